@@ -1,0 +1,35 @@
+"""The response cache for FastAPI.
+
+How the files hang together: `cache.py` is the decorator, which leaves a `policy.py` on an endpoint; `route.py` finds it
+there and hands each request to `_exchange.py` (start reading there), which asks `_key.py` under what key, `_store.py`
+what is kept, and `_http/` what HTTP makes of it; `_recorder.py` watches the endpoint answer and makes an `_entry.py`.
+`_fastapi.py` is all that is known of the inside of FastAPI.
+"""
+
+from fastapi_caching_route.cache import (
+    DEFAULT_ACCEPTED_STATUS_CODES,
+    CachedResponse,
+    CacheParams,
+    CacheParamsBase,
+    FastAPICache,
+    RouteHandler,
+)
+from fastapi_caching_route.errors import CacheError, ConfigurationError
+from fastapi_caching_route.policy import CachePolicy, KeyBuilder
+from fastapi_caching_route.route import CachingRoute
+
+__version__ = '0.1.0'
+
+__all__ = [
+    'DEFAULT_ACCEPTED_STATUS_CODES',
+    'CacheError',
+    'CacheParams',
+    'CacheParamsBase',
+    'CachePolicy',
+    'CachedResponse',
+    'CachingRoute',
+    'ConfigurationError',
+    'FastAPICache',
+    'KeyBuilder',
+    'RouteHandler',
+]

@@ -1,0 +1,69 @@
+"""What is kept: an answer of the endpoint, complete and immutable.
+
+Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fastapi_caching_route._http.conditional import entity_tag
+from fastapi_caching_route._http.fields import RawHeaders, lines, with_vary, without
+from fastapi_caching_route._http.storing import stored_fields
+
+NO_CONTENT = 204
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored response. Everything in it is immutable, so one object may answer many requests at once."""
+
+    key: str
+    """The full key that it was stored under; what is found under another one is not this request's."""
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    """As they are sent on every hit: with ETag, Content-Length and one merged Vary, without Age and X-Cache."""
+    body: bytes
+    etag: bytes
+    stored_at: float
+    """Seconds since the epoch."""
+    lifetime: float
+    """Seconds of freshness from `stored_at` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Stands under a key whose responses vary with further request fields: says which (RFC 9111 §4.1)."""
+
+    key: str
+    selecting: tuple[bytes, ...]
+    token: str
+    """Random, and part of the variants' own keys: once this record is gone, they can never be found again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A complete answer as the endpoint sent it."""
+
+    status: int
+    headers: RawHeaders
+    body: bytes
+
+
+def entry_of(
+    recording: Recording, *, key: str, selecting: Iterable[bytes], dropped: bytes, now: float, lifetime: float
+) -> Entry:
+    """The recording as it is kept and sent: ETag and Content-Length ensured, Vary merged, `dropped` left out."""
+    headers = with_vary(without(stored_fields(recording.headers), (dropped,)), selecting)
+    if not lines(headers, b'etag'):
+        headers.append((b'etag', entity_tag(recording.body)))
+    if not lines(headers, b'content-length') and recording.status != NO_CONTENT:
+        headers.append((b'content-length', b'%d' % len(recording.body)))
+    return Entry(
+        key=key,
+        status=recording.status,
+        headers=tuple(headers),
+        body=recording.body,
+        etag=lines(headers, b'etag')[0],
+        stored_at=now,
+        lifetime=lifetime,
+    )

@@ -1,0 +1,79 @@
+"""Fields of a message (RFC 9110 §5): finding them, splitting lists, leaving some out.
+
+Names are expected in lower case, as ASGI delivers them.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    (
+        b'connection',
+        b'keep-alive',
+        b'proxy-authenticate',
+        b'proxy-authentication-info',
+        b'proxy-authorization',
+        b'proxy-connection',
+        b'te',
+        b'trailer',
+        b'transfer-encoding',
+        b'upgrade',
+    )
+)
+"""Fields about one connection, which a cache does not store (RFC 9110 §7.6.1, RFC 9111 §3.1)."""
+
+
+def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
+    """Every value of the field, one item a line, in order."""
+    return [value for field, value in headers if field == name]
+
+
+def members(headers: RawHeaders, name: bytes) -> list[bytes]:
+    """The members of a list field over all its lines, blanks stripped, empty ones left out (RFC 9110 §5.6.1)."""
+    return [member for line in lines(headers, name) for member in _split(line)]
+
+
+def _split(line: bytes) -> Iterator[bytes]:
+    """Split at commas outside of quoted strings (RFC 9110 §5.6.4)."""
+    if b'"' not in line:
+        yield from filter(None, (member.strip(b' \t') for member in line.split(b',')))
+        return
+    start, quoted, escaped = 0, False, False
+    for at, byte in enumerate(line + b','):
+        if escaped:
+            escaped = False
+        elif quoted and byte == 0x5C:  # a backslash hides the next byte
+            escaped = True
+        elif byte == 0x22:
+            quoted = not quoted
+        elif byte == 0x2C and (not quoted or at == len(line)):
+            if member := line[start:at].strip(b' \t'):
+                yield member
+            start = at + 1
+    if start < len(line) and (rest := line[start:].strip(b' \t')):
+        yield rest  # a string that is never closed reaches to the end
+
+
+def names(headers: RawHeaders, name: bytes) -> set[bytes]:
+    """The members of a list of field names, in lower case (Vary, Connection)."""
+    return {member.lower() for member in members(headers, name)}
+
+
+def without(headers: RawHeaders, left_out: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    """The fields whose names are not in `left_out`."""
+    return [field for field in headers if field[0] not in left_out]
+
+
+def with_vary(headers: RawHeaders, selecting: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """The fields with one Vary line that names the response's own selecting fields and ours, each once.
+
+    Nothing is added to ``Vary: *``, which already says more (RFC 9110 §12.5.5).
+    """
+    merged = dict.fromkeys(member.lower() for member in members(headers, b'vary'))
+    if b'*' in merged:
+        return list(headers)
+    merged.update(dict.fromkeys(selecting))
+    if not merged:
+        return list(headers)
+    return [*without(headers, (b'vary',)), (b'vary', b', '.join(merged))]

@@ -1,0 +1,92 @@
+"""Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2.1), for a shared cache."""
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from fastapi_caching_route._http.cache_control import Directives, directives
+from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, without
+
+FOREVER = 30 * 24 * 3600.0
+"""The longest lifetime, in seconds: memcached reads a longer span as a date."""
+
+NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
+"""Fields that are true of one exchange only (RFC 9111 §3.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a route's responses are kept. Spans in seconds, None where nobody said."""
+
+    accepted: frozenset[int]
+    ttl: float | None
+    fallback_ttl: float | None
+    max_body_size: int
+    """Bytes."""
+
+
+def refusal(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> str | None:
+    """Why this response must not be kept, or None if it may be: decided from its start alone.
+
+    `request` holds the request's fields less those that are part of the key.
+    """
+    said = directives(response)
+    present = {name for name, _ in response}
+    length = lines(response, b'content-length')
+    reasons = {
+        'status': status not in terms.accepted,
+        'partial': b'content-range' in present,
+        'set-cookie': b'set-cookie' in present,
+        'no-store': said.no_store or directives(request).no_store,
+        'private': said.private,
+        'no-cache': said.no_cache,
+        'vary': b'*' in names(response, b'vary'),
+        'authorization': not authorized(request, said),
+        'size': bool(length) and length[0].isdigit() and int(length[0]) > terms.max_body_size,
+        'ttl': lifetime(response, said, terms, now) <= 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def authorized(request: RawHeaders, said: Directives) -> bool:
+    """Whether an Authorization field in the request leaves the response storable (RFC 9111 §3.5)."""
+    if not lines(request, b'authorization'):
+        return True
+    return said.public or said.s_maxage is not None or said.must_revalidate
+
+
+def lifetime(response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
+    """Seconds for which the response is fresh: the route's ttl, which the response itself may only shorten."""
+    explicit = explicit_lifetime(response, said, now)
+    given = [span for span in (terms.ttl, explicit) if span is not None]
+    if not given:
+        given = [FOREVER if terms.fallback_ttl is None else terms.fallback_ttl]
+    return min(*given, FOREVER)
+
+
+def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> float | None:
+    """The freshness lifetime that the response states, in seconds, if it does (RFC 9111 §4.2.1)."""
+    if said.s_maxage is not None:
+        return said.s_maxage
+    if said.max_age is not None:
+        return said.max_age
+    expires, date = lines(response, b'expires'), lines(response, b'date')
+    if not expires:
+        return None
+    expires_at = moment(expires[0])
+    if expires_at is None:
+        return 0  # a date that cannot be read has passed (RFC 9111 §5.3)
+    date_at = moment(date[0]) if date else None
+    return max(0.0, expires_at - (now if date_at is None else date_at))
+
+
+def moment(value: bytes) -> float | None:
+    """Seconds since the epoch of an HTTP date, or None (RFC 9110 §5.6.7)."""
+    try:
+        return parsedate_to_datetime(value.decode('latin-1')).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The fields that are kept: all but those about the connection (RFC 9111 §3.1)."""
+    return without(response, NOT_STORED | names(response, b'connection'))

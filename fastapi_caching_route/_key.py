@@ -1,0 +1,150 @@
+"""What finds an entry: everything that the route is seen to read of a request, folded into a short printable key.
+
+Pure. Parts are tuples of plain values; they are written down by `ascii()`, which quotes and escapes, so that no
+crafted value can make the parts of two different requests look the same.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import quote
+
+from fastapi_caching_route._http.fields import RawHeaders, lines
+
+Scope = Mapping[str, Any]
+Parts = tuple[object, ...]
+
+KEY_FORMAT = 1
+"""Rises with every change of what keys are made of, so that old entries are not found by new code."""
+
+MAX_KEY_BYTES = 200
+"""memcached takes 250, of which some are left for what a backend puts in front."""
+
+FRONT_BYTES = 80
+"""How much of the path stays readable in a key."""
+
+SEPARATOR = '::'
+"""Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
+
+LEFT_OUT_OF_RAW_KEYS = frozenset(
+    {
+        # transport
+        *('connection', 'content-length', 'expect', 'http2-settings', 'keep-alive', 'priority', 'proxy-connection'),
+        *('te', 'trailer', 'transfer-encoding', 'upgrade', 'upgrade-insecure-requests'),
+        # conditional requests and caching
+        *('cache-control', 'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'),
+        *('pragma', 'range'),
+        # tracing
+        *('b3', 'baggage', 'cf-ray', 'sentry-trace', 'traceparent', 'tracestate', 'uber-trace-id', 'x-amzn-trace-id'),
+        *('x-b3-flags', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'x-cloud-trace-context'),
+        *('x-correlation-id', 'x-request-id', 'x-request-start'),
+        # forwarding
+        *('cdn-loop', 'cf-connecting-ip', 'forwarded', 'true-client-ip', 'via', 'x-forwarded-for', 'x-forwarded-host'),
+        *('x-forwarded-port', 'x-forwarded-prefix', 'x-forwarded-proto', 'x-forwarded-server', 'x-real-ip'),
+        # description of the client
+        *('device-memory', 'dnt', 'downlink', 'ect', 'rtt', 'save-data', 'sec-ch-ua', 'sec-ch-ua-arch'),
+        *('sec-ch-ua-bitness', 'sec-ch-ua-full-version-list', 'sec-ch-ua-mobile', 'sec-ch-ua-model'),
+        *('sec-ch-ua-platform', 'sec-ch-ua-platform-version', 'sec-fetch-dest', 'sec-fetch-mode', 'sec-fetch-site'),
+        *('sec-fetch-user', 'sec-gpc', 'user-agent'),
+    }
+)
+"""Request fields that do not split the entries of a route that takes the raw request."""
+
+_LEFT_OUT = frozenset(name.encode('ascii') for name in LEFT_OUT_OF_RAW_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the endpoint and all its dependencies are seen to read of a request."""
+
+    read: Callable[[Scope], Parts]
+    """The declared query, header and cookie parameters of one request, and the fields of `vary_headers`."""
+    selecting: tuple[bytes, ...]
+    """The request fields among them, for Vary."""
+    covered: frozenset[bytes]
+    """The request fields that are in the key whole."""
+    body: bool
+    """Whether body or form parameters are declared."""
+    raw: bool
+    """Whether the raw request is taken, so that anything may be read."""
+    fingerprint: Parts
+    """Equal in every process that runs the same declaration."""
+
+    def covers(self, name: bytes) -> bool:
+        """Whether the key tells requests apart that differ in this field."""
+        return name in self.covered or (self.raw and name not in _LEFT_OUT)
+
+
+def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes) -> str:
+    """The key of a request by its declared inputs: method and path for people to read, and a digest of it all."""
+    method = 'GET' if scope['method'] == 'HEAD' else scope['method']
+    path = scope['path']
+    parts = (
+        KEY_FORMAT,
+        identity,
+        inputs.fingerprint,
+        method,
+        scope.get('root_path', ''),
+        path,
+        inputs.read(scope),
+        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if body else (),
+        raw_parts(scope) if inputs.raw else (),
+    )
+    return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digest(parts)}'
+
+
+def selected(headers: RawHeaders, selecting: Iterable[bytes]) -> Parts:
+    """The values of the selecting fields, every line of each (RFC 9111 §4.1)."""
+    return tuple((name, tuple(lines(headers, name))) for name in selecting)
+
+
+def raw_parts(scope: Scope) -> Parts:
+    """All that an endpoint could read from the raw request, less `LEFT_OUT_OF_RAW_KEYS`."""
+    fields = sorted((field for field in scope['headers'] if field[0] not in _LEFT_OUT), key=lambda field: field[0])
+    return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields))
+
+
+def unprovable(scope: Scope, covered: Collection[bytes]) -> str | None:
+    """Why a request must not share the entries of a route that takes the raw request, unless a field is covered.
+
+    What such a route reads cannot be seen, so whatever names a person counts: credentials, cookies, a session, a user.
+    """
+    present = {name for name, _ in scope['headers']}
+    if b'authorization' in present and b'authorization' not in covered:
+        return 'authorization'
+    if b'cookie' in covered:
+        return None
+    if b'cookie' in present:
+        return 'cookie'
+    if scope.get('session'):
+        return 'session'
+    return 'user' if getattr(scope.get('user'), 'is_authenticated', False) else None
+
+
+def variant_key(key: str, token: str, values: Parts) -> str:
+    """The key of one variant among the responses of a key, by the values of its selecting fields."""
+    return shortened(f'{key}:{digest((token, values))}')
+
+
+def full_key(namespace: str, key: str) -> str:
+    """Namespace and key as one: printable, without blanks, at most `MAX_KEY_BYTES`."""
+    return shortened(f'{namespace}{SEPARATOR}{key}' if namespace else key)
+
+
+def shortened(key: str) -> str:
+    """The key itself or, where it is too long, its front and a digest behind a sign that no escaped key contains."""
+    if len(key) <= MAX_KEY_BYTES:
+        return key
+    tail = f'%~{digest(key)}'
+    return key[: MAX_KEY_BYTES - len(tail)] + tail
+
+
+def escaped(text: str) -> str:
+    """Percent-encoded where it is not printable ASCII, is a `%`, or could be mistaken for our separator."""
+    return quote(text, safe="/:@!$&'()*+,;=-._~", errors='surrogatepass').replace(SEPARATOR, ':%3A')
+
+
+def digest(parts: object) -> str:
+    """Thirty-two hex digits (128 bits) for any plain value; equal for equal values only."""
+    return blake2b(ascii(parts).encode('ascii'), digest_size=16).hexdigest()

@@ -1,0 +1,293 @@
+"""`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
+
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
+
+from aiocache.base import BaseCache
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from typing_extensions import Doc
+
+from fastapi_caching_route._entry import Entry, Recording, entry_of
+from fastapi_caching_route._http.cache_control import directives
+from fastapi_caching_route._http.reuse import age, fresh
+from fastapi_caching_route._http.storing import Terms, lifetime
+from fastapi_caching_route._key import escaped, full_key
+from fastapi_caching_route._store import Store
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.policy import CachePolicy, KeyBuilder, check_namespace
+
+DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
+"""Statuses of which answers are stored where nothing else is said."""
+
+NEVER_STORED = frozenset({206, 304})
+"""Answers to a part of a request: of a range, of a precondition."""
+
+RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
+"""What `APIRoute.get_route_handler()` returns."""
+
+Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
+
+_DECORATION = '__fastapi_caching_route__'
+
+
+class CacheParamsBase(TypedDict, total=False):
+    """Where an entry is kept, and how long: what `set_cached` needs to know."""
+
+    namespace: str | None
+    ttl: float | None
+
+
+class CacheParams(CacheParamsBase, total=False):
+    """The compatible options of `@cache(...)`, as a dict."""
+
+    key_builder: KeyBuilder | None
+    vary_headers: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResponse:
+    """A stored response, as `get_cached` finds it and `set_cached` takes it."""
+
+    body: bytes
+    status_code: int = 200
+    headers: Headers = field(default_factory=Headers)
+
+
+class FastAPICache:
+    """A response cache in any backend of aiocache, for routes of the class `CachingRoute`.
+
+    The object itself is the decorator: `@cache(ttl=60)` above or below the route decorator.
+
+    Raises:
+        ConfigurationError: an option is out of its range; the message names it.
+
+    """
+
+    def __init__(
+        self,
+        cache: Annotated[BaseCache, Doc('Any aiocache backend; its namespace and ttl are the defaults here.')],
+        *,
+        namespace_policy: Annotated[
+            Literal['concat', 'replace'],
+            Doc("What a namespace of a route does to the backend's: `api` and `users` give `api:users`, or `users`."),
+        ] = 'concat',
+        cache_header: Annotated[str, Doc('The response field that says HIT or MISS.')] = 'X-Cache',
+        cache_header_hit: Annotated[str, Doc('Its value on an answer from an entry.')] = 'HIT',
+        cache_header_miss: Annotated[str, Doc('Its value on an answer that is being stored.')] = 'MISS',
+        accepted_status_codes: Annotated[
+            Collection[int], Doc('Statuses of which answers are stored; never 206 and 304.')
+        ] = DEFAULT_ACCEPTED_STATUS_CODES,
+        version: Annotated[
+            str, Doc('Part of every key of declared inputs: change it when a deploy changes what responses look like.')
+        ] = '',
+        policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')] = None,
+        clock: Annotated[
+            Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
+        ] = time.time,
+    ) -> None:
+        """Build a cache over a backend. Nothing is opened, and no event loop is needed."""
+        if not isinstance(cache, BaseCache):
+            msg = f'FastAPICache needs a cache of aiocache, like SimpleMemoryCache(), got {cache!r}'
+            raise ConfigurationError(msg)
+        if namespace_policy not in {'concat', 'replace'}:
+            msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
+            raise ConfigurationError(msg)
+        self.store = Store(cache)
+        self.namespace_policy = namespace_policy
+        self.cache_header = _field_text('cache_header', cache_header).lower()
+        self.hit = _field_text('cache_header_hit', cache_header_hit)
+        self.miss = _field_text('cache_header_miss', cache_header_miss)
+        self.accepted_status_codes = _statuses(accepted_status_codes)
+        self.version = version
+        self.policy = policy or CachePolicy()
+        self.clock = clock
+        self._alike: dict[tuple[str, str], list[Callable[..., Any]]] = {}
+
+    def __call__(
+        self,
+        *,
+        key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
+        vary_headers: Collection[str] | None = None,
+        namespace: str | None = None,
+        ttl: float | None = None,
+        max_body_size: int | None = None,
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
+
+        What is left out, or None, is taken from the policy of this cache. The endpoint itself is returned.
+
+        Raises:
+            ConfigurationError: an option is out of its range, or the endpoint cannot be decorated.
+
+        """
+        given = _given(
+            {
+                'key_builder': key_builder,
+                'vary_headers': vary_headers,
+                'namespace': namespace,
+                'ttl': ttl,
+                'max_body_size': max_body_size,
+            }
+        )
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            try:
+                _leave(Decoration(self, replace(self.policy, **given)), endpoint)
+            except ConfigurationError as error:
+                msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
+                raise ConfigurationError(msg) from None
+            self.number(endpoint)
+            return endpoint
+
+        return decorate
+
+    async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
+        """The fresh response that is stored under a key of a `key_builder`, or None."""
+        entry = await self.store.get(self._full_key(key, namespace))
+        if not isinstance(entry, Entry) or not fresh(age(entry.stored_at, self.clock()), entry.lifetime):
+            return None
+        return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
+
+    async def set_cached(
+        self, key: str, value: CachedResponse | Response, caching_params: CacheParamsBase | None = None
+    ) -> None:
+        """Store a response under a key of a `key_builder`, in place of what the endpoint would answer."""
+        now, headers, policy = self.clock(), value.headers.raw, replace(self.policy, **_given(caching_params))
+        entry = entry_of(
+            Recording(value.status_code, headers, bytes(value.body)),
+            key=self._full_key(key, policy.namespace),
+            selecting=(),
+            dropped=self.cache_header,
+            now=now,
+            lifetime=lifetime(headers, directives(headers), self.terms(policy), now),
+        )
+        if entry.lifetime > 0:
+            await self.store.put(entry, entry.lifetime)
+
+    async def invalidate_cached(self, key: str, namespace: str | None = None) -> int:
+        """Delete what is stored under a key of a `key_builder`; return how many keys that were (0 or 1)."""
+        return await self.store.delete(self._full_key(key, namespace))
+
+    def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
+        """The options with the defaults of this cache filled in, checked as `@cache(...)` checks them.
+
+        Raises:
+            ConfigurationError: an option is out of its range.
+
+        """
+        policy = replace(self.policy, **_given(params))
+        return CacheParams(
+            namespace=policy.namespace,
+            ttl=policy.ttl,
+            key_builder=policy.key_builder,
+            vary_headers=policy.vary_headers,
+        )
+
+    def set_cache_header(self, response: Response, *, hit: bool) -> None:
+        """Mark a response as this cache marks its own: HIT or MISS in the cache header."""
+        response.headers[self.cache_header.decode('latin-1')] = (self.hit if hit else self.miss).decode('latin-1')
+
+    def _full_key(self, key: str, namespace: str | None) -> str:
+        return full_key(self.full_namespace(namespace), escaped(key))
+
+    def full_namespace(self, namespace: str | None) -> str:
+        """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
+        root = self.store.namespace.strip(':')
+        if namespace is None:
+            return escaped(root)
+        check_namespace(namespace)
+        return escaped(f'{root}:{namespace}' if root and self.namespace_policy == 'concat' else namespace)
+
+    def terms(self, policy: CachePolicy) -> Terms:
+        """The terms on which the answers of a route with this policy are stored."""
+        return Terms(self.accepted_status_codes, policy.ttl, self.store.ttl, policy.max_body_size)
+
+    def number(self, endpoint: Callable[..., Any]) -> int:
+        """Which one this is among the endpoints of one name that are different all the same.
+
+        Closures and bound methods of one name answer differently by what they hold, so they must not share keys.
+        They are counted in the order in which they are decorated, which is the same in every process of an app.
+        """
+        if isinstance(endpoint, FunctionType) and endpoint.__closure__ is None:
+            return 0
+        alike = self._alike.setdefault(name_of(endpoint), [])
+        known = [it for it, other in enumerate(alike) if other is endpoint or _same_method(other, endpoint)]
+        if not known:
+            alike.append(endpoint)
+        return known[0] if known else len(alike) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decoration:
+    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+
+    cache: FastAPICache
+    policy: CachePolicy
+
+
+def decoration_of(endpoint: object) -> Decoration | None:
+    """The decoration of an endpoint, or of the function inside of a bound method or a partial object."""
+    if isinstance(endpoint, MethodType):
+        on_instance: Decoration | None = getattr(endpoint.__self__, _attribute(endpoint), None)
+        if on_instance is not None:
+            return on_instance
+    found: Decoration | None = getattr(endpoint, _DECORATION, None)
+    return decoration_of(endpoint.func) if found is None and isinstance(endpoint, partial) else found
+
+
+def name_of(endpoint: Any) -> tuple[str, str]:
+    """Module and qualified name of an endpoint, of whatever kind of callable it is."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    named = endpoint if hasattr(endpoint, '__qualname__') else type(endpoint)
+    return named.__module__, named.__qualname__
+
+
+def _leave(decoration: Decoration, endpoint: Any) -> None:
+    """Leave the decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time."""
+    if not callable(endpoint):
+        msg = 'an endpoint must be callable'
+        raise ConfigurationError(msg)
+    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
+    attribute = _attribute(endpoint)
+    if attribute in getattr(target, '__dict__', {}):
+        msg = 'it is decorated twice; join the options in one @cache(...)'
+        raise ConfigurationError(msg)
+    try:
+        setattr(target, attribute, decoration)
+    except AttributeError:
+        msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
+        raise ConfigurationError(msg) from None
+
+
+def _attribute(endpoint: object) -> str:
+    return f'{_DECORATION}{endpoint.__name__}' if isinstance(endpoint, MethodType) else _DECORATION
+
+
+def _same_method(one: object, other: object) -> bool:
+    return isinstance(one, MethodType) and isinstance(other, MethodType) and one == other
+
+
+def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (options or {}).items() if value is not None}
+
+
+def _field_text(option: str, text: str) -> bytes:
+    """A header name or value as bytes, refused where it would break the response that it stands in."""
+    if not isinstance(text, str) or not text or not all(' ' <= sign <= '~' for sign in text):
+        msg = f'{option} must be a str of printable ASCII, got {text!r}'
+        raise ConfigurationError(msg)
+    return text.encode('ascii')
+
+
+def _statuses(codes: Collection[int]) -> frozenset[int]:
+    if not all(isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes):
+        msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
+        raise ConfigurationError(msg)
+    return frozenset(codes)

@@ -1,0 +1,91 @@
+"""One `@cache(...)` call: its options, checked and normalised.
+
+Pure: knows values, and neither stores nor requests.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from typing import Annotated, Any
+
+from typing_extensions import Doc
+
+from fastapi_caching_route._key import SEPARATOR
+from fastapi_caching_route.errors import ConfigurationError
+
+KeyBuilder = Callable[[Any], str]
+"""Makes a key from a `starlette.requests.Request`. It takes over the responsibility for what tells requests apart."""
+
+DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """How the answers of a route are cached. Also the place for defaults: `FastAPICache(policy=CachePolicy(...))`.
+
+    Raises:
+        ConfigurationError: an option is out of its range; the message names it.
+
+    """
+
+    key_builder: Annotated[
+        KeyBuilder | None,
+        Doc('Makes the key from the request, in place of the declared inputs and of the rules for the raw request.'),
+    ] = None
+    vary_headers: Annotated[
+        Collection[str],
+        Doc('Request fields that tell entries apart beside the declared inputs; they are also named in `Vary`.'),
+    ] = ()
+    namespace: Annotated[
+        str | None, Doc('Goes in front of the keys; joined to the namespace of the backend, or replacing it.')
+    ] = None
+    ttl: Annotated[
+        float | None,
+        Doc("Seconds for which an answer is fresh, at most 30 days; 0 stores nothing; None: the backend's own ttl."),
+    ] = None
+    max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
+        DEFAULT_MAX_BODY_SIZE
+    )
+
+    def __post_init__(self) -> None:
+        """Check every option, and bring the header names into the form in which ASGI delivers them."""
+        if self.key_builder is not None and (not callable(self.key_builder) or iscoroutinefunction(self.key_builder)):
+            msg = f'key_builder must be a plain function of the request, got {self.key_builder!r}'
+            raise ConfigurationError(msg)
+        if isinstance(self.vary_headers, str) or not all(map(_is_field_name, self.vary_headers)):
+            msg = f"vary_headers must be a list of header names, like ['accept-language'], got {self.vary_headers!r}"
+            raise ConfigurationError(msg)
+        if self.namespace is not None:
+            check_namespace(self.namespace)
+        if self.ttl is not None and (not _is_number(self.ttl) or math.isnan(self.ttl) or self.ttl < 0):
+            msg = f'ttl is in seconds and must not be negative, got {self.ttl!r}'
+            raise ConfigurationError(msg)
+        if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
+            msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
+            raise ConfigurationError(msg)
+        names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
+        object.__setattr__(self, 'vary_headers', names)
+
+
+def check_namespace(namespace: object) -> None:
+    """Refuse a namespace that could run into a key.
+
+    Raises:
+        ConfigurationError: it is not a text, or holds our separator or half of it at an end.
+
+    """
+    if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
+        msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
+        raise ConfigurationError(msg)
+
+
+def _is_field_name(name: object) -> bool:
+    return isinstance(name, str) and name != '*' and _TOKEN.fullmatch(name) is not None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

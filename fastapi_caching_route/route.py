@@ -1,0 +1,71 @@
+"""`CachingRoute`: where requests enter the cache."""
+
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from fastapi_caching_route._exchange import Exchange, Plan
+from fastapi_caching_route._fastapi import RouteInputs, builder_inputs, effective_route
+from fastapi_caching_route.cache import Decoration, decoration_of, name_of
+
+CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
+"""POST only ever because somebody decorated it; other methods always reach the endpoint."""
+
+MOST_PLANS = 256
+"""One a place where the route is included; FastAPI makes new ones when routes are added while the app runs."""
+
+
+class CachingRoute(APIRoute):
+    """A route that answers from the cache where its endpoint is decorated with `@cache(...)`.
+
+    Use it as `APIRouter(route_class=CachingRoute)`. An endpoint that is not decorated is not affected.
+    """
+
+    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
+        """Build the route as `APIRoute` does."""
+        super().__init__(path, endpoint, **options)
+        self._plans: dict[int, tuple[object, Plan | None]] = {}
+        decoration = decoration_of(endpoint)
+        if decoration is not None:
+            decoration.cache.number(endpoint)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: from the cache if it can, from the endpoint if not."""
+        effective = effective_route(self, scope)
+        plan = self._plan(effective)
+        if plan is None or scope['method'] not in CACHED_METHODS or scope['method'] not in effective.methods:
+            await super().handle(scope, receive, send)
+        else:
+            await Exchange(plan, scope, receive, send, super().handle).respond()
+
+    def _plan(self, effective: Any) -> Plan | None:
+        """The plan for the route as it was reached, made on the first request: a decorator above has run by then."""
+        known, plan = self._plans.get(id(effective), (None, None))
+        if known is not effective:
+            decoration = decoration_of(self.endpoint)
+            plan = None if decoration is None else plan_of(decoration, effective)
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[id(effective)] = (effective, plan)
+        return plan
+
+
+def plan_of(decoration: Decoration, effective: Any) -> Plan:
+    """All that is known of a decorated route before a request comes."""
+    cache, policy = decoration.cache, decoration.policy
+    vary = tuple(name.encode('ascii') for name in policy.vary_headers)
+    build = policy.key_builder
+    return Plan(
+        store=cache.store,
+        clock=cache.clock,
+        identity=(cache.version, *name_of(effective.endpoint), cache.number(effective.endpoint), effective.path_format),
+        namespace=cache.full_namespace(policy.namespace),
+        inputs=RouteInputs(effective, vary) if build is None else builder_inputs(vary),
+        key_builder=None if build is None else lambda scope: build(Request(scope)),
+        terms=cache.terms(policy),
+        cache_header=cache.cache_header,
+        hit=cache.hit,
+        miss=cache.miss,
+    )

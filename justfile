@@ -1,0 +1,33 @@
+# List the recipes.
+default:
+    @just --list
+
+# Everything that CI asks for.
+check: lint typecheck test docs
+
+# The tests, with branch coverage.
+test *args:
+    uv run pytest --cov --cov-report=term {{ args }}
+
+# Style and formatting, without changing anything.
+lint:
+    uv run ruff check .
+    uv run ruff format --check .
+
+# Bring everything into shape.
+format:
+    uv run ruff check --fix .
+    uv run ruff format .
+
+# Both type checkers.
+typecheck:
+    uv run mypy
+    uv run ty check
+
+# Build the documentation; a broken link is an error.
+docs:
+    uv run --group docs mkdocs build --strict
+
+# CPU time of a hit against a hand-written route.
+bench *args:
+    uv run --group bench python benchmarks/hit.py {{ args }}
