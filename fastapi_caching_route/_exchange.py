@@ -152,11 +152,10 @@ class Exchange:
     async def keep(self, recording: Recording) -> Entry:
         """Store a complete answer under the key of this request or, where it varies with more, of its variant."""
         span = lifetime(recording.headers, directives(recording.headers), self.plan.terms, self.started_at)
-        beyond = {
-            name
-            for name in (*self.inputs.selecting, *names(recording.headers, b'vary'))
-            if not self.inputs.covers(name)
-        }
+        varies = names(recording.headers, b'vary')
+        if self.plan.key_builder is not None:
+            varies.update(self.inputs.selecting)
+        beyond = {name for name in varies if not self.inputs.covers(name)}
         entry = entry_of(
             recording,
             key=await self.select(beyond, span) if beyond else self.key,

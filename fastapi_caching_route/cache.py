@@ -120,7 +120,8 @@ class FastAPICache:
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
 
-        What is left out, or None, is taken from the policy of this cache. The endpoint itself is returned.
+        What is left out, or None, is taken from the policy of this cache. The endpoint itself is returned. Where it is
+        decorated several times, the last one counts, on all of its routes.
 
         Raises:
             ConfigurationError: an option is out of its range, or the endpoint cannot be decorated.
@@ -255,12 +256,8 @@ def _leave(decoration: Decoration, endpoint: Any) -> None:
         msg = 'an endpoint must be callable'
         raise ConfigurationError(msg)
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    attribute = _attribute(endpoint)
-    if attribute in getattr(target, '__dict__', {}):
-        msg = 'it is decorated twice; join the options in one @cache(...)'
-        raise ConfigurationError(msg)
     try:
-        setattr(target, attribute, decoration)
+        setattr(target, _attribute(endpoint), decoration)
     except AttributeError:
         msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
         raise ConfigurationError(msg) from None
