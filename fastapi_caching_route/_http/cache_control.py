@@ -5,10 +5,7 @@ Directive names in any case, arguments as tokens or quoted strings (§5.2), unkn
 
 from dataclasses import dataclass
 
-from fastapi_caching_route._http.fields import RawHeaders, members
-
-LONGEST = 2**31
-"""Larger delta-seconds count as this many (RFC 9111 §1.2.2)."""
+from fastapi_caching_route._http.fields import RawHeaders, members, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,4 @@ def _shortest(arguments: list[bytes | None] | None) -> int | None:
 
 def _delta_seconds(argument: bytes | None) -> int:
     """Seconds of an argument; one that cannot be read means stale already, hence 0 (RFC 9111 §4.2.1)."""
-    digits = (argument or b'').strip(b'"')
-    if not digits.isdigit():
-        return 0
-    # The length is looked at first: int() of a hostile megabyte of digits would be slow, and raises from 4300 on.
-    return LONGEST if len(digits.lstrip(b'0')) > len(str(LONGEST)) else min(int(digits), LONGEST)
+    return whole_number((argument or b'').strip(b'"')) or 0

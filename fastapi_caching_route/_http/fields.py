@@ -24,6 +24,10 @@ HOP_BY_HOP = frozenset(
 """Fields about one connection, which a cache does not store (RFC 9110 §7.6.1, RFC 9111 §3.1)."""
 
 
+LARGEST = 2**31
+"""A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
+
+
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
     """Every value of the field, one item a line, in order."""
     return [value for field, value in headers if field == name]
@@ -77,3 +81,12 @@ def with_vary(headers: RawHeaders, selecting: Iterable[bytes]) -> list[tuple[byt
     if not merged:
         return list(headers)
     return [*without(headers, (b'vary',)), (b'vary', b', '.join(merged))]
+
+
+def whole_number(text: bytes) -> int | None:
+    """The number that the digits write, at most `LARGEST`; None if they are not digits alone."""
+    if not text.isdigit():
+        return None
+    digits = text.lstrip(b'0') or b'0'
+    # The length is looked at first: int() is slow on many digits, and raises on more than 4300.
+    return LARGEST if len(digits) > len(str(LARGEST)) else min(int(digits), LARGEST)

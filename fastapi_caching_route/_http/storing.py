@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from fastapi_caching_route._http.cache_control import Directives, directives
-from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, without
+from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
 
 FOREVER = 30 * 24 * 3600.0
 """The longest lifetime, in seconds: memcached reads a longer span as a date."""
@@ -41,7 +41,7 @@ def refusal(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'no-cache': said.no_cache,
         'vary': b'*' in names(response, b'vary'),
         'authorization': not authorized(request, said),
-        'size': bool(length) and length[0].isdigit() and int(length[0]) > terms.max_body_size,
+        'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
         'ttl': lifetime(response, said, terms, now) <= 0,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
