@@ -1,5 +1,12 @@
 """What many tests need: a client, a clock that is set by hand, and names for what is looked at."""
 
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from aiocache import SimpleMemoryCache
@@ -7,6 +14,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachingRoute, FastAPICache
+
+EXAMPLES = Path(__file__).parent.parent / 'examples'
 
 
 class Clock:
@@ -70,3 +79,36 @@ async def asgi_call(app: Any, scope: dict[str, Any], body: bytes = b'') -> list[
 
     await app(scope, receive, send)
     return sent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(ready: Any, seconds: float = 20) -> None:
+    """Ask again and again until it is so."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, 'it did not come to be in time'
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) == 0
+
+
+@contextmanager
+def uvicorn_server(app: str, *options: str, cwd: Path = EXAMPLES) -> Iterator[int]:
+    """A real server in a process of its own; gives its port."""
+    port = free_port()
+    command = [sys.executable, '-m', 'uvicorn', app, '--port', str(port), '--log-level', 'warning', *options]
+    server = subprocess.Popen(command, cwd=cwd)  # noqa: S603, our own command
+    try:
+        wait_until(lambda: listens(port))
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=20)

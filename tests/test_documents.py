@@ -1,0 +1,57 @@
+"""What the documents say is what happens."""
+
+import inspect
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+
+import pytest
+from starlette.testclient import TestClient
+
+from fastapi_caching_route import FastAPICache
+from tests.support import EXAMPLES, marks
+from tests.transcripts import DOCUMENTS, PYTHON, ROOT, as_run
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda it: f'{it.parent.name}/{it.name}')
+def test_every_command_prints_what_the_document_says(document):
+    if shutil.which('curl') is None:
+        assert os.environ.get('CI') != 'true', 'curl is missing'
+        pytest.skip('curl is missing')
+    assert as_run(document) == document.read_text()
+
+
+def test_every_example_is_named_in_their_readme():
+    text = (EXAMPLES / 'README.md').read_text()
+    assert all(path.name in text for path in EXAMPLES.glob('*.py'))
+
+
+def test_the_tour_shows_a_miss_a_hit_and_a_304():
+    run = subprocess.run(  # noqa: S603, our own command
+        [sys.executable, EXAMPLES / 'tour.py'], check=True, capture_output=True, text=True
+    )
+    rows = re.findall(r'^GET .*?(\d{3})\s+(MISS|HIT)\s+[\d.]+ ms\s+("\S+")\s+(.+)$', run.stdout, re.MULTILINE)
+    assert [row[:2] for row in rows] == [('200', 'MISS'), ('200', 'HIT'), ('304', 'HIT'), ('200', 'HIT')]
+    assert len({tag for _, _, tag, _ in rows}) == 1
+    assert rows[2][3] == '(no body)'
+
+
+def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
+    (code,) = PYTHON.findall((ROOT / 'README.md').read_text())
+    (tmp_path / 'main.py').write_text(code)
+    client = TestClient(runpy.run_path(str(tmp_path / 'main.py'))['app'])
+    paths = ('/squares?limit=3', '/squares?limit=3', '/squares?limit=4', '/squares', '/squares?limit=10')
+    responses = [client.get(path) for path in paths]
+    assert marks(*responses) == ['MISS', 'HIT', 'MISS', 'MISS', 'HIT']
+    assert responses[1].json() == [0, 1, 4]
+    assert client.get(paths[0], headers={'if-none-match': responses[0].headers['etag']}).status_code == 304
+
+
+def test_the_readme_names_every_option():
+    text = (ROOT / 'README.md').read_text()
+    for function in (FastAPICache.__init__, FastAPICache.__call__):
+        names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache'}]
+        assert not [name for name in names if f'`{name}`' not in text]

@@ -1,0 +1,100 @@
+"""Over a real socket: uvicorn with both of its HTTP implementations, and every byte as it comes."""
+
+import gzip
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support import uvicorn_server
+
+ROOT = Path(__file__).parent.parent
+
+
+class Wire:
+    """One connection kept alive, and the answers read off it by hand."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(('127.0.0.1', port), timeout=10)
+        self.file = self.socket.makefile('rb')
+
+    def get(self, path, *fields):
+        lines = [f'GET {path} HTTP/1.1', 'Host: wire', *fields]
+        self.socket.sendall(('\r\n'.join(lines) + '\r\n\r\n').encode())
+        status = int(self.file.readline().split()[1])
+        headers = []
+        while (line := self.file.readline().strip()) != b'':
+            name, _, value = line.decode().partition(': ')
+            headers.append((name.lower(), value))
+        return status, headers, self.body(status, dict(headers))
+
+    def body(self, status, headers):
+        if headers.get('transfer-encoding') == 'chunked':
+            return b''.join(iter(self.chunk, b''))
+        return b'' if status == 304 else self.file.read(int(headers['content-length']))
+
+    def chunk(self):
+        size = int(self.file.readline(), 16)
+        content = self.file.read(size)
+        self.file.readline()
+        return content
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+@pytest.fixture(scope='module', params=['httptools', 'h11'])
+def implementation(request):
+    return request.param
+
+
+@pytest.fixture(scope='module', params=['app', 'dressed'])
+def served(request, implementation):
+    with uvicorn_server(f'tests.wire_app:{request.param}', '--http', implementation, cwd=ROOT) as port:
+        wire = Wire(port)
+        yield request.param, wire
+        wire.close()
+
+
+def test_get_then_304_then_the_whole_body_again(served):
+    _, wire = served
+    asked = 'Accept-Encoding: identity'
+    status, headers, body = wire.get('/page', asked)
+    assert (status, len(body), dict(headers)['x-cache'], dict(headers)['content-length']) == (200, 2002, 'MISS', '2002')
+    tag = dict(headers)['etag']
+
+    status, headers, body = wire.get('/page', asked, f'If-None-Match: "other", W/{tag}')
+    assert (status, body, dict(headers)['x-cache'], dict(headers)['etag']) == (304, b'', 'HIT', tag)
+    assert not {'content-length', 'content-type', 'transfer-encoding'} & set(dict(headers))
+
+    status, headers, body = wire.get('/page', asked)
+    assert (status, len(body), dict(headers)['x-cache'], dict(headers)['content-length']) == (200, 2002, 'HIT', '2002')
+    assert json.loads(wire.get('/runs')[2])['page'] == 1
+
+
+def test_what_one_client_gets_from_middleware_no_other_client_ever_sees(served):
+    app, wire = served
+    _, headers, body = wire.get('/page', 'Accept-Encoding: gzip', 'X-Visitor: ann')
+    if app == 'dressed':
+        assert dict(headers)['content-encoding'] == 'gzip'
+        assert len(gzip.decompress(body)) == 2002
+        assert 'visitor=ann' in dict(headers)['set-cookie']
+    _, headers, body = wire.get('/page', 'Accept-Encoding: identity', 'X-Visitor: bob')
+    assert len(body) == 2002
+    assert 'content-encoding' not in dict(headers)
+    cookies = [value for name, value in headers if name == 'set-cookie']
+    assert [it.partition(';')[0] for it in cookies] == (['visitor=bob'] if app == 'dressed' else [])
+    names = [name for name, _ in headers]
+    assert len(names) == len(set(names))
+
+
+def test_a_stream_is_chunked_when_it_is_made_and_whole_when_it_is_stored(served):
+    _, wire = served
+    asked = 'Accept-Encoding: identity'
+    _, headers, body = wire.get('/stream', asked)
+    assert (body, dict(headers)['x-cache'], dict(headers)['transfer-encoding']) == (b'012', 'MISS', 'chunked')
+    _, headers, body = wire.get('/stream', asked)
+    assert (body, dict(headers)['x-cache'], dict(headers)['content-length']) == (b'012', 'HIT', '3')
+    assert json.loads(wire.get('/runs')[2])['stream'] == 1
