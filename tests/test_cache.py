@@ -281,7 +281,7 @@ def public_callables():
                 yield it
 
 
-@pytest.mark.parametrize('it', public_callables(), ids=lambda it: it.__qualname__)
+@pytest.mark.parametrize('it', [*public_callables()], ids=lambda it: it.__qualname__)
 def test_type_hints_of_every_public_callable_can_be_resolved(it):
     assert isinstance(typing.get_type_hints(it), dict)
 

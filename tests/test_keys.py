@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from aiocache import SimpleMemoryCache
 from fastapi import Body, Cookie, Depends, FastAPI, Form, Header, HTTPException, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, model_validator
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, Json, model_validator
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._key import Inputs, declared_key, escaped, full_key, variant_key
+from fastapi_caching_route._key import Inputs, declared_key, escaped, full_key, unprovable, variant_key
 from tests.support import asgi_scope, caching_router, client_of, marks, memory_cache
 
 
@@ -576,3 +576,51 @@ def test_a_key_of_a_user_stays_as_it_is():
 def test_variants_differ_by_token_and_by_values():
     keys = {variant_key('k', token, values) for token in ('a', 'b') for values in ((), (1,), ((b'x', ()),))}
     assert len(keys) == 6
+
+
+@pytest.mark.parametrize(
+    ('extra', 'reason'),
+    [
+        ({}, None),
+        ({'session': {}}, None),
+        ({'session': {'user': 1}}, 'session'),
+        ({'user': type('User', (), {'is_authenticated': True})()}, 'user'),
+        ({'user': type('Guest', (), {'is_authenticated': False})()}, None),
+        ({'headers': [(b'cookie', b'a=1')]}, 'cookie'),
+        ({'headers': [(b'authorization', b'x')]}, 'authorization'),
+    ],
+)
+def test_whatever_names_a_person_makes_a_raw_request_unprovable(extra, reason):
+    assert unprovable(asgi_scope() | extra, ()) == reason
+
+
+def test_a_path_into_a_value_counts_as_reading_everything():
+    class Deep(BaseModel):
+        first: str = Field('', validation_alias=AliasPath('it', 0))
+
+    async def endpoint(it: Annotated[Deep, Query()]):
+        return it.first
+
+    client = cached(endpoint)
+    for value in ('a', 'b', 'a'):
+        plain = FastAPI()
+        plain.get('/')(endpoint)
+        assert client.get('/', params={'it': value}).json() == TestClient(plain).get('/', params={'it': value}).json()
+
+
+@pytest.mark.parametrize('model', [FieldHeaders, Cookies])
+def test_models_that_forbid_more_refuse_more_also_while_an_answer_is_stored(model):
+    class Strict(model):
+        model_config = ConfigDict(extra='forbid')
+
+    place = Header() if model is FieldHeaders else Cookie()
+
+    async def endpoint(it: Annotated[Strict, place]):
+        return it
+
+    client = cached(endpoint)
+    plain = FastAPI()
+    plain.get('/')(endpoint)
+    for headers in ({}, {'cookie': 'theme=a'}, {'cookie': 'theme=a; other=b'}, {'x-plan': 'a'}):
+        expected = TestClient(plain).get('/', headers=headers).status_code
+        assert [client.get('/', headers=headers).status_code for _ in range(2)] == [expected] * 2
