@@ -3,11 +3,10 @@
 Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
-from fastapi_caching_route._http.fields import RawHeaders, lines, with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import stored_fields
 
 NO_CONTENT = 204
@@ -25,7 +24,7 @@ class Entry:
     body: bytes
     etag: bytes
     stored_at: float
-    """Seconds since the epoch."""
+    """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
 
@@ -49,11 +48,9 @@ class Recording:
     body: bytes
 
 
-def entry_of(
-    recording: Recording, *, key: str, selecting: Iterable[bytes], dropped: bytes, now: float, lifetime: float
-) -> Entry:
-    """The recording as it is kept and sent: ETag and Content-Length ensured, Vary merged, `dropped` left out."""
-    headers = with_vary(without(stored_fields(recording.headers), (dropped,)), selecting)
+def entry_of(recording: Recording, *, key: str, left_out: bytes, now: float, lifetime: float) -> Entry:
+    """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
+    headers = without(stored_fields(recording.headers), (left_out,))
     if not lines(headers, b'etag'):
         headers.append((b'etag', entity_tag(recording.body)))
     if not lines(headers, b'content-length') and recording.status != NO_CONTENT:

@@ -1,33 +1,32 @@
 """One request through the cache: start reading here.
 
-Does, and decides nothing about HTTP: that is in `_http`, `_key` and `_recorder`. Knows nothing of FastAPI.
+Does things in their order; what HTTP has to say is decided in `_http`, what makes a key in `_key`, and what becomes of
+the messages of an answer in `_recorder`. Knows nothing of FastAPI. GET, HEAD, QUERY and POST requests come here.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Generator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import Any
 
+from fastapi_caching_route._asgi import STREAM_EXTENSIONS, App, Receive, Scope, Send, read_body, without_extensions
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
-from fastapi_caching_route._http.cache_control import directives
-from fastapi_caching_route._http.conditional import none_match, not_modified
-from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
+from fastapi_caching_route._http import conditional
+from fastapi_caching_route._http.fields import with_vary, without
 from fastapi_caching_route._http.reuse import age, fresh
-from fastapi_caching_route._http.storing import Terms, lifetime, refusal
-from fastapi_caching_route._key import Inputs, Parts, declared_key, escaped, full_key, selected, unprovable, variant_key
-from fastapi_caching_route._recorder import STREAM_EXTENSIONS, Recorder
+from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
+from fastapi_caching_route._key import (
+    Inputs,
+    Parts,
+    declared_key,
+    escaped,
+    fields_of_variants,
+    full_key,
+    names_a_person,
+    variant_key,
+)
+from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._store import Store
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Forward = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-OK = 200
-NOT_MODIFIED = 304
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -43,11 +42,12 @@ class Plan:
     """Which route this is, for its keys."""
     namespace: str
     inputs: Callable[[], Inputs]
+    """What the route reads; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
     terms: Terms
-    cache_header: bytes
-    hit: bytes
-    miss: bytes
+    hit: tuple[bytes, bytes]
+    """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
+    miss: tuple[bytes, bytes]
 
 
 class Exchange:
@@ -56,9 +56,21 @@ class Exchange:
     Read the methods in order: each is called by one above it.
     """
 
-    __slots__ = ('forward', 'inputs', 'key', 'plan', 'receive', 'recorder', 'scope', 'send', 'started_at', 'variants')
+    __slots__ = (
+        'answered_at',
+        'forward',
+        'inputs',
+        'key',
+        'plan',
+        'receive',
+        'recorder',
+        'scope',
+        'send',
+        'storable',
+        'variants',
+    )
 
-    def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: Forward) -> None:
+    def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
         """`forward` lets the endpoint answer."""
         self.plan = plan
         self.scope = scope
@@ -66,18 +78,20 @@ class Exchange:
         self.send = send
         self.forward = forward
         self.inputs = plan.inputs()
+        self.key = ''
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
         key = await self.find_key()
         if key is None:
-            await self.forward(self.scope, self.receive, self.send)
+            await self.bypass()
             return
         self.key = full_key(self.plan.namespace, key)
         entry = await self.look_up()
-        if entry is not None and fresh(seconds := age(entry.stored_at, self.plan.clock()), entry.lifetime):
-            await self.reply(entry, (b'age', b'%d' % seconds), (self.plan.cache_header, self.plan.hit))
+        seconds = age(entry.stored_at, self.plan.clock()) if entry else 0.0
+        if entry and fresh(seconds, entry.lifetime):
+            await self.reply(entry, (b'age', b'%d' % seconds), self.plan.hit)
         else:
             await self.fetch()
 
@@ -85,113 +99,111 @@ class Exchange:
         """The key of this request inside its namespace, or None if the request must go by the cache."""
         if self.plan.key_builder is not None:
             return user_key(self.plan.key_builder(self.scope), self.scope)
-        if self.inputs.raw and unprovable(self.scope, self.inputs.covered):
+        if self.inputs.raw and names_a_person(self.scope, self.inputs.covered):
             return None
         body: bytes | None = b''
         if self.inputs.body or self.inputs.raw:
-            body = await self.read_body()
+            body, self.receive = await read_body(self.receive, self.plan.terms.max_body_size)
         return None if body is None else declared_key(self.scope, self.plan.identity, self.inputs, body)
 
-    async def read_body(self) -> bytes | None:
-        """The request's body, to be read again by the endpoint; None if it breaks off or is too large for a key."""
-        limit = self.plan.terms.max_body_size
-        messages: list[Message] = []
-        body, more = bytearray(), True
-        while more and len(body) <= limit:
-            message = await self.receive()
-            messages.append(message)
-            if message['type'] != 'http.request':
-                break
-            body += message.get('body', b'')
-            more = message.get('more_body', False)
-        self.receive = replaying(messages, self.receive)
-        return None if more or len(body) > limit else bytes(body)
+    async def bypass(self) -> None:
+        """Let the endpoint answer without keeping anything. The answer varies with what all answers vary with."""
+
+        async def send_amended(message: Message) -> None:
+            await self.send(self.amended(message) if message['type'] == 'http.response.start' else message)
+
+        await self.forward(self.scope, self.receive, send_amended)
 
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
         found = await self.plan.store.get(self.key)
         if isinstance(found, Variants):
             self.variants = found
-            found = await self.plan.store.get(self.variant_key(found))
+            found = await self.plan.store.get(variant_key(found, self.scope['headers']))
         return found if isinstance(found, Entry) else None
 
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept."""
-        self.recorder = Recorder(self.refusal, self.amend, self.plan.terms.max_body_size)
+        self.recorder = Recorder(self.plan.terms.max_body_size)
         with without_extensions(self.scope, STREAM_EXTENSIONS):
             await self.forward(self.scope, self.receive, self.record)
-        for message in self.recorder.release():
-            await self.send(message)
-
-    def refusal(self, status: int, response: RawHeaders) -> str | None:
-        """Why the answer that starts like this is not kept, or None if it may be."""
-        self.started_at = self.plan.clock()
-        if self.scope['method'] == 'HEAD':
-            return 'head'  # there is no body in it to answer a GET with
-        uncovered = without(self.scope['headers'], self.inputs.covered)
-        return refusal(uncovered, status, response, self.plan.terms, self.started_at)
-
-    def amend(self, response: RawHeaders, *, stored: bool) -> RawHeaders:
-        """The fields of an answer that is passed on while it comes."""
-        fields = with_vary(response, self.inputs.selecting)
-        if stored:
-            fields = [*without(fields, (self.plan.cache_header,)), (self.plan.cache_header, self.plan.miss)]
-        return fields
+        await self.take(self.recorder.release())
 
     async def record(self, message: Message) -> None:
-        """Take a message from the endpoint; the answer is stored before its last message leaves."""
-        was_complete = self.recorder.recording is not None
-        passed = self.recorder.feed(message)
-        if self.recorder.recording is not None and not was_complete:
-            entry = await self.keep(self.recorder.recording)
-            if not passed:
-                await self.reply(entry, (self.plan.cache_header, self.plan.miss))
-        for it in passed:
-            await self.send(it)
+        """The `send` of the endpoint: take a message of its answer."""
+        if message['type'] == 'http.response.start':
+            await self.take(self.start(message))
+        else:
+            await self.take(self.recorder.feed(message))
+
+    def start(self, message: Message) -> Step:
+        """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
+        plain = self.amended(message)
+        headers = plain['headers']
+        self.answered_at = self.plan.clock()
+        verdict = judge(self.scope['headers'], plain['status'], headers, self.terms, self.answered_at)
+        if self.scope['method'] == 'HEAD':
+            verdict = Refused('head')  # it has no body to answer a GET with
+        if isinstance(verdict, Refused):
+            logger.debug('%s: not stored: %s', self.key, verdict.reason)
+            return self.recorder.start(plain, plain, verdict.reason)
+        self.storable = verdict
+        as_miss = {**plain, 'headers': [*without(headers, (self.plan.miss[0],)), self.plan.miss]}
+        return self.recorder.start(plain, as_miss, None)
+
+    def amended(self, start: Message) -> Message:
+        """A start message of our own, with what the answer varies with; names in lower case, whoever wrote them."""
+        headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
+        return {**start, 'headers': with_vary(headers, self.inputs.selecting)}
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the route, for this request."""
+        return replace(self.plan.terms, authorization_covered=b'authorization' in self.inputs.covered)
+
+    async def take(self, step: Step) -> None:
+        """Do what follows from a message: an answer is stored before the client has the end of it."""
+        if step.complete is not None:
+            entry = await self.keep(step.complete)
+            if not step.passed:  # it was held, so that it can be sent like a hit, as a 304 for instance
+                await self.reply(entry, self.plan.miss)
+        for message in step.passed:
+            await self.send(message)
 
     async def keep(self, recording: Recording) -> Entry:
-        """Store a complete answer under the key of this request or, where it varies with more, of its variant."""
-        span = lifetime(recording.headers, directives(recording.headers), self.plan.terms, self.started_at)
-        varies = names(recording.headers, b'vary')
-        if self.plan.key_builder is not None:
-            varies.update(self.inputs.selecting)
-        beyond = {name for name in varies if not self.inputs.covers(name)}
+        """Store a complete answer under the key of this request or, where answers under it vary, of its variant."""
+        varying = fields_of_variants(self.inputs, recording.headers, self.variants)
         entry = entry_of(
             recording,
-            key=await self.select(beyond, span) if beyond else self.key,
-            selecting=self.inputs.selecting,
-            dropped=self.plan.cache_header,
-            now=self.started_at,
-            lifetime=span,
+            key=await self.keep_variants(varying) if varying else self.key,
+            left_out=self.plan.miss[0],
+            now=self.answered_at,
+            lifetime=self.storable.lifetime,
         )
-        await self.plan.store.put(entry, span)
+        await self.plan.store.put(entry, entry.lifetime)
         return entry
 
-    async def select(self, beyond: set[bytes], span: float) -> str:
-        """The key of this request's variant, by all fields with which answers under its key have been seen to vary."""
-        known = set(self.variants.selecting) if self.variants else set()
-        if self.variants is None or not beyond <= known:
-            self.variants = Variants(self.key, tuple(sorted(beyond | known)), token_hex(8))
-        await self.plan.store.put(self.variants, span)
-        return self.variant_key(self.variants)
+    async def keep_variants(self, varying: set[bytes]) -> str:
+        """Store with what the answers under the key vary; return the key of this request's variant.
 
-    def variant_key(self, variants: Variants) -> str:
-        """The key of this request's variant."""
-        return variant_key(self.key, variants.token, selected(self.scope['headers'], variants.selecting))
-
-    async def reply(self, entry: Entry, *signs: tuple[bytes, bytes]) -> None:
-        """Send the entry, or what its validator and the method leave of it, with the signs of how it came about.
-
-        All that is sent is made for this one request: what is outside of us changes the messages that it sees.
+        With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
+        that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
         """
-        status, headers, body = entry.status, entry.headers, entry.body
-        method = self.scope['method']
-        if status == OK and method in {'GET', 'HEAD'} and not none_match(self.scope['headers'], entry.etag):
-            status, headers, body = NOT_MODIFIED, tuple(not_modified(headers)), b''
-        elif method == 'HEAD':
-            body = b''
-        await self.send({'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]})
-        await self.send({'type': 'http.response.body', 'body': body})
+        if self.variants is None or varying != set(self.variants.selecting):
+            self.variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
+        await self.plan.store.put(self.variants, FOREVER)  # as long as any variant may live
+        return variant_key(self.variants, self.scope['headers'])
+
+    async def reply(self, entry: Entry, *extra: tuple[bytes, bytes]) -> None:
+        """Send the entry, or what method and preconditions leave of it, with the extra fields.
+
+        All that is sent is made for this one request: who is outside of us changes the messages that they see.
+        """
+        status, headers, with_body = conditional.reply(
+            self.scope['method'], self.scope['headers'], entry.status, entry.headers, entry.etag
+        )
+        await self.send({'type': 'http.response.start', 'status': status, 'headers': [*headers, *extra]})
+        await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
 
 
 def user_key(built: object, scope: Scope) -> str | None:
@@ -200,29 +212,3 @@ def user_key(built: object, scope: Scope) -> str | None:
         return escaped(built)
     logger.warning('%s: not cached: the key_builder must return a str with something in it', scope['path'])
     return None
-
-
-@contextmanager
-def without_extensions(scope: Scope, left_out: Collection[str]) -> Generator[None]:
-    """Take ASGI extensions out of a scope for a while. It is not copied: what is outside of us holds the same one."""
-    offered = scope.get('extensions')
-    if not offered:
-        yield
-        return
-    scope['extensions'] = {name: it for name, it in offered.items() if name not in left_out}
-    try:
-        yield
-    finally:
-        scope['extensions'] = offered
-
-
-def replaying(messages: list[Message], receive: Receive) -> Receive:
-    """A `receive` that gives the messages again, and then the live ones."""
-    again = iter(messages)
-
-    async def replay() -> Message:
-        for message in again:
-            return message
-        return await receive()
-
-    return replay

@@ -83,6 +83,7 @@ def declared_inputs(dependant: Dependant, overrides: Overrides, vary: tuple[byte
         selecting=tuple(dict.fromkeys((*headers.field_names, *((b'cookie',) if cookies else ()), *vary))),
         covered=frozenset((*headers.field_names, *vary)),
         body=any(node.body_params for node in tree),
+        declared=True,
         raw=any(node.request_param_name or node.http_connection_param_name for node in tree),
         fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, vary),
     )
@@ -90,7 +91,15 @@ def declared_inputs(dependant: Dependant, overrides: Overrides, vary: tuple[byte
 
 def builder_inputs(vary: tuple[bytes, ...]) -> Callable[[], Inputs]:
     """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
-    inputs = Inputs(read=lambda _scope: (), selecting=vary, covered=frozenset(), body=False, raw=False, fingerprint=())
+    inputs = Inputs(
+        read=lambda _scope: (),
+        selecting=vary,
+        covered=frozenset(),
+        body=False,
+        declared=False,
+        raw=False,
+        fingerprint=(),
+    )
     return lambda: inputs
 
 

@@ -10,7 +10,8 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
-from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._entry import Variants
+from fastapi_caching_route._http.fields import RawHeaders, lines, names
 
 Scope = Mapping[str, Any]
 Parts = tuple[object, ...]
@@ -51,6 +52,7 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
 
+_CREDENTIALS = frozenset((b'authorization', b'cookie'))
 _LEFT_OUT = frozenset(name.encode('ascii') for name in LEFT_OUT_OF_RAW_KEYS)
 
 
@@ -66,13 +68,20 @@ class Inputs:
     """The request fields that are in the key whole."""
     body: bool
     """Whether body or form parameters are declared."""
+    declared: bool
+    """Whether the key is made of declared inputs, and not by a key builder."""
     raw: bool
     """Whether the raw request is taken, so that anything may be read."""
     fingerprint: Parts
     """Equal in every process that runs the same declaration."""
 
     def covers(self, name: bytes) -> bool:
-        """Whether the key tells requests apart that differ in this field."""
+        """Whether the key tells requests apart as far as the route can see what is in this field.
+
+        Declared cookies do that for Cookie: of the others, the route sees none.
+        """
+        if self.declared and name in self.selecting:
+            return True
         return name in self.covered or (self.raw and name not in _LEFT_OUT)
 
 
@@ -105,26 +114,34 @@ def raw_parts(scope: Scope) -> Parts:
     return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields))
 
 
-def unprovable(scope: Scope, covered: Collection[bytes]) -> str | None:
-    """Why a request must not share the entries of a route that takes the raw request, unless a field is covered.
+def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
+    """Why a request must not share the entries of a route that takes the raw request, or None if it may.
 
     What such a route reads cannot be seen, so whatever names a person counts: credentials, cookies, a session, a user.
+    It may only share if the fields that carry these are in the key (`covered`).
     """
-    present = {name for name, _ in scope['headers']}
-    if b'authorization' in present and b'authorization' not in covered:
-        return 'authorization'
-    if b'cookie' in covered:
-        return None
-    if b'cookie' in present:
-        return 'cookie'
-    if scope.get('session'):
+    carried: set[bytes] = {name for name, _ in scope['headers'] if name in _CREDENTIALS}
+    for name in sorted(carried):
+        if name not in covered:
+            return name.decode('ascii')
+    if scope.get('session') and b'cookie' not in carried:
         return 'session'
-    return 'user' if getattr(scope.get('user'), 'is_authenticated', False) else None
+    return 'user' if getattr(scope.get('user'), 'is_authenticated', False) and not carried else None
 
 
-def variant_key(key: str, token: str, values: Parts) -> str:
-    """The key of one variant among the responses of a key, by the values of its selecting fields."""
-    return shortened(f'{key}:{digest((token, values))}')
+def fields_of_variants(inputs: Inputs, response: RawHeaders, variants: Variants | None) -> set[bytes]:
+    """The request fields, beyond those in the key, by which the answers under a key must be told apart.
+
+    Those that the response names in Vary, those that the user named beside a key builder, and those that earlier
+    answers named: an answer that does not vary replaces the one for its own fields, not those for others.
+    """
+    varying = names(response, b'vary') | set(inputs.selecting)
+    return {name for name in varying if not inputs.covers(name)} | set(variants.selecting if variants else ())
+
+
+def variant_key(variants: Variants, headers: RawHeaders) -> str:
+    """The key of the variant that answers a request with these fields."""
+    return shortened(f'{variants.key}:{digest((variants.token, selected(headers, variants.selecting)))}')
 
 
 def full_key(namespace: str, key: str) -> str:

@@ -143,7 +143,7 @@ class FastAPICache:
             except ConfigurationError as error:
                 msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
                 raise ConfigurationError(msg) from None
-            self.number(endpoint)
+            self.ordinal(endpoint)
             return endpoint
 
         return decorate
@@ -158,13 +158,15 @@ class FastAPICache:
     async def set_cached(
         self, key: str, value: CachedResponse | Response, caching_params: CacheParamsBase | None = None
     ) -> None:
-        """Store a response under a key of a `key_builder`, in place of what the endpoint would answer."""
+        """Store a response under a key of a `key_builder`, in place of what the endpoint would answer.
+
+        It is stored whatever its status and fields, since you say so; only its lifetime is judged as any other's.
+        """
         now, headers, policy = self.clock(), value.headers.raw, replace(self.policy, **_given(caching_params))
         entry = entry_of(
             Recording(value.status_code, headers, bytes(value.body)),
             key=self._full_key(key, policy.namespace),
-            selecting=(),
-            dropped=self.cache_header,
+            left_out=self.cache_header,
             now=now,
             lifetime=lifetime(headers, directives(headers), self.terms(policy), now),
         )
@@ -209,8 +211,8 @@ class FastAPICache:
         """The terms on which the answers of a route with this policy are stored."""
         return Terms(self.accepted_status_codes, policy.ttl, self.store.ttl, policy.max_body_size)
 
-    def number(self, endpoint: Callable[..., Any]) -> int:
-        """Which one this is among the endpoints of one name that are different all the same.
+    def ordinal(self, endpoint: Callable[..., Any]) -> int:
+        """Which one this is among the endpoints of one name that are different all the same; new ones count from now on.
 
         Closures and bound methods of one name answer differently by what they hold, so they must not share keys.
         They are counted in the order in which they are decorated, which is the same in every process of an app.

@@ -14,7 +14,8 @@ CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """POST only ever because somebody decorated it; other methods always reach the endpoint."""
 
 MOST_PLANS = 256
-"""One a place where the route is included; FastAPI makes new ones when routes are added while the app runs."""
+"""A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
+the app runs, so plans that are not needed any more must not pile up."""
 
 
 class CachingRoute(APIRoute):
@@ -29,7 +30,7 @@ class CachingRoute(APIRoute):
         self._plans: dict[int, tuple[object, Plan | None]] = {}
         decoration = decoration_of(endpoint)
         if decoration is not None:
-            decoration.cache.number(endpoint)
+            decoration.cache.ordinal(endpoint)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""
@@ -60,12 +61,16 @@ def plan_of(decoration: Decoration, effective: Any) -> Plan:
     return Plan(
         store=cache.store,
         clock=cache.clock,
-        identity=(cache.version, *name_of(effective.endpoint), cache.number(effective.endpoint), effective.path_format),
+        identity=(
+            cache.version,
+            *name_of(effective.endpoint),
+            cache.ordinal(effective.endpoint),
+            effective.path_format,
+        ),
         namespace=cache.full_namespace(policy.namespace),
         inputs=RouteInputs(effective, vary) if build is None else builder_inputs(vary),
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         terms=cache.terms(policy),
-        cache_header=cache.cache_header,
-        hit=cache.hit,
-        miss=cache.miss,
+        hit=(cache.cache_header, cache.hit),
+        miss=(cache.cache_header, cache.miss),
     )

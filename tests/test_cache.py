@@ -224,7 +224,7 @@ def test_a_callable_object_can_be_an_endpoint():
     cache, router, runs = memory_cache(), caching_router(), []
 
     class Endpoint:
-        async def __call__(self, q: str = ''):
+        def __call__(self, q: str = ''):
             runs.append(q)
             return q
 

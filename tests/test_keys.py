@@ -13,8 +13,9 @@ from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, Js
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._key import Inputs, declared_key, escaped, full_key, unprovable, variant_key
-from tests.support import asgi_scope, caching_router, client_of, marks, memory_cache
+from fastapi_caching_route._entry import Variants
+from fastapi_caching_route._key import Inputs, declared_key, escaped, full_key, names_a_person, variant_key
+from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
 
 
 class Colour(enum.Enum):
@@ -519,7 +520,9 @@ def test_a_change_of_version_leaves_all_entries_behind():
     ]
 
 
-NOTHING = Inputs(read=lambda scope: (), selecting=(), covered=frozenset(), body=False, raw=False, fingerprint=())
+NOTHING = Inputs(
+    read=lambda scope: (), selecting=(), covered=frozenset(), body=False, declared=True, raw=False, fingerprint=()
+)
 
 
 def test_a_key_can_be_read_and_holds_its_path_in_front():
@@ -573,25 +576,65 @@ def test_a_key_of_a_user_stays_as_it_is():
     assert full_key('', escaped('user:7')) == 'user:7'
 
 
-def test_variants_differ_by_token_and_by_values():
-    keys = {variant_key('k', token, values) for token in ('a', 'b') for values in ((), (1,), ((b'x', ()),))}
-    assert len(keys) == 6
+def test_variants_differ_by_token_and_by_the_lines_of_their_fields():
+    requests = ([], [(b'x', b'')], [(b'x', b'a')], [(b'x', b'a'), (b'x', b'b')], [(b'x', b'a, b')], [(b'y', b'a')])
+    keys = {variant_key(Variants('k', (b'x',), token), request) for token in ('a', 'b') for request in requests}
+    assert len(keys) == 10
+
+
+def test_an_answer_that_does_not_vary_replaces_only_the_one_for_its_own_fields():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint(request: Request):
+        language = request.headers['accept-language']
+        return Response(language, headers={'vary': 'accept-language'} if language == 'de' else {})
+
+    client = client_of(router)
+    languages = ['de', 'fr', 'de', 'fr', 'it']
+    assert [client.get('/', headers={'accept-language': it}).text for it in languages] == languages
+
+
+def test_a_variant_that_lives_short_does_not_take_the_others_along():
+    clock, router, runs = Clock(), caching_router(), []
+    cache = memory_cache(clock=clock)
+
+    @cache(ttl=60, key_builder=lambda _: 'one', vary_headers=['x-plan'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        runs.append(1)
+        return Response(headers={'cache-control': f'max-age={request.headers["x-plan"]}'})
+
+    with client_of(router) as client:
+        client.get('/', headers={'x-plan': '60'})
+        client.get('/', headers={'x-plan': '1'})
+        clock.now += 2
+        assert marks(client.get('/', headers={'x-plan': '60'})) == ['HIT']
+
+
+USER = type('User', (), {'is_authenticated': True})()
 
 
 @pytest.mark.parametrize(
-    ('extra', 'reason'),
+    ('extra', 'covered', 'reason'),
     [
-        ({}, None),
-        ({'session': {}}, None),
-        ({'session': {'user': 1}}, 'session'),
-        ({'user': type('User', (), {'is_authenticated': True})()}, 'user'),
-        ({'user': type('Guest', (), {'is_authenticated': False})()}, None),
-        ({'headers': [(b'cookie', b'a=1')]}, 'cookie'),
-        ({'headers': [(b'authorization', b'x')]}, 'authorization'),
+        ({}, (), None),
+        ({'session': {}}, (), None),
+        ({'session': {'user': 1}}, (), 'session'),
+        ({'session': {'user': 1}}, (b'cookie',), 'session'),
+        ({'session': {'user': 1}, 'headers': [(b'cookie', b'a=1')]}, (b'cookie',), None),
+        ({'user': USER}, (), 'user'),
+        ({'user': USER}, (b'authorization', b'cookie'), 'user'),
+        ({'user': USER, 'headers': [(b'authorization', b'x')]}, (b'authorization',), None),
+        ({'user': type('Guest', (), {'is_authenticated': False})()}, (), None),
+        ({'headers': [(b'cookie', b'a=1')]}, (), 'cookie'),
+        ({'headers': [(b'authorization', b'x')]}, (), 'authorization'),
+        ({'headers': [(b'authorization', b'x'), (b'cookie', b'a=1')]}, (b'authorization',), 'cookie'),
     ],
 )
-def test_whatever_names_a_person_makes_a_raw_request_unprovable(extra, reason):
-    assert unprovable(asgi_scope() | extra, ()) == reason
+def test_whatever_names_a_person_keeps_a_raw_request_from_sharing(extra, covered, reason):
+    assert names_a_person(asgi_scope() | extra, covered) == reason
 
 
 def test_a_path_into_a_value_counts_as_reading_everything():

@@ -3,119 +3,108 @@
 import pytest
 
 from fastapi_caching_route._entry import Entry, Recording, entry_of
-from fastapi_caching_route._recorder import Recorder
+from fastapi_caching_route._recorder import Recorder, Step
 
-START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'Content-Type', b'text/plain')]}
+START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain')]}
+AS_MISS = START | {'headers': [*START['headers'], (b'x-cache', b'MISS')]}
 
 
 def body(content, *, more=False):
     return {'type': 'http.response.body', 'body': content, 'more_body': more}
 
 
-def recorder(reason=None, limit=100):
-    def amend(fields, *, stored):
-        return [*fields, (b'stored', b'%d' % stored)]
-
-    return Recorder(lambda status, fields: reason, amend, limit)
-
-
-def started(*, stored):
-    return START | {'headers': [(b'content-type', b'text/plain'), (b'stored', b'%d' % stored)]}
+def started(refused=None, *, limit=100, plain=START):
+    """A recorder that has taken the start message, and what it passed on."""
+    recorder = Recorder(limit)
+    return recorder, recorder.start(plain, AS_MISS, refused)
 
 
 def test_an_answer_in_one_message_is_held_and_recorded():
-    it = recorder()
-    assert [it.feed(START), it.feed(body(b'all'))] == [[], []]
-    assert it.recording == Recording(200, [(b'content-type', b'text/plain')], b'all')
-    assert it.release() == []
+    recorder, first = started()
+    step = recorder.feed(body(b'all'))
+    assert first == Step()
+    assert step == Step((), Recording(200, [(b'content-type', b'text/plain')], b'all'))
+    assert recorder.release() == Step()
 
 
-def test_a_stream_is_passed_on_as_it_comes_and_recorded_at_its_end():
-    it = recorder()
-    first, second, last = body(b'a', more=True), body(b'b', more=True), body(b'')
-    assert it.feed(START) == []
-    assert it.feed(first) == [started(stored=True), first]
-    assert it.feed(second) == [second]
-    assert it.recording is None
-    assert it.feed(last) == [last]
-    assert it.recording.body == b'ab'
+def test_a_stream_is_passed_on_as_a_miss_as_it_comes_and_recorded_at_its_end():
+    recorder, first = started()
+    chunks = body(b'a', more=True), body(b'b', more=True), body(b'')
+    assert first == Step()
+    assert recorder.feed(chunks[0]) == Step((AS_MISS, chunks[0]))
+    assert recorder.feed(chunks[1]) == Step((chunks[1],))
+    assert recorder.feed(chunks[2]) == Step((chunks[2],), Recording(200, START['headers'], b'ab'))
 
 
 def test_a_refused_answer_is_passed_on_from_its_start():
-    it = recorder('no-store')
-    assert it.feed(START) == [started(stored=False)]
-    assert it.feed(body(b'all')) == [body(b'all')]
-    assert (it.refused, it.recording) == ('no-store', None)
+    recorder, first = started('no-store')
+    assert first == Step((START,))
+    assert recorder.feed(body(b'all')) == Step((body(b'all'),))
+    assert recorder.refused == 'no-store'
 
 
 def test_an_answer_over_the_limit_is_passed_on_whole():
-    it = recorder(limit=3)
-    it.feed(START)
-    assert it.feed(body(b'long')) == [started(stored=False), body(b'long')]
-    assert (it.refused, it.recording) == ('size', None)
+    recorder, _ = started(limit=3)
+    assert recorder.feed(body(b'long')) == Step((START, body(b'long')))
+    assert recorder.refused == 'size'
 
 
 def test_a_stream_over_the_limit_is_let_go_in_the_middle():
-    it = recorder(limit=3)
-    it.feed(START)
-    it.feed(body(b'ab', more=True))
-    assert it.feed(body(b'cd', more=True)) == [body(b'cd', more=True)]
-    assert it.feed(body(b'')) == [body(b'')]
-    assert it.recording is None
+    recorder, _ = started(limit=3)
+    recorder.feed(body(b'ab', more=True))
+    assert recorder.feed(body(b'cd', more=True)) == Step((body(b'cd', more=True),))
+    assert recorder.feed(body(b'')) == Step((body(b''),))
 
 
 @pytest.mark.parametrize('length', [b'2', b'4', b'nonsense'])
 def test_a_body_of_another_length_than_announced_is_not_recorded(length):
-    it = recorder()
-    it.feed(START | {'headers': [(b'content-length', length)]})
-    assert it.feed(body(b'abc'))[1] == body(b'abc')
-    assert (it.refused, it.recording) == ('incomplete', None)
+    plain = START | {'headers': [(b'content-length', length)]}
+    recorder, _ = started(plain=plain)
+    assert recorder.feed(body(b'abc')) == Step((plain, body(b'abc')))
+    assert recorder.refused == 'incomplete'
 
 
 def test_messages_that_it_does_not_know_are_passed_on_and_end_the_recording():
-    it = recorder()
-    it.feed(START)
+    recorder, _ = started()
     path = {'type': 'http.response.pathsend', 'path': '/file'}
-    assert it.feed(path) == [started(stored=False), path]
-    assert it.refused == 'message http.response.pathsend'
+    assert recorder.feed(path) == Step((START, path))
+    assert recorder.refused == 'message http.response.pathsend'
 
 
 def test_trailers_to_come_are_refused():
-    it = recorder()
-    assert it.feed(START | {'trailers': True})[0]['trailers'] is True
-    assert it.refused == 'trailers'
+    recorder, first = started(plain=START | {'trailers': True})
+    assert first.passed == (START | {'trailers': True},)
+    assert recorder.refused == 'trailers'
 
 
 def test_debug_messages_pass_without_harm():
-    it = recorder()
-    debug = {'type': 'http.response.debug', 'info': {}}
-    assert it.feed(debug) == [debug]
-    it.feed(START)
-    it.feed(body(b'all'))
-    assert it.recording.body == b'all'
+    recorder, debug = Recorder(100), {'type': 'http.response.debug', 'info': {}}
+    assert recorder.feed(debug) == Step((debug,))
+    recorder.start(START, AS_MISS, None)
+    assert recorder.feed(body(b'all')).complete.body == b'all'
+
+
+def test_what_comes_before_the_start_or_after_the_end_is_passed_on():
+    recorder = Recorder(100)
+    assert recorder.feed(body(b'early')) == Step((body(b'early'),))
+    recorder.start(START, AS_MISS, None)
+    recorder.feed(body(b'all'))
+    assert recorder.feed(body(b'late')) == Step((body(b'late'),))
 
 
 def test_a_start_without_a_body_is_released_at_the_end():
-    it = recorder()
-    it.feed(START)
-    assert it.release() == [started(stored=False)]
-    assert it.release() == []
+    recorder, _ = started()
+    assert recorder.release() == Step((START,))
+    assert recorder.release() == Step()
 
 
-def test_the_messages_of_the_endpoint_are_not_changed():
-    it, start = recorder('no-store'), {**START, 'headers': [(b'a', b'1')]}
-    it.feed(start)
-    assert start == {**START, 'headers': [(b'a', b'1')]}
+def entry(recording):
+    return entry_of(recording, key='k', left_out=b'x-cache', now=5.0, lifetime=60.0)
 
 
-def entry(recording, **options):
-    given = {'key': 'k', 'selecting': (), 'dropped': b'x-cache', 'now': 5.0, 'lifetime': 60.0}
-    return entry_of(recording, **given | options)
-
-
-def test_an_entry_has_a_tag_a_length_and_one_vary_line():
-    made = entry(Recording(200, [(b'vary', b'A'), (b'vary', b'B'), (b'x-cache', b'MISS')], b'abc'), selecting=[b'c'])
-    assert made.headers == ((b'vary', b'a, b, c'), (b'etag', made.etag), (b'content-length', b'3'))
+def test_an_entry_has_a_tag_and_a_length_and_not_what_marks_a_miss():
+    made = entry(Recording(200, [(b'vary', b'a'), (b'x-cache', b'MISS')], b'abc'))
+    assert made.headers == ((b'vary', b'a'), (b'etag', made.etag), (b'content-length', b'3'))
     assert (made.key, made.status, made.body, made.stored_at, made.lifetime) == ('k', 200, b'abc', 5.0, 60.0)
 
 

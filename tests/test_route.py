@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
@@ -650,6 +650,32 @@ def test_a_request_that_asks_for_no_store_is_not_stored():
 
     client = client_of(router)
     assert marks(client.get('/', headers={'cache-control': 'no-store'}), client.get('/')) == [None, 'MISS']
+
+
+def test_a_request_that_asks_for_no_store_is_heard_also_where_the_endpoint_reads_the_field():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(cache_control: Annotated[str, Header()]):
+        return cache_control
+
+    client = client_of(router)
+    assert marks(*(client.get('/', headers={'cache-control': 'no-store'}) for _ in range(2))) == [None, None]
+
+
+def test_an_answer_that_goes_by_the_cache_names_the_same_fields_in_vary():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60, vary_headers=['x-plan'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        return 'answer'
+
+    client = client_of(router)
+    responses = [client.get('/', headers=headers) for headers in ({}, {'cookie': 'a=1'})]
+    assert marks(*responses) == ['MISS', None]
+    assert [it.headers['vary'] for it in responses] == ['x-plan', 'x-plan']
 
 
 def test_what_middleware_changes_in_a_reply_does_not_reach_the_next_client():

@@ -17,21 +17,25 @@ def entity_tag(body: bytes) -> bytes:
     return b'"%s"' % blake2b(body, digest_size=16).hexdigest().encode('ascii')
 
 
-def none_match(request: RawHeaders, tag: bytes) -> bool:
-    """Whether If-None-Match holds: absent, or none of its tags equals this one in weak comparison (RFC 9110 §13.1.2).
+def reply(
+    method: str, request: RawHeaders, status: int, response: RawHeaders, tag: bytes
+) -> tuple[int, RawHeaders, bool]:
+    """Status and fields with which a stored response answers, and whether its body goes along.
 
-    ``*`` stands for any current response.
+    Preconditions are for GET and HEAD, and for what would be a 200 (RFC 9110 §13.2.1); POST and QUERY have none.
     """
-    wanted = lines(request, b'if-none-match')
-    if not wanted:
+    if status == 200 and method in {'GET', 'HEAD'} and client_has(request, tag):
+        return 304, [field for field in response if field[0] in OF_A_304], False
+    return status, response, method != 'HEAD'
+
+
+def client_has(request: RawHeaders, tag: bytes) -> bool:
+    """Whether If-None-Match says that the client has the response with this tag already (RFC 9110 §13.1.2).
+
+    Tags are compared weakly; ``*`` stands for any current response.
+    """
+    named = lines(request, b'if-none-match')
+    if [line.strip(b' \t') for line in named] == [b'*']:
         return True
-    if [line.strip(b' \t') for line in wanted] == [b'*']:
-        return False
     opaque = tag.removeprefix(b'W/')
-    given = (found.removeprefix(b'W/') for line in wanted for found in _ENTITY_TAG.findall(line))
-    return opaque not in given
-
-
-def not_modified(response: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The fields of the 304 that stands for this response: no Content-Length, no Content-Type (RFC 9110 §15.4.5)."""
-    return [field for field in response if field[0] in OF_A_304]
+    return any(found.removeprefix(b'W/') == opaque for line in named for found in _ENTITY_TAG.findall(line))

@@ -3,7 +3,8 @@
 Names are expected in lower case, as ASGI delivers them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -24,6 +25,9 @@ HOP_BY_HOP = frozenset(
 """Fields about one connection, which a cache does not store (RFC 9110 §7.6.1, RFC 9111 §3.1)."""
 
 
+_MEMBER = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
+"""What stands between commas, where those inside of quoted strings do not count (RFC 9110 §5.6.4)."""
+
 LARGEST = 2**31
 """A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
 
@@ -35,28 +39,8 @@ def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
 
 def members(headers: RawHeaders, name: bytes) -> list[bytes]:
     """The members of a list field over all its lines, blanks stripped, empty ones left out (RFC 9110 §5.6.1)."""
-    return [member for line in lines(headers, name) for member in _split(line)]
-
-
-def _split(line: bytes) -> Iterator[bytes]:
-    """Split at commas outside of quoted strings (RFC 9110 §5.6.4)."""
-    if b'"' not in line:
-        yield from filter(None, (member.strip(b' \t') for member in line.split(b',')))
-        return
-    start, quoted, escaped = 0, False, False
-    for at, byte in enumerate(line + b','):
-        if escaped:
-            escaped = False
-        elif quoted and byte == 0x5C:  # a backslash hides the next byte
-            escaped = True
-        elif byte == 0x22:
-            quoted = not quoted
-        elif byte == 0x2C and (not quoted or at == len(line)):
-            if member := line[start:at].strip(b' \t'):
-                yield member
-            start = at + 1
-    if start < len(line) and (rest := line[start:].strip(b' \t')):
-        yield rest  # a string that is never closed reaches to the end
+    found = (member.strip(b' \t') for line in lines(headers, name) for member in _MEMBER.findall(line))
+    return [member for member in found if member]
 
 
 def names(headers: RawHeaders, name: bytes) -> set[bytes]:

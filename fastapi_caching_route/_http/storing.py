@@ -22,17 +22,31 @@ class Terms:
     fallback_ttl: float | None
     max_body_size: int
     """Bytes."""
+    authorization_covered: bool = False
+    """Whether the key tells requests with different Authorization fields apart."""
 
 
-def refusal(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> str | None:
-    """Why this response must not be kept, or None if it may be: decided from its start alone.
+@dataclass(frozen=True, slots=True)
+class Storable:
+    """A response may be kept; it is fresh for `lifetime` seconds."""
 
-    `request` holds the request's fields less those that are part of the key.
-    """
+    lifetime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A response must not be kept."""
+
+    reason: str
+
+
+def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
+    """Whether this response may be kept, and for how long: decided from its start alone."""
     said = directives(response)
     present = {name for name, _ in response}
     length = lines(response, b'content-length')
-    reasons = {
+    span = lifetime(response, said, terms, now)
+    broken = {
         'status': status not in terms.accepted,
         'partial': b'content-range' in present,
         'set-cookie': b'set-cookie' in present,
@@ -40,15 +54,16 @@ def refusal(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'private': said.private,
         'no-cache': said.no_cache,
         'vary': b'*' in names(response, b'vary'),
-        'authorization': not authorized(request, said),
+        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
-        'ttl': lifetime(response, said, terms, now) <= 0,
+        'ttl': span <= 0,
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    reason = next((reason for reason, holds in broken.items() if holds), None)
+    return Storable(span) if reason is None else Refused(reason)
 
 
-def authorized(request: RawHeaders, said: Directives) -> bool:
-    """Whether an Authorization field in the request leaves the response storable (RFC 9111 §3.5)."""
+def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
+    """Whether an Authorization field in the request, if there is one, leaves the response storable (RFC 9111 §3.5)."""
     if not lines(request, b'authorization'):
         return True
     return said.public or said.s_maxage is not None or said.must_revalidate

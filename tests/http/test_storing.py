@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
 from fastapi_caching_route._http.reuse import age, fresh
-from fastapi_caching_route._http.storing import FOREVER, Terms, lifetime, moment, refusal, stored_fields
+from fastapi_caching_route._http.storing import (
+    FOREVER,
+    Refused,
+    Storable,
+    Terms,
+    judge,
+    lifetime,
+    moment,
+    stored_fields,
+)
 
 TERMS = Terms(accepted=frozenset({200}), ttl=60, fallback_ttl=None, max_body_size=100)
 NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
@@ -42,7 +51,8 @@ NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
     ],
 )
 def test_what_may_be_stored(request_fields, status, response_fields, reason):
-    assert refusal(request_fields, status, response_fields, TERMS, NOW) == reason
+    verdict = judge(request_fields, status, response_fields, TERMS, NOW)
+    assert verdict == Refused(reason) if reason else isinstance(verdict, Storable)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +116,8 @@ def test_age(stored_at, now, expected):
 @pytest.mark.parametrize(('seconds', 'lifetime', 'expected'), [(5, 6, True), (6, 6, False), (7, 6, False)])
 def test_an_answer_is_fresh_while_its_lifetime_exceeds_its_age(seconds, lifetime, expected):
     assert fresh(seconds, lifetime) is expected
+
+
+def test_authorization_that_the_key_covers_does_not_matter():
+    terms = Terms(frozenset({200}), 60, None, 100, authorization_covered=True)
+    assert judge([(b'authorization', b'x')], 200, [], terms, NOW) == Storable(60)
