@@ -1,12 +1,11 @@
 """Small things about ASGI: a body that is read and still there, and extensions taken out of a scope."""
 
-from collections.abc import Awaitable, Callable, Collection, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
-from typing import Any
 
+from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
 
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]

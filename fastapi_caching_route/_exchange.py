@@ -6,10 +6,11 @@ the messages of an answer in `_recorder`. Knows nothing of FastAPI. GET, HEAD, Q
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
-from fastapi_caching_route._asgi import STREAM_EXTENSIONS, App, Receive, Scope, Send, read_body, without_extensions
+from fastapi_caching_route._asgi import STREAM_EXTENSIONS, App, Receive, Send, read_body, without_extensions
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._http import conditional
 from fastapi_caching_route._http.fields import with_vary, without
@@ -18,11 +19,12 @@ from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
 from fastapi_caching_route._key import (
     Inputs,
     Parts,
+    Scope,
     declared_key,
-    escaped,
     fields_of_variants,
     full_key,
     names_a_person,
+    user_key,
     variant_key,
 )
 from fastapi_caching_route._recorder import Message, Recorder, Step
@@ -44,6 +46,8 @@ class Plan:
     inputs: Callable[[], Inputs]
     """What the route reads; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
+    watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
+    """Has a function called when an exception handler of the user's answers."""
     terms: Terms
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
@@ -74,6 +78,8 @@ class Exchange:
         """`forward` lets the endpoint answer."""
         self.plan = plan
         self.scope = scope
+        if not isinstance(scope['headers'], list):  # ASGI lets it be any iterable, and we are not its only reader
+            scope['headers'] = list(scope['headers'])
         self.receive = receive
         self.send = send
         self.forward = forward
@@ -98,7 +104,7 @@ class Exchange:
     async def find_key(self) -> str | None:
         """The key of this request inside its namespace, or None if the request must go by the cache."""
         if self.plan.key_builder is not None:
-            return user_key(self.plan.key_builder(self.scope), self.scope)
+            return checked_key(self.plan.key_builder(self.scope), self.scope)
         if self.inputs.raw and names_a_person(self.scope, self.inputs.covered):
             return None
         body: bytes | None = b''
@@ -125,9 +131,21 @@ class Exchange:
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size)
-        with without_extensions(self.scope, STREAM_EXTENSIONS):
-            await self.forward(self.scope, self.receive, self.record)
+        with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
+            await self.forward(self.scope, self.receive_watched, self.record)
         await self.take(self.recorder.release())
+
+    def doubt_handler(self) -> None:
+        """An exception handler of the user's makes the answer: all of the request is in the key, or it is not kept."""
+        if not self.inputs.raw:
+            self.recorder.doubt = 'exception handler'
+
+    async def receive_watched(self) -> Message:
+        """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
+        message = await self.receive()
+        if message['type'] == 'http.disconnect':
+            self.recorder.doubt = 'disconnected'
+        return message
 
     async def record(self, message: Message) -> None:
         """The `send` of the endpoint: take a message of its answer."""
@@ -206,9 +224,9 @@ class Exchange:
         await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
 
 
-def user_key(built: object, scope: Scope) -> str | None:
+def checked_key(built: object, scope: Scope) -> str | None:
     """The key that a key builder made, or None, with a warning, if it did not make one."""
     if isinstance(built, str) and built:
-        return escaped(built)
+        return user_key(built)
     logger.warning('%s: not cached: the key_builder must return a str with something in it', scope['path'])
     return None

@@ -4,7 +4,8 @@ Pure. Parts are tuples of plain values; they are written down by `ascii()`, whic
 crafted value can make the parts of two different requests look the same.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._http.fields import RawHeaders, lines, names
 
-Scope = Mapping[str, Any]
+Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
 
 KEY_FORMAT = 1
@@ -52,6 +53,7 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
 
+_DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
 _LEFT_OUT = frozenset(name.encode('ascii') for name in LEFT_OUT_OF_RAW_KEYS)
 
@@ -96,8 +98,9 @@ def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes) -> 
         method,
         scope.get('root_path', ''),
         path,
+        sorted((name, str(value)) for name, value in scope.get('path_params', {}).items()),  # a Host route adds its own
         inputs.read(scope),
-        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if body else (),
+        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.body or body else (),
         raw_parts(scope) if inputs.raw else (),
     )
     return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digest(parts)}'
@@ -126,7 +129,8 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
             return name.decode('ascii')
     if scope.get('session') and b'cookie' not in carried:
         return 'session'
-    return 'user' if getattr(scope.get('user'), 'is_authenticated', False) and not carried else None
+    user = scope.get('user')
+    return 'user' if user is not None and getattr(user, 'is_authenticated', True) and not carried else None
 
 
 def fields_of_variants(inputs: Inputs, response: RawHeaders, variants: Variants | None) -> set[bytes]:
@@ -147,6 +151,11 @@ def variant_key(variants: Variants, headers: RawHeaders) -> str:
 def full_key(namespace: str, key: str) -> str:
     """Namespace and key as one: printable, without blanks, at most `MAX_KEY_BYTES`."""
     return shortened(f'{namespace}{SEPARATOR}{key}' if namespace else key)
+
+
+def user_key(key: str) -> str:
+    """A key that the user made, of any characters; it never looks like one of declared inputs."""
+    return _DECLARED.sub(r'\1%3A', escaped(key))
 
 
 def shortened(key: str) -> str:

@@ -28,7 +28,7 @@ class Step:
 class Recorder:
     """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
 
-    __slots__ = ('_as_miss', '_chunks', '_held', '_limit', '_plain', '_size', 'refused')
+    __slots__ = ('_as_miss', '_chunks', '_held', '_limit', '_plain', '_size', 'doubt', 'refused')
 
     def __init__(self, limit: int) -> None:
         """Give up on bodies of more than `limit` bytes."""
@@ -40,12 +40,13 @@ class Recorder:
         self._size = 0
         self.refused: str | None = 'no start'
         """Why the answer is not kept, if it is not."""
+        self.doubt: str | None = None
+        """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
 
     def start(self, plain: Message, as_miss: Message, refused: str | None) -> Step:
         """Take the start message in two forms: for an answer that is not kept, and for one that is."""
-        self._plain, self._as_miss, self._held, self.refused = plain, as_miss, True, refused
-        if plain.get('trailers'):
-            self.refused = 'trailers'
+        self._plain, self._as_miss, self._held = plain, as_miss, True
+        self.refused = 'trailers' if plain.get('trailers') else refused or self.doubt
         return Step() if self.refused is None else self._let_go(self.refused)
 
     def feed(self, message: Message) -> Step:
@@ -70,7 +71,9 @@ class Recorder:
     def _completed(self, last: Message) -> Step:
         length = lines(self._headers, b'content-length')
         if length and length[0] != b'%d' % self._size:
-            return self._let_go('incomplete', last)
+            self.doubt = 'incomplete'
+        if self.doubt is not None:
+            return self._let_go(self.doubt, last)
         self.refused = 'complete'
         recording = Recording(self._plain['status'], self._headers, b''.join(self._chunks))
         held, self._held = self._held, False

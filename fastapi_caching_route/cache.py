@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from types import FunctionType, MethodType
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 from aiocache.base import BaseCache
@@ -13,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import Doc
 
+from fastapi_caching_route._decoration import Decoration, Twins, leave
 from fastapi_caching_route._entry import Entry, Recording, entry_of
-from fastapi_caching_route._http.cache_control import directives
+from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
-from fastapi_caching_route._http.storing import Terms, lifetime
-from fastapi_caching_route._key import escaped, full_key
+from fastapi_caching_route._http.storing import Refused, Terms, judge
+from fastapi_caching_route._key import escaped, full_key, user_key
 from fastapi_caching_route._store import Store
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, KeyBuilder, check_namespace
@@ -32,8 +31,6 @@ RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 """What `APIRoute.get_route_handler()` returns."""
 
 Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
-
-_DECORATION = '__fastapi_caching_route__'
 
 
 class CacheParamsBase(TypedDict, total=False):
@@ -98,6 +95,12 @@ class FastAPICache:
         if namespace_policy not in {'concat', 'replace'}:
             msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
             raise ConfigurationError(msg)
+        if cache.ttl is not None and not cache.ttl >= 0:
+            msg = f'the ttl of the backend is in seconds and must not be negative, got {cache.ttl!r}'
+            raise ConfigurationError(msg)
+        if not isinstance(version, str) or not isinstance(policy, CachePolicy | None):
+            msg = f'version is a str and policy a CachePolicy(...), got {version!r} and {policy!r}'
+            raise ConfigurationError(msg)
         self.store = Store(cache)
         self.namespace_policy = namespace_policy
         self.cache_header = _field_text('cache_header', cache_header).lower()
@@ -107,11 +110,11 @@ class FastAPICache:
         self.version = version
         self.policy = policy or CachePolicy()
         self.clock = clock
-        self._alike: dict[tuple[str, str], list[Callable[..., Any]]] = {}
+        self.twins = Twins()
 
     def __call__(
         self,
-        *,
+        *misplaced: object,
         key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
         vary_headers: Collection[str] | None = None,
         namespace: str | None = None,
@@ -127,6 +130,9 @@ class FastAPICache:
             ConfigurationError: an option is out of its range, or the endpoint cannot be decorated.
 
         """
+        if misplaced:
+            msg = f'@cache takes its options by name, and needs its parentheses: @cache() or @cache(ttl=60), got {misplaced}'
+            raise ConfigurationError(msg)
         given = _given(
             {
                 'key_builder': key_builder,
@@ -139,11 +145,11 @@ class FastAPICache:
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
-                _leave(Decoration(self, replace(self.policy, **given)), endpoint)
+                leave(Decoration(self, replace(self.policy, **given)), endpoint)
             except ConfigurationError as error:
                 msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
                 raise ConfigurationError(msg) from None
-            self.ordinal(endpoint)
+            self.twins.of_endpoint(endpoint)
             return endpoint
 
         return decorate
@@ -160,18 +166,30 @@ class FastAPICache:
     ) -> None:
         """Store a response under a key of a `key_builder`, in place of what the endpoint would answer.
 
-        It is stored whatever its status and fields, since you say so; only its lifetime is judged as any other's.
+        The rules of storing hold as for any answer; with a ttl of 0, nothing is stored.
+
+        Raises:
+            ConfigurationError: the response is not one that may be stored; the message names the reason.
+
         """
-        now, headers, policy = self.clock(), value.headers.raw, replace(self.policy, **_given(caching_params))
+        now, policy = self.clock(), replace(self.policy, **_given(caching_params))
+        # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
+        headers = [(name, it) for name, it in value.headers.raw if name != b'content-length' and not _our_tag(name, it)]
+        verdict = judge((), value.status_code, headers, self.terms(policy), now)
+        if verdict == Refused('ttl'):
+            return
+        if isinstance(verdict, Refused):
+            msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {verdict.reason}'
+            raise ConfigurationError(msg)
+        recording = Recording(value.status_code, headers, bytes(value.body))
         entry = entry_of(
-            Recording(value.status_code, headers, bytes(value.body)),
+            recording,
             key=self._full_key(key, policy.namespace),
             left_out=self.cache_header,
             now=now,
-            lifetime=lifetime(headers, directives(headers), self.terms(policy), now),
+            lifetime=verdict.lifetime,
         )
-        if entry.lifetime > 0:
-            await self.store.put(entry, entry.lifetime)
+        await self.store.put(entry, entry.lifetime)
 
     async def invalidate_cached(self, key: str, namespace: str | None = None) -> int:
         """Delete what is stored under a key of a `key_builder`; return how many keys that were (0 or 1)."""
@@ -197,7 +215,10 @@ class FastAPICache:
         response.headers[self.cache_header.decode('latin-1')] = (self.hit if hit else self.miss).decode('latin-1')
 
     def _full_key(self, key: str, namespace: str | None) -> str:
-        return full_key(self.full_namespace(namespace), escaped(key))
+        if not isinstance(key, str):
+            msg = f'a key is a str, got {key!r}'
+            raise ConfigurationError(msg)
+        return full_key(self.full_namespace(namespace), user_key(key))
 
     def full_namespace(self, namespace: str | None) -> str:
         """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
@@ -211,70 +232,13 @@ class FastAPICache:
         """The terms on which the answers of a route with this policy are stored."""
         return Terms(self.accepted_status_codes, policy.ttl, self.store.ttl, policy.max_body_size)
 
-    def ordinal(self, endpoint: Callable[..., Any]) -> int:
-        """Which one this is among the endpoints of one name that are different all the same; new ones count from now on.
-
-        Closures and bound methods of one name answer differently by what they hold, so they must not share keys.
-        They are counted in the order in which they are decorated, which is the same in every process of an app.
-        """
-        if isinstance(endpoint, FunctionType) and endpoint.__closure__ is None:
-            return 0
-        alike = self._alike.setdefault(name_of(endpoint), [])
-        known = [it for it, other in enumerate(alike) if other is endpoint or _same_method(other, endpoint)]
-        if not known:
-            alike.append(endpoint)
-        return known[0] if known else len(alike) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Decoration:
-    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
-
-    cache: FastAPICache
-    policy: CachePolicy
-
-
-def decoration_of(endpoint: object) -> Decoration | None:
-    """The decoration of an endpoint, or of the function inside of a bound method or a partial object."""
-    if isinstance(endpoint, MethodType):
-        on_instance: Decoration | None = getattr(endpoint.__self__, _attribute(endpoint), None)
-        if on_instance is not None:
-            return on_instance
-    found: Decoration | None = getattr(endpoint, _DECORATION, None)
-    return decoration_of(endpoint.func) if found is None and isinstance(endpoint, partial) else found
-
-
-def name_of(endpoint: Any) -> tuple[str, str]:
-    """Module and qualified name of an endpoint, of whatever kind of callable it is."""
-    while isinstance(endpoint, partial):
-        endpoint = endpoint.func
-    named = endpoint if hasattr(endpoint, '__qualname__') else type(endpoint)
-    return named.__module__, named.__qualname__
-
-
-def _leave(decoration: Decoration, endpoint: Any) -> None:
-    """Leave the decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time."""
-    if not callable(endpoint):
-        msg = 'an endpoint must be callable'
-        raise ConfigurationError(msg)
-    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    try:
-        setattr(target, _attribute(endpoint), decoration)
-    except AttributeError:
-        msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
-        raise ConfigurationError(msg) from None
-
-
-def _attribute(endpoint: object) -> str:
-    return f'{_DECORATION}{endpoint.__name__}' if isinstance(endpoint, MethodType) else _DECORATION
-
-
-def _same_method(one: object, other: object) -> bool:
-    return isinstance(one, MethodType) and isinstance(other, MethodType) and one == other
-
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
+
+
+def _our_tag(name: bytes, value: bytes) -> bool:
+    return name == b'etag' and OUR_TAG.fullmatch(value) is not None
 
 
 def _field_text(option: str, text: str) -> bytes:
@@ -286,7 +250,9 @@ def _field_text(option: str, text: str) -> bytes:
 
 
 def _statuses(codes: Collection[int]) -> frozenset[int]:
-    if not all(isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes):
+    if not isinstance(codes, Collection) or not all(
+        isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes
+    ):
         msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
         raise ConfigurationError(msg)
     return frozenset(codes)

@@ -53,10 +53,12 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
-        if self.key_builder is not None and (not callable(self.key_builder) or iscoroutinefunction(self.key_builder)):
+        if self.key_builder is not None and not _is_plain_function(self.key_builder):
             msg = f'key_builder must be a plain function of the request, got {self.key_builder!r}'
             raise ConfigurationError(msg)
-        if isinstance(self.vary_headers, str) or not all(map(_is_field_name, self.vary_headers)):
+        if not isinstance(self.vary_headers, list | tuple | set | frozenset) or not all(
+            map(_is_field_name, self.vary_headers)
+        ):
             msg = f"vary_headers must be a list of header names, like ['accept-language'], got {self.vary_headers!r}"
             raise ConfigurationError(msg)
         if self.namespace is not None:
@@ -81,6 +83,12 @@ def check_namespace(namespace: object) -> None:
     if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
         msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
         raise ConfigurationError(msg)
+
+
+def _is_plain_function(builder: object) -> bool:
+    if not callable(builder):
+        return False
+    return not (iscoroutinefunction(builder) or iscoroutinefunction(getattr(builder, '__call__', None)))  # noqa: B004, an object may be called through it
 
 
 def _is_field_name(name: object) -> bool:

@@ -6,9 +6,11 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from fastapi_caching_route._decoration import Decoration, decoration_of, name_of
 from fastapi_caching_route._exchange import Exchange, Plan
-from fastapi_caching_route._fastapi import RouteInputs, builder_inputs, effective_route
-from fastapi_caching_route.cache import Decoration, decoration_of, name_of
+from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
+from fastapi_caching_route._fastapi.handlers import watching_handlers
+from fastapi_caching_route._fastapi.inputs import RouteInputs, builder_inputs
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """POST only ever because somebody decorated it; other methods always reach the endpoint."""
@@ -27,10 +29,10 @@ class CachingRoute(APIRoute):
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         """Build the route as `APIRoute` does."""
         super().__init__(path, endpoint, **options)
-        self._plans: dict[int, tuple[object, Plan | None]] = {}
+        self._plans: dict[int, tuple[object, Plan]] = {}
         decoration = decoration_of(endpoint)
         if decoration is not None:
-            decoration.cache.ordinal(endpoint)
+            decoration.cache.twins.of_endpoint(endpoint)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""
@@ -44,32 +46,37 @@ class CachingRoute(APIRoute):
     def _plan(self, effective: Any) -> Plan | None:
         """The plan for the route as it was reached, made on the first request: a decorator above has run by then."""
         known, plan = self._plans.get(id(effective), (None, None))
-        if known is not effective:
-            decoration = decoration_of(self.endpoint)
-            plan = None if decoration is None else plan_of(decoration, effective)
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            self._plans[id(effective)] = (effective, plan)
+        if known is effective:
+            return plan
+        decoration = decoration_of(self.endpoint)
+        if decoration is None:
+            return None
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        plan = plan_of(decoration, effective, raw=reads_raw(self, CachingRoute))
+        self._plans[id(effective)] = (effective, plan)
         return plan
 
 
-def plan_of(decoration: Decoration, effective: Any) -> Plan:
+def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
     build = policy.key_builder
+    identity = (
+        cache.version,
+        name_of(effective.endpoint),
+        cache.twins.of_endpoint(effective.endpoint),
+        declaration(effective),
+    )
     return Plan(
         store=cache.store,
         clock=cache.clock,
-        identity=(
-            cache.version,
-            *name_of(effective.endpoint),
-            cache.ordinal(effective.endpoint),
-            effective.path_format,
-        ),
+        identity=(*identity, cache.twins.number(identity, objects_of(effective))),
         namespace=cache.full_namespace(policy.namespace),
-        inputs=RouteInputs(effective, vary) if build is None else builder_inputs(vary),
+        inputs=RouteInputs(effective, vary, raw=raw) if build is None else builder_inputs(vary),
         key_builder=None if build is None else lambda scope: build(Request(scope)),
+        watch=watching_handlers,
         terms=cache.terms(policy),
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),

@@ -10,6 +10,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPEx
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachePolicy, FastAPICache
@@ -638,6 +639,33 @@ def test_a_request_body_over_the_limit_goes_by_the_cache_whole():
     assert [it.json() for it in responses] == [1000, 1000]
     assert marks(*responses) == [None, None]
     assert runs == [1000, 1000]
+
+
+async def test_a_request_whose_body_breaks_off_goes_by_the_cache():
+    router, cache, app, seen = caching_router(), memory_cache(), FastAPI(), []
+
+    @cache(ttl=60)
+    @router.post('/')
+    async def endpoint(request: Request):
+        try:
+            return len(await request.body())
+        except ClientDisconnect:
+            seen.append('left')
+            raise
+
+    app.include_router(router)
+    received = iter([{'type': 'http.request', 'body': b'half', 'more_body': True}])
+
+    async def leaving():
+        return next(received, {'type': 'http.disconnect'})
+
+    async def send(message):
+        pass
+
+    with pytest.raises(ClientDisconnect):
+        await app(asgi_scope('POST'), leaving, send)
+    assert seen == ['left']
+    assert cache.store._backend._cache == {}
 
 
 def test_a_request_that_asks_for_no_store_is_not_stored():

@@ -8,6 +8,9 @@ from fastapi_caching_route._http.fields import RawHeaders, lines
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[^"]*"|[^\s,]+')
 """A tag in quotes, or what a sloppy sender left unquoted: kept and compared as it is."""
 
+OUR_TAG = re.compile(rb'"[0-9a-f]{32}"')
+"""What `entity_tag` makes."""
+
 OF_A_304 = frozenset((b'cache-control', b'content-location', b'date', b'etag', b'expires', b'vary'))
 """Fields of the 200 that its 304 repeats (RFC 9110 §15.4.5)."""
 

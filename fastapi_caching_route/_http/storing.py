@@ -1,6 +1,7 @@
 """Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2.1), for a shared cache."""
 
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from fastapi_caching_route._http.cache_control import Directives, directives
@@ -97,7 +98,8 @@ def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> flo
 def moment(value: bytes) -> float | None:
     """Seconds since the epoch of an HTTP date, or None (RFC 9110 §5.6.7)."""
     try:
-        return parsedate_to_datetime(value.decode('latin-1')).timestamp()
+        read = parsedate_to_datetime(value.decode('latin-1'))
+        return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return None
 

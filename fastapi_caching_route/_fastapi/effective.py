@@ -1,0 +1,62 @@
+"""The route as a request reached it: with the prefix and the dependencies of its includes."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
+from fastapi.routing import APIRoute
+
+from fastapi_caching_route._key import Parts, Scope
+
+Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
+
+_ADDRESS = re.compile(r' at 0x[0-9a-fA-F]+')
+_SERIALIZATION = ('include', 'exclude', 'by_alias', 'exclude_unset', 'exclude_defaults', 'exclude_none')
+
+
+def effective_route(route: APIRoute, scope: Scope) -> Any:
+    """The route as this request reached it: itself, or itself with the prefix and dependencies of its includes."""
+    context = scope.get('fastapi', {}).get('effective_route_context')
+    return context if context is not None and context.original_route is route else route
+
+
+def declaration(effective: Any) -> Parts:
+    """What an effective route is by its declaration, beside its inputs: equal in every process that runs this code."""
+    return (
+        effective.path_format,
+        tuple(described(node.call) for node in tree(effective.dependant, {})),
+        described(effective.response_model),
+        described(getattr(effective.response_class, 'value', effective.response_class)),
+        effective.status_code,
+        tuple(described(getattr(effective, f'response_model_{it}')) for it in _SERIALIZATION),
+    )
+
+
+def objects_of(effective: Any) -> Parts:
+    """The very objects that an effective route is made of, to tell apart what a declaration describes alike."""
+    return (*(node.call for node in tree(effective.dependant, {})), effective.response_model)
+
+
+def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
+    """Whether the class of a route gets at the raw request itself, in a handler of its own that runs inside of ours."""
+    classes = type(route).__mro__
+    inside = classes[classes.index(ours) + 1 : classes.index(APIRoute)]
+    own_handlers = ['get_route_handler' in vars(it) for it in classes[: classes.index(APIRoute)]]
+    return any(own_handlers) or any('handle' in vars(it) for it in inside)
+
+
+def tree(dependant: Dependant, overrides: Overrides) -> Iterator[Dependant]:
+    yield dependant
+    for sub in dependant.dependencies:
+        call = overrides.get(sub.call, sub.call) if sub.call is not None else None
+        if call is not None and call is not sub.call:
+            sub = get_dependant(path=sub.path or '', call=call, name=sub.name)  # noqa: PLW2901, the override takes its place
+        yield from tree(sub, overrides)
+
+
+def described(thing: object) -> str:
+    """A class or function by its name, anything else by its looks; without addresses, which each process has its own."""
+    name = getattr(thing, '__qualname__', None)
+    return f'{getattr(thing, "__module__", "")}.{name}' if name else _ADDRESS.sub('', repr(thing))

@@ -1,0 +1,49 @@
+"""Exception handlers: they answer in place of the endpoint, and take the raw request, unseen by any declaration."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from starlette._utils import is_async_callable
+
+from fastapi_caching_route._key import Scope
+
+
+@contextmanager
+def watching_handlers(scope: Scope, note: Callable[[], None]) -> Generator[None]:
+    """Have `note` called when an exception handler of the user's answers: it takes the raw request, unseen by us.
+
+    The handlers of FastAPI and Starlette make their answers from the exception alone.
+    """
+    handlers = scope.get('starlette.exception_handlers')
+    if handlers is None or all(_is_default(it) for group in handlers for it in group.values()):
+        yield
+        return
+    noting = tuple(
+        {kind: it if _is_default(it) else _noting(it, note) for kind, it in group.items()} for group in handlers
+    )
+    scope['starlette.exception_handlers'] = noting
+    try:
+        yield
+    finally:
+        scope['starlette.exception_handlers'] = handlers
+
+
+def _is_default(handler: Any) -> bool:
+    return getattr(handler, '__module__', '').partition('.')[0] in {'fastapi', 'starlette'}
+
+
+def _noting(handler: Any, note: Callable[[], None]) -> Any:
+    if is_async_callable(handler):
+
+        async def handle(connection: Any, error: Exception) -> Any:
+            note()
+            return await handler(connection, error)
+
+        return handle
+
+    def handle_in_thread(connection: Any, error: Exception) -> Any:
+        note()
+        return handler(connection, error)
+
+    return handle_in_thread

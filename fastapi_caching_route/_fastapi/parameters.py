@@ -1,0 +1,153 @@
+"""Declared query, header and cookie parameters, read from a request as FastAPI reads them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi.dependencies.utils import request_params_to_args
+from pydantic import AliasChoices, BaseModel, RootModel
+from starlette.datastructures import QueryParams
+
+from fastapi_caching_route._fastapi.effective import described
+from fastapi_caching_route._key import Parts
+
+_PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
+"""Default factories that make the same value each time."""
+
+
+class Parameters:
+    """The declared parameters of one place in the request: query, header or cookie."""
+
+    __slots__ = ('_parameters', '_whole', 'field_names', 'fingerprint')
+
+    def __init__(self, place: str, fields: list[Any]) -> None:
+        self._parameters = [parameter for field in fields for parameter in _parameters(place, field)]
+        # A model that lets undeclared parameters through, or that looks at all of them, reads the whole place.
+        self._whole = any(parameter.names is None for parameter in self._parameters)
+        shown = [name for parameter in self._parameters for name in parameter.shown]
+        self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in shown)) if place == 'header' else ()
+        self.fingerprint = tuple((parameter.names, parameter.kind) for parameter in self._parameters)
+
+    def __bool__(self) -> bool:
+        return bool(self._parameters)
+
+    def read(self, received: Any) -> Parts:
+        """The values given, parameter by parameter; one that is given its default reads as one left out."""
+        if self._whole:
+            return ('whole', tuple(_all_items(received)))
+        return tuple(parameter.read(received) for parameter in self._parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    """One declared parameter, or one field of a parameter model."""
+
+    names: tuple[str, ...] | None
+    """What it may be called in a request; None where that cannot be told."""
+    shown: tuple[str, ...]
+    """The names that people know it by, for Vary."""
+    kind: str
+    default: Callable[[Any], bool] | None
+    """Whether the parameter as received comes to the same as none at all."""
+
+    def read(self, received: Any) -> Parts:
+        given = tuple((name, _values(received, name)) for name in self.names or () if name in received)
+        return () if given and self.default is not None and self.default(received) else given
+
+
+def _parameters(place: str, field: Any) -> Iterator[_Parameter]:
+    """A field as FastAPI reads it: itself and, for a parameter model, each of the model's fields.
+
+    A model knows which of its fields were given (`model_fields_set`), so there a default given is not a default
+    omitted. Its own name counts too: `Json[Model]` and, in older releases, a model among others are read by that.
+    """
+    info, model = field.field_info, _model(field.field_info.annotation)
+    names = _names(place, field.name, info)
+    yield _Parameter(names, () if model else names or (), _kind(info), None if model else _omission(field))
+    if model is None:
+        return
+    if info.metadata or _sees_all(model):
+        yield _Parameter(None, (), model.__qualname__, None)
+    for name, each in model.model_fields.items():
+        names = _names(place, name, each)
+        shown = tuple(it.replace('_', '-') if it == name else it for it in names or ())
+        by_name = (name, name.replace('_', '-')) if place == 'header' else (name,)
+        yield _Parameter(None if names is None else _distinct((*names, *shown, *by_name)), shown, _kind(each), None)
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The parameter model among the types of an annotation, if there is one."""
+    candidates = (annotation, *getattr(annotation, '__args__', ()))
+    return next((it for it in candidates if isinstance(it, type) and issubclass(it, BaseModel)), None)
+
+
+def _sees_all(model: type[BaseModel]) -> bool:
+    """Whether parameters that the model does not declare can change what comes of it."""
+    return (
+        model.model_config.get('extra') in {'allow', 'forbid'}
+        or issubclass(model, RootModel)
+        or any(validator.info.mode != 'after' for validator in model.__pydantic_decorators__.model_validators.values())
+        or model.__init__ is not BaseModel.__init__
+        or getattr(model.__get_pydantic_core_schema__, '__func__', None)
+        is not getattr(BaseModel.__get_pydantic_core_schema__, '__func__', None)
+    )
+
+
+def _names(place: str, name: str, info: Any) -> tuple[str, ...] | None:
+    """The names under which FastAPI may look for a parameter, now or in an older release; None if any other counts."""
+    choices = info.validation_alias
+    given = choices.choices if isinstance(choices, AliasChoices) else [choices]
+    if not all(isinstance(choice, str | None) for choice in given):
+        return None  # an AliasPath looks inside of values
+    names = [choice for choice in (info.alias, *given) if choice] or [name]
+    if place == 'header':
+        # Some releases take an alias that is the parameter's own name as it is, others with dashes.
+        names = [it.lower() for one in names for it in ((one, one.replace('_', '-')) if one == name else (one,))]
+    return _distinct(names)
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _kind(info: Any) -> str:
+    return f'{described(info.annotation)} = {described(info.default)}'
+
+
+def _omission(field: Any) -> Callable[[Any], bool] | None:
+    """A test whether values received for the field come to the same as none, by FastAPI's own reading of both."""
+    factory = field.field_info.default_factory
+    if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
+        return None
+    omitted, errors = request_params_to_args([field], QueryParams(''))
+    if errors:
+        return None
+    default = omitted[field.name]
+    looks = _looks(default)  # Decimal('1.0') equals Decimal('1.00'), and an endpoint can tell them apart
+
+    def is_default(received: Any) -> bool:
+        try:
+            values, errors = request_params_to_args([field], received)
+        except Exception:  # noqa: BLE001, a validator of the user's: it raises again in the route, in its turn
+            return False
+        value = None if errors else values[field.name]
+        return not errors and type(value) is type(default) and value == default and _looks(value) == looks
+
+    return is_default
+
+
+def _looks(value: object) -> str:
+    """How a value would be told from an equal one; a moment at a fixed offset by the offset, whoever made its tzinfo."""
+    fixed = isinstance(value, datetime) and value.tzinfo is not None and value.tzinfo.utcoffset(None) is not None
+    return value.isoformat() if isinstance(value, datetime) and fixed else repr(value)
+
+
+def _values(received: Any, name: str) -> tuple[str, ...]:
+    several = getattr(received, 'getlist', None)
+    return tuple(several(name)) if several is not None else (received[name],)
+
+
+def _all_items(received: Any) -> Iterator[tuple[str, str]]:
+    several = getattr(received, 'multi_items', None)
+    yield from several() if several is not None else received.items()

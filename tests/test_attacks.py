@@ -1,0 +1,485 @@
+"""What an attacker, or an unlucky user, could want of the cache, and does not get."""
+
+import asyncio
+import dataclasses
+from datetime import datetime, timezone
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import pytest
+from aiocache import SimpleMemoryCache
+from fastapi import Cookie, Depends, FastAPI, Form, Header, HTTPException, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.testclient import TestClient
+
+from fastapi_caching_route import CachedResponse, CachingRoute, ConfigurationError, FastAPICache
+from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
+
+
+def twins(endpoint):
+    """The endpoint in two apps, cached and not."""
+    router, cache, plain = caching_router(), memory_cache(), FastAPI()
+    cache(ttl=60)(router.get('/')(endpoint))
+    plain.get('/')(endpoint)
+    return client_of(router), TestClient(plain)
+
+
+class NamedInUnderscores(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    x_token: str = Field('d', alias='foo')
+
+
+class Counted(BaseModel):
+    a: int = 0
+
+
+async def a_literal_alias(it: Annotated[str, Header(alias='x_token')] = 'd'):
+    return it
+
+
+async def an_alias_that_is_the_name(x_token: Annotated[str, Header(alias='x_token')] = 'd'):
+    return x_token
+
+
+async def a_header_model_by_name(it: Annotated[NamedInUnderscores, Header()]):
+    return it.x_token
+
+
+async def a_validator_beside_a_model(
+    it: Annotated[Counted, BeforeValidator(lambda given: {'a': len(given) if given else 0}), Query()],
+):
+    return it.a
+
+
+def fields(**values):
+    return {'headers': [(name.encode(), value.encode()) for name, value in values.items()]}
+
+
+@pytest.mark.parametrize(
+    ('endpoint', 'requests'),
+    [
+        (a_literal_alias, [fields(x_token='a'), fields(x_token='b')]),
+        (an_alias_that_is_the_name, [fields(x_token='a'), fields(x_token='b')]),
+        (an_alias_that_is_the_name, [fields(**{'x-token': 'a'}), fields(**{'x-token': 'b'})]),
+        (a_header_model_by_name, [fields(**{'x-token': 'a'}), fields(**{'x-token': 'b'})]),
+        (a_header_model_by_name, [fields(foo='a'), fields(foo='b')]),
+        (a_validator_beside_a_model, [{'params': {'a': 1, 'p': 2, 'x': 1}}, {'params': {'a': 1}}]),
+    ],
+)
+def test_no_way_of_naming_a_parameter_hides_it_from_the_key(endpoint, requests):
+    cached, plain = twins(endpoint)
+    for asked in requests * 2:
+        assert cached.get('/', **asked).json() == plain.get('/', **asked).json()
+
+
+def test_one_host_never_gets_the_answer_of_another_by_a_parameter_of_its_name():
+    router, cache, app, inner = caching_router(), memory_cache(), FastAPI(), FastAPI()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(tenant: Annotated[str, Path()]):
+        return tenant
+
+    inner.include_router(router)
+    app.host('{tenant}.example.org', inner)
+    client = TestClient(app)
+    hosts = ['a', 'b', 'a', 'b']
+    assert [client.get(f'http://{it}.example.org/').json() for it in hosts] == hosts
+    assert marks(client.get('http://a.example.org/')) == ['HIT']
+
+
+def test_one_app_never_shows_the_fields_that_the_response_model_of_another_lets_through():
+    class Public(BaseModel):
+        name: str
+
+    cache, inside, outside = memory_cache(), caching_router(), caching_router()
+
+    @cache(ttl=60)
+    async def endpoint():
+        return {'name': 'n', 'secret': 's'}
+
+    inside.get('/')(endpoint)
+    outside.get('/', response_model=Public)(endpoint)
+    assert client_of(inside).get('/').json() == {'name': 'n', 'secret': 's'}
+    assert client_of(outside).get('/').json() == {'name': 'n'}
+
+
+@pytest.mark.parametrize('kind', ['function', 'closure'])
+def test_an_app_that_lets_nobody_in_never_serves_the_answer_of_one_that_does(kind):
+    router, cache, open_app, closed_app = caching_router(), memory_cache(), FastAPI(), FastAPI()
+
+    def admit(allowed):
+        def guard():
+            if not allowed:
+                raise HTTPException(403)
+
+        return guard
+
+    def deny():
+        raise HTTPException(403)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'internal'
+
+    open_app.include_router(router, dependencies=[Depends(admit(allowed=True))])
+    denying = deny if kind == 'function' else admit(allowed=False)
+    closed_app.include_router(router, dependencies=[Depends(denying)])
+    assert TestClient(open_app).get('/').status_code == 200
+    assert TestClient(closed_app).get('/').status_code == 403
+
+
+async def test_cookies_over_two_lines_do_not_poison_the_entry_of_one_line():
+    async def endpoint(a: Annotated[str, Cookie()] = 'd'):
+        return a
+
+    router, cache, app, plain = caching_router(), memory_cache(), FastAPI(), FastAPI()
+    cache(ttl=60)(router.get('/')(endpoint))
+    plain.get('/')(endpoint)
+    app.include_router(router)
+    for headers in ([(b'cookie', b'a=1'), (b'cookie', b'a=2')], [(b'cookie', b'a=2')], [(b'cookie', b'a=1')]):
+        bodies = [(await asgi_call(it, asgi_scope(headers=headers)))[1]['body'] for it in (app, plain)]
+        assert bodies[0] == bodies[1]
+
+
+async def test_an_endpoint_that_hears_that_its_client_has_left_does_not_leave_half_an_answer_to_the_next():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(request: Request):
+        done = []
+        for number in range(3):
+            if await request.is_disconnected():
+                break
+            done.append(number)
+            await asyncio.sleep(0)
+        return done
+
+    app.include_router(router)
+    received = [{'type': 'http.request', 'body': b'', 'more_body': False}]
+
+    async def leaving():
+        return received.pop() if received else {'type': 'http.disconnect'}
+
+    async def send(message):
+        pass
+
+    await app(asgi_scope(), leaving, send)
+    assert TestClient(app).get('/').json() == [0, 1, 2]
+
+
+def test_a_key_that_a_user_makes_never_meets_a_key_of_declared_inputs():
+    backend = SimpleMemoryCache()
+    cache, router = FastAPICache(backend), caching_router()
+
+    @cache(ttl=60)
+    @router.get('/home')
+    async def home():
+        return 'home'
+
+    @cache(ttl=60, key_builder=lambda request: request.path_params['key'])
+    @router.get('/echo/{key:path}')
+    async def echo(key: str):
+        return 'evil'
+
+    client = client_of(router)
+    client.get('/home')
+    (key,) = backend._cache
+    backend._cache.clear()
+    assert client.get(f'/echo/{key}').json() == 'evil'
+    assert client.get('/home').json() == 'home'
+
+
+@pytest.mark.parametrize('kind', ['def', 'async def'])
+def test_what_an_exception_handler_reads_of_one_request_is_not_served_to_another(kind):
+    router, cache, app = caching_router(), memory_cache(accepted_status_codes={200, 404}), FastAPI()
+
+    class MissingError(Exception):
+        pass
+
+    def handle(request: Request, error: Exception):
+        return JSONResponse({'for': request.cookies.get('user')}, 404)
+
+    async def handle_async(request: Request, error: Exception):
+        return handle(request, error)
+
+    app.add_exception_handler(MissingError, handle if kind == 'def' else handle_async)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        raise MissingError
+
+    app.include_router(router)
+    client = TestClient(app)
+    answers = [client.get('/', headers={'cookie': f'user={it}'}).json() for it in ('bob', 'eve')]
+    assert answers == [{'for': 'bob'}, {'for': 'eve'}]
+
+
+def test_a_raised_404_is_stored_where_it_is_accepted_and_the_handler_is_the_frameworks_own():
+    router, cache, runs = caching_router(), memory_cache(accepted_status_codes={404}), []
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        runs.append(1)
+        raise HTTPException(404, 'gone', headers={'x-why': 'test'})
+
+    client = client_of(router)
+    responses = [client.get('/') for _ in range(2)]
+    assert marks(*responses) == ['MISS', 'HIT']
+    assert [(it.status_code, it.json(), it.headers['x-why']) for it in responses] == [
+        (404, {'detail': 'gone'}, 'test')
+    ] * 2
+    assert runs == [1]
+
+
+def test_an_exception_handler_is_no_obstacle_where_all_of_the_request_is_in_the_key():
+    router, cache, app = caching_router(), memory_cache(accepted_status_codes={404}), FastAPI()
+
+    @app.exception_handler(KeyError)
+    async def handle(request: Request, error: Exception):
+        return JSONResponse({'language': request.headers.get('accept-language')}, 404)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(request: Request):
+        raise KeyError
+
+    app.include_router(router)
+    client = TestClient(app)
+    asked = [{'accept-language': it} for it in ('de', 'fr', 'de')]
+    responses = [client.get('/', headers=it) for it in asked]
+    assert [it.json() for it in responses] == [{'language': it['accept-language']} for it in asked]
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT']
+
+
+class ReadingHandler(CachingRoute):
+    def get_route_handler(self):
+        original = super().get_route_handler()
+
+        async def handler(request: Request):
+            response = await original(request)
+            return JSONResponse({'user': request.headers.get('x-user'), 'status': response.status_code})
+
+        return handler
+
+
+class ReadingHandle(APIRoute):
+    async def handle(self, scope, receive, send):
+        await JSONResponse({'user': dict(scope['headers']).get(b'x-user', b'').decode()})(scope, receive, send)
+
+
+class Mixed(CachingRoute, ReadingHandle):
+    pass
+
+
+@pytest.mark.parametrize('route_class', [ReadingHandler, Mixed])
+def test_a_route_class_with_a_handler_of_its_own_is_taken_to_read_everything(route_class):
+    router, cache = caching_router(), memory_cache()
+    router.route_class = route_class
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    users = ['a', 'b', 'a']
+    responses = [client.get('/', headers={'x-user': it}) for it in users]
+    assert [it.json()['user'] for it in responses] == users
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT']
+
+
+def test_a_user_object_of_any_make_keeps_a_raw_request_from_sharing():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.scope['user']['name']
+
+    app.include_router(router)
+
+    class Login:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            scope['user'] = {'name': scope['query_string'].decode()}
+            scope['query_string'] = b''
+            await self.app(scope, receive, send)
+
+    client = TestClient(Login(app))
+    assert [client.get(f'/?{it}').json() for it in ('ann', 'bob')] == ['ann', 'bob']
+
+
+async def test_request_fields_that_can_be_read_only_once_are_read_by_all():
+    async def endpoint(a: Annotated[str, Header()] = 'd'):
+        return a
+
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+    cache(ttl=60)(router.get('/')(endpoint))
+    app.include_router(router)
+    for value in (b'1', b'2', b'1'):
+        scope = asgi_scope()
+        scope['headers'] = iter([(b'a', value)])
+        assert (await asgi_call(app, scope))[1]['body'] == b'"%s"' % value
+
+
+async def test_response_fields_that_can_be_read_only_once_are_all_sent():
+    class Once(Response):
+        async def __call__(self, scope, receive, send):
+            headers = ((name, value) for name, value in [(b'X-A', b'1'), (b'content-type', b'text/plain')])
+            await send({'type': 'http.response.start', 'status': 200, 'headers': headers})
+            await send({'type': 'http.response.body', 'body': b'a'})
+
+    async def endpoint():
+        return Once()
+
+    cached, _ = twins(endpoint)
+    for response in (cached.get('/'), cached.get('/')):
+        assert (response.headers['x-a'], response.headers['content-type']) == ('1', 'text/plain')
+
+
+def test_a_form_without_content_is_not_another_kind_of_form_without_content():
+    router, cache, plain = caching_router(), memory_cache(), FastAPI()
+
+    async def endpoint(a: Annotated[str, Form()] = 'd'):
+        return a
+
+    cache(ttl=60)(router.post('/')(endpoint))
+    plain.post('/')(endpoint)
+    cached, uncached = client_of(router), TestClient(plain)
+    for headers in ({}, {'content-type': 'multipart/form-data'}, {'content-type': 'text/plain'}):
+        statuses = [it.post('/', headers=headers).status_code for it in (cached, cached, uncached)]
+        assert len(set(statuses)) == 1
+
+
+BERLIN = datetime(2026, 1, 1, tzinfo=ZoneInfo('Europe/Berlin'))
+
+
+@pytest.mark.parametrize(
+    ('default', 'given', 'shared'),
+    [
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), '2026-01-01T00:00:00Z', True),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), '2026-01-01T01:00:00+01:00', False),
+        (BERLIN, '2026-01-01T00:00:00+01:00', False),
+    ],
+)
+def test_a_moment_is_its_default_only_where_nobody_can_tell(default, given, shared):
+    async def endpoint(at: datetime = default):
+        return f'{at} {at.tzname()}'
+
+    cached, _ = twins(endpoint)
+    assert marks(cached.get('/'), cached.get('/', params={'at': given})) == ['MISS', 'HIT' if shared else 'MISS']
+
+
+def test_a_list_made_anew_each_time_is_a_default_like_any_other():
+    async def endpoint(q: Annotated[list[str], Query(default_factory=list)]):
+        return q
+
+    cached, _ = twins(endpoint)
+    assert marks(cached.get('/'), cached.get('/?utm_source=a'), cached.get('/?q=a')) == ['MISS', 'HIT', 'MISS']
+
+
+async def test_a_body_that_is_changed_by_hand_gets_its_own_length_and_tag():
+    cache, router = memory_cache(), caching_router()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    tag = client.get('/').headers['etag']
+    stored = await cache.get_cached('one')
+    await cache.set_cached('one', dataclasses.replace(stored, body=b'"another, longer one"'))
+    response = client.get('/', headers={'if-none-match': tag})
+    assert (response.status_code, response.json()) == (200, 'another, longer one')
+    assert response.headers['content-length'] == str(len(response.content))
+
+
+@pytest.mark.parametrize(
+    ('response', 'reason'),
+    [
+        (Response(headers={'cache-control': 'no-store'}), 'no-store'),
+        (Response(headers={'set-cookie': 'a=1'}), 'set-cookie'),
+        (CachedResponse(b'', 500), 'status'),
+    ],
+)
+async def test_what_must_not_be_stored_cannot_be_stored_by_hand(response, reason):
+    with pytest.raises(ConfigurationError, match=f'must not be stored, because of its {reason}'):
+        await memory_cache().set_cached('key', response)
+
+
+def test_the_decorator_without_parentheses_says_so():
+    with pytest.raises(ConfigurationError, match='needs its parentheses'):
+
+        @memory_cache()
+        async def endpoint():
+            pass
+
+
+@pytest.mark.parametrize(
+    'misuse',
+    [
+        lambda: memory_cache(accepted_status_codes=200),
+        lambda: memory_cache(policy={'ttl': 1}),
+        lambda: memory_cache(version=3),
+        lambda: FastAPICache(SimpleMemoryCache(ttl=-5)),
+        lambda: memory_cache()(vary_headers=5)(lambda: None),
+        lambda: memory_cache()(vary_headers=(it for it in ['x-a']))(lambda: None),
+        lambda: memory_cache()(key_builder=AsyncBuilder())(lambda: None),
+    ],
+)
+def test_misuse_has_a_clear_error(misuse):
+    with pytest.raises(ConfigurationError):
+        misuse()
+
+
+async def test_a_key_that_is_no_text_has_a_clear_error():
+    with pytest.raises(ConfigurationError, match='a key is a str, got 5'):
+        await memory_cache().get_cached(5)
+
+
+class AsyncBuilder:
+    async def __call__(self, request):
+        return 'key'
+
+
+def test_a_static_method_can_be_decorated_above_and_below():
+    cache, router = memory_cache(), caching_router()
+
+    class Endpoints:
+        @cache(ttl=60)
+        @staticmethod
+        async def above():
+            return 'above'
+
+        @staticmethod
+        @cache(ttl=60)
+        async def below():
+            return 'below'
+
+    router.get('/above')(Endpoints.above)
+    router.get('/below')(Endpoints.below)
+    client = client_of(router)
+    assert marks(*(client.get(it) for it in ('/above', '/above', '/below', '/below'))) == ['MISS', 'HIT'] * 2
+
+
+def test_an_endpoint_that_is_decorated_late_is_cached_from_then_on():
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    assert marks(client.get('/')) == [None]
+    cache(ttl=60)(endpoint)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
