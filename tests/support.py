@@ -1,5 +1,6 @@
 """What many tests need: a client, a clock that is set by hand, and names for what is looked at."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -66,18 +67,25 @@ def asgi_scope(method: str = 'GET', path: str = '/', *, query: bytes = b'', head
     }
 
 
-async def asgi_call(app: Any, scope: dict[str, Any], body: bytes = b'') -> list[dict[str, Any]]:
-    """The messages with which an app answers one request."""
-    sent: list[dict[str, Any]] = []
+def patient(body: bytes = b'') -> Any:
+    """The `receive` of a client that sends its request and waits."""
     received = iter([{'type': 'http.request', 'body': body, 'more_body': False}])
 
     async def receive() -> dict[str, Any]:
-        return next(received, {'type': 'http.disconnect'})
+        message = next(received, None)
+        return message or await asyncio.get_running_loop().create_future()
+
+    return receive
+
+
+async def asgi_call(app: Any, scope: dict[str, Any], body: bytes = b'') -> list[dict[str, Any]]:
+    """The messages with which an app answers one request."""
+    sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope, patient(body), send)
     return sent
 
 
