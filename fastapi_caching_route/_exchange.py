@@ -177,7 +177,7 @@ class Exchange:
     @property
     def terms(self) -> Terms:
         """The terms of the route, for this request."""
-        return replace(self.plan.terms, authorization_covered=b'authorization' in self.inputs.covered)
+        return replace(self.plan.terms, authorization_covered=b'authorization' in self.inputs.selecting)
 
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import Doc
 
-from fastapi_caching_route._decoration import Decoration, Twins, leave
+from fastapi_caching_route._endpoint import Twins, leave, left_on
 from fastapi_caching_route._entry import Entry, Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
@@ -231,6 +231,20 @@ class FastAPICache:
     def terms(self, policy: CachePolicy) -> Terms:
         """The terms on which the answers of a route with this policy are stored."""
         return Terms(self.accepted_status_codes, policy.ttl, self.store.ttl, policy.max_body_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoration:
+    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+
+    cache: FastAPICache
+    policy: CachePolicy
+
+
+def decoration_of(endpoint: object) -> Decoration | None:
+    """What `@cache(...)` has left on an endpoint, if anything."""
+    found: Decoration | None = left_on(endpoint)
+    return found
 
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:

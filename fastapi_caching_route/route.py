@@ -6,11 +6,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from fastapi_caching_route._decoration import Decoration, decoration_of, name_of
+from fastapi_caching_route._endpoint import name_of
 from fastapi_caching_route._exchange import Exchange, Plan
 from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import RouteInputs, builder_inputs
+from fastapi_caching_route.cache import Decoration, decoration_of
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """POST only ever because somebody decorated it; other methods always reach the endpoint."""

@@ -437,6 +437,21 @@ def test_vary_headers_cover_the_credentials_of_a_raw_request():
     assert marks(client.get('/', headers=headers)) == ['HIT']
 
 
+def test_authorization_counts_as_covered_where_it_selects_a_variant():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60, key_builder=lambda _: 'one', vary_headers=['authorization'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.headers.get('authorization')
+
+    client = client_of(router)
+    people = ['a', 'b', 'a']
+    responses = [client.get('/', headers={'authorization': it}) for it in people]
+    assert [it.json() for it in responses] == people
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT']
+
+
 def test_authorization_that_nothing_covers_is_not_stored_unless_the_answer_is_public():
     router, cache = caching_router(), memory_cache()
 

@@ -1,0 +1,90 @@
+"""Endpoints of every kind: functions, bound methods, partial objects and callable objects.
+
+Something can be left on them and found again; and two of one name, which may answer differently by what they hold, are
+told apart.
+"""
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any
+
+from fastapi_caching_route.errors import ConfigurationError
+
+_LEFT = '__fastapi_caching_route__'
+
+
+def leave(decoration: object, endpoint: Any) -> None:
+    """Leave a decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time.
+
+    Raises:
+        ConfigurationError: nothing can be left on it.
+
+    """
+    if not callable(endpoint):
+        msg = 'an endpoint must be callable'
+        raise ConfigurationError(msg)
+    if isinstance(endpoint, staticmethod | classmethod):
+        endpoint = endpoint.__func__
+    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
+    try:
+        setattr(target, _attribute(endpoint), decoration)
+    except AttributeError:
+        msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
+        raise ConfigurationError(msg) from None
+
+
+def left_on(endpoint: object) -> Any:
+    """The decoration left on an endpoint, or on the function inside of a bound method or a partial object; or None."""
+    if isinstance(endpoint, MethodType):
+        on_instance = getattr(endpoint.__self__, _attribute(endpoint), None)
+        if on_instance is not None:
+            return on_instance
+    found = getattr(endpoint, _LEFT, None)
+    return left_on(endpoint.func) if found is None and isinstance(endpoint, partial) else found
+
+
+def _attribute(endpoint: object) -> str:
+    return f'{_LEFT}{endpoint.__name__}' if isinstance(endpoint, MethodType) else _LEFT
+
+
+def name_of(endpoint: Any) -> tuple[str, str]:
+    """Module and qualified name of an endpoint, of whatever kind of callable it is."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    named = endpoint if hasattr(endpoint, '__qualname__') else type(endpoint)
+    return named.__module__, named.__qualname__
+
+
+class Twins:
+    """Numbers things that have one name: the first is 0."""
+
+    __slots__ = ('_alike',)
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._alike: dict[Hashable, list[tuple[object, ...]]] = {}
+
+    def of_endpoint(self, endpoint: Callable[..., Any]) -> int:
+        """Which one this is among the endpoints of one name that answer differently by what they hold.
+
+        Closures and bound methods are counted in the order in which they are decorated or routed, which is the same in
+        every process of an app. Of a plain function there is one.
+        """
+        if isinstance(endpoint, FunctionType) and endpoint.__closure__ is None:
+            return 0
+        return self.number(name_of(endpoint), (endpoint,))
+
+    def number(self, name: Hashable, objects: tuple[object, ...]) -> int:
+        """Which one this is among the things of one name that are made of different objects; new ones are counted on."""
+        alike = self._alike.setdefault(name, [])
+        for known, others in enumerate(alike):
+            if len(others) == len(objects) and all(map(_same, others, objects)):
+                return known
+        alike.append(objects)
+        return len(alike) - 1
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two are one object; a bound method is made anew at each access, but equals itself."""
+    return one is other or (isinstance(one, MethodType) and isinstance(other, MethodType) and one == other)
