@@ -84,6 +84,9 @@ class FastAPICache:
             str, Doc('Part of every key of declared inputs: change it when a deploy changes what responses look like.')
         ] = '',
         policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')] = None,
+        store_timeout: Annotated[
+            float, Doc('Seconds to wait for a backend outside of the process; then the endpoint answers without it.')
+        ] = 0.25,
         clock: Annotated[
             Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
         ] = time.time,
@@ -101,7 +104,10 @@ class FastAPICache:
         if not isinstance(version, str) or not isinstance(policy, CachePolicy | None):
             msg = f'version is a str and policy a CachePolicy(...), got {version!r} and {policy!r}'
             raise ConfigurationError(msg)
-        self.store = Store(cache)
+        if not _is_span(store_timeout):
+            msg = f'store_timeout is in seconds and must be more than 0, got {store_timeout!r}'
+            raise ConfigurationError(msg)
+        self.store = Store(cache, store_timeout)
         self.namespace_policy = namespace_policy
         self.cache_header = _field_text('cache_header', cache_header).lower()
         self.hit = _field_text('cache_header_hit', cache_header_hit)
@@ -249,6 +255,10 @@ def decoration_of(endpoint: object) -> Decoration | None:
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
+
+
+def _is_span(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
 
 
 def _our_tag(name: bytes, value: bytes) -> bool:

@@ -1,9 +1,58 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests: real servers, started from PATH on free ports."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
+from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
+
+from tests.support import free_port, listens, wait_until
 
 
 @pytest.fixture
 def anyio_backend():
     """Coroutine tests run on asyncio alone, as aiocache does."""
     return 'asyncio'
+
+
+def serve(program: str, *options: str) -> Iterator[int]:
+    """Run a server for as long as the fixture lives; gives its port."""
+    if shutil.which(program) is None:
+        if os.environ.get('CI') == 'true':
+            pytest.fail(f'{program} is missing, and under CI=true it must not be')
+        pytest.skip(f'{program} is not on the PATH')
+    port = free_port()
+    server = subprocess.Popen([program, *(it.format(port=port) for it in options)], stdout=subprocess.DEVNULL)  # noqa: S603, our own command
+    try:
+        wait_until(lambda: listens(port))
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope='session')
+def redis_port():
+    yield from serve('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no')
+
+
+@pytest.fixture(scope='session')
+def memcached_port():
+    yield from serve('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody')
+
+
+@pytest.fixture(params=['memory', 'redis', 'memcached'])
+def backend_kind(request):
+    return request.param
+
+
+@pytest.fixture
+def new_backend(request, backend_kind) -> Callable[..., object]:
+    """Builds a backend with aiocache's default settings, each time in a namespace of its own if none is given."""
+    if backend_kind == 'memory':
+        return SimpleMemoryCache
+    port = request.getfixturevalue(f'{backend_kind}_port')
+    kind = RedisCache if backend_kind == 'redis' else MemcachedCache
+    return lambda **options: kind(endpoint='127.0.0.1', port=port, **options)

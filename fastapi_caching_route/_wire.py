@@ -1,0 +1,82 @@
+"""What entries look like outside of the process: one run of bytes, which is not trusted when it comes back.
+
+    magic and version | CRC-32 of the rest | length of the head | head (msgpack) | body
+
+Pure. Nothing in it is executed; whatever is not exactly what we wrote is nothing (RFC 9111 has no repair).
+"""
+
+import re
+import struct
+from zlib import crc32
+
+import msgspec
+
+from fastapi_caching_route._entry import Entry, Variants
+
+MAGIC = b'fcr\x01'
+"""Three letters and the version of the format; an entry of another version is a miss."""
+
+_PREFIX = struct.Struct('>4sI')
+_LENGTH = struct.Struct('>I')
+_FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_FIELD_VALUE = re.compile(rb'[^\x00\r\n]*')
+
+
+class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='entry'):
+    key: str
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    etag: bytes
+    stored_at: float
+    lifetime: float
+    size: int
+
+
+class _VariantsHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='variants'):
+    key: str
+    selecting: tuple[bytes, ...]
+    token: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_EntryHead | _VariantsHead)
+
+
+def encode(stored: Entry | Variants) -> bytes:
+    """The bytes of an entry, or of a record of variants."""
+    head: _EntryHead | _VariantsHead
+    if isinstance(stored, Variants):
+        head, body = _VariantsHead(stored.key, stored.selecting, stored.token), b''
+    else:
+        body = stored.body
+        head = _EntryHead(
+            stored.key, stored.status, stored.headers, stored.etag, stored.stored_at, stored.lifetime, len(body)
+        )
+    packed = _encoder.encode(head)
+    rest = b''.join((_LENGTH.pack(len(packed)), packed, body))
+    return _PREFIX.pack(MAGIC, crc32(rest)) + rest
+
+
+def decode(raw: object) -> Entry | Variants | None:
+    """What the bytes stand for; None for whatever we have not written just so."""
+    if not isinstance(raw, bytes) or len(raw) < _PREFIX.size + _LENGTH.size:
+        return None
+    magic, checksum = _PREFIX.unpack_from(raw)
+    if magic != MAGIC or crc32(memoryview(raw)[_PREFIX.size :]) != checksum:
+        return None
+    (length,) = _LENGTH.unpack_from(raw, _PREFIX.size)
+    start = _PREFIX.size + _LENGTH.size + length
+    try:
+        head = _decoder.decode(memoryview(raw)[_PREFIX.size + _LENGTH.size : start])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if isinstance(head, _VariantsHead):
+        return Variants(head.key, head.selecting, head.token)
+    if len(raw) - start != head.size or not all(map(_legal, head.headers)):
+        return None
+    return Entry(head.key, head.status, head.headers, raw[start:], head.etag, head.stored_at, head.lifetime)
+
+
+def _legal(field: tuple[bytes, bytes]) -> bool:
+    """Whether a server may send the field: nothing in it ends it early (RFC 9110 §5.5)."""
+    return _FIELD_NAME.fullmatch(field[0]) is not None and _FIELD_VALUE.fullmatch(field[1]) is not None

@@ -1,0 +1,332 @@
+"""Entries in real backends."""
+
+import asyncio
+import itertools
+import struct
+import zlib
+
+import pytest
+from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
+from aiocache.serializers import JsonSerializer, PickleSerializer, StringSerializer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._store import Store
+from fastapi_caching_route._wire import MAGIC, decode, encode
+from tests.support import Clock, caching_router, client_of, free_port, marks
+
+ENTRY = Entry(
+    key='api::GET:/a b',
+    status=200,
+    headers=((b'content-type', b'image/png'), (b'set-up', b'\xe9'), (b'etag', b'"x"')),
+    body=bytes(range(256)) * 10,
+    etag=b'"x"',
+    stored_at=1_800_000_000.25,
+    lifetime=0.5,
+)
+VARIANTS = Variants('key', (b'accept', b'x-plan'), 'token')
+
+names = itertools.count()
+
+
+@pytest.fixture
+def namespace():
+    return f'test{next(names)}'
+
+
+async def closing(backend):
+    await backend.close()
+
+
+@pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])
+def test_what_is_written_is_read_again(stored):
+    assert decode(encode(stored)) == stored
+
+
+@given(
+    st.text(), st.integers(100, 599), st.binary(), st.floats(allow_nan=False), st.floats(allow_nan=False, min_value=0)
+)
+def test_any_entry_is_read_again(key, status, body, stored_at, lifetime):
+    entry = Entry(key, status, ((b'a', b'b'),), body, b'"t"', stored_at, lifetime)
+    try:
+        written = encode(entry)
+    except UnicodeEncodeError:
+        return
+    assert decode(written) == entry
+
+
+@pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])
+def test_no_byte_can_be_changed_or_lost_unnoticed(stored):
+    written = encode(stored)
+    for at in range(0, len(written), 3):
+        assert decode(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :]) is None
+        assert decode(written[:at]) is None
+    assert decode(written + b'x') is None
+
+
+@given(st.binary())
+def test_bytes_of_anybody_are_nothing(raw):
+    assert decode(raw) is None
+    assert decode(MAGIC + raw) is None
+
+
+@pytest.mark.parametrize('raw', [None, 'text', 7, {'status': 200}, b'', b'{"a": 1}', b'\x80\x04\x95\x05.'])
+def test_values_of_anybody_are_nothing(raw):
+    assert decode(raw) is None
+
+
+def test_another_version_of_the_format_is_nothing():
+    assert decode(b'fcr\x02' + encode(ENTRY)[4:]) is None
+
+
+@pytest.mark.parametrize(
+    'field', [(b'a', b'b\r\nset-cookie: c'), (b'a\r\n', b'b'), (b'a', b'\x00'), (b'', b''), (b'A B', b'')]
+)
+def test_fields_that_would_break_a_response_are_nothing(field):
+    assert decode(encode(Entry('k', 200, (field,), b'', b'', 0, 1))) is None
+
+
+def test_a_head_that_claims_to_be_longer_than_all_of_it_is_nothing():
+    rest = struct.pack('>I', 2**31) + b'\x93'
+    assert decode(struct.pack('>4sI', MAGIC, zlib.crc32(rest)) + rest) is None
+
+
+async def test_an_entry_is_found_under_its_own_key_alone(new_backend, namespace):
+    backend = new_backend(namespace=namespace)
+    store = Store(backend, 5)
+    await store.put(ENTRY, 60)
+    assert await store.get(ENTRY.key) == ENTRY
+    assert await store.get('other') is None
+    await closing(backend)
+
+
+@pytest.mark.parametrize('key', ['plain', 'ü', 'a b', 'a_b', 'a\n\r\x00b', 'x' * 500, '::', '%', '🎉', 'user:7'])
+async def test_any_key_of_a_user_works_on_any_backend(new_backend, namespace, key):
+    backend = new_backend(namespace=namespace)
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60, key_builder=lambda request: request.query_params['key'])
+    @router.get('/')
+    async def endpoint(key: str):
+        return key
+
+    client = client_of(router)
+    with client:
+        responses = [client.get('/', params={'key': key}) for _ in range(2)]
+        assert marks(*responses) == ['MISS', 'HIT']
+        assert [it.json() for it in responses] == [key, key]
+        assert marks(client.get('/', params={'key': f'{key}.'})) == ['MISS']
+        client.portal.call(closing, backend)
+
+
+async def test_miss_hit_invalidate_miss(new_backend, namespace):
+    backend = new_backend(namespace=namespace)
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60, key_builder=lambda request: 'user:7')
+    @router.get('/')
+    async def endpoint():
+        return b'\xff\x00'.hex()
+
+    with client_of(router) as client:
+        assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+        stored = client.portal.call(cache.get_cached, 'user:7')
+        assert stored.body == b'"ff00"'
+        assert client.portal.call(cache.invalidate_cached, 'user:7') == 1
+        assert client.portal.call(cache.invalidate_cached, 'user:7') == 0
+        assert marks(client.get('/')) == ['MISS']
+        client.portal.call(closing, backend)
+
+
+async def test_keys_in_redis_can_be_read(redis_port):
+    backend = RedisCache(endpoint='127.0.0.1', port=redis_port, namespace='readable')
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router(prefix='/users')
+
+    @cache(ttl=60, namespace='users')
+    @router.get('/{user_id}')
+    async def endpoint(user_id: int):
+        return user_id
+
+    with client_of(router) as client:
+        assert marks(client.get('/users/7'), client.get('/users/7')) == ['MISS', 'HIT']
+        (key,) = client.portal.call(backend.client.keys, 'readable:*')
+        assert key.startswith(b'readable:users::GET:/users/7:')
+        assert client.portal.call(backend.client.pttl, key) > 59_000
+        client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('value', [b'garbage', b'', encode(VARIANTS), encode(ENTRY), b'{"status": 200}'])
+async def test_a_foreign_or_mis_keyed_value_is_a_miss_and_is_replaced(new_backend, namespace, value):
+    backend = new_backend(namespace=namespace, serializer=Bytes())
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60, key_builder=lambda request: 'key')
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with client_of(router) as client:
+        client.portal.call(lambda: backend.set(f'{namespace}::key', value, namespace=''))
+        responses = [client.get('/') for _ in range(2)]
+        assert marks(*responses) == ['MISS', 'HIT']
+        client.portal.call(closing, backend)
+
+
+class Bytes(StringSerializer):
+    """Leaves bytes alone, for planting what others could have stored."""
+
+    DEFAULT_ENCODING = None
+
+    def dumps(self, value):
+        return value
+
+    def loads(self, value):
+        return value
+
+
+@pytest.mark.parametrize('serializer', [JsonSerializer, StringSerializer, PickleSerializer])
+async def test_the_serializer_of_the_user_is_never_used_for_entries(new_backend, namespace, serializer):
+    backend = new_backend(namespace=namespace, serializer=serializer())
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with client_of(router) as client:
+        assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+        client.portal.call(lambda: backend.set('mine', 'value'))
+        assert client.portal.call(lambda: backend.get('mine')) == 'value'
+        client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('ttl', [0.0001, 0.5, 1.5, 1, 40 * 24 * 3600])
+async def test_any_ttl_is_fit_for_any_backend_and_the_entry_itself_decides(new_backend, namespace, ttl):
+    clock = Clock()
+    backend = new_backend(namespace=namespace)
+    cache, router = FastAPICache(backend, store_timeout=5, clock=clock), caching_router()
+
+    @cache(ttl=ttl)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with client_of(router) as client:
+        assert marks(client.get('/')) == ['MISS']
+        if ttl >= 0.5:
+            assert marks(client.get('/')) == ['HIT']
+        clock.now += ttl + 0.01
+        assert marks(client.get('/')) == ['MISS']
+        client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('kind', [RedisCache, MemcachedCache])
+def test_a_backend_that_is_not_there_costs_the_cache_alone(kind, caplog):
+    cache, router = FastAPICache(kind(endpoint='127.0.0.1', port=free_port())), caching_router()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with client_of(router) as client:
+        responses = [client.get('/') for _ in range(3)]
+    assert [it.json() for it in responses] == ['answer'] * 3
+    assert [it.levelname for it in caplog.records if it.name == 'fastapi_caching_route'] == ['WARNING']
+
+
+class Faulty(SimpleMemoryCache):
+    """A backend in memory that is treated as one outside, and fails when it is told to."""
+
+    failing = False
+    hanging = False
+
+    async def _get(self, key, encoding='utf-8', _conn=None):
+        if self.hanging:
+            await asyncio.sleep(0.1)
+        if self.failing:
+            raise ConnectionError
+        return await super()._get(key, encoding, _conn)
+
+    async def _delete(self, key, _conn=None):
+        if self.failing:
+            raise ConnectionError
+        return await super()._delete(key, _conn)
+
+
+async def test_trouble_is_said_once_and_so_is_its_end(caplog):
+    caplog.set_level('INFO')
+    backend = Faulty()
+    store = Store(backend, 5)
+    await store.put(ENTRY, 60)
+    assert await store.get(ENTRY.key) == ENTRY
+    backend.failing = True
+    assert [await store.get(ENTRY.key) for _ in range(3)] == [None] * 3
+    with pytest.raises(ConnectionError):
+        await store.delete(ENTRY.key)
+    backend.failing = False
+    assert await store.get(ENTRY.key) == ENTRY
+    assert [it.levelname for it in caplog.records] == ['WARNING', 'INFO']
+
+
+async def test_a_command_that_takes_too_long_is_left_to_end_by_itself():
+    backend = Faulty()
+    backend.NAME = 'redis'
+    store = Store(backend, 0.02)
+    store._timeout = 0.02  # the real one is for backends outside of the process
+    await store.put(ENTRY, 60)
+    backend.hanging = True
+    assert await store.get(ENTRY.key) is None
+    (running,) = store._running
+    assert not running.cancelled()
+    await asyncio.wait([running])
+    assert running.result() == ENTRY
+    assert store._running == set()
+
+
+async def test_a_request_that_is_cancelled_does_not_cancel_the_command():
+    backend = Faulty()
+    store = Store(backend, 5)
+    store._timeout = 5
+    await store.put(ENTRY, 60)
+    backend.hanging = True
+    asking = asyncio.ensure_future(store.get(ENTRY.key))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    (running,) = store._running
+    await asyncio.wait([running])
+    assert running.result() == ENTRY
+
+
+async def test_aiocache_switched_off_means_no_cache(monkeypatch, new_backend, namespace):
+    monkeypatch.setenv('AIOCACHE_DISABLE', '1')
+    cache, router, runs = FastAPICache(new_backend(namespace=namespace)), caching_router(), []
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        runs.append(1)
+        return 'answer'
+
+    with client_of(router) as client:
+        assert [client.get('/').json() for _ in range(2)] == ['answer'] * 2
+    assert runs == [1, 1]
+
+
+def test_an_answer_too_large_for_memcached_is_answered_all_the_same(memcached_port):
+    backend = MemcachedCache(endpoint='127.0.0.1', port=memcached_port)
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'x' * 2_000_000
+
+    with client_of(router) as client:
+        assert [len(client.get('/').json()) for _ in range(2)] == [2_000_000] * 2
+        client.portal.call(closing, backend)
