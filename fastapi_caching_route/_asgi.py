@@ -1,8 +1,9 @@
-"""Small things about ASGI: a body that is read and still there, and extensions taken out of a scope."""
+"""Small things about ASGI: a body for several readers, fields added on the way out, extensions taken out of a scope."""
 
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 
+from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
 
@@ -14,32 +15,58 @@ STREAM_EXTENSIONS = frozenset(('http.response.pathsend', 'http.response.zerocopy
 """Extensions by which a body would travel unseen; an endpoint that is recorded must not be offered them."""
 
 
-async def read_body(receive: Receive, limit: int) -> tuple[bytes | None, Receive]:
-    """The body of a request, and a `receive` that gives all of it again.
+class RequestBody:
+    """The body of a request for several readers, each of which gets all of it from its beginning."""
 
-    The body is None if it breaks off, or goes on beyond `limit` bytes; `receive` gives what there is in any case.
-    """
-    messages: list[Message] = []
-    body, more = bytearray(), True
-    while more and len(body) <= limit:
-        message = await receive()
-        messages.append(message)
-        if message['type'] != 'http.request':
-            break
-        body += message.get('body', b'')
-        more = message.get('more_body', False)
-    return None if more or len(body) > limit else bytes(body), _replaying(messages, receive)
+    __slots__ = ('_live', '_read')
+
+    def __init__(self, receive: Receive) -> None:
+        """Take what comes by `receive`, when it is asked for."""
+        self._live = receive
+        self._read: list[Message] = []
+
+    def reader(self, *, last: bool = False) -> Receive:
+        """A `receive` that gives the body from its beginning. After the last reader, nothing more is kept."""
+        at = 0
+
+        async def receive() -> Message:
+            nonlocal at
+            if at < len(self._read):
+                at += 1
+                return self._read[at - 1]
+            message = await self._live()
+            if message['type'] == 'http.request' and not last:
+                self._read.append(message)
+                at += 1
+            return message
+
+        return receive
+
+    async def whole(self, limit: int) -> bytes | None:
+        """All of the body; None if it breaks off, or goes on beyond `limit` bytes."""
+        receive, body, more = self.reader(), bytearray(), True
+        while more and len(body) <= limit:
+            message = await receive()
+            if message['type'] != 'http.request':
+                break
+            body += message.get('body', b'')
+            more = message.get('more_body', False)
+        return None if more or len(body) > limit else bytes(body)
 
 
-def _replaying(messages: list[Message], receive: Receive) -> Receive:
-    """A `receive` that gives these messages, and then the live ones."""
-    again = iter(messages)
+def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
+    """A `send` that changes the start of an answer."""
 
-    async def replay() -> Message:
-        message = next(again, None)
-        return await receive() if message is None else message
+    async def changing(message: Message) -> None:
+        await send(change(message) if message['type'] == 'http.response.start' else message)
 
-    return replay
+    return changing
+
+
+def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
+    """The headers with these fields in place of those of the same names; cookies are added, and Vary is merged."""
+    replaced = {name for name, _ in fields} - {b'set-cookie', b'vary'}
+    return with_vary([*without(headers, replaced), *without(fields, (b'vary',))], names(fields, b'vary'))
 
 
 @contextmanager

@@ -5,15 +5,26 @@ the messages of an answer in `_recorder`. Knows nothing of FastAPI. GET, HEAD, Q
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from secrets import token_hex
+from typing import Protocol
 
-from fastapi_caching_route._asgi import STREAM_EXTENSIONS, App, Receive, Send, read_body, without_extensions
+from fastapi_caching_route._asgi import (
+    STREAM_EXTENSIONS,
+    App,
+    Receive,
+    RequestBody,
+    Send,
+    joined,
+    with_start,
+    without_extensions,
+)
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._http import conditional
-from fastapi_caching_route._http.fields import with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, with_vary, without
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
 from fastapi_caching_route._key import (
@@ -30,7 +41,28 @@ from fastapi_caching_route._key import (
 from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._store import Store
 
+Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
+
 logger = logging.getLogger('fastapi_caching_route')
+
+
+class Admission(Protocol):
+    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
+
+
+class Declared(Protocol):
+    """What a route declares, as it stands for one request; None is an admission of no dependencies."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+    @property
+    def before_key(self) -> Admission | None: ...
+    @property
+    def on_hit(self) -> Admission | None: ...
+    @property
+    def on_miss(self) -> Admission | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +75,8 @@ class Plan:
     identity: Parts
     """Which route this is, for its keys."""
     namespace: str
-    inputs: Callable[[], Inputs]
-    """What the route reads; asked anew for each request, since tests override dependencies while the app runs."""
+    declared: Callable[[], Declared]
+    """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
     watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
     """Has a function called when an exception handler of the user's answers."""
@@ -62,11 +94,12 @@ class Exchange:
 
     __slots__ = (
         'answered_at',
+        'body',
+        'declared',
         'forward',
         'inputs',
         'key',
         'plan',
-        'receive',
         'recorder',
         'scope',
         'send',
@@ -80,26 +113,49 @@ class Exchange:
         self.scope = scope
         if not isinstance(scope['headers'], list):  # ASGI lets it be any iterable, and we are not its only reader
             scope['headers'] = list(scope['headers'])
-        self.receive = receive
+        self.body = RequestBody(receive)
         self.send = send
         self.forward = forward
-        self.inputs = plan.inputs()
+        self.declared = plan.declared()
+        self.inputs = self.declared.inputs
         self.key = ''
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
+        """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
+        await self.admit(self.declared.before_key, self.answer)
+
+    async def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> None:
+        """Run dependencies, and go on if they let the request in; the fields that they set go with the answer."""
+        if admission is None:
+            await then()
+            return
+
+        async def proceed(fields: RawHeaders, send: Send) -> None:
+            add = partial(self.with_fields, fields)
+            self.send = with_start(send, add) if fields else send
+            await then()
+
+        await admission(self.scope, self.body.reader(), with_start(self.send, self.amended), proceed)
+
+    def with_fields(self, fields: RawHeaders, start: Message) -> Message:
+        """A start message with fields that dependencies have set."""
+        return {**start, 'headers': joined(start['headers'], fields)}
+
+    async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
         key = await self.find_key()
         if key is None:
-            await self.bypass()
+            await self.admit(self.declared.on_miss, self.bypass)
             return
         self.key = full_key(self.plan.namespace, key)
         entry = await self.look_up()
         seconds = age(entry.stored_at, self.plan.clock()) if entry else 0.0
         if entry and fresh(seconds, entry.lifetime):
-            await self.reply(entry, (b'age', b'%d' % seconds), self.plan.hit)
+            hit = partial(self.reply, entry, (b'age', b'%d' % seconds), self.plan.hit)
+            await self.admit(self.declared.on_hit, hit)
         else:
-            await self.fetch()
+            await self.admit(self.declared.on_miss, self.fetch)
 
     async def find_key(self) -> str | None:
         """The key of this request inside its namespace, or None if the request must go by the cache."""
@@ -109,16 +165,12 @@ class Exchange:
             return None
         body: bytes | None = b''
         if self.inputs.body or self.inputs.raw:
-            body, self.receive = await read_body(self.receive, self.plan.terms.max_body_size)
+            body = await self.body.whole(self.plan.terms.max_body_size)
         return None if body is None else declared_key(self.scope, self.plan.identity, self.inputs, body)
 
     async def bypass(self) -> None:
         """Let the endpoint answer without keeping anything. The answer varies with what all answers vary with."""
-
-        async def send_amended(message: Message) -> None:
-            await self.send(self.amended(message) if message['type'] == 'http.response.start' else message)
-
-        await self.forward(self.scope, self.receive, send_amended)
+        await self.forward(self.scope, self.body.reader(last=True), with_start(self.send, self.amended))
 
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
@@ -131,8 +183,9 @@ class Exchange:
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size)
+        receive = partial(self.receive_watched, self.body.reader(last=True))
         with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
-            await self.forward(self.scope, self.receive_watched, self.record)
+            await self.forward(self.scope, receive, self.record)
         await self.take(self.recorder.release())
 
     def doubt_handler(self) -> None:
@@ -140,9 +193,9 @@ class Exchange:
         if not self.inputs.raw:
             self.recorder.doubt = 'exception handler'
 
-    async def receive_watched(self) -> Message:
+    async def receive_watched(self, receive: Receive) -> Message:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
-        message = await self.receive()
+        message = await receive()
         if message['type'] == 'http.disconnect':
             self.recorder.doubt = 'disconnected'
         return message

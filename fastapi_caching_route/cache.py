@@ -1,11 +1,12 @@
 """`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
 
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 from aiocache.base import BaseCache
+from fastapi.params import Depends
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,6 +45,7 @@ class CacheParams(CacheParamsBase, total=False):
     """The compatible options of `@cache(...)`, as a dict."""
 
     key_builder: KeyBuilder | None
+    dependencies: Sequence[Depends]
     vary_headers: Collection[str]
 
 
@@ -122,6 +124,7 @@ class FastAPICache:
         self,
         *misplaced: object,
         key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
+        dependencies: Sequence[Depends] | None = None,
         vary_headers: Collection[str] | None = None,
         namespace: str | None = None,
         ttl: float | None = None,
@@ -142,6 +145,7 @@ class FastAPICache:
         given = _given(
             {
                 'key_builder': key_builder,
+                'dependencies': dependencies,
                 'vary_headers': vary_headers,
                 'namespace': namespace,
                 'ttl': ttl,
@@ -213,6 +217,7 @@ class FastAPICache:
             namespace=policy.namespace,
             ttl=policy.ttl,
             key_builder=policy.key_builder,
+            dependencies=policy.dependencies,
             vary_headers=policy.vary_headers,
         )
 

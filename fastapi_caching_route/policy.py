@@ -5,7 +5,7 @@ Pure: knows values, and neither stores nor requests.
 
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Annotated, Any
@@ -36,6 +36,10 @@ class CachePolicy:
         KeyBuilder | None,
         Doc('Makes the key from the request, in place of the declared inputs and of the rules for the raw request.'),
     ] = None
+    dependencies: Annotated[
+        Sequence[Any],
+        Doc('A list of `Depends(...)` that run on every request, hit or miss, and may refuse it.'),
+    ] = ()
     vary_headers: Annotated[
         Collection[str],
         Doc('Request fields that tell entries apart beside the declared inputs; they are also named in `Vary`.'),
@@ -55,6 +59,9 @@ class CachePolicy:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
         if self.key_builder is not None and not _is_plain_function(self.key_builder):
             msg = f'key_builder must be a plain function of the request, got {self.key_builder!r}'
+            raise ConfigurationError(msg)
+        if not isinstance(self.dependencies, list | tuple) or not all(map(_is_depends, self.dependencies)):
+            msg = f'dependencies must be a list like [Depends(check)], got {self.dependencies!r}'
             raise ConfigurationError(msg)
         if not isinstance(self.vary_headers, list | tuple | set | frozenset) or not all(
             map(_is_field_name, self.vary_headers)
@@ -89,6 +96,10 @@ def _is_plain_function(builder: object) -> bool:
     if not callable(builder):
         return False
     return not (iscoroutinefunction(builder) or iscoroutinefunction(getattr(builder, '__call__', None)))  # noqa: B004, an object may be called through it
+
+
+def _is_depends(dependency: object) -> bool:
+    return callable(getattr(dependency, 'dependency', None))
 
 
 def _is_field_name(name: object) -> bool:

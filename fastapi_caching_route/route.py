@@ -8,9 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_caching_route._endpoint import name_of
 from fastapi_caching_route._exchange import Exchange, Plan
+from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
 from fastapi_caching_route._fastapi.handlers import watching_handlers
-from fastapi_caching_route._fastapi.inputs import RouteInputs, builder_inputs
 from fastapi_caching_route.cache import Decoration, decoration_of
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
@@ -75,7 +75,7 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
         clock=cache.clock,
         identity=(*identity, cache.twins.number(identity, objects_of(effective))),
         namespace=cache.full_namespace(policy.namespace),
-        inputs=RouteInputs(effective, vary, raw=raw) if build is None else builder_inputs(vary),
+        declared=Declarations(effective, policy.dependencies, vary, builder=build is not None, raw=raw),
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),

@@ -93,6 +93,7 @@ def test_parameters_are_completed_with_the_defaults_of_the_cache():
         'namespace': 'users',
         'ttl': 7,
         'key_builder': None,
+        'dependencies': (),
         'vary_headers': (),
     }
     assert cache.prepare_cache_params()['ttl'] == 5
@@ -166,6 +167,8 @@ def test_a_backend_that_is_none_is_refused():
         ({'max_body_size': -1}, 'max_body_size is in whole bytes'),
         ({'max_body_size': 1.5}, 'max_body_size is in whole bytes'),
         ({'key_builder': 'user:7'}, 'key_builder must be a plain function'),
+        ({'dependencies': [print]}, 'dependencies must be a list like [Depends(check)]'),
+        ({'dependencies': print}, 'dependencies must be a list like [Depends(check)]'),
         ({'vary_headers': 'accept'}, 'vary_headers must be a list of header names'),
         ({'vary_headers': ['']}, 'vary_headers must be'),
         ({'vary_headers': ['*']}, 'vary_headers must be'),

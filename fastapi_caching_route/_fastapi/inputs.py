@@ -1,9 +1,8 @@
 """What a route is seen to read of a request: everything that its endpoint and all its dependencies declare."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import count
 from secrets import token_hex
-from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers, QueryParams
@@ -17,42 +16,12 @@ _PROCESS = token_hex(8)
 _serials = count()
 
 
-class RouteInputs:
-    """What one effective route is seen to read, dependency overrides applied."""
+def declared_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...], *, raw: bool) -> Inputs:
+    """All that these and their dependencies declare, the overriding ones in place of those overridden.
 
-    __slots__ = ('_dependant', '_overridden', '_plain', '_provider', '_raw', '_vary')
-
-    def __init__(self, effective: Any, vary: tuple[bytes, ...], *, raw: bool) -> None:
-        """Read the declarations of what `effective_route` returned; `vary` names further request fields that count.
-
-        `raw` says that the request is read in a way that no declaration shows.
-        """
-        self._dependant: Dependant = effective.dependant
-        self._provider = effective.dependency_overrides_provider
-        self._vary = vary
-        self._raw = raw
-        self._plain = declared_inputs(self._dependant, {}, vary, raw=raw)
-        self._overridden: tuple[Parts, Inputs] = ((), self._plain)
-
-    def __call__(self) -> Inputs:
-        """The inputs under the overrides that are set at this moment: none in production, some in tests."""
-        overrides = getattr(self._provider, 'dependency_overrides', None)
-        if not overrides:
-            return self._plain
-        current = tuple(overrides.items())
-        known, inputs = self._overridden
-        if known != current:
-            touched = any(node.call in overrides for node in tree(self._dependant, {}))
-            inputs = self._plain
-            if touched:
-                inputs = declared_inputs(self._dependant, overrides, self._vary, raw=self._raw)
-            self._overridden = (current, inputs)
-        return inputs
-
-
-def declared_inputs(dependant: Dependant, overrides: Overrides, vary: tuple[bytes, ...], *, raw: bool) -> Inputs:
-    """All that the endpoint and its dependencies declare, the overriding ones in place of those overridden."""
-    nodes = list(tree(dependant, overrides))
+    `vary` names further request fields that count; `raw` says that the request is read in a way that nothing declares.
+    """
+    nodes = [node for root in roots for node in tree(root, overrides)]
     query = Parameters('query', [field for node in nodes for field in node.query_params])
     headers = Parameters('header', [field for node in nodes for field in node.header_params])
     cookies = Parameters('cookie', [field for node in nodes for field in node.cookie_params])
@@ -79,9 +48,9 @@ def declared_inputs(dependant: Dependant, overrides: Overrides, vary: tuple[byte
     )
 
 
-def builder_inputs(vary: tuple[bytes, ...]) -> Callable[[], Inputs]:
+def builder_inputs(vary: tuple[bytes, ...]) -> Inputs:
     """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
-    inputs = Inputs(
+    return Inputs(
         read=lambda _scope: (),
         selecting=vary,
         covered=frozenset(),
@@ -90,4 +59,3 @@ def builder_inputs(vary: tuple[bytes, ...]) -> Callable[[], Inputs]:
         raw=False,
         fingerprint=(),
     )
-    return lambda: inputs

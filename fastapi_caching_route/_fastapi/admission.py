@@ -1,0 +1,76 @@
+"""Dependencies run by themselves, through FastAPI's own request handler, before something else goes on.
+
+So validation errors, exception handlers, `yield`, security scopes, overrides and background tasks are FastAPI's own.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, request_response
+from starlette.types import Receive, Send
+
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._key import Scope
+
+Proceed = Callable[[RawHeaders, Any], Awaitable[None]]
+"""What goes on: it gets the fields that the dependencies have set on the response, and the `send` to use."""
+
+_PROCEED = 'fastapi_caching_route.proceed'
+_BODY_SETTINGS = ('body_field', '_embed_body_fields')
+_LIKE_THE_ROUTE = ('strict_content_type',)
+
+
+class Admission:
+    """Dependencies of a route, to be run where its endpoint is not, or not yet."""
+
+    __slots__ = ('_app',)
+
+    def __init__(self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant]) -> None:
+        """Run `explicit`, a list of `Depends(...)`, and then `nodes`, a part of the tree of the effective route."""
+        shadow = APIRoute(
+            effective.path_format,
+            _admitted,
+            response_model=None,
+            dependencies=list(explicit),
+            dependency_overrides_provider=effective.dependency_overrides_provider,
+        )
+        shadow.dependant.dependencies.extend(_unnamed(node) for node in nodes)
+        # A body is read in one way by all who declare a part of it, so as the route reads it, if it does.
+        settings = _LIKE_THE_ROUTE if effective.body_field is None else (*_LIKE_THE_ROUTE, *_BODY_SETTINGS)
+        for name in settings:
+            if hasattr(effective, name):
+                setattr(shadow, name, getattr(effective, name))
+        self._app = request_response(shadow.get_route_handler())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
+        """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""
+        scope[_PROCEED] = proceed
+        await self._app(scope, receive, send)
+
+
+async def _admitted(request: Request, response: Response) -> Response:
+    return _Proceeding(request.scope.pop(_PROCEED), response.headers.raw)
+
+
+class _Proceeding(Response):
+    """A response that is whatever goes on; what dependencies tear down comes after it."""
+
+    def __init__(self, proceed: Proceed, fields: RawHeaders) -> None:
+        super().__init__()
+        self._proceed = proceed
+        self._fields = fields
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, as every response is called
+        await self._proceed(self._fields, send)
+        if self.background is not None:
+            await self.background()
+
+
+def _unnamed(node: Dependant) -> Dependant:
+    """The node without its parameter name: there is no parameter here to be given its value."""
+    unnamed = copy(node)
+    unnamed.name = None
+    return unnamed

@@ -1,0 +1,369 @@
+"""Dependencies that run although the endpoint does not: those named in `@cache(dependencies=[...])`."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import pytest
+from fastapi import BackgroundTasks, Body, Depends, FastAPI, Form, Header, HTTPException, Request, Response, Security
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import SecurityScopes
+from starlette.testclient import TestClient
+
+from tests.support import caching_router, client_of, marks, memory_cache
+
+
+def test_a_check_runs_on_misses_and_hits_once_and_may_refuse():
+    router, cache, runs = caching_router(), memory_cache(), []
+    banned = set()
+
+    def check(x_user: Annotated[str, Header()]):
+        runs.append(x_user)
+        if x_user in banned:
+            raise HTTPException(403, 'banned', headers={'x-why': 'banned'})
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    asked = {'headers': {'x-user': 'ann'}}
+    assert marks(client.get('/', **asked), client.get('/', **asked)) == ['MISS', 'HIT']
+    assert runs == ['ann', 'ann']
+    banned.add('ann')
+    refused = client.get('/', **asked)
+    assert (refused.status_code, refused.json(), refused.headers['x-why']) == (403, {'detail': 'banned'}, 'banned')
+    assert 'x-cache' not in refused.headers
+    banned.clear()
+    assert marks(client.get('/', **asked)) == ['HIT']
+
+
+def test_an_invalid_input_of_a_check_is_a_422_and_never_falls_through_to_the_endpoint():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    def check(limit: int):
+        pass
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint():
+        runs.append(1)
+
+    client = client_of(router)
+    for path in ('/', '/?limit=x', '/'):
+        response = client.get(path)
+        assert (response.status_code, response.json()['detail'][0]['loc']) == (422, ['query', 'limit'])
+    assert runs == []
+
+
+def test_the_inputs_of_a_check_are_part_of_the_key():
+    router, cache = caching_router(), memory_cache()
+
+    def tenant(request: Request, x_tenant: Annotated[str, Header()]):
+        request.state.tenant = x_tenant
+
+    @cache(ttl=60, dependencies=[Depends(tenant)])
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.state.tenant
+
+    client = client_of(router)
+    tenants = ['a', 'b', 'a']
+    responses = [client.get('/', headers={'x-tenant': it}) for it in tenants]
+    assert [it.json() for it in responses] == tenants
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT']
+
+
+def test_what_a_check_leaves_in_the_state_is_there_for_the_key_builder_and_the_endpoint():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    def user(request: Request, x_user: Annotated[str, Header()]):
+        runs.append('check')
+        request.state.user = x_user
+
+    @cache(ttl=60, dependencies=[Depends(user)], key_builder=lambda request: f'user:{request.state.user}')
+    @router.get('/')
+    async def endpoint(request: Request):
+        runs.append('endpoint')
+        return request.state.user
+
+    client = client_of(router)
+    responses = [client.get('/', headers={'x-user': it}) for it in ('a', 'b', 'a')]
+    assert [it.json() for it in responses] == ['a', 'b', 'a']
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT']
+    assert runs == ['check', 'endpoint', 'check', 'endpoint', 'check']
+
+
+def test_a_check_that_the_route_has_too_runs_once_with_the_default_key():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    def check():
+        runs.append('check')
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/', dependencies=[Depends(check)])
+    async def endpoint():
+        runs.append('endpoint')
+
+    client = client_of(router)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+    assert runs == ['check', 'endpoint', 'check']
+
+
+def test_sub_dependencies_scopes_and_the_cache_of_dependencies_work_as_in_a_route():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    def connection():
+        runs.append('connection')
+        return 'c'
+
+    def scoped(scopes: SecurityScopes, it: Annotated[str, Depends(connection)]):
+        runs.append((scopes.scope_str, it))
+
+    def other(it: Annotated[str, Depends(connection)]):
+        runs.append(('other', it))
+
+    @cache(ttl=60, dependencies=[Security(scoped, scopes=['read', 'write']), Depends(other)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    for _ in range(2):
+        client.get('/')
+        assert runs == ['connection', ('read write', 'c'), ('other', 'c')]
+        runs.clear()
+
+
+def test_a_check_can_be_overridden_in_tests():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    def check():
+        raise HTTPException(403)
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    app.include_router(router)
+    client = TestClient(app)
+    assert client.get('/').status_code == 403
+    app.dependency_overrides[check] = lambda: None
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+    app.dependency_overrides.clear()
+    assert client.get('/').status_code == 403
+
+
+def test_a_check_with_yield_is_torn_down_after_the_reply():
+    router, cache, app, log = caching_router(), memory_cache(), FastAPI(), []
+
+    async def resource() -> AsyncIterator[None]:
+        log.append('open')
+        yield
+        log.append('closed')
+
+    @cache(ttl=60, dependencies=[Depends(resource)])
+    @router.get('/')
+    async def endpoint():
+        log.append('endpoint')
+        return 'answer'
+
+    app.include_router(router)
+
+    class Watching:
+        async def __call__(self, scope, receive, send):
+            async def watched(message):
+                if message['type'] == 'http.response.body':
+                    log.append('sent')
+                await send(message)
+
+            await app(scope, receive, watched)
+
+    client = TestClient(Watching())
+    client.get('/')
+    assert log == ['open', 'endpoint', 'sent', 'closed']
+    log.clear()
+    client.get('/')
+    assert log == ['open', 'sent', 'closed']
+
+
+def test_a_check_with_yield_hears_of_an_exception_of_the_endpoint():
+    router, cache, heard = caching_router(), memory_cache(), []
+
+    async def resource() -> AsyncIterator[None]:
+        try:
+            yield
+        except KeyError:
+            heard.append('KeyError')
+            raise
+
+    @cache(ttl=60, dependencies=[Depends(resource)])
+    @router.get('/')
+    async def endpoint():
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        client_of(router).get('/')
+    assert heard == ['KeyError']
+
+
+def test_the_exception_handlers_of_the_app_answer_for_a_check():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    class RefusedError(Exception):
+        pass
+
+    @app.exception_handler(RefusedError)
+    async def handle(request: Request, error: RefusedError):
+        return JSONResponse({'refused': str(error)}, 418)
+
+    def check(why: str = ''):
+        if why:
+            raise RefusedError(why)
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    app.include_router(router)
+    client = TestClient(app)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+    assert (client.get('/?why=a').status_code, client.get('/?why=a').json()) == (418, {'refused': 'a'})
+
+
+def test_an_exception_after_the_start_of_a_stream_is_not_answered_twice():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    @app.exception_handler(RuntimeError)
+    async def handle(request: Request, error: RuntimeError):
+        return JSONResponse({}, 418)
+
+    @cache(ttl=60, dependencies=[Depends(lambda: None)])
+    @router.get('/')
+    async def endpoint():
+        async def chunks():
+            yield b'a'
+            message = 'broken'
+            raise RuntimeError(message)
+
+        return StreamingResponse(chunks())
+
+    app.include_router(router)
+    with pytest.raises(RuntimeError, match='response already started'):
+        TestClient(app).get('/')
+
+
+def test_fields_that_a_check_sets_go_with_its_own_answer_and_are_never_stored():
+    router, cache, numbers = caching_router(), memory_cache(), iter(range(100))
+
+    def check(response: Response):
+        response.headers['x-limit-remaining'] = str(next(numbers))
+        response.headers['vary'] = 'X-Plan'
+        response.set_cookie('seen', str(next(numbers)))
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint(response: Response, accept: Annotated[str, Header()] = ''):
+        response.headers['x-limit-remaining'] = 'of the endpoint'
+        return 'answer'
+
+    client = client_of(router)
+    for number, mark in ((0, 'MISS'), (2, 'HIT'), (4, 'HIT')):
+        response = client.get('/')
+        assert response.headers['x-cache'] == mark
+        assert response.headers.get_list('x-limit-remaining') == [str(number)]
+        assert response.headers['vary'] == 'accept, x-plan'
+        assert response.headers.get_list('set-cookie') == [f'seen={number + 1}; Path=/; SameSite=lax']
+    unchanged = client.get('/', headers={'if-none-match': response.headers['etag']})
+    assert (unchanged.status_code, unchanged.headers['x-limit-remaining']) == (304, '6')
+
+
+def test_background_tasks_of_a_check_run_on_hits_too():
+    router, cache, ran = caching_router(), memory_cache(), []
+
+    def check(tasks: BackgroundTasks):
+        tasks.add_task(ran.append, 'task')
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    for count in (1, 2):
+        client.get('/')
+        assert len(ran) == count
+
+
+@pytest.mark.parametrize('builder', [None, lambda request: 'key'], ids=['declared key', 'key builder'])
+def test_a_check_and_the_endpoint_can_both_read_the_body(builder):
+    router, cache = caching_router(), memory_cache()
+
+    async def check(request: Request):
+        if (await request.json())['name'] == 'evil':
+            raise HTTPException(403)
+
+    @cache(ttl=60, dependencies=[Depends(check)], key_builder=builder)
+    @router.post('/')
+    async def endpoint(name: Annotated[str, Body(embed=True)]):
+        return name
+
+    client = client_of(router)
+    responses = [client.post('/', json={'name': it}) for it in ('a', 'a', 'evil')]
+    assert [it.status_code for it in responses] == [200, 200, 403]
+    assert marks(*responses) == ['MISS', 'HIT', None]
+
+
+def test_a_body_over_the_limit_reaches_the_check_and_the_endpoint_whole():
+    router, cache, seen = caching_router(), memory_cache(), []
+
+    async def check(request: Request):
+        seen.append(len(await request.body()))
+
+    @cache(ttl=60, dependencies=[Depends(check)], max_body_size=100)
+    @router.post('/')
+    async def endpoint(request: Request):
+        return len(await request.body())
+
+    client = client_of(router)
+
+    def chunks():
+        for _ in range(10):
+            yield b'x' * 50
+
+    response = client.post('/', content=chunks())
+    assert (response.json(), seen, response.headers.get('x-cache')) == (500, [500], None)
+
+
+def test_a_form_is_read_by_a_check_as_the_route_reads_it():
+    router, cache = caching_router(), memory_cache()
+
+    def check(name: Annotated[str, Form()]):
+        if name == 'evil':
+            raise HTTPException(403)
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.post('/')
+    async def endpoint(name: Annotated[str, Form()], age: Annotated[int, Form()]):
+        return [name, age]
+
+    client = client_of(router)
+    responses = [client.post('/', data={'name': it, 'age': 7}) for it in ('a', 'a', 'evil')]
+    assert [it.status_code for it in responses] == [200, 200, 403]
+    assert marks(*responses) == ['MISS', 'HIT', None]
+
+
+def test_a_request_that_goes_by_the_cache_is_checked_too():
+    router, cache = caching_router(), memory_cache()
+
+    def check():
+        raise HTTPException(403)
+
+    @cache(ttl=60, dependencies=[Depends(check)])
+    @router.get('/')
+    async def endpoint(request: Request):
+        return 'answer'
+
+    assert client_of(router).get('/', headers={'cookie': 'a=1'}).status_code == 403
