@@ -31,3 +31,7 @@ docs:
 # CPU time of a hit against a hand-written route.
 bench *args:
     uv run --group bench python benchmarks/hit.py {{ args }}
+
+# The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
+matrix:
+    ./tests/matrix.sh

@@ -6,15 +6,9 @@ what is kept, and `_http/` what HTTP makes of it; `_recorder.py` watches the end
 `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
-from fastapi_caching_route.cache import (
-    DEFAULT_ACCEPTED_STATUS_CODES,
-    CachedResponse,
-    CacheParams,
-    CacheParamsBase,
-    FastAPICache,
-    RouteHandler,
-)
+from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
 from fastapi_caching_route.errors import CacheError, ConfigurationError
+from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, KeyBuilder
 from fastapi_caching_route.route import CachingRoute
 

@@ -4,7 +4,8 @@ Something can be left on them and found again; and two of one name, which may an
 told apart.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
+from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -42,6 +43,20 @@ def left_on(endpoint: object) -> Any:
             return on_instance
     found = getattr(endpoint, _LEFT, None)
     return left_on(endpoint.func) if found is None and isinstance(endpoint, partial) else found
+
+
+def note_routed(endpoint: Any, methods: Collection[str]) -> None:
+    """Remember that a `CachingRoute` serves the endpoint, with these methods."""
+    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
+    with suppress(AttributeError):  # one that takes no attributes takes no decoration either
+        setattr(target, f'{_attribute(endpoint)}routed', routed_methods(endpoint) | set(methods))
+
+
+def routed_methods(endpoint: Any) -> set[str]:
+    """The methods with which a `CachingRoute` serves the endpoint; none if it has never met one."""
+    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
+    methods: set[str] = getattr(target, f'{_attribute(endpoint)}routed', set())
+    return methods
 
 
 def _attribute(endpoint: object) -> str:

@@ -38,7 +38,7 @@ from fastapi_caching_route._key import (
     user_key,
     variant_key,
 )
-from fastapi_caching_route._recorder import Message, Recorder, Step
+from fastapi_caching_route._recorder import Budget, Message, Recorder, Step
 from fastapi_caching_route._store import Store
 
 Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
@@ -81,6 +81,7 @@ class Plan:
     watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
     """Has a function called when an exception handler of the user's answers."""
     terms: Terms
+    budget: Budget
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
@@ -182,11 +183,14 @@ class Exchange:
 
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept."""
-        self.recorder = Recorder(self.plan.terms.max_body_size)
+        self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         receive = partial(self.receive_watched, self.body.reader(last=True))
-        with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
-            await self.forward(self.scope, receive, self.record)
-        await self.take(self.recorder.release())
+        try:
+            with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
+                await self.forward(self.scope, receive, self.record)
+            await self.take(self.recorder.release())
+        finally:
+            self.recorder.close()
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer: all of the request is in the key, or it is not kept."""

@@ -17,6 +17,9 @@ from fastapi_caching_route._http.fields import RawHeaders, lines, names
 Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
 
+CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
+"""POST only ever because somebody decorated it; other methods always reach the endpoint."""
+
 KEY_FORMAT = 1
 """Rises with every change of what keys are made of, so that old entries are not found by new code."""
 

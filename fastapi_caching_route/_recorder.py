@@ -25,14 +25,34 @@ class Step:
     complete: Recording | None = None
 
 
+@dataclass(slots=True)
+class Budget:
+    """How many bytes all recordings that are under way hold together, and how many they may."""
+
+    limit: int
+    used: int = 0
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many more bytes; if so, they are taken."""
+        if self.used + size > self.limit:
+            return False
+        self.used += size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """Room for others: a recording has ended."""
+        self.used -= size
+
+
 class Recorder:
     """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
 
-    __slots__ = ('_as_miss', '_chunks', '_held', '_limit', '_plain', '_size', 'doubt', 'refused')
+    __slots__ = ('_as_miss', '_budget', '_chunks', '_held', '_limit', '_plain', '_size', 'doubt', 'refused')
 
-    def __init__(self, limit: int) -> None:
-        """Give up on bodies of more than `limit` bytes."""
+    def __init__(self, limit: int, budget: Budget) -> None:
+        """Give up on bodies of more than `limit` bytes, and where the budget of all recordings is used up."""
         self._limit = limit
+        self._budget = budget
         self._plain: Message = {}
         self._as_miss: Message = {}
         self._held = False
@@ -56,10 +76,13 @@ class Recorder:
             return Step((message,))
         if kind != 'http.response.body':
             return self._let_go(f'message {kind}', message)
-        self._size += len(message.get('body', b''))
-        if self._size > self._limit:
+        chunk = bytes(message.get('body', b''))
+        if self._size + len(chunk) > self._limit:
             return self._let_go('size', message)
-        self._chunks.append(bytes(message.get('body', b'')))
+        if not self._budget.take(len(chunk)):
+            return self._let_go('budget', message)
+        self._size += len(chunk)
+        self._chunks.append(chunk)
         if message.get('more_body', False):
             return Step((*self._released(self._as_miss), message))
         return self._completed(message)
@@ -67,6 +90,12 @@ class Recorder:
     def release(self) -> Step:
         """What is still held although the endpoint has ended: the start of an answer without a body message."""
         return Step(self._released(self._plain))
+
+    def close(self) -> None:
+        """Hold nothing any more, however it ended."""
+        self._budget.give_back(self._size)
+        self._size = 0
+        self._chunks.clear()
 
     def _completed(self, last: Message) -> Step:
         length = lines(self._headers, b'content-length')
@@ -76,6 +105,7 @@ class Recorder:
             return self._let_go(self.doubt, last)
         self.refused = 'complete'
         recording = Recording(self._plain['status'], self._headers, b''.join(self._chunks))
+        self.close()
         held, self._held = self._held, False
         return Step(() if held else (last,), recording)
 
@@ -86,7 +116,7 @@ class Recorder:
 
     def _let_go(self, reason: str, *messages: Message) -> Step:
         self.refused = reason
-        self._chunks.clear()
+        self.close()
         return Step((*self._released(self._plain), *messages))
 
     def _released(self, start: Message) -> tuple[Message, ...]:

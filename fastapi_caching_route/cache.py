@@ -1,61 +1,34 @@
 """`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
 
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiocache.base import BaseCache
 from fastapi.params import Depends
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import Doc
 
-from fastapi_caching_route._endpoint import Twins, leave, left_on
+from fastapi_caching_route._endpoint import Twins, leave, left_on, name_of, routed_methods
 from fastapi_caching_route._entry import Entry, Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import Refused, Terms, judge
 from fastapi_caching_route._key import escaped, full_key, user_key
+from fastapi_caching_route._options import check_methods, check_positive, field_text, statuses
+from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
+from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, KeyBuilder, check_namespace
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""
 
-NEVER_STORED = frozenset({206, 304})
-"""Answers to a part of a request: of a range, of a precondition."""
-
-RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
-"""What `APIRoute.get_route_handler()` returns."""
-
 Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
-
-
-class CacheParamsBase(TypedDict, total=False):
-    """Where an entry is kept, and how long: what `set_cached` needs to know."""
-
-    namespace: str | None
-    ttl: float | None
-
-
-class CacheParams(CacheParamsBase, total=False):
-    """The compatible options of `@cache(...)`, as a dict."""
-
-    key_builder: KeyBuilder | None
-    dependencies: Sequence[Depends]
-    vary_headers: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
-class CachedResponse:
-    """A stored response, as `get_cached` finds it and `set_cached` takes it."""
-
-    body: bytes
-    status_code: int = 200
-    headers: Headers = field(default_factory=Headers)
 
 
 class FastAPICache:
@@ -89,6 +62,9 @@ class FastAPICache:
         store_timeout: Annotated[
             float, Doc('Seconds to wait for a backend outside of the process; then the endpoint answers without it.')
         ] = 0.25,
+        recording_budget: Annotated[
+            int, Doc('Bytes that all answers together hold that are being recorded; further ones are not stored.')
+        ] = 64 * 1024 * 1024,
         clock: Annotated[
             Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
         ] = time.time,
@@ -106,19 +82,20 @@ class FastAPICache:
         if not isinstance(version, str) or not isinstance(policy, CachePolicy | None):
             msg = f'version is a str and policy a CachePolicy(...), got {version!r} and {policy!r}'
             raise ConfigurationError(msg)
-        if not _is_span(store_timeout):
-            msg = f'store_timeout is in seconds and must be more than 0, got {store_timeout!r}'
-            raise ConfigurationError(msg)
+        check_positive('store_timeout', store_timeout)
+        check_positive('recording_budget', recording_budget)
         self.store = Store(cache, store_timeout)
+        self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
-        self.cache_header = _field_text('cache_header', cache_header).lower()
-        self.hit = _field_text('cache_header_hit', cache_header_hit)
-        self.miss = _field_text('cache_header_miss', cache_header_miss)
-        self.accepted_status_codes = _statuses(accepted_status_codes)
+        self.cache_header = field_text('cache_header', cache_header).lower()
+        self.hit = field_text('cache_header_hit', cache_header_hit)
+        self.miss = field_text('cache_header_miss', cache_header_miss)
+        self.accepted_status_codes = statuses(accepted_status_codes)
         self.version = version
         self.policy = policy or CachePolicy()
         self.clock = clock
         self.twins = Twins()
+        self.unmet = Unmet()
 
     def __call__(
         self,
@@ -159,7 +136,9 @@ class FastAPICache:
             except ConfigurationError as error:
                 msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
                 raise ConfigurationError(msg) from None
+            check_methods('.'.join(name_of(endpoint)), routed_methods(endpoint))
             self.twins.of_endpoint(endpoint)
+            self.unmet.add(endpoint)
             return endpoint
 
         return decorate
@@ -262,26 +241,5 @@ def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
 
 
-def _is_span(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
-
-
 def _our_tag(name: bytes, value: bytes) -> bool:
     return name == b'etag' and OUR_TAG.fullmatch(value) is not None
-
-
-def _field_text(option: str, text: str) -> bytes:
-    """A header name or value as bytes, refused where it would break the response that it stands in."""
-    if not isinstance(text, str) or not text or not all(' ' <= sign <= '~' for sign in text):
-        msg = f'{option} must be a str of printable ASCII, got {text!r}'
-        raise ConfigurationError(msg)
-    return text.encode('ascii')
-
-
-def _statuses(codes: Collection[int]) -> frozenset[int]:
-    if not isinstance(codes, Collection) or not all(
-        isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes
-    ):
-        msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
-        raise ConfigurationError(msg)
-    return frozenset(codes)

@@ -6,15 +6,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from fastapi_caching_route._endpoint import name_of
+from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import Exchange, Plan
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
 from fastapi_caching_route._fastapi.handlers import watching_handlers
+from fastapi_caching_route._key import CACHED_METHODS
+from fastapi_caching_route._options import check_methods
 from fastapi_caching_route.cache import Decoration, decoration_of
-
-CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
-"""POST only ever because somebody decorated it; other methods always reach the endpoint."""
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -33,7 +32,9 @@ class CachingRoute(APIRoute):
         self._plans: dict[int, tuple[object, Plan]] = {}
         decoration = decoration_of(endpoint)
         if decoration is not None:
+            check_methods('.'.join(name_of(endpoint)), self.methods or ())
             decoration.cache.twins.of_endpoint(endpoint)
+        note_routed(endpoint, self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""
@@ -54,6 +55,7 @@ class CachingRoute(APIRoute):
             return None
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
+        decoration.cache.unmet.look()
         plan = plan_of(decoration, effective, raw=reads_raw(self, CachingRoute))
         self._plans[id(effective)] = (effective, plan)
         return plan
@@ -79,6 +81,7 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),
+        budget=cache.budget,
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),
     )

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fastapi
 from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachingRoute, FastAPICache
 
+FASTAPI = tuple(int(number) for number in fastapi.__version__.split('.')[:2])
 EXAMPLES = Path(__file__).parent.parent / 'examples'
 
 

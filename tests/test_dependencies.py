@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import SecurityScopes
 from starlette.testclient import TestClient
 
-from tests.support import caching_router, client_of, marks, memory_cache
+from tests.support import FASTAPI, caching_router, client_of, marks, memory_cache
 
 
 def test_a_check_runs_on_misses_and_hits_once_and_may_refuse():
@@ -111,7 +111,7 @@ def test_a_check_that_the_route_has_too_runs_once_with_the_default_key():
 
 
 def test_sub_dependencies_scopes_and_the_cache_of_dependencies_work_as_in_a_route():
-    router, cache, runs = caching_router(), memory_cache(), []
+    router, cache, plain, runs = caching_router(), memory_cache(), FastAPI(), []
 
     def connection():
         runs.append('connection')
@@ -123,16 +123,20 @@ def test_sub_dependencies_scopes_and_the_cache_of_dependencies_work_as_in_a_rout
     def other(it: Annotated[str, Depends(connection)]):
         runs.append(('other', it))
 
-    @cache(ttl=60, dependencies=[Security(scoped, scopes=['read', 'write']), Depends(other)])
-    @router.get('/')
     async def endpoint():
         return 'answer'
 
+    dependencies = [Security(scoped, scopes=['read', 'write']), Depends(other)]
+    router.get('/')(cache(ttl=60, dependencies=dependencies)(endpoint))
+    plain.get('/', dependencies=dependencies)(endpoint)
     client = client_of(router)
-    for _ in range(2):
-        client.get('/')
-        assert runs == ['connection', ('read write', 'c'), ('other', 'c')]
+    seen = []
+    for asked in (TestClient(plain), client, client):
+        asked.get('/')
+        seen.append(runs.copy())
         runs.clear()
+    assert seen[0] == seen[1] == seen[2]
+    assert ('read write', 'c') in seen[0]
 
 
 def test_a_check_can_be_overridden_in_tests():
@@ -233,6 +237,7 @@ def test_the_exception_handlers_of_the_app_answer_for_a_check():
     assert (client.get('/?why=a').status_code, client.get('/?why=a').json()) == (418, {'refused': 'a'})
 
 
+@pytest.mark.skipif(FASTAPI < (0, 118), reason='before 0.118 there is no way into the send of a request')
 def test_an_exception_after_the_start_of_a_stream_is_not_answered_twice():
     router, cache, app = caching_router(), memory_cache(), FastAPI()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fastapi_caching_route._entry import Entry, Recording, entry_of
-from fastapi_caching_route._recorder import Recorder, Step
+from fastapi_caching_route._recorder import Budget, Recorder, Step
 
 START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain')]}
 AS_MISS = START | {'headers': [*START['headers'], (b'x-cache', b'MISS')]}
@@ -13,9 +13,9 @@ def body(content, *, more=False):
     return {'type': 'http.response.body', 'body': content, 'more_body': more}
 
 
-def started(refused=None, *, limit=100, plain=START):
+def started(refused=None, *, limit=100, plain=START, budget=None):
     """A recorder that has taken the start message, and what it passed on."""
-    recorder = Recorder(limit)
+    recorder = Recorder(limit, budget or Budget(1000))
     return recorder, recorder.start(plain, AS_MISS, refused)
 
 
@@ -64,6 +64,35 @@ def test_a_body_of_another_length_than_announced_is_not_recorded(length):
     assert recorder.refused == 'incomplete'
 
 
+def test_all_recordings_together_stay_within_the_budget():
+    budget = Budget(5)
+    one, _ = started(budget=budget)
+    other, _ = started(budget=budget)
+    assert one.feed(body(b'abc', more=True)).passed == (AS_MISS, body(b'abc', more=True))
+    assert other.feed(body(b'abc', more=True)).passed == (START, body(b'abc', more=True))
+    assert (one.refused, other.refused, budget.used) == (None, 'budget', 3)
+    assert one.feed(body(b'de')).complete.body == b'abcde'
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize('end', ['size', 'unknown', 'incomplete', 'closed'])
+def test_a_recording_gives_its_room_back_however_it_ends(end):
+    budget = Budget(1000)
+    plain = START | {'headers': [(b'content-length', b'50')]}
+    recorder, _ = started(budget=budget, plain=plain)
+    recorder.feed(body(b'a' * 10, more=True))
+    assert budget.used == 10
+    if end == 'size':
+        recorder.feed(body(b'a' * 100, more=True))
+    elif end == 'unknown':
+        recorder.feed({'type': 'unknown'})
+    elif end == 'incomplete':
+        recorder.feed(body(b'a'))
+    recorder.close()
+    recorder.close()
+    assert budget.used == 0
+
+
 def test_messages_that_it_does_not_know_are_passed_on_and_end_the_recording():
     recorder, _ = started()
     path = {'type': 'http.response.pathsend', 'path': '/file'}
@@ -78,14 +107,14 @@ def test_trailers_to_come_are_refused():
 
 
 def test_debug_messages_pass_without_harm():
-    recorder, debug = Recorder(100), {'type': 'http.response.debug', 'info': {}}
+    recorder, debug = Recorder(100, Budget(1000)), {'type': 'http.response.debug', 'info': {}}
     assert recorder.feed(debug) == Step((debug,))
     recorder.start(START, AS_MISS, None)
     assert recorder.feed(body(b'all')).complete.body == b'all'
 
 
 def test_what_comes_before_the_start_or_after_the_end_is_passed_on():
-    recorder = Recorder(100)
+    recorder = Recorder(100, Budget(1000))
     assert recorder.feed(body(b'early')) == Step((body(b'early'),))
     recorder.start(START, AS_MISS, None)
     recorder.feed(body(b'all'))

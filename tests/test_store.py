@@ -37,7 +37,7 @@ def namespace():
 
 
 async def closing(backend):
-    await backend.close()
+    await (backend.client.aclose() if isinstance(backend, RedisCache) else backend.close())
 
 
 @pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])

@@ -52,7 +52,16 @@ class Admission:
 
 
 async def _admitted(request: Request, response: Response) -> Response:
-    return _Proceeding(request.scope.pop(_PROCEED), response.headers.raw)
+    proceed: Proceed = request.scope.pop(_PROCEED)
+    if 'fastapi_inner_astack' in request.scope:
+        return _Proceeding(proceed, response.headers.raw)
+    # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so what they hold open is needed here.
+    await proceed(response.headers.raw, request._send)  # noqa: SLF001, the only way to it in these releases
+    return _Proceeding(_nothing_more, ())
+
+
+async def _nothing_more(_fields: RawHeaders, _send: Any) -> None:
+    """All has been sent."""
 
 
 class _Proceeding(Response):

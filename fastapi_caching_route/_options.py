@@ -1,0 +1,47 @@
+"""Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
+
+import re
+from collections.abc import Collection
+
+from fastapi_caching_route._key import CACHED_METHODS
+from fastapi_caching_route.errors import ConfigurationError
+
+NEVER_STORED = frozenset({206, 304})
+"""Answers to a part of a request: of a range, of a precondition."""
+
+_FIELD_TEXT = re.compile(r'[ -~]+')
+
+
+def field_text(option: str, text: object) -> bytes:
+    """A header name or value as bytes, refused where it would break the response that it stands in."""
+    if not isinstance(text, str) or not _FIELD_TEXT.fullmatch(text):
+        msg = f'{option} must be a str of printable ASCII, got {text!r}'
+        raise ConfigurationError(msg)
+    return text.encode('ascii')
+
+
+def statuses(codes: Collection[int]) -> frozenset[int]:
+    """The statuses, refused where their answers can never be stored."""
+    if not isinstance(codes, Collection) or not all(
+        isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes
+    ):
+        msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
+        raise ConfigurationError(msg)
+    return frozenset(codes)
+
+
+def check_positive(option: str, number: object) -> None:
+    """Refuse what is not a number above 0."""
+    if not isinstance(number, int | float) or isinstance(number, bool) or not number > 0:
+        msg = f'{option} must be a number above 0, got {number!r}'
+        raise ConfigurationError(msg)
+
+
+def check_methods(name: str, methods: Collection[str]) -> None:
+    """Refuse to cache an endpoint none of whose methods is ever cached."""
+    if methods and CACHED_METHODS.isdisjoint(methods):
+        msg = (
+            f'@cache on {name}: it answers {", ".join(sorted(methods))}, and only GET, HEAD, QUERY and POST are ever '
+            'cached; take the decorator away, or put it on the route that reads what this one writes'
+        )
+        raise ConfigurationError(msg)

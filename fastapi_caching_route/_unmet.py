@@ -1,0 +1,55 @@
+"""Decorated endpoints that no `CachingRoute` serves: their author thinks that they are cached.
+
+It takes the whole app to know. So they are looked for at the first request that meets the cache and, since an app that
+has forgotten the route class altogether never does, a moment after the last decoration.
+"""
+
+import logging
+import threading
+import weakref
+from contextlib import suppress
+from typing import Any
+
+from fastapi_caching_route._endpoint import name_of, routed_methods
+
+logger = logging.getLogger('fastapi_caching_route')
+
+MOMENT = 1.0
+"""Seconds after the last decoration: an app is built by then, and somebody still looks at the log of its start."""
+
+
+class Unmet:
+    """The endpoints that one cache has decorated, until they have been looked at."""
+
+    __slots__ = ('_endpoints', '_timer')
+
+    def __init__(self) -> None:
+        """Know of no endpoint yet."""
+        self._endpoints: list[weakref.ref[Any]] = []
+        self._timer: threading.Timer | None = None
+
+    def add(self, endpoint: Any) -> None:
+        """Look at the endpoint later, if it is still there."""
+        with suppress(TypeError):  # not everything that can be called can be referred to weakly
+            reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
+            self._endpoints.append(reference)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(MOMENT, self.look)
+        self._timer.daemon = True
+        with suppress(RuntimeError):  # no threads on this platform
+            self._timer.start()
+
+    def look(self) -> None:
+        """Warn of each endpoint that no `CachingRoute` serves; of none of them again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        endpoints, self._endpoints = self._endpoints, []
+        for reference in endpoints:
+            endpoint = reference()
+            if endpoint is not None and not routed_methods(endpoint):
+                logger.warning(
+                    '%s is decorated with @cache, but no CachingRoute serves it, so it is not cached: build its router '
+                    'as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes',
+                    '.'.join(name_of(endpoint)),
+                )

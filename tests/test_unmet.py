@@ -1,0 +1,122 @@
+"""Decorations that come to nothing are said."""
+
+import gc
+import re
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.testclient import TestClient
+
+from fastapi_caching_route import CachingRoute, ConfigurationError, _unmet
+from tests.support import caching_router, client_of, marks, memory_cache, wait_until
+
+
+def warnings_of(caplog, name):
+    return [it.message for it in caplog.records if it.levelname == 'WARNING' and name in it.message]
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
+def test_an_app_that_has_forgotten_the_route_class_is_told_once_after_a_moment(above, caplog, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    app, cache = FastAPI(), memory_cache()
+
+    async def forgotten():
+        return 'answer'
+
+    cached, routed = cache(ttl=60), app.get('/')
+    endpoint = cached(routed(forgotten)) if above else routed(cached(forgotten))
+    wait_until(lambda: warnings_of(caplog, 'forgotten'))
+    client = TestClient(app)
+    assert marks(client.get('/'), client.get('/')) == [None, None]
+    (message,) = warnings_of(caplog, 'forgotten')
+    assert 'no CachingRoute serves it' in message
+    assert 'APIRouter(route_class=CachingRoute)' in message
+    assert endpoint is forgotten
+
+
+def test_an_endpoint_on_a_plain_route_beside_cached_ones_is_told_at_the_first_request(caplog):
+    router, plain, cache = caching_router(), APIRouter(), memory_cache()
+
+    @cache(ttl=60)
+    @plain.get('/plain')
+    async def stray():
+        pass
+
+    @cache(ttl=60)
+    @router.get('/cached')
+    async def served():
+        pass
+
+    client = client_of(router, plain)
+    for path in ('/cached', '/plain', '/cached'):
+        client.get(path)
+    assert len(warnings_of(caplog, 'stray')) == 1
+    assert not warnings_of(caplog, 'served')
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
+def test_nobody_is_told_of_what_is_served(above, caplog, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    router, cache = caching_router(), memory_cache()
+
+    class Endpoints:
+        async def method(self):
+            pass
+
+    async def function():
+        pass
+
+    endpoints = [function, Endpoints().method]
+    for endpoint in endpoints:
+        cached, routed = cache(ttl=60), router.get(f'/{endpoint.__name__}')
+        cached(routed(endpoint)) if above else routed(cached(endpoint))
+    wait_until(lambda: not cache.unmet._endpoints)
+    assert not caplog.records
+
+
+def test_nobody_is_told_of_what_is_gone(caplog):
+    cache = memory_cache()
+
+    def decorate():
+        @cache(ttl=60)
+        async def passing():
+            pass
+
+    decorate()
+    gc.collect()
+    cache.unmet.look()
+    assert not warnings_of(caplog, 'passing')
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
+@pytest.mark.parametrize('methods', [['PUT'], ['PATCH', 'DELETE'], ['OPTIONS']])
+def test_decorating_only_what_is_never_cached_is_refused_with_the_remedy(above, methods):
+    router, cache = caching_router(), memory_cache()
+
+    async def write():
+        pass
+
+    cached, routed = cache(ttl=60), router.api_route('/', methods=methods)
+    with pytest.raises(ConfigurationError, match=re.escape(', '.join(sorted(methods)))) as raised:
+        cached(routed(write)) if above else routed(cached(write))
+    assert 'write' in str(raised.value)
+    assert 'take the decorator away' in str(raised.value)
+
+
+def test_a_method_that_is_never_cached_may_stand_beside_one_that_is():
+    router, cache = caching_router(), memory_cache()
+    router.api_route('/', methods=['GET', 'DELETE'])(cache(ttl=60)(lambda: None))
+    assert marks(client_of(router).get('/')) == ['MISS']
+
+
+def test_the_route_class_can_be_that_of_the_app():
+    app, cache = FastAPI(), memory_cache()
+    app.router.route_class = CachingRoute
+
+    @app.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 'answer'
+
+    client = TestClient(app)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
