@@ -33,6 +33,9 @@ class Unmet:
         with suppress(TypeError):  # not everything that can be called can be referred to weakly
             reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
             self._endpoints.append(reference)
+        self._look_later()
+
+    def _look_later(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = threading.Timer(MOMENT, self.look)

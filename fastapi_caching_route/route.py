@@ -30,11 +30,11 @@ class CachingRoute(APIRoute):
         """Build the route as `APIRoute` does."""
         super().__init__(path, endpoint, **options)
         self._plans: dict[int, tuple[object, Plan]] = {}
+        note_routed(endpoint, self.methods or ())
         decoration = decoration_of(endpoint)
         if decoration is not None:
             check_methods('.'.join(name_of(endpoint)), self.methods or ())
             decoration.cache.twins.of_endpoint(endpoint)
-        note_routed(endpoint, self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""

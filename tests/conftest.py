@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 
+from fastapi_caching_route._unmet import Unmet
 from tests.support import free_port, listens, wait_until
 
 
@@ -15,6 +16,13 @@ from tests.support import free_port, listens, wait_until
 def anyio_backend():
     """Coroutine tests run on asyncio alone, as aiocache does."""
     return 'asyncio'
+
+
+@pytest.fixture(autouse=True)
+def no_timers(request, monkeypatch):
+    """Tests decorate many endpoints that never meet a route; nobody needs to hear of it a second later."""
+    if request.module.__name__.rpartition('.')[2] != 'test_unmet':
+        monkeypatch.setattr(Unmet, '_look_later', lambda self: None)
 
 
 def serve(program: str, *options: str) -> Iterator[int]:

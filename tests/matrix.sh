@@ -11,7 +11,7 @@ run() {
     local name=$1; shift
     local log; log=$(mktemp)
     if "$@" >"$log" 2>&1; then status=ok; else status=FAILED; failed=1; fi
-    printf '%-38s %-7s %s\n' "$name" "$status" "$(tail -n 1 "$log" | tr -d '=')"
+    printf '%-38s %-7s %s\n' "$name" "$status" "$(grep -E '(passed|failed|error).* in ' "$log" | tail -n 1 | tr -d '=')"
     if [ "$status" = FAILED ]; then tail -n 40 "$log"; fi
     rm -f "$log"
 }
