@@ -6,16 +6,18 @@ what is kept, and `_http/` what HTTP makes of it; `_recorder.py` watches the end
 `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
+from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
-from fastapi_caching_route.policy import CachePolicy, KeyBuilder
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder
 from fastapi_caching_route.route import CachingRoute
 
 __version__ = '0.1.0'
 
 __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',
+    'LEFT_OUT_OF_RAW_KEYS',
     'CacheError',
     'CacheParams',
     'CacheParamsBase',
@@ -24,6 +26,7 @@ __all__ = [
     'CachingRoute',
     'ConfigurationError',
     'FastAPICache',
+    'Identity',
     'KeyBuilder',
     'RouteHandler',
 ]

@@ -15,6 +15,14 @@ STREAM_EXTENSIONS = frozenset(('http.response.pathsend', 'http.response.zerocopy
 """Extensions by which a body would travel unseen; an endpoint that is recorded must not be offered them."""
 
 
+SHAPED = b'x-fastapi-caching-route-shaped'
+"""A field by which FastAPI says, to us alone, that it has made the response from what the endpoint returned.
+
+Only then do fields count that dependencies have set. It is asked to say so by `RECORDING` in the scope.
+"""
+RECORDING = 'fastapi_caching_route.recording'
+
+
 class RequestBody:
     """The body of a request for several readers, each of which gets all of it from its beginning."""
 

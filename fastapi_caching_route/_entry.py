@@ -27,6 +27,8 @@ class Entry:
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
+    shaped: bool = True
+    """Whether FastAPI made the response, and so would add fields that dependencies set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class Recording:
     body: bytes
 
 
-def entry_of(recording: Recording, *, key: str, left_out: bytes, now: float, lifetime: float) -> Entry:
+def entry_of(
+    recording: Recording, *, key: str, left_out: bytes, now: float, lifetime: float, shaped: bool = True
+) -> Entry:
     """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
     headers = without(stored_fields(recording.headers), (left_out,))
     if not lines(headers, b'etag'):
@@ -63,4 +67,5 @@ def entry_of(recording: Recording, *, key: str, left_out: bytes, now: float, lif
         etag=lines(headers, b'etag')[0],
         stored_at=now,
         lifetime=lifetime,
+        shaped=shaped,
     )

@@ -5,14 +5,15 @@ the messages of an answer in `_recorder`. Knows nothing of FastAPI. GET, HEAD, Q
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
+from inspect import isawaitable
 from secrets import token_hex
-from typing import Protocol
 
 from fastapi_caching_route._asgi import (
+    RECORDING,
+    SHAPED,
     STREAM_EXTENSIONS,
     App,
     Receive,
@@ -22,14 +23,13 @@ from fastapi_caching_route._asgi import (
     with_start,
     without_extensions,
 )
+from fastapi_caching_route._bypass import EXPLAINED, MISTAKES, Bypass
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
-from fastapi_caching_route._http import conditional
+from fastapi_caching_route._http import cache_status, conditional
 from fastapi_caching_route._http.fields import RawHeaders, with_vary, without
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
 from fastapi_caching_route._key import (
-    Inputs,
-    Parts,
     Scope,
     declared_key,
     fields_of_variants,
@@ -38,53 +38,10 @@ from fastapi_caching_route._key import (
     user_key,
     variant_key,
 )
-from fastapi_caching_route._recorder import Budget, Message, Recorder, Step
-from fastapi_caching_route._store import Store
-
-Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
+from fastapi_caching_route._plan import Admission, Plan
+from fastapi_caching_route._recorder import Message, Recorder, Step
 
 logger = logging.getLogger('fastapi_caching_route')
-
-
-class Admission(Protocol):
-    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
-
-
-class Declared(Protocol):
-    """What a route declares, as it stands for one request; None is an admission of no dependencies."""
-
-    @property
-    def inputs(self) -> Inputs: ...
-    @property
-    def before_key(self) -> Admission | None: ...
-    @property
-    def on_hit(self) -> Admission | None: ...
-    @property
-    def on_miss(self) -> Admission | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is known of a cached route before any request comes."""
-
-    store: Store
-    clock: Callable[[], float]
-    """Seconds since the epoch."""
-    identity: Parts
-    """Which route this is, for its keys."""
-    namespace: str
-    declared: Callable[[], Declared]
-    """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
-    key_builder: Callable[[Scope], object] | None
-    watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
-    """Has a function called when an exception handler of the user's answers."""
-    terms: Terms
-    budget: Budget
-    hit: tuple[bytes, bytes]
-    """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
-    miss: tuple[bytes, bytes]
 
 
 class Exchange:
@@ -97,6 +54,7 @@ class Exchange:
         'answered_at',
         'body',
         'declared',
+        'fields',
         'forward',
         'inputs',
         'key',
@@ -104,8 +62,10 @@ class Exchange:
         'recorder',
         'scope',
         'send',
+        'shaped',
         'storable',
         'variants',
+        'why',
     )
 
     def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
@@ -119,7 +79,9 @@ class Exchange:
         self.forward = forward
         self.declared = plan.declared()
         self.inputs = self.declared.inputs
+        self.fields: list[tuple[bytes, bytes]] = []
         self.key = ''
+        self.why = b'uri-miss'
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
@@ -133,45 +95,60 @@ class Exchange:
             return
 
         async def proceed(fields: RawHeaders, send: Send) -> None:
-            add = partial(self.with_fields, fields)
-            self.send = with_start(send, add) if fields else send
+            self.fields.extend(fields)
+            self.send = send
             await then()
 
-        await admission(self.scope, self.body.reader(), with_start(self.send, self.amended), proceed)
-
-    def with_fields(self, fields: RawHeaders, start: Message) -> Message:
-        """A start message with fields that dependencies have set."""
-        return {**start, 'headers': joined(start['headers'], fields)}
+        await admission(self.scope, self.body.reader(), self.send, proceed)
 
     async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
         key = await self.find_key()
-        if key is None:
-            await self.admit(self.declared.on_miss, self.bypass)
+        if isinstance(key, Bypass):
+            await self.admit(self.declared.on_miss, partial(self.bypass, key.reason))
             return
         self.key = full_key(self.plan.namespace, key)
         entry = await self.look_up()
         seconds = age(entry.stored_at, self.plan.clock()) if entry else 0.0
         if entry and fresh(seconds, entry.lifetime):
-            hit = partial(self.reply, entry, (b'age', b'%d' % seconds), self.plan.hit)
-            await self.admit(self.declared.on_hit, hit)
+            await self.admit(self.declared.on_hit, partial(self.reply_hit, entry, seconds))
         else:
+            self.why = b'stale' if entry else b'vary-miss' if self.variants else b'uri-miss'
             await self.admit(self.declared.on_miss, self.fetch)
 
-    async def find_key(self) -> str | None:
-        """The key of this request inside its namespace, or None if the request must go by the cache."""
+    async def find_key(self) -> str | Bypass:
+        """The key of this request inside its namespace, or why the request must go by the cache."""
         if self.plan.key_builder is not None:
-            return checked_key(self.plan.key_builder(self.scope), self.scope)
-        if self.inputs.raw and names_a_person(self.scope, self.inputs.covered):
-            return None
+            built = self.plan.key_builder(self.scope)
+            return user_key(built) if isinstance(built, str) and built else Bypass('key-builder')
+        if self.inputs.raw and self.inputs.personal:
+            reason = names_a_person(self.scope, self.inputs.covered)
+            if reason is not None:
+                return Bypass(reason)
+        name = '' if self.plan.who is None else await name_given(self.plan.who, self.scope)
+        if name is None:
+            return Bypass('identity')
         body: bytes | None = b''
-        if self.inputs.body or self.inputs.raw:
+        if self.inputs.keyed_body or self.inputs.raw:
             body = await self.body.whole(self.plan.terms.max_body_size)
-        return None if body is None else declared_key(self.scope, self.plan.identity, self.inputs, body)
+        if body is None:
+            return Bypass('body')
+        return declared_key(self.scope, self.plan.identity, self.inputs, body, name)
 
-    async def bypass(self) -> None:
-        """Let the endpoint answer without keeping anything. The answer varies with what all answers vary with."""
-        await self.forward(self.scope, self.body.reader(last=True), with_start(self.send, self.amended))
+    async def bypass(self, reason: str) -> None:
+        """Let the endpoint answer without keeping anything; say why, in the log for the first time."""
+        if reason not in self.plan.told:
+            self.plan.told.add(reason)
+            level = logging.WARNING if reason in MISTAKES else logging.INFO
+            logger.log(level, '%s: goes by the cache: %s', self.scope['path'], EXPLAINED[reason])
+        self.scope[RECORDING] = True
+        receive = self.body.reader(last=True)
+        await self.forward(self.scope, receive, with_start(self.send, partial(self.bypassed, reason)))
+
+    def bypassed(self, reason: str, message: Message) -> Message:
+        """The start of an answer that went by the cache. It varies with what all answers of the route vary with."""
+        kept = self.unmarked(message)
+        return {**message, 'headers': [*self.dressed(kept), *self.status(b'bypass', detail=reason)]}
 
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
@@ -181,10 +158,18 @@ class Exchange:
             found = await self.plan.store.get(variant_key(found, self.scope['headers']))
         return found if isinstance(found, Entry) else None
 
+    async def reply_hit(self, entry: Entry, seconds: float) -> None:
+        """Answer from a fresh entry of this age."""
+        signs = [(b'age', b'%d' % seconds), self.plan.hit]
+        if self.plan.status_name is not None:
+            signs.append((b'cache-status', cache_status.hit(self.plan.status_name, entry.lifetime - seconds)))
+        await self.reply(entry, signs)
+
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         receive = partial(self.receive_watched, self.body.reader(last=True))
+        self.scope[RECORDING] = True
         try:
             with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
                 await self.forward(self.scope, receive, self.record)
@@ -213,35 +198,51 @@ class Exchange:
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
-        plain = self.amended(message)
-        headers = plain['headers']
+        kept = self.unmarked(message)
         self.answered_at = self.plan.clock()
-        verdict = judge(self.scope['headers'], plain['status'], headers, self.terms, self.answered_at)
+        verdict = judge(self.scope['headers'], message['status'], kept, self.terms, self.answered_at)
         if self.scope['method'] == 'HEAD':
             verdict = Refused('head')  # it has no body to answer a GET with
+        dressed = self.dressed(kept)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
-            return self.recorder.start(plain, plain, verdict.reason)
+            plain = {**message, 'headers': [*dressed, *self.status(self.why, detail=verdict.reason)]}
+            return self.recorder.start(plain, plain, kept, verdict.reason)
         self.storable = verdict
-        as_miss = {**plain, 'headers': [*without(headers, (self.plan.miss[0],)), self.plan.miss]}
-        return self.recorder.start(plain, as_miss, None)
+        signs = [self.plan.miss, *self.status(self.why, stored=True)]
+        plain = {**message, 'headers': [*dressed, *self.status(self.why)]}
+        as_miss = {**message, 'headers': [*without(dressed, (self.plan.miss[0],)), *signs]}
+        return self.recorder.start(plain, as_miss, kept, None)
 
-    def amended(self, start: Message) -> Message:
-        """A start message of our own, with what the answer varies with; names in lower case, whoever wrote them."""
+    def unmarked(self, start: Message) -> RawHeaders:
+        """The fields of an answer that are for everybody: in lower case, with one Vary line, without FastAPI's mark."""
         headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
-        return {**start, 'headers': with_vary(headers, self.inputs.selecting)}
+        kept = without(headers, (SHAPED,))
+        self.shaped = len(kept) < len(headers)
+        return with_vary(kept, self.inputs.selecting)
+
+    def dressed(self, headers: RawHeaders) -> RawHeaders:
+        """The fields of an answer with those that dependencies have set for this client, where FastAPI adds them."""
+        return joined(headers, self.fields) if self.shaped and self.fields else headers
+
+    def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
+        """The Cache-Status of an answer of the endpoint."""
+        name = self.plan.status_name
+        if name is None:
+            return ()
+        return ((b'cache-status', cache_status.forwarded(name, why, stored=stored, detail=detail)),)
 
     @property
     def terms(self) -> Terms:
         """The terms of the route, for this request."""
-        return replace(self.plan.terms, authorization_covered=b'authorization' in self.inputs.selecting)
+        return replace(self.plan.terms, authorization_covered=self.inputs.authorization_covered)
 
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""
         if step.complete is not None:
             entry = await self.keep(step.complete)
             if not step.passed:  # it was held, so that it can be sent like a hit, as a 304 for instance
-                await self.reply(entry, self.plan.miss)
+                await self.reply(entry, [self.plan.miss, *self.status(self.why, stored=True)])
         for message in step.passed:
             await self.send(message)
 
@@ -254,6 +255,7 @@ class Exchange:
             left_out=self.plan.miss[0],
             now=self.answered_at,
             lifetime=self.storable.lifetime,
+            shaped=self.shaped,
         )
         await self.plan.store.put(entry, entry.lifetime)
         return entry
@@ -269,21 +271,27 @@ class Exchange:
         await self.plan.store.put(self.variants, FOREVER)  # as long as any variant may live
         return variant_key(self.variants, self.scope['headers'])
 
-    async def reply(self, entry: Entry, *extra: tuple[bytes, bytes]) -> None:
-        """Send the entry, or what method and preconditions leave of it, with the extra fields.
+    async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.
 
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
+        self.shaped = entry.shaped
         status, headers, with_body = conditional.reply(
             self.scope['method'], self.scope['headers'], entry.status, entry.headers, entry.etag
         )
-        await self.send({'type': 'http.response.start', 'status': status, 'headers': [*headers, *extra]})
+        start = {'type': 'http.response.start', 'status': status, 'headers': [*self.dressed(headers), *signs]}
+        await self.send(start)
         await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
 
 
-def checked_key(built: object, scope: Scope) -> str | None:
-    """The key that a key builder made, or None, with a warning, if it did not make one."""
-    if isinstance(built, str) and built:
-        return user_key(built)
-    logger.warning('%s: not cached: the key_builder must return a str with something in it', scope['path'])
-    return None
+async def name_given(who: Callable[[Scope], object], scope: Scope) -> str | None:
+    """The name that an identity callable gives; None if it fails to."""
+    try:
+        name = who(scope)
+        if isawaitable(name):
+            name = await name
+    except Exception:
+        logger.debug('the identity callable raised', exc_info=True)
+        return None
+    return name if isinstance(name, str) else None

@@ -58,7 +58,6 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
-_LEFT_OUT = frozenset(name.encode('ascii') for name in LEFT_OUT_OF_RAW_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,20 @@ class Inputs:
     """The request fields among them, for Vary."""
     covered: frozenset[bytes]
     """The request fields that are in the key whole."""
+    authorization_covered: bool
+    """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
     body: bool
-    """Whether body or form parameters are declared."""
+    """Whether body or form parameters are declared at all, by guards for instance."""
+    keyed_body: bool
+    """Whether the body is part of the key."""
     declared: bool
     """Whether the key is made of declared inputs, and not by a key builder."""
     raw: bool
     """Whether the raw request is taken, so that anything may be read."""
+    personal: bool
+    """Whether a raw request that names a person must not share: nobody has said who shares."""
+    left_out: frozenset[bytes]
+    """Request fields that do not count although the raw request is taken."""
     fingerprint: Parts
     """Equal in every process that runs the same declaration."""
 
@@ -87,11 +94,14 @@ class Inputs:
         """
         if self.declared and name in self.selecting:
             return True
-        return name in self.covered or (self.raw and name not in _LEFT_OUT)
+        return name in self.covered or (self.raw and name not in self.left_out)
 
 
-def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes) -> str:
-    """The key of a request by its declared inputs: method and path for people to read, and a digest of it all."""
+def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes, name: str = '') -> str:
+    """The key of a request by its declared inputs: method and path for people to read, and a digest of it all.
+
+    `name` is what an identity callable has made of the request: who shares with it.
+    """
     method = 'GET' if scope['method'] == 'HEAD' else scope['method']
     path = scope['path']
     parts = (
@@ -103,8 +113,9 @@ def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes) -> 
         path,
         sorted((name, str(value)) for name, value in scope.get('path_params', {}).items()),  # a Host route adds its own
         inputs.read(scope),
-        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.body or body else (),
-        raw_parts(scope) if inputs.raw else (),
+        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.keyed_body or inputs.raw else (),
+        raw_parts(scope, inputs.left_out) if inputs.raw else (),
+        name or (),
     )
     return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digest(parts)}'
 
@@ -114,9 +125,9 @@ def selected(headers: RawHeaders, selecting: Iterable[bytes]) -> Parts:
     return tuple((name, tuple(lines(headers, name))) for name in selecting)
 
 
-def raw_parts(scope: Scope) -> Parts:
-    """All that an endpoint could read from the raw request, less `LEFT_OUT_OF_RAW_KEYS`."""
-    fields = sorted((field for field in scope['headers'] if field[0] not in _LEFT_OUT), key=lambda field: field[0])
+def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
+    """All that an endpoint could read from the raw request, less some fields."""
+    fields = sorted((field for field in scope['headers'] if field[0] not in left_out), key=lambda field: field[0])
     return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields))
 
 

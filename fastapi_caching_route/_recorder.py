@@ -47,7 +47,7 @@ class Budget:
 class Recorder:
     """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
 
-    __slots__ = ('_as_miss', '_budget', '_chunks', '_held', '_limit', '_plain', '_size', 'doubt', 'refused')
+    __slots__ = ('_as_miss', '_budget', '_chunks', '_held', '_kept', '_limit', '_plain', '_size', 'doubt', 'refused')
 
     def __init__(self, limit: int, budget: Budget) -> None:
         """Give up on bodies of more than `limit` bytes, and where the budget of all recordings is used up."""
@@ -55,6 +55,7 @@ class Recorder:
         self._budget = budget
         self._plain: Message = {}
         self._as_miss: Message = {}
+        self._kept: RawHeaders = ()
         self._held = False
         self._chunks: list[bytes] = []
         self._size = 0
@@ -63,9 +64,12 @@ class Recorder:
         self.doubt: str | None = None
         """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
 
-    def start(self, plain: Message, as_miss: Message, refused: str | None) -> Step:
-        """Take the start message in two forms: for an answer that is not kept, and for one that is."""
-        self._plain, self._as_miss, self._held = plain, as_miss, True
+    def start(self, plain: Message, as_miss: Message, kept: RawHeaders, refused: str | None) -> Step:
+        """Take the start message in two forms: for an answer that is not kept, and for one that is.
+
+        `kept` are the fields that are recorded: those of the answer, without what is for this one client.
+        """
+        self._plain, self._as_miss, self._kept, self._held = plain, as_miss, kept, True
         self.refused = 'trailers' if plain.get('trailers') else refused or self.doubt
         return Step() if self.refused is None else self._let_go(self.refused)
 
@@ -98,21 +102,16 @@ class Recorder:
         self._chunks.clear()
 
     def _completed(self, last: Message) -> Step:
-        length = lines(self._headers, b'content-length')
+        length = lines(self._kept, b'content-length')
         if length and length[0] != b'%d' % self._size:
             self.doubt = 'incomplete'
         if self.doubt is not None:
             return self._let_go(self.doubt, last)
         self.refused = 'complete'
-        recording = Recording(self._plain['status'], self._headers, b''.join(self._chunks))
+        recording = Recording(self._plain['status'], self._kept, b''.join(self._chunks))
         self.close()
         held, self._held = self._held, False
         return Step(() if held else (last,), recording)
-
-    @property
-    def _headers(self) -> RawHeaders:
-        headers: RawHeaders = self._plain['headers']
-        return headers
 
     def _let_go(self, reason: str, *messages: Message) -> Step:
         self.refused = reason

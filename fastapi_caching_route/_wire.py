@@ -29,6 +29,7 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     etag: bytes
     stored_at: float
     lifetime: float
+    shaped: bool
     size: int
 
 
@@ -50,7 +51,14 @@ def encode(stored: Entry | Variants) -> bytes:
     else:
         body = stored.body
         head = _EntryHead(
-            stored.key, stored.status, stored.headers, stored.etag, stored.stored_at, stored.lifetime, len(body)
+            stored.key,
+            stored.status,
+            stored.headers,
+            stored.etag,
+            stored.stored_at,
+            stored.lifetime,
+            stored.shaped,
+            len(body),
         )
     packed = _encoder.encode(head)
     rest = b''.join((_LENGTH.pack(len(packed)), packed, body))
@@ -74,7 +82,9 @@ def decode(raw: object) -> Entry | Variants | None:
         return Variants(head.key, head.selecting, head.token)
     if len(raw) - start != head.size or not all(map(_legal, head.headers)):
         return None
-    return Entry(head.key, head.status, head.headers, raw[start:], head.etag, head.stored_at, head.lifetime)
+    return Entry(
+        head.key, head.status, head.headers, raw[start:], head.etag, head.stored_at, head.lifetime, head.shaped
+    )
 
 
 def _legal(field: tuple[bytes, bytes]) -> bool:

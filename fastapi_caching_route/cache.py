@@ -16,14 +16,14 @@ from fastapi_caching_route._entry import Entry, Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import Refused, Terms, judge
-from fastapi_caching_route._key import escaped, full_key, user_key
+from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, escaped, full_key, user_key
 from fastapi_caching_route._options import check_methods, check_positive, field_text, statuses
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import CachePolicy, KeyBuilder, check_namespace
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, check_namespace
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""
@@ -52,6 +52,9 @@ class FastAPICache:
         cache_header: Annotated[str, Doc('The response field that says HIT or MISS.')] = 'X-Cache',
         cache_header_hit: Annotated[str, Doc('Its value on an answer from an entry.')] = 'HIT',
         cache_header_miss: Annotated[str, Doc('Its value on an answer that is being stored.')] = 'MISS',
+        cache_status: Annotated[
+            str | None, Doc('The name of this cache in `Cache-Status` (RFC 9211), which says what happened and why.')
+        ] = 'FastAPICache',
         accepted_status_codes: Annotated[
             Collection[int], Doc('Statuses of which answers are stored; never 206 and 304.')
         ] = DEFAULT_ACCEPTED_STATUS_CODES,
@@ -62,6 +65,9 @@ class FastAPICache:
         store_timeout: Annotated[
             float, Doc('Seconds to wait for a backend outside of the process; then the endpoint answers without it.')
         ] = 0.25,
+        left_out_of_raw_keys: Annotated[
+            Collection[str], Doc('Request fields that do not count on routes that take the raw request.')
+        ] = LEFT_OUT_OF_RAW_KEYS,
         recording_budget: Annotated[
             int, Doc('Bytes that all answers together hold that are being recorded; further ones are not stored.')
         ] = 64 * 1024 * 1024,
@@ -85,9 +91,11 @@ class FastAPICache:
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
         self.store = Store(cache, store_timeout)
+        self.left_out = frozenset(field_text('left_out_of_raw_keys', name).lower() for name in left_out_of_raw_keys)
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
         self.cache_header = field_text('cache_header', cache_header).lower()
+        self.status_name = None if cache_status is None else field_text('cache_status', cache_status)
         self.hit = field_text('cache_header_hit', cache_header_hit)
         self.miss = field_text('cache_header_miss', cache_header_miss)
         self.accepted_status_codes = statuses(accepted_status_codes)
@@ -102,6 +110,8 @@ class FastAPICache:
         *misplaced: object,
         key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
         dependencies: Sequence[Depends] | None = None,
+        identity: Literal['auto', 'shared'] | Identity | None = None,
+        route_dependencies: Literal['always', 'on_miss'] | None = None,
         vary_headers: Collection[str] | None = None,
         namespace: str | None = None,
         ttl: float | None = None,
@@ -123,6 +133,8 @@ class FastAPICache:
             {
                 'key_builder': key_builder,
                 'dependencies': dependencies,
+                'identity': identity,
+                'route_dependencies': route_dependencies,
                 'vary_headers': vary_headers,
                 'namespace': namespace,
                 'ttl': ttl,

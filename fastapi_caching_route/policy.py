@@ -5,10 +5,10 @@ Pure: knows values, and neither stores nor requests.
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typing_extensions import Doc
 
@@ -17,6 +17,9 @@ from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]
 """Makes a key from a `starlette.requests.Request`. It takes over the responsibility for what tells requests apart."""
+
+Identity = Callable[[Any], str | Awaitable[str]]
+"""Names, from a `starlette.requests.Request`, with whom a request shares entries."""
 
 DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
 
@@ -40,6 +43,21 @@ class CachePolicy:
         Sequence[Any],
         Doc('A list of `Depends(...)` that run on every request, hit or miss, and may refuse it.'),
     ] = ()
+    identity: Annotated[
+        Literal['auto', 'shared'] | Identity,
+        Doc(
+            "Who shares an entry. `'auto'`: who sends the same credentials, where user code gets to see them. "
+            "`'shared'`: all whom the guards let in. Or a callable of the request, plain or async, that names who "
+            'shares, as a str: a role, a tenant.'
+        ),
+    ] = 'auto'
+    route_dependencies: Annotated[
+        Literal['always', 'on_miss'],
+        Doc(
+            "`'always'`: the dependencies without a parameter name, of route, router, include and app, run on hits "
+            "too. `'on_miss'`: only those that hold a security scheme do."
+        ),
+    ] = 'always'
     vary_headers: Annotated[
         Collection[str],
         Doc('Request fields that tell entries apart beside the declared inputs; they are also named in `Vary`.'),
@@ -62,6 +80,12 @@ class CachePolicy:
             raise ConfigurationError(msg)
         if not isinstance(self.dependencies, list | tuple) or not all(map(_is_depends, self.dependencies)):
             msg = f'dependencies must be a list like [Depends(check)], got {self.dependencies!r}'
+            raise ConfigurationError(msg)
+        if self.identity not in {'auto', 'shared'} and not callable(self.identity):
+            msg = f"identity is 'auto', 'shared' or a callable of the request, got {self.identity!r}"
+            raise ConfigurationError(msg)
+        if self.route_dependencies not in {'always', 'on_miss'}:
+            msg = f"route_dependencies is 'always' or 'on_miss', got {self.route_dependencies!r}"
             raise ConfigurationError(msg)
         if not isinstance(self.vary_headers, list | tuple | set | frozenset) or not all(
             map(_is_field_name, self.vary_headers)

@@ -7,12 +7,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from fastapi_caching_route._endpoint import name_of, note_routed
-from fastapi_caching_route._exchange import Exchange, Plan
+from fastapi_caching_route._exchange import Exchange
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
 from fastapi_caching_route._fastapi.handlers import watching_handlers
+from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._options import check_methods
+from fastapi_caching_route._plan import Plan
 from fastapi_caching_route.cache import Decoration, decoration_of
 
 MOST_PLANS = 256
@@ -65,7 +67,15 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
-    build = policy.key_builder
+    build, who = policy.key_builder, policy.identity
+    declared = Declarations(
+        effective,
+        policy.dependencies,
+        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', guards_select=callable(who)),
+        builder=build is not None,
+        early=build is not None or callable(who),
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
     identity = (
         cache.version,
         name_of(effective.endpoint),
@@ -77,11 +87,14 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
         clock=cache.clock,
         identity=(*identity, cache.twins.number(identity, objects_of(effective))),
         namespace=cache.full_namespace(policy.namespace),
-        declared=Declarations(effective, policy.dependencies, vary, builder=build is not None, raw=raw),
+        declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
+        who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),
         budget=cache.budget,
+        status_name=cache.status_name,
+        told=set(),
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),
     )

@@ -539,7 +539,17 @@ def test_a_change_of_version_leaves_all_entries_behind():
 
 
 NOTHING = Inputs(
-    read=lambda scope: (), selecting=(), covered=frozenset(), body=False, declared=True, raw=False, fingerprint=()
+    read=lambda scope: (),
+    selecting=(),
+    covered=frozenset(),
+    authorization_covered=False,
+    body=False,
+    keyed_body=False,
+    declared=True,
+    raw=False,
+    personal=True,
+    left_out=frozenset(),
+    fingerprint=(),
 )
 
 

@@ -202,7 +202,7 @@ KINDS = [
     (with_background_tasks, {}),
     (the_url, {}),
 ]
-OURS = {'etag', 'x-cache', 'age', 'content-length', 'transfer-encoding'}
+OURS = {'etag', 'x-cache', 'age', 'content-length', 'transfer-encoding', 'cache-status'}
 
 
 def counting(endpoint, runs):

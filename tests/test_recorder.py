@@ -16,7 +16,7 @@ def body(content, *, more=False):
 def started(refused=None, *, limit=100, plain=START, budget=None):
     """A recorder that has taken the start message, and what it passed on."""
     recorder = Recorder(limit, budget or Budget(1000))
-    return recorder, recorder.start(plain, AS_MISS, refused)
+    return recorder, recorder.start(plain, AS_MISS, plain['headers'], refused)
 
 
 def test_an_answer_in_one_message_is_held_and_recorded():
@@ -109,14 +109,14 @@ def test_trailers_to_come_are_refused():
 def test_debug_messages_pass_without_harm():
     recorder, debug = Recorder(100, Budget(1000)), {'type': 'http.response.debug', 'info': {}}
     assert recorder.feed(debug) == Step((debug,))
-    recorder.start(START, AS_MISS, None)
+    recorder.start(START, AS_MISS, START['headers'], None)
     assert recorder.feed(body(b'all')).complete.body == b'all'
 
 
 def test_what_comes_before_the_start_or_after_the_end_is_passed_on():
     recorder = Recorder(100, Budget(1000))
     assert recorder.feed(body(b'early')) == Step((body(b'early'),))
-    recorder.start(START, AS_MISS, None)
+    recorder.start(START, AS_MISS, START['headers'], None)
     recorder.feed(body(b'all'))
     assert recorder.feed(body(b'late')) == Step((body(b'late'),))
 

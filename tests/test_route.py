@@ -248,7 +248,7 @@ def test_a_returned_response_is_the_same_on_miss_and_hit(response):
     app.include_router(router)
     client = TestClient(app)
     plain, miss, hit = client.get('/uncached'), client.get('/cached'), client.get('/cached')
-    ours = {'etag', 'x-cache', 'age'}
+    ours = {'etag', 'x-cache', 'age', 'cache-status'}
     for answer in (miss, hit):
         assert (answer.status_code, answer.content) == (plain.status_code, plain.content)
         assert {k: v for k, v in answer.headers.items() if k not in ours} == dict(plain.headers)
@@ -550,7 +550,7 @@ def test_a_precondition_is_evaluated_on_a_miss_whose_body_was_held():
     backend._cache.clear()
     response = fresh.get('/', headers={'if-none-match': f'"other", {tag}'})
     assert (response.status_code, response.headers['x-cache'], response.content) == (304, 'MISS', b'')
-    assert set(response.headers) == {'etag', 'cache-control', 'x-cache'}
+    assert set(response.headers) == {'etag', 'cache-control', 'x-cache', 'cache-status'}
     assert marks(fresh.get('/')) == ['HIT']
     assert runs == [1, 1]
 

@@ -9,7 +9,9 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, tree
-from fastapi_caching_route._fastapi.inputs import builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.security import is_guard, is_scheme
+from fastapi_caching_route._fastapi.shaping import have_it_said, is_ours
 from fastapi_caching_route._key import Inputs, Parts
 
 
@@ -29,24 +31,31 @@ class Declared:
 class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
-    __slots__ = ('_builder', '_effective', '_explicit', '_overridden', '_plain', '_raw', '_roots', '_vary')
+    __slots__ = ('_builder', '_early', '_effective', '_explicit', '_overridden', '_plain', '_reading', '_unnamed_guard')
 
     def __init__(
-        self, effective: Any, explicit: Sequence[Any], vary: tuple[bytes, ...], *, builder: bool, raw: bool
+        self,
+        effective: Any,
+        explicit: Sequence[Any],
+        reading: Reading,
+        *,
+        builder: bool,
+        early: bool,
+        unnamed_guard: bool,
     ) -> None:
         """Read what `effective_route` returned, and the explicit dependencies.
 
-        `vary` names further request fields that count; `builder` says that a key builder makes the key, and `raw` that
-        the request is read in a way that no declaration shows.
+        `builder` says that a key builder makes the key, `early` that the explicit dependencies run before there is one,
+        and `unnamed_guard` that dependencies without a parameter name run on hits even if they hold no scheme.
         """
         self._effective = effective
-        self._explicit = explicit
         path = effective.path_format
-        explicit_nodes = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit]
-        self._roots: list[Dependant] = [effective.dependant, *explicit_nodes]
-        self._vary = vary
+        self._explicit = [(it, get_parameterless_sub_dependant(depends=it, path=path)) for it in explicit]
+        self._reading = reading
         self._builder = builder
-        self._raw = raw
+        self._early = early
+        self._unnamed_guard = unnamed_guard
+        have_it_said(effective)
         self._plain = self._declared({})
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
@@ -58,25 +67,44 @@ class Declarations:
         current = tuple(overrides.items())
         known, declared = self._overridden
         if known != current:
-            touched = any(node.call in overrides for root in self._roots for node in tree(root, {}))
+            roots = [self._effective.dependant, *(node for _, node in self._explicit)]
+            touched = any(node.call in overrides for root in roots for node in tree(root, {}))
             declared = self._declared(overrides) if touched else self._plain
             self._overridden = (current, declared)
         return declared
 
     def _declared(self, overrides: Overrides) -> Declared:
-        own = [_signature(node) for node in tree(self._effective.dependant, {})]
-        foreign = [
-            depends
-            for depends, node in zip(self._explicit, self._roots[1:], strict=True)
-            if _signature(node) not in own
-        ]
+        route: Dependant = self._effective.dependant
+        explicit_nodes = [node for _, node in self._explicit]
+        explicit = [depends for depends, _ in self._explicit]
+        of_route = [_signature(node) for node in tree(route, {})]
+        foreign = [depends for depends, node in self._explicit if _signature(node) not in of_route]
+        guards = self._guards(route, overrides)
+        if self._early:
+            asked = [_signature(node) for node in explicit_nodes]
+            guards = [node for node in guards if _signature(node) not in asked]
         if self._builder:
-            return Declared(builder_inputs(self._vary), self._admission(self._explicit), None, None)
-        inputs = declared_inputs(self._roots, overrides, self._vary, raw=self._raw)
-        return Declared(inputs, None, self._admission(self._explicit), self._admission(foreign))
+            reads_body = any(it.body_params for root in (route, *explicit_nodes) for it in tree(root, overrides))
+            inputs = builder_inputs(self._reading.vary, body=reads_body)
+        else:
+            inputs = declared_inputs(route, explicit_nodes, overrides, self._reading)
+        if self._early:
+            return Declared(inputs, self._admission(explicit, ()), self._admission((), guards), None)
+        return Declared(inputs, None, self._admission(explicit, guards), self._admission(foreign, ()))
 
-    def _admission(self, explicit: Sequence[Any]) -> Admission | None:
-        return Admission(self._effective, explicit, ()) if explicit else None
+    def _guards(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
+        """The dependencies of the route that have to let a request in; as declared, or as overridden."""
+        guards = []
+        for node in route.dependencies:
+            if is_ours(node):
+                continue
+            nodes = [*tree(node, {}), *tree(node, overrides)]
+            if is_guard(node, nodes) and (self._unnamed_guard or node.name or any(map(is_scheme, nodes))):
+                guards.append(node)
+        return guards
+
+    def _admission(self, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Admission | None:
+        return Admission(self._effective, explicit, guards) if explicit or guards else None
 
 
 def _signature(node: Dependant) -> Parts:

@@ -8,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.routing import APIRoute
 
+from fastapi_caching_route._fastapi.shaping import is_ours
 from fastapi_caching_route._key import Parts, Scope
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
@@ -48,8 +49,11 @@ def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
 
 
 def tree(dependant: Dependant, overrides: Overrides) -> Iterator[Dependant]:
+    """The node and all below it that are the user's, the overriding ones in place of those overridden."""
     yield dependant
     for sub in dependant.dependencies:
+        if is_ours(sub):
+            continue
         call = overrides.get(sub.call, sub.call) if sub.call is not None else None
         if call is not None and call is not sub.call:
             sub = get_dependant(path=sub.path or '', call=call, name=sub.name)  # noqa: PLW2901, the override takes its place

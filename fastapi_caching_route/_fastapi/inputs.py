@@ -1,6 +1,7 @@
 """What a route is seen to read of a request: everything that its endpoint and all its dependencies declare."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 
@@ -10,52 +11,154 @@ from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._fastapi.effective import Overrides, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
+from fastapi_caching_route._fastapi.security import Credential, credential, is_guard
+from fastapi_caching_route._fastapi.shaping import is_ours
+from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
 
 _PROCESS = token_hex(8)
 _serials = count()
 
 
-def declared_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...], *, raw: bool) -> Inputs:
-    """All that these and their dependencies declare, the overriding ones in place of those overridden.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the inputs of a route are put together, beside its declarations."""
 
-    `vary` names further request fields that count; `raw` says that the request is read in a way that nothing declares.
-    """
-    nodes = [node for root in roots for node in tree(root, overrides)]
-    query = Parameters('query', [field for node in nodes for field in node.query_params])
-    headers = Parameters('header', [field for node in nodes for field in node.header_params])
-    cookies = Parameters('cookie', [field for node in nodes for field in node.cookie_params])
+    vary: tuple[bytes, ...]
+    """Further request fields that count."""
+    left_out: frozenset[bytes]
+    """Request fields that do not count where the raw request is taken."""
+    raw: bool
+    """Whether the request is read in a way that no declaration shows."""
+    shared: bool
+    """Whether credentials and the inputs of guards stay out of the key: `identity` says who shares."""
+    guards_select: bool
+    """Whether answers may depend on these all the same, through what `identity` makes of them."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has been found in the tree so far."""
+
+    nodes: list[Dependant] = field(default_factory=list)
+    handed: list[Credential] = field(default_factory=list)
+    """Credentials whose values user code gets."""
+    checked: list[Credential] = field(default_factory=list)
+    """Credentials that a scheme checks and hands to nobody."""
+
+
+def declared_inputs(route: Dependant, explicit: Sequence[Dependant], overrides: Overrides, reading: Reading) -> Inputs:
+    """All that the route and the explicit dependencies declare, overriding ones in place of those overridden."""
+    seen = _seen([route, *explicit], overrides)
+    counting = _seen(_without_guards(route, overrides), overrides) if reading.shared else seen
+    nodes, handed = counting.nodes, [] if reading.shared else seen.handed
+    query = Parameters('query', [it for node in nodes for it in node.query_params])
+    headers = Parameters('header', [it for node in nodes for it in node.header_params])
+    cookies = Parameters('cookie', [it for node in nodes for it in node.cookie_params])
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
 
     def read(scope: Scope) -> Parts:
         return (
             query.read(QueryParams(scope['query_string'])) if query else (),
-            headers.read(Headers(raw=list(scope['headers']))) if headers else (),
+            headers.read(Headers(raw=scope['headers'])) if headers else (),
             cookies.read(HTTPConnection(scope).cookies) if cookies else (),
-            selected(scope['headers'], vary),
+            selected(scope['headers'], reading.vary),
+            _given(scope, handed) if handed else (),
             override,
         )
 
+    schemes = [*seen.handed, *seen.checked]
+    selecting = [*headers.field_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
+    if not reading.shared:
+        selecting += _fields(seen.checked)
+    elif reading.guards_select:
+        guards = Parameters('header', [it for node in seen.nodes for it in node.header_params])
+        selecting += [*guards.field_names, *([b'cookie'] if any(it.cookie_params for it in seen.nodes) else ())]
+        selecting += _fields(schemes)
+    in_header = [_field(it) for it in handed if it.place == 'header']
+    covered = frozenset((*headers.field_names, *reading.vary, *in_header))
+    checked_by_scheme = Credential('header', 'authorization') in schemes
     return Inputs(
         read=read,
-        selecting=tuple(dict.fromkeys((*headers.field_names, *((b'cookie',) if cookies else ()), *vary))),
-        covered=frozenset((*headers.field_names, *vary)),
-        body=any(node.body_params for node in nodes),
+        selecting=tuple(dict.fromkeys((*selecting, *reading.vary))),
+        covered=covered,
+        authorization_covered=reading.shared or checked_by_scheme or b'authorization' in covered,
+        body=any(node.body_params for node in seen.nodes),
+        keyed_body=any(node.body_params for node in nodes),
         declared=True,
-        raw=raw or any(node.request_param_name or node.http_connection_param_name for node in nodes),
-        fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, vary),
+        raw=reading.raw or any(_takes_the_request(node) for node in nodes),
+        personal=not reading.shared,
+        left_out=reading.left_out | ({b'authorization', b'cookie'} if reading.shared else frozenset()),
+        fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
     )
 
 
-def builder_inputs(vary: tuple[bytes, ...]) -> Inputs:
+def builder_inputs(vary: tuple[bytes, ...], *, body: bool) -> Inputs:
     """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
     return Inputs(
         read=lambda _scope: (),
         selecting=vary,
         covered=frozenset(),
-        body=False,
+        authorization_covered=b'authorization' in vary,
+        body=body,
+        keyed_body=False,
         declared=False,
         raw=False,
+        personal=False,
+        left_out=frozenset(),
         fingerprint=(),
     )
+
+
+def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
+    seen = _Seen()
+    for root in roots:
+        for node in tree(root, overrides):
+            found = credential(node)
+            if found is None:
+                seen.nodes.append(node)
+            else:
+                (seen.checked if node.name is None else seen.handed).append(found)
+    return seen
+
+
+def _without_guards(route: Dependant, overrides: Overrides) -> list[Dependant]:
+    """The endpoint alone, and those of its dependencies that are no guards."""
+    endpoint = Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})
+    others = [it for it in route.dependencies if not is_ours(it) and not is_guard(it, list(tree(it, overrides)))]
+    return [endpoint, *others]
+
+
+_OWN_INPUTS = (
+    *('path_params', 'query_params', 'header_params', 'cookie_params', 'body_params'),
+    *('call', 'request_param_name', 'http_connection_param_name'),
+)
+
+
+def _takes_the_request(node: Dependant) -> bool:
+    return bool(node.request_param_name or node.http_connection_param_name)
+
+
+def _fields(credentials: Collection[Credential]) -> list[bytes]:
+    """The request fields that the credentials come in; a query parameter comes in none."""
+    return [_field(it) for it in credentials if it.place != 'query']
+
+
+def _field(found: Credential) -> bytes:
+    return b'cookie' if found.place == 'cookie' else found.name.lower().encode('latin-1')
+
+
+def _given(scope: Scope, credentials: Collection[Credential]) -> Parts:
+    """The credentials of a request; they go into a digest and nowhere else."""
+    request = HTTPConnection(scope)
+    given: list[object] = []
+    for it in credentials:
+        match it.place:
+            case 'header':
+                given.append(lines(scope['headers'], _field(it)))
+            case 'query':
+                given.append(request.query_params.getlist(it.name))
+            case 'cookie':
+                given.append(request.cookies.get(it.name))
+    return tuple(given)

@@ -1,0 +1,24 @@
+"""Why a request goes by the cache, and how that is said to whoever reads the log. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Why a request goes by the cache: it cannot be shown who may share its answer."""
+
+    reason: str
+
+
+MISTAKES = frozenset({'key-builder', 'identity'})
+EXPLAINED = {
+    'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
+    'by identity who shares',
+    'cookie': 'the route takes the raw request, and this one has cookies; name cookie in vary_headers, or say by '
+    'identity who shares',
+    'session': 'the route takes the raw request, and this one has a session; say by identity who shares',
+    'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
+    'body': 'the body of the request is larger than max_body_size, or broke off',
+    'key-builder': 'the key_builder must return a str with something in it',
+    'identity': 'the identity callable must return a str, and it did not',
+}

@@ -1,0 +1,27 @@
+"""The Cache-Status field (RFC 9211): what a cache did with a request, and why."""
+
+import re
+
+_TOKEN = re.compile(rb"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
+
+
+def hit(cache: bytes, ttl: float) -> bytes:
+    """Answered from an entry that stays fresh for so many seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
+    return b'%s; hit; ttl=%d' % (cache, ttl)
+
+
+def forwarded(cache: bytes, why: bytes, *, stored: bool = False, detail: str | None = None) -> bytes:
+    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2, §2.5, §2.8)."""
+    parts = [cache, b'fwd=' + why]
+    if stored:
+        parts.append(b'stored')
+    if detail is not None:
+        parts.append(b'detail=' + _item(detail.encode('ascii', 'replace')))
+    return b'; '.join(parts)
+
+
+def _item(text: bytes) -> bytes:
+    """A token where it can be one, else a string (RFC 8941 §3.3)."""
+    if _TOKEN.fullmatch(text):
+        return text
+    return b'"%s"' % text.replace(b'\\', b'\\\\').replace(b'"', b'\\"')

@@ -1,0 +1,62 @@
+"""What is known of a cached route before any request comes, and what of its declaration an exchange has to know."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi_caching_route._asgi import Receive, Send
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.storing import Terms
+from fastapi_caching_route._key import Inputs, Parts, Scope
+from fastapi_caching_route._recorder import Budget
+from fastapi_caching_route._store import Store
+
+Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
+
+
+class Admission(Protocol):
+    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
+
+
+class Declared(Protocol):
+    """What a route declares, as it stands for one request; None is an admission of no dependencies."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+    @property
+    def before_key(self) -> Admission | None: ...
+    @property
+    def on_hit(self) -> Admission | None: ...
+    @property
+    def on_miss(self) -> Admission | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a cached route before any request comes."""
+
+    store: Store
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    identity: Parts
+    """Which route this is, for its keys."""
+    namespace: str
+    declared: Callable[[], Declared]
+    """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
+    key_builder: Callable[[Scope], object] | None
+    who: Callable[[Scope], object] | None
+    """Names with whom a request shares, or gives something to await that does."""
+    watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
+    """Has a function called when an exception handler of the user's answers."""
+    terms: Terms
+    budget: Budget
+    status_name: bytes | None
+    """The name of this cache in Cache-Status; None where that is not sent."""
+    told: set[str]
+    """Why requests went by the cache, as far as the log says it already."""
+    hit: tuple[bytes, bytes]
+    """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
+    miss: tuple[bytes, bytes]
