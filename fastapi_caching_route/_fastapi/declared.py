@@ -55,7 +55,6 @@ class Declarations:
         self._builder = builder
         self._early = early
         self._unnamed_guard = unnamed_guard
-        have_it_said(effective)
         self._plain = self._declared({})
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
@@ -104,7 +103,10 @@ class Declarations:
         return guards
 
     def _admission(self, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Admission | None:
-        return Admission(self._effective, explicit, guards) if explicit or guards else None
+        if not explicit and not guards:
+            return None
+        have_it_said(self._effective)
+        return Admission(self._effective, explicit, guards)
 
 
 def _signature(node: Dependant) -> Parts:
