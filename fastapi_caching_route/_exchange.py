@@ -8,7 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from inspect import isawaitable
 from secrets import token_hex
 
 from fastapi_caching_route._asgi import (
@@ -36,9 +35,9 @@ from fastapi_caching_route._key import (
     full_key,
     names_a_person,
     user_key,
-    variant_key,
+    variant_of,
 )
-from fastapi_caching_route._plan import Admission, Plan
+from fastapi_caching_route._plan import Admission, Plan, name_given
 from fastapi_caching_route._recorder import Message, Recorder, Step
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -153,10 +152,12 @@ class Exchange:
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
         found = await self.plan.store.get(self.key)
+        variant = ''
         if isinstance(found, Variants):
             self.variants = found
-            found = await self.plan.store.get(variant_key(found, self.scope['headers']))
-        return found if isinstance(found, Entry) else None
+            key, variant = variant_of(found, self.scope['headers'])
+            found = await self.plan.store.get(key)
+        return found if isinstance(found, Entry) and found.variant == variant else None
 
     async def reply_hit(self, entry: Entry, seconds: float) -> None:
         """Answer from a fresh entry of this age."""
@@ -249,19 +250,21 @@ class Exchange:
     async def keep(self, recording: Recording) -> Entry:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant."""
         varying = fields_of_variants(self.inputs, recording.headers, self.variants)
+        key, variant = await self.keep_variants(varying) if varying else (self.key, '')
         entry = entry_of(
             recording,
-            key=await self.keep_variants(varying) if varying else self.key,
+            key=key,
             left_out=self.plan.miss[0],
             now=self.answered_at,
             lifetime=self.storable.lifetime,
+            variant=variant,
             shaped=self.shaped,
         )
         await self.plan.store.put(entry, entry.lifetime)
         return entry
 
-    async def keep_variants(self, varying: set[bytes]) -> str:
-        """Store with what the answers under the key vary; return the key of this request's variant.
+    async def keep_variants(self, varying: set[bytes]) -> tuple[str, str]:
+        """Store with what the answers under the key vary; return key and digest of this request's variant.
 
         With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
         that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
@@ -269,7 +272,7 @@ class Exchange:
         if self.variants is None or varying != set(self.variants.selecting):
             self.variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
         await self.plan.store.put(self.variants, FOREVER)  # as long as any variant may live
-        return variant_key(self.variants, self.scope['headers'])
+        return variant_of(self.variants, self.scope['headers'])
 
     async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.
@@ -283,15 +286,3 @@ class Exchange:
         start = {'type': 'http.response.start', 'status': status, 'headers': [*self.dressed(headers), *signs]}
         await self.send(start)
         await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
-
-
-async def name_given(who: Callable[[Scope], object], scope: Scope) -> str | None:
-    """The name that an identity callable gives; None if it fails to."""
-    try:
-        name = who(scope)
-        if isawaitable(name):
-            name = await name
-    except Exception:
-        logger.debug('the identity callable raised', exc_info=True)
-        return None
-    return name if isinstance(name, str) else None

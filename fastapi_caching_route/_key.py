@@ -26,6 +26,9 @@ KEY_FORMAT = 1
 MAX_KEY_BYTES = 200
 """memcached takes 250, of which some are left for what a backend puts in front."""
 
+MOST_VARIANTS = 64
+"""Answers kept under one key that differ by the fields in their Vary: more than there are languages in most sites."""
+
 FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
 
@@ -157,9 +160,14 @@ def fields_of_variants(inputs: Inputs, response: RawHeaders, variants: Variants 
     return {name for name in varying if not inputs.covers(name)} | set(variants.selecting if variants else ())
 
 
-def variant_key(variants: Variants, headers: RawHeaders) -> str:
-    """The key of the variant that answers a request with these fields."""
-    return shortened(f'{variants.key}:{digest((variants.token, selected(headers, variants.selecting)))}')
+def variant_of(variants: Variants, headers: RawHeaders) -> tuple[str, str]:
+    """The key under which the variant for a request with these fields is kept, and the digest that tells it apart.
+
+    There is a limited number of places, so that a client that makes up fields cannot fill the store; two variants of
+    one place replace each other.
+    """
+    chosen = digest((variants.token, selected(headers, variants.selecting)))
+    return shortened(f'{variants.key}:{variants.token}:{int(chosen, 16) % MOST_VARIANTS}'), chosen
 
 
 def full_key(namespace: str, key: str) -> str:

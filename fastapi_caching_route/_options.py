@@ -1,13 +1,16 @@
 """Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route.errors import ConfigurationError
 
 NEVER_STORED = frozenset({206, 304})
 """Answers to a part of a request: of a range, of a precondition."""
+
+SHORTEST_KEY = 16
+"""Bytes: 128 bits."""
 
 _FIELD_TEXT = re.compile(r'[ -~]+')
 
@@ -28,6 +31,18 @@ def statuses(codes: Collection[int]) -> frozenset[int]:
         msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
         raise ConfigurationError(msg)
     return frozenset(codes)
+
+
+def signing_keys(given: str | bytes | Sequence[str | bytes] | None) -> tuple[bytes, ...]:
+    """The keys as bytes, refused where one is too short to keep anybody from guessing it."""
+    if given is None:
+        return ()
+    several = [given] if isinstance(given, str | bytes) or not isinstance(given, Sequence) else given
+    keys = tuple(key.encode() if isinstance(key, str) else key for key in several)
+    if not keys or not all(isinstance(key, bytes) and len(key) >= SHORTEST_KEY for key in keys):
+        msg = f'signing_key is one key, or a list of keys, of at least {SHORTEST_KEY} bytes each; secrets.token_hex() makes one'
+        raise ConfigurationError(msg)
+    return keys
 
 
 def check_positive(option: str, number: object) -> None:

@@ -1,8 +1,10 @@
 """What is known of a cached route before any request comes, and what of its declaration an exchange has to know."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Protocol
 
 from fastapi_caching_route._asgi import Receive, Send
@@ -11,6 +13,8 @@ from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import Inputs, Parts, Scope
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
+
+logger = logging.getLogger('fastapi_caching_route')
 
 Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
 
@@ -60,3 +64,15 @@ class Plan:
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
+
+
+async def name_given(who: Callable[[Scope], object], scope: Scope) -> str | None:
+    """The name that an identity callable gives; None if it fails to."""
+    try:
+        name = who(scope)
+        if isawaitable(name):
+            name = await name
+    except Exception:
+        logger.debug('the identity callable raised', exc_info=True)
+        return None
+    return name if isinstance(name, str) else None

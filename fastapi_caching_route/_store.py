@@ -8,14 +8,14 @@ import asyncio
 import copy
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._entry import Entry, Variants
-from fastapi_caching_route._wire import decode, encode
+from fastapi_caching_route._wire import decode, encode, opened, signed
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -30,10 +30,14 @@ class Store:
 
     __slots__ = ('_backend', '_failing', '_running', '_timeout', '_whole_seconds', 'namespace', 'ttl')
 
-    def __init__(self, backend: BaseCache, timeout: float) -> None:
-        """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds."""
-        self._backend: Any = InProcess(backend) if isinstance(backend, SimpleMemoryBackend) else outside(backend)
-        self._timeout = None if isinstance(backend, SimpleMemoryBackend) else timeout
+    def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
+        """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds.
+
+        What leaves the process is signed with the first of the keys, and must be signed with one of them.
+        """
+        inside = isinstance(backend, SimpleMemoryBackend)
+        self._backend: Any = InProcess(backend) if inside else outside(backend, signing_keys)
+        self._timeout = None if inside else timeout
         self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
         self._running: set[asyncio.Future[Any]] = set()
         self._failing = False
@@ -94,10 +98,10 @@ class Store:
             running.exception()  # it has been heard, even if nobody waits any more
 
 
-def outside(backend: BaseCache) -> BaseCache:
+def outside(backend: BaseCache, signing_keys: Sequence[bytes]) -> BaseCache:
     """The backend with our format in place of its serializer and without its time-out; client and pool are shared."""
     ours = copy.copy(backend)
-    ours.serializer = Wire()
+    ours.serializer = Wire(signing_keys)
     ours.timeout = None
     return ours
 
@@ -107,12 +111,20 @@ class Wire:
 
     encoding = None  # bytes stay bytes
 
+    def __init__(self, signing_keys: Sequence[bytes]) -> None:
+        """Sign with the first of the keys, if there are any, and then take nothing that none of them has signed."""
+        self._keys = signing_keys
+
     def dumps(self, value: Any) -> Any:
         """The bytes of something to be stored."""
-        return encode(value)
+        return signed(encode(value), self._keys[0]) if self._keys else encode(value)
 
     def loads(self, value: Any) -> Any:
         """What stored bytes stand for, or None."""
+        if self._keys and value is not None:
+            value = opened(value, self._keys)
+            if value is None:
+                logger.warning('an entry in the cache backend has no valid signature, and is not used')
         return decode(value)
 
 

@@ -5,8 +5,11 @@
 Pure. Nothing in it is executed; whatever is not exactly what we wrote is nothing (RFC 9111 has no repair).
 """
 
+import hashlib
+import hmac
 import re
 import struct
+from collections.abc import Sequence
 from zlib import crc32
 
 import msgspec
@@ -15,6 +18,9 @@ from fastapi_caching_route._entry import Entry, Variants
 
 MAGIC = b'fcr\x01'
 """Three letters and the version of the format; an entry of another version is a miss."""
+
+SIGNED = b'fcrs'
+"""In front of a signature (HMAC-SHA256)."""
 
 _PREFIX = struct.Struct('>4sI')
 _LENGTH = struct.Struct('>I')
@@ -29,6 +35,7 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     etag: bytes
     stored_at: float
     lifetime: float
+    variant: str
     shaped: bool
     size: int
 
@@ -57,6 +64,7 @@ def encode(stored: Entry | Variants) -> bytes:
             stored.etag,
             stored.stored_at,
             stored.lifetime,
+            stored.variant,
             stored.shaped,
             len(body),
         )
@@ -83,8 +91,31 @@ def decode(raw: object) -> Entry | Variants | None:
     if len(raw) - start != head.size or not all(map(_legal, head.headers)):
         return None
     return Entry(
-        head.key, head.status, head.headers, raw[start:], head.etag, head.stored_at, head.lifetime, head.shaped
+        head.key,
+        head.status,
+        head.headers,
+        raw[start:],
+        head.etag,
+        head.stored_at,
+        head.lifetime,
+        head.variant,
+        head.shaped,
     )
+
+
+def signed(raw: bytes, key: bytes) -> bytes:
+    """The bytes with a signature of their own, which covers the key of the entry too, since that is among them."""
+    return SIGNED + hmac.digest(key, raw, 'sha256') + raw
+
+
+def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
+    """The bytes inside of a signature by one of the keys; None if there is none."""
+    start = len(SIGNED) + hashlib.sha256().digest_size
+    if not isinstance(raw, bytes) or not raw.startswith(SIGNED) or len(raw) < start:
+        return None
+    signature, content = raw[len(SIGNED) : start], raw[start:]
+    valid = any(hmac.compare_digest(hmac.digest(key, content, 'sha256'), signature) for key in keys)
+    return content if valid else None
 
 
 def _legal(field: tuple[bytes, bytes]) -> bool:

@@ -17,7 +17,7 @@ from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import Refused, Terms, judge
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, escaped, full_key, user_key
-from fastapi_caching_route._options import check_methods, check_positive, field_text, statuses
+from fastapi_caching_route._options import check_methods, check_positive, field_text, signing_keys, statuses
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._unmet import Unmet
@@ -62,6 +62,12 @@ class FastAPICache:
             str, Doc('Part of every key of declared inputs: change it when a deploy changes what responses look like.')
         ] = '',
         policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')] = None,
+        signing_key: Annotated[
+            str | bytes | Sequence[str | bytes] | None,
+            Doc(
+                'Signs entries outside of the process (HMAC-SHA256). Of several keys the first signs, and all are taken.'
+            ),
+        ] = None,
         store_timeout: Annotated[
             float, Doc('Seconds to wait for a backend outside of the process; then the endpoint answers without it.')
         ] = 0.25,
@@ -90,7 +96,7 @@ class FastAPICache:
             raise ConfigurationError(msg)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
-        self.store = Store(cache, store_timeout)
+        self.store = Store(cache, store_timeout, signing_keys(signing_key))
         self.left_out = frozenset(field_text('left_out_of_raw_keys', name).lower() for name in left_out_of_raw_keys)
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy

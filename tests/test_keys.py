@@ -14,7 +14,15 @@ from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._key import Inputs, declared_key, escaped, full_key, names_a_person, variant_key
+from fastapi_caching_route._key import (
+    MOST_VARIANTS,
+    Inputs,
+    declared_key,
+    escaped,
+    full_key,
+    names_a_person,
+    variant_of,
+)
 from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
 
 
@@ -606,8 +614,25 @@ def test_a_key_of_a_user_stays_as_it_is():
 
 def test_variants_differ_by_token_and_by_the_lines_of_their_fields():
     requests = ([], [(b'x', b'')], [(b'x', b'a')], [(b'x', b'a'), (b'x', b'b')], [(b'x', b'a, b')], [(b'y', b'a')])
-    keys = {variant_key(Variants('k', (b'x',), token), request) for token in ('a', 'b') for request in requests}
-    assert len(keys) == 10
+    found = {variant_of(Variants('k', (b'x',), token), request) for token in ('a', 'b') for request in requests}
+    assert len({digest for _, digest in found}) == 10
+
+
+def test_a_client_that_makes_up_fields_cannot_fill_the_store():
+    backend = SimpleMemoryCache()
+    cache, router = FastAPICache(backend), caching_router()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint(request: Request):
+        language = request.headers['accept-language']
+        return Response(language, headers={'vary': 'accept-language'})
+
+    client = client_of(router)
+    for number in range(300):
+        assert client.get('/', headers={'accept-language': f'x-{number}'}).text == f'x-{number}'
+    assert len(backend._cache) <= 1 + MOST_VARIANTS
+    assert marks(client.get('/', headers={'accept-language': 'x-299'})) == ['HIT']
 
 
 def test_an_answer_that_does_not_vary_replaces_only_the_one_for_its_own_fields():

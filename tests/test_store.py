@@ -1,8 +1,10 @@
 """Entries in real backends."""
 
 import asyncio
+import dataclasses
 import itertools
 import struct
+import time
 import zlib
 
 import pytest
@@ -11,10 +13,10 @@ from aiocache.serializers import JsonSerializer, PickleSerializer, StringSeriali
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route import FastAPICache
+from fastapi_caching_route import ConfigurationError, FastAPICache
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._store import Store
-from fastapi_caching_route._wire import MAGIC, decode, encode
+from fastapi_caching_route._wire import MAGIC, decode, encode, signed
 from tests.support import Clock, caching_router, client_of, free_port, marks
 
 ENTRY = Entry(
@@ -236,6 +238,69 @@ def test_a_backend_that_is_not_there_costs_the_cache_alone(kind, caplog):
         responses = [client.get('/') for _ in range(3)]
     assert [it.json() for it in responses] == ['answer'] * 3
     assert [it.levelname for it in caplog.records if it.name == 'fastapi_caching_route'] == ['WARNING']
+
+
+@pytest.mark.parametrize('attack', ['unsigned', 'other key', 'changed', 'moved'])
+def test_nobody_without_the_key_can_plant_an_entry(redis_port, namespace, attack, caplog):
+    backend = RedisCache(endpoint='127.0.0.1', port=redis_port, namespace=namespace, serializer=Bytes())
+    key, full = 'k' * 16, f'{namespace}::key'
+    cache, router = FastAPICache(backend, store_timeout=5, signing_key=key), caching_router()
+
+    @cache(ttl=60, key_builder=lambda request: request.query_params.get('key', 'key'))
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    evil = encode(dataclasses.replace(ENTRY, key=full, body=b'evil', stored_at=time.time(), lifetime=1000))
+    with client_of(router) as client:
+        assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+        written = client.portal.call(backend.client.get, full)
+        planted = {
+            'unsigned': evil,
+            'other key': signed(evil, b'o' * 16),
+            'changed': written[:-2] + b'!"',
+            'moved': None,
+        }[attack]
+        if attack == 'moved':
+            client.get('/?key=other')
+            planted = client.portal.call(backend.client.get, f'{namespace}::other')
+        client.portal.call(backend.client.set, full, planted)
+        response = client.get('/')
+        assert (response.json(), response.headers['x-cache']) == ('answer', 'MISS')
+        client.portal.call(closing, backend)
+    assert ('no valid signature' in caplog.text) is (attack != 'moved')
+
+
+def test_signing_keys_can_be_rotated(redis_port, namespace):
+    old, new = 'o' * 16, b'n' * 16
+
+    def deployed(signing_key):
+        backend = RedisCache(endpoint='127.0.0.1', port=redis_port, namespace=namespace)
+        cache, router = FastAPICache(backend, store_timeout=5, signing_key=signing_key), caching_router()
+
+        @cache(ttl=60, key_builder=lambda _: 'key')
+        @router.get('/')
+        async def endpoint():
+            return 'answer'
+
+        with client_of(router) as client:
+            found = marks(client.get('/'))
+            client.portal.call(closing, backend)
+        return found
+
+    assert [deployed(it) for it in (old, [new, old], new, [new], old)] == [
+        ['MISS'],
+        ['HIT'],
+        ['MISS'],
+        ['HIT'],
+        ['MISS'],
+    ]
+
+
+@pytest.mark.parametrize('key', ['', 'short', [], ['k' * 16, 'short'], 7])
+def test_a_key_that_can_be_guessed_is_refused(key):
+    with pytest.raises(ConfigurationError, match='of at least 16 bytes'):
+        FastAPICache(SimpleMemoryCache(), signing_key=key)
 
 
 class Faulty(SimpleMemoryCache):
