@@ -18,9 +18,14 @@ STREAM_EXTENSIONS = frozenset(('http.response.pathsend', 'http.response.zerocopy
 SHAPED = b'x-fastapi-caching-route-shaped'
 """A field by which FastAPI says, to us alone, that it has made the response from what the endpoint returned.
 
-Only then do fields count that dependencies have set. It is asked to say so by `RECORDING` in the scope.
+Only then do fields count that dependencies have set.
 """
-RECORDING = 'fastapi_caching_route.recording'
+HANDLER = 'fastapi_caching_route.handler'
+"""Where a scope names the request handler that the route is to use for this one request."""
+
+
+_OF_THE_BODY = (b'content-length', b'etag', b'transfer-encoding')
+"""Fields that say something about the body that is sent, which only who sends it can know."""
 
 
 class RequestBody:
@@ -73,8 +78,9 @@ def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
 
 def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
     """The headers with these fields in place of those of the same names; cookies are added, and Vary is merged."""
-    replaced = {name for name, _ in fields} - {b'set-cookie', b'vary'}
-    return with_vary([*without(headers, replaced), *without(fields, (b'vary',))], names(fields, b'vary'))
+    added = without(fields, _OF_THE_BODY)
+    replaced = {name for name, _ in added} - {b'set-cookie', b'vary'}
+    return with_vary([*without(headers, replaced), *without(added, (b'vary',))], names(fields, b'vary'))
 
 
 @contextmanager

@@ -1,6 +1,9 @@
-"""Why a request goes by the cache, and how that is said to whoever reads the log. Pure."""
+"""Why a request goes by the cache, and how that is said to whoever reads the log."""
 
+import logging
 from dataclasses import dataclass
+
+logger = logging.getLogger('fastapi_caching_route')
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,11 @@ EXPLAINED = {
     'key-builder': 'the key_builder must return a str with something in it',
     'identity': 'the identity callable must return a str, and it did not',
 }
+
+
+def tell(reason: str, path: str, told: set[str]) -> None:
+    """Say in the log why requests go by the cache, the first time that one does for this reason."""
+    if reason not in told:
+        told.add(reason)
+        level = logging.WARNING if reason in MISTAKES else logging.INFO
+        logger.log(level, '%s: goes by the cache: %s', path, EXPLAINED[reason])

@@ -4,7 +4,7 @@ Something can be left on them and found again; and two of one name, which may an
 told apart.
 """
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
@@ -46,10 +46,11 @@ def left_on(endpoint: object) -> Any:
 
 
 def note_routed(endpoint: Any, methods: Collection[str]) -> None:
-    """Remember that a `CachingRoute` serves the endpoint, with these methods."""
-    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    with suppress(AttributeError):  # one that takes no attributes takes no decoration either
-        setattr(target, f'{_attribute(endpoint)}routed', routed_methods(endpoint) | set(methods))
+    """Remember that a `CachingRoute` serves the endpoint, and all that it wraps, with these methods."""
+    for wrapped in _wrapped(endpoint):
+        with suppress(AttributeError):  # one that takes no attributes takes no decoration either
+            target = wrapped.__self__ if isinstance(wrapped, MethodType) else wrapped
+            setattr(target, f'{_attribute(wrapped)}routed', routed_methods(wrapped) | set(methods))
 
 
 def routed_methods(endpoint: Any) -> set[str]:
@@ -57,6 +58,14 @@ def routed_methods(endpoint: Any) -> set[str]:
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     methods: set[str] = getattr(target, f'{_attribute(endpoint)}routed', set())
     return methods
+
+
+def _wrapped(endpoint: Any) -> Iterator[Any]:
+    """The endpoint, and what is inside: the function of a bound method or a partial object, or of a decorator."""
+    while endpoint is not None:
+        yield endpoint
+        inside = getattr(endpoint, '__func__', None) or getattr(endpoint, '__wrapped__', None)
+        endpoint = inside or (endpoint.func if isinstance(endpoint, partial) else None)
 
 
 def _attribute(endpoint: object) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from secrets import token_hex
 
 from fastapi_caching_route._asgi import (
-    RECORDING,
+    HANDLER,
     SHAPED,
     STREAM_EXTENSIONS,
     App,
@@ -22,13 +22,14 @@ from fastapi_caching_route._asgi import (
     with_start,
     without_extensions,
 )
-from fastapi_caching_route._bypass import EXPLAINED, MISTAKES, Bypass
+from fastapi_caching_route._bypass import Bypass, tell
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._http import cache_status, conditional
 from fastapi_caching_route._http.fields import RawHeaders, with_vary, without
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
 from fastapi_caching_route._key import (
+    CACHED_METHODS,
     Scope,
     declared_key,
     fields_of_variants,
@@ -55,6 +56,7 @@ class Exchange:
         'declared',
         'fields',
         'forward',
+        'handled',
         'inputs',
         'key',
         'plan',
@@ -81,11 +83,15 @@ class Exchange:
         self.fields: list[tuple[bytes, bytes]] = []
         self.key = ''
         self.why = b'uri-miss'
+        self.handled = False
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
-        await self.admit(self.declared.before_key, self.answer)
+        if self.scope['method'] in CACHED_METHODS:
+            await self.admit(self.declared.before_key, self.answer)
+        else:
+            await self.pass_by(b'method', self.declared.uncached_handler)
 
     async def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> None:
         """Run dependencies, and go on if they let the request in; the fields that they set go with the answer."""
@@ -104,7 +110,8 @@ class Exchange:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
         key = await self.find_key()
         if isinstance(key, Bypass):
-            await self.admit(self.declared.on_miss, partial(self.bypass, key.reason))
+            tell(key.reason, self.scope['path'], self.plan.told)
+            await self.pass_by(b'bypass', self.declared.handler, key.reason)
             return
         self.key = full_key(self.plan.namespace, key)
         entry = await self.look_up()
@@ -113,7 +120,7 @@ class Exchange:
             await self.admit(self.declared.on_hit, partial(self.reply_hit, entry, seconds))
         else:
             self.why = b'stale' if entry else b'vary-miss' if self.variants else b'uri-miss'
-            await self.admit(self.declared.on_miss, self.fetch)
+            await self.fetch()
 
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
@@ -134,20 +141,16 @@ class Exchange:
             return Bypass('body')
         return declared_key(self.scope, self.plan.identity, self.inputs, body, name)
 
-    async def bypass(self, reason: str) -> None:
-        """Let the endpoint answer without keeping anything; say why, in the log for the first time."""
-        if reason not in self.plan.told:
-            self.plan.told.add(reason)
-            level = logging.WARNING if reason in MISTAKES else logging.INFO
-            logger.log(level, '%s: goes by the cache: %s', self.scope['path'], EXPLAINED[reason])
-        self.scope[RECORDING] = True
-        receive = self.body.reader(last=True)
-        await self.forward(self.scope, receive, with_start(self.send, partial(self.bypassed, reason)))
+    async def pass_by(self, why: bytes, handler: object, reason: str | None = None) -> None:
+        """Let the endpoint answer without looking anything up or keeping anything."""
+        self.scope[HANDLER] = handler
+        dress = partial(self.passed_by, why, reason)
+        await self.forward(self.scope, self.body.reader(last=True), with_start(self.send, dress))
 
-    def bypassed(self, reason: str, message: Message) -> Message:
+    def passed_by(self, why: bytes, reason: str | None, start: Message) -> Message:
         """The start of an answer that went by the cache. It varies with what all answers of the route vary with."""
-        kept = self.unmarked(message)
-        return {**message, 'headers': [*self.dressed(kept), *self.status(b'bypass', detail=reason)]}
+        kept = self.unmarked(start)
+        return {**start, 'headers': [*self.dressed(kept), *self.status(why, detail=reason)]}
 
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
@@ -155,7 +158,7 @@ class Exchange:
         variant = ''
         if isinstance(found, Variants):
             self.variants = found
-            key, variant = variant_of(found, self.scope['headers'])
+            key, variant = variant_of(found, self.scope, self.inputs.left_out)
             found = await self.plan.store.get(key)
         return found if isinstance(found, Entry) and found.variant == variant else None
 
@@ -170,7 +173,7 @@ class Exchange:
         """Let the endpoint answer, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         receive = partial(self.receive_watched, self.body.reader(last=True))
-        self.scope[RECORDING] = True
+        self.scope[HANDLER] = self.declared.handler
         try:
             with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
                 await self.forward(self.scope, receive, self.record)
@@ -179,9 +182,10 @@ class Exchange:
             self.recorder.close()
 
     def doubt_handler(self) -> None:
-        """An exception handler of the user's makes the answer: all of the request is in the key, or it is not kept."""
-        if not self.inputs.raw:
-            self.recorder.doubt = 'exception handler'
+        """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
+        self.handled = self.inputs.declared and not self.inputs.raw
+        if self.handled and self.inputs.personal and names_a_person(self.scope, self.inputs.covered):
+            self.recorder.doubt = 'exception-handler'
 
     async def receive_watched(self, receive: Receive) -> Message:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
@@ -202,6 +206,8 @@ class Exchange:
         kept = self.unmarked(message)
         self.answered_at = self.plan.clock()
         verdict = judge(self.scope['headers'], message['status'], kept, self.terms, self.answered_at)
+        if self.recorder.doubt is not None:
+            verdict = Refused(self.recorder.doubt)
         if self.scope['method'] == 'HEAD':
             verdict = Refused('head')  # it has no body to answer a GET with
         dressed = self.dressed(kept)
@@ -249,7 +255,7 @@ class Exchange:
 
     async def keep(self, recording: Recording) -> Entry:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant."""
-        varying = fields_of_variants(self.inputs, recording.headers, self.variants)
+        varying = fields_of_variants(self.inputs, recording.headers, self.variants, all_fields=self.handled)
         key, variant = await self.keep_variants(varying) if varying else (self.key, '')
         entry = entry_of(
             recording,
@@ -272,7 +278,7 @@ class Exchange:
         if self.variants is None or varying != set(self.variants.selecting):
             self.variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
         await self.plan.store.put(self.variants, FOREVER)  # as long as any variant may live
-        return variant_of(self.variants, self.scope['headers'])
+        return variant_of(self.variants, self.scope, self.inputs.left_out)
 
     async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.

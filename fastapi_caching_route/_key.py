@@ -59,6 +59,9 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
 
+ALL_FIELDS = b'*'
+"""Stands among the fields of variants for all that the raw request shows."""
+
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
 
@@ -150,23 +153,28 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
     return 'user' if user is not None and getattr(user, 'is_authenticated', True) and not carried else None
 
 
-def fields_of_variants(inputs: Inputs, response: RawHeaders, variants: Variants | None) -> set[bytes]:
+def fields_of_variants(
+    inputs: Inputs, response: RawHeaders, variants: Variants | None, *, all_fields: bool
+) -> set[bytes]:
     """The request fields, beyond those in the key, by which the answers under a key must be told apart.
 
     Those that the response names in Vary, those that the user named beside a key builder, and those that earlier
-    answers named: an answer that does not vary replaces the one for its own fields, not those for others.
+    answers named: an answer that does not vary replaces the one for its own fields, not those for others. `all_fields`
+    says that this answer may depend on anything in the request.
     """
     varying = names(response, b'vary') | set(inputs.selecting)
-    return {name for name in varying if not inputs.covers(name)} | set(variants.selecting if variants else ())
+    known = set(variants.selecting if variants else ()) - {ALL_FIELDS}
+    return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
 
 
-def variant_of(variants: Variants, headers: RawHeaders) -> tuple[str, str]:
-    """The key under which the variant for a request with these fields is kept, and the digest that tells it apart.
+def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes]) -> tuple[str, str]:
+    """The key under which the variant for a request is kept, and the digest that tells it apart.
 
     There is a limited number of places, so that a client that makes up fields cannot fill the store; two variants of
     one place replace each other.
     """
-    chosen = digest((variants.token, selected(headers, variants.selecting)))
+    everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
+    chosen = digest((variants.token, selected(scope['headers'], variants.selecting), everything))
     return shortened(f'{variants.key}:{variants.token}:{int(chosen, 16) % MOST_VARIANTS}'), chosen
 
 

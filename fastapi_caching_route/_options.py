@@ -12,6 +12,7 @@ NEVER_STORED = frozenset({206, 304})
 SHORTEST_KEY = 16
 """Bytes: 128 bits."""
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_TEXT = re.compile(r'[ -~]+')
 
 
@@ -21,6 +22,14 @@ def field_text(option: str, text: object) -> bytes:
         msg = f'{option} must be a str of printable ASCII, got {text!r}'
         raise ConfigurationError(msg)
     return text.encode('ascii')
+
+
+def field_name(option: str, name: object) -> bytes:
+    """A header name as lower-case bytes, refused where a server would not send it (RFC 9110 §5.1)."""
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        msg = f'{option} must be the name of a header field, got {name!r}'
+        raise ConfigurationError(msg)
+    return name.lower().encode('ascii')
 
 
 def statuses(codes: Collection[int]) -> frozenset[int]:
@@ -37,12 +46,13 @@ def signing_keys(given: str | bytes | Sequence[str | bytes] | None) -> tuple[byt
     """The keys as bytes, refused where one is too short to keep anybody from guessing it."""
     if given is None:
         return ()
-    several = [given] if isinstance(given, str | bytes) or not isinstance(given, Sequence) else given
-    keys = tuple(key.encode() if isinstance(key, str) else key for key in several)
-    if not keys or not all(isinstance(key, bytes) and len(key) >= SHORTEST_KEY for key in keys):
+    several: Sequence[object] = [given] if isinstance(given, str | bytes) or not isinstance(given, Sequence) else given
+    keys = [key.encode() if isinstance(key, str) else key for key in several]
+    long_enough = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= SHORTEST_KEY)
+    if not keys or len(long_enough) < len(keys):
         msg = f'signing_key is one key, or a list of keys, of at least {SHORTEST_KEY} bytes each; secrets.token_hex() makes one'
         raise ConfigurationError(msg)
-    return keys
+    return long_enough
 
 
 def check_positive(option: str, number: object) -> None:

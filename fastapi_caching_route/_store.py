@@ -11,7 +11,7 @@ import math
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from aiocache.backends.memory import SimpleMemoryBackend
+from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._entry import Entry, Variants
@@ -37,7 +37,9 @@ class Store:
         """
         inside = isinstance(backend, SimpleMemoryBackend)
         self._backend: Any = InProcess(backend) if inside else outside(backend, signing_keys)
-        self._timeout = None if inside else timeout
+        self._timeout = (
+            None if type(backend) in (SimpleMemoryBackend, SimpleMemoryCache) else timeout
+        )  # these never wait
         self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
         self._running: set[asyncio.Future[Any]] = set()
         self._failing = False

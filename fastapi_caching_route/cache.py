@@ -17,7 +17,7 @@ from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import Refused, Terms, judge
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, escaped, full_key, user_key
-from fastapi_caching_route._options import check_methods, check_positive, field_text, signing_keys, statuses
+from fastapi_caching_route._options import check_methods, check_positive, field_name, field_text, signing_keys, statuses
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._unmet import Unmet
@@ -85,11 +85,14 @@ class FastAPICache:
         if not isinstance(cache, BaseCache):
             msg = f'FastAPICache needs a cache of aiocache, like SimpleMemoryCache(), got {cache!r}'
             raise ConfigurationError(msg)
-        if namespace_policy not in {'concat', 'replace'}:
+        if namespace_policy not in ('concat', 'replace'):
             msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
             raise ConfigurationError(msg)
         if cache.ttl is not None and not cache.ttl >= 0:
             msg = f'the ttl of the backend is in seconds and must not be negative, got {cache.ttl!r}'
+            raise ConfigurationError(msg)
+        if not callable(clock):
+            msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'
             raise ConfigurationError(msg)
         if not isinstance(version, str) or not isinstance(policy, CachePolicy | None):
             msg = f'version is a str and policy a CachePolicy(...), got {version!r} and {policy!r}'
@@ -97,10 +100,10 @@ class FastAPICache:
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
         self.store = Store(cache, store_timeout, signing_keys(signing_key))
-        self.left_out = frozenset(field_text('left_out_of_raw_keys', name).lower() for name in left_out_of_raw_keys)
+        self.left_out = frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys)
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
-        self.cache_header = field_text('cache_header', cache_header).lower()
+        self.cache_header = field_name('cache_header', cache_header)
         self.status_name = None if cache_status is None else field_text('cache_status', cache_status)
         self.hit = field_text('cache_header_hit', cache_header_hit)
         self.miss = field_text('cache_header_miss', cache_header_miss)

@@ -10,9 +10,9 @@ from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import Exchange
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
+from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import Reading
-from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._options import check_methods
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route.cache import Decoration, decoration_of
@@ -42,10 +42,14 @@ class CachingRoute(APIRoute):
         """Answer one request: from the cache if it can, from the endpoint if not."""
         effective = effective_route(self, scope)
         plan = self._plan(effective)
-        if plan is None or scope['method'] not in CACHED_METHODS or scope['method'] not in effective.methods:
+        if plan is None or scope['method'] not in effective.methods:
             await super().handle(scope, receive, send)
         else:
             await Exchange(plan, scope, receive, send, super().handle).respond()
+
+    def get_route_handler(self) -> Handler:
+        """The handler of `APIRoute`, which gives way where explicit dependencies are to run inside of the route."""
+        return choosing(super().get_route_handler())
 
     def _plan(self, effective: Any) -> Plan | None:
         """The plan for the route as it was reached, made on the first request: a decorator above has run by then."""

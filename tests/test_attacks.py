@@ -132,6 +132,79 @@ def test_an_app_that_lets_nobody_in_never_serves_the_answer_of_one_that_does(kin
     assert TestClient(closed_app).get('/').status_code == 403
 
 
+def test_values_of_an_overriding_function_never_outlive_it():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    def value():
+        return 'original'
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(it: Annotated[str, Depends(value)]):
+        return it
+
+    app.include_router(router)
+    client, answers = TestClient(app), []
+    for person in ('ann', 'bob'):
+        app.dependency_overrides[value] = make(person)
+        answers += [client.get('/').json(), client.get('/').json()]
+    assert answers == ['ann', 'ann', 'bob', 'bob']
+
+
+def make(person):
+    return lambda: person
+
+
+def test_two_apps_whose_dependencies_differ_only_by_what_they_hold_never_share():
+    cache, router, apps = memory_cache(), caching_router(), []
+
+    def said(text):
+        def dependency(response: Response):
+            current.append(text)
+
+        return dependency
+
+    current: list[str] = []
+
+    @cache(ttl=60, route_dependencies='on_miss')
+    @router.get('/')
+    async def endpoint():
+        return current[-1]
+
+    for text in ('a', 'b'):
+        app = FastAPI()
+        app.include_router(router, dependencies=[Depends(said(text))])
+        apps.append(TestClient(app))
+    assert [client.get('/').json() for client in (*apps, *apps)] == ['a', 'b', 'a', 'b']
+
+
+def test_two_versions_of_a_route_with_other_response_models_never_share_one_backend():
+    backend = SimpleMemoryCache()
+
+    class Public(BaseModel):
+        name: str
+
+    async def endpoint():
+        return {'name': 'n', 'secret': 's'}
+
+    for options in ({}, {'response_model': Public}, {'status_code': 203}, {'response_model': dict[str, str]}):
+        router, plain = caching_router(), FastAPI()
+        router.get('/', **options)(endpoint)
+        plain.get('/', **options)(endpoint)
+        FastAPICache(backend)(ttl=60)(endpoint)
+        response, expected = client_of(router).get('/'), TestClient(plain).get('/')
+        assert (response.status_code, response.json()) == (expected.status_code, expected.json())
+
+
+def test_an_invalid_value_is_not_taken_for_the_default_none():
+    async def endpoint(limit: int | None = None):
+        return limit
+
+    cached, plain = twins(endpoint)
+    for path in ('/', '/?limit=x', '/'):
+        assert cached.get(path).status_code == plain.get(path).status_code
+
+
 async def test_cookies_over_two_lines_do_not_poison_the_entry_of_one_line():
     async def endpoint(a: Annotated[str, Cookie()] = 'd'):
         return a
@@ -236,6 +309,35 @@ def test_a_raised_404_is_stored_where_it_is_accepted_and_the_handler_is_the_fram
         (404, {'detail': 'gone'}, 'test')
     ] * 2
     assert runs == [1]
+
+
+def test_answers_of_an_exception_handler_are_stored_for_requests_that_are_equal_in_all_that_it_could_read():
+    router, cache, app, runs = caching_router(), memory_cache(accepted_status_codes={200, 404}), FastAPI(), []
+    missing = [True]
+
+    @app.exception_handler(KeyError)
+    async def handle(request: Request, error: KeyError):
+        return JSONResponse({'language': request.headers.get('accept-language')}, 404)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        runs.append(1)
+        if missing[0]:
+            raise KeyError
+        return 'found'
+
+    app.include_router(router)
+    client = TestClient(app)
+    asked = [{'accept-language': it} for it in ('de', 'fr', 'de', 'fr')]
+    responses = [client.get('/', headers=it) for it in asked]
+    assert [it.json() for it in responses] == [{'language': it['accept-language']} for it in asked]
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT', 'HIT']
+    with_cookie = client.get('/', headers={'cookie': 'a=1', 'accept-language': 'de'})
+    assert with_cookie.headers['cache-status'].endswith('detail=exception-handler')
+    missing[0] = False
+    assert marks(client.get('/', headers={'accept-language': 'it'})) == ['MISS']
+    assert marks(*(client.get('/', headers=it) for it in asked)) == ['HIT'] * 4
 
 
 def test_an_exception_handler_is_no_obstacle_where_all_of_the_request_is_in_the_key():

@@ -141,6 +141,11 @@ def test_other_statuses_are_stored_where_they_are_accepted():
     [
         ({'namespace_policy': 'join'}, "namespace_policy is 'concat' or 'replace', got 'join'"),
         ({'cache_header': ''}, 'cache_header must be'),
+        ({'cache_header': 'a b'}, 'cache_header must be'),
+        ({'namespace_policy': ['concat']}, 'namespace_policy is'),
+        ({'clock': 1}, 'clock is a function'),
+        ({'store_timeout': 0}, 'store_timeout must be'),
+        ({'recording_budget': 0}, 'recording_budget must be'),
         ({'cache_header_hit': 'a\r\nset-cookie: b'}, 'cache_header_hit must be'),
         ({'accepted_status_codes': {200, 206}}, 'except 206 and 304'),
         ({'accepted_status_codes': {100}}, 'final statuses'),

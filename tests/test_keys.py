@@ -614,7 +614,11 @@ def test_a_key_of_a_user_stays_as_it_is():
 
 def test_variants_differ_by_token_and_by_the_lines_of_their_fields():
     requests = ([], [(b'x', b'')], [(b'x', b'a')], [(b'x', b'a'), (b'x', b'b')], [(b'x', b'a, b')], [(b'y', b'a')])
-    found = {variant_of(Variants('k', (b'x',), token), request) for token in ('a', 'b') for request in requests}
+    found = {
+        variant_of(Variants('k', (b'x',), token), asgi_scope(headers=request), ())
+        for token in ('a', 'b')
+        for request in requests
+    }
     assert len({digest for _, digest in found}) == 10
 
 

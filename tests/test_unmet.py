@@ -1,5 +1,6 @@
 """Decorations that come to nothing are said."""
 
+import functools
 import gc
 import re
 
@@ -72,6 +73,43 @@ def test_nobody_is_told_of_what_is_served(above, caplog, monkeypatch):
         cached(routed(endpoint)) if above else routed(cached(endpoint))
     wait_until(lambda: not cache.unmet._endpoints)
     assert not caplog.records
+
+
+@pytest.mark.parametrize('kind', ['method', 'classmethod', 'wrapped', 'partial'])
+def test_nobody_is_told_of_what_is_served_inside_of_something_else(kind, caplog):
+    router, cache = caching_router(), memory_cache()
+
+    class View:
+        @cache(ttl=60)
+        async def method(self):
+            pass
+
+        @classmethod
+        @cache(ttl=60)
+        async def of_class(cls):
+            pass
+
+    @cache(ttl=60)
+    async def function():
+        pass
+
+    @functools.wraps(function)
+    async def wrapped():
+        return await function()
+
+    served = {
+        'method': View().method,
+        'classmethod': View.of_class,
+        'wrapped': wrapped,
+        'partial': functools.partial(function),
+    }
+    others = {'method': 'of_class', 'classmethod': 'View.method'}
+    router.get('/')(served[kind])
+    assert marks(client_of(router).get('/')) == ['MISS']
+    cache.unmet.look()
+    names = {'method': 'View.method', 'classmethod': 'of_class'}
+    assert not warnings_of(caplog, names.get(kind, 'function'))
+    assert len(warnings_of(caplog, others.get(kind, 'View.method'))) == 1
 
 
 def test_nobody_is_told_of_what_is_gone(caplog):

@@ -4,7 +4,6 @@ So validation errors, exception handlers, `yield`, security scopes, overrides an
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from copy import copy
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
+from fastapi_caching_route._fastapi.extended import read_body_as, unnamed, with_body_of
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import Scope
 
@@ -19,8 +19,6 @@ Proceed = Callable[[RawHeaders, Any], Awaitable[None]]
 """What goes on: it gets the fields that the dependencies have set on the response, and the `send` to use."""
 
 _PROCEED = 'fastapi_caching_route.proceed'
-_BODY_SETTINGS = ('body_field', '_embed_body_fields')
-_LIKE_THE_ROUTE = ('strict_content_type',)
 
 
 class Admission:
@@ -37,12 +35,10 @@ class Admission:
             dependencies=list(explicit),
             dependency_overrides_provider=effective.dependency_overrides_provider,
         )
-        shadow.dependant.dependencies.extend(_unnamed(node) for node in nodes)
-        # A body is read in one way by all who declare a part of it, so as the route reads it, if it does.
-        settings = _LIKE_THE_ROUTE if effective.body_field is None else (*_LIKE_THE_ROUTE, *_BODY_SETTINGS)
-        for name in settings:
-            if hasattr(effective, name):
-                setattr(shadow, name, getattr(effective, name))
+        shadow.dependant.dependencies.extend(unnamed(node) for node in nodes)
+        read_body_as(shadow, with_body_of(effective, explicit))
+        if hasattr(effective, 'strict_content_type'):
+            shadow.strict_content_type = effective.strict_content_type
         self._app = request_response(shadow.get_route_handler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
@@ -76,10 +72,3 @@ class _Proceeding(Response):
         await self._proceed(self._fields, send)
         if self.background is not None:
             await self.background()
-
-
-def _unnamed(node: Dependant) -> Dependant:
-    """The node without its parameter name: there is no parameter here to be given its value."""
-    unnamed = copy(node)
-    unnamed.name = None
-    return unnamed

@@ -8,10 +8,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
 from fastapi_caching_route._fastapi.admission import Admission
-from fastapi_caching_route._fastapi.effective import Overrides, tree
+from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
+from fastapi_caching_route._fastapi.extended import Handler, extended_handler
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
-from fastapi_caching_route._fastapi.shaping import have_it_said, is_ours
 from fastapi_caching_route._key import Inputs, Parts
 
 
@@ -21,11 +21,13 @@ class Declared:
 
     inputs: Inputs
     before_key: Admission | None
-    """Explicit dependencies, where a key builder may read what they leave in `request.state`."""
+    """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
     on_hit: Admission | None
     """All that have to let the request in before an entry answers it."""
-    on_miss: Admission | None
-    """Those that the route does not run itself."""
+    handler: Handler | None
+    """Runs the route with all that has not run before the key; None where that is the route as it is."""
+    uncached_handler: Handler | None
+    """The same for methods that are never cached, of which there is no key."""
 
 
 class Declarations:
@@ -83,30 +85,31 @@ class Declarations:
             asked = [_signature(node) for node in explicit_nodes]
             guards = [node for node in guards if _signature(node) not in asked]
         if self._builder:
-            reads_body = any(it.body_params for root in (route, *explicit_nodes) for it in tree(root, overrides))
+            roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
+            reads_body = any(it.body_params for root in roots for it in tree(root, overrides))
             inputs = builder_inputs(self._reading.vary, body=reads_body)
         else:
             inputs = declared_inputs(route, explicit_nodes, overrides, self._reading)
-        if self._early:
-            return Declared(inputs, self._admission(explicit, ()), self._admission((), guards), None)
-        return Declared(inputs, None, self._admission(explicit, guards), self._admission(foreign, ()))
+        sets_fields = bool(explicit or guards)
+        return Declared(
+            inputs,
+            before_key=self._admission(explicit, ()) if self._early else None,
+            on_hit=self._admission(() if self._early else explicit, guards),
+            handler=extended_handler(self._effective, () if self._early else foreign) if sets_fields else None,
+            uncached_handler=extended_handler(self._effective, foreign) if foreign else None,
+        )
 
     def _guards(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
         """The dependencies of the route that have to let a request in; as declared, or as overridden."""
         guards = []
         for node in route.dependencies:
-            if is_ours(node):
-                continue
-            nodes = [*tree(node, {}), *tree(node, overrides)]
+            nodes = [*tree(node, {}), *tree(overridden(node, overrides), overrides)]
             if is_guard(node, nodes) and (self._unnamed_guard or node.name or any(map(is_scheme, nodes))):
                 guards.append(node)
         return guards
 
     def _admission(self, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Admission | None:
-        if not explicit and not guards:
-            return None
-        have_it_said(self._effective)
-        return Admission(self._effective, explicit, guards)
+        return Admission(self._effective, explicit, guards) if explicit or guards else None
 
 
 def _signature(node: Dependant) -> Parts:

@@ -8,7 +8,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._fastapi.shaping import is_ours
 from fastapi_caching_route._key import Parts, Scope
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
@@ -42,22 +41,25 @@ def objects_of(effective: Any) -> Parts:
 
 def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
     """Whether the class of a route gets at the raw request itself, in a handler of its own that runs inside of ours."""
-    classes = type(route).__mro__
-    inside = classes[classes.index(ours) + 1 : classes.index(APIRoute)]
-    own_handlers = ['get_route_handler' in vars(it) for it in classes[: classes.index(APIRoute)]]
-    return any(own_handlers) or any('handle' in vars(it) for it in inside)
+    classes = type(route).__mro__[: type(route).__mro__.index(APIRoute)]
+    inside = classes[classes.index(ours) + 1 :]
+    handlers = any('get_route_handler' in vars(it) for it in classes if it is not ours)
+    return handlers or any('handle' in vars(it) for it in inside)
 
 
 def tree(dependant: Dependant, overrides: Overrides) -> Iterator[Dependant]:
-    """The node and all below it that are the user's, the overriding ones in place of those overridden."""
+    """The node and all below it, those that override others in place of these."""
     yield dependant
     for sub in dependant.dependencies:
-        if is_ours(sub):
-            continue
-        call = overrides.get(sub.call, sub.call) if sub.call is not None else None
-        if call is not None and call is not sub.call:
-            sub = get_dependant(path=sub.path or '', call=call, name=sub.name)  # noqa: PLW2901, the override takes its place
-        yield from tree(sub, overrides)
+        yield from tree(overridden(sub, overrides), overrides)
+
+
+def overridden(dependency: Dependant, overrides: Overrides) -> Dependant:
+    """The dependency itself, or the one that overrides it."""
+    call = overrides.get(dependency.call, dependency.call) if dependency.call is not None else None
+    if call is None or call is dependency.call:
+        return dependency
+    return get_dependant(path=dependency.path or '', call=call, name=dependency.name)
 
 
 def described(thing: object) -> str:

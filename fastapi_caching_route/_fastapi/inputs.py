@@ -9,10 +9,9 @@ from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._fastapi.effective import Overrides, tree
+from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import Credential, credential, is_guard
-from fastapi_caching_route._fastapi.shaping import is_ours
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
 
@@ -49,7 +48,7 @@ class _Seen:
 
 def declared_inputs(route: Dependant, explicit: Sequence[Dependant], overrides: Overrides, reading: Reading) -> Inputs:
     """All that the route and the explicit dependencies declare, overriding ones in place of those overridden."""
-    seen = _seen([route, *explicit], overrides)
+    seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
     counting = _seen(_without_guards(route, overrides), overrides) if reading.shared else seen
     nodes, handed = counting.nodes, [] if reading.shared else seen.handed
     query = Parameters('query', [it for node in nodes for it in node.query_params])
@@ -126,8 +125,8 @@ def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
 def _without_guards(route: Dependant, overrides: Overrides) -> list[Dependant]:
     """The endpoint alone, and those of its dependencies that are no guards."""
     endpoint = Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})
-    others = [it for it in route.dependencies if not is_ours(it) and not is_guard(it, list(tree(it, overrides)))]
-    return [endpoint, *others]
+    others = [it for it in route.dependencies if not is_guard(it, list(tree(overridden(it, overrides), overrides)))]
+    return [endpoint, *(overridden(it, overrides) for it in others)]
 
 
 _OWN_INPUTS = (

@@ -132,7 +132,7 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
         except Exception:  # noqa: BLE001, a validator of the user's: it raises again in the route, in its turn
             return False
         value = None if errors else values[field.name]
-        return not errors and type(value) is type(default) and value == default and _looks(value) == looks
+        return not errors and value == default and _looks(value) == looks
 
     return is_default
 

@@ -1,0 +1,72 @@
+"""The request handler of a route with more dependencies than it was built with, chosen for one request by its scope.
+
+Explicit dependencies run inside of the route like its own: with its exceptions, teardown, fields and background tasks.
+One dependency of ours says whether FastAPI has made the response from what the endpoint returned (then it adds the
+fields that dependencies have set) or the endpoint has returned a `Response` itself (then FastAPI drops them).
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from copy import copy
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant
+from fastapi.routing import APIRoute
+
+from fastapi_caching_route._asgi import HANDLER, SHAPED
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def choosing(original: Handler) -> Handler:
+    """A handler that gives way to the one that the scope names, if it names one."""
+
+    async def choose(request: Request) -> Response:
+        chosen: Handler | None = request.scope.pop(HANDLER, None)
+        return await (chosen or original)(request)
+
+    return choose
+
+
+def extended_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
+    """The handler of an effective route that runs explicit dependencies before its own, and says who made the response."""
+    path = effective.path_format
+    route, dependant = copy(effective), copy(effective.dependant)
+    dependant.dependencies = [
+        *(get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit),
+        *effective.dependant.dependencies,
+        get_dependant(path=path, call=_say_shaped),
+    ]
+    route.dependant = dependant
+    read_body_as(route, with_body_of(effective, explicit))
+    handler: Handler = APIRoute.get_route_handler(route)
+    return handler
+
+
+def with_body_of(effective: Any, explicit: Sequence[Any]) -> Any:
+    """What knows how the body of a request is read: the route if it declares one, else explicit dependencies."""
+    if effective.body_field is not None or not explicit:
+        return effective
+    return APIRoute(effective.path_format, _nothing, response_model=None, dependencies=list(explicit))
+
+
+def read_body_as(route: Any, model: Any) -> None:
+    """Have a route read the body in the same way as the model."""
+    for name in ('body_field', '_embed_body_fields'):
+        setattr(route, name, getattr(model, name))
+
+
+def unnamed(node: Dependant) -> Dependant:
+    """The node without its parameter name: there is no parameter to be given its value."""
+    found = copy(node)
+    found.name = None
+    return found
+
+
+async def _say_shaped(response: Response) -> None:
+    response.headers[SHAPED.decode('ascii')] = '1'
+
+
+async def _nothing() -> None:
+    """Stands where a route has its endpoint."""
