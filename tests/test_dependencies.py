@@ -159,24 +159,24 @@ def test_a_check_can_be_overridden_in_tests():
     assert client.get('/').status_code == 403
 
 
-def test_a_check_with_yield_is_torn_down_after_the_reply():
-    router, cache, app, log = caching_router(), memory_cache(), FastAPI(), []
+def test_a_check_with_yield_is_torn_down_when_the_route_would_do_it():
+    router, cache, app, plain, log = caching_router(), memory_cache(), FastAPI(), FastAPI(), []
 
     async def resource() -> AsyncIterator[None]:
         log.append('open')
         yield
         log.append('closed')
 
-    @cache(ttl=60, dependencies=[Depends(resource)])
-    @router.get('/')
     async def endpoint():
         log.append('endpoint')
         return 'answer'
 
+    router.get('/')(cache(ttl=60, dependencies=[Depends(resource)])(endpoint))
+    plain.get('/', dependencies=[Depends(resource)])(endpoint)
     app.include_router(router)
 
-    class Watching:
-        async def __call__(self, scope, receive, send):
+    def watching(app):
+        async def watch(scope, receive, send):
             async def watched(message):
                 if message['type'] == 'http.response.body':
                     log.append('sent')
@@ -184,10 +184,14 @@ def test_a_check_with_yield_is_torn_down_after_the_reply():
 
             await app(scope, receive, watched)
 
-    client = TestClient(Watching())
-    client.get('/')
-    assert log == ['open', 'endpoint', 'sent', 'closed']
-    log.clear()
+        return TestClient(watch)
+
+    seen = []
+    for client in (watching(plain), watching(app)):
+        client.get('/')
+        seen.append(log.copy())
+        log.clear()
+    assert seen[0] == seen[1]
     client.get('/')
     assert log == ['open', 'sent', 'closed']
 
