@@ -339,6 +339,24 @@ def test_fields_of_the_body_are_left_to_who_sends_it():
     assert (hit.headers['content-length'], hit.headers['etag'], hit.json()) == ('8', tag, 'answer')
 
 
+def test_fields_that_an_early_check_sets_for_one_client_are_not_stored():
+    router, cache, people = caching_router(), memory_cache(), ['ann']
+
+    def check(response: Response):
+        if people:
+            response.headers['x-person'] = people.pop()
+
+    @cache(ttl=60, dependencies=[Depends(check)], key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    miss, hit = client.get('/'), client.get('/')
+    assert marks(miss, hit) == ['MISS', 'HIT']
+    assert (miss.headers['x-person'], hit.headers.get('x-person')) == ('ann', None)
+
+
 def test_a_check_with_yield_hears_of_an_http_exception_as_in_a_route():
     router, cache, plain, log = caching_router(), memory_cache(), FastAPI(), []
 

@@ -56,3 +56,11 @@ def test_the_readme_names_every_option():
     for function in (FastAPICache.__init__, FastAPICache.__call__):
         names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache', 'misplaced'}]
         assert not [name for name in names if f'`{name}`' not in text]
+
+
+def test_every_test_that_a_page_names_is_there():
+    text = (ROOT / 'docs' / 'safety.md').read_text()
+    tests = '\n'.join(path.read_text() for path in (ROOT / 'tests').rglob('test_*.py'))
+    named = re.findall(r'`(test_\w+)`', text)
+    assert len(named) >= 15
+    assert not [name for name in named if f'def {name}(' not in tests]
