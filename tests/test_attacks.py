@@ -2,20 +2,32 @@
 
 import asyncio
 import dataclasses
+import itertools
+import pickle
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import Cookie, Depends, FastAPI, Form, Header, HTTPException, Path, Query, Request, Response
+from fastapi import Cookie, Depends, FastAPI, Form, Header, HTTPException, Path, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachedResponse, CachingRoute, ConfigurationError, FastAPICache
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._wire import encode
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
+from tests.test_store import Bytes, closing
 
 
 def twins(endpoint):
@@ -585,3 +597,343 @@ def test_an_endpoint_that_is_decorated_late_is_cached_from_then_on():
     assert marks(client.get('/')) == [None]
     cache(ttl=60)(endpoint)
     assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+key_header = APIKeyHeader(name='X-Key', auto_error=False)
+names = itertools.count()
+
+
+@pytest.fixture
+def backend(new_backend):
+    return new_backend(namespace=f'attack{next(names)}')
+
+
+@contextmanager
+def attacked(backend, *routers, middleware=(), **options):
+    """A client of an app whose routes are cached in this backend; the backend is closed in the loop that used it."""
+    app = FastAPI()
+    for router in routers:
+        app.include_router(router, **options)
+    for kind, arguments in middleware:
+        app.add_middleware(kind, **arguments)
+    with TestClient(app) as client:
+        yield client
+        client.portal.call(closing, backend)
+
+
+def check(key: Annotated[str | None, Security(key_header)]):
+    if key is None:
+        raise HTTPException(401)
+    if key.startswith('bad'):
+        raise HTTPException(403)
+    return key
+
+
+def test_nobody_without_a_key_learns_anything_from_an_entry(backend):
+    router, cache = caching_router(dependencies=[Depends(check)]), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'secret'
+
+    with attacked(backend, router) as client:
+        tag = client.get('/', headers={'x-key': 'good'}).headers['etag']
+        for headers in ({}, {'x-key': 'bad'}, {'if-none-match': '*'}, {'if-none-match': tag}, {'x-key': ''}):
+            response = client.get('/', headers=headers)
+            assert response.status_code in {401, 403} or headers == {'x-key': ''}
+            assert headers == {'x-key': ''} or 'secret' not in response.text
+            assert headers == {'x-key': ''} or not {'etag', 'x-cache', 'age'} & set(response.headers)
+
+
+def test_one_bearer_never_gets_what_another_one_has_left_in_the_store(backend):
+    router, cache, runs = caching_router(), FastAPICache(backend, store_timeout=5), []
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(it: Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]):
+        runs.append(1)
+        return it.credentials if it else 'anonymous'
+
+    with attacked(backend, router) as client:
+        for _ in range(2):
+            for person in ('ann', 'bob', 'ann '):
+                given = client.get('/', headers={'authorization': f'Bearer {person}'}).json()
+                assert given.strip() == person.strip()
+            assert client.get('/').json() == 'anonymous'
+    assert len(runs) in {3, 4}
+
+
+def test_a_cookie_that_an_endpoint_sets_is_never_replayed_to_another_client(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(response: Response, user: str = ''):
+        if user:
+            response.set_cookie('session', f'of {user}')
+        return 'answer'
+
+    with attacked(backend, router) as client:
+        assert 'set-cookie' in client.get('/?user=ann').headers
+        client.cookies.clear()
+        for _ in range(2):
+            assert 'set-cookie' not in client.get('/').headers
+            assert 'x-cache' not in client.get('/?user=ann').headers
+            client.cookies.clear()
+
+
+def test_sessions_never_mix_whether_the_endpoint_or_a_dependency_reads_them(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    def who(request: Request):
+        return request.session.get('user', 'nobody')
+
+    @router.get('/login')
+    async def login(request: Request, user: str):
+        request.session['user'] = user
+
+    @cache(ttl=60)
+    @router.get('/by-endpoint')
+    async def by_endpoint(request: Request):
+        return who(request)
+
+    @cache(ttl=60)
+    @router.get('/by-dependency')
+    async def by_dependency(user: Annotated[str, Depends(who)]):
+        return user
+
+    session = (SessionMiddleware, {'secret_key': 'k' * 32})
+    with attacked(backend, router, middleware=[session]) as client:
+        for person in ('ann', 'bob'):
+            client.cookies.clear()
+            client.get(f'/login?user={person}')
+            for path in ('/by-endpoint', '/by-dependency'):
+                assert [client.get(path).json() for _ in range(2)] == [person] * 2
+        client.cookies.clear()
+        assert [client.get('/by-endpoint').json() for _ in range(2)] == ['nobody'] * 2
+
+
+def test_users_of_an_authentication_middleware_never_mix(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    class ByQuery(AuthenticationBackend):
+        async def authenticate(self, conn):
+            user = conn.headers.get('x-forwarded-user')  # of a proxy: a field like any other, and no credential to us
+            return None if user is None else (AuthCredentials(), SimpleUser(user))
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.user.display_name
+
+    middleware = (AuthenticationMiddleware, {'backend': ByQuery()})
+    with attacked(backend, router, middleware=[middleware]) as client:
+        for person in ('ann', 'bob', 'ann'):
+            assert client.get('/', headers={'x-forwarded-user': person}).json() == person
+        assert [client.get('/').json() for _ in range(2)] == ['', '']
+
+
+def test_a_tenant_in_a_context_variable_never_meets_another_one(backend):
+    tenant: ContextVar[str] = ContextVar('tenant', default='none')
+
+    async def enter(x_tenant: Annotated[str, Header()] = 'none'):
+        tenant.set(x_tenant)
+
+    router, cache = caching_router(dependencies=[Depends(enter)]), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return tenant.get()
+
+    with attacked(backend, router) as client:
+        for it in ('a', 'b', 'a', 'b'):
+            assert client.get('/', headers={'x-tenant': it}).json() == it
+        assert client.get('/').json() == 'none'
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        ('/files/a%2Fb', '/files/a%252Fb'),
+        ('/files/a', '/files/a/'),
+        ('/files/a', '/files/A'),
+        ('/files/a?x=1', '/files/a%3Fx=1'),
+        ('/files/%00', '/files/%2500'),
+        ('/files/a;b', '/files/a'),
+        ('/files/..%2Fb', '/files/b'),
+    ],
+)
+def test_no_way_of_writing_a_path_reaches_the_answer_of_another_one(one, other):
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60)
+    @router.get('/files/{name:path}')
+    async def endpoint(name: str):
+        return name
+
+    plain = FastAPI()
+    plain.get('/files/{name:path}')(endpoint)
+    client = client_of(router)
+    for path in (one, other, one, other):
+        assert client.get(path).json() == TestClient(plain).get(path).json()
+
+
+@pytest.mark.parametrize(
+    'queries',
+    [
+        ['', '?q=', '?q', '?q=&q='],
+        ['?q=a&q=b', '?q=b&q=a', '?q=a,b', '?q=a%26q=b', "?q=a', 'b"],
+        ['?q=a&r=b', '?q=a%26r=b', '?r=b', "?q=(('a',),)"],
+        ['?q=%00', '?q=%2500', '?q=%C3%A9', '?q=%C3%83%C2%A9', '?q=%FF', '?q=%FE'],
+    ],
+)
+def test_no_crafted_query_reaches_the_answer_of_another_one(queries):
+    async def endpoint(q: Annotated[list[str] | None, Query()] = None, r: str | None = None):
+        return [q, r]
+
+    cached, plain = twins(endpoint)
+    for query in queries * 2:
+        assert cached.get(f'/{query}').json() == plain.get(f'/{query}').json()
+
+
+@pytest.mark.parametrize(
+    'field', ['x-forwarded-host', 'x-forwarded-proto', 'forwarded', 'x-http-method-override', 'x-original-url', 'host']
+)
+def test_fields_that_nobody_declares_cannot_change_what_others_get(field):
+    async def endpoint(q: str = ''):
+        return q
+
+    cached, _ = twins(endpoint)
+    poisoned, clean = cached.get('/', headers={field: 'evil.example'}), cached.get('/')
+    assert marks(poisoned, clean) == ['MISS', 'HIT']
+    assert 'evil' not in str(clean.headers) + clean.text
+
+
+def test_the_host_of_one_request_never_gets_into_the_links_of_another():
+    async def endpoint(request: Request):
+        return str(request.url_for('endpoint'))
+
+    cached, plain = twins(endpoint)
+    for host in ('evil.example', 'good.example', 'evil.example', 'good.example'):
+        assert cached.get('/', headers={'host': host}).json() == plain.get('/', headers={'host': host}).json()
+
+
+def test_a_hit_carries_no_field_of_the_request_that_filled_it():
+    async def endpoint(request: Request):
+        return Response('answer', headers={'x-echo': request.headers.get('x-noise', '')})
+
+    cached, _ = twins(endpoint)
+    secret = cached.get('/', headers={'x-noise': 'secret', 'user-agent': 'secret', 'traceparent': 'secret'})
+    assert secret.headers['x-echo'] == 'secret'
+    response = cached.get('/')
+    assert 'secret' not in str(response.headers)
+
+
+def test_a_refusal_is_never_stored(backend):
+    router, cache = caching_router(dependencies=[Depends(check)]), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with attacked(backend, router) as client:
+        assert client.get('/').status_code == 401
+        assert marks(client.get('/', headers={'x-key': 'good'})) == ['MISS']
+        assert client.get('/').status_code == 401
+
+
+def test_anonymous_never_gets_the_answer_of_somebody(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(key: Annotated[str | None, Security(key_header)]):
+        return key
+
+    with attacked(backend, router) as client:
+        answers = [client.get('/', headers=it).json() for it in ({'x-key': 'ann'}, {}, {'x-key': ''}, {})]
+    assert answers[0] == 'ann'
+    assert 'ann' not in str(answers[1:])
+
+
+def test_a_head_request_cannot_empty_the_answer_of_a_get(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60)
+    @router.api_route('/', methods=['GET', 'HEAD'])
+    async def endpoint():
+        return 'answer'
+
+    with attacked(backend, router) as client:
+        client.head('/')
+        assert client.get('/').json() == 'answer'
+        client.head('/')
+        assert client.get('/').json() == 'answer'
+
+
+def test_two_schemes_together_are_both_in_the_key(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+    query = APIKeyQuery(name='key', auto_error=False)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(one: Annotated[str | None, Security(key_header)], two: Annotated[str | None, Security(query)]):
+        return [one, two]
+
+    asked = [({'x-key': 'a'}, 'b'), ({'x-key': 'b'}, 'a'), ({}, 'a'), ({'x-key': 'a'}, None)]
+    with attacked(backend, router) as client:
+        for headers, key in asked * 2:
+            response = client.get('/', headers=headers, params={'key': key} if key else {})
+            assert response.json() == [headers.get('x-key'), key]
+
+
+def test_absent_and_empty_are_two_variants(backend):
+    router, cache = caching_router(), FastAPICache(backend, store_timeout=5)
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint(request: Request):
+        return Response(str(request.headers.get('x-plan')), headers={'vary': 'X-Plan, Accept-Language'})
+
+    with attacked(backend, router) as client:
+        for headers in ({}, {'x-plan': ''}, {'x-plan': 'a'}) * 2:
+            assert client.get('/', headers=headers).text == str(headers.get('x-plan'))
+
+
+class Executed:
+    """A pickle that says so when it is loaded."""
+
+    ran: ClassVar[list[int]] = []
+
+    def __reduce__(self):
+        return Executed.ran.append, (1,)
+
+
+@pytest.mark.parametrize('kind', ['pickle', 'json', 'another route', 'line break', 'version'])
+def test_nothing_that_is_planted_in_the_store_is_executed_or_served(new_backend, kind):
+    backend = new_backend(namespace=f'attack{next(names)}', serializer=Bytes())
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @cache(ttl=60, key_builder=lambda request: request.url.path.strip('/'))
+    @router.get('/{name}')
+    async def endpoint(name: str):
+        return name
+
+    now, full = time.time(), f'{backend.namespace}::victim'
+    evil = Entry(full, 200, ((b'content-type', b'text/html'),), b'evil', b'"e"', now, 1000)
+    planted = {
+        'pickle': pickle.dumps(Executed()),
+        'json': b'{"status": 200, "body": "evil"}',
+        'another route': encode(dataclasses.replace(evil, key=f'{backend.namespace}::other')),
+        'line break': encode(dataclasses.replace(evil, headers=((b'x-a', b'b\r\nset-cookie: evil'),))),
+        'version': b'fcr\x09' + encode(evil)[4:],
+    }[kind]
+    with attacked(backend, router) as client:
+        client.portal.call(lambda: backend.set(full, planted, namespace=''))
+        response = client.get('/victim')
+    assert (response.json(), response.headers['x-cache']) == ('victim', 'MISS')
+    assert 'evil' not in str(response.headers)
+    assert Executed.ran == []
