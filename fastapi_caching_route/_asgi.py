@@ -24,6 +24,9 @@ HANDLER = 'fastapi_caching_route.handler'
 """Where a scope names the request handler that the route is to use for this one request."""
 
 
+GUARD_FIELDS = 'fastapi_caching_route.guard_fields'
+"""Where a scope holds the fields that guards have set on the response: they set them anew for each client."""
+
 _OF_THE_BODY = (b'content-length', b'etag', b'transfer-encoding')
 """Fields that say something about the body that is sent, which only who sends it can know."""
 
@@ -77,10 +80,12 @@ def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
 
 
 def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
-    """The headers with these fields in place of those of the same names; cookies are added, and Vary is merged."""
-    added = without(fields, _OF_THE_BODY)
-    replaced = {name for name, _ in added} - {b'set-cookie', b'vary'}
-    return with_vary([*without(headers, replaced), *without(added, (b'vary',))], names(fields, b'vary'))
+    """The headers with these fields beside them; cookies are added, and Vary is merged.
+
+    A name that is there already is the endpoint's, which has the last word: it ran after all who set these fields.
+    """
+    present = {name for name, _ in headers} - {b'set-cookie'}
+    return with_vary([*headers, *without(fields, {*present, *_OF_THE_BODY, b'vary'})], names(fields, b'vary'))
 
 
 @contextmanager

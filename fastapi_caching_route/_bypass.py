@@ -32,4 +32,4 @@ def tell(reason: str, path: str, told: set[str]) -> None:
     if reason not in told:
         told.add(reason)
         level = logging.WARNING if reason in MISTAKES else logging.INFO
-        logger.log(level, '%s: goes by the cache: %s', path, EXPLAINED[reason])
+        logger.log(level, '%r goes by the cache: %s', path, EXPLAINED[reason])

@@ -11,6 +11,7 @@ from functools import partial
 from secrets import token_hex
 
 from fastapi_caching_route._asgi import (
+    GUARD_FIELDS,
     HANDLER,
     SHAPED,
     STREAM_EXTENSIONS,
@@ -25,7 +26,7 @@ from fastapi_caching_route._asgi import (
 from fastapi_caching_route._bypass import Bypass, tell
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._http import cache_status, conditional
-from fastapi_caching_route._http.fields import RawHeaders, with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
 from fastapi_caching_route._key import (
@@ -38,7 +39,7 @@ from fastapi_caching_route._key import (
     user_key,
     variant_of,
 )
-from fastapi_caching_route._plan import Admission, Plan, name_given
+from fastapi_caching_route._plan import Admission, Plan, given
 from fastapi_caching_route._recorder import Message, Recorder, Step
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -49,25 +50,6 @@ class Exchange:
 
     Read the methods in order: each is called by one above it.
     """
-
-    __slots__ = (
-        'answered_at',
-        'body',
-        'declared',
-        'fields',
-        'forward',
-        'handled',
-        'inputs',
-        'key',
-        'plan',
-        'recorder',
-        'scope',
-        'send',
-        'shaped',
-        'storable',
-        'variants',
-        'why',
-    )
 
     def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
         """`forward` lets the endpoint answer."""
@@ -84,6 +66,7 @@ class Exchange:
         self.key = ''
         self.why = b'uri-miss'
         self.handled = False
+        self.admitted = True
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
@@ -101,10 +84,17 @@ class Exchange:
 
         async def proceed(fields: RawHeaders, send: Send) -> None:
             self.fields.extend(fields)
-            self.send = send
+            self.admitted, self.send = True, send
             await then()
 
-        await admission(self.scope, self.body.reader(), self.send, proceed)
+        self.admitted = False
+        await admission(self.scope, self.body.reader(), with_start(self.send, self.refused), proceed)
+
+    def refused(self, start: Message) -> Message:
+        """The start of an answer by which dependencies refuse a request: as it would look if the route ran them."""
+        if self.admitted:
+            return start
+        return {**start, 'headers': [*self.unmarked(start), *self.status(b'uri-miss', detail='status')]}
 
     async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
@@ -125,13 +115,13 @@ class Exchange:
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
         if self.plan.key_builder is not None:
-            built = self.plan.key_builder(self.scope)
-            return user_key(built) if isinstance(built, str) and built else Bypass('key-builder')
+            built = await given(self.plan.key_builder, self.scope)
+            return user_key(built) if built else Bypass('key-builder')
         if self.inputs.raw and self.inputs.personal:
             reason = names_a_person(self.scope, self.inputs.covered)
             if reason is not None:
                 return Bypass(reason)
-        name = '' if self.plan.who is None else await name_given(self.plan.who, self.scope)
+        name = '' if self.plan.who is None else await given(self.plan.who, self.scope)
         if name is None:
             return Bypass('identity')
         body: bytes | None = b''
@@ -173,6 +163,7 @@ class Exchange:
         """Let the endpoint answer, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         receive = partial(self.receive_watched, self.body.reader(last=True))
+        self.session = dict(self.scope.get('session') or {})
         self.scope[HANDLER] = self.declared.handler
         try:
             with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
@@ -205,12 +196,14 @@ class Exchange:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
         kept = self.unmarked(message)
         self.answered_at = self.plan.clock()
-        verdict = judge(self.scope['headers'], message['status'], kept, self.terms, self.answered_at)
-        if self.recorder.doubt is not None:
-            verdict = Refused(self.recorder.doubt)
-        if self.scope['method'] == 'HEAD':
-            verdict = Refused('head')  # it has no body to answer a GET with
         dressed = self.dressed(kept)
+        verdict = judge(self.scope['headers'], message['status'], dressed, self.terms, self.answered_at)
+        unseen = self.unseen()
+        if unseen is not None:
+            verdict = Refused(unseen)
+        of_guards = self.scope.pop(GUARD_FIELDS, ())
+        kept = [field for field in kept if field not in of_guards]
+        self.fields.extend(of_guards)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
             plain = {**message, 'headers': [*dressed, *self.status(self.why, detail=verdict.reason)]}
@@ -221,11 +214,20 @@ class Exchange:
         as_miss = {**message, 'headers': [*without(dressed, (self.plan.miss[0],)), *signs]}
         return self.recorder.start(plain, as_miss, kept, None)
 
+    def unseen(self) -> str | None:
+        """Why an answer must not be kept, that its own messages do not show."""
+        if self.scope['method'] == 'HEAD':
+            return 'head'  # it has no body to answer a GET with
+        if self.session != dict(self.scope.get('session') or {}):
+            return 'session'  # it becomes a cookie outside of us
+        return self.recorder.doubt
+
     def unmarked(self, start: Message) -> RawHeaders:
         """The fields of an answer that are for everybody: in lower case, with one Vary line, without FastAPI's mark."""
         headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
         kept = without(headers, (SHAPED,))
         self.shaped = len(kept) < len(headers)
+        self.own_vary = names(headers, b'vary')
         return with_vary(kept, self.inputs.selecting)
 
     def dressed(self, headers: RawHeaders) -> RawHeaders:
@@ -255,7 +257,7 @@ class Exchange:
 
     async def keep(self, recording: Recording) -> Entry:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant."""
-        varying = fields_of_variants(self.inputs, recording.headers, self.variants, all_fields=self.handled)
+        varying = fields_of_variants(self.inputs, self.own_vary, self.variants, all_fields=self.handled)
         key, variant = await self.keep_variants(varying) if varying else (self.key, '')
         entry = entry_of(
             recording,

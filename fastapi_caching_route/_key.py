@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._http.fields import RawHeaders, lines, names
+from fastapi_caching_route._http.fields import RawHeaders, lines
 
 Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
@@ -76,6 +76,8 @@ class Inputs:
     """The request fields among them, for Vary."""
     covered: frozenset[bytes]
     """The request fields that are in the key whole."""
+    keyed: frozenset[bytes]
+    """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
     body: bool
@@ -94,13 +96,8 @@ class Inputs:
     """Equal in every process that runs the same declaration."""
 
     def covers(self, name: bytes) -> bool:
-        """Whether the key tells requests apart as far as the route can see what is in this field.
-
-        Declared cookies do that for Cookie: of the others, the route sees none.
-        """
-        if self.declared and name in self.selecting:
-            return True
-        return name in self.covered or (self.raw and name not in self.left_out)
+        """Whether the key tells requests apart as far as the route can see what is in this field."""
+        return name in self.keyed or (self.raw and name not in self.left_out)
 
 
 def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes, name: str = '') -> str:
@@ -134,7 +131,7 @@ def selected(headers: RawHeaders, selecting: Iterable[bytes]) -> Parts:
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
     """All that an endpoint could read from the raw request, less some fields."""
     fields = sorted((field for field in scope['headers'] if field[0] not in left_out), key=lambda field: field[0])
-    return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields))
+    return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields), _user_parts(scope))
 
 
 def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
@@ -149,20 +146,35 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
             return name.decode('ascii')
     if scope.get('session') and b'cookie' not in carried:
         return 'session'
+    return None if _user_parts(scope) is not None and (carried or not _user_parts(scope)) else 'user'
+
+
+def _user_parts(scope: Scope) -> Parts | None:
+    """What a user object that some middleware has left is called; () without a user, None if it cannot be told."""
     user = scope.get('user')
-    return 'user' if user is not None and getattr(user, 'is_authenticated', True) and not carried else None
+    if user is None or getattr(user, 'is_authenticated', True) is False:
+        return ()
+    found = [(name, _attribute(user, name)) for name in ('username', 'display_name', 'email', 'id', 'sub')]
+    return tuple((name, str(value)) for name, value in found if value is not None) or None
+
+
+def _attribute(user: object, name: str) -> object:
+    try:
+        return getattr(user, name, None)
+    except NotImplementedError:  # Starlette's BaseUser leaves its properties to those who derive from it
+        return None
 
 
 def fields_of_variants(
-    inputs: Inputs, response: RawHeaders, variants: Variants | None, *, all_fields: bool
+    inputs: Inputs, vary: Collection[bytes], variants: Variants | None, *, all_fields: bool
 ) -> set[bytes]:
     """The request fields, beyond those in the key, by which the answers under a key must be told apart.
 
-    Those that the response names in Vary, those that the user named beside a key builder, and those that earlier
+    Those that the endpoint names in Vary (`vary`), those that the user named beside a key builder, and those that earlier
     answers named: an answer that does not vary replaces the one for its own fields, not those for others. `all_fields`
     says that this answer may depend on anything in the request.
     """
-    varying = names(response, b'vary') | set(inputs.selecting)
+    varying = {*vary, *(() if inputs.declared else inputs.selecting)}
     known = set(variants.selecting if variants else ()) - {ALL_FIELDS}
     return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
 

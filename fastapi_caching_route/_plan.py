@@ -68,13 +68,13 @@ class Plan:
     miss: tuple[bytes, bytes]
 
 
-async def name_given(who: Callable[[Scope], object], scope: Scope) -> str | None:
-    """The name that an identity callable gives; None if it fails to."""
+async def given(named: Callable[[Scope], object], scope: Scope) -> str | None:
+    """What a key builder or an identity callable gives for a request; None if it raises, or gives no str."""
     try:
-        name = who(scope)
+        name = named(scope)
         if isawaitable(name):
             name = await name
-    except Exception:
-        logger.debug('the identity callable raised', exc_info=True)
+    except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
+        logger.debug('a key builder or an identity callable raised %s', type(error).__name__)
         return None
     return name if isinstance(name, str) else None

@@ -7,6 +7,7 @@ Pure. Nothing in it is executed; whatever is not exactly what we wrote is nothin
 
 import hashlib
 import hmac
+import math
 import re
 import struct
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
 
 MAGIC = b'fcr\x01'
 """Three letters and the version of the format; an entry of another version is a miss."""
@@ -25,7 +27,7 @@ SIGNED = b'fcrs'
 _PREFIX = struct.Struct('>4sI')
 _LENGTH = struct.Struct('>I')
 _FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
-_FIELD_VALUE = re.compile(rb'[^\x00\r\n]*')
+_FIELD_VALUE = re.compile(rb'[\t\x20-\x7e\x80-\xff]*')
 
 
 class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='entry'):
@@ -88,7 +90,7 @@ def decode(raw: object) -> Entry | Variants | None:
         return None
     if isinstance(head, _VariantsHead):
         return Variants(head.key, head.selecting, head.token)
-    if len(raw) - start != head.size or not all(map(_legal, head.headers)):
+    if len(raw) - start != head.size or not _plausible(head):
         return None
     return Entry(
         head.key,
@@ -116,6 +118,19 @@ def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
     signature, content = raw[len(SIGNED) : start], raw[start:]
     valid = any(hmac.compare_digest(hmac.digest(key, content, 'sha256'), signature) for key in keys)
     return content if valid else None
+
+
+def _plausible(head: _EntryHead) -> bool:
+    """Whether we could have made it: what is planted in the store must not be able to break a response."""
+    lengths = [value for name, value in head.headers if name == b'content-length']
+    return (
+        200 <= head.status <= 599
+        and math.isfinite(head.stored_at)
+        and 0 <= head.lifetime <= FOREVER
+        and lengths in ([], [b'%d' % head.size])
+        and not any(name in NOT_STORED for name, _ in head.headers)
+        and all(map(_legal, (*head.headers, (b'etag', head.etag))))
+    )
 
 
 def _legal(field: tuple[bytes, bytes]) -> bool:

@@ -550,6 +550,7 @@ NOTHING = Inputs(
     read=lambda scope: (),
     selecting=(),
     covered=frozenset(),
+    keyed=frozenset(),
     authorization_covered=False,
     body=False,
     keyed_body=False,
@@ -670,7 +671,8 @@ def test_a_variant_that_lives_short_does_not_take_the_others_along():
         assert marks(client.get('/', headers={'x-plan': '60'})) == ['HIT']
 
 
-USER = type('User', (), {'is_authenticated': True})()
+USER = type('User', (), {'is_authenticated': True, 'username': 'ann'})()
+UNNAMED = type('User', (), {'is_authenticated': True})()
 
 
 @pytest.mark.parametrize(
@@ -684,6 +686,7 @@ USER = type('User', (), {'is_authenticated': True})()
         ({'user': USER}, (), 'user'),
         ({'user': USER}, (b'authorization', b'cookie'), 'user'),
         ({'user': USER, 'headers': [(b'authorization', b'x')]}, (b'authorization',), None),
+        ({'user': UNNAMED, 'headers': [(b'authorization', b'x')]}, (b'authorization',), 'user'),
         ({'user': type('Guest', (), {'is_authenticated': False})()}, (), None),
         ({'headers': [(b'cookie', b'a=1')]}, (), 'cookie'),
         ({'headers': [(b'authorization', b'x')]}, (), 'authorization'),

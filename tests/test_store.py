@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
+import math
 import struct
 import time
 import zlib
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from fastapi_caching_route import ConfigurationError, FastAPICache
 from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._wire import MAGIC, decode, encode, signed
 from tests.support import Clock, caching_router, client_of, free_port, marks
@@ -48,7 +50,11 @@ def test_what_is_written_is_read_again(stored):
 
 
 @given(
-    st.text(), st.integers(100, 599), st.binary(), st.floats(allow_nan=False), st.floats(allow_nan=False, min_value=0)
+    st.text(),
+    st.integers(200, 599),
+    st.binary(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(min_value=0, max_value=FOREVER),
 )
 def test_any_entry_is_read_again(key, status, body, stored_at, lifetime):
     entry = Entry(key, status, ((b'a', b'b'),), body, b'"t"', stored_at, lifetime)
@@ -88,6 +94,28 @@ def test_another_version_of_the_format_is_nothing():
 )
 def test_fields_that_would_break_a_response_are_nothing(field):
     assert decode(encode(Entry('k', 200, (field,), b'', b'', 0, 1))) is None
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'status': 0},
+        {'status': 101},
+        {'status': 10**6},
+        {'lifetime': math.inf},
+        {'lifetime': -1.0},
+        {'lifetime': math.nan},
+        {'stored_at': math.nan},
+        {'headers': ((b'content-length', b'99'),)},
+        {'headers': ((b'transfer-encoding', b'chunked'),)},
+        {'headers': ((b'set-cookie', b'a=1'),)},
+        {'headers': ((b'x-a', b'\x01'),)},
+        {'headers': ((b'x-a', b'\x7f'),)},
+        {'etag': b'"a"\r\nx: y'},
+    ],
+)
+def test_what_we_could_not_have_written_is_nothing(change):
+    assert decode(encode(dataclasses.replace(ENTRY, **change))) is None
 
 
 def test_a_head_that_claims_to_be_longer_than_all_of_it_is_nothing():

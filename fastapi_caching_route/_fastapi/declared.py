@@ -78,7 +78,7 @@ class Declarations:
         route: Dependant = self._effective.dependant
         explicit_nodes = [node for _, node in self._explicit]
         explicit = [depends for depends, _ in self._explicit]
-        of_route = [_signature(node) for node in tree(route, {})]
+        of_route = [_signature(node) for node in tree(route, overrides)]
         foreign = [depends for depends, node in self._explicit if _signature(node) not in of_route]
         guards = self._guards(route, overrides)
         if self._early:
@@ -86,17 +86,16 @@ class Declarations:
             guards = [node for node in guards if _signature(node) not in asked]
         if self._builder:
             roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
-            reads_body = any(it.body_params for root in roots for it in tree(root, overrides))
-            inputs = builder_inputs(self._reading.vary, body=reads_body)
+            inputs = builder_inputs(roots, overrides, self._reading.vary)
         else:
-            inputs = declared_inputs(route, explicit_nodes, overrides, self._reading)
-        sets_fields = bool(explicit or guards)
+            inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._reading)
+        late = [] if self._early else foreign
         return Declared(
             inputs,
             before_key=self._admission(explicit, ()) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards),
-            handler=extended_handler(self._effective, () if self._early else foreign) if sets_fields else None,
-            uncached_handler=extended_handler(self._effective, foreign) if foreign else None,
+            handler=extended_handler(self._effective, late, guards) if explicit or guards else None,
+            uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
         )
 
     def _guards(self, route: Dependant, overrides: Overrides) -> list[Dependant]:

@@ -14,7 +14,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._asgi import HANDLER, SHAPED
+from fastapi_caching_route._asgi import GUARD_FIELDS, HANDLER, SHAPED
+
+_FIELDS_BEFORE = 'fastapi_caching_route.fields_before'
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -29,15 +31,20 @@ def choosing(original: Handler) -> Handler:
     return choose
 
 
-def extended_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
-    """The handler of an effective route that runs explicit dependencies before its own, and says who made the response."""
+def extended_handler(effective: Any, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Handler:
+    """The handler of an effective route that runs explicit dependencies before its own.
+
+    It says who made the response, and which fields the explicit dependencies and the guards have set on it.
+    """
     path = effective.path_format
     route, dependant = copy(effective), copy(effective.dependant)
-    dependant.dependencies = [
-        *(get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit),
-        *effective.dependant.dependencies,
-        get_dependant(path=path, call=_say_shaped),
-    ]
+    before, after, end = (get_dependant(path=path, call=it, use_cache=False) for it in (_before, _after, _say_shaped))
+    added = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit]
+    dependant.dependencies = [before, *added, after]
+    for node in effective.dependant.dependencies:
+        watched = any(node is guard for guard in guards)
+        dependant.dependencies += [before, node, after] if watched else [node]
+    dependant.dependencies.append(end)
     route.dependant = dependant
     read_body_as(route, with_body_of(effective, explicit))
     handler: Handler = APIRoute.get_route_handler(route)
@@ -62,6 +69,15 @@ def unnamed(node: Dependant) -> Dependant:
     found = copy(node)
     found.name = None
     return found
+
+
+async def _before(request: Request, response: Response) -> None:
+    request.scope[_FIELDS_BEFORE] = list(response.headers.raw)
+
+
+async def _after(request: Request, response: Response) -> None:
+    before = request.scope.pop(_FIELDS_BEFORE, ())
+    request.scope.setdefault(GUARD_FIELDS, []).extend(it for it in response.headers.raw if it not in before)
 
 
 async def _say_shaped(response: Response) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.security import Credential, credential, is_guard
+from fastapi_caching_route._fastapi.security import Credential, credential, impersonal
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
 
@@ -46,11 +46,20 @@ class _Seen:
     """Credentials that a scheme checks and hands to nobody."""
 
 
-def declared_inputs(route: Dependant, explicit: Sequence[Dependant], overrides: Overrides, reading: Reading) -> Inputs:
-    """All that the route and the explicit dependencies declare, overriding ones in place of those overridden."""
+def declared_inputs(
+    route: Dependant,
+    explicit: Sequence[Dependant],
+    guards: Sequence[Dependant],
+    overrides: Overrides,
+    reading: Reading,
+) -> Inputs:
+    """All that the route and the explicit dependencies declare, overriding ones in place of those overridden.
+
+    `guards` are the dependencies of the route that run on hits.
+    """
     seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
-    counting = _seen(_without_guards(route, overrides), overrides) if reading.shared else seen
-    nodes, handed = counting.nodes, [] if reading.shared else seen.handed
+    nodes = _deciding(route, guards, overrides) if reading.shared else seen.nodes
+    handed = [] if reading.shared else seen.handed
     query = Parameters('query', [it for node in nodes for it in node.query_params])
     headers = Parameters('header', [it for node in nodes for it in node.header_params])
     cookies = Parameters('cookie', [it for node in nodes for it in node.cookie_params])
@@ -72,35 +81,40 @@ def declared_inputs(route: Dependant, explicit: Sequence[Dependant], overrides: 
     if not reading.shared:
         selecting += _fields(seen.checked)
     elif reading.guards_select:
-        guards = Parameters('header', [it for node in seen.nodes for it in node.header_params])
-        selecting += [*guards.field_names, *([b'cookie'] if any(it.cookie_params for it in seen.nodes) else ())]
+        all_headers = Parameters('header', [it for node in seen.nodes for it in node.header_params])
+        selecting += [*all_headers.field_names, *([b'cookie'] if any(it.cookie_params for it in seen.nodes) else ())]
         selecting += _fields(schemes)
-    in_header = [_field(it) for it in handed if it.place == 'header']
-    covered = frozenset((*headers.field_names, *reading.vary, *in_header))
+    whole = frozenset((*headers.field_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
+    some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
     return Inputs(
         read=read,
         selecting=tuple(dict.fromkeys((*selecting, *reading.vary))),
-        covered=covered,
-        authorization_covered=reading.shared or checked_by_scheme or b'authorization' in covered,
+        covered=whole,
+        keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
+        authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
         body=any(node.body_params for node in seen.nodes),
         keyed_body=any(node.body_params for node in nodes),
         declared=True,
         raw=reading.raw or any(_takes_the_request(node) for node in nodes),
         personal=not reading.shared,
-        left_out=reading.left_out | ({b'authorization', b'cookie'} if reading.shared else frozenset()),
+        left_out=reading.left_out
+        | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
         fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
     )
 
 
-def builder_inputs(vary: tuple[bytes, ...], *, body: bool) -> Inputs:
+def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
     """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
+    seen = _seen(roots, overrides)
+    checked_by_scheme = Credential('header', 'authorization') in (*seen.handed, *seen.checked)
     return Inputs(
         read=lambda _scope: (),
         selecting=vary,
         covered=frozenset(),
-        authorization_covered=b'authorization' in vary,
-        body=body,
+        keyed=frozenset(),
+        authorization_covered=checked_by_scheme or b'authorization' in vary,
+        body=any(node.body_params for node in seen.nodes),
         keyed_body=False,
         declared=False,
         raw=False,
@@ -122,11 +136,18 @@ def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
     return seen
 
 
-def _without_guards(route: Dependant, overrides: Overrides) -> list[Dependant]:
-    """The endpoint alone, and those of its dependencies that are no guards."""
-    endpoint = Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})
-    others = [it for it in route.dependencies if not is_guard(it, list(tree(overridden(it, overrides), overrides)))]
-    return [endpoint, *(overridden(it, overrides) for it in others)]
+def _deciding(route: Dependant, guards: Sequence[Dependant], overrides: Overrides) -> list[Dependant]:
+    """What decides the answer where somebody has said who shares: the endpoint, and its dependencies.
+
+    Not those that run on hits and give nothing to the endpoint; of the others that run on hits, all that names no person.
+    """
+    nodes = [Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})]
+    for dependency in route.dependencies:
+        is_guard = any(dependency is it for it in guards)
+        if not is_guard or dependency.name is not None:
+            below = _seen([overridden(dependency, overrides)], overrides).nodes
+            nodes += [impersonal(it) for it in below] if is_guard else below
+    return nodes
 
 
 _OWN_INPUTS = (

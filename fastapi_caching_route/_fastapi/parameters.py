@@ -32,6 +32,10 @@ class Parameters:
     def __bool__(self) -> bool:
         return bool(self._parameters)
 
+    def may_read(self, name: str) -> bool:
+        """Whether one of the parameters may be called so in a request."""
+        return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)
+
     def read(self, received: Any) -> Parts:
         """The values given, parameter by parameter; one that is given its default reads as one left out."""
         if self._whole:

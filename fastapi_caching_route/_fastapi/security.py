@@ -1,12 +1,15 @@
 """FastAPI's security schemes: which credential each reads, and to whom its value is handed."""
 
 import inspect
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
+
+from fastapi_caching_route._fastapi.parameters import Parameters
 
 Place = Literal['header', 'query', 'cookie']
 
@@ -20,17 +23,20 @@ class Credential:
 
 
 def is_scheme(node: Dependant) -> bool:
-    """Whether the dependency is a security scheme, of FastAPI or derived from one."""
+    """Whether the dependency is a security scheme, or wraps one: derived from FastAPI's, or called by a function."""
     return isinstance(_unwrapped(node.call), SecurityBase)
 
 
 def credential(node: Dependant) -> Credential | None:
     """The credential that a scheme of FastAPI's own reads, and it reads nothing else; None for any other dependency.
 
-    A subclass that is called in a way of its own takes the raw request, and may read anything.
+    A function round a scheme sees the credential, and a subclass that is called in its own way may read anything.
     """
-    scheme = _unwrapped(node.call)
-    if not isinstance(scheme, SecurityBase) or not _is_of_fastapi(type(scheme).__call__):
+    scheme: Any = node.call
+    if not isinstance(scheme, SecurityBase):
+        return None
+    called = next(it for it in type(scheme).__mro__ if '__call__' in vars(it) or it is object)
+    if not called.__module__.startswith('fastapi.security'):
         return None
     model: Any = scheme.model
     place = getattr(getattr(model, 'in_', None), 'value', None)
@@ -47,16 +53,23 @@ def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
     return node.name is None or any(is_scheme(it) or _reads_a_person(it) for it in tree)
 
 
+def impersonal(node: Dependant) -> Dependant:
+    """The node without the parameters that name a person: cookies, and Authorization."""
+    found = copy(node)
+    found.cookie_params = []
+    found.header_params = [it for it in node.header_params if not _reads_authorization([it])]
+    return found
+
+
 def _reads_a_person(node: Dependant) -> bool:
-    fields = (field.field_info.alias or field.name for field in node.header_params)
-    return bool(node.cookie_params) or any(name.lower() == 'authorization' for name in fields)
+    return bool(node.cookie_params) or _reads_authorization(node.header_params)
+
+
+def _reads_authorization(fields: list[Any]) -> bool:
+    return Parameters('header', fields).may_read('authorization')
 
 
 def _unwrapped(call: Any) -> Any:
     while isinstance(call, partial):
         call = call.func
     return inspect.unwrap(call) if callable(call) else call
-
-
-def _is_of_fastapi(function: Any) -> bool:
-    return getattr(function, '__module__', '').startswith('fastapi.security')
