@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import pickle
 import time
@@ -937,3 +938,282 @@ def test_nothing_that_is_planted_in_the_store_is_executed_or_served(new_backend,
     assert (response.json(), response.headers['x-cache']) == ('victim', 'MISS')
     assert 'evil' not in str(response.headers)
     assert Executed.ran == []
+
+
+@pytest.mark.parametrize('identity', ['shared', lambda request: 'tenant'])
+def test_a_guard_that_does_not_run_on_hits_counts_in_the_key_whoever_shares(identity):
+    def guard(x_token: Annotated[str, Header()] = ''):
+        if x_token != 'ok':
+            raise HTTPException(401)
+
+    router, cache = caching_router(dependencies=[Depends(guard)]), memory_cache()
+
+    @cache(ttl=60, identity=identity, route_dependencies='on_miss')
+    @router.get('/')
+    async def endpoint():
+        return 'secret'
+
+    client = client_of(router)
+    assert [client.get('/', headers={'x-token': it}).status_code for it in ('ok', 'bad', 'ok', '')] == [200, 401] * 2
+
+
+@pytest.mark.parametrize('identity', ['shared', lambda request: 'tenant'])
+def test_sharing_leaves_out_who_asks_and_never_what_is_asked(identity):
+    router, cache = caching_router(), memory_cache()
+
+    def load(item_id: int, session: Annotated[str, Cookie()] = '', key: Annotated[str, Security(key_header)] = ''):
+        return item_id
+
+    async def load_raw(request: Request, key: Annotated[str, Security(key_header)] = ''):
+        return str(request.url)
+
+    @cache(ttl=60, identity=identity)
+    @router.get('/declared')
+    async def declared(it: Annotated[int, Depends(load)]):
+        return it
+
+    @cache(ttl=60, identity=identity)
+    @router.get('/raw')
+    async def raw(it: Annotated[str, Depends(load_raw)]):
+        return it
+
+    client = client_of(router)
+    people = [{'x-key': it, 'cookie': f'session={it}'} for it in ('ann', 'bob')]
+    for number in (1, 2):
+        responses = [client.get(f'/declared?item_id={number}', headers=it) for it in people]
+        assert [it.json() for it in responses] == [number] * 2
+        assert marks(*responses) == ['MISS', 'HIT']
+        responses = [client.get(f'/raw?{number}', headers=it) for it in people]
+        assert all(it.json().endswith(f'/raw?{number}') for it in responses)
+        assert marks(*responses) == ['MISS', 'HIT']
+
+
+@pytest.mark.parametrize('vary', [[], ['cookie']])
+def test_a_session_that_is_made_while_answering_is_nobody_elses(vary):
+    router, cache, numbers = caching_router(), memory_cache(), itertools.count()
+
+    @cache(ttl=60, vary_headers=vary)
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.session.setdefault('csrf', next(numbers))
+
+    app = FastAPI()
+    app.include_router(router)
+    app.add_middleware(SessionMiddleware, secret_key='k' * 32)
+    assert [TestClient(app).get('/').json() for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_function_round_a_scheme_sees_the_credential_and_so_it_counts():
+    bearer, current = HTTPBearer(), ContextVar('current', default='')
+
+    @functools.wraps(bearer)
+    async def traced(request: Request):
+        credential = await bearer(request)
+        current.set(credential.credentials)
+        return credential
+
+    def tracing(call):
+        @functools.wraps(call)
+        async def traced_call(self, request: Request):
+            credential = await call(self, request)
+            current.set(credential.credentials)
+            return credential
+
+        return traced_call
+
+    class Own(HTTPBearer):
+        __call__ = tracing(HTTPBearer.__call__)
+
+    for guard in (traced, Own()):
+        router, cache = caching_router(dependencies=[Depends(guard)]), memory_cache()
+
+        @cache(ttl=60)
+        @router.get('/')
+        async def endpoint():
+            return current.get()
+
+        client = client_of(router)
+        for person in ('ann', 'bob', 'ann'):
+            assert client.get('/', headers={'authorization': f'Bearer {person}'}).json() == person
+
+
+class AuthorizationModel(BaseModel):
+    authorization: str
+
+
+def by_model(it: Annotated[AuthorizationModel, Header()]):
+    return it.authorization
+
+
+def by_validation_alias(it: Annotated[str, Header(alias='Authorization')]):
+    return it
+
+
+@pytest.mark.parametrize('declared', [by_model, by_validation_alias])
+def test_however_authorization_is_declared_a_token_that_is_revoked_gets_nothing(declared):
+    router, cache, allowed = caching_router(), memory_cache(), {'a'}
+
+    def user(token: Annotated[str, Depends(declared)]):
+        if token not in allowed:
+            raise HTTPException(401)
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(it: Annotated[None, Depends(user)]):
+        return 'answer'
+
+    client = client_of(router)
+    statuses = [client.get('/', headers={'authorization': 'a'}).status_code for _ in range(2)]
+    allowed.clear()
+    assert [*statuses, client.get('/', headers={'authorization': 'a'}).status_code] == [200, 200, 401]
+
+
+def test_the_vary_of_an_endpoint_counts_also_for_a_field_that_a_scheme_checks():
+    router, cache, current = caching_router(dependencies=[Security(key_header)]), memory_cache(), ContextVar('current')
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(response: Response):
+        response.headers['vary'] = 'X-Key'
+        return current.get()
+
+    app = FastAPI()
+    app.include_router(router)
+
+    class Enter:
+        async def __call__(self, scope, receive, send):
+            current.set(dict(scope.get('headers', ())).get(b'x-key', b'').decode())
+            await app(scope, receive, send)
+
+    client = TestClient(Enter())
+    for person in ('ann', 'bob', 'ann', 'bob'):
+        assert client.get('/', headers={'x-key': person}).json() == person
+
+
+def test_a_field_that_a_guard_has_set_for_one_client_is_not_shown_to_another():
+    def guard(response: Response, key: Annotated[str, Security(key_header)]):
+        response.headers['x-both'] = 'guard'
+        if key == 'admin':
+            response.headers['x-admin'] = 'root'
+
+    def named(response: Response):
+        response.headers['x-named'] = 'kept'
+
+    router, cache, plain = caching_router(dependencies=[Depends(guard)]), memory_cache(), FastAPI()
+
+    async def endpoint(response: Response, it: Annotated[None, Depends(named)]):
+        response.headers['x-both'] = 'endpoint'
+        return 'answer'
+
+    router.get('/')(cache(ttl=60, identity='shared')(endpoint))
+    plain.get('/', dependencies=[Depends(guard)])(endpoint)
+    client = client_of(router)
+    for person in ('admin', 'bob', 'admin'):
+        response, expected = (it.get('/', headers={'x-key': person}) for it in (client, TestClient(plain)))
+        for name in ('x-admin', 'x-both', 'x-named'):
+            assert response.headers.get_list(name) == expected.headers.get_list(name)
+    assert marks(response) == ['HIT']
+
+
+@pytest.mark.parametrize('field', ['cache-control: no-store', 'set-cookie: a=1', 'vary: *'])
+@pytest.mark.parametrize('early', [True, False])
+def test_what_a_check_says_about_storing_is_obeyed(field, early):
+    router, cache = caching_router(), memory_cache()
+    name, _, value = field.partition(': ')
+
+    def check(response: Response):
+        response.headers[name] = value
+
+    options = {'identity': lambda request: 'tenant'} if early else {}
+
+    @cache(ttl=60, dependencies=[Depends(check)], **options)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    assert marks(client.get('/'), client.get('/')) == [None, None]
+
+
+def test_a_user_that_no_field_names_does_not_hide_behind_a_cookie():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    class ByAddress(AuthenticationBackend):
+        async def authenticate(self, conn):
+            return AuthCredentials(), SimpleUser(conn.headers['x-real-ip'])
+
+    @cache(ttl=60, vary_headers=['cookie'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.user.display_name
+
+    app.include_router(router)
+    app.add_middleware(AuthenticationMiddleware, backend=ByAddress())
+    client = TestClient(app)
+    for person in ('ann', 'bob', 'ann'):
+        assert client.get('/', headers={'x-real-ip': person, 'cookie': 'lang=en'}).json() == person
+
+
+@pytest.mark.parametrize('option', ['identity', 'key_builder'])
+def test_no_credential_gets_into_the_log_and_no_line_of_it_can_be_forged(option, caplog):
+    caplog.set_level('DEBUG')
+    router, cache, tenants = caching_router(), memory_cache(), {'known': 'a'}
+
+    @cache(ttl=60, **{option: lambda request: tenants[request.headers['x-key']]})
+    @router.get('/{name}')
+    async def endpoint(name: str):
+        return 'answer'
+
+    client = client_of(router)
+    responses = [client.get('/a%0aFAKE: line', headers={'x-key': 'SECRET'}) for _ in range(2)]
+    assert [it.json() for it in responses] == ['answer'] * 2
+    assert marks(*responses) == [None, None]
+    assert 'SECRET' not in caplog.text
+    assert not [line for line in caplog.text.splitlines() if line.startswith('FAKE')]
+
+
+def test_a_refusal_does_not_tell_whether_there_is_an_entry():
+    router, cache = caching_router(dependencies=[Depends(check)]), memory_cache()
+
+    @cache(ttl=60)
+    @router.get('/{name}')
+    async def endpoint(name: str):
+        return name
+
+    client = client_of(router)
+    before = client.get('/a', headers={'x-key': 'bad'})
+    assert marks(client.get('/a', headers={'x-key': 'good'})) == ['MISS']
+    after = client.get('/a', headers={'x-key': 'bad'})
+    assert (before.status_code, dict(before.headers)) == (after.status_code, dict(after.headers))
+
+
+def test_a_bearer_that_a_guard_checks_is_covered_where_a_key_builder_makes_the_key():
+    router, cache = caching_router(dependencies=[Security(HTTPBearer())]), memory_cache()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    assert marks(*(client.get('/', headers={'authorization': f'Bearer {it}'}) for it in 'ab')) == ['MISS', 'HIT']
+
+
+def test_a_check_runs_although_the_dependency_that_had_it_is_overridden():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    def guard():
+        raise HTTPException(401)
+
+    def outer(it: Annotated[None, Depends(guard)]):
+        return it
+
+    @cache(ttl=60, dependencies=[Depends(guard)])
+    @router.get('/')
+    async def endpoint(it: Annotated[None, Depends(outer)]):
+        return 'answer'
+
+    app.include_router(router)
+    app.dependency_overrides[outer] = lambda: None
+    client = TestClient(app)
+    assert [client.get('/').status_code for _ in range(2)] == [401, 401]
