@@ -1,0 +1,224 @@
+"""Weakens the library in one place after another, and sees whether a test fails for each.
+
+uv run python -m tests.weakened            all of them, about ten minutes
+uv run python -m tests.weakened guards     those with this name
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LEFT_OUT = ('.git', '.venv', 'site', '.hypothesis', '__pycache__', '.mypy_cache', '.ruff_cache', '.pytest_cache')
+TESTS = ('attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
+
+KEPT_LIST = """
+
+_lists = {}
+
+
+def _keep(self, headers, signs):
+    got = _lists.setdefault(self.key, list(headers))
+    names = {name for name, _ in signs}
+    got[:] = [field for field in got if field[0] not in names] + list(signs)
+    return got
+"""
+
+# What is weakened, in which file, what stands there, and what stands there then.
+WEAKENED = [
+    ('key.py path', '_key.py', '        path,\n        sorted', '        sorted'),
+    (
+        'path params',
+        '_key.py',
+        "        sorted((name, str(value)) for name, value in scope.get('path_params', {}).items()),  # a Host route adds its own\n",
+        '',
+    ),
+    (
+        'body',
+        '_key.py',
+        "(blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.keyed_body or inputs.raw else ()",
+        '()',
+    ),
+    (
+        'content-type',
+        '_key.py',
+        "(blake2b(body).digest(), lines(scope['headers'], b'content-type'))",
+        '(blake2b(body).digest(),)',
+    ),
+    ('raw parts', '_key.py', 'raw_parts(scope, inputs.left_out) if inputs.raw else ()', '()'),
+    ('identity name', '_key.py', '        name or (),\n', ''),
+    ('identity of route', '_key.py', '        identity,\n        inputs.fingerprint', '        inputs.fingerprint'),
+    (
+        'person rule',
+        '_key.py',
+        "        if name not in covered:\n            return name.decode('ascii')",
+        '        pass',
+    ),
+    ('session', '_key.py', "    if scope.get('session') and b'cookie' not in carried:\n        return 'session'\n", ''),
+    ('user key disarm', '_key.py', "return _DECLARED.sub(r'\\1%3A', escaped(key))", 'return escaped(key)'),
+    (
+        'variants by vary',
+        '_key.py',
+        '    varying = {*vary, *(() if inputs.declared else inputs.selecting)}',
+        '    varying = set()',
+    ),
+    ('many variants', '_key.py', 'int(chosen, 16) % MOST_VARIANTS', 'int(chosen, 16)'),
+    ('variant check', '_exchange.py', ' and found.variant == variant', ''),
+    ('entry key check', '_store.py', ' and found.key == key', ''),
+    ('query read', '_fastapi/inputs.py', "query.read(QueryParams(scope['query_string'])) if query else ()", '()'),
+    ('header read', '_fastapi/inputs.py', "headers.read(Headers(raw=scope['headers'])) if headers else ()", '()'),
+    ('cookie read', '_fastapi/inputs.py', 'cookies.read(HTTPConnection(scope).cookies) if cookies else ()', '()'),
+    ('vary_headers read', '_fastapi/inputs.py', "            selected(scope['headers'], reading.vary),\n", ''),
+    ('credentials', '_fastapi/inputs.py', '_given(scope, handed) if handed else ()', '()'),
+    ('override serial', '_fastapi/inputs.py', '            override,\n', ''),
+    ('whole of open models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if False:'),
+    ('metadata of models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if _sees_all(model):'),
+    ('default looks', '_fastapi/parameters.py', ' and _looks(value) == looks', ''),
+    ('default errors', '_fastapi/parameters.py', 'return not errors and ', 'return '),
+    ('model fields set', '_fastapi/parameters.py', 'shown, _kind(each), None)', 'shown, _kind(each), lambda r: True)'),
+    (
+        'guards',
+        '_fastapi/declared.py',
+        'self._admission(() if self._early else explicit, guards)',
+        'self._admission(() if self._early else explicit, ())',
+    ),
+    (
+        'explicit on hit',
+        '_fastapi/declared.py',
+        'self._admission(() if self._early else explicit, guards)',
+        'self._admission((), guards)',
+    ),
+    (
+        'explicit on miss',
+        '_fastapi/declared.py',
+        'extended_handler(self._effective, () if self._early else foreign) if sets_fields else None',
+        'None',
+    ),
+    (
+        'explicit uncached',
+        '_fastapi/declared.py',
+        'extended_handler(self._effective, foreign) if foreign else None',
+        'None',
+    ),
+    ('handler raw variant', '_key.py', '{ALL_FIELDS} if all_fields else set()', 'set()'),
+    ('override of explicit', '_fastapi/inputs.py', '*(overridden(it, overrides) for it in explicit)', '*explicit'),
+    (
+        'checks of person for handlers',
+        '_exchange.py',
+        "            self.recorder.doubt = 'exception-handler'",
+        '            pass',
+    ),
+    (
+        'named guards',
+        '_fastapi/security.py',
+        'return node.name is None or any(is_scheme(it) or _reads_a_person(it) for it in tree)',
+        'return node.name is None',
+    ),
+    (
+        'own __call__',
+        '_fastapi/security.py',
+        "    if not called.__module__.startswith('fastapi.security'):\n        return None\n",
+        '',
+    ),
+    ('disconnect doubt', '_exchange.py', "            self.recorder.doubt = 'disconnected'", '            pass'),
+    (
+        'fields of one client stored',
+        '_exchange.py',
+        'return self.recorder.start(plain, as_miss, kept, None)',
+        'return self.recorder.start(plain, as_miss, dressed, None)',
+    ),
+    ('shaped', '_exchange.py', 'if self.shaped and self.fields', 'if self.fields'),
+    (
+        'own class reads raw',
+        '_fastapi/effective.py',
+        "return any(own_handlers) or any('handle' in vars(it) for it in inside)",
+        'return False',
+    ),
+    ('response model in identity', '_fastapi/effective.py', '        described(effective.response_model),\n', ''),
+    (
+        'twins',
+        'route.py',
+        'identity=(*identity, cache.twins.number(identity, objects_of(effective)))',
+        'identity=identity',
+    ),
+    ('set-cookie', '_http/storing.py', "        'set-cookie': b'set-cookie' in present,\n", ''),
+    ('no-store', '_http/storing.py', 'said.no_store or ', ''),
+    ('private', '_http/storing.py', "        'private': said.private,\n", ''),
+    ('vary *', '_http/storing.py', "        'vary': b'*' in names(response, b'vary'),\n", ''),
+    (
+        'authorization',
+        '_http/storing.py',
+        "        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),\n",
+        '',
+    ),
+    ('signature', '_wire.py', 'return content if valid else None', 'return content'),
+    ('checksum', '_wire.py', ' or crc32(memoryview(raw)[_PREFIX.size :]) != checksum', ''),
+    ('legal fields', '_wire.py', ' or not _plausible(head)', ''),
+    (
+        'fresh messages',
+        '_exchange.py',
+        "'headers': [*self.dressed(headers), *signs]}",
+        "'headers': _keep(self, headers, signs)}",
+    ),
+    (
+        'session made meanwhile',
+        '_exchange.py',
+        "            return 'session'  # it becomes a cookie outside of us",
+        '            pass',
+    ),
+    (
+        'fields of guards stored',
+        '_exchange.py',
+        '        kept = [field for field in kept if field not in of_guards]\n',
+        '',
+    ),
+    ('user in the key', '_key.py', ', tuple(fields), _user_parts(scope))', ', tuple(fields))'),
+    (
+        'guards that stay on misses',
+        '_fastapi/inputs.py',
+        'if not is_guard or dependency.name is not None',
+        'if dependency.name is not None',
+    ),
+    (
+        'named guards under shared',
+        '_fastapi/inputs.py',
+        'if not is_guard or dependency.name is not None',
+        'if not is_guard',
+    ),
+    ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
+    ('refusals alike', '_exchange.py', 'with_start(self.send, self.refused)', 'self.send'),
+]
+
+
+def weakened(folder: Path, file: str, there: str, instead: str) -> str:
+    """Copy the project, change it in one place, and give the first test that fails; or nothing."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    path = folder / 'fastapi_caching_route' / file
+    text = path.read_text()
+    if there not in text:
+        sys.exit(f'{file} does not hold {there!r} any more')
+    path.write_text(text.replace(there, instead) + (KEPT_LIST if '_keep(' in instead else ''))
+    command = [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider']
+    command += [*(f'tests/test_{it}.py' for it in TESTS), 'tests/http']
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603, our own command
+    failed = [line for line in run.stdout.splitlines() if line.startswith(('FAILED', 'ERROR'))]
+    return failed[0] if failed else ''
+
+
+def main() -> None:
+    survivors = 0
+    for name, file, there, instead in WEAKENED:
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            failed = weakened(Path(folder) / 'project', file, there, instead)
+        survivors += not failed
+        print(f'{name:34} {failed[:110] if failed else "NO TEST FAILS"}', flush=True)
+    print(f'{survivors} without a test that fails')
+    sys.exit(bool(survivors))
+
+
+if __name__ == '__main__':
+    main()
