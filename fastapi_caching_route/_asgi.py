@@ -1,7 +1,8 @@
 """Small things about ASGI: a body for several readers, fields added on the way out, extensions taken out of a scope."""
 
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
 from fastapi_caching_route._key import Scope
@@ -86,6 +87,26 @@ def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
     """
     present = {name for name, _ in headers} - {b'set-cookie'}
     return with_vary([*headers, *without(fields, {*present, *_OF_THE_BODY, b'vary'})], names(fields, b'vary'))
+
+
+@dataclass(frozen=True, slots=True)
+class StartFields:
+    """The fields of an answer as its start message gives them."""
+
+    fields: RawHeaders
+    """For everybody: names in lower case, one Vary line, without FastAPI's mark."""
+    shaped: bool
+    """Whether FastAPI made the response, so that fields count that dependencies have set."""
+    vary: frozenset[bytes]
+    """What the endpoint itself names in Vary."""
+
+
+def start_fields(start: Message, selecting: Iterable[bytes]) -> StartFields:
+    """Read the fields of a start message, once, whoever wrote them and in whatever form."""
+    headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
+    unmarked = without(headers, (SHAPED,))
+    vary = frozenset(names(headers, b'vary'))
+    return StartFields(with_vary(unmarked, selecting), len(unmarked) < len(headers), vary)
 
 
 @contextmanager

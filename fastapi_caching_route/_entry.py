@@ -6,7 +6,7 @@ Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
-from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.fields import RawHeaders, lines, whole_number, without
 from fastapi_caching_route._http.storing import stored_fields
 
 NO_CONTENT = 204
@@ -20,7 +20,7 @@ class Entry:
     """The full key that it was stored under; what is found under another one is not this request's."""
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
-    """As they are sent on every hit: with ETag, Content-Length and one merged Vary, without Age and X-Cache."""
+    """As the endpoint gave them: with ETag, Content-Length and one merged Vary, without Age, X-Cache and fields of guards."""
     body: bytes
     etag: bytes
     stored_at: float
@@ -64,6 +64,8 @@ def entry_of(
 ) -> Entry:
     """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
     headers = without(stored_fields(recording.headers), (left_out,))
+    ages = lines(recording.headers, b'age')
+    received_age = (whole_number(ages[0]) or 0) if ages else 0  # it has been on its way before (RFC 9111 §4.2.3)
     if not lines(headers, b'etag'):
         headers.append((b'etag', entity_tag(recording.body)))
     if not lines(headers, b'content-length') and recording.status != NO_CONTENT:
@@ -74,7 +76,7 @@ def entry_of(
         headers=tuple(headers),
         body=recording.body,
         etag=lines(headers, b'etag')[0],
-        stored_at=now,
+        stored_at=now - received_age,
         lifetime=lifetime,
         variant=variant,
         shaped=shaped,

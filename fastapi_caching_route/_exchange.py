@@ -1,7 +1,11 @@
 """One request through the cache: start reading here.
 
 Does things in their order; what HTTP has to say is decided in `_http`, what makes a key in `_key`, and what becomes of
-the messages of an answer in `_recorder`. Knows nothing of FastAPI. GET, HEAD, QUERY and POST requests come here.
+the messages of an answer in `_recorder`. Knows nothing of FastAPI.
+
+Route and exchange talk through the scope: `HANDLER` names a request handler that runs explicit dependencies inside of
+the route; that handler leaves in `GUARD_FIELDS` what guards have set on the response, and marks a response that FastAPI
+has made with `SHAPED`.
 """
 
 import logging
@@ -13,22 +17,22 @@ from secrets import token_hex
 from fastapi_caching_route._asgi import (
     GUARD_FIELDS,
     HANDLER,
-    SHAPED,
     STREAM_EXTENSIONS,
     App,
     Receive,
     RequestBody,
     Send,
     joined,
+    start_fields,
     with_start,
     without_extensions,
 )
 from fastapi_caching_route._bypass import Bypass, tell
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._http import cache_status, conditional
-from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.reuse import age, fresh
-from fastapi_caching_route._http.storing import FOREVER, Refused, Terms, judge
+from fastapi_caching_route._http.storing import FOREVER, Refused, judge
 from fastapi_caching_route._key import (
     CACHED_METHODS,
     Scope,
@@ -62,11 +66,10 @@ class Exchange:
         self.forward = forward
         self.declared = plan.declared()
         self.inputs = self.declared.inputs
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.guard_fields: list[tuple[bytes, bytes]] = []
         self.key = ''
         self.why = b'uri-miss'
-        self.handled = False
-        self.admitted = True
+        self.varies_with_all = False
         self.variants: Variants | None = None
 
     async def respond(self) -> None:
@@ -82,19 +85,20 @@ class Exchange:
             await then()
             return
 
+        admitted = False
+
         async def proceed(fields: RawHeaders, send: Send) -> None:
-            self.fields.extend(fields)
-            self.admitted, self.send = True, send
+            nonlocal admitted
+            admitted = True
+            self.guard_fields.extend(fields)
+            self.send = send  # theirs, so that they know when the answer has begun
             await then()
 
-        self.admitted = False
-        await admission(self.scope, self.body.reader(), with_start(self.send, self.refused), proceed)
+        def refused(start: Message) -> Message:
+            """By which they refuse the request: as it would look if the route ran them, whatever is stored."""
+            return start if admitted else self.dressed(start, b'uri-miss', 'status')
 
-    def refused(self, start: Message) -> Message:
-        """The start of an answer by which dependencies refuse a request: as it would look if the route ran them."""
-        if self.admitted:
-            return start
-        return {**start, 'headers': [*self.unmarked(start), *self.status(b'uri-miss', detail='status')]}
+        await admission(self.scope, self.body.reader(), with_start(self.send, refused), proceed)
 
     async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
@@ -134,13 +138,17 @@ class Exchange:
     async def pass_by(self, why: bytes, handler: object, reason: str | None = None) -> None:
         """Let the endpoint answer without looking anything up or keeping anything."""
         self.scope[HANDLER] = handler
-        dress = partial(self.passed_by, why, reason)
+        dress = partial(self.dressed, why=why, reason=reason)
         await self.forward(self.scope, self.body.reader(last=True), with_start(self.send, dress))
 
-    def passed_by(self, why: bytes, reason: str | None, start: Message) -> Message:
-        """The start of an answer that went by the cache. It varies with what all answers of the route vary with."""
-        kept = self.unmarked(start)
-        return {**start, 'headers': [*self.dressed(kept), *self.status(why, detail=reason)]}
+    def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
+        """The start of an answer that is not kept, as this client gets it."""
+        began = start_fields(start, self.inputs.selecting)
+        return {**start, 'headers': [*self.with_guards(began.fields, began.shaped), *self.status(why, detail=reason)]}
+
+    def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
+        """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""
+        return joined(headers, self.guard_fields) if shaped and self.guard_fields else headers
 
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
@@ -160,11 +168,11 @@ class Exchange:
         await self.reply(entry, signs)
 
     async def fetch(self) -> None:
-        """Let the endpoint answer, and keep the answer if it may be kept."""
+        """Let the endpoint answer, and keep the answer if it may be kept. The route runs its guards itself."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
-        receive = partial(self.receive_watched, self.body.reader(last=True))
         self.session = dict(self.scope.get('session') or {})
         self.scope[HANDLER] = self.declared.handler
+        receive = partial(self.receive_watched, self.body.reader(last=True))
         try:
             with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
                 await self.forward(self.scope, receive, self.record)
@@ -174,8 +182,8 @@ class Exchange:
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
-        self.handled = self.inputs.declared and not self.inputs.raw
-        if self.handled and self.inputs.personal and names_a_person(self.scope, self.inputs.covered):
+        self.varies_with_all = self.inputs.declared and not self.inputs.raw
+        if self.varies_with_all and self.inputs.personal and names_a_person(self.scope, self.inputs.covered):
             self.recorder.doubt = 'exception-handler'
 
     async def receive_watched(self, receive: Receive) -> Message:
@@ -194,25 +202,30 @@ class Exchange:
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
-        kept = self.unmarked(message)
         self.answered_at = self.plan.clock()
-        dressed = self.dressed(kept)
-        verdict = judge(self.scope['headers'], message['status'], dressed, self.terms, self.answered_at)
+        self.began = start_fields(message, self.inputs.selecting)
+        # What this client gets; what is kept is less by what guards have set, for they set it anew for the next client.
+        mine = self.with_guards(self.began.fields, self.began.shaped)
+        terms = replace(self.plan.terms, authorization_covered=self.inputs.authorization_covered)
+        verdict = judge(self.scope['headers'], message['status'], mine, terms, self.answered_at)
         unseen = self.unseen()
         if unseen is not None:
             verdict = Refused(unseen)
-        of_guards = self.scope.pop(GUARD_FIELDS, ())
-        kept = [field for field in kept if field not in of_guards]
-        self.fields.extend(of_guards)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
-            plain = {**message, 'headers': [*dressed, *self.status(self.why, detail=verdict.reason)]}
-            return self.recorder.start(plain, plain, kept, verdict.reason)
+            plain = {**message, 'headers': [*mine, *self.status(self.why, detail=verdict.reason)]}
+            return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
-        signs = [self.plan.miss, *self.status(self.why, stored=True)]
-        plain = {**message, 'headers': [*dressed, *self.status(self.why)]}
-        as_miss = {**message, 'headers': [*without(dressed, (self.plan.miss[0],)), *signs]}
+        of_guards = self.scope.pop(GUARD_FIELDS, ())
+        self.guard_fields.extend(of_guards)
+        kept = [field for field in self.began.fields if field not in of_guards]
+        plain = {**message, 'headers': [*mine, *self.status(self.why)]}
+        as_miss = {**message, 'headers': [*without(mine, (self.plan.miss[0],)), *self.signs_of_a_miss()]}
         return self.recorder.start(plain, as_miss, kept, None)
+
+    def signs_of_a_miss(self) -> RawHeaders:
+        """The fields that mark an answer that is being stored."""
+        return (self.plan.miss, *self.status(self.why, stored=True))
 
     def unseen(self) -> str | None:
         """Why an answer must not be kept, that its own messages do not show."""
@@ -222,18 +235,6 @@ class Exchange:
             return 'session'  # it becomes a cookie outside of us
         return self.recorder.doubt
 
-    def unmarked(self, start: Message) -> RawHeaders:
-        """The fields of an answer that are for everybody: in lower case, with one Vary line, without FastAPI's mark."""
-        headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
-        kept = without(headers, (SHAPED,))
-        self.shaped = len(kept) < len(headers)
-        self.own_vary = names(headers, b'vary')
-        return with_vary(kept, self.inputs.selecting)
-
-    def dressed(self, headers: RawHeaders) -> RawHeaders:
-        """The fields of an answer with those that dependencies have set for this client, where FastAPI adds them."""
-        return joined(headers, self.fields) if self.shaped and self.fields else headers
-
     def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
         """The Cache-Status of an answer of the endpoint."""
         name = self.plan.status_name
@@ -241,23 +242,23 @@ class Exchange:
             return ()
         return ((b'cache-status', cache_status.forwarded(name, why, stored=stored, detail=detail)),)
 
-    @property
-    def terms(self) -> Terms:
-        """The terms of the route, for this request."""
-        return replace(self.plan.terms, authorization_covered=self.inputs.authorization_covered)
-
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""
         if step.complete is not None:
-            entry = await self.keep(step.complete)
+            entry, stored = await self.keep(step.complete)
             if not step.passed:  # it was held, so that it can be sent like a hit, as a 304 for instance
-                await self.reply(entry, [self.plan.miss, *self.status(self.why, stored=True)])
+                await self.reply(
+                    entry, self.signs_of_a_miss() if stored else self.status(self.why, detail='store-error')
+                )
         for message in step.passed:
             await self.send(message)
 
-    async def keep(self, recording: Recording) -> Entry:
-        """Store a complete answer under the key of this request or, where answers under it vary, of its variant."""
-        varying = fields_of_variants(self.inputs, self.own_vary, self.variants, all_fields=self.handled)
+    async def keep(self, recording: Recording) -> tuple[Entry, bool]:
+        """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
+
+        Whether it was stored comes too late for a stream, which has been marked as a miss at its start.
+        """
+        varying = fields_of_variants(self.inputs, self.began.vary, self.variants, all_fields=self.varies_with_all)
         key, variant = await self.keep_variants(varying) if varying else (self.key, '')
         entry = entry_of(
             recording,
@@ -266,10 +267,9 @@ class Exchange:
             now=self.answered_at,
             lifetime=self.storable.lifetime,
             variant=variant,
-            shaped=self.shaped,
+            shaped=self.began.shaped,
         )
-        await self.plan.store.put(entry, entry.lifetime)
-        return entry
+        return entry, await self.plan.store.put(entry, entry.lifetime)
 
     async def keep_variants(self, varying: set[bytes]) -> tuple[str, str]:
         """Store with what the answers under the key vary; return key and digest of this request's variant.
@@ -287,10 +287,11 @@ class Exchange:
 
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
-        self.shaped = entry.shaped
         status, headers, with_body = conditional.reply(
             self.scope['method'], self.scope['headers'], entry.status, entry.headers, entry.etag
         )
-        start = {'type': 'http.response.start', 'status': status, 'headers': [*self.dressed(headers), *signs]}
-        await self.send(start)
+        # A 304 leaves fields out, and they are the endpoint's all the same.
+        self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
+        headers = [*self.with_guards(headers, entry.shaped), *signs]
+        await self.send({'type': 'http.response.start', 'status': status, 'headers': headers})
         await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})

@@ -80,8 +80,6 @@ class Inputs:
     """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
-    body: bool
-    """Whether body or form parameters are declared at all, by guards for instance."""
     keyed_body: bool
     """Whether the body is part of the key."""
     declared: bool
@@ -146,7 +144,9 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
             return name.decode('ascii')
     if scope.get('session') and b'cookie' not in carried:
         return 'session'
-    return None if _user_parts(scope) is not None and (carried or not _user_parts(scope)) else 'user'
+    user = _user_parts(scope)
+    nobody, in_the_key = user == (), user is not None and bool(carried)
+    return None if nobody or in_the_key else 'user'
 
 
 def _user_parts(scope: Scope) -> Parts | None:

@@ -51,10 +51,13 @@ class Store:
         found = await self._guarded(self._backend.get(key, namespace=''))
         return found if isinstance(found, Entry | Variants) and found.key == key else None
 
-    async def put(self, stored: Stored, span: float) -> None:
-        """Store under its own key for `span` seconds, or a little more where the backend counts in whole ones."""
+    async def put(self, stored: Stored, span: float) -> bool:
+        """Store under its own key for `span` seconds, or a little more where the backend counts in whole ones.
+
+        Return whether the backend has taken it.
+        """
         kept = math.ceil(span) if self._whole_seconds else max(float(span), SHORTEST)
-        await self._guarded(self._backend.set(stored.key, stored, ttl=kept, namespace=''))
+        return bool(await self._guarded(self._backend.set(stored.key, stored, ttl=kept, namespace='')))
 
     async def delete(self, key: str) -> int:
         """Delete what is stored under a full key; return how many keys that were (0 or 1).
@@ -146,9 +149,9 @@ class InProcess:
         """The object under the key, or None."""
         return await self._backend.get(key, namespace=namespace, loads_fn=_as_it_is, timeout=None)
 
-    async def set(self, key: str, value: object, *, ttl: float, namespace: str) -> None:
-        """Keep the object under the key."""
-        await self._backend.set(key, value, ttl=ttl, namespace=namespace, dumps_fn=_as_it_is, timeout=None)
+    async def set(self, key: str, value: object, *, ttl: float, namespace: str) -> Any:
+        """Keep the object under the key; return whether it is kept."""
+        return await self._backend.set(key, value, ttl=ttl, namespace=namespace, dumps_fn=_as_it_is, timeout=None)
 
     async def delete(self, key: str, *, namespace: str) -> Any:
         """How many keys were deleted."""

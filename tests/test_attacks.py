@@ -1217,3 +1217,51 @@ def test_a_check_runs_although_the_dependency_that_had_it_is_overridden():
     app.dependency_overrides[outer] = lambda: None
     client = TestClient(app)
     assert [client.get('/').status_code for _ in range(2)] == [401, 401]
+
+
+def test_a_304_does_not_put_the_field_of_a_guard_in_place_of_the_endpoints():
+    def guard(response: Response):
+        response.headers['content-security-policy'] = "default-src 'none'"
+
+    router, cache = caching_router(dependencies=[Depends(guard)]), memory_cache()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(response: Response):
+        response.headers['content-security-policy'] = "default-src 'self'"
+        return 'answer'
+
+    client = client_of(router)
+    tag = client.get('/').headers['etag']
+    unchanged = client.get('/', headers={'if-none-match': tag})
+    assert unchanged.status_code == 304
+    assert "'none'" not in unchanged.headers.get('content-security-policy', '')
+
+
+def test_a_refusal_behind_an_early_check_is_marked_once():
+    refusing = []
+
+    def guard():
+        if refusing:
+            raise HTTPException(403)
+
+    router, cache = caching_router(dependencies=[Depends(guard)]), memory_cache()
+
+    @cache(ttl=60, key_builder=lambda _: 'one', dependencies=[Depends(lambda: None)])
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    client.get('/')
+    refusing.append(1)
+    assert client.get('/').headers.get_list('cache-status') == ['FastAPICache; fwd=uri-miss; detail=status']
+
+
+def test_the_age_that_an_answer_brings_along_counts():
+    async def endpoint():
+        return Response(headers={'age': '50', 'cache-control': 'max-age=60'})
+
+    cached, _ = twins(endpoint)
+    cached.get('/')
+    assert cached.get('/').headers['age'] == '50'

@@ -552,7 +552,6 @@ NOTHING = Inputs(
     covered=frozenset(),
     keyed=frozenset(),
     authorization_covered=False,
-    body=False,
     keyed_body=False,
     declared=True,
     raw=False,

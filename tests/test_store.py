@@ -350,6 +350,20 @@ class Faulty(SimpleMemoryCache):
         return await super()._delete(key, _conn)
 
 
+def test_an_answer_that_could_not_be_stored_is_not_called_a_miss():
+    cache, router = FastAPICache(RedisCache(endpoint='127.0.0.1', port=free_port())), caching_router()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    with client_of(router) as client:
+        response = client.get('/')
+    assert (response.json(), marks(response)) == ('answer', [None])
+    assert response.headers['cache-status'] == 'FastAPICache; fwd=uri-miss; detail=store-error'
+
+
 async def test_trouble_is_said_once_and_so_is_its_end(caplog):
     caplog.set_level('INFO')
     backend = Faulty()

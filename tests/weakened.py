@@ -93,13 +93,13 @@ WEAKENED = [
     (
         'explicit on miss',
         '_fastapi/declared.py',
-        'extended_handler(self._effective, () if self._early else foreign) if sets_fields else None',
+        'extended_handler(self._effective, late, guards) if explicit or guards else None',
         'None',
     ),
     (
         'explicit uncached',
         '_fastapi/declared.py',
-        'extended_handler(self._effective, foreign) if foreign else None',
+        'extended_handler(self._effective, foreign, ()) if foreign else None',
         'None',
     ),
     ('handler raw variant', '_key.py', '{ALL_FIELDS} if all_fields else set()', 'set()'),
@@ -129,11 +129,11 @@ WEAKENED = [
         'return self.recorder.start(plain, as_miss, kept, None)',
         'return self.recorder.start(plain, as_miss, dressed, None)',
     ),
-    ('shaped', '_exchange.py', 'if self.shaped and self.fields', 'if self.fields'),
+    ('shaped', '_exchange.py', 'if shaped and self.guard_fields', 'if self.guard_fields'),
     (
         'own class reads raw',
         '_fastapi/effective.py',
-        "return any(own_handlers) or any('handle' in vars(it) for it in inside)",
+        "return handlers or any('handle' in vars(it) for it in inside)",
         'return False',
     ),
     ('response model in identity', '_fastapi/effective.py', '        described(effective.response_model),\n', ''),
@@ -159,8 +159,8 @@ WEAKENED = [
     (
         'fresh messages',
         '_exchange.py',
-        "'headers': [*self.dressed(headers), *signs]}",
-        "'headers': _keep(self, headers, signs)}",
+        'headers = [*self.with_guards(headers, entry.shaped), *signs]',
+        'headers = _keep(self, headers, signs)',
     ),
     (
         'session made meanwhile',
@@ -171,8 +171,8 @@ WEAKENED = [
     (
         'fields of guards stored',
         '_exchange.py',
-        '        kept = [field for field in kept if field not in of_guards]\n',
-        '',
+        'if field not in of_guards]',
+        ']',
     ),
     ('user in the key', '_key.py', ', tuple(fields), _user_parts(scope))', ', tuple(fields))'),
     (
@@ -188,7 +188,7 @@ WEAKENED = [
         'if not is_guard',
     ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
-    ('refusals alike', '_exchange.py', 'with_start(self.send, self.refused)', 'self.send'),
+    ('refusals alike', '_exchange.py', 'with_start(self.send, refused)', 'self.send'),
 ]
 
 

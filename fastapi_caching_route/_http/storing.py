@@ -24,7 +24,7 @@ class Terms:
     max_body_size: int
     """Bytes."""
     authorization_covered: bool = False
-    """Whether the key tells requests with different Authorization fields apart."""
+    """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
 
 
 @dataclass(frozen=True, slots=True)
