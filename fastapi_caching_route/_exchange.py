@@ -10,6 +10,7 @@ has made with `SHAPED`.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -170,7 +171,7 @@ class Exchange:
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept. The route runs its guards itself."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
-        self.session = dict(self.scope.get('session') or {})
+        self.session = deepcopy(dict(self.scope.get('session') or {}))
         self.scope[HANDLER] = self.declared.handler
         receive = partial(self.receive_watched, self.body.reader(last=True))
         try:

@@ -1003,6 +1003,27 @@ def test_a_session_that_is_made_while_answering_is_nobody_elses(vary):
     assert [TestClient(app).get('/').json() for _ in range(3)] == [0, 1, 2]
 
 
+def test_a_session_that_changes_deep_inside_is_not_stored_with_the_answer():
+    router, cache, numbers = caching_router(), memory_cache(), itertools.count()
+
+    @router.get('/login')
+    async def login(request: Request):
+        request.session['seen'] = []
+
+    @cache(ttl=60, vary_headers=['cookie'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        request.session['seen'].append(next(numbers))
+        return request.session['seen']
+
+    app = FastAPI()
+    app.include_router(router)
+    app.add_middleware(SessionMiddleware, secret_key='k' * 32)
+    client = TestClient(app)
+    client.get('/login')
+    assert marks(client.get('/')) == [None]
+
+
 def test_a_function_round_a_scheme_sees_the_credential_and_so_it_counts():
     bearer, current = HTTPBearer(), ContextVar('current', default='')
 
