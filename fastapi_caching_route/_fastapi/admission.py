@@ -11,12 +11,15 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._fastapi.extended import read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import Scope
 
 Proceed = Callable[[RawHeaders, Any], Awaitable[None]]
 """What goes on: it gets the fields that the dependencies have set on the response, and the `send` to use."""
+
+_LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
+"""How the newer releases read a request; the older ones have no such settings."""
 
 _PROCEED = 'fastapi_caching_route.proceed'
 
@@ -37,8 +40,10 @@ class Admission:
         )
         shadow.dependant.dependencies.extend(unnamed(node) for node in nodes)
         read_body_as(shadow, with_body_of(effective, explicit))
-        if hasattr(effective, 'strict_content_type'):
-            shadow.strict_content_type = effective.strict_content_type
+        route = as_route(effective)
+        for name in _LIKE_THE_ROUTE:
+            if hasattr(route, name):
+                setattr(shadow, name, getattr(route, name))
         self._app = request_response(shadow.get_route_handler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:

@@ -37,7 +37,7 @@ def extended_handler(effective: Any, explicit: Sequence[Any], guards: Sequence[D
     It says who made the response, and which fields the explicit dependencies and the guards have set on it.
     """
     path = effective.path_format
-    route, dependant = copy(effective), copy(effective.dependant)
+    route, dependant = as_route(effective), copy(effective.dependant)
     before, after, end = (get_dependant(path=path, call=it, use_cache=False) for it in (_before, _after, _say_shaped))
     added = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit]
     dependant.dependencies = [before, *added, after]
@@ -49,6 +49,14 @@ def extended_handler(effective: Any, explicit: Sequence[Any], guards: Sequence[D
     read_body_as(route, with_body_of(effective, explicit))
     handler: Handler = APIRoute.get_route_handler(route)
     return handler
+
+
+def as_route(effective: Any) -> Any:
+    """A copy of the route itself with all that its includes have made of it; a release may ask it for anything."""
+    route = copy(getattr(effective, 'original_route', effective))
+    for name in vars(effective).keys() & vars(route).keys():
+        setattr(route, name, getattr(effective, name))
+    return route
 
 
 def with_body_of(effective: Any, explicit: Sequence[Any]) -> Any:
