@@ -41,6 +41,8 @@ class Variants:
     selecting: tuple[bytes, ...]
     token: str
     """Random, and part of the variants' own keys: once this record is gone, they can never be found again."""
+    known: tuple[str, ...] = ()
+    """The digests of the variants that are kept, the newest last: a limited number, so that no client fills the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,20 @@ from fastapi_caching_route._asgi import (
 )
 from fastapi_caching_route._bypass import Bypass, tell
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
-from fastapi_caching_route._http import cache_status, conditional
+from fastapi_caching_route._http import conditional
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.reuse import age, fresh
 from fastapi_caching_route._http.storing import FOREVER, Refused, judge
 from fastapi_caching_route._key import (
     CACHED_METHODS,
     Scope,
+    adding,
     declared_key,
     fields_of_variants,
     full_key,
     names_a_person,
     user_key,
+    variant_key,
     variant_of,
 )
 from fastapi_caching_route._plan import Admission, Plan, given
@@ -145,7 +147,10 @@ class Exchange:
     def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
         """The start of an answer that is not kept, as this client gets it."""
         began = start_fields(start, self.inputs.selecting)
-        return {**start, 'headers': [*self.with_guards(began.fields, began.shaped), *self.status(why, detail=reason)]}
+        return {
+            **start,
+            'headers': [*self.with_guards(began.fields, began.shaped), *self.plan.status(why, detail=reason)],
+        }
 
     def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
         """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""
@@ -157,16 +162,13 @@ class Exchange:
         variant = ''
         if isinstance(found, Variants):
             self.variants = found
-            key, variant = variant_of(found, self.scope, self.inputs.left_out)
-            found = await self.plan.store.get(key)
+            variant = variant_of(found, self.scope, self.inputs.left_out)
+            found = await self.plan.store.get(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Entry) and found.variant == variant else None
 
     async def reply_hit(self, entry: Entry, seconds: float) -> None:
         """Answer from a fresh entry of this age."""
-        signs = [(b'age', b'%d' % seconds), self.plan.hit]
-        if self.plan.status_name is not None:
-            signs.append((b'cache-status', cache_status.hit(self.plan.status_name, entry.lifetime - seconds)))
-        await self.reply(entry, signs)
+        await self.reply(entry, self.plan.signs_of_a_hit(seconds, entry.lifetime))
 
     async def fetch(self) -> None:
         """Let the endpoint answer, and keep the answer if it may be kept. The route runs its guards itself."""
@@ -214,19 +216,15 @@ class Exchange:
             verdict = Refused(unseen)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
-            plain = {**message, 'headers': [*mine, *self.status(self.why, detail=verdict.reason)]}
+            plain = {**message, 'headers': [*mine, *self.plan.status(self.why, detail=verdict.reason)]}
             return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
         self.guard_fields.extend(of_guards)
         kept = [field for field in self.began.fields if field not in of_guards]
-        plain = {**message, 'headers': [*mine, *self.status(self.why)]}
-        as_miss = {**message, 'headers': [*without(mine, (self.plan.miss[0],)), *self.signs_of_a_miss()]}
+        plain = {**message, 'headers': [*mine, *self.plan.status(self.why)]}
+        as_miss = {**message, 'headers': [*without(mine, (self.plan.miss[0],)), *self.plan.signs_of_a_miss(self.why)]}
         return self.recorder.start(plain, as_miss, kept, None)
-
-    def signs_of_a_miss(self) -> RawHeaders:
-        """The fields that mark an answer that is being stored."""
-        return (self.plan.miss, *self.status(self.why, stored=True))
 
     def unseen(self) -> str | None:
         """Why an answer must not be kept, that its own messages do not show."""
@@ -236,20 +234,14 @@ class Exchange:
             return 'session'  # it becomes a cookie outside of us
         return self.recorder.doubt
 
-    def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
-        """The Cache-Status of an answer of the endpoint."""
-        name = self.plan.status_name
-        if name is None:
-            return ()
-        return ((b'cache-status', cache_status.forwarded(name, why, stored=stored, detail=detail)),)
-
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""
         if step.complete is not None:
             entry, stored = await self.keep(step.complete)
             if not step.passed:  # it was held, so that it can be sent like a hit, as a 304 for instance
                 await self.reply(
-                    entry, self.signs_of_a_miss() if stored else self.status(self.why, detail='store-error')
+                    entry,
+                    self.plan.signs_of_a_miss(self.why) if stored else self.plan.status(self.why, detail='store-error'),
                 )
         for message in step.passed:
             await self.send(message)
@@ -278,10 +270,16 @@ class Exchange:
         With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
         that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
         """
-        if self.variants is None or varying != set(self.variants.selecting):
-            self.variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
-        await self.plan.store.put(self.variants, FOREVER)  # as long as any variant may live
-        return variant_of(self.variants, self.scope, self.inputs.left_out)
+        current = await self.plan.store.get(self.key)  # others may have added to it while the endpoint ran
+        variants = current if isinstance(current, Variants) else self.variants
+        if variants is None or varying != set(variants.selecting):
+            variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
+        variant = variant_of(variants, self.scope, self.inputs.left_out)
+        variants, dropped = adding(variants, variant)
+        for key in dropped:
+            await self.plan.store.forget(key)
+        await self.plan.store.put(variants, FOREVER)  # as long as any variant may live
+        return variant_key(variants, variant), variant
 
     async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.

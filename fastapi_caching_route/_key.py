@@ -6,7 +6,7 @@ crafted value can make the parts of two different requests look the same.
 
 import re
 from collections.abc import Callable, Collection, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
@@ -179,15 +179,22 @@ def fields_of_variants(
     return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
 
 
-def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes]) -> tuple[str, str]:
-    """The key under which the variant for a request is kept, and the digest that tells it apart.
-
-    There is a limited number of places, so that a client that makes up fields cannot fill the store; two variants of
-    one place replace each other.
-    """
+def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes]) -> str:
+    """The digest of what tells the answer for this request apart from the others under its key."""
     everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
-    chosen = digest((variants.token, selected(scope['headers'], variants.selecting), everything))
-    return shortened(f'{variants.key}:{variants.token}:{int(chosen, 16) % MOST_VARIANTS}'), chosen
+    return digest((variants.token, selected(scope['headers'], variants.selecting), everything))
+
+
+def variant_key(variants: Variants, variant: str) -> str:
+    """The key of one variant."""
+    return shortened(f'{variants.key}:{variants.token}:{variant}')
+
+
+def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
+    """The record with this variant as its newest, and the keys of those that have to go for it."""
+    known = (*(it for it in variants.known if it != variant), variant)
+    dropped = [variant_key(variants, it) for it in known[:-MOST_VARIANTS]]
+    return replace(variants, known=known[-MOST_VARIANTS:]), dropped
 
 
 def full_key(namespace: str, key: str) -> str:

@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import Protocol
 
 from fastapi_caching_route._asgi import Receive, Send
+from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import Inputs, Parts, Scope
@@ -66,6 +67,23 @@ class Plan:
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
+
+    def signs_of_a_hit(self, seconds: float, lifetime: float) -> RawHeaders:
+        """The fields that mark an answer from an entry of this age."""
+        signs = [(b'age', b'%d' % seconds), self.hit]
+        if self.status_name is not None:
+            signs.append((b'cache-status', cache_status.hit(self.status_name, lifetime - seconds)))
+        return signs
+
+    def signs_of_a_miss(self, why: bytes) -> RawHeaders:
+        """The fields that mark an answer that is being stored."""
+        return (self.miss, *self.status(why, stored=True))
+
+    def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
+        """The Cache-Status of an answer of the endpoint."""
+        if self.status_name is None:
+            return ()
+        return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
 
 
 async def given(named: Callable[[Scope], object], scope: Scope) -> str | None:

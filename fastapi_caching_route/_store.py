@@ -59,6 +59,10 @@ class Store:
         kept = math.ceil(span) if self._whole_seconds else max(float(span), SHORTEST)
         return bool(await self._guarded(self._backend.set(stored.key, stored, ttl=kept, namespace='')))
 
+    async def forget(self, key: str) -> None:
+        """Delete what is stored under a full key, if that can be done now; it will end by itself."""
+        await self._guarded(self._backend.delete(key, namespace=''))
+
     async def delete(self, key: str) -> int:
         """Delete what is stored under a full key; return how many keys that were (0 or 1).
 

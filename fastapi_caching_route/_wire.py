@@ -46,6 +46,7 @@ class _VariantsHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True,
     key: str
     selecting: tuple[bytes, ...]
     token: str
+    known: tuple[str, ...]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -56,7 +57,7 @@ def encode(stored: Entry | Variants) -> bytes:
     """The bytes of an entry, or of a record of variants."""
     head: _EntryHead | _VariantsHead
     if isinstance(stored, Variants):
-        head, body = _VariantsHead(stored.key, stored.selecting, stored.token), b''
+        head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known), b''
     else:
         body = stored.body
         head = _EntryHead(
@@ -89,7 +90,7 @@ def decode(raw: object) -> Entry | Variants | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if isinstance(head, _VariantsHead):
-        return Variants(head.key, head.selecting, head.token)
+        return Variants(head.key, head.selecting, head.token, head.known)
     if len(raw) - start != head.size or not _plausible(head):
         return None
     return Entry(

@@ -255,7 +255,8 @@ async def test_an_endpoint_that_hears_that_its_client_has_left_does_not_leave_ha
         pass
 
     await app(asgi_scope(), leaving, send)
-    assert TestClient(app).get('/').json() == [0, 1, 2]
+    answer = await asgi_call(app, asgi_scope())
+    assert answer[1]['body'] == b'[0,1,2]'
 
 
 def test_a_key_that_a_user_makes_never_meets_a_key_of_declared_inputs():
