@@ -27,8 +27,6 @@ class Entry:
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
-    variant: str = ''
-    """Which of the answers under its key it is, by the fields in their Vary; empty where there is but one."""
     shaped: bool = True
     """Whether FastAPI made the response, and so would add fields that dependencies set."""
 
@@ -61,7 +59,6 @@ def entry_of(
     left_out: bytes,
     now: float,
     lifetime: float,
-    variant: str = '',
     shaped: bool = True,
 ) -> Entry:
     """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
@@ -80,6 +77,5 @@ def entry_of(
         etag=lines(headers, b'etag')[0],
         stored_at=now - received_age,
         lifetime=lifetime,
-        variant=variant,
         shaped=shaped,
     )

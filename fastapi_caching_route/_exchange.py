@@ -159,12 +159,11 @@ class Exchange:
     async def look_up(self) -> Entry | None:
         """What is stored for this request, fresh or not."""
         found = await self.plan.store.get(self.key)
-        variant = ''
         if isinstance(found, Variants):
             self.variants = found
             variant = variant_of(found, self.scope, self.inputs.left_out)
             found = await self.plan.store.get(variant_key(found, variant)) if variant in found.known else None
-        return found if isinstance(found, Entry) and found.variant == variant else None
+        return found if isinstance(found, Entry) else None
 
     async def reply_hit(self, entry: Entry, seconds: float) -> None:
         """Answer from a fresh entry of this age."""
@@ -252,20 +251,18 @@ class Exchange:
         Whether it was stored comes too late for a stream, which has been marked as a miss at its start.
         """
         varying = fields_of_variants(self.inputs, self.began.vary, self.variants, all_fields=self.varies_with_all)
-        key, variant = await self.keep_variants(varying) if varying else (self.key, '')
         entry = entry_of(
             recording,
-            key=key,
+            key=await self.keep_variants(varying) if varying else self.key,
             left_out=self.plan.miss[0],
             now=self.answered_at,
             lifetime=self.storable.lifetime,
-            variant=variant,
             shaped=self.began.shaped,
         )
         return entry, await self.plan.store.put(entry, entry.lifetime)
 
-    async def keep_variants(self, varying: set[bytes]) -> tuple[str, str]:
-        """Store with what the answers under the key vary; return key and digest of this request's variant.
+    async def keep_variants(self, varying: set[bytes]) -> str:
+        """Store with what the answers under the key vary; return the key of this request's variant.
 
         With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
         that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
@@ -279,7 +276,7 @@ class Exchange:
         for key in dropped:
             await self.plan.store.forget(key)
         await self.plan.store.put(variants, FOREVER)  # as long as any variant may live
-        return variant_key(variants, variant), variant
+        return variant_key(variants, variant)
 
     async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.

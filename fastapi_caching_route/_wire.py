@@ -37,7 +37,6 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     etag: bytes
     stored_at: float
     lifetime: float
-    variant: str
     shaped: bool
     size: int
 
@@ -67,7 +66,6 @@ def encode(stored: Entry | Variants) -> bytes:
             stored.etag,
             stored.stored_at,
             stored.lifetime,
-            stored.variant,
             stored.shaped,
             len(body),
         )
@@ -101,7 +99,6 @@ def decode(raw: object) -> Entry | Variants | None:
         head.etag,
         head.stored_at,
         head.lifetime,
-        head.variant,
         head.shaped,
     )
 

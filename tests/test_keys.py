@@ -636,6 +636,7 @@ def test_a_client_that_makes_up_fields_cannot_fill_the_store():
     for number in range(300):
         assert client.get('/', headers={'accept-language': f'x-{number}'}).text == f'x-{number}'
     assert len(backend._cache) == 1 + MOST_VARIANTS
+    assert len(backend._cache['one'].known) == MOST_VARIANTS
     newest = [client.get('/', headers={'accept-language': f'x-{number}'}) for number in range(300 - MOST_VARIANTS, 300)]
     assert marks(*newest) == ['HIT'] * MOST_VARIANTS
     assert marks(client.get('/', headers={'accept-language': 'x-0'})) == ['MISS']

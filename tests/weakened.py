@@ -65,7 +65,6 @@ WEAKENED = [
         '    varying = set()',
     ),
     ('many variants', '_key.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
-    ('variant check', '_exchange.py', ' and found.variant == variant', ''),
     ('entry key check', '_store.py', ' and found.key == key', ''),
     ('query read', '_fastapi/inputs.py', "query.read(QueryParams(scope['query_string'])) if query else ()", '()'),
     ('header read', '_fastapi/inputs.py', "headers.read(Headers(raw=scope['headers'])) if headers else ()", '()'),
