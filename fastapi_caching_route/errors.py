@@ -1,6 +1,6 @@
-"""The errors of this package, split by who erred.
+"""The errors of this package.
 
-Store trouble never raises towards a client; only misuse does, when the app is built.
+Only misuse raises, as a rule when the app is built. Trouble with the backend never reaches a client.
 """
 
 

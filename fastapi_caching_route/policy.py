@@ -81,7 +81,7 @@ class CachePolicy:
         if not isinstance(self.dependencies, list | tuple) or not all(map(_is_depends, self.dependencies)):
             msg = f'dependencies must be a list like [Depends(check)], got {self.dependencies!r}'
             raise ConfigurationError(msg)
-        if self.identity not in {'auto', 'shared'} and not callable(self.identity):
+        if self.identity not in ('auto', 'shared') and not callable(self.identity):
             msg = f"identity is 'auto', 'shared' or a callable of the request, got {self.identity!r}"
             raise ConfigurationError(msg)
         if self.route_dependencies not in {'always', 'on_miss'}:

@@ -77,19 +77,13 @@ def declared_inputs(
         )
 
     schemes = [*seen.handed, *seen.checked]
-    selecting = [*headers.field_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
-    if not reading.shared:
-        selecting += _fields(seen.checked)
-    elif reading.guards_select:
-        all_headers = Parameters('header', [it for node in seen.nodes for it in node.header_params])
-        selecting += [*all_headers.field_names, *([b'cookie'] if any(it.cookie_params for it in seen.nodes) else ())]
-        selecting += _fields(schemes)
+    own = [*headers.field_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
     whole = frozenset((*headers.field_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
     some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
     return Inputs(
         read=read,
-        selecting=tuple(dict.fromkeys((*selecting, *reading.vary))),
+        selecting=tuple(dict.fromkeys((*own, *_of_guards(seen, reading), *reading.vary))),
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
@@ -101,6 +95,17 @@ def declared_inputs(
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
         fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
     )
+
+
+def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:
+    """Request fields for Vary that are not in the key: what guards read decides who gets an answer at all."""
+    if not reading.shared:
+        return _fields(seen.checked)
+    if not reading.guards_select:
+        return []
+    headers = Parameters('header', [it for node in seen.nodes for it in node.header_params])
+    cookie = [b'cookie'] if any(node.cookie_params for node in seen.nodes) else []
+    return [*headers.field_names, *cookie, *_fields([*seen.handed, *seen.checked])]
 
 
 def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
