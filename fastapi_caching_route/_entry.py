@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, lines, whole_number, without
-from fastapi_caching_route._http.storing import stored_fields
+from fastapi_caching_route._http.storing import Storable, stored_fields
 
 NO_CONTENT = 204
 
@@ -29,6 +29,19 @@ class Entry:
     """Seconds of freshness from `stored_at` on."""
     shaped: bool = True
     """Whether FastAPI made the response, and so would add fields that dependencies set."""
+    stale_while_revalidate: float = 0.0
+    """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
+    stale_if_error: float = 0.0
+    """Seconds past the lifetime in which it answers where the endpoint fails (RFC 5861 §4)."""
+    names: tuple[str, ...] = ()
+    """What it can be invalidated by."""
+    marks: int | tuple[str, ...] = ()
+    """What tells whether one of the names has been invalidated since the endpoint began: see `_marks`, `_moments`."""
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it may ever be served stale."""
+        return self.stale_while_revalidate > 0 or self.stale_if_error > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +67,13 @@ class Recording:
 
 def entry_of(
     recording: Recording,
+    storable: Storable,
     *,
     key: str,
     left_out: bytes,
     now: float,
-    lifetime: float,
+    names: tuple[str, ...],
+    marks: int | tuple[str, ...],
     shaped: bool = True,
 ) -> Entry:
     """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
@@ -76,6 +91,10 @@ def entry_of(
         body=recording.body,
         etag=lines(headers, b'etag')[0],
         stored_at=now - received_age,
-        lifetime=lifetime,
+        lifetime=storable.lifetime,
         shaped=shaped,
+        stale_while_revalidate=storable.stale_while_revalidate,
+        stale_if_error=storable.stale_if_error,
+        names=names,
+        marks=marks,
     )

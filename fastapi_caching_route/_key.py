@@ -62,6 +62,7 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 ALL_FIELDS = b'*'
 """Stands among the fields of variants for all that the raw request shows."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
 
@@ -217,6 +218,8 @@ def shortened(key: str) -> str:
 
 def escaped(text: str) -> str:
     """Percent-encoded where it is not printable ASCII, is a `%`, or could be mistaken for our separator."""
+    if _PLAIN.fullmatch(text) and SEPARATOR not in text:
+        return text
     return quote(text, safe="/:@!$&'()*+,;=-._~", errors='surrogatepass').replace(SEPARATOR, ':%3A')
 
 

@@ -1,79 +1,149 @@
-"""Entries in an aiocache backend.
+"""Entries in an aiocache backend, and what invalidates them.
 
-Knows keys and entries as wholes; knows nothing of requests, of HTTP, or of the framework. Trouble with the backend
-costs what is stored, never an answer: a look-up finds nothing, and storing does nothing.
+Knows keys, names and entries as wholes; knows nothing of requests, of HTTP, or of the framework. Trouble with the
+backend costs what is stored, never an answer: a look-up finds nothing, and storing does nothing. An invalidation that
+could not be written is owed: it is written as soon as the backend takes it, and counts in this process until then.
 """
 
 import asyncio
-import copy
 import logging
-import math
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
-from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._entry import Entry, Variants
-from fastapi_caching_route._wire import decode, encode, opened, signed
+from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._marks import Marks
+from fastapi_caching_route._moments import Moments
+from fastapi_caching_route._names import EVERYTHING
+from fastapi_caching_route._shelf import Shelf
+from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
 
 Stored = Entry | Variants
+Given = TypeVar('Given')
 
-SHORTEST = 0.001
-"""Seconds; Redis refuses to keep anything for less."""
+MOST_OWED = 10_000
+"""Names that one process owes to a backend that does not answer; with more, it owes everything."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
+"""Seconds between attempts to write what is owed: soon after a stumble, and not often during an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry that is alive. `stale_at` is when a soft invalidation made it stale, or infinity."""
+
+    entry: Entry
+    stale_at: float
 
 
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_backend', '_failing', '_running', '_timeout', '_whole_seconds', 'namespace', 'ttl')
+    __slots__ = ('_failing', '_marks', '_owed', '_settling', '_shelf', '_under_way', 'namespace', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
-        """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds.
-
-        What leaves the process is signed with the first of the keys, and must be signed with one of them.
-        """
-        inside = isinstance(backend, SimpleMemoryBackend)
-        self._backend: Any = InProcess(backend) if inside else outside(backend, signing_keys)
-        self._timeout = (
-            None if type(backend) in (SimpleMemoryBackend, SimpleMemoryCache) else timeout
-        )  # these never wait
-        self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
-        self._running: set[asyncio.Future[Any]] = set()
+        """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds."""
+        self._shelf = Shelf(backend, timeout, signing_keys)
+        self._marks: Any = _moments_of(backend) if self._shelf.inside else Marks(self._shelf, backend.namespace or '')
+        self._owed = _all_owed.setdefault(backend, {})
+        self._under_way: set[asyncio.Future[None]] = set()
+        self._settling: asyncio.Task[None] | None = None
         self._failing = False
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
 
-    async def get(self, key: str) -> Stored | None:
-        """What is stored under a full key; anything that was not stored under just this key is nothing."""
-        found = await self._guarded(self._backend.get(key, namespace=''))
-        return found if isinstance(found, Entry | Variants) and found.key == key else None
+    async def look_up(self, key: str) -> Found | Variants | None:
+        """What is stored under a full key, and is alive; anything that was not stored under just this key is nothing."""
+        return await self._or_nothing(self._look_up(key))
+
+    async def _look_up(self, key: str) -> Found | Variants | None:
+        found, *beside = await self._shelf.get((key, *self._marks.beside))
+        if isinstance(found, Variants):
+            return found if found.key == key else None
+        if not isinstance(found, Entry) or found.key != key or self._is_owed(found):
+            return None
+        stale_at = await self._marks.stale_at(found, beside)
+        return None if stale_at is None else Found(found, stale_at)
+
+    async def begin(self, names: Sequence[str], *, windowed: bool) -> object | None:
+        """What `land` will ask for: to be got before the endpoint runs. None if the backend is in trouble."""
+        return await self._or_nothing(self._marks.begin(names, windowed=windowed))
+
+    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> Any:
+        """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
+        return await self._or_nothing(self._marks.land(begun, names, windowed=windowed))
 
     async def put(self, stored: Stored, span: float) -> bool:
-        """Store under its own key for `span` seconds, or a little more where the backend counts in whole ones.
-
-        Return whether the backend has taken it.
-        """
-        kept = math.ceil(span) if self._whole_seconds else max(float(span), SHORTEST)
-        return bool(await self._guarded(self._backend.set(stored.key, stored, ttl=kept, namespace='')))
+        """Store under its own key for `span` seconds; return whether the backend has taken it."""
+        return bool(await self._or_nothing(self._shelf.set(stored.key, stored, min(span, FOREVER))))
 
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
-        await self._guarded(self._backend.delete(key, namespace=''))
+        await self._or_nothing(self._shelf.delete(key))
 
-    async def delete(self, key: str) -> int:
-        """Delete what is stored under a full key; return how many keys that were (0 or 1).
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+        """Invalidate all entries with one of the names, for all processes; delete this full key, and return how many that were.
 
-        Trouble with the backend is raised: who deletes has to know whether it is done.
+        Once begun it goes on to its end, even if who has asked for it is cancelled.
+
+        Raises:
+            InvalidationError: it could not be written. It is owed from now on.
+
         """
-        return int(await self._in_time(self._backend.delete(key, namespace='')))
+        writing = asyncio.ensure_future(self._write(names, soft_at, key))
+        self._under_way.add(writing)
+        writing.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(writing)
 
-    async def _guarded(self, command: Coroutine[Any, Any, Any]) -> Any:
+    async def _write(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+        try:
+            await self._marks.invalidate(names, soft_at)
+            return await self._shelf.delete(key) if key is not None else 0
+        except Exception as error:
+            logger.warning('an invalidation of %s could not be written yet, and is tried again: %r', names, error)
+            self._owed.update(dict.fromkeys(names if len(self._owed) < MOST_OWED else (EVERYTHING,), object()))
+            self._settle_later()
+            msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
+            raise InvalidationError(msg) from error
+
+    def _is_owed(self, entry: Entry) -> bool:
+        if not self._owed:
+            return False
+        self._settle_later()
+        return any(name in self._owed for name in entry.names)
+
+    def _settle_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._settling is None or self._settling.done() or self._settling.get_loop() is not loop:
+            self._settling = loop.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Write what is owed, again and again until the backend takes it."""
+        wait = FIRST_WAIT
+        while self._owed:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+            owed = dict(self._owed)
+            if await self._or_nothing(self._done(self._marks.invalidate(list(owed), None))):
+                for name in [name for name, ticket in owed.items() if self._owed.get(name) is ticket]:
+                    del self._owed[name]  # and not what has come to be owed meanwhile
+                logger.info('all invalidations are written')
+
+    @staticmethod
+    async def _done(command: Awaitable[None]) -> bool:
+        await command
+        return True
+
+    async def _or_nothing(self, command: Awaitable[Given]) -> Given | None:
         """What the command gives, or None where the backend is in trouble; a warning when that begins."""
         try:
-            found = await self._in_time(command)
+            found = await command
         except Exception as error:  # noqa: BLE001, whatever a client library raises
             if not self._failing:
                 logger.warning('the cache backend is in trouble, endpoints answer without it: %r', error)
@@ -84,83 +154,11 @@ class Store:
             self._failing = False
         return found
 
-    async def _in_time(self, command: Coroutine[Any, Any, Any]) -> Any:
-        """What the command gives, within the time-out.
 
-        A command is never cancelled, neither by the time-out nor with the request: a client library whose command is
-        cut off half-way gives its reply to the next command on that connection.
-        """
-        if self._timeout is None:
-            return await command
-        running = asyncio.ensure_future(command)
-        self._running.add(running)
-        running.add_done_callback(self._ended)
-        await asyncio.wait((running,), timeout=self._timeout)
-        if not running.done():
-            msg = f'no reply within {self._timeout} s'
-            raise TimeoutError(msg)
-        return running.result()
-
-    def _ended(self, running: asyncio.Future[Any]) -> None:
-        self._running.discard(running)
-        if not running.cancelled():
-            running.exception()  # it has been heard, even if nobody waits any more
+_all_owed: WeakKeyDictionary[BaseCache, dict[str, object]] = WeakKeyDictionary()
+_all_moments: WeakKeyDictionary[BaseCache, Moments] = WeakKeyDictionary()
 
 
-def outside(backend: BaseCache, signing_keys: Sequence[bytes]) -> BaseCache:
-    """The backend with our format in place of its serializer and without its time-out; client and pool are shared."""
-    ours = copy.copy(backend)
-    ours.serializer = Wire(signing_keys)
-    ours.timeout = None
-    return ours
-
-
-class Wire:
-    """Our format, as aiocache calls a serializer."""
-
-    encoding = None  # bytes stay bytes
-
-    def __init__(self, signing_keys: Sequence[bytes]) -> None:
-        """Sign with the first of the keys, if there are any, and then take nothing that none of them has signed."""
-        self._keys = signing_keys
-
-    def dumps(self, value: Any) -> Any:
-        """The bytes of something to be stored."""
-        return signed(encode(value), self._keys[0]) if self._keys else encode(value)
-
-    def loads(self, value: Any) -> Any:
-        """What stored bytes stand for, or None."""
-        if self._keys and value is not None:
-            value = opened(value, self._keys)
-            if value is None:
-                logger.warning('an entry in the cache backend has no valid signature, and is not used')
-        return decode(value)
-
-
-class InProcess:
-    """aiocache's memory backend without its serializer: entries cannot be changed, so they are kept as they are.
-
-    It is not copied, since `clear()` gives the original a new dict of which a copy would not hear.
-    """
-
-    __slots__ = ('_backend',)
-
-    def __init__(self, backend: Any) -> None:
-        """Keep entries in this backend."""
-        self._backend = backend
-
-    async def get(self, key: str, *, namespace: str) -> Any:
-        """The object under the key, or None."""
-        return await self._backend.get(key, namespace=namespace, loads_fn=_as_it_is, timeout=None)
-
-    async def set(self, key: str, value: object, *, ttl: float, namespace: str) -> Any:
-        """Keep the object under the key; return whether it is kept."""
-        return await self._backend.set(key, value, ttl=ttl, namespace=namespace, dumps_fn=_as_it_is, timeout=None)
-
-    async def delete(self, key: str, *, namespace: str) -> Any:
-        """How many keys were deleted."""
-        return await self._backend.delete(key, namespace=namespace, timeout=None)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+def _moments_of(backend: BaseCache) -> Moments:
+    """The moments of a backend in this process; several caches may use it."""
+    return _all_moments.setdefault(backend, Moments())

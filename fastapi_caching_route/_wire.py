@@ -18,8 +18,11 @@ import msgspec
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
 
-MAGIC = b'fcr\x01'
+MAGIC = b'fcr\x02'
 """Three letters and the version of the format; an entry of another version is a miss."""
+
+MARK = b'fcrm'
+"""In front of a mark: a random token, which is worth nothing to whoever can write it."""
 
 SIGNED = b'fcrs'
 """In front of a signature (HMAC-SHA256)."""
@@ -38,6 +41,10 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     stored_at: float
     lifetime: float
     shaped: bool
+    stale_while_revalidate: float
+    stale_if_error: float
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
     size: int
 
 
@@ -52,12 +59,15 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_EntryHead | _VariantsHead)
 
 
-def encode(stored: Entry | Variants) -> bytes:
-    """The bytes of an entry, or of a record of variants."""
+def encode(stored: Entry | Variants | str) -> bytes:
+    """The bytes of an entry, of a record of variants, or of a mark."""
+    if isinstance(stored, str):
+        return MARK + stored.encode('ascii')
     head: _EntryHead | _VariantsHead
     if isinstance(stored, Variants):
         head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known), b''
     else:
+        assert isinstance(stored.marks, tuple)  # a moment never leaves its process
         body = stored.body
         head = _EntryHead(
             stored.key,
@@ -67,6 +77,10 @@ def encode(stored: Entry | Variants) -> bytes:
             stored.stored_at,
             stored.lifetime,
             stored.shaped,
+            stored.stale_while_revalidate,
+            stored.stale_if_error,
+            stored.names,
+            stored.marks,
             len(body),
         )
     packed = _encoder.encode(head)
@@ -74,8 +88,10 @@ def encode(stored: Entry | Variants) -> bytes:
     return _PREFIX.pack(MAGIC, crc32(rest)) + rest
 
 
-def decode(raw: object) -> Entry | Variants | None:
+def decode(raw: object) -> Entry | Variants | str | None:
     """What the bytes stand for; None for whatever we have not written just so."""
+    if isinstance(raw, bytes) and raw.startswith(MARK):
+        return raw[len(MARK) :].decode('latin-1')
     if not isinstance(raw, bytes) or len(raw) < _PREFIX.size + _LENGTH.size:
         return None
     magic, checksum = _PREFIX.unpack_from(raw)
@@ -100,6 +116,10 @@ def decode(raw: object) -> Entry | Variants | None:
         head.stored_at,
         head.lifetime,
         head.shaped,
+        head.stale_while_revalidate,
+        head.stale_if_error,
+        head.names,
+        head.marks,
     )
 
 
@@ -124,7 +144,7 @@ def _plausible(head: _EntryHead) -> bool:
     return (
         200 <= head.status <= 599
         and math.isfinite(head.stored_at)
-        and 0 <= head.lifetime <= FOREVER
+        and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
         and lengths in ([], [b'%d' % head.size])
         and not any(name in NOT_STORED for name, _ in head.headers)
         and all(map(_legal, (*head.headers, (b'etag', head.etag))))

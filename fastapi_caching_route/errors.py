@@ -10,3 +10,7 @@ class CacheError(Exception):
 
 class ConfigurationError(CacheError, ValueError):
     """The application is set up in a way that cannot work; the message names the remedy."""
+
+
+class InvalidationError(CacheError):
+    """An invalidation could not be written to the store. It is tried again until it is, and counts in this process."""

@@ -17,6 +17,7 @@ class Directives:
     private: bool = False
     public: bool = False
     must_revalidate: bool = False
+    proxy_revalidate: bool = False
     max_age: int | None = None
     s_maxage: int | None = None
 
@@ -38,6 +39,7 @@ def directives(headers: RawHeaders) -> Directives:
         private=b'private' in given,
         public=b'public' in given,
         must_revalidate=b'must-revalidate' in given,
+        proxy_revalidate=b'proxy-revalidate' in given,
         max_age=_shortest(given.get(b'max-age')),
         s_maxage=_shortest(given.get(b's-maxage')),
     )

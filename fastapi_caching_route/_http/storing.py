@@ -23,15 +23,26 @@ class Terms:
     fallback_ttl: float | None
     max_body_size: int
     """Bytes."""
+    stale_while_revalidate: float = 0.0
+    stale_if_error: float = 0.0
+    chosen_ttl: float | None = None
+    """What the endpoint itself has chosen for this one answer; it counts alone."""
     authorization_covered: bool = False
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storable:
-    """A response may be kept; it is fresh for `lifetime` seconds."""
+    """A response may be kept; it is fresh for `lifetime` seconds, and may be served stale for so many more (RFC 5861)."""
 
     lifetime: float
+    stale_while_revalidate: float = 0.0
+    stale_if_error: float = 0.0
+
+    @property
+    def window(self) -> float:
+        """Seconds past the lifetime for which it is kept."""
+        return max(self.stale_while_revalidate, self.stale_if_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,11 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
         'ttl': span <= 0,
     }
     reason = next((reason for reason, holds in broken.items() if holds), None)
-    return Storable(span) if reason is None else Refused(reason)
+    if reason is not None:
+        return Refused(reason)
+    if said.must_revalidate or said.proxy_revalidate:  # never stale (RFC 9111 §5.2.2.2, §5.2.2.8)
+        return Storable(span)
+    return Storable(span, terms.stale_while_revalidate, terms.stale_if_error)
 
 
 def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
@@ -71,7 +86,9 @@ def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
 
 
 def lifetime(response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
-    """Seconds for which the response is fresh: the route's ttl, which the response itself may only shorten."""
+    """Seconds for which the response is fresh: chosen for it, or the route's ttl, which its fields may only shorten."""
+    if terms.chosen_ttl is not None:
+        return min(terms.chosen_ttl, FOREVER)
     explicit = explicit_lifetime(response, said, now)
     given = [span for span in (terms.ttl, explicit) if span is not None]
     if not given:

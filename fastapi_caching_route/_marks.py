@@ -1,0 +1,173 @@
+"""Invalidation that always wins, without an index of entries. Knows names and marks, not what they stand for.
+
+In a store that several processes share, a *mark* is a random token under the key of a name. The rules:
+
+1. Before the endpoint runs, the marks of its names are read, and missing ones are added (`begin`). The entry keeps them.
+2. An entry is alive only while every mark of its names is there and the same. A mark that is missing is a miss.
+3. Whoever invalidates a name writes a new mark for it: one command, however many entries have the name.
+4. One more token, `last`, is written anew before and after that. So whoever finds it unchanged knows that no
+   invalidation has ended in between, and whoever finds it unchanged over a run, that none has begun either.
+5. A process that has found an entry alive does not read its marks again until `last` changes (`stale_at`).
+6. Names that are added while the endpoint runs count only if `last` is the same before and after (`land`).
+
+Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order.
+
+A name has two marks. A soft invalidation writes the soft one only, with the time in it; a hard one writes both. Entries
+that may be served stale keep both, all others the soft ones, which tell them all that they have to know.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from secrets import token_urlsafe
+from typing import Any, Protocol
+
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._key import full_key
+
+MOST_VERIFIED = 10_000
+"""Entries that one process remembers to have found alive: some hundred bytes each."""
+
+AT_ONCE = 16
+"""Commands that one invalidation has under way together, so that a long list of names does not use up a pool."""
+
+_LAST = '%last'
+_SOFT, _HARD = '%soft:', '%hard:'
+"""No escaped text begins like this, so marks and entries never share a key."""
+
+
+class Shelf(Protocol):
+    """What marks need of a store."""
+
+    async def get(self, keys: Sequence[str], /) -> list[Any]: ...
+    async def set(self, key: str, value: object, span: float, /) -> bool: ...
+    async def add(self, key: str, value: object, span: float, /) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The marks from before a run of the endpoint, by their keys, `last` among them."""
+
+    tokens: Mapping[str, str]
+
+
+class Marks:
+    """The marks of one store that processes share."""
+
+    __slots__ = ('_root', '_shelf', '_verified', 'beside')
+
+    def __init__(self, shelf: Shelf, root: str) -> None:
+        """Keep marks under keys that begin with the namespace `root`."""
+        self._shelf = shelf
+        self._root = root
+        self.beside = (full_key(root, _LAST),)
+        """Keys to be read together with an entry; `stale_at` needs what is found there."""
+        self._verified: dict[str, tuple[object, str, float]] = {}
+
+    async def begin(self, names: Sequence[str], *, windowed: bool) -> Begun | None:
+        """The marks that an entry with these names will keep, read before the endpoint reads anything.
+
+        `windowed` says whether the entry may be served stale. None if the store does not keep marks.
+        """
+        keys = [*self._keys(names, windowed=windowed), *self.beside]
+        tokens = await self._present(keys)
+        return None if tokens is None else Begun(dict(zip(keys, tokens, strict=True)))
+
+    async def land(self, begun: Begun, names: Sequence[str], *, windowed: bool) -> tuple[str, ...] | None:
+        """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
+        keys = self._keys(names, windowed=windowed)
+        added = [key for key in keys if key not in begun.tokens]
+        tokens = dict(begun.tokens)
+        if added:
+            found = await self._present(added)
+            if found is None:
+                return None
+            tokens.update(zip(added, found, strict=True))
+        held = [tokens[key] for key in keys]
+        # Read after the marks that were added: then an invalidation that they do not show has not begun here either.
+        (last,) = await self._shelf.get(self.beside)
+        if last != tokens[self.beside[0]] and (added or await self._shelf.get(keys) != held):
+            return None
+        return tuple(held)
+
+    async def stale_at(self, entry: Entry, beside: Sequence[Any]) -> float | None:
+        """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
+
+        None if a mark has changed or is lost, so that the entry must not be used. `beside` is what was found beside it.
+        """
+        # What is remembered is remembered for the `last` from before the marks were read: it may change meanwhile.
+        last = beside[0] if isinstance(beside[0], str) else ((await self._present(self.beside)) or [''])[0]
+        marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
+        if last and known_last == last and marks == entry.marks:
+            return known
+        keys = self._keys(entry.names, windowed=entry.windowed)
+        stale_at = _stale_at(entry, await self._shelf.get(keys) if keys else [])
+        if stale_at is not None and last:
+            if len(self._verified) >= MOST_VERIFIED:
+                self._verified.clear()
+            self._verified[entry.key] = (entry.marks, last, stale_at)
+        return stale_at
+
+    async def invalidate(self, names: Iterable[str], soft_at: float | None) -> None:
+        """Make sure that nothing that began before is used again under these names, by any process.
+
+        With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
+        """
+        kinds = (_SOFT, _HARD) if soft_at is None else (_SOFT,)
+        when = '' if soft_at is None else f'@{soft_at!r}'
+        keys = iter([self._key(kind, name) for name in names for kind in kinds])
+        await self._write(self.beside[0], token_urlsafe(9))  # who adds names meanwhile will see that it has begun
+        while batch := list(islice(keys, AT_ONCE)):
+            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))
+        await self._write(self.beside[0], token_urlsafe(9))  # who has found entries alive meanwhile will look again
+
+    async def _present(self, keys: Sequence[str]) -> list[str] | None:
+        """The marks under these keys, with new ones where there were none; None if one cannot be had."""
+        tokens = await self._shelf.get(keys)
+        missing = [at for at, token in enumerate(tokens) if token is None]
+        if missing:
+            new = [token_urlsafe(9) for _ in missing]
+            added = await asyncio.gather(
+                *(self._shelf.add(keys[at], token, FOREVER) for at, token in zip(missing, new, strict=True))
+            )
+            for at, token, is_ours in zip(missing, new, added, strict=True):
+                # Somebody else has added one, or has invalidated the name: theirs is the mark.
+                tokens[at] = token if is_ours else (await self._shelf.get([keys[at]]))[0]
+        return tokens if all(isinstance(token, str) for token in tokens) else None
+
+    async def _write(self, key: str, token: str) -> None:
+        if not await self._shelf.set(key, token, FOREVER):
+            msg = f'the store has not taken {key}'
+            raise OSError(msg)
+
+    def _keys(self, names: Sequence[str], *, windowed: bool) -> list[str]:
+        return [self._key(kind, name) for kind in ((_SOFT, _HARD) if windowed else (_SOFT,)) for name in names]
+
+    def _key(self, kind: str, name: str) -> str:
+        return full_key(self._root, kind + name)
+
+
+def _stale_at(entry: Entry, tokens: list[Any]) -> float | None:
+    """What the marks say of an entry, see `Marks.stale_at`."""
+    held = entry.marks
+    if not isinstance(held, tuple) or len(held) != len(tokens):
+        return None
+    if list(held) == tokens:
+        return math.inf
+    count = len(entry.names)
+    if not entry.windowed or tokens[count:] != list(held[count:]):
+        return None
+    moments = [_moment(token) for token, mine in zip(tokens[:count], held, strict=False) if token != mine]
+    return min(moments) if all(moment > 0 for moment in moments) else None
+
+
+def _moment(soft: Any) -> float:
+    """When a soft mark was written; 0 if it is none, or was lost and added again, and nobody knows."""
+    _, _, when = soft.partition('@') if isinstance(soft, str) else ('', '', '')
+    try:
+        return float(when or 0)
+    except ValueError:
+        return 0.0

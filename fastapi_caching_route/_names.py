@@ -1,0 +1,126 @@
+"""What entries can be invalidated by: their names.
+
+Pure. A name is a short printable text; two things of one kind have one name only if they are the same, except where the
+kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+from fastapi_caching_route._key import Scope, escaped
+from fastapi_caching_route.errors import ConfigurationError
+
+EVERYTHING = 'all'
+
+MOST_SEGMENTS = 16
+"""Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
+
+PathValues = Mapping[str, str]
+"""Path parameters after validation, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the entries of one route get their names."""
+
+    endpoint: tuple[str, str, int]
+    """Module, qualified name, and number among those of one name."""
+    namespace: str | None
+    """The full one, where the route has one of its own."""
+    values: Callable[[Mapping[str, Any]], PathValues]
+    tags: tuple[str, ...]
+    """Templates over path parameters."""
+
+    def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
+        """The names of an answer to this request; `key` is its full one where the user has built it."""
+        values = self.values(scope.get('path_params', {}))
+        path = path_of(scope)
+        found = [
+            EVERYTHING,
+            of_endpoint(self.endpoint),
+            of_path(path),
+            *_ancestors(path),
+            *(of_tag(filled(template, values)) for template in self.tags),
+            *map(of_tag, tags),
+        ]
+        if values:
+            found.append(of_endpoint(self.endpoint, values))
+        if self.namespace is not None:
+            found.append(of_namespace(self.namespace))
+        if key is not None:
+            found.append(of_key(key))
+        return tuple(dict.fromkeys(found))
+
+
+def of_namespace(namespace: str) -> str:
+    """The name of all entries in a full namespace."""
+    return f'namespace:{escaped(namespace)}'
+
+
+def of_endpoint(endpoint: tuple[str, str, int], values: PathValues | None = None) -> str:
+    """The name of all entries of an endpoint, or of those with these path values."""
+    module, name, number = endpoint
+    with_values = f'?{sorted(values.items())!r}' if values else ''
+    return escaped(f'endpoint:{module}.{name}#{number}{with_values}')
+
+
+def of_path(path: str) -> str:
+    """The name of all entries of one path: of every query, header and credential."""
+    return f'path:{escaped(path)}'
+
+
+def of_all_below(path: str) -> str:
+    """The name of all entries of the paths that go on below this one, at the boundary of a segment."""
+    segments = path.rstrip('/').split('/')
+    below = '/'.join(segments[: MOST_SEGMENTS + 1])
+    return f'below:{escaped(below)}' if below else EVERYTHING
+
+
+def of_tag(tag: str) -> str:
+    """The name of all entries with this tag."""
+    return f'tag:{escaped(tag)}'
+
+
+def of_key(full_key: str) -> str:
+    """The name of the entries under one full key."""
+    return f'key:{full_key}'
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request as the routes of the outermost app know it: decoded, and without what a proxy has added."""
+    path: str = scope['path']
+    root: str = scope.get('app_root_path', scope.get('root_path', '')).rstrip('/')
+    return path[len(root) :] if root and path.startswith(f'{root}/') else path
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    segments = path.split('/')
+    for depth in range(2, min(len(segments), MOST_SEGMENTS + 2)):
+        yield of_all_below('/'.join(segments[:depth]))
+
+
+def fields_of(template: str) -> set[str]:
+    """The parameters that a template names: `{user_id}` in `user:{user_id}`.
+
+    Raises:
+        ConfigurationError: it is not a template of that form.
+
+    """
+    fields = set()
+    try:
+        for _, field, spec, conversion in Formatter().parse(template):
+            if field is not None:
+                fields.add(field)
+            if (field is not None and not field.isidentifier()) or spec or conversion:
+                raise ValueError  # noqa: TRY301, said once for both
+    except (ValueError, TypeError):
+        msg = f"{template!r} is not a text with names of path parameters in braces, like 'user:{{user_id}}'"
+        raise ConfigurationError(msg) from None
+    return fields
+
+
+def filled(template: str, values: PathValues) -> str:
+    """The template with path values in their places."""
+    return template.format_map(values) if '{' in template or '}' in template else template

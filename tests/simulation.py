@@ -1,0 +1,277 @@
+"""Seeded random schedules of everything that touches marks, held against one rule.
+
+*An answer computed from data older than an invalidation that has returned is never served after it.*
+
+The code under test is the real one; only the store is a dict, in which each command takes effect some time after it was
+given and some time before its reply comes. `python -m tests.simulation [schedules]` says what it finds, also for the
+algorithm with one step left out.
+"""
+
+import asyncio
+import heapq
+import random
+import sys
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fastapi_caching_route._marks as real
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._moments import Moments
+
+SOURCE = Path(real.__file__).read_text()
+PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
+"""Turns that a command takes, or an endpoint."""
+
+RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
+
+# A step of the algorithm, what stands there, and what stands there when it is left out.
+LEFT_OUT = {
+    'the new mark': (
+        '        while batch := list(islice(keys, AT_ONCE)):\n'
+        '            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
+        '',
+    ),
+    '`last` before the marks': (
+        '        await self._write(self.beside[0], token_urlsafe(9))  # who adds names meanwhile will see that it has begun\n',
+        '',
+    ),
+    '`last` after the marks': (
+        '        await self._write(self.beside[0], token_urlsafe(9))  # who has found entries alive meanwhile will look again\n',
+        '',
+    ),
+    'a missing mark is a miss': (
+        '    if list(held) == tokens:',
+        '    if all(token in (None, mine) for token, mine in zip(tokens, held)):',
+    ),
+    'compare `last` on a hit': ('if last and known_last == last and marks', 'if last and marks'),
+    'compare the marks of what was found alive': (' and marks == entry.marks:', ':'),
+    'take the `last` from before the marks were read': (
+        '        if stale_at is not None and last:\n',
+        '        last = (await self._shelf.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
+    ),
+    'compare `last` where names were added': ('(added or await', '(await'),
+    'read `last` after the marks that were added': (
+        '        if added:\n            found',
+        '        (early,) = await self._shelf.get(self.beside)\n        if added:\n            found',
+        '        (last,) = await self._shelf.get(self.beside)\n',
+        '        last = early\n',
+    ),
+    'a hard invalidation writes the soft mark too': ('(_SOFT, _HARD) if soft_at is None', '(_HARD,) if soft_at is None'),
+    'a hard invalidation writes the hard mark': ('(_SOFT, _HARD) if soft_at is None', '(_SOFT,) if soft_at is None'),
+    'the hard mark is looked at where entries may be stale': (
+        'if not entry.windowed or tokens[count:] != list(held[count:]):',
+        'if not entry.windowed:',
+        'return min(moments) if',
+        'return min(moments, default=math.inf) if',
+    ),
+    'a soft mark turns entries stale': ('    return min(moments) if all(moment > 0 for moment in moments) else None', '    return math.inf'),
+    'read the marks before the endpoint runs': (),
+}
+
+
+def marks_class(step=None):
+    """`Marks` with a step left out, or whole."""
+    source, changes = SOURCE, LEFT_OUT.get(step, ())
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert source.count(old) == 1, f'{step}: its text is there {source.count(old)} times'
+        source = source.replace(old, new)
+    module = types.ModuleType('marks_under_test')
+    sys.modules['marks_under_test'] = module
+    exec(compile(source, 'marks_under_test', 'exec'), module.__dict__)  # noqa: S102, our own source
+    return module.Marks
+
+
+@dataclass
+class Turns:
+    """Time: whoever waits goes on in the order of the turns, which the seed decides."""
+
+    rng: random.Random
+    now: int = 0
+    waiting: list = field(default_factory=list)
+
+    async def pause(self, turns=None):
+        turns = self.rng.choice(PAUSES) if turns is None else turns
+        if turns:
+            going_on = asyncio.get_running_loop().create_future()
+            heapq.heappush(self.waiting, (self.now + turns, len(self.waiting) + self.rng.random(), going_on))
+            await going_on
+
+    async def run(self, actors):
+        running = asyncio.gather(*actors)
+        while not running.done():
+            if self.waiting:
+                self.now, _, going_on = heapq.heappop(self.waiting)
+                going_on.set_result(None)
+            await asyncio.sleep(0)
+        await running
+
+
+@dataclass
+class SlowShelf:
+    """A dict, some turns away."""
+
+    turns: Turns
+    kept: dict = field(default_factory=dict)
+
+    async def pause(self):
+        await self.turns.pause()
+
+    async def _command(self, effect):
+        await self.pause()
+        result = effect()
+        await self.pause()
+        return result
+
+    async def get(self, keys):
+        found = []
+        await self.pause()
+        for key in keys:
+            found.append(self.kept.get(key))
+            if self.turns.rng.random() < 0.1:  # not at once: not every store promises that
+                await self.pause()
+        await self.pause()
+        return found
+
+    async def set(self, key, value, span):
+        return await self._command(lambda: self.kept.update({key: value}) or True)
+
+    async def add(self, key, value, span):
+        return await self._command(lambda: self.kept.setdefault(key, value) is value)
+
+
+@dataclass
+class World:
+    """Some resources, and which of their versions may still be served to a request that begins now."""
+
+    seed: int
+    step: str | None
+    inside: bool = False
+    violations: int = 0
+    served: int = 0
+    runs: int = 0
+    invalidations: int = 0
+
+    def __post_init__(self):
+        self.rng = random.Random(self.seed)  # noqa: S311, seeded on purpose
+        self.turns = Turns(self.rng)
+        self.shelf = SlowShelf(self.turns)
+        self.version = dict.fromkeys(range(RESOURCES), 0)
+        self.oldest = dict.fromkeys(range(RESOURCES), 0)
+        self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
+        self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
+        self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
+        self.begins_late = self.step == 'read the marks before the endpoint runs'
+        self.processes = [Moments()] if self.inside else [marks_class(self.step)(self.shelf, 'api') for _ in range(PROCESSES)]
+
+    def names(self, it):
+        return ('all', f'path:{it}')
+
+    def names_at_the_end(self, it):
+        return (*self.names(it), f'tag:{it}') if self.adds[it] else self.names(it)
+
+    async def request(self):
+        """A reader: a hit, or a run of the endpoint."""
+        it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
+        oldest, oldest_fresh = self.oldest[it], self.oldest_fresh[it]
+        entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
+        stale_at = await marks.stale_at(entry, beside) if entry is not None else None
+        if stale_at is None:
+            await self.run(it, marks)
+            return
+        self.served += 1
+        is_fresh = stale_at > self.seed + 1e6
+        if entry.stored_at < (oldest_fresh if is_fresh else oldest):
+            self.violations += 1
+
+    async def run(self, it, marks):
+        """The endpoint: it reads the data at some moment between its begin and its end."""
+        self.runs += 1
+        windowed, early = self.windowed[it], None
+        if not self.begins_late:
+            early = await marks.begin(self.names(it), windowed=windowed)
+        await self.shelf.pause()
+        version = self.version[it]
+        await self.shelf.pause()
+        begun = await marks.begin(self.names(it), windowed=windowed) if self.begins_late else early
+        names = self.names_at_the_end(it)
+        held = None if begun is None else await marks.land(begun, names, windowed=windowed)
+        if held is not None:
+            window = 60.0 if windowed else 0.0
+            entry = Entry(f'entry:{it}', 200, (), b'', b'', version, 60.0, True, window, 0.0, names, held)  # noqa: FBT003, as it is declared
+            await self.shelf.set(entry.key, entry, 60.0)
+
+    async def write(self):
+        """A writer: it changes the data, and then invalidates, by one of several names."""
+        it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
+        name = self.rng.choice(self.names_at_the_end(it))
+        for changed in self.version if name == 'all' else (it,):
+            self.version[changed] += 1
+        soft_at = 1.0 + self.seed if self.rng.random() < 0.3 else None
+        await self.shelf.pause()
+        written = dict(self.version)
+        await marks.invalidate([name], soft_at)
+        self.invalidations += 1
+        for changed in self.version if name == 'all' else (it,):
+            self.oldest_fresh[changed] = max(self.oldest_fresh[changed], written[changed])
+            if soft_at is None or not self.windowed[changed]:
+                self.oldest[changed] = max(self.oldest[changed], written[changed])
+
+    async def lose(self):
+        """A store that forgets one key, or all: the marks and `last` too."""
+        await self.shelf.pause()
+        kept = self.shelf.kept
+        if self.rng.random() < 0.1:
+            kept.clear()
+        elif kept:
+            del kept[self.rng.choice(sorted(kept))]
+
+    async def live(self):
+        async def one():
+            await self.turns.pause(self.rng.randrange(SPAN))
+            await self.rng.choice([self.request] * 20 + [self.write] * 4 + [self.lose])()
+
+        await self.turns.run([one() for _ in range(ACTORS)])
+        for _ in range(4):  # and when all is quiet
+            await self.turns.run([self.request()])
+
+
+def simulate(schedules, step=None, *, inside=False, first_only=False):
+    """Live through so many schedules; gives them."""
+    worlds = []
+    with asyncio.Runner() if hasattr(asyncio, 'Runner') else _OldRunner() as runner:
+        for seed in range(schedules):
+            worlds.append(World(seed, step, inside))
+            runner.run(worlds[-1].live())
+            if first_only and worlds[-1].violations:
+                break
+    return worlds
+
+
+class _OldRunner:
+    """What Python 3.10 has in place of `asyncio.Runner`."""
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        return self
+
+    def run(self, coroutine):
+        return self.loop.run_until_complete(coroutine)
+
+    def __exit__(self, *_):
+        self.loop.close()
+
+
+def main(schedules):
+    whole = simulate(schedules)
+    counts = [sum(getattr(it, of) for it in whole) for of in ('invalidations', 'runs', 'served', 'violations')]
+    print('{} schedules: {} invalidations, {} runs, {} answers from entries, {} violations'.format(schedules, *counts))
+    inside = simulate(schedules, inside=True)
+    print(f'inside of one process: {sum(it.served for it in inside)} answers, {sum(it.violations for it in inside)} violations')
+    for step in LEFT_OUT:
+        found = sum(it.violations > 0 for it in simulate(schedules, step))
+        print(f'without "{step}": violations in {found} schedules')
+
+
+if __name__ == '__main__':
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
