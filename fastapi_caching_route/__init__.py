@@ -8,9 +8,10 @@ endpoint answer and makes an `_entry.py`. `_fastapi/` is all that is known of th
 
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
-from fastapi_caching_route.errors import CacheError, ConfigurationError
+from fastapi_caching_route.context import CacheContext
+from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags
 from fastapi_caching_route.route import CachingRoute
 
 __version__ = '0.1.0'
@@ -18,6 +19,7 @@ __version__ = '0.1.0'
 __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',
     'LEFT_OUT_OF_RAW_KEYS',
+    'CacheContext',
     'CacheError',
     'CacheParams',
     'CacheParamsBase',
@@ -27,6 +29,8 @@ __all__ = [
     'ConfigurationError',
     'FastAPICache',
     'Identity',
+    'InvalidationError',
     'KeyBuilder',
     'RouteHandler',
+    'Tags',
 ]

@@ -1,5 +1,6 @@
 """Small things about ASGI: a body for several readers, fields added on the way out, extensions taken out of a scope."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,13 @@ class RequestBody:
 
         return receive
 
+    def again(self) -> 'RequestBody':
+        """What has been read, to be read once more; after that there is nothing, and nobody who leaves."""
+        read = self._read or [{'type': 'http.request', 'body': b'', 'more_body': False}]
+        body = RequestBody(_silence)
+        body._read = list(read)
+        return body
+
     async def whole(self, limit: int) -> bytes | None:
         """All of the body; None if it breaks off, or goes on beyond `limit` bytes."""
         receive, body, more = self.reader(), bytearray(), True
@@ -69,6 +77,15 @@ class RequestBody:
             body += message.get('body', b'')
             more = message.get('more_body', False)
         return None if more or len(body) > limit else bytes(body)
+
+
+async def _silence() -> Message:
+    message: Message = await asyncio.get_running_loop().create_future()
+    return message
+
+
+async def to_nobody(_message: Message) -> None:
+    """A `send` behind which nobody is."""
 
 
 def with_start(send: Send, change: Callable[[Message], Message]) -> Send:

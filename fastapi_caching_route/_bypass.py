@@ -13,7 +13,7 @@ class Bypass:
     reason: str
 
 
-MISTAKES = frozenset({'key-builder', 'identity'})
+MISTAKES = frozenset({'key-builder', 'identity', 'tags'})
 EXPLAINED = {
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
     'by identity who shares',
@@ -23,6 +23,7 @@ EXPLAINED = {
     'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
     'body': 'the body of the request is larger than max_body_size, or broke off',
     'key-builder': 'the key_builder must return a str with something in it',
+    'tags': 'the tags callable must return a list of texts, and it did not',
     'identity': 'the identity callable must return a str, and it did not',
 }
 

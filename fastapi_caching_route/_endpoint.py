@@ -4,7 +4,8 @@ Something can be left on them and found again; and two of one name, which may an
 told apart.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator
+import weakref
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
@@ -14,9 +15,14 @@ from fastapi_caching_route.errors import ConfigurationError
 
 _LEFT = '__fastapi_caching_route__'
 
+INSIDE = f'{_LEFT}inside'
+"""Where an endpoint that we have wrapped has the one inside of it."""
 
-def leave(decoration: object, endpoint: Any) -> None:
+
+def leave(decoration: object, endpoint: Any, slot: str = '') -> None:
     """Leave a decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time.
+
+    There is one in each slot.
 
     Raises:
         ConfigurationError: nothing can be left on it.
@@ -29,34 +35,49 @@ def leave(decoration: object, endpoint: Any) -> None:
         endpoint = endpoint.__func__
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     try:
-        setattr(target, _attribute(endpoint), decoration)
+        setattr(target, _attribute(endpoint) + slot, decoration)
     except AttributeError:
         msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
         raise ConfigurationError(msg) from None
 
 
-def left_on(endpoint: object) -> Any:
+def layers(endpoint: Any) -> Iterator[Any]:
+    """The endpoint and, where it is one that we have wrapped, what is inside: a route may know the one or the other."""
+    while endpoint is not None:
+        yield endpoint
+        endpoint = getattr(endpoint, INSIDE, None)
+
+
+def left_on(endpoint: object, slot: str = '') -> Any:
     """The decoration left on an endpoint, or on the function inside of a bound method or a partial object; or None."""
     if isinstance(endpoint, MethodType):
-        on_instance = getattr(endpoint.__self__, _attribute(endpoint), None)
+        on_instance = getattr(endpoint.__self__, _attribute(endpoint) + slot, None)
         if on_instance is not None:
             return on_instance
-    found = getattr(endpoint, _LEFT, None)
-    return left_on(endpoint.func) if found is None and isinstance(endpoint, partial) else found
+    found = getattr(endpoint, _LEFT + slot, None)
+    return left_on(endpoint.func, slot) if found is None and isinstance(endpoint, partial) else found
 
 
-def note_routed(endpoint: Any, methods: Collection[str]) -> None:
-    """Remember that a `CachingRoute` serves the endpoint, and all that it wraps, with these methods."""
+def note_routed(endpoint: Any, route: Any) -> None:
+    """Remember that this `CachingRoute` serves the endpoint, and all that it wraps."""
     for wrapped in _wrapped(endpoint):
         with suppress(AttributeError):  # one that takes no attributes takes no decoration either
             target = wrapped.__self__ if isinstance(wrapped, MethodType) else wrapped
-            setattr(target, f'{_attribute(wrapped)}routed', routed_methods(wrapped) | set(methods))
+            setattr(target, f'{_attribute(wrapped)}methods', routed_methods(wrapped) | set(route.methods or ()))
+            setattr(target, f'{_attribute(wrapped)}routes', [*map(weakref.ref, routes_of(wrapped)), weakref.ref(route)])
+
+
+def routes_of(endpoint: Any) -> list[Any]:
+    """The routes that serve the endpoint and are still there."""
+    target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
+    references: list[weakref.ref[Any]] = getattr(target, f'{_attribute(endpoint)}routes', [])
+    return [route for route in (reference() for reference in references) if route is not None]
 
 
 def routed_methods(endpoint: Any) -> set[str]:
     """The methods with which a `CachingRoute` serves the endpoint; none if it has never met one."""
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    methods: set[str] = getattr(target, f'{_attribute(endpoint)}routed', set())
+    methods: set[str] = getattr(target, f'{_attribute(endpoint)}methods', set())
     return methods
 
 
@@ -95,6 +116,7 @@ class Twins:
         Closures and bound methods are counted in the order in which they are decorated or routed, which is the same in
         every process of an app. Of a plain function there is one.
         """
+        *_, endpoint = layers(endpoint)
         if isinstance(endpoint, FunctionType) and endpoint.__closure__ is None:
             return 0
         return self.number(name_of(endpoint), (endpoint,))

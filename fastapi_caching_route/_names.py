@@ -30,6 +30,8 @@ class Naming:
     namespace: str | None
     """The full one, where the route has one of its own."""
     values: Callable[[Mapping[str, Any]], PathValues]
+    selections: tuple[tuple[str, ...], ...]
+    """The path parameters by which it can be invalidated: with those in the prefix of an include, and without."""
     tags: tuple[str, ...]
     """Templates over path parameters."""
 
@@ -44,9 +46,8 @@ class Naming:
             *_ancestors(path),
             *(of_tag(filled(template, values)) for template in self.tags),
             *map(of_tag, tags),
+            *(of_endpoint(self.endpoint, {name: values[name] for name in names}) for names in self.selections),
         ]
-        if values:
-            found.append(of_endpoint(self.endpoint, values))
         if self.namespace is not None:
             found.append(of_namespace(self.namespace))
         if key is not None:
@@ -86,6 +87,11 @@ def of_tag(tag: str) -> str:
 def of_key(full_key: str) -> str:
     """The name of the entries under one full key."""
     return f'key:{full_key}'
+
+
+def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:
+    """The names of an entry that came from no request; the one of its key is the last."""
+    return (EVERYTHING, *([] if namespace is None else [of_namespace(namespace)]), of_key(full_key))
 
 
 def path_of(scope: Scope) -> str:

@@ -1,9 +1,10 @@
 """Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fastapi_caching_route._key import CACHED_METHODS
+from fastapi_caching_route._names import fields_of
 from fastapi_caching_route.errors import ConfigurationError
 
 NEVER_STORED = frozenset({206, 304})
@@ -62,6 +63,18 @@ def check_positive(option: str, number: object) -> None:
         raise ConfigurationError(msg)
 
 
+def check_templates(name: str, templates: Iterable[str], known: Collection[str]) -> None:
+    """Refuse templates that name a parameter which the route does not have."""
+    for template in templates:
+        unknown = fields_of(template) - set(known)
+        if unknown:
+            msg = (
+                f'{name}: {template!r} names {", ".join(sorted(unknown))}, which is not a path parameter of its route; '
+                f'there are {", ".join(sorted(known)) or "none"}'
+            )
+            raise ConfigurationError(msg)
+
+
 def check_methods(name: str, methods: Collection[str]) -> None:
     """Refuse to cache an endpoint none of whose methods is ever cached."""
     if methods and CACHED_METHODS.isdisjoint(methods):
@@ -69,4 +82,17 @@ def check_methods(name: str, methods: Collection[str]) -> None:
             f'@cache on {name}: it answers {", ".join(sorted(methods))}, and only GET, HEAD, QUERY and POST are ever '
             'cached; take the decorator away, or put it on the route that reads what this one writes'
         )
+        raise ConfigurationError(msg)
+
+
+def check_cache(namespace_policy: object, clock: object, version: object) -> None:
+    """Refuse what is not a policy of namespaces, a clock, a version."""
+    if namespace_policy not in ('concat', 'replace'):
+        msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
+        raise ConfigurationError(msg)
+    if not callable(clock):
+        msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'
+        raise ConfigurationError(msg)
+    if not isinstance(version, str):
+        msg = f'version is a str, got {version!r}'
         raise ConfigurationError(msg)

@@ -12,6 +12,7 @@ from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import Inputs, Parts, Scope
+from fastapi_caching_route._names import Naming
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 
@@ -54,6 +55,11 @@ class Plan:
     declared: Callable[[], Declared]
     """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
+    naming: Naming
+    tags: Callable[[Scope], object] | None
+    """Gives the tags of an answer, or something to await that does."""
+    renewals: set[str]
+    """The keys of entries that are being renewed in this process."""
     who: Callable[[Scope], object] | None
     """Names with whom a request shares, or gives something to await that does."""
     watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
@@ -68,11 +74,11 @@ class Plan:
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
 
-    def signs_of_a_hit(self, seconds: float, lifetime: float) -> RawHeaders:
-        """The fields that mark an answer from an entry of this age."""
+    def signs_of_a_hit(self, seconds: float, left: float) -> RawHeaders:
+        """The fields that mark an answer from an entry of this age, fresh for so many seconds more."""
         signs = [(b'age', b'%d' % seconds), self.hit]
         if self.status_name is not None:
-            signs.append((b'cache-status', cache_status.hit(self.status_name, lifetime - seconds)))
+            signs.append((b'cache-status', cache_status.hit(self.status_name, left)))
         return signs
 
     def signs_of_a_miss(self, why: bytes) -> RawHeaders:
@@ -86,13 +92,11 @@ class Plan:
         return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
 
 
-async def given(named: Callable[[Scope], object], scope: Scope) -> str | None:
-    """What a key builder or an identity callable gives for a request; None if it raises, or gives no str."""
+async def given(named: Callable[[Scope], object], scope: Scope) -> object:
+    """What a callable of the user's makes of a request; None if it raises."""
     try:
-        name = named(scope)
-        if isawaitable(name):
-            name = await name
+        made = named(scope)
+        return await made if isawaitable(made) else made
     except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
-        logger.debug('a key builder or an identity callable raised %s', type(error).__name__)
+        logger.debug('a callable for the request raised %s', type(error).__name__)
         return None
-    return name if isinstance(name, str) else None

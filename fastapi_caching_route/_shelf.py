@@ -9,13 +9,18 @@ import logging
 import math
 from collections.abc import Coroutine, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
+from fastapi_caching_route.errors import ConfigurationError
 
 logger = logging.getLogger('fastapi_caching_route')
+
+MOST_AT_ONCE = 64
+"""Commands that one process has under way: more would only wait in the store, which answers one after another."""
 
 SHORTEST = 0.001
 """Seconds; Redis refuses to keep anything for less."""
@@ -24,13 +29,23 @@ SHORTEST = 0.001
 class Shelf:
     """Keeps objects of ours where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_backend', '_running', '_timeout', '_whole_seconds', 'inside')
+    __slots__ = ('_at_once', '_backend', '_running', '_timeout', '_turns', '_whole_seconds', 'inside')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it; wait for it `timeout` seconds.
 
         What leaves the process is signed with the first of the keys, and must be signed with one of them.
+
+        Raises:
+            ConfigurationError: it is not a backend, or has a ttl that makes no sense.
+
         """
+        if not isinstance(backend, BaseCache):
+            msg = f'FastAPICache needs a cache of aiocache, like SimpleMemoryCache(), got {backend!r}'
+            raise ConfigurationError(msg)
+        if backend.ttl is not None and not backend.ttl >= 0:
+            msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'
+            raise ConfigurationError(msg)
         self.inside = isinstance(backend, SimpleMemoryBackend)
         """Whether it is in this process, and in no other."""
         self._backend: Any = InProcess(backend) if self.inside else outside(backend, signing_keys)
@@ -39,12 +54,15 @@ class Shelf:
         )  # these never wait
         self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
         self._running: set[asyncio.Future[Any]] = set()
+        self._at_once = at_once(backend)
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def get(self, keys: Sequence[str], /) -> list[Any]:
         """What is under each key, or None; in one command."""
         if len(keys) == 1:
             return [await self._in_time(self._backend.get(keys[0], namespace=''))]
-        return list(await self._in_time(self._backend.multi_get(list(keys), namespace='')))
+        found = list(await self._in_time(self._backend.multi_get(list(keys), namespace='')))
+        return found or [None] * len(keys)  # aiocache gives no list at all where it is switched off
 
     async def set(self, key: str, value: object, span: float, /) -> bool:
         """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether it is kept."""
@@ -72,7 +90,7 @@ class Shelf:
         """
         if self._timeout is None:
             return await command
-        running = asyncio.ensure_future(command)
+        running = asyncio.ensure_future(self._in_turn(command))
         self._running.add(running)
         running.add_done_callback(self._ended)
         await asyncio.wait((running,), timeout=self._timeout)
@@ -81,10 +99,26 @@ class Shelf:
             raise TimeoutError(msg)
         return running.result()
 
+    async def _in_turn(self, command: Coroutine[Any, Any, Any]) -> Any:
+        """What the command gives, begun when fewer than the pool can bear are under way: redis-py raises on more."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(loop)
+        if turns is None:
+            turns = self._turns[loop] = asyncio.Semaphore(self._at_once)
+        async with turns:
+            return await command
+
     def _ended(self, running: asyncio.Future[Any]) -> None:
         self._running.discard(running)
         if not running.cancelled():
             running.exception()  # it has been heard, even if nobody waits any more
+
+
+def at_once(backend: BaseCache) -> int:
+    """How many commands a backend may have under way: what its pool bears, and others need some of it too."""
+    pool = getattr(getattr(backend, 'client', None), 'connection_pool', None)
+    bears = getattr(pool, 'max_connections', None)
+    return max(1, min(MOST_AT_ONCE, bears // 2 if isinstance(bears, int) else MOST_AT_ONCE))
 
 
 def outside(backend: BaseCache, signing_keys: Sequence[bytes]) -> BaseCache:

@@ -52,7 +52,7 @@ class Store:
         self._shelf = Shelf(backend, timeout, signing_keys)
         self._marks: Any = _moments_of(backend) if self._shelf.inside else Marks(self._shelf, backend.namespace or '')
         self._owed = _all_owed.setdefault(backend, {})
-        self._under_way: set[asyncio.Future[None]] = set()
+        self._under_way: set[asyncio.Future[int]] = set()
         self._settling: asyncio.Task[None] | None = None
         self._failing = False
         self.namespace: str = backend.namespace or ''
@@ -112,16 +112,22 @@ class Store:
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
             raise InvalidationError(msg) from error
 
+    async def settled(self) -> None:
+        """Wait until nothing is owed."""
+        while self._owed:
+            await asyncio.wait([self._settle_later()])
+
     def _is_owed(self, entry: Entry) -> bool:
         if not self._owed:
             return False
         self._settle_later()
         return any(name in self._owed for name in entry.names)
 
-    def _settle_later(self) -> None:
+    def _settle_later(self) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()
         if self._settling is None or self._settling.done() or self._settling.get_loop() is not loop:
             self._settling = loop.create_task(self._settle())
+        return self._settling
 
     async def _settle(self) -> None:
         """Write what is owed, again and again until the backend takes it."""

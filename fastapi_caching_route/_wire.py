@@ -90,8 +90,11 @@ def encode(stored: Entry | Variants | str) -> bytes:
 
 def decode(raw: object) -> Entry | Variants | str | None:
     """What the bytes stand for; None for whatever we have not written just so."""
-    if isinstance(raw, bytes) and raw.startswith(MARK):
-        return raw[len(MARK) :].decode('latin-1')
+    is_mark = isinstance(raw, bytes) and raw.startswith(MARK)
+    return raw[len(MARK) :].decode('latin-1') if is_mark else _decode(raw)  # type: ignore[index]
+
+
+def _decode(raw: object) -> Entry | Variants | None:
     if not isinstance(raw, bytes) or len(raw) < _PREFIX.size + _LENGTH.size:
         return None
     magic, checksum = _PREFIX.unpack_from(raw)

@@ -2,28 +2,39 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from aiocache.base import BaseCache
 from fastapi.params import Depends
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import Doc
 
-from fastapi_caching_route._endpoint import Twins, leave, left_on, name_of, routed_methods
-from fastapi_caching_route._entry import Entry, Recording, entry_of
-from fastapi_caching_route._http.conditional import OUR_TAG
-from fastapi_caching_route._http.reuse import age, fresh
-from fastapi_caching_route._http.storing import Refused, Terms, judge
-from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, escaped, full_key, user_key
-from fastapi_caching_route._options import check_methods, check_positive, field_name, field_text, signing_keys, statuses
+from fastapi_caching_route._decoration import (
+    INVALIDATES,
+    Decoration,
+    check_decorated,
+    decoration_of,
+    invalidates_of,
+)
+from fastapi_caching_route._endpoint import Twins, layers, leave
+from fastapi_caching_route._fastapi.writing import followed
+from fastapi_caching_route._given import keep_given
+from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.storing import Terms
+from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
+from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
+from fastapi_caching_route._options import check_cache, check_positive, field_name, field_text, signing_keys, statuses
 from fastapi_caching_route._recorder import Budget
-from fastapi_caching_route._store import Store
+from fastapi_caching_route._store import Found, Store
+from fastapi_caching_route._targets import names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
+from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, check_namespace
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags, check_namespace, checked_templates
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""
@@ -80,22 +91,17 @@ class FastAPICache:
         clock: Annotated[
             Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
         ] = time.time,
+        invalidate_on_write: Annotated[
+            bool,
+            Doc(
+                'Whether an answer of 2xx or 3xx to PUT, PATCH, DELETE or POST invalidates its own path (RFC 9111 §4.4).'
+            ),
+        ] = True,
     ) -> None:
         """Build a cache over a backend. Nothing is opened, and no event loop is needed."""
-        if not isinstance(cache, BaseCache):
-            msg = f'FastAPICache needs a cache of aiocache, like SimpleMemoryCache(), got {cache!r}'
-            raise ConfigurationError(msg)
-        if namespace_policy not in ('concat', 'replace'):
-            msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
-            raise ConfigurationError(msg)
-        if cache.ttl is not None and not cache.ttl >= 0:
-            msg = f'the ttl of the backend is in seconds and must not be negative, got {cache.ttl!r}'
-            raise ConfigurationError(msg)
-        if not callable(clock):
-            msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'
-            raise ConfigurationError(msg)
-        if not isinstance(version, str) or not isinstance(policy, CachePolicy | None):
-            msg = f'version is a str and policy a CachePolicy(...), got {version!r} and {policy!r}'
+        check_cache(namespace_policy, clock, version)
+        if not isinstance(policy, CachePolicy | None):
+            msg = f'policy is a CachePolicy(...), got {policy!r}'
             raise ConfigurationError(msg)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
@@ -111,6 +117,8 @@ class FastAPICache:
         self.version = version
         self.policy = policy or CachePolicy()
         self.clock = clock
+        self.invalidate_on_write = invalidate_on_write
+        self.renewals: set[str] = set()
         self.twins = Twins()
         self.unmet = Unmet()
 
@@ -124,6 +132,9 @@ class FastAPICache:
         vary_headers: Collection[str] | None = None,
         namespace: str | None = None,
         ttl: float | None = None,
+        tags: Collection[str] | Tags | None = None,
+        stale_while_revalidate: float | None = None,
+        stale_if_error: float | None = None,
         max_body_size: int | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
@@ -147,17 +158,23 @@ class FastAPICache:
                 'vary_headers': vary_headers,
                 'namespace': namespace,
                 'ttl': ttl,
+                'tags': tags,
+                'stale_while_revalidate': stale_while_revalidate,
+                'stale_if_error': stale_if_error,
                 'max_body_size': max_body_size,
             }
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
-                leave(Decoration(self, replace(self.policy, **given)), endpoint)
+                decoration = Decoration(self, replace(self.policy, **given))
+                for layer in layers(endpoint):
+                    leave(decoration, layer)
             except ConfigurationError as error:
                 msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
                 raise ConfigurationError(msg) from None
-            check_methods('.'.join(name_of(endpoint)), routed_methods(endpoint))
+            for layer in layers(endpoint):
+                check_decorated(layer)
             self.twins.of_endpoint(endpoint)
             self.unmet.add(endpoint)
             return endpoint
@@ -166,8 +183,11 @@ class FastAPICache:
 
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response that is stored under a key of a `key_builder`, or None."""
-        entry = await self.store.get(self._full_key(key, namespace))
-        if not isinstance(entry, Entry) or not fresh(age(entry.stored_at, self.clock()), entry.lifetime):
+        found = await self.store.look_up(self._full_key(key, namespace))
+        if not isinstance(found, Found):
+            return None
+        entry, now = found.entry, self.clock()
+        if reuse.left(reuse.age(entry.stored_at, now), entry.lifetime, found.stale_at, now) <= 0:
             return None
         return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
 
@@ -182,28 +202,114 @@ class FastAPICache:
             ConfigurationError: the response is not one that may be stored; the message names the reason.
 
         """
-        now, policy = self.clock(), replace(self.policy, **_given(caching_params))
-        # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
-        headers = [(name, it) for name, it in value.headers.raw if name != b'content-length' and not _our_tag(name, it)]
-        verdict = judge((), value.status_code, headers, self.terms(policy), now)
-        if verdict == Refused('ttl'):
-            return
-        if isinstance(verdict, Refused):
-            msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {verdict.reason}'
-            raise ConfigurationError(msg)
-        recording = Recording(value.status_code, headers, bytes(value.body))
-        entry = entry_of(
-            recording,
-            key=self._full_key(key, policy.namespace),
-            left_out=self.cache_header,
-            now=now,
-            lifetime=verdict.lifetime,
+        policy = replace(self.policy, **_given(caching_params))
+        namespace = None if policy.namespace is None else self.full_namespace(policy.namespace)
+        names = names_of_key(self._full_key(key, policy.namespace), namespace)
+        refused = await keep_given(
+            self.store, value, names=names, terms=self.terms(policy), left_out=self.cache_header, now=self.clock()
         )
-        await self.store.put(entry, entry.lifetime)
+        if refused not in (None, 'ttl'):
+            msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {refused}'
+            raise ConfigurationError(msg)
 
-    async def invalidate_cached(self, key: str, namespace: str | None = None) -> int:
-        """Delete what is stored under a key of a `key_builder`; return how many keys that were (0 or 1)."""
-        return await self.store.delete(self._full_key(key, namespace))
+    async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
+        """Invalidate what is stored under a key of a `key_builder`; return how many keys were deleted (0 or 1).
+
+        This and all others of its kind hold, once they have returned, for every process that shares the backend: no
+        answer is served from then on that was computed before. With `soft`, entries with a stale window are stale from
+        then on, and are renewed by the next request; all others are invalidated as without.
+
+        Raises:
+            InvalidationError: the backend does not answer. This process uses nothing of it any more, and writes the
+                invalidation as soon as it can.
+
+        """
+        full = self._full_key(key, namespace)
+        return await self.store.invalidate((of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full)
+
+    async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
+        """Invalidate all entries that have one of the tags."""
+        if not tags or not all(isinstance(tag, str) for tag in tags):
+            msg = f"invalidate_tags takes one or more texts, like 'user:7', got {tags!r}"
+            raise ConfigurationError(msg)
+        await self.store.invalidate(tuple(map(of_tag, tags)), soft_at=self._soft_at(soft))
+
+    async def invalidate_endpoint(
+        self, endpoint: Callable[..., Any], /, *, soft: bool = False, **path_params: Any
+    ) -> None:
+        """Invalidate all entries of an endpoint; with path parameters, those of these values, which are validated.
+
+        Raises:
+            ConfigurationError: the endpoint is not cached here, or these are not its path parameters.
+
+        """
+        names = names_of_endpoint(endpoint, self._number(endpoint), path_params)
+        await self.store.invalidate(names, soft_at=self._soft_at(soft))
+
+    async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
+        """Invalidate all entries of a path, decoded and without a query; with `prefix`, of the paths below it too."""
+        await self.store.invalidate(names_of_path(path, prefix=prefix), soft_at=self._soft_at(soft))
+
+    async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
+        """Invalidate all entries of the routes with this `namespace`."""
+        await self.store.invalidate((of_namespace(self.full_namespace(namespace)),), soft_at=self._soft_at(soft))
+
+    async def clear(self, *, soft: bool = False) -> None:
+        """Invalidate all entries in the namespace of the backend. What else is kept there stays untouched."""
+        await self.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
+
+    def invalidates(
+        self,
+        *misplaced: object,
+        tags: Collection[str] | Tags = (),
+        endpoints: Collection[Callable[..., Any]] = (),
+        paths: Collection[str] = (),
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Decorate a write: after an answer of 2xx or 3xx, and before it leaves, entries are invalidated.
+
+        Without an argument, those of its own path. Tags and paths may hold path parameters of the write in braces;
+        tags may be a callable of the request. Of the endpoints all entries are invalidated. On a plain `APIRoute` it has
+        to stand below the route decorator. If the backend does not answer, the write does all the same, and a warning
+        is logged: the invalidation is written later, and counts in this process until then.
+
+        Raises:
+            ConfigurationError: an option is not of its kind, or an endpoint is not cached here.
+
+        """
+        if misplaced:
+            msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {misplaced}'
+            raise ConfigurationError(msg)
+        said = Invalidates(
+            self.store,
+            (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
+            tuple(name for it in endpoints for name in names_of_endpoint(it, self._number(it), {})),
+            checked_templates('paths', paths),
+            own_path=not (tags or endpoints or paths),
+        )
+
+        async def act(scope: Scope, values: PathValues) -> None:
+            await invalidate_for_all([(said.store, await said.names(scope, values))])
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            for layer in layers(endpoint):
+                leave((*invalidates_of(layer), said), layer, INVALIDATES)
+                check_decorated(layer)
+            wrapped: Endpoint = followed(endpoint, act)
+            return wrapped
+
+        return decorate
+
+    def _number(self, endpoint: Any) -> int:
+        """Which one an endpoint is among those of one name."""
+        decoration = decoration_of(endpoint)
+        if decoration is None or decoration.cache is not self:
+            name = getattr(endpoint, '__qualname__', repr(endpoint))
+            msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
+            raise ConfigurationError(msg)
+        return self.twins.of_endpoint(endpoint)
+
+    def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
+        return self.clock() if soft else None
 
     def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
         """The options with the defaults of this cache filled in, checked as `@cache(...)` checks them.
@@ -241,26 +347,15 @@ class FastAPICache:
 
     def terms(self, policy: CachePolicy) -> Terms:
         """The terms on which the answers of a route with this policy are stored."""
-        return Terms(self.accepted_status_codes, policy.ttl, self.store.ttl, policy.max_body_size)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoration:
-    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
-
-    cache: FastAPICache
-    policy: CachePolicy
-
-
-def decoration_of(endpoint: object) -> Decoration | None:
-    """What `@cache(...)` has left on an endpoint, if anything."""
-    found: Decoration | None = left_on(endpoint)
-    return found
+        return Terms(
+            self.accepted_status_codes,
+            policy.ttl,
+            self.store.ttl,
+            policy.max_body_size,
+            policy.stale_while_revalidate,
+            policy.stale_if_error,
+        )
 
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
-
-
-def _our_tag(name: bytes, value: bytes) -> bool:
-    return name == b'etag' and OUR_TAG.fullmatch(value) is not None

@@ -13,10 +13,14 @@ from typing import Annotated, Any, Literal
 from typing_extensions import Doc
 
 from fastapi_caching_route._key import SEPARATOR
+from fastapi_caching_route._names import fields_of
 from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]
 """Makes a key from a `starlette.requests.Request`. It takes over the responsibility for what tells requests apart."""
+
+Tags = Callable[[Any], Collection[str] | Awaitable[Collection[str]]]
+"""Gives the tags of an answer, from a `starlette.requests.Request`."""
 
 Identity = Callable[[Any], str | Awaitable[str]]
 """Names, from a `starlette.requests.Request`, with whom a request shares entries."""
@@ -69,6 +73,22 @@ class CachePolicy:
         float | None,
         Doc("Seconds for which an answer is fresh, at most 30 days; 0 stores nothing; None: the backend's own ttl."),
     ] = None
+    tags: Annotated[
+        Collection[str] | Tags,
+        Doc(
+            "Names to invalidate by: texts, with path parameters in braces (`'user:{user_id}'`), or a callable of the "
+            'request, plain or async, that gives them.'
+        ),
+    ] = ()
+    stale_while_revalidate: Annotated[
+        float,
+        Doc(
+            'Seconds past the lifetime in which a stale entry answers at once, while one request renews it (RFC 5861 §3).'
+        ),
+    ] = 0.0
+    stale_if_error: Annotated[
+        float, Doc('Seconds past the lifetime in which a stale entry answers where the endpoint fails (RFC 5861 §4).')
+    ] = 0.0
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
@@ -94,14 +114,30 @@ class CachePolicy:
             raise ConfigurationError(msg)
         if self.namespace is not None:
             check_namespace(self.namespace)
-        if self.ttl is not None and (not _is_number(self.ttl) or math.isnan(self.ttl) or self.ttl < 0):
-            msg = f'ttl is in seconds and must not be negative, got {self.ttl!r}'
-            raise ConfigurationError(msg)
+        for option in ('ttl', 'stale_while_revalidate', 'stale_if_error'):
+            _check_span(option, getattr(self, option))
         if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
             msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
             raise ConfigurationError(msg)
         names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
         object.__setattr__(self, 'vary_headers', names)
+        if not callable(self.tags):
+            object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
+
+
+def checked_templates(option: str, templates: object) -> tuple[str, ...]:
+    """Texts with names of path parameters in braces.
+
+    Raises:
+        ConfigurationError: they are something else.
+
+    """
+    if not isinstance(templates, list | tuple | set | frozenset) or not all(isinstance(it, str) for it in templates):
+        msg = f"{option} must be a list of texts, like ['user:{{user_id}}'], got {templates!r}"
+        raise ConfigurationError(msg)
+    for template in templates:
+        fields_of(template)
+    return tuple(dict.fromkeys(templates))
 
 
 def check_namespace(namespace: object) -> None:
@@ -113,6 +149,14 @@ def check_namespace(namespace: object) -> None:
     """
     if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
         msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
+        raise ConfigurationError(msg)
+
+
+def _check_span(option: str, span: object) -> None:
+    if span is None and option == 'ttl':
+        return
+    if not isinstance(span, int | float) or isinstance(span, bool) or math.isnan(span) or span < 0:
+        msg = f'{option} is in seconds and must not be negative, got {span!r}'
         raise ConfigurationError(msg)
 
 
@@ -128,7 +172,3 @@ def _is_depends(dependency: object) -> bool:
 
 def _is_field_name(name: object) -> bool:
     return isinstance(name, str) and name != '*' and _TOKEN.fullmatch(name) is not None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

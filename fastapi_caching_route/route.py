@@ -1,21 +1,29 @@
 """`CachingRoute`: where requests enter the cache."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from fastapi_caching_route._decoration import Decoration, check_decorated, decoration_of, invalidates_of
 from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import Exchange
 from fastapi_caching_route._fastapi.declared import Declarations
-from fastapi_caching_route._fastapi.effective import declaration, effective_route, objects_of, reads_raw
+from fastapi_caching_route._fastapi.effective import declaration, described, effective_route, objects_of, reads_raw
 from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import Reading
-from fastapi_caching_route._options import check_methods
+from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._fastapi.serving import endpoints_at
+from fastapi_caching_route._fastapi.writing import HANDLED
+from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Plan
-from fastapi_caching_route.cache import Decoration, decoration_of
+from fastapi_caching_route._store import Store
+from fastapi_caching_route._targets import selections
+from fastapi_caching_route._writes import SAFE, Invalidates, Writing, invalidate_for_all
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -31,18 +39,43 @@ class CachingRoute(APIRoute):
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         """Build the route as `APIRoute` does."""
         super().__init__(path, endpoint, **options)
-        self._plans: dict[int, tuple[object, Plan]] = {}
-        note_routed(endpoint, self.methods or ())
-        decoration = decoration_of(endpoint)
-        if decoration is not None:
-            check_methods('.'.join(name_of(endpoint)), self.methods or ())
-            decoration.cache.twins.of_endpoint(endpoint)
+        self._plans: dict[int, Reached] = {}
+        note_routed(endpoint, self)
+        check_decorated(endpoint)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""
         effective = effective_route(self, scope)
-        plan = self._plan(effective)
-        if plan is None or scope['method'] not in effective.methods:
+        reached = self._reached(effective)
+        method = scope['method']
+        if method not in effective.methods:
+            await super().handle(scope, receive, send)
+        elif reached.invalidates or not (method in SAFE or (reached.plan is not None and method == 'POST')):
+            await self._write(reached, scope, receive, send)
+        else:
+            await self._answer(reached.plan, scope, receive, send)
+
+    async def _write(self, reached: 'Reached', scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that changes something: what it makes outdated is invalidated before its answer leaves."""
+        scope[HANDLED] = True
+
+        async def act() -> None:
+            targets: list[tuple[Store, Collection[str]]] = []
+            if scope['method'] not in SAFE:
+                caches = {it.cache for it in map(decoration_of, endpoints_at(scope, CachingRoute)) if it is not None}
+                targets = [(it.store, [of_path(path_of(scope))]) for it in caches if it.invalidate_on_write]
+            values = reached.parameters.values(scope.get('path_params', {})) if reached.invalidates else {}
+            targets += [(it.store, await it.names(scope, values)) for it in reached.invalidates]
+            await invalidate_for_all(targets)
+
+        writing = Writing(send, act)
+        try:
+            await self._answer(reached.plan, scope, receive, writing.send)
+        finally:
+            await writing.end()
+
+    async def _answer(self, plan: Plan | None, scope: Scope, receive: Receive, send: Send) -> None:
+        if plan is None:
             await super().handle(scope, receive, send)
         else:
             await Exchange(plan, scope, receive, send, super().handle).respond()
@@ -51,23 +84,40 @@ class CachingRoute(APIRoute):
         """The handler of `APIRoute`, which gives way where explicit dependencies are to run inside of the route."""
         return choosing(super().get_route_handler())
 
-    def _plan(self, effective: Any) -> Plan | None:
-        """The plan for the route as it was reached, made on the first request: a decorator above has run by then."""
-        known, plan = self._plans.get(id(effective), (None, None))
-        if known is effective:
-            return plan
-        decoration = decoration_of(self.endpoint)
-        if decoration is None:
-            return None
+    def known_places(self) -> list[Any]:
+        """The route itself, and as it has been reached, with what its includes have made of it."""
+        return [self, *(reached.effective for reached in self._plans.values())]
+
+    def _reached(self, effective: Any) -> 'Reached':
+        """What is known of the route as it was reached, from the first request on: a decorator above has run by then."""
+        known = self._plans.get(id(effective))
+        if known is not None and known.effective is effective and (known.plan or not decoration_of(self.endpoint)):
+            return known
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
-        decoration.cache.unmet.look()
-        plan = plan_of(decoration, effective, raw=reads_raw(self, CachingRoute))
-        self._plans[id(effective)] = (effective, plan)
-        return plan
+        decoration = decoration_of(self.endpoint)
+        parameters, plan = PathParameters(effective), None
+        if decoration is not None:
+            decoration.cache.unmet.look()
+            plan = plan_of(decoration, effective, parameters, raw=reads_raw(self, CachingRoute))
+        reached = Reached(effective, plan, invalidates_of(self.endpoint), parameters)
+        self._plans[id(effective)] = reached
+        return reached
 
 
-def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A route as requests reach it in one place."""
+
+    effective: Any
+    plan: Plan | None
+    """None where the endpoint is not decorated with `@cache`."""
+    invalidates: tuple[Invalidates, ...]
+    """What `@cache.invalidates` says on it."""
+    parameters: PathParameters
+
+
+def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
@@ -82,10 +132,14 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
     )
     identity = (
         cache.version,
+        described(
+            policy.tags
+        ),  # an entry from before they were changed has other names, and would never be invalidated
         name_of(effective.endpoint),
         cache.twins.of_endpoint(effective.endpoint),
         declaration(effective),
     )
+    tags = policy.tags
     return Plan(
         store=cache.store,
         clock=cache.clock,
@@ -93,6 +147,15 @@ def plan_of(decoration: Decoration, effective: Any, *, raw: bool) -> Plan:
         namespace=cache.full_namespace(policy.namespace),
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
+        naming=Naming(
+            endpoint=(*name_of(effective.endpoint), cache.twins.of_endpoint(effective.endpoint)),
+            namespace=None if policy.namespace is None else cache.full_namespace(policy.namespace),
+            values=parameters.values,
+            selections=selections(effective.endpoint, parameters.names),
+            tags=() if callable(tags) else tuple(tags),
+        ),
+        tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
+        renewals=cache.renewals,
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),

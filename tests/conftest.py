@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
@@ -27,6 +29,27 @@ def no_timers(request, monkeypatch):
 
 def serve(program: str, *options: str) -> Iterator[int]:
     """Run a server for as long as the fixture lives; gives its port."""
+    for server in run(program, *options):
+        yield server.port
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server in a process of its own."""
+
+    process: subprocess.Popen
+    port: int
+
+    def freeze(self):
+        """It accepts and does not answer, until it goes on."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+def run(program: str, *options: str) -> Iterator[Server]:
+    """The same, with a hand on its process."""
     if shutil.which(program) is None:
         if os.environ.get('CI') == 'true':
             pytest.fail(f'{program} is missing, and under CI=true it must not be')
@@ -35,8 +58,9 @@ def serve(program: str, *options: str) -> Iterator[int]:
     server = subprocess.Popen([program, *(it.format(port=port) for it in options)], stdout=subprocess.DEVNULL)  # noqa: S603, our own command
     try:
         wait_until(lambda: listens(port))
-        yield port
+        yield Server(server, port)
     finally:
+        server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait(timeout=20)
 
@@ -44,6 +68,12 @@ def serve(program: str, *options: str) -> Iterator[int]:
 @pytest.fixture(scope='session')
 def redis_port():
     yield from serve('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no')
+
+
+@pytest.fixture
+def redis_server():
+    """A Redis of one test alone, which may do to it what it likes."""
+    yield from run('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no')
 
 
 @pytest.fixture(scope='session')

@@ -28,8 +28,7 @@ RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        while batch := list(islice(keys, AT_ONCE)):\n'
-        '            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
+        '        while batch := list(islice(keys, AT_ONCE)):\n            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
         '',
     ),
     '`last` before the marks': (
@@ -57,7 +56,10 @@ LEFT_OUT = {
         '        (last,) = await self._shelf.get(self.beside)\n',
         '        last = early\n',
     ),
-    'a hard invalidation writes the soft mark too': ('(_SOFT, _HARD) if soft_at is None', '(_HARD,) if soft_at is None'),
+    'a hard invalidation writes the soft mark too': (
+        '(_SOFT, _HARD) if soft_at is None',
+        '(_HARD,) if soft_at is None',
+    ),
     'a hard invalidation writes the hard mark': ('(_SOFT, _HARD) if soft_at is None', '(_SOFT,) if soft_at is None'),
     'the hard mark is looked at where entries may be stale': (
         'if not entry.windowed or tokens[count:] != list(held[count:]):',
@@ -65,7 +67,10 @@ LEFT_OUT = {
         'return min(moments) if',
         'return min(moments, default=math.inf) if',
     ),
-    'a soft mark turns entries stale': ('    return min(moments) if all(moment > 0 for moment in moments) else None', '    return math.inf'),
+    'a soft mark turns entries stale': (
+        '    return min(moments) if all(moment > 0 for moment in moments) else None',
+        '    return math.inf',
+    ),
     'read the marks before the endpoint runs': (),
 }
 
@@ -153,7 +158,7 @@ class World:
     invalidations: int = 0
 
     def __post_init__(self):
-        self.rng = random.Random(self.seed)  # noqa: S311, seeded on purpose
+        self.rng = random.Random(self.seed)
         self.turns = Turns(self.rng)
         self.shelf = SlowShelf(self.turns)
         self.version = dict.fromkeys(range(RESOURCES), 0)
@@ -162,7 +167,9 @@ class World:
         self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.begins_late = self.step == 'read the marks before the endpoint runs'
-        self.processes = [Moments()] if self.inside else [marks_class(self.step)(self.shelf, 'api') for _ in range(PROCESSES)]
+        self.processes = (
+            [Moments()] if self.inside else [marks_class(self.step)(self.shelf, 'api') for _ in range(PROCESSES)]
+        )
 
     def names(self, it):
         return ('all', f'path:{it}')
@@ -267,7 +274,9 @@ def main(schedules):
     counts = [sum(getattr(it, of) for it in whole) for of in ('invalidations', 'runs', 'served', 'violations')]
     print('{} schedules: {} invalidations, {} runs, {} answers from entries, {} violations'.format(schedules, *counts))
     inside = simulate(schedules, inside=True)
-    print(f'inside of one process: {sum(it.served for it in inside)} answers, {sum(it.violations for it in inside)} violations')
+    print(
+        f'inside of one process: {sum(it.served for it in inside)} answers, {sum(it.violations for it in inside)} violations'
+    )
     for step in LEFT_OUT:
         found = sum(it.violations > 0 for it in simulate(schedules, step))
         print(f'without "{step}": violations in {found} schedules')

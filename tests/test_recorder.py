@@ -3,6 +3,7 @@
 import pytest
 
 from fastapi_caching_route._entry import Entry, Recording, entry_of
+from fastapi_caching_route._http.storing import Storable
 from fastapi_caching_route._recorder import Budget, Recorder, Step
 
 START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain')]}
@@ -128,13 +129,14 @@ def test_a_start_without_a_body_is_released_at_the_end():
 
 
 def entry(recording):
-    return entry_of(recording, key='k', left_out=b'x-cache', now=5.0, lifetime=60.0)
+    return entry_of(recording, Storable(60.0, 5.0), key='k', left_out=b'x-cache', now=5.0, names=('all',), marks=3)
 
 
 def test_an_entry_has_a_tag_and_a_length_and_not_what_marks_a_miss():
     made = entry(Recording(200, [(b'vary', b'a'), (b'x-cache', b'MISS')], b'abc'))
     assert made.headers == ((b'vary', b'a'), (b'etag', made.etag), (b'content-length', b'3'))
     assert (made.key, made.status, made.body, made.stored_at, made.lifetime) == ('k', 200, b'abc', 5.0, 60.0)
+    assert (made.stale_while_revalidate, made.names, made.marks, made.windowed) == (5.0, ('all',), 3, True)
 
 
 def test_an_entry_keeps_tag_and_length_of_the_endpoint():

@@ -12,8 +12,13 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import Credential, credential, impersonal
+from fastapi_caching_route._fastapi.writing import Answer
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
+from fastapi_caching_route.context import CacheContext
+
+_OURS = (CacheContext, Answer)
+"""Dependencies that take the request to say something about the answer, and show it to nobody."""
 
 _PROCESS = token_hex(8)
 _serials = count()
@@ -160,6 +165,8 @@ _OWN_INPUTS = (
 
 
 def _takes_the_request(node: Dependant) -> bool:
+    if node.call in _OURS:
+        return False
     return bool(node.request_param_name or node.http_connection_param_name)
 
 

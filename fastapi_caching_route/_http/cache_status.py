@@ -1,13 +1,15 @@
 """The Cache-Status field (RFC 9211): what a cache did with a request, and why."""
 
 import re
+from math import floor
 
 _TOKEN = re.compile(rb"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
+_UNPRINTABLE = re.compile(rb'[^ -~]')
 
 
 def hit(cache: bytes, ttl: float) -> bytes:
     """Answered from an entry that stays fresh for so many seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
-    return b'%s; hit; ttl=%d' % (cache, ttl)
+    return b'%s; hit; ttl=%d' % (cache, floor(ttl))
 
 
 def forwarded(cache: bytes, why: bytes, *, stored: bool = False, detail: str | None = None) -> bytes:
@@ -24,4 +26,5 @@ def _item(text: bytes) -> bytes:
     """A token where it can be one, else a string (RFC 8941 §3.3)."""
     if _TOKEN.fullmatch(text):
         return text
-    return b'"%s"' % text.replace(b'\\', b'\\\\').replace(b'"', b'\\"')
+    printable = _UNPRINTABLE.sub(b'?', text)
+    return b'"%s"' % printable.replace(b'\\', b'\\\\').replace(b'"', b'\\"')

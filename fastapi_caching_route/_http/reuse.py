@@ -6,6 +6,9 @@ def age(stored_at: float, now: float) -> float:
     return max(0.0, now - stored_at)
 
 
-def fresh(age: float, lifetime: float) -> bool:
-    """Whether the lifetime exceeds the age (RFC 9111 §4.2)."""
-    return lifetime > age
+def left(age: float, lifetime: float, stale_at: float, now: float) -> float:
+    """Seconds for which the response is still fresh (RFC 9111 §4.2); 0 or less if it is stale, for so many seconds.
+
+    `stale_at` is when somebody has made it stale before its time, in seconds since the epoch, or infinity.
+    """
+    return min(lifetime - age, stale_at - now)

@@ -30,6 +30,11 @@ class Terms:
     authorization_covered: bool = False
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
 
+    @property
+    def windowed(self) -> bool:
+        """Whether responses may be served stale."""
+        return self.stale_while_revalidate > 0 or self.stale_if_error > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Storable:

@@ -1,11 +1,13 @@
 """Tables for `_http/storing.py` and `_http/reuse.py` (RFC 9111)."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
-from fastapi_caching_route._http.reuse import age, fresh
+from fastapi_caching_route._http.reuse import age, left
 from fastapi_caching_route._http.storing import (
     FOREVER,
     Refused,
@@ -113,9 +115,29 @@ def test_age(stored_at, now, expected):
     assert age(stored_at, now) == expected
 
 
-@pytest.mark.parametrize(('seconds', 'lifetime', 'expected'), [(5, 6, True), (6, 6, False), (7, 6, False)])
+@pytest.mark.parametrize(('seconds', 'lifetime', 'expected'), [(5, 6, 1), (6, 6, 0), (7, 6, -1)])
 def test_an_answer_is_fresh_while_its_lifetime_exceeds_its_age(seconds, lifetime, expected):
-    assert fresh(seconds, lifetime) is expected
+    assert left(seconds, lifetime, math.inf, NOW) == expected
+
+
+def test_an_answer_is_stale_from_when_somebody_has_made_it_so():
+    assert left(1, 60, NOW + 5, NOW) == 5
+    assert left(1, 60, NOW - 5, NOW) == -5
+    assert left(70, 60, NOW + 5, NOW) == -10
+
+
+def test_an_answer_that_must_be_revalidated_is_never_stale():
+    terms = Terms(frozenset({200}), 60, None, 100, stale_while_revalidate=5, stale_if_error=7)
+    assert judge([], 200, [], terms, NOW) == Storable(60, 5, 7)
+    for said in (b'must-revalidate', b'Proxy-Revalidate'):
+        assert judge([], 200, [(b'cache-control', said)], terms, NOW) == Storable(60)
+
+
+def test_what_the_endpoint_has_chosen_counts_alone():
+    terms = Terms(frozenset({200}), 60, None, 100, chosen_ttl=90)
+    assert judge([], 200, [(b'cache-control', b'max-age=5')], terms, NOW) == Storable(90)
+    assert judge([], 200, [(b'cache-control', b'max-age=5, private')], terms, NOW) == Refused('private')
+    assert judge([], 200, [], Terms(frozenset({200}), 60, None, 100, chosen_ttl=0), NOW) == Refused('ttl')
 
 
 def test_authorization_that_the_key_covers_does_not_matter():

@@ -1,0 +1,39 @@
+"""Who has asked: what is sent to them, and how an entry becomes an answer for them."""
+
+from collections.abc import Iterable
+
+from fastapi_caching_route._asgi import Send, joined
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._http import conditional
+from fastapi_caching_route._http.fields import RawHeaders, without
+from fastapi_caching_route._key import Scope
+
+
+class Client:
+    """The client of one request, with the fields that guards have set on the answer for it."""
+
+    __slots__ = ('guard_fields', 'scope', 'send')
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        """Nothing has been set yet."""
+        self.scope = scope
+        self.send = send
+        self.guard_fields: list[tuple[bytes, bytes]] = []
+
+    async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.
+
+        All that is sent is made for this one request: who is outside of us changes the messages that they see.
+        """
+        status, headers, with_body = conditional.reply(
+            self.scope['method'], self.scope['headers'], entry.status, entry.headers, entry.etag
+        )
+        # A 304 leaves fields out, and they are the endpoint's all the same.
+        self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
+        headers = [*self.with_guards(headers, entry.shaped), *signs]
+        await self.send({'type': 'http.response.start', 'status': status, 'headers': headers})
+        await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
+
+    def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
+        """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""
+        return joined(headers, self.guard_fields) if shaped and self.guard_fields else headers

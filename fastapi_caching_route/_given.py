@@ -1,0 +1,43 @@
+"""A response that user code gives in place of what an endpoint would answer."""
+
+from typing import Any
+
+from fastapi_caching_route._entry import Recording, entry_of
+from fastapi_caching_route._http.conditional import OUR_TAG
+from fastapi_caching_route._http.storing import Refused, Terms, judge
+from fastapi_caching_route._store import Store
+
+
+async def keep_given(
+    store: Store, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
+) -> str | None:
+    """Store a response under the key that its last name is of; return why it must not be stored, if so.
+
+    The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
+    has not waited for, and nobody here can know.
+    """
+    # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
+    headers = [it for it in response.headers.raw if it[0] != b'content-length' and not _our_tag(*it)]
+    verdict = judge((), response.status_code, headers, terms, now)
+    if isinstance(verdict, Refused):
+        return verdict.reason
+    windowed = verdict.window > 0
+    begun = await store.begin(names, windowed=windowed)
+    marks = None if begun is None else await store.land(begun, names, windowed=windowed)
+    if marks is None:
+        return None
+    entry = entry_of(
+        Recording(response.status_code, headers, bytes(response.body)),
+        verdict,
+        key=names[-1].removeprefix('key:'),
+        left_out=left_out,
+        now=now,
+        names=names,
+        marks=marks,
+    )
+    await store.put(entry, entry.lifetime + verdict.window)
+    return None
+
+
+def _our_tag(name: bytes, value: bytes) -> bool:
+    return name == b'etag' and OUR_TAG.fullmatch(value) is not None

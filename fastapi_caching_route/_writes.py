@@ -1,0 +1,102 @@
+"""What a write makes outdated, and when that is invalidated: before its answer leaves, so that its client reads it.
+
+Knows names and ASGI messages, and neither routes nor the framework.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_caching_route._asgi import Send
+from fastapi_caching_route._fetch import are_tags
+from fastapi_caching_route._key import Scope
+from fastapi_caching_route._names import EVERYTHING, PathValues, filled, of_path, of_tag, path_of
+from fastapi_caching_route._plan import given
+from fastapi_caching_route._recorder import Message
+from fastapi_caching_route._store import Store
+from fastapi_caching_route.errors import InvalidationError
+
+logger = logging.getLogger('fastapi_caching_route')
+
+SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
+"""Methods that change nothing (RFC 9110 §9.2.1); an answer to any other one makes its own path outdated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidates:
+    """What one `@cache.invalidates(...)` says."""
+
+    store: Store
+    tags: tuple[str, ...] | Callable[[Scope], object]
+    """Templates over path parameters, or gives the tags of a request."""
+    endpoints: tuple[str, ...]
+    """Their names."""
+    paths: tuple[str, ...]
+    """Templates over path parameters."""
+    own_path: bool
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All that are filled with path parameters."""
+        return (*self.paths, *(() if callable(self.tags) else self.tags))
+
+    async def names(self, scope: Scope, values: PathValues) -> Collection[str]:
+        """The names that this request has made outdated; all, where that cannot be told."""
+        try:
+            paths = [filled(template, values) for template in self.paths]
+            tags = await given(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+        except KeyError as error:
+            logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
+            return (EVERYTHING,)
+        if not are_tags(tags):
+            logger.error(
+                '%r: its tags callable must return a list of texts: all entries are invalidated', scope['path']
+            )
+            return (EVERYTHING,)
+        own = [path_of(scope)] if self.own_path else []
+        return dict.fromkeys((*map(of_tag, tags), *self.endpoints, *map(of_path, (*paths, *own))))
+
+
+async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
+    """Invalidate names in each store; where one does not answer, that is owed and logged, and the write goes on."""
+    together: dict[Store, dict[str, Any]] = {}
+    for store, names in targets:
+        together.setdefault(store, {}).update(dict.fromkeys(names))
+    for store, all_names in together.items():
+        with suppress(InvalidationError):
+            await store.invalidate(tuple(all_names))
+
+
+class Writing:
+    """The `send` of a write: calls `act` before an answer of 2xx or 3xx leaves.
+
+    A stream may go on writing while it is sent. So it acts again before its end, whichever that is.
+    """
+
+    __slots__ = ('_act', '_send', '_streams')
+
+    def __init__(self, send: Send, act: Callable[[], Awaitable[None]]) -> None:
+        """Send by `send`."""
+        self._send = send
+        self._act = act
+        self._streams: bool | None = None
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the answer."""
+        if message['type'] == 'http.response.start' and 200 <= message['status'] < 400:
+            self._streams = False
+            await self._act()
+        elif message['type'] == 'http.response.body' and self._streams is not None:
+            if message.get('more_body', False):
+                self._streams = True
+            else:
+                await self.end()
+        await self._send(message)
+
+    async def end(self) -> None:
+        """The answer ends here; if it has not ended before."""
+        streamed, self._streams = self._streams, None
+        if streamed:
+            await self._act()

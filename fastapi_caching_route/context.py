@@ -1,0 +1,106 @@
+"""`CacheContext`: how an endpoint, or a dependency, says what becomes of the answer that is being made."""
+
+import math
+from collections.abc import Iterable
+
+from starlette.requests import HTTPConnection
+
+from fastapi_caching_route._fate import FATE, Fate
+from fastapi_caching_route.errors import ConfigurationError
+
+
+class CacheContext:
+    """A dependency by which an endpoint, or another dependency, decides about the answer of this one request.
+
+    Declare it as `context: Annotated[CacheContext, Depends()]`. What it says counts until the end of the answer, and only
+    where the answer comes from the endpoint: on a hit, nothing is made that could be decided about. On a route that is
+    not cached it does nothing. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
+    """
+
+    __slots__ = ('_fate',)
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        """FastAPI builds it, once for each request."""
+        self._fate: Fate = connection.scope.setdefault(FATE, Fate())
+
+    @property
+    def key(self) -> str | None:
+        """The key of this request, without its namespace; None where it is not cached, or the key is not known yet.
+
+        Explicit dependencies that run before a `key_builder` or an identity callable see None.
+        """
+        return self._fate.key
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds for which the answer is fresh, at most 30 days; at 0 or below it is not stored. None: as declared.
+
+        It counts alone, whatever the decorator and the `Cache-Control` of the answer say about its lifetime.
+
+        Raises:
+            ConfigurationError: it is set to something else than a number.
+
+        """
+        return self._fate.ttl
+
+    @ttl.setter
+    def ttl(self, seconds: float | None) -> None:
+        self._fate.ttl = _checked('ttl', seconds)
+
+    @property
+    def stale_while_revalidate(self) -> float | None:
+        """Seconds past the lifetime in which the entry answers while one request renews it (RFC 5861 §3).
+
+        Raises:
+            ConfigurationError: it is set to something else than a number.
+
+        """
+        return self._fate.stale_while_revalidate
+
+    @stale_while_revalidate.setter
+    def stale_while_revalidate(self, seconds: float | None) -> None:
+        self._fate.stale_while_revalidate = _checked('stale_while_revalidate', seconds)
+
+    @property
+    def stale_if_error(self) -> float | None:
+        """Seconds past the lifetime in which the entry answers where the endpoint fails (RFC 5861 §4).
+
+        Raises:
+            ConfigurationError: it is set to something else than a number.
+
+        """
+        return self._fate.stale_if_error
+
+    @stale_if_error.setter
+    def stale_if_error(self, seconds: float | None) -> None:
+        self._fate.stale_if_error = _checked('stale_if_error', seconds)
+
+    @property
+    def tags(self) -> set[str]:
+        """Tags of this answer, beside those of the decorator: `context.tags.add('user:7')`.
+
+        Raises:
+            ConfigurationError: it is set to something else than several texts.
+
+        """
+        return self._fate.tags
+
+    @tags.setter
+    def tags(self, tags: Iterable[str]) -> None:
+        if isinstance(tags, str) or not isinstance(tags, Iterable):
+            msg = f"tags are several texts, like {{'user:7'}}, got {tags!r}"
+            raise ConfigurationError(msg)
+        self._fate.tags = set(tags)
+
+    def no_store(self, reason: str = 'no-store') -> None:
+        """Do not store this answer; `Cache-Status` tells the reason."""
+        self._fate.refused = str(reason) or 'no-store'
+
+
+def _checked(name: str, seconds: object) -> float | None:
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
+        msg = f'{name} is in seconds, got {seconds!r}'
+        raise ConfigurationError(msg)
+    return max(0.0, seconds)

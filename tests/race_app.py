@@ -1,0 +1,48 @@
+"""A server that reads and writes numbers which it shares with other processes; see `race`."""
+
+import asyncio
+import mmap
+import os
+import random
+import struct
+
+from aiocache import MemcachedCache, RedisCache
+from fastapi import APIRouter, FastAPI
+
+import fastapi_caching_route._store as store
+from fastapi_caching_route import CachingRoute, FastAPICache
+from tests.simulation import marks_class
+
+store.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
+backend = {'redis': RedisCache, 'memcached': MemcachedCache}[os.environ['RACE_BACKEND']]
+cache = FastAPICache(
+    backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace='race'), store_timeout=10
+)
+router = APIRouter(route_class=CachingRoute)
+
+with open(os.environ['RACE_TRUTH'], 'r+b') as file:  # noqa: PTH123, a mapping of it outlives it
+    truth = mmap.mmap(file.fileno(), 0)
+
+
+def number(item: int) -> int:
+    return struct.unpack_from('q', truth, 8 * item)[0]
+
+
+@router.get('/items/{item}')
+@cache(ttl=60, tags=['item:{item}'])
+async def read(item: int) -> int:
+    await asyncio.sleep(random.uniform(0, 0.01))
+    found = number(item)
+    await asyncio.sleep(random.uniform(0, 0.03))
+    return found
+
+
+@router.post('/items/{item}/rise')
+@cache.invalidates(tags=['item:{item}'])
+async def write(item: int) -> int:
+    struct.pack_into('q', truth, 8 * item, number(item) + 1)
+    return number(item)
+
+
+app = FastAPI()
+app.include_router(router)
