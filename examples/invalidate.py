@@ -1,7 +1,7 @@
-"""A write that makes the stored answer of a read go away."""
+"""Writes that make stored answers of reads go away."""
 
 from aiocache import SimpleMemoryCache
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException
 from pydantic import BaseModel
 
 from fastapi_caching_route import CachingRoute, FastAPICache
@@ -20,11 +20,13 @@ class User(BaseModel):
     name: str
 
 
-def user_key(request: Request) -> str:
-    return f'user:{request.path_params["user_id"]}'
+@router.get('')
+@cache(ttl=60, tags=['users'])
+async def list_users() -> list[User]:
+    return [User(id=user_id, name=name) for user_id, name in names.items()]
 
 
-@router.post('')
+@router.post('')  # its own path is that of the list, which is invalidated by itself
 async def create_user(new: NewUser) -> User:
     user_id = len(names) + 1
     names[user_id] = new.name
@@ -32,19 +34,19 @@ async def create_user(new: NewUser) -> User:
 
 
 @router.get('/{user_id}')
-@cache(ttl=60, key_builder=user_key)
+@cache(ttl=60)
 async def get_user(user_id: int) -> User:
     if user_id not in names:
         raise HTTPException(404, 'No such user')
     return User(id=user_id, name=names[user_id])
 
 
-@router.patch('/{user_id}')
+@router.patch('/{user_id}')  # invalidates the user by itself, and the list because it says so
+@cache.invalidates(tags=['users'])
 async def rename_user(user_id: int, change: NewUser) -> User:
     if user_id not in names:
         raise HTTPException(404, 'No such user')
     names[user_id] = change.name
-    await cache.invalidate_cached(f'user:{user_id}')
     return User(id=user_id, name=change.name)
 
 

@@ -41,7 +41,7 @@ def test_the_tour_shows_a_miss_a_hit_and_a_304():
 
 
 def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
-    (code,) = PYTHON.findall((ROOT / 'README.md').read_text())
+    code, *_ = PYTHON.findall((ROOT / 'README.md').read_text())
     (tmp_path / 'main.py').write_text(code)
     client = TestClient(runpy.run_path(str(tmp_path / 'main.py'))['app'])
     paths = ('/squares?limit=3', '/squares?limit=3', '/squares?limit=4', '/squares', '/squares?limit=10')
