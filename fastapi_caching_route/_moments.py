@@ -49,10 +49,7 @@ class Moments:
         if not isinstance(since, int) or self._last(self._hard, entry.names) > since:
             return None
         soft = [self._soft[name] for name in entry.names if name in self._soft]
-        times = [at for moment, at in soft if moment > since]
-        if not times:
-            return math.inf
-        return min(times) if entry.windowed else None
+        return min((at for moment, at in soft if moment > since), default=math.inf)
 
     async def invalidate(self, names: Iterable[str], soft_at: float | None) -> None:
         """Make sure that nothing that began before is used again under these names.

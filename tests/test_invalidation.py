@@ -19,7 +19,7 @@ from fastapi_caching_route import (
     FastAPICache,
     InvalidationError,
 )
-from tests.support import Clock, caching_router, client_of, marks, memory_cache
+from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
 
 serials = itertools.count()
 
@@ -832,3 +832,36 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
         found(client, '/things/7')
         assert found(client, '/things/7') == ['HIT']
         client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('broken', ['failing', 'hanging'])
+def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, caplog, monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._store.FIRST_WAIT', 0.01)
+    backend = Elsewhere(namespace='owed')
+    cache, sibling = FastAPICache(backend, store_timeout=0.02), FastAPICache(backend, store_timeout=0.02)
+    router, writes, *_ = shop(cache)
+
+    @router.get('/sibling')
+    @sibling(ttl=60, tags=['thing:7'])
+    async def of_sibling():
+        return 1
+
+    @writes.put('/things/{thing_id}')
+    @cache.invalidates(tags=['thing:{thing_id}'])
+    async def write(thing_id: int):
+        return 'written'
+
+    paths = ('/things/7', '/sibling', '/things')
+    with client_of(router, writes) as client:
+        found(client, *paths)
+        getattr(backend, broken).add('set')
+        assert client.put('/things/7').json() == 'written'
+        with pytest.raises(InvalidationError, match='tried again'):
+            client.portal.call(cache.invalidate_path, '/things')
+        # Everything is there to be read, and only what is owed is not used. Nothing can be stored.
+        assert found(client, *paths, '/things?page=2') == [None] * 4
+        getattr(backend, broken).clear()
+        client.portal.call(cache.store.settled)
+        assert found(client, *paths) == ['MISS'] * 3
+        assert found(client, *paths) == ['HIT'] * 3
+    assert caplog.text.count('could not be written yet') >= 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ('.git', '.venv', 'site', '.hypothesis', '__pycache__', '.mypy_cache', '.ruff_cache', '.pytest_cache')
-TESTS = ('attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
+TESTS = ('invalidation', 'attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
 
 KEPT_LIST = """
 
@@ -65,7 +65,7 @@ WEAKENED = [
         '    varying = set()',
     ),
     ('many variants', '_key.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
-    ('entry key check', '_store.py', ' and found.key == key', ''),
+    ('entry key check', '_store.py', ' or found.key != key', ''),
     ('query read', '_fastapi/inputs.py', "query.read(QueryParams(scope['query_string'])) if query else ()", '()'),
     ('header read', '_fastapi/inputs.py', "headers.read(Headers(raw=scope['headers'])) if headers else ()", '()'),
     ('cookie read', '_fastapi/inputs.py', 'cookies.read(HTTPConnection(scope).cookies) if cookies else ()', '()'),
@@ -105,7 +105,7 @@ WEAKENED = [
     ('override of explicit', '_fastapi/inputs.py', '*(overridden(it, overrides) for it in explicit)', '*explicit'),
     (
         'checks of person for handlers',
-        '_exchange.py',
+        '_fetch.py',
         "            self.recorder.doubt = 'exception-handler'",
         '            pass',
     ),
@@ -121,14 +121,14 @@ WEAKENED = [
         "    if not called.__module__.startswith('fastapi.security'):\n        return None\n",
         '',
     ),
-    ('disconnect doubt', '_exchange.py', "            self.recorder.doubt = 'disconnected'", '            pass'),
+    ('disconnect doubt', '_fetch.py', "            self.recorder.doubt = 'disconnected'", '            pass'),
     (
         'fields of one client stored',
-        '_exchange.py',
+        '_fetch.py',
         'return self.recorder.start(plain, as_miss, kept, None)',
         'return self.recorder.start(plain, as_miss, dressed, None)',
     ),
-    ('shaped', '_exchange.py', 'if shaped and self.guard_fields', 'if self.guard_fields'),
+    ('shaped', '_client.py', 'if shaped and self.guard_fields', 'if self.guard_fields'),
     (
         'own class reads raw',
         '_fastapi/effective.py',
@@ -157,19 +157,19 @@ WEAKENED = [
     ('legal fields', '_wire.py', ' or not _plausible(head)', ''),
     (
         'fresh messages',
-        '_exchange.py',
+        '_client.py',
         'headers = [*self.with_guards(headers, entry.shaped), *signs]',
         'headers = _keep(self, headers, signs)',
     ),
     (
         'session made meanwhile',
-        '_exchange.py',
+        '_fetch.py',
         "            return 'session'  # it becomes a cookie outside of us",
         '            pass',
     ),
     (
         'fields of guards stored',
-        '_exchange.py',
+        '_fetch.py',
         'if field not in of_guards]',
         ']',
     ),
@@ -187,7 +187,38 @@ WEAKENED = [
         'if not is_guard',
     ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
-    ('refusals alike', '_exchange.py', 'with_start(self.send, refused)', 'self.send'),
+    ('what is owed', '_store.py', ' or self._is_owed(found)', ''),
+    (
+        'moments of what is under way',
+        '_moments.py',
+        'return begun if self._last(self._hard, names) <= begun else None',
+        'return self._now',
+    ),
+    ('names below', '_names.py', '            *_ancestors(path),\n', ''),
+    ('name of the path', '_names.py', '            of_path(path),\n', ''),
+    (
+        'name of the namespace',
+        '_names.py',
+        '            found.append(of_namespace(self.namespace))',
+        '            pass',
+    ),
+    ('name of the key', '_names.py', '            found.append(of_key(key))', '            pass'),
+    ('name of the endpoint', '_names.py', '            of_endpoint(self.endpoint),\n', ''),
+    ('values that are validated', '_fastapi/path_values.py', '(value if errors else values[field.name])', 'value'),
+    ('tags of the context', '_fetch.py', '*sorted(map(of_tag, self.fate.tags))', ''),
+    ('refusal at the end of a stream', '_fetch.py', 'if step.passed:  # endpoints', 'if False:  # endpoints'),
+    ('own path of a write', 'route.py', ' if it.invalidate_on_write]', ' if False]'),
+    ('not after an error', '_writes.py', "200 <= message['status'] < 400", "200 <= message['status'] < 600"),
+    ('not after an error on a plain route', '_fastapi/writing.py', '(answered.status_code or 200) < 400', 'True'),
+    ('again at the end of a stream', '_writes.py', '        if streamed:\n', '        if False:\n'),
+    (
+        'guards before what is stale',
+        '_exchange.py',
+        'if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):',
+        'await self.reply(entry, seconds, left)\n            if True:',
+    ),
+    ('a context that is no raw access', '_fastapi/inputs.py', '    if node.call in _OURS:\n        return False\n', ''),
+    ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
 ]
 
 
