@@ -13,7 +13,7 @@ class Bypass:
     reason: str
 
 
-MISTAKES = frozenset({'key-builder', 'identity', 'tags'})
+MISTAKES = frozenset({'key-builder', 'identity', 'tags', 'tags-callable'})
 EXPLAINED = {
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
     'by identity who shares',
@@ -23,7 +23,8 @@ EXPLAINED = {
     'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
     'body': 'the body of the request is larger than max_body_size, or broke off',
     'key-builder': 'the key_builder must return a str with something in it',
-    'tags': 'the tags callable must return a list of texts, and it did not',
+    'tags': 'its tags are texts; one of them is not, or names a parameter that is not in the path of the route',
+    'tags-callable': 'the tags callable must return a list of texts, and it did not',
     'identity': 'the identity callable must return a str, and it did not',
 }
 

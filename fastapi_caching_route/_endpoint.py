@@ -55,7 +55,8 @@ def left_on(endpoint: object, slot: str = '') -> Any:
         if on_instance is not None:
             return on_instance
     found = getattr(endpoint, _LEFT + slot, None)
-    return left_on(endpoint.func, slot) if found is None and isinstance(endpoint, partial) else found
+    inside = endpoint.func if isinstance(endpoint, partial) else getattr(endpoint, INSIDE, None)
+    return left_on(inside, slot) if found is None and inside is not None else found
 
 
 def note_routed(endpoint: Any, route: Any) -> None:
@@ -85,7 +86,9 @@ def _wrapped(endpoint: Any) -> Iterator[Any]:
     """The endpoint, and what is inside: the function of a bound method or a partial object, or of a decorator."""
     while endpoint is not None:
         yield endpoint
-        inside = getattr(endpoint, '__func__', None) or getattr(endpoint, '__wrapped__', None)
+        inside = next(
+            (getattr(endpoint, it) for it in ('__func__', '__wrapped__', INSIDE) if hasattr(endpoint, it)), None
+        )
         endpoint = inside or (endpoint.func if isinstance(endpoint, partial) else None)
 
 

@@ -4,8 +4,7 @@ Does things in their order; what HTTP has to say is decided in `_http`, and what
 `_fetch`. Knows nothing of FastAPI.
 
 Route and exchange talk through the scope: `HANDLER` names a request handler that runs explicit dependencies inside of
-the route; that handler leaves in `GUARD_FIELDS` what guards have set on the response, and marks a response that FastAPI
-has made with `SHAPED`.
+the route, and `FATE` holds what endpoint and dependencies say about the answer.
 """
 
 import logging
@@ -31,7 +30,7 @@ from fastapi_caching_route._key import (
     variant_key,
     variant_of,
 )
-from fastapi_caching_route._plan import Admission, Plan, given
+from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Found
 
@@ -85,7 +84,7 @@ class Exchange:
             await then()
 
         def refused(start: Message) -> Message:
-            """By which they refuse the request: as it would look if the route ran them, whatever is stored."""
+            """The start of a refusal: it looks as if the route had run them, so it does not tell what is stored."""
             return start if admitted else self.dressed(start, b'uri-miss', 'status')
 
         await admission(self.scope, self.body.reader(), with_start(self.client.send, refused), proceed)
@@ -109,9 +108,7 @@ class Exchange:
         left = reuse.left(seconds, entry.lifetime, found.stale_at, now)
         if left > 0:
             await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
-        elif (
-            left + entry.stale_while_revalidate > 0 and await self.body.whole(self.plan.terms.max_body_size) is not None
-        ):
+        elif reuse.in_window(left, entry.stale_while_revalidate) and await self.can_ask_again():
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):
                 await self.renew()
         else:
@@ -120,7 +117,7 @@ class Exchange:
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
         if self.plan.key_builder is not None:
-            built = await given(self.plan.key_builder, self.scope)
+            built = await asked(self.plan.key_builder, self.scope)
             if not built or not isinstance(built, str):
                 return Bypass('key-builder')
             self.fate.key = built
@@ -129,7 +126,7 @@ class Exchange:
             reason = names_a_person(self.scope, self.inputs.covered)
             if reason is not None:
                 return Bypass(reason)
-        name = '' if self.plan.who is None else await given(self.plan.who, self.scope)
+        name = '' if self.plan.who is None else await asked(self.plan.who, self.scope)
         if not isinstance(name, str):
             return Bypass('identity')
         body: bytes | None = b''
@@ -161,6 +158,10 @@ class Exchange:
             variant = variant_of(found, self.scope, self.inputs.left_out)
             found = await self.plan.store.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
+
+    async def can_ask_again(self) -> bool:
+        """Whether the body of the request can be sent once more, after this client has been served."""
+        return await self.body.whole(self.plan.terms.max_body_size) is not None
 
     async def reply(self, entry: Entry, seconds: float, left: float) -> None:
         """Answer from an entry of this age that is fresh for so many seconds more."""

@@ -1,6 +1,7 @@
 """A miss: the endpoint answers, and the answer is kept if it may be kept. `_exchange` sends it on its way.
 
-The route runs its guards itself. Everything here is about one run of the endpoint; what HTTP has to say is decided in
+The route runs its guards itself; its handler leaves in `GUARD_FIELDS` of the scope what guards have set on the response, and
+marks a response that FastAPI has made with `SHAPED`. Everything here is about one run of the endpoint; what HTTP has to say is decided in
 `_http`, and what becomes of the messages of an answer in `_recorder`.
 """
 
@@ -25,7 +26,7 @@ from fastapi_caching_route._asgi import (
 )
 from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._client import Client
-from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
+from fastapi_caching_route._entry import Recording, Variants, entry_of
 from fastapi_caching_route._fate import Fate
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.storing import FOREVER, Refused, Storable, judge
@@ -38,8 +39,9 @@ from fastapi_caching_route._key import (
     variant_of,
 )
 from fastapi_caching_route._names import of_tag
-from fastapi_caching_route._plan import Declared, Plan, given
+from fastapi_caching_route._plan import Declared, Plan, asked
 from fastapi_caching_route._recorder import Message, Recorder, Step
+from fastapi_caching_route._store import Lost
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -63,10 +65,10 @@ class Fetch:
     recorder: Recorder = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
-    begun: Any = field(init=False, default=None)
+    marks_before: Any = field(init=False, default=None)
     """What the store needs to tell whether a name was invalidated while the endpoint ran."""
     answered_at: float = field(init=False, default=0.0)
-    began: StartFields = field(init=False)
+    answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
     session: dict[str, Any] = field(init=False)
     """As it was before the endpoint ran."""
@@ -87,15 +89,16 @@ class Fetch:
 
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
-        tags: object = () if self.plan.tags is None else await given(self.plan.tags, self.scope)
-        if not are_tags(tags):
+        tags: object = () if self.plan.tags is None else await asked(self.plan.tags, self.scope)
+        reason = 'tags-callable' if not are_tags(tags) else 'tags' if self.plan.naming.unknown else None
+        if reason is not None or not are_tags(tags):
             self.recorder.doubt = 'tags'
-            tell('tags', self.scope['path'], self.plan.told)
+            tell(reason or 'tags', self.scope['path'], self.plan.told)
             return
         user_built = None if self.declared.inputs.declared else self.key
         self.names = self.plan.naming.names(self.scope, user_built, tags)
-        self.begun = await self.plan.store.begin(self.names, windowed=self.plan.terms.windowed)
-        if self.begun is None:
+        self.marks_before = await self.plan.store.begin(self.names, windowed=self.plan.terms.windowed)
+        if self.marks_before is None:
             self.recorder.doubt = 'store-error'
 
     def doubt_handler(self) -> None:
@@ -122,9 +125,9 @@ class Fetch:
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
         self.answered_at = self.plan.clock()
-        self.began = start_fields(message, self.declared.inputs.selecting)
+        self.answer = start_fields(message, self.declared.inputs.selecting)
         # What this client gets; what is kept is less by what guards have set, for they set it anew for the next client.
-        mine = self.client.with_guards(self.began.fields, self.began.shaped)
+        mine = self.client.with_guards(self.answer.fields, self.answer.shaped)
         verdict = self.verdict(message['status'], mine)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
@@ -133,7 +136,7 @@ class Fetch:
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
         self.client.guard_fields.extend(of_guards)
-        kept = [field for field in self.began.fields if field not in of_guards]
+        kept = [field for field in self.answer.fields if field not in of_guards]
         plain = {**message, 'headers': [*mine, *self.plan.status(self.why)]}
         as_miss = {**message, 'headers': [*without(mine, (self.plan.miss[0],)), *self.plan.signs_of_a_miss(self.why)]}
         return self.recorder.start(plain, as_miss, kept, None)
@@ -166,28 +169,24 @@ class Fetch:
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""
         if step.complete is not None:
+            verdict: Storable | Refused = self.storable
             if step.passed:  # endpoints may say more about it while they stream it
-                entry, reason = await self.keep(step.complete, self.verdict(step.complete.status, self.began.fields))
-            else:
-                entry, reason = await self.keep(step.complete, self.storable)
-                signs = (
-                    self.plan.signs_of_a_miss(self.why) if reason is None else self.plan.status(self.why, detail=reason)
-                )
-                await self.client.reply(entry, signs)  # it was held, to be sent like a hit, as a 304 for instance
+                verdict = self.verdict(step.complete.status, self.answer.fields)
+            if isinstance(verdict, Storable):
+                await self.keep(step.complete, verdict, held=not step.passed)
         for message in step.passed:
             await self.client.send(message)
 
-    async def keep(self, recording: Recording, verdict: Storable | Refused) -> tuple[Entry, str | None]:
+    async def keep(self, recording: Recording, storable: Storable, *, held: bool) -> None:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
 
-        Gives the entry, and why it was not stored. That comes too late for a stream, which was marked as a miss before.
+        One that was held is sent like a hit, as a 304 for instance. Of a stream it has been said before that it is stored.
         """
-        storable = verdict if isinstance(verdict, Storable) else Storable(0.0)
         names = (*self.names, *sorted(map(of_tag, self.fate.tags)))
-        marks = await self.plan.store.land(self.begun, names, windowed=storable.window > 0)
-        reason = verdict.reason if isinstance(verdict, Refused) else 'invalidated' if marks is None else None
+        landed = await self.plan.store.land(self.marks_before, names, windowed=storable.window > 0)
+        reason = landed.reason if isinstance(landed, Lost) else None
         inputs = self.declared.inputs
-        varying = fields_of_variants(inputs, self.began.vary, self.variants, all_fields=self.varies_with_all)
+        varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
         entry = entry_of(
             recording,
             storable,
@@ -195,12 +194,15 @@ class Fetch:
             left_out=self.plan.miss[0],
             now=self.answered_at,
             names=names,
-            marks=() if marks is None else marks,
-            shaped=self.began.shaped,
+            marks=() if isinstance(landed, Lost) else landed,
+            shaped=self.answer.shaped,
         )
         if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
             reason = 'store-error'
-        return entry, reason
+        if held:
+            stored = reason is None
+            signs = self.plan.signs_of_a_miss(self.why) if stored else self.plan.status(self.why, detail=reason)
+            await self.client.reply(entry, signs)
 
     async def keep_variants(self, varying: set[bytes]) -> str:
         """Store with what the answers under the key vary; return the key of this request's variant.

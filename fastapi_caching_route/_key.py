@@ -198,6 +198,11 @@ def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
     return replace(variants, known=known[-MOST_VARIANTS:]), dropped
 
 
+def root_of(namespace: str | None) -> str:
+    """The namespace of a backend, as it stands in front of keys."""
+    return escaped((namespace or '').strip(':'))
+
+
 def full_key(namespace: str, key: str) -> str:
     """Namespace and key as one: printable, without blanks, at most `MAX_KEY_BYTES`."""
     return shortened(f'{namespace}{SEPARATOR}{key}' if namespace else key)

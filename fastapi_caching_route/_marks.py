@@ -5,10 +5,11 @@ In a store that several processes share, a *mark* is a random token under the ke
 1. Before the endpoint runs, the marks of its names are read, and missing ones are added (`begin`). The entry keeps them.
 2. An entry is alive only while every mark of its names is there and the same. A mark that is missing is a miss.
 3. Whoever invalidates a name writes a new mark for it: one command, however many entries have the name.
-4. One more token, `last`, is written anew before and after that. So whoever finds it unchanged knows that no
-   invalidation has ended in between, and whoever finds it unchanged over a run, that none has begun either.
-5. A process that has found an entry alive does not read its marks again until `last` changes (`stale_at`).
-6. Names that are added while the endpoint runs count only if `last` is the same before and after (`land`).
+4. One more token, `last`, is written anew before the new marks and again after them.
+5. Unchanged between two hits, it says that no invalidation has ended in between: an entry that this process has found
+   alive still is, and its marks need not be read again (`stale_at`).
+6. Unchanged over a run, it says that none has begun either: marks that are read only after the run, since the endpoint
+   has added a name or a stale window, are as good as those from before it (`land`).
 
 Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order.
 
@@ -18,9 +19,8 @@ that may be served stale keep both, all others the soft ones, which tell them al
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from secrets import token_urlsafe
 from typing import Any, Protocol
 
@@ -118,24 +118,23 @@ class Marks:
         """
         kinds = (_SOFT, _HARD) if soft_at is None else (_SOFT,)
         when = '' if soft_at is None else f'@{soft_at!r}'
-        keys = iter([self._key(kind, name) for name in names for kind in kinds])
+        keys = [self._key(kind, name) for name in names for kind in kinds]
         await self._write(self.beside[0], token_urlsafe(9))  # who adds names meanwhile will see that it has begun
-        while batch := list(islice(keys, AT_ONCE)):
+        for batch in _batches(keys):
             await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))
         await self._write(self.beside[0], token_urlsafe(9))  # who has found entries alive meanwhile will look again
 
     async def _present(self, keys: Sequence[str]) -> list[str] | None:
         """The marks under these keys, with new ones where there were none; None if one cannot be had."""
         tokens = await self._shelf.get(keys)
-        missing = [at for at, token in enumerate(tokens) if token is None]
-        if missing:
-            new = [token_urlsafe(9) for _ in missing]
-            added = await asyncio.gather(
-                *(self._shelf.add(keys[at], token, FOREVER) for at, token in zip(missing, new, strict=True))
-            )
-            for at, token, is_ours in zip(missing, new, added, strict=True):
-                # Somebody else has added one, or has invalidated the name: theirs is the mark.
-                tokens[at] = token if is_ours else (await self._shelf.get([keys[at]]))[0]
+        missing = {key: token_urlsafe(9) for key, token in zip(keys, tokens, strict=True) if token is None}
+        if not missing:
+            return tokens if all(isinstance(token, str) for token in tokens) else None
+        for batch in _batches(list(missing)):
+            await asyncio.gather(*(self._shelf.add(key, missing[key], FOREVER) for key in batch))
+        # Somebody else may have added one at the same time, or invalidated the name: what is there now is the mark.
+        found = dict(zip(missing, await self._shelf.get(list(missing)), strict=True))
+        tokens = [found.get(key, token) for key, token in zip(keys, tokens, strict=True)]
         return tokens if all(isinstance(token, str) for token in tokens) else None
 
     async def _write(self, key: str, token: str) -> None:
@@ -148,6 +147,10 @@ class Marks:
 
     def _key(self, kind: str, name: str) -> str:
         return full_key(self._root, kind + name)
+
+
+def _batches(keys: list[str]) -> Iterator[list[str]]:
+    return (keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE))
 
 
 def _stale_at(entry: Entry, tokens: list[Any]) -> float | None:

@@ -5,6 +5,7 @@ alive while none of its names has been invalidated since. So nothing is kept for
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any
@@ -17,7 +18,11 @@ forgotten for a new one is not used any more."""
 
 
 class Moments:
-    """When names were invalidated last, for all caches over one backend in this process."""
+    """When names were invalidated last, for all caches over one backend in this process.
+
+    Two threads may have an event loop each. Writers take turns; readers do not wait for them, so nothing that a reader
+    needs is ever taken away before what takes its place is there.
+    """
 
     __slots__ = ('_floor', '_hard', '_lock', '_now', '_soft', 'beside')
 
@@ -26,9 +31,9 @@ class Moments:
         self.beside: tuple[str, ...] = ()
         self._now = 0
         self._floor = 0
-        self._hard: dict[str, int] = {}
-        self._soft: dict[str, tuple[int, float]] = {}
-        self._lock = Lock()  # two threads may have an event loop each
+        self._hard: OrderedDict[str, int] = OrderedDict()
+        self._soft: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = Lock()
 
     async def begin(self, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, as `Marks` does it
         """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
@@ -36,7 +41,7 @@ class Moments:
 
     async def land(self, begun: int, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, as `Marks` does it
         """The moment for an answer with these names; None if one of them was invalidated while it was computed."""
-        return begun if self._last(self._hard, names) <= begun else None
+        return begun if self._last(names) <= begun else None
 
     async def stale_at(self, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
@@ -46,10 +51,11 @@ class Moments:
         since = entry.marks
         if since == self._now:
             return math.inf
-        if not isinstance(since, int) or self._last(self._hard, entry.names) > since:
+        if not isinstance(since, int):
             return None
-        soft = [self._soft[name] for name in entry.names if name in self._soft]
-        return min((at for moment, at in soft if moment > since), default=math.inf)
+        softened = map(self._soft.get, entry.names)
+        stale_at = min((it[1] for it in softened if it is not None and it[0] > since), default=math.inf)
+        return stale_at if self._last(entry.names) <= since else None  # the floor last: it rises before a name is lost
 
     async def invalidate(self, names: Iterable[str], soft_at: float | None) -> None:
         """Make sure that nothing that began before is used again under these names.
@@ -60,16 +66,21 @@ class Moments:
             moment = self._now + 1
             for name in names:
                 if soft_at is None:
-                    self._hard.pop(name, None)  # to the end, as the newest
                     self._hard[name] = moment
+                    self._hard.move_to_end(name)
                 else:
-                    self._soft.pop(name, None)
                     self._soft[name] = (moment, soft_at)
+                    self._soft.move_to_end(name)
             while len(self._hard) > MOST_NAMES:
-                self._floor = max(self._floor, self._hard.pop(next(iter(self._hard))))
+                oldest = next(iter(self._hard))
+                self._floor = max(self._floor, self._hard[oldest])
+                del self._hard[oldest]
             while len(self._soft) > MOST_NAMES:
-                self._floor = max(self._floor, self._soft.pop(next(iter(self._soft)))[0])
+                oldest = next(iter(self._soft))
+                self._floor = max(self._floor, self._soft[oldest][0])
+                del self._soft[oldest]
             self._now = moment  # last: who reads it before has begun before
 
-    def _last(self, moments: dict[str, int], names: Sequence[str]) -> int:
-        return max((self._floor, *(moments.get(name, 0) for name in names)))
+    def _last(self, names: Sequence[str]) -> int:
+        """The moment of the last hard invalidation of one of the names, as far as that is remembered."""
+        return max((*(self._hard.get(name, 0) for name in names), self._floor))

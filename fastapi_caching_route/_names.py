@@ -30,10 +30,17 @@ class Naming:
     namespace: str | None
     """The full one, where the route has one of its own."""
     values: Callable[[Mapping[str, Any]], PathValues]
+    parameters: frozenset[str]
+    """The path parameters of the route."""
     selections: tuple[tuple[str, ...], ...]
     """The path parameters by which it can be invalidated: with those in the prefix of an include, and without."""
     tags: tuple[str, ...]
     """Templates over path parameters."""
+
+    @property
+    def unknown(self) -> set[str]:
+        """Parameters in the tags that are not in the path: an include might have had them in its prefix, and has not."""
+        return {name for template in self.tags for name in fields_of(template)} - self.parameters
 
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
         """The names of an answer to this request; `key` is its full one where the user has built it."""

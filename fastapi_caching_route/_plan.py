@@ -92,7 +92,7 @@ class Plan:
         return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
 
 
-async def given(named: Callable[[Scope], object], scope: Scope) -> object:
+async def asked(named: Callable[[Scope], object], scope: Scope) -> object:
     """What a callable of the user's makes of a request; None if it raises."""
     try:
         made = named(scope)

@@ -16,6 +16,7 @@ from aiocache.base import BaseCache
 
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
 from fastapi_caching_route._names import EVERYTHING
@@ -42,6 +43,13 @@ class Found:
     stale_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An answer that must not be stored: a name of it was invalidated while it was computed, or nobody can tell."""
+
+    reason: str
+
+
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
@@ -50,7 +58,9 @@ class Store:
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds."""
         self._shelf = Shelf(backend, timeout, signing_keys)
-        self._marks: Any = _moments_of(backend) if self._shelf.inside else Marks(self._shelf, backend.namespace or '')
+        self._marks: Any = (
+            _moments_of(backend) if self._shelf.inside else Marks(self._shelf, root_of(backend.namespace))
+        )
         self._owed = _all_owed.setdefault(backend, {})
         self._under_way: set[asyncio.Future[int]] = set()
         self._settling: asyncio.Task[None] | None = None
@@ -75,9 +85,14 @@ class Store:
         """What `land` will ask for: to be got before the endpoint runs. None if the backend is in trouble."""
         return await self._or_nothing(self._marks.begin(names, windowed=windowed))
 
-    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> Any:
-        """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
-        return await self._or_nothing(self._marks.land(begun, names, windowed=windowed))
+    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
+        """The marks for an answer with these names; or why it must not be stored."""
+        landed = await self._or_nothing(self._landed(begun, names, windowed=windowed))
+        return Lost('store-error') if landed is None else landed
+
+    async def _landed(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
+        marks: int | tuple[str, ...] | None = await self._marks.land(begun, names, windowed=windowed)
+        return Lost('invalidated') if marks is None else marks
 
     async def put(self, stored: Stored, span: float) -> bool:
         """Store under its own key for `span` seconds; return whether the backend has taken it."""
@@ -88,29 +103,36 @@ class Store:
         await self._or_nothing(self._shelf.delete(key))
 
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
-        """Invalidate all entries with one of the names, for all processes; delete this full key, and return how many that were.
+        """Invalidate all entries with one of the names, for all processes; delete this full key too.
 
-        Once begun it goes on to its end, even if who has asked for it is cancelled.
+        Return how many keys were deleted (0 or 1).
 
         Raises:
             InvalidationError: it could not be written. It is owed from now on.
 
         """
+        return await asyncio.shield(self.invalidating(names, soft_at=soft_at, key=key))
+
+    def invalidating(
+        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+    ) -> asyncio.Future[int]:
+        """The same, begun at once, and going on to its end even if who has asked for it is cancelled."""
         writing = asyncio.ensure_future(self._write(names, soft_at, key))
         self._under_way.add(writing)
         writing.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(writing)
+        return writing
 
     async def _write(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
         try:
             await self._marks.invalidate(names, soft_at)
-            return await self._shelf.delete(key) if key is not None else 0
         except Exception as error:
             logger.warning('an invalidation of %s could not be written yet, and is tried again: %r', names, error)
             self._owed.update(dict.fromkeys(names if len(self._owed) < MOST_OWED else (EVERYTHING,), object()))
             self._settle_later()
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
             raise InvalidationError(msg) from error
+        # Whether it is deleted or not, it will not be used again.
+        return await self._or_nothing(self._shelf.delete(key)) or 0 if key is not None else 0
 
     async def settled(self) -> None:
         """Wait until nothing is owed."""
@@ -136,10 +158,11 @@ class Store:
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             owed = dict(self._owed)
-            if await self._or_nothing(self._done(self._marks.invalidate(list(owed), None))):
+            names = [EVERYTHING] if EVERYTHING in owed else list(owed)
+            if await self._or_nothing(self._done(self._marks.invalidate(names, None))):
                 for name in [name for name, ticket in owed.items() if self._owed.get(name) is ticket]:
                     del self._owed[name]  # and not what has come to be owed meanwhile
-                logger.info('all invalidations are written')
+        logger.info('all invalidations are written')
 
     @staticmethod
     async def _done(command: Awaitable[None]) -> bool:

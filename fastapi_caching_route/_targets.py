@@ -1,5 +1,6 @@
 """What user code means when it names something to invalidate, and what is wrong with it if it means nothing."""
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from fastapi_caching_route._endpoint import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._names import of_all_below, of_endpoint, of_path
 from fastapi_caching_route.errors import ConfigurationError
+
+logger = logging.getLogger('fastapi_caching_route')
 
 
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
@@ -39,8 +42,15 @@ def names_of_endpoint(endpoint: Any, number: int, given: Mapping[str, object]) -
     fitting = [it for it in routes if it.names == given.keys()]
     if fitting:
         return tuple({of_endpoint(named, it.checked(given)): None for it in fitting})
-    if any(it.names < given.keys() and given.keys() <= it.known for it in routes):
-        # An include that has not been reached yet may have it in its prefix. All of the endpoint is never too little.
+    reached = any(route.was_reached for route in routes_of(endpoint))
+    if not reached and any(it.names < given.keys() and given.keys() <= it.known for it in routes):
+        # An include may have it in its prefix. All of the endpoint is never too little.
+        logger.warning(
+            'invalidate_endpoint(%s): all its entries are invalidated, for no request has shown yet whether %s is in the '
+            'prefix of an include',
+            named[1],
+            _listed(set(given).difference(*(it.names for it in routes))),
+        )
         return (of_endpoint(named),)
     there = ' or '.join(sorted({_listed(it.names) for it in routes})) or 'none that are known, since nothing routes it'
     msg = f'invalidate_endpoint({named[1]}): its path parameters are {there}; got {_listed(given)}'
@@ -48,7 +58,7 @@ def names_of_endpoint(endpoint: Any, number: int, given: Mapping[str, object]) -
 
 
 def selections(endpoint: Any, names: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """The sets of path parameters by which entries of an endpoint are invalidated that a route with these has."""
+    """For each route of the endpoint, its set of path parameters, where these `names` have them all."""
     several = {frozenset(names), *(frozenset(route.param_convertors) for route in routes_of(endpoint))}
     return tuple(sorted(tuple(sorted(it)) for it in several if it and it <= set(names)))
 

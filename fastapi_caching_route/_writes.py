@@ -3,6 +3,7 @@
 Knows names and ASGI messages, and neither routes nor the framework.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
@@ -13,7 +14,7 @@ from fastapi_caching_route._asgi import Send
 from fastapi_caching_route._fetch import are_tags
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._names import EVERYTHING, PathValues, filled, of_path, of_tag, path_of
-from fastapi_caching_route._plan import given
+from fastapi_caching_route._plan import asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Store
 from fastapi_caching_route.errors import InvalidationError
@@ -21,7 +22,12 @@ from fastapi_caching_route.errors import InvalidationError
 logger = logging.getLogger('fastapi_caching_route')
 
 SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
-"""Methods that change nothing (RFC 9110 §9.2.1); an answer to any other one makes its own path outdated."""
+"""Methods that change nothing: those of RFC 9110 §9.2.1, and QUERY, which is defined to be one of them."""
+
+
+def is_write(method: str, *, cached: bool) -> bool:
+    """Whether an answer to this method makes its own path outdated (RFC 9111 §4.4). A POST that is cached is a question."""
+    return method not in SAFE and not (cached and method == 'POST')
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Invalidates:
         """The names that this request has made outdated; all, where that cannot be told."""
         try:
             paths = [filled(template, values) for template in self.paths]
-            tags = await given(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            tags = await asked(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
         except KeyError as error:
             logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
@@ -64,39 +70,46 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
     together: dict[Store, dict[str, Any]] = {}
     for store, names in targets:
         together.setdefault(store, {}).update(dict.fromkeys(names))
-    for store, all_names in together.items():
+    begun = [
+        store.invalidating(tuple(all_names)) for store, all_names in together.items()
+    ]  # all, before any is waited for
+    for invalidating in begun:
         with suppress(InvalidationError):
-            await store.invalidate(tuple(all_names))
+            await asyncio.shield(invalidating)
 
 
 class Writing:
     """The `send` of a write: calls `act` before an answer of 2xx or 3xx leaves.
 
-    A stream may go on writing while it is sent. So it acts again before its end, whichever that is.
+    A stream may go on writing while it is sent. So it acts again before its end, whichever that is; and once more when all
+    is over, if something `goes_on` that may still write when the answer has left.
     """
 
-    __slots__ = ('_act', '_send', '_streams')
+    __slots__ = ('_act', '_goes_on', '_send', '_streams', '_succeeds')
 
-    def __init__(self, send: Send, act: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, send: Send, act: Callable[[], Awaitable[None]], *, goes_on: bool) -> None:
         """Send by `send`."""
         self._send = send
         self._act = act
-        self._streams: bool | None = None
+        self._goes_on = goes_on
+        self._succeeds = False
+        self._streams = False
 
     async def send(self, message: Message) -> None:
         """Take a message of the answer."""
-        if message['type'] == 'http.response.start' and 200 <= message['status'] < 400:
-            self._streams = False
-            await self._act()
-        elif message['type'] == 'http.response.body' and self._streams is not None:
+        if message['type'] == 'http.response.start':
+            self._succeeds = 200 <= message['status'] < 400
+            if self._succeeds:
+                await self._act()
+        elif message['type'] == 'http.response.body' and self._succeeds:
             if message.get('more_body', False):
                 self._streams = True
-            else:
-                await self.end()
+            elif self._streams:
+                self._streams = False
+                await self._act()
         await self._send(message)
 
     async def end(self) -> None:
-        """The answer ends here; if it has not ended before."""
-        streamed, self._streams = self._streams, None
-        if streamed:
+        """All is over, whether the answer has come to its end or not."""
+        if self._succeeds and (self._streams or self._goes_on):
             await self._act()

@@ -21,20 +21,28 @@ from fastapi_caching_route._decoration import (
 )
 from fastapi_caching_route._endpoint import Twins, layers, leave
 from fastapi_caching_route._fastapi.writing import followed
-from fastapi_caching_route._given import keep_given
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import check_cache, check_positive, field_name, field_text, signing_keys, statuses
 from fastapi_caching_route._recorder import Budget
+from fastapi_caching_route._set_cached import keep_given
 from fastapi_caching_route._store import Found, Store
 from fastapi_caching_route._targets import names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags, check_namespace, checked_templates
+from fastapi_caching_route.policy import (
+    CachePolicy,
+    Identity,
+    KeyBuilder,
+    Tags,
+    check_namespace,
+    checked_paths,
+    checked_templates,
+)
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""
@@ -149,7 +157,7 @@ class FastAPICache:
         if misplaced:
             msg = f'@cache takes its options by name, and needs its parentheses: @cache() or @cache(ttl=60), got {misplaced}'
             raise ConfigurationError(msg)
-        given = _given(
+        given = _said(
             {
                 'key_builder': key_builder,
                 'dependencies': dependencies,
@@ -202,11 +210,12 @@ class FastAPICache:
             ConfigurationError: the response is not one that may be stored; the message names the reason.
 
         """
-        policy = replace(self.policy, **_given(caching_params))
+        policy = replace(self.policy, **_said(caching_params))
         namespace = None if policy.namespace is None else self.full_namespace(policy.namespace)
-        names = names_of_key(self._full_key(key, policy.namespace), namespace)
+        full = self._full_key(key, policy.namespace)
+        names = names_of_key(full, namespace)
         refused = await keep_given(
-            self.store, value, names=names, terms=self.terms(policy), left_out=self.cache_header, now=self.clock()
+            self.store, full, value, names=names, terms=self.terms(policy), left_out=self.cache_header, now=self.clock()
         )
         if refused not in (None, 'ttl'):
             msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {refused}'
@@ -283,7 +292,7 @@ class FastAPICache:
             self.store,
             (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
             tuple(name for it in endpoints for name in names_of_endpoint(it, self._number(it), {})),
-            checked_templates('paths', paths),
+            checked_paths(paths),
             own_path=not (tags or endpoints or paths),
         )
 
@@ -318,7 +327,7 @@ class FastAPICache:
             ConfigurationError: an option is out of its range.
 
         """
-        policy = replace(self.policy, **_given(params))
+        policy = replace(self.policy, **_said(params))
         return CacheParams(
             namespace=policy.namespace,
             ttl=policy.ttl,
@@ -357,5 +366,5 @@ class FastAPICache:
         )
 
 
-def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def _said(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}

@@ -87,7 +87,10 @@ class CachePolicy:
         ),
     ] = 0.0
     stale_if_error: Annotated[
-        float, Doc('Seconds past the lifetime in which a stale entry answers where the endpoint fails (RFC 5861 §4).')
+        float,
+        Doc(
+            'Seconds past the lifetime for which an entry is kept for when the endpoint fails (RFC 5861 §4): see the README.'
+        ),
     ] = 0.0
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
@@ -150,6 +153,21 @@ def check_namespace(namespace: object) -> None:
     if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
         msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
         raise ConfigurationError(msg)
+
+
+def checked_paths(paths: object) -> tuple[str, ...]:
+    """Templates of paths.
+
+    Raises:
+        ConfigurationError: one does not begin with a slash, or has a query.
+
+    """
+    checked = checked_templates('paths', paths)
+    for path in checked:
+        if not path.startswith('/') or '?' in path or '#' in path:
+            msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
+            raise ConfigurationError(msg)
+    return checked
 
 
 def _check_span(option: str, span: object) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -12,18 +13,25 @@ from fastapi_caching_route._decoration import Decoration, check_decorated, decor
 from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import Exchange
 from fastapi_caching_route._fastapi.declared import Declarations
-from fastapi_caching_route._fastapi.effective import declaration, described, effective_route, objects_of, reads_raw
+from fastapi_caching_route._fastapi.effective import (
+    declaration,
+    described,
+    effective_route,
+    goes_on,
+    objects_of,
+    reads_raw,
+)
 from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
-from fastapi_caching_route._fastapi.writing import HANDLED
+from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import selections
-from fastapi_caching_route._writes import SAFE, Invalidates, Writing, invalidate_for_all
+from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -50,39 +58,41 @@ class CachingRoute(APIRoute):
         method = scope['method']
         if method not in effective.methods:
             await super().handle(scope, receive, send)
-        elif reached.invalidates or not (method in SAFE or (reached.plan is not None and method == 'POST')):
-            await self._write(reached, scope, receive, send)
+            return
+        writes = reached.invalidates or is_write(method, cached=reached.plan is not None)
+        forward = partial(self._write, reached) if writes else super().handle
+        if reached.plan is None:
+            await forward(scope, receive, send)
         else:
-            await self._answer(reached.plan, scope, receive, send)
+            await Exchange(reached.plan, scope, receive, send, forward).respond()
 
     async def _write(self, reached: 'Reached', scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that changes something: what it makes outdated is invalidated before its answer leaves."""
-        scope[HANDLED] = True
+        """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
+        scope[ROUTE_INVALIDATES] = True
 
         async def act() -> None:
             targets: list[tuple[Store, Collection[str]]] = []
-            if scope['method'] not in SAFE:
+            if is_write(scope['method'], cached=reached.plan is not None):
                 caches = {it.cache for it in map(decoration_of, endpoints_at(scope, CachingRoute)) if it is not None}
                 targets = [(it.store, [of_path(path_of(scope))]) for it in caches if it.invalidate_on_write]
             values = reached.parameters.values(scope.get('path_params', {})) if reached.invalidates else {}
             targets += [(it.store, await it.names(scope, values)) for it in reached.invalidates]
             await invalidate_for_all(targets)
 
-        writing = Writing(send, act)
+        writing = Writing(send, act, goes_on=reached.goes_on)
         try:
-            await self._answer(reached.plan, scope, receive, writing.send)
+            await super().handle(scope, receive, writing.send)
         finally:
             await writing.end()
-
-    async def _answer(self, plan: Plan | None, scope: Scope, receive: Receive, send: Send) -> None:
-        if plan is None:
-            await super().handle(scope, receive, send)
-        else:
-            await Exchange(plan, scope, receive, send, super().handle).respond()
 
     def get_route_handler(self) -> Handler:
         """The handler of `APIRoute`, which gives way where explicit dependencies are to run inside of the route."""
         return choosing(super().get_route_handler())
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether a request has come to it in this process."""
+        return bool(self._plans)
 
     def known_places(self) -> list[Any]:
         """The route itself, and as it has been reached, with what its includes have made of it."""
@@ -100,7 +110,7 @@ class CachingRoute(APIRoute):
         if decoration is not None:
             decoration.cache.unmet.look()
             plan = plan_of(decoration, effective, parameters, raw=reads_raw(self, CachingRoute))
-        reached = Reached(effective, plan, invalidates_of(self.endpoint), parameters)
+        reached = Reached(effective, plan, invalidates_of(self.endpoint), parameters, goes_on(effective))
         self._plans[id(effective)] = reached
         return reached
 
@@ -115,6 +125,8 @@ class Reached:
     invalidates: tuple[Invalidates, ...]
     """What `@cache.invalidates` says on it."""
     parameters: PathParameters
+    goes_on: bool
+    """Whether dependencies or background tasks may still write when the answer has left."""
 
 
 def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, raw: bool) -> Plan:
@@ -151,6 +163,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
             endpoint=(*name_of(effective.endpoint), cache.twins.of_endpoint(effective.endpoint)),
             namespace=None if policy.namespace is None else cache.full_namespace(policy.namespace),
             values=parameters.values,
+            parameters=parameters.names,
             selections=selections(effective.endpoint, parameters.names),
             tags=() if callable(tags) else tuple(tags),
         ),

@@ -9,6 +9,7 @@ algorithm with one step left out.
 
 import asyncio
 import heapq
+import math
 import random
 import sys
 import types
@@ -28,7 +29,7 @@ RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        while batch := list(islice(keys, AT_ONCE)):\n            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
+        '        for batch in _batches(keys):\n            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
         '',
     ),
     '`last` before the marks': (
@@ -183,11 +184,11 @@ class World:
         oldest, oldest_fresh = self.oldest[it], self.oldest_fresh[it]
         entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
         stale_at = await marks.stale_at(entry, beside) if entry is not None else None
-        if stale_at is None:
+        is_fresh = stale_at == math.inf
+        if stale_at is None or not (is_fresh or entry.windowed):
             await self.run(it, marks)
             return
         self.served += 1
-        is_fresh = stale_at > self.seed + 1e6
         if entry.stored_at < (oldest_fresh if is_fresh else oldest):
             self.violations += 1
 

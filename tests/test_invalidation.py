@@ -2,11 +2,13 @@
 
 import asyncio
 import itertools
+import sys
+import threading
 from typing import Annotated
 
 import pytest
 from aiocache import RedisCache
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
 from starlette.testclient import TestClient
@@ -19,6 +21,8 @@ from fastapi_caching_route import (
     FastAPICache,
     InvalidationError,
 )
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._moments import Moments
 from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
 
 serials = itertools.count()
@@ -865,3 +869,235 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
     assert caplog.text.count('could not be written yet') >= 2
+
+
+# What fresh eyes have found
+
+
+def test_what_a_dependency_commits_in_its_teardown_is_read_by_the_next_request():
+    cache, router, rows = memory_cache(), caching_router(), {'committed': 'old'}
+    client = None
+    meanwhile = []
+
+    @router.get('/row')
+    @cache(ttl=60)
+    async def read():
+        return rows['committed']
+
+    async def session():
+        yield
+        meanwhile.extend(client.get('/row').json() for _ in range(2))  # somebody reads before the commit
+        rows['committed'] = 'new'
+
+    @router.put('/row', dependencies=[Depends(session)])
+    async def write():
+        return 'written'
+
+    client = client_of(router)
+    client.get('/row')
+    client.put('/row')
+    assert meanwhile == ['old', 'old']
+    assert client.get('/row').json() == 'new'
+
+
+def test_what_a_background_task_writes_is_read_by_the_next_request():
+    cache, router, rows = memory_cache(), caching_router(), ['old']
+
+    @router.get('/row')
+    @cache(ttl=60)
+    async def read():
+        return rows[-1]
+
+    @router.put('/row')
+    async def write(tasks: BackgroundTasks):
+        tasks.add_task(lambda: [client.get('/row'), rows.append('new')])
+
+    client = client_of(router)
+    client.get('/row')
+    client.put('/row')
+    assert client.get('/row').json() == 'new'
+
+
+def test_a_tag_of_a_parameter_that_is_not_in_the_path_keeps_the_answer_from_being_stored(caplog):
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/users')
+    @cache(ttl=60, tags=['user:{user_id}'])
+    async def endpoint(user_id: int):
+        return user_id
+
+    client = client_of(router)
+    for _ in range(2):
+        response = client.get('/users?user_id=7')
+        assert (response.json(), response.headers['cache-status']) == (7, 'FastAPICache; fwd=uri-miss; detail=tags')
+    assert 'names a parameter that is not in the path' in caplog.text
+
+
+class Methods:
+    def __init__(self, number):
+        self.number = number
+
+    async def read(self):
+        return self.number
+
+    async def write(self):
+        return self.number
+
+
+@ROUTE_CLASSES
+def test_bound_methods_read_and_write_too(route_class):
+    cache = memory_cache(invalidate_on_write=False)
+    router, writes = caching_router(), APIRouter(route_class=route_class)
+    one, two = Methods(1), Methods(2)
+    for number, it in enumerate((one, two), 1):
+        read = cache.invalidates(tags=['x'])(cache(ttl=60, tags=[f'of {number}'])(it.read))
+        router.get(f'/{number}')(cache(ttl=60, tags=[f'of {number}'])(it.read) if number == 1 else read)
+        writes.put(f'/{number}')(cache.invalidates(tags=[f'of {number}'])(it.write))
+    client = client_of(router, writes)
+    assert found(client, '/1', '/2', '/1', '/2') == ['MISS', 'MISS', 'HIT', 'HIT']
+    client.put('/2')
+    assert found(client, '/1', '/2') == ['HIT', 'MISS']
+    asyncio.run(cache.invalidate_endpoint(one.read))
+    assert found(client, '/1', '/2') == ['MISS', 'HIT']
+
+
+def test_a_cached_post_that_invalidates_something_does_so_only_when_its_endpoint_runs():
+    cache = memory_cache()
+    router, runs = caching_router(), []
+
+    @router.get('/counted')
+    @cache(ttl=60, tags=['counted'])
+    async def counted():
+        return len(runs)
+
+    @router.post('/search')
+    @cache(ttl=60)
+    @cache.invalidates(tags=['counted'])
+    async def search(text: Annotated[str, Body()]):
+        runs.append(text)
+        return text
+
+    client = client_of(router)
+    found(client, '/counted')
+    assert marks(client.post('/search', json='a')) == ['MISS']
+    assert found(client, '/counted') == ['MISS']
+    assert marks(client.post('/search', json='a')) == ['HIT']
+    assert found(client, '/counted') == ['HIT']
+
+
+def test_a_tag_that_is_no_text_never_breaks_a_stream(caplog):
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(context: Annotated[CacheContext, Depends()]):
+        async def stream():
+            yield b'1'
+            context.tags.add(7)
+            yield b'2'
+
+        return StreamingResponse(stream())
+
+    client = client_of(router)
+    assert [client.get('/').text for _ in range(2)] == ['12', '12']
+    assert found(client, '/') == ['MISS']
+
+
+def test_a_parameter_of_the_query_is_no_path_parameter(client):
+    asked(client)
+    with pytest.raises(ConfigurationError, match='its path parameters are user_id; got page, user_id'):
+        client.portal.call(lambda: client.cache.invalidate_endpoint(client.get_user, user_id=7, page=1))
+
+
+@pytest.mark.parametrize('namespace', ['my app', ':colons:', 'ü'])
+def test_any_namespace_of_a_backend_will_do(new_backend, namespace):
+    backend = new_backend(namespace=f'{namespace}{next(serials)}')
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, tags=['it', 'any thing'])
+    async def endpoint():
+        return 1
+
+    with client_of(router) as client:
+        assert found(client, '/', '/') == ['MISS', 'HIT']
+        client.portal.call(cache.invalidate_tags, 'any thing')
+        assert found(client, '/', '/') == ['MISS', 'HIT']
+        client.portal.call(closing, backend)
+
+
+def test_a_write_in_a_mounted_router_invalidates_its_own_path():
+    cache = memory_cache()
+    router, *_ = shop(cache)
+
+    @router.put('/things/{thing_id}')
+    async def write(thing_id: int):
+        return 'written'
+
+    app = FastAPI()
+    app.mount('/in', router)
+    client = TestClient(app)
+    found(client, '/in/things/7', '/in/things/8')
+    client.put('/in/things/7')
+    assert found(client, '/in/things/7', '/in/things/8') == ['MISS', 'HIT']
+
+
+@pytest.mark.parametrize('path', ['users/7', '/users?page=1', '/users#top'])
+def test_a_template_of_a_path_is_a_path(path):
+    with pytest.raises(ConfigurationError, match='begins with a slash and has no query'):
+        memory_cache().invalidates(paths=[path])
+
+
+def test_many_tags_of_one_answer_are_stored_in_turn():
+    backend = Elsewhere()
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(context: Annotated[CacheContext, Depends()]):
+        context.tags |= {f'user:{number}' for number in range(500)}
+        return 1
+
+    client = client_of(router)
+    assert found(client, '/', '/') == ['MISS', 'HIT']
+    assert backend.commands.count('multi_get') <= 7
+    asyncio.run(cache.invalidate_tags('user:499'))
+    assert found(client, '/', '/') == ['MISS', 'HIT']
+
+
+def test_threads_that_read_while_others_invalidate_never_find_what_is_gone():
+    moments, wrong, stop = Moments(), [], threading.Event()
+    asyncio.run(moments.invalidate(['a'], None))
+    old = Entry('k', 200, (), b'', b'', 0.0, 60.0, names=('a', 'b'), marks=0)
+
+    def read():
+        while not stop.is_set():
+            for coroutine in (moments.stale_at(old, ()), moments.land(0, ('a',), windowed=False)):
+                found = at_once(coroutine)
+                if found is not None:
+                    wrong.append(found)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(3000):
+            at_once(moments.invalidate(['a'], None))
+            at_once(moments.invalidate([f'other{number}'], 1.0))
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+def at_once(coroutine):
+    """What a coroutine gives that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError('it waits')

@@ -1,7 +1,9 @@
 """The route as a request reached it: with the prefix and the dependencies of its includes."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -45,6 +47,18 @@ def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
     inside = classes[classes.index(ours) + 1 :]
     handlers = any('get_route_handler' in vars(it) for it in classes if it is not ours)
     return handlers or any('handle' in vars(it) for it in inside)
+
+
+def goes_on(effective: Any) -> bool:
+    """Whether something of the route may run after its answer has left: what comes after a `yield`, background tasks."""
+    return any(_yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
+
+
+def _yields(call: Any) -> bool:
+    called = inspect.unwrap(call.func if isinstance(call, partial) else call)
+    if not inspect.isroutine(called):
+        called = type(called).__call__
+    return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
 
 
 def tree(dependant: Dependant, overrides: Overrides) -> Iterator[Dependant]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from starlette.routing import Match
+from starlette.routing import Host, Match, Mount
 
 from fastapi_caching_route._key import Scope
 
@@ -11,7 +11,8 @@ from fastapi_caching_route._key import Scope
 def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
     """The endpoints of all routes of this kind whose path is that of the request, whatever their methods.
 
-    Looks in the app, or the router, that has got the request: the innermost, where one is mounted in another.
+    Looks everywhere in the app that has got the request. A route of another mount may have the same path below its own;
+    then it is among them too.
     """
     serving = scope.get('app') or scope.get('router')
     for route in _each(getattr(serving, 'routes', ())):
@@ -19,8 +20,13 @@ def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
             yield route.endpoint
 
 
-def _each(routes: Iterable[Any]) -> Iterator[Any]:
-    """The routes as requests reach them; the newer releases keep those of an include apart."""
-    for route in routes:
+def _each(routes: Iterable[Any] | None) -> Iterator[Any]:
+    """The routes as requests reach them, in mounts too; the newer releases of FastAPI keep those of an include apart."""
+    for route in routes or ():
         included = getattr(route, 'effective_route_contexts', None)
-        yield from [route] if included is None else included()
+        if included is not None:
+            yield from included()
+        elif isinstance(route, Mount | Host):
+            yield from _each(route.routes)
+        else:
+            yield route

@@ -14,7 +14,7 @@ from fastapi_caching_route._endpoint import INSIDE
 from fastapi_caching_route._fastapi.path_values import text_of
 from fastapi_caching_route._key import Scope
 
-HANDLED = 'fastapi_caching_route.handled'
+ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'
 """Where a scope says that the route itself does what has to happen after its endpoint."""
 
 PARAMETER = 'fastapi_caching_route_answer'
@@ -33,10 +33,10 @@ class Answer:
         self.scope = connection.scope
         self.response = response
 
-    def awaits(self, returned: Any) -> bool:
+    def owes(self, returned: Any) -> bool:
         """Whether something has to happen: the endpoint has succeeded, and the route does not see to it itself."""
         answered = returned if isinstance(returned, Response) else self.response
-        return HANDLED not in self.scope and (answered.status_code or 200) < 400
+        return ROUTE_INVALIDATES not in self.scope and (answered.status_code or 200) < 400
 
     def values(self, arguments: dict[str, Any]) -> dict[str, str]:
         """The path parameters, as validated for the endpoint, or else as they came."""
@@ -49,7 +49,7 @@ def followed(endpoint: Callable[..., Any], act: Act) -> Any:
 
     A generator cannot be wrapped so; it is given back as it is, and a `CachingRoute` sees to it.
     """
-    inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint
+    inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # FastAPI looks there too
     called = inside if inspect.isroutine(inside) else type(inside).__call__
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
         return endpoint
@@ -59,7 +59,7 @@ def followed(endpoint: Callable[..., Any], act: Act) -> Any:
         async def follow(*args: Any, **kwargs: Any) -> Any:
             answer: Answer | None = kwargs.get(PARAMETER)
             returned = await endpoint(*args, **(kwargs if passed_on else _without_ours(kwargs)))
-            if answer is not None and answer.awaits(returned):
+            if answer is not None and answer.owes(returned):
                 await act(answer.scope, answer.values(kwargs))
             return returned
 
@@ -68,7 +68,7 @@ def followed(endpoint: Callable[..., Any], act: Act) -> Any:
     def follow_in_thread(*args: Any, **kwargs: Any) -> Any:
         answer: Answer | None = kwargs.get(PARAMETER)
         returned = endpoint(*args, **(kwargs if passed_on else _without_ours(kwargs)))
-        if answer is not None and answer.awaits(returned):
+        if answer is not None and answer.owes(returned):
             anyio.from_thread.run(act, answer.scope, answer.values(kwargs))
         return returned
 

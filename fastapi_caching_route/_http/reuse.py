@@ -7,8 +7,13 @@ def age(stored_at: float, now: float) -> float:
 
 
 def left(age: float, lifetime: float, stale_at: float, now: float) -> float:
-    """Seconds for which the response is still fresh (RFC 9111 §4.2); 0 or less if it is stale, for so many seconds.
+    """Seconds for which the response is still fresh (RFC 9111 §4.2); negative by how long it has been stale.
 
     `stale_at` is when somebody has made it stale before its time, in seconds since the epoch, or infinity.
     """
     return min(lifetime - age, stale_at - now)
+
+
+def in_window(left: float, window: float) -> bool:
+    """Whether a response that has so many seconds left is stale, and inside of a window for that (RFC 5861)."""
+    return -window < left <= 0

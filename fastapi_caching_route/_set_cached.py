@@ -5,13 +5,13 @@ from typing import Any
 from fastapi_caching_route._entry import Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.storing import Refused, Terms, judge
-from fastapi_caching_route._store import Store
+from fastapi_caching_route._store import Lost, Store
 
 
 async def keep_given(
-    store: Store, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
+    store: Store, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
 ) -> str | None:
-    """Store a response under the key that its last name is of; return why it must not be stored, if so.
+    """Store a response under a full key, with these names; return why it must not be stored, if so.
 
     The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
     has not waited for, and nobody here can know.
@@ -23,17 +23,17 @@ async def keep_given(
         return verdict.reason
     windowed = verdict.window > 0
     begun = await store.begin(names, windowed=windowed)
-    marks = None if begun is None else await store.land(begun, names, windowed=windowed)
-    if marks is None:
+    landed = Lost('store-error') if begun is None else await store.land(begun, names, windowed=windowed)
+    if isinstance(landed, Lost):
         return None
     entry = entry_of(
         Recording(response.status_code, headers, bytes(response.body)),
         verdict,
-        key=names[-1].removeprefix('key:'),
+        key=key,
         left_out=left_out,
         now=now,
         names=names,
-        marks=marks,
+        marks=landed,
     )
     await store.put(entry, entry.lifetime + verdict.window)
     return None
