@@ -102,7 +102,7 @@ class FastAPICache:
         invalidate_on_write: Annotated[
             bool,
             Doc(
-                'Whether an answer of 2xx or 3xx to PUT, PATCH, DELETE or POST invalidates its own path (RFC 9111 §4.4).'
+                'Whether an answer of 2xx or 3xx to PUT, PATCH, DELETE or an undecorated POST invalidates its path (RFC 9111 §4.4).'
             ),
         ] = True,
     ) -> None:
@@ -237,7 +237,13 @@ class FastAPICache:
         return await self.store.invalidate((of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full)
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
-        """Invalidate all entries that have one of the tags."""
+        """Invalidate all entries that have one of the tags; with `soft`, they turn stale where they may.
+
+        Raises:
+            ConfigurationError: there is no tag, or one is not a text.
+            InvalidationError: as for `invalidate_cached`.
+
+        """
         if not tags or not all(isinstance(tag, str) for tag in tags):
             msg = f"invalidate_tags takes one or more texts, like 'user:7', got {tags!r}"
             raise ConfigurationError(msg)
@@ -250,21 +256,43 @@ class FastAPICache:
 
         Raises:
             ConfigurationError: the endpoint is not cached here, or these are not its path parameters.
+            InvalidationError: as for `invalidate_cached`.
 
         """
         names = names_of_endpoint(endpoint, self._number(endpoint), path_params)
         await self.store.invalidate(names, soft_at=self._soft_at(soft))
 
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
-        """Invalidate all entries of a path, decoded and without a query; with `prefix`, of the paths below it too."""
+        """Invalidate all entries of a path, decoded and without a query.
+
+        With `prefix`, those of all paths below it too, at the boundary of a segment: `/users/7`, and not `/users2`.
+
+        Raises:
+            ConfigurationError: it is not a path.
+            InvalidationError: as for `invalidate_cached`.
+
+        """
         await self.store.invalidate(names_of_path(path, prefix=prefix), soft_at=self._soft_at(soft))
 
     async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
-        """Invalidate all entries of the routes with this `namespace`."""
+        """Invalidate all entries of the routes with this `namespace`.
+
+        Raises:
+            ConfigurationError: it cannot be a namespace.
+            InvalidationError: as for `invalidate_cached`.
+
+        """
         await self.store.invalidate((of_namespace(self.full_namespace(namespace)),), soft_at=self._soft_at(soft))
 
     async def clear(self, *, soft: bool = False) -> None:
-        """Invalidate all entries in the namespace of the backend. What else is kept there stays untouched."""
+        """Invalidate all entries of this cache, and of others that share the backend and its namespace.
+
+        What else is kept in the backend stays untouched.
+
+        Raises:
+            InvalidationError: as for `invalidate_cached`.
+
+        """
         await self.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
 
     def invalidates(
