@@ -24,7 +24,7 @@ EXPLAINED = {
     'body': 'the body of the request is larger than max_body_size, or broke off',
     'key-builder': 'the key_builder must return a str with something in it',
     'tags': 'its tags are texts; one of them is not, or names a parameter that is not in the path of the route',
-    'tags-callable': 'the tags callable must return a list of texts, and it did not',
+    'tags-callable': 'the tags callable must return a list of texts, and it did not, or has raised',
     'identity': 'the identity callable must return a str, and it did not',
 }
 

@@ -25,15 +25,15 @@ PathValues = Mapping[str, str]
 class Naming:
     """How the entries of one route get their names."""
 
-    endpoint: tuple[str, str, int]
-    """Module, qualified name, and number among those of one name."""
+    endpoint: tuple[str, str]
+    """Module and qualified name."""
+    places: tuple[tuple[str, tuple[str, ...]], ...]
+    """Its path templates, each with its parameters: the whole one, and those of its routes without the prefix of an include."""
     namespace: str | None
     """The full one, where the route has one of its own."""
     values: Callable[[Mapping[str, Any]], PathValues]
     parameters: frozenset[str]
     """The path parameters of the route."""
-    selections: tuple[tuple[str, ...], ...]
-    """The path parameters by which it can be invalidated: with those in the prefix of an include, and without."""
     tags: tuple[str, ...]
     """Templates over path parameters."""
 
@@ -48,12 +48,16 @@ class Naming:
         path = path_of(scope)
         found = [
             EVERYTHING,
-            of_endpoint(self.endpoint),
+            *(of_endpoint(self.endpoint, template) for template, _ in self.places),
             of_path(path),
             *_ancestors(path),
             *(of_tag(filled(template, values)) for template in self.tags),
             *map(of_tag, tags),
-            *(of_endpoint(self.endpoint, {name: values[name] for name in names}) for names in self.selections),
+            *(
+                of_endpoint(self.endpoint, template, {name: values[name] for name in names})
+                for template, names in self.places
+                if names
+            ),
         ]
         if self.namespace is not None:
             found.append(of_namespace(self.namespace))
@@ -67,11 +71,13 @@ def of_namespace(namespace: str) -> str:
     return f'namespace:{escaped(namespace)}'
 
 
-def of_endpoint(endpoint: tuple[str, str, int], values: PathValues | None = None) -> str:
-    """The name of all entries of an endpoint, or of those with these path values."""
-    module, name, number = endpoint
+def of_endpoint(endpoint: tuple[str, str], template: str, values: PathValues | None = None) -> str:
+    """The name of all entries of an endpoint below a path template, or of those with these path values.
+
+    Endpoints of one name that differ by what they hold are told apart by their paths, in whatever order they were made.
+    """
     with_values = f'?{sorted(values.items())!r}' if values else ''
-    return escaped(f'endpoint:{module}.{name}#{number}{with_values}')
+    return escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}')
 
 
 def of_path(path: str) -> str:

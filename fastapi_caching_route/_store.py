@@ -126,7 +126,8 @@ class Store:
         try:
             await self._marks.invalidate(names, soft_at)
         except Exception as error:
-            logger.warning('an invalidation of %s could not be written yet, and is tried again: %r', names, error)
+            level = logging.DEBUG if self._owed else logging.WARNING  # one warning for one outage
+            logger.log(level, 'an invalidation of %s could not be written yet, and is tried again: %r', names, error)
             self._owed.update(dict.fromkeys(names if len(self._owed) < MOST_OWED else (EVERYTHING,), object()))
             self._settle_later()
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'

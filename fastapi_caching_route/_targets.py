@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fastapi_caching_route._decoration import decoration_of
 from fastapi_caching_route._endpoint import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._names import of_all_below, of_endpoint, of_path
@@ -28,39 +29,67 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
     return (of_all_below(path), of_path(stem), of_path(f'{stem}/')) if stem else (of_all_below(path),)
 
 
-def names_of_endpoint(endpoint: Any, number: int, given: Mapping[str, object]) -> tuple[str, ...]:
-    """The name of all entries of an endpoint, or those of its entries with these path values.
+def check_endpoints(endpoints: object, cache: object) -> None:
+    """Refuse what is not a list of endpoints that this cache caches.
 
     Raises:
-        ConfigurationError: these are not its path parameters, or one of them is not valid.
+        ConfigurationError: it is something else.
 
     """
-    named = (*name_of(endpoint), number)
+    if not isinstance(endpoints, list | tuple | set | frozenset):
+        msg = f'endpoints must be a list of endpoints, like [get_user], got {endpoints!r}'
+        raise ConfigurationError(msg)
+    for endpoint in endpoints:
+        decoration = decoration_of(endpoint)
+        if decoration is None or decoration.cache is not cache:
+            name = getattr(endpoint, '__qualname__', repr(endpoint))
+            msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
+            raise ConfigurationError(msg)
+
+
+def names_of_endpoint(endpoint: Any, given: Mapping[str, object], cache: object) -> tuple[str, ...]:
+    """The names of all entries of an endpoint of this cache, or those of its entries with these path values.
+
+    Raises:
+        ConfigurationError: it is not cached here, these are not its path parameters, or one of them is not valid.
+
+    """
+    check_endpoints([endpoint], cache)
+    named, routes = name_of(endpoint), routes_of(endpoint)
+    places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
+    whole = tuple(of_endpoint(named, template) for template in places)
+    if not places:
+        msg = (
+            f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import what makes its router'
+        )
+        raise ConfigurationError(msg)
     if not given:
-        return (of_endpoint(named),)
-    routes = [PathParameters(it) for route in routes_of(endpoint) for it in route.known_places()]
-    fitting = [it for it in routes if it.names == given.keys()]
+        return whole
+    fitting = {template: it for template, it in places.items() if it.names == given.keys()}
     if fitting:
-        return tuple({of_endpoint(named, it.checked(given)): None for it in fitting})
-    reached = any(route.was_reached for route in routes_of(endpoint))
-    if not reached and any(it.names < given.keys() and given.keys() <= it.known for it in routes):
-        # An include may have it in its prefix. All of the endpoint is never too little.
+        return tuple(of_endpoint(named, template, it.checked(given)) for template, it in fitting.items())
+    if not any(route.was_reached for route in routes) and any(it.names < given.keys() for it in places.values()):
+        # The rest may be in the prefix of an include. All of the endpoint is never too little.
         logger.warning(
             'invalidate_endpoint(%s): all its entries are invalidated, for no request has shown yet whether %s is in the '
             'prefix of an include',
             named[1],
-            _listed(set(given).difference(*(it.names for it in routes))),
+            _listed(set(given).difference(*(it.names for it in places.values()))),
         )
-        return (of_endpoint(named),)
-    there = ' or '.join(sorted({_listed(it.names) for it in routes})) or 'none that are known, since nothing routes it'
+        return whole
+    there = ' or '.join(sorted({_listed(it.names) for it in places.values()}))
     msg = f'invalidate_endpoint({named[1]}): its path parameters are {there}; got {_listed(given)}'
     raise ConfigurationError(msg)
 
 
-def selections(endpoint: Any, names: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """For each route of the endpoint, its set of path parameters, where these `names` have them all."""
-    several = {frozenset(names), *(frozenset(route.param_convertors) for route in routes_of(endpoint))}
-    return tuple(sorted(tuple(sorted(it)) for it in several if it and it <= set(names)))
+def places_of(effective: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The path templates under which entries of an effective route are known, each with its parameters.
+
+    A process that has not met the include knows the path of a route without its prefix.
+    """
+    routes = [effective, *routes_of(effective.endpoint)]
+    known = {it.path_format: it for it in routes if effective.path_format.endswith(it.path_format)}
+    return tuple((template, tuple(sorted(it.param_convertors))) for template, it in known.items())
 
 
 def _listed(names: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from fastapi_caching_route._names import EVERYTHING, PathValues, filled, of_path
 from fastapi_caching_route._plan import asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Store
-from fastapi_caching_route.errors import InvalidationError
+from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -37,8 +37,8 @@ class Invalidates:
     store: Store
     tags: tuple[str, ...] | Callable[[Scope], object]
     """Templates over path parameters, or gives the tags of a request."""
-    endpoints: tuple[str, ...]
-    """Their names."""
+    endpoints: Callable[[], tuple[str, ...]]
+    """Gives their names; by the first request, all routes are there."""
     paths: tuple[str, ...]
     """Templates over path parameters."""
     own_path: bool
@@ -53,16 +53,21 @@ class Invalidates:
         try:
             paths = [filled(template, values) for template in self.paths]
             tags = await asked(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            endpoints = self.endpoints()
         except KeyError as error:
             logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
+        except ConfigurationError as error:
+            logger.error('%s: all entries are invalidated', error)  # noqa: TRY400, it says all
+            return (EVERYTHING,)
         if not are_tags(tags):
             logger.error(
-                '%r: its tags callable must return a list of texts: all entries are invalidated', scope['path']
+                '%r: its tags callable must return a list of texts, and did not, or has raised: all entries are invalidated',
+                scope['path'],
             )
             return (EVERYTHING,)
         own = [path_of(scope)] if self.own_path else []
-        return dict.fromkeys((*map(of_tag, tags), *self.endpoints, *map(of_path, (*paths, *own))))
+        return dict.fromkeys((*map(of_tag, tags), *endpoints, *map(of_path, (*paths, *own))))
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:

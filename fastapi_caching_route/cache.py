@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from aiocache.base import BaseCache
 from fastapi.params import Depends
@@ -16,7 +16,6 @@ from fastapi_caching_route._decoration import (
     INVALIDATES,
     Decoration,
     check_decorated,
-    decoration_of,
     invalidates_of,
 )
 from fastapi_caching_route._endpoint import Twins, layers, leave
@@ -29,7 +28,7 @@ from fastapi_caching_route._options import check_cache, check_positive, field_na
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given
 from fastapi_caching_route._store import Found, Store
-from fastapi_caching_route._targets import names_of_endpoint, names_of_path
+from fastapi_caching_route._targets import check_endpoints, names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.errors import ConfigurationError
@@ -259,8 +258,7 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        names = names_of_endpoint(endpoint, self._number(endpoint), path_params)
-        await self.store.invalidate(names, soft_at=self._soft_at(soft))
+        await self.store.invalidate(names_of_endpoint(endpoint, path_params, self), soft_at=self._soft_at(soft))
 
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
         """Invalidate all entries of a path, decoded and without a query.
@@ -282,6 +280,9 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
+        if not namespace:
+            msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; clear() invalidates all'
+            raise ConfigurationError(msg)
         await self.store.invalidate((of_namespace(self.full_namespace(namespace)),), soft_at=self._soft_at(soft))
 
     async def clear(self, *, soft: bool = False) -> None:
@@ -316,10 +317,11 @@ class FastAPICache:
         if misplaced:
             msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {misplaced}'
             raise ConfigurationError(msg)
+        check_endpoints(endpoints, self)
         said = Invalidates(
             self.store,
             (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
-            tuple(name for it in endpoints for name in names_of_endpoint(it, self._number(it), {})),
+            lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self)),
             checked_paths(paths),
             own_path=not (tags or endpoints or paths),
         )
@@ -331,19 +333,11 @@ class FastAPICache:
             for layer in layers(endpoint):
                 leave((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
-            wrapped: Endpoint = followed(endpoint, act)
-            return wrapped
+            inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
+            wrapped: Any = followed(inside, act)
+            return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 
         return decorate
-
-    def _number(self, endpoint: Any) -> int:
-        """Which one an endpoint is among those of one name."""
-        decoration = decoration_of(endpoint)
-        if decoration is None or decoration.cache is not self:
-            name = getattr(endpoint, '__qualname__', repr(endpoint))
-            msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
-            raise ConfigurationError(msg)
-        return self.twins.of_endpoint(endpoint)
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self.clock() if soft else None

@@ -30,7 +30,7 @@ from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._store import Store
-from fastapi_caching_route._targets import selections
+from fastapi_caching_route._targets import places_of
 from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write
 
 MOST_PLANS = 256
@@ -160,11 +160,11 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         naming=Naming(
-            endpoint=(*name_of(effective.endpoint), cache.twins.of_endpoint(effective.endpoint)),
+            endpoint=name_of(effective.endpoint),
+            places=places_of(effective),
             namespace=None if policy.namespace is None else cache.full_namespace(policy.namespace),
             values=parameters.values,
             parameters=parameters.names,
-            selections=selections(effective.endpoint, parameters.names),
             tags=() if callable(tags) else tuple(tags),
         ),
         tags=None if not callable(tags) else lambda scope: tags(Request(scope)),

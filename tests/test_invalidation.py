@@ -4,13 +4,20 @@ import asyncio
 import itertools
 import sys
 import threading
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from aiocache import RedisCache
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
+from pydantic import AfterValidator
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import (
@@ -23,7 +30,7 @@ from fastapi_caching_route import (
 )
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._moments import Moments
-from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
+from tests.support import FASTAPI, Clock, Elsewhere, caching_router, client_of, marks, memory_cache
 
 serials = itertools.count()
 
@@ -868,7 +875,7 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         client.portal.call(cache.store.settled)
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
-    assert caplog.text.count('could not be written yet') >= 2
+    assert caplog.text.count('could not be written yet') == 1  # of one outage
 
 
 # What fresh eyes have found
@@ -1101,3 +1108,277 @@ def at_once(coroutine):
     except StopIteration as done:
         return done.value
     raise AssertionError('it waits')
+
+
+# What an attack has found
+
+
+def made(cache, name):
+    """A router like others, made by a function."""
+    router = caching_router(prefix=f'/{name}')
+
+    @router.get('/{number}')
+    @cache(ttl=60)
+    async def get(number: int):
+        return name
+
+    return router, get
+
+
+def test_endpoints_of_one_name_are_told_apart_in_whatever_order_they_are_made():
+    backend = Elsewhere()
+    here, there = FastAPICache(backend), FastAPICache(backend)
+    (users, _), (items, _) = made(here, 'users'), made(here, 'items')
+    client = client_of(users, items)
+    found(client, '/users/1', '/items/1')
+    _, get_items = made(there, 'items')  # as another process may, which has no need of users
+    asyncio.run(there.invalidate_endpoint(get_items, number=1))
+    assert found(client, '/users/1', '/items/1') == ['HIT', 'MISS']
+    asyncio.run(there.invalidate_endpoint(get_items))
+    assert found(client, '/users/1', '/items/1') == ['HIT', 'MISS']
+
+
+def test_a_method_stands_for_all_that_are_bound_of_it():
+    cache, router = memory_cache(), caching_router()
+
+    class Methods:
+        @cache(ttl=60)
+        async def get(self, number: int):
+            return number
+
+    for name in 'ab':
+        router.get(f'/{name}/{{number}}')(Methods().get)
+    client = client_of(router)
+    found(client, '/a/1', '/b/1', '/b/2')
+    asyncio.run(cache.invalidate_endpoint(Methods.get, number=1))
+    assert found(client, '/a/1', '/b/1', '/b/2') == ['MISS', 'MISS', 'HIT']
+
+
+def test_a_parameter_of_an_include_that_nobody_declares_is_no_error_before_the_first_request(caplog):
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/users/{user_id}')
+    @cache(ttl=60)
+    async def get_user(user_id: int):
+        return 1
+
+    asyncio.run(cache.invalidate_endpoint(get_user, tenant='a', user_id=7))
+    assert 'all its entries are invalidated' in caplog.text
+
+
+def test_an_endpoint_that_nothing_routes_is_an_error():
+    cache = memory_cache()
+
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    with pytest.raises(ConfigurationError, match='no CachingRoute serves it in this process'):
+        asyncio.run(cache.invalidate_endpoint(endpoint))
+
+
+PLAIN = APIRouter().route_class
+
+
+@pytest.mark.parametrize('route_class', [CachingRoute, PLAIN])
+@pytest.mark.parametrize('kind', ['async', 'sync', 'async stream', 'sync stream'])
+def test_a_stream_of_a_decorated_write_invalidates_at_its_end(route_class, kind):
+    cache = memory_cache(invalidate_on_write=False)
+    router, writes, *_ = shop(cache, route_class=route_class)
+    seen = []
+
+    def parts():
+        yield b'1'
+        seen.extend(found(client, '/things'))
+        yield b'2'
+
+    async def async_parts():
+        for part in parts():
+            yield part
+
+    if kind == 'async':
+
+        @writes.post('/change')
+        @cache.invalidates(paths=['/things'])
+        async def write():
+            return StreamingResponse(async_parts())
+    elif kind == 'sync':
+
+        @writes.post('/change')
+        @cache.invalidates(paths=['/things'])
+        def write():
+            return StreamingResponse(async_parts())
+    elif FASTAPI < (0, 160):
+        pytest.skip('endpoints that yield came later')
+    elif kind == 'async stream':
+
+        @writes.post('/change', response_class=StreamingResponse)
+        @cache.invalidates(paths=['/things'])
+        async def write():
+            async for part in async_parts():
+                yield part
+    else:
+
+        @writes.post('/change', response_class=StreamingResponse)
+        @cache.invalidates(paths=['/things'])
+        def write():
+            yield from parts()
+
+    client = client_of(router, writes)
+    found(client, '/things')
+    assert client.post('/change').content == b'12'
+    assert (len(seen), found(client, '/things')) == (1, ['MISS'])
+
+
+@ROUTE_CLASSES
+@pytest.mark.parametrize(('status', 'expected'), [(303, 'MISS'), (202, 'MISS'), (404, 'HIT')])
+@pytest.mark.parametrize('kind', ['async', 'sync'])
+def test_a_write_may_raise_its_answer(route_class, status, expected, kind):
+    cache = memory_cache(invalidate_on_write=False)
+    router, writes, *_ = shop(cache, route_class=route_class)
+
+    def write():
+        raise HTTPException(status, headers={'location': '/things'})
+
+    async def write_async():
+        write()
+
+    writes.post('/change')(cache.invalidates(paths=['/things'])(write if kind == 'sync' else write_async))
+    client = client_of(router, writes)
+    found(client, '/things')
+    assert client.post('/change', follow_redirects=False).status_code == status
+    assert found(client, '/things') == [expected]
+
+
+def number(thing_id: int):
+    return thing_id
+
+
+@ROUTE_CLASSES
+@pytest.mark.parametrize('kind', ['alias', 'dependency', 'undeclared'])
+def test_templates_of_a_write_hold_validated_values_wherever_they_are_declared(route_class, kind):
+    cache = memory_cache()
+    router, writes, *_ = shop(cache, route_class=route_class)
+    decorate = cache.invalidates(tags=['thing:{thing_id}'])
+
+    async def by_alias(its: Annotated[int, PathParameter(alias='thing_id')]):
+        return its
+
+    async def by_dependency(its: Annotated[int, Depends(number)]):
+        return its
+
+    async def undeclared():
+        return 1
+
+    endpoint = {'alias': by_alias, 'dependency': by_dependency, 'undeclared': undeclared}[kind]
+    writes.post('/change/{thing_id}')(decorate(endpoint))
+    client = client_of(router, writes)
+    found(client, '/things/7')
+    assert client.post('/change/7' if kind == 'undeclared' else '/change/07').status_code == 200
+    assert found(client, '/things/7') == ['MISS']
+
+
+class Opaque:
+    """A value that is written with its address."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+def test_path_values_that_have_no_text_are_those_that_were_received():
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/{value}')
+    @cache(ttl=60)
+    async def endpoint(value: Annotated[int, AfterValidator(Opaque)]):
+        return value.number
+
+    client = client_of(router)
+    found(client, '/7', '/8')
+    asyncio.run(cache.invalidate_endpoint(endpoint, value=7))
+    assert found(client, '/7', '/8') == ['MISS', 'HIT']
+
+
+class Size(Enum):
+    SMALL = 's'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'paths', 'given', 'gone'),
+    [
+        (Size, ['s'], Size.SMALL, ['MISS']),
+        (float, ['1.50', '-0.0', '0'], 0, ['HIT', 'MISS', 'MISS']),
+        (Decimal, ['1.50', '1.5', '15e-1', '2'], '1.500', ['MISS', 'MISS', 'MISS', 'HIT']),
+        (
+            datetime,
+            ['2026-01-01T00:00:00Z', '2026-01-01T01:00:00+01:00'],
+            '2025-12-31T23:00:00-01:00',
+            ['MISS', 'MISS'],
+        ),
+        (UUID, ['12345678123456781234567812345678'], UUID('12345678-1234-5678-1234-567812345678'), ['MISS']),
+        (bool, ['true', 'yes', '0'], True, ['MISS', 'MISS', 'HIT']),
+        (str, ['a b', 'ü', '%'], 'ü', ['HIT', 'MISS', 'HIT']),
+    ],
+)
+def test_equal_path_values_are_one_however_they_are_written(kind, paths, given, gone):
+    cache, router = memory_cache(), caching_router()
+
+    async def endpoint(value):
+        return 1
+
+    endpoint.__annotations__['value'] = kind
+    router.get('/{value}')(cache(ttl=60)(endpoint))
+    client = client_of(router)
+    urls = [f'/{quote(it)}' for it in paths]
+    assert found(client, *urls) == ['MISS'] * len(urls)
+    asyncio.run(cache.invalidate_endpoint(endpoint, value=given))
+    assert found(client, *urls) == gone
+
+
+def test_a_write_invalidates_its_own_path_in_a_mounted_app_too():
+    cache = memory_cache()
+    router, writes, *_ = shop(cache)
+
+    @writes.put('/things/{thing_id}')
+    async def write(thing_id: int):
+        return 'written'
+
+    inner, outer = FastAPI(), FastAPI()
+    inner.include_router(router)
+    outer.include_router(writes, prefix='/a')
+    outer.mount('/a', inner)
+    outer.mount('/b', inner)
+    client = TestClient(outer)
+    paths = ['/a/things/7', '/b/things/7', '/a/things/8']
+    found(client, *paths)
+    assert client.put('/a/things/7').status_code == 200
+    assert found(client, *paths) == ['MISS', 'HIT', 'HIT']
+
+
+@ROUTE_CLASSES
+def test_a_static_method_can_be_a_decorated_write(route_class):
+    cache = memory_cache(invalidate_on_write=False)
+    router, writes, *_ = shop(cache, route_class=route_class)
+
+    class Static:
+        @cache.invalidates(paths=['/things'])
+        @staticmethod
+        async def write():
+            return 'written'
+
+    writes.post('/change')(Static.write)
+    client = client_of(router, writes)
+    found(client, '/things')
+    assert client.post('/change').json() == 'written'
+    assert found(client, '/things') == ['MISS']
+
+
+@pytest.mark.parametrize('namespace', [None, ''])
+def test_no_namespace_is_not_a_namespace_to_invalidate(namespace):
+    with pytest.raises(ConfigurationError, match='takes the namespace of a route'):
+        asyncio.run(memory_cache().invalidate_namespace(namespace))
+
+
+def test_endpoints_are_a_list(client):
+    with pytest.raises(ConfigurationError, match='endpoints must be a list'):
+        client.cache.invalidates(endpoints=client.get_user)

@@ -38,7 +38,7 @@ class PathParameters:
         found = {}
         for name in self.names & received.keys():
             value, _ = self._validated(name, received[name])
-            found[name] = text_of(value)
+            found[name] = text_of(value, received[name])
         return found
 
     def checked(self, given: Mapping[str, object]) -> dict[str, str]:
@@ -54,7 +54,7 @@ class PathParameters:
             if errors:
                 msg = f'{value!r} is not a valid {name}: {errors[0]["msg"]}'
                 raise ConfigurationError(msg)
-            found[name] = text_of(validated)
+            found[name] = text_of(validated, value)
         return found
 
     def _validated(self, name: str, value: object) -> tuple[Any, list[Any]]:
@@ -68,11 +68,11 @@ class PathParameters:
         return (value if errors else values[field.name]), errors
 
 
-def text_of(value: Any) -> str:
-    """One text for equal values, as far as that can be told."""
+def text_of(value: Any, received: object) -> str:
+    """One text for equal values, as far as that can be told; for those that have none, what was received."""
     match value:
         case Enum():
-            return text_of(value.value)
+            return text_of(value.value, received)
         case float():
             return repr(value + 0.0)  # so that there is one nought
         case Decimal() if value.is_finite():
@@ -80,4 +80,10 @@ def text_of(value: Any) -> str:
         case datetime() if value.tzinfo is not None:
             return value.astimezone(timezone.utc).isoformat()
         case _:
-            return str(value)
+            return str(received) if object.__repr__ in _own_texts(value) else str(value)
+
+
+def _own_texts(value: object) -> tuple[Any, ...]:
+    """How the value is written: by `__str__` or, where it has none of its own, by `__repr__`."""
+    of_type = type(value)
+    return (of_type.__repr__,) if of_type.__str__ is object.__str__ else (of_type.__str__,)

@@ -11,22 +11,25 @@ from fastapi_caching_route._key import Scope
 def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
     """The endpoints of all routes of this kind whose path is that of the request, whatever their methods.
 
-    Looks everywhere in the app that has got the request. A route of another mount may have the same path below its own;
-    then it is among them too.
+    Looks everywhere in the outermost app that has got the request, in mounts too.
     """
-    serving = scope.get('app') or scope.get('router')
-    for route in _each(getattr(serving, 'routes', ())):
-        if isinstance(getattr(route, 'original_route', route), kind) and route.matches(scope)[0] is not Match.NONE:
+    outermost = scope.get('router') or scope.get('app')
+    whole = {**scope, 'root_path': scope.get('app_root_path', scope.get('root_path', ''))}
+    yield from _at(whole, getattr(outermost, 'routes', ()), kind)
+
+
+def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]:
+    for route in _each(routes or ()):
+        if isinstance(route, Mount | Host):
+            match, inside = route.matches(scope)
+            if match is not Match.NONE:
+                yield from _at({**scope, **inside}, route.routes, kind)
+        elif isinstance(getattr(route, 'original_route', route), kind) and route.matches(scope)[0] is not Match.NONE:
             yield route.endpoint
 
 
-def _each(routes: Iterable[Any] | None) -> Iterator[Any]:
-    """The routes as requests reach them, in mounts too; the newer releases of FastAPI keep those of an include apart."""
-    for route in routes or ():
+def _each(routes: Iterable[Any]) -> Iterator[Any]:
+    """The routes as requests reach them; the newer releases of FastAPI keep those of an include apart."""
+    for route in routes:
         included = getattr(route, 'effective_route_contexts', None)
-        if included is not None:
-            yield from included()
-        elif isinstance(route, Mount | Host):
-            yield from _each(route.routes)
-        else:
-            yield route
+        yield from [route] if included is None else (getattr(it, 'starlette_route', None) or it for it in included())

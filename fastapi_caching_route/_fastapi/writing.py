@@ -2,16 +2,20 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import anyio.from_thread
 from fastapi import Depends, Response
 from fastapi.dependencies.utils import get_typed_return_annotation, get_typed_signature
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._endpoint import INSIDE
-from fastapi_caching_route._fastapi.path_values import text_of
+from fastapi_caching_route._fastapi.effective import effective_route
+from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._key import Scope
 
 ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'
@@ -33,54 +37,127 @@ class Answer:
         self.scope = connection.scope
         self.response = response
 
-    def owes(self, returned: Any) -> bool:
+    def owes(self, status: int | None) -> bool:
         """Whether something has to happen: the endpoint has succeeded, and the route does not see to it itself."""
-        answered = returned if isinstance(returned, Response) else self.response
-        return ROUTE_INVALIDATES not in self.scope and (answered.status_code or 200) < 400
+        return ROUTE_INVALIDATES not in self.scope and (status or self.response.status_code or 200) < 400
 
-    def values(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """The path parameters, as validated for the endpoint, or else as they came."""
-        received = self.scope.get('path_params', {})
-        return {name: text_of(arguments.get(name, value)) for name, value in received.items()}
+    def values(self) -> dict[str, str]:
+        """The path parameters, as the route validates them."""
+        route = self.scope.get('route')
+        if not isinstance(route, APIRoute):
+            return {}
+        return PathParameters(effective_route(route, self.scope)).values(self.scope.get('path_params', {}))
 
 
 def followed(endpoint: Callable[..., Any], act: Act) -> Any:
     """The endpoint, with `act` called after it has succeeded. It can be called directly too; then nothing follows.
 
-    A generator cannot be wrapped so; it is given back as it is, and a `CachingRoute` sees to it.
+    A stream goes on when the endpoint has returned, so `act` is called again at its end; of a generator, at its end alone.
     """
     inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # FastAPI looks there too
     called = inside if inspect.isroutine(inside) else type(inside).__call__
-    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        return endpoint
-    passed_on = PARAMETER in inspect.signature(endpoint).parameters  # to one that is inside of this one
-    if inspect.iscoroutinefunction(called):
+    kinds = (
+        (inspect.isasyncgenfunction, _items),
+        (inspect.isgeneratorfunction, _items_in_thread),
+        (inspect.iscoroutinefunction, _coroutine),
+    )
+    wrap = next((wrap for is_kind, wrap in kinds if is_kind(called)), _in_thread)
+    return _named(wrap(endpoint, _Following(endpoint, act)), endpoint)
 
-        async def follow(*args: Any, **kwargs: Any) -> Any:
-            answer: Answer | None = kwargs.get(PARAMETER)
-            returned = await endpoint(*args, **(kwargs if passed_on else _without_ours(kwargs)))
-            if answer is not None and answer.owes(returned):
-                await act(answer.scope, answer.values(kwargs))
-            return returned
 
-        return _named(follow, endpoint)
+class _Following:
+    """What follows an endpoint."""
 
-    def follow_in_thread(*args: Any, **kwargs: Any) -> Any:
-        answer: Answer | None = kwargs.get(PARAMETER)
-        returned = endpoint(*args, **(kwargs if passed_on else _without_ours(kwargs)))
-        if answer is not None and answer.owes(returned):
-            anyio.from_thread.run(act, answer.scope, answer.values(kwargs))
+    __slots__ = ('_act', '_passed_on')
+
+    def __init__(self, endpoint: Callable[..., Any], act: Act) -> None:
+        self._act = act
+        self._passed_on = PARAMETER in inspect.signature(endpoint).parameters  # to one that is inside of this one
+
+    def own(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the endpoint itself."""
+        return given if self._passed_on else {name: value for name, value in given.items() if name != PARAMETER}
+
+    async def after(self, given: dict[str, Any], status: int | None) -> None:
+        """Act, if this answer wants it."""
+        answer: Answer | None = given.get(PARAMETER)
+        if answer is not None and answer.owes(status):
+            await self._act(answer.scope, answer.values())
+
+    def after_in_thread(self, given: dict[str, Any], status: int | None) -> None:
+        """The same, from a thread of the event loop's."""
+        if given.get(PARAMETER) is not None:  # else the endpoint was called directly, and there may be no loop
+            anyio.from_thread.run(self.after, given, status)
+
+    def until_its_end(self, returned: Any, given: dict[str, Any]) -> Any:
+        """What was returned; a stream acts at its end too."""
+        if isinstance(returned, StreamingResponse):
+            items = returned.body_iterator
+
+            async def stream() -> AsyncIterator[Any]:
+                try:
+                    async for item in items:
+                        yield item
+                finally:
+                    await self.after(given, returned.status_code)
+
+            returned.body_iterator = stream()
         return returned
 
-    return _named(follow_in_thread, endpoint)
+
+def _coroutine(endpoint: Any, following: _Following) -> Any:
+    async def follow(*args: Any, **kwargs: Any) -> Any:
+        try:
+            returned = await endpoint(*args, **following.own(kwargs))
+        except HTTPException as raised:  # a redirect may be raised too
+            await following.after(kwargs, raised.status_code)
+            raise
+        await following.after(kwargs, _status(returned))
+        return following.until_its_end(returned, kwargs)
+
+    return follow
 
 
-def _without_ours(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if name != PARAMETER}
+def _in_thread(endpoint: Any, following: _Following) -> Any:
+    def follow(*args: Any, **kwargs: Any) -> Any:
+        try:
+            returned = endpoint(*args, **following.own(kwargs))
+        except HTTPException as raised:
+            following.after_in_thread(kwargs, raised.status_code)
+            raise
+        following.after_in_thread(kwargs, _status(returned))
+        return following.until_its_end(returned, kwargs)
+
+    return follow
+
+
+def _items(endpoint: Any, following: _Following) -> Any:
+    async def follow(*args: Any, **kwargs: Any) -> Any:
+        try:
+            async for item in endpoint(*args, **following.own(kwargs)):
+                yield item
+        finally:
+            await following.after(kwargs, None)
+
+    return follow
+
+
+def _items_in_thread(endpoint: Any, following: _Following) -> Any:
+    def follow(*args: Any, **kwargs: Any) -> Any:
+        try:
+            yield from endpoint(*args, **following.own(kwargs))
+        finally:
+            following.after_in_thread(kwargs, None)
+
+    return follow
+
+
+def _status(returned: Any) -> int | None:
+    return returned.status_code if isinstance(returned, Response) else None
 
 
 def _named(wrapper: Any, endpoint: Callable[..., Any]) -> Any:
-    """The wrapper under the name of the endpoint and with its signature, to which FastAPI adds what we ask for."""
+    """The wrapper under the name and with the signature of the endpoint, to which we add what we ask FastAPI for."""
     functools.update_wrapper(wrapper, endpoint)
     setattr(wrapper, INSIDE, endpoint)
     del wrapper.__wrapped__  # some releases would look through it, and see neither signature nor what is added to it
