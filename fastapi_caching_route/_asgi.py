@@ -118,12 +118,26 @@ class StartFields:
     """What the endpoint itself names in Vary."""
 
 
-def start_fields(start: Message, selecting: Iterable[bytes]) -> StartFields:
-    """Read the fields of a start message, once, whoever wrote them and in whatever form."""
+def start_fields(start: Message, selecting: Iterable[bytes], *, as_they_are: bool = False) -> StartFields:
+    """Read the fields of a start message, once, whoever wrote them and in whatever form.
+
+    With `as_they_are`, Vary is written anew only where something is added to it.
+    """
     headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
     unmarked = without(headers, (SHAPED,))
     vary = frozenset(names(headers, b'vary'))
-    return StartFields(with_vary(unmarked, selecting), len(unmarked) < len(headers), vary)
+    fields = unmarked if as_they_are and vary.issuperset(selecting) else with_vary(unmarked, selecting)
+    return StartFields(fields, len(unmarked) < len(headers), vary)
+
+
+@contextmanager
+def with_headers(scope: Scope, headers: RawHeaders) -> Generator[None]:
+    """Give a scope other fields for a while."""
+    own, scope['headers'] = scope['headers'], headers
+    try:
+        yield
+    finally:
+        scope['headers'] = own
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fastapi_caching_route._asgi import Send, joined
 from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._http import conditional
+from fastapi_caching_route._http import answer
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import Scope
 
@@ -20,19 +20,19 @@ class Client:
         self.send = send
         self.guard_fields: list[tuple[bytes, bytes]] = []
 
-    async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Send the entry, or what method and preconditions leave of it, with the signs of how it came about.
+    async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]], now: float) -> None:
+        """Send the entry, or what method, preconditions and range leave of it, with the signs of how it came about.
 
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
-        status, headers, with_body = conditional.reply(
-            self.scope['method'], self.scope['headers'], entry.status, entry.headers, entry.etag
+        status, headers, body = answer.shape(
+            self.scope['method'], self.scope['headers'], (entry.status, entry.headers, entry.body), now
         )
         # A 304 leaves fields out, and they are the endpoint's all the same.
         self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
         headers = [*self.with_guards(headers, entry.shaped), *signs]
         await self.send({'type': 'http.response.start', 'status': status, 'headers': headers})
-        await self.send({'type': 'http.response.body', 'body': entry.body if with_body else b''})
+        await self.send({'type': 'http.response.body', 'body': body})
 
     def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
         """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""

@@ -6,10 +6,13 @@ Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
-from fastapi_caching_route._http.fields import RawHeaders, lines, whole_number, without
-from fastapi_caching_route._http.storing import Storable, stored_fields
+from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.storing import Storable, received_age, stored_fields
 
 NO_CONTENT = 204
+
+OLDEST = 2.0**31
+"""Seconds of age; an older response is no staler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,6 @@ class Entry:
     headers: tuple[tuple[bytes, bytes], ...]
     """As the endpoint gave them: with ETag, Content-Length and one merged Vary, without Age, X-Cache and fields of guards."""
     body: bytes
-    etag: bytes
     stored_at: float
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
@@ -33,15 +35,16 @@ class Entry:
     """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
     stale_if_error: float = 0.0
     """Seconds past the lifetime in which it answers where the endpoint fails (RFC 5861 §4)."""
+    stale_on_demand: bool = False
+    """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
+    validated_always: bool = False
+    """Whether the endpoint must be asked each time whether it still holds (`no-cache`)."""
+    windowed: bool = False
+    """Whether it may be of use when it is stale."""
     names: tuple[str, ...] = ()
     """What it can be invalidated by."""
     marks: int | tuple[str, ...] = ()
     """What tells whether one of the names has been invalidated since the endpoint began: see `_marks`, `_moments`."""
-
-    @property
-    def windowed(self) -> bool:
-        """Whether it may ever be served stale."""
-        return self.stale_while_revalidate > 0 or self.stale_if_error > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,14 @@ def entry_of(
     names: tuple[str, ...],
     marks: int | tuple[str, ...],
     shaped: bool = True,
+    tagged: bool = True,
 ) -> Entry:
-    """The recording as it is kept and sent: with ETag and Content-Length, without fields that are not for storing."""
+    """The recording as it is kept and sent: with Content-Length, without fields that are not for storing.
+
+    Where it is `tagged`, an ETag is made for one that has none.
+    """
     headers = without(stored_fields(recording.headers), (left_out,))
-    ages = lines(recording.headers, b'age')
-    received_age = (whole_number(ages[0]) or 0) if ages else 0  # it has been on its way before (RFC 9111 §4.2.3)
-    if not lines(headers, b'etag'):
+    if tagged and not lines(headers, b'etag'):
         headers.append((b'etag', entity_tag(recording.body)))
     if not lines(headers, b'content-length') and recording.status != NO_CONTENT:
         headers.append((b'content-length', b'%d' % len(recording.body)))
@@ -89,12 +94,15 @@ def entry_of(
         status=recording.status,
         headers=tuple(headers),
         body=recording.body,
-        etag=lines(headers, b'etag')[0],
-        stored_at=now - received_age,
+        # It has been on its way before (RFC 9111 §4.2.3).
+        stored_at=now - min(received_age(recording.headers, now), OLDEST),
         lifetime=storable.lifetime,
         shaped=shaped,
         stale_while_revalidate=storable.stale_while_revalidate,
         stale_if_error=storable.stale_if_error,
+        stale_on_demand=storable.stale_on_demand,
+        validated_always=storable.validated_always,
+        windowed=storable.window > 0,
         names=names,
         marks=marks,
     )

@@ -21,7 +21,6 @@ from fastapi_caching_route._fetch import Fetch
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import (
-    CACHED_METHODS,
     Scope,
     declared_key,
     full_key,
@@ -60,7 +59,7 @@ class Exchange:
 
     async def respond(self) -> None:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
-        if self.scope['method'] in CACHED_METHODS:
+        if self.scope['method'] in self.plan.methods:
             await self.admit(self.declared.before_key, self.answer)
         else:
             await self.pass_by(b'method', self.declared.uncached_handler)
@@ -99,20 +98,29 @@ class Exchange:
             return
         self.fate.key = self.fate.key or key
         self.key = full_key(self.plan.namespace, key)
+        demand = reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND
         found = await self.look_up()
         if found is None:
-            await self.fetch(b'vary-miss' if self.variants else b'uri-miss')
+            await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
             return
         entry, now = found.entry, self.plan.clock()
         seconds = reuse.age(entry.stored_at, now)
         left = reuse.left(seconds, entry.lifetime, found.stale_at, now)
-        if left > 0:
+        use = reuse.use(
+            seconds,
+            left,
+            demand,
+            validated_always=entry.validated_always,
+            stale_on_demand=entry.stale_on_demand,
+            while_revalidate=entry.stale_while_revalidate,
+        )
+        if use is reuse.Use.ANSWER:
             await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
-        elif reuse.in_window(left, entry.stale_while_revalidate) and await self.can_ask_again():
+        elif use is reuse.Use.RENEW and await self.can_ask_again():
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):
-                await self.renew()
+                await self.renew(found, left)
         else:
-            await self.fetch(b'stale')
+            await self.ask(demand, b'stale' if left <= 0 else b'request', found, left)
 
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
@@ -155,19 +163,40 @@ class Exchange:
         found = await self.plan.store.look_up(self.key)
         if isinstance(found, Variants):
             self.variants = found
-            variant = variant_of(found, self.scope, self.inputs.left_out)
+            variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
             found = await self.plan.store.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
+
+    async def reply(self, entry: Entry, seconds: float, left: float) -> None:
+        """Answer from an entry of this age that is fresh for so many seconds more."""
+        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left), self.plan.clock())
+
+    async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None, left: float = 0.0) -> None:
+        """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
+        if demand.only_if_cached:
+            await self.admit(self.declared.on_hit, self.reply_nothing)
+        elif not await self.fetch(why, stale, left).run() and stale is not None:
+            # The failure may have been a guard's: then that is the answer.
+            await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, why, left))
+
+    async def reply_nothing(self) -> None:
+        """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
+        headers = [(b'content-length', b'0'), *self.plan.status(b'request', detail='only-if-cached')]
+        await self.client.send({'type': 'http.response.start', 'status': 504, 'headers': headers})
+        await self.client.send({'type': 'http.response.body', 'body': b''})
+
+    async def reply_instead(self, entry: Entry, why: bytes, left: float) -> None:
+        """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4)."""
+        now = self.plan.clock()
+        seconds = reuse.age(entry.stored_at, now)
+        signs = self.plan.signs_of_an_entry(seconds, why, None, left=left, detail='stale-if-error')
+        await self.client.reply(entry, signs, now)
 
     async def can_ask_again(self) -> bool:
         """Whether the body of the request can be sent once more, after this client has been served."""
         return await self.body.whole(self.plan.terms.max_body_size) is not None
 
-    async def reply(self, entry: Entry, seconds: float, left: float) -> None:
-        """Answer from an entry of this age that is fresh for so many seconds more."""
-        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left))
-
-    async def renew(self) -> None:
+    async def renew(self, stale: Found, left: float) -> None:
         """Have the endpoint answer anew for whoever comes next, now that this client has got the stale entry.
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
@@ -176,7 +205,7 @@ class Exchange:
             return
         self.plan.renewals.add(self.key)
         try:
-            await self.fetch(b'stale', self.again())
+            await self.fetch(b'stale', stale, left, self.again()).run()
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
@@ -191,8 +220,8 @@ class Exchange:
             scope['session'] = deepcopy(scope['session'])
         return scope
 
-    async def fetch(self, why: bytes, again: Scope | None = None) -> None:
-        """Let the endpoint answer the client or, if it is asked again, nobody; keep the answer if it may be kept."""
+    def fetch(self, why: bytes, stale: Found | None, left: float, again: Scope | None = None) -> Fetch:
+        """A run of the endpoint for the client or, if it is asked again, for nobody."""
         fetch = Fetch(
             plan=self.plan,
             scope=self.scope if again is None else again,
@@ -204,6 +233,8 @@ class Exchange:
             key=self.key,
             why=why,
             variants=self.variants,
+            stale=stale,
+            left=left,
         )
         fetch.scope[FATE] = fetch.fate
-        await fetch.run()
+        return fetch

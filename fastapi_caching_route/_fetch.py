@@ -1,17 +1,15 @@
 """A miss: the endpoint answers, and the answer is kept if it may be kept. `_exchange` sends it on its way.
 
-The route runs its guards itself; its handler leaves in `GUARD_FIELDS` of the scope what guards have set on the response, and
-marks a response that FastAPI has made with `SHAPED`. Everything here is about one run of the endpoint; what HTTP has to say is decided in
-`_http`, and what becomes of the messages of an answer in `_recorder`.
+The route runs its guards itself; its handler leaves in `GUARD_FIELDS` of the scope what they have set on the response, and
+marks with `SHAPED` one that FastAPI has made. What HTTP has to say is decided in `_http`, and what becomes of the messages
+of an answer in `_recorder`.
 """
 
 import logging
-from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from secrets import token_hex
-from typing import Any, TypeGuard
+from typing import Any
 
 from fastapi_caching_route._asgi import (
     GUARD_FIELDS,
@@ -22,28 +20,33 @@ from fastapi_caching_route._asgi import (
     RequestBody,
     StartFields,
     start_fields,
+    with_headers,
     without_extensions,
 )
 from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._client import Client
-from fastapi_caching_route._entry import Recording, Variants, entry_of
+from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._fate import Fate
-from fastapi_caching_route._http.fields import RawHeaders, without
-from fastapi_caching_route._http.storing import FOREVER, Refused, Storable, judge
+from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http.fields import RawHeaders, names, without
+from fastapi_caching_route._http.storing import Refused, Storable, judge
 from fastapi_caching_route._key import (
     Scope,
-    adding,
     fields_of_variants,
     names_a_person,
-    variant_key,
-    variant_of,
 )
-from fastapi_caching_route._names import of_tag
+from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._plan import Declared, Plan, asked
 from fastapi_caching_route._recorder import Message, Recorder, Step
-from fastapi_caching_route._store import Lost
+from fastapi_caching_route._store import Found, Lost
+from fastapi_caching_route._variants import key_among_variants
 
 logger = logging.getLogger('fastapi_caching_route')
+
+NOT_MODIFIED = 304
+ERROR = 500
+FAILURES = frozenset((500, 502, 503, 504))
+"""Statuses that are a failure of the endpoint (RFC 5861 §4)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,10 @@ class Fetch:
     why: bytes
     """Why the endpoint is asked, in the words of Cache-Status."""
     variants: Variants | None
+    stale: Found | None
+    """What is stored, and may not be served without asking the endpoint."""
+    left: float
+    """Seconds for which that is still fresh; negative by how long it has been stale."""
     recorder: Recorder = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
@@ -72,20 +79,42 @@ class Fetch:
     storable: Storable = field(init=False)
     session: dict[str, Any] = field(init=False)
     """As it was before the endpoint ran."""
+    asked: bool = field(init=False, default=False)
+    """Whether the endpoint is asked if what is stored still holds."""
+    confirmed: bool = field(init=False, default=False)
+    """Whether it has said so."""
+    passed_on: bool = field(init=False, default=False)
+    failure: int | None = field(init=False, default=None)
+    """The status of a failure that is not passed on."""
 
-    async def run(self) -> None:
-        """Let the endpoint answer the client, and keep the answer if it may be kept."""
+    async def run(self) -> bool:
+        """Let the endpoint answer the client, and keep the answer if it may be kept.
+
+        Return whether that is done: not if the endpoint has failed and there is something stored for that.
+        """
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         await self.begin()
         self.session = deepcopy(dict(self.scope.get('session') or {}))
         self.scope[HANDLER] = self.declared.handler
         receive = partial(self.receive_watched, self.body.reader(last=True))
         try:
-            with without_extensions(self.scope, STREAM_EXTENSIONS), self.plan.watch(self.scope, self.doubt_handler):
+            with (
+                without_extensions(self.scope, STREAM_EXTENSIONS),
+                with_headers(self.scope, self.question()),
+                self.plan.watch(self.scope, self.doubt_handler),
+            ):
                 await self.forward(self.scope, receive, self.record)
+            if self.confirmed:
+                await self.confirm()
             await self.take(self.recorder.release())
+        except Exception as error:
+            if self.passed_on or not self.may_fall_back():
+                raise
+            logger.warning('%s: the endpoint failed, the stale entry answers: %r', self.key, error)
+            self.failure = ERROR
         finally:
             self.recorder.close()
+        return self.failure is None
 
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
@@ -100,6 +129,21 @@ class Fetch:
         self.marks_before = await self.plan.store.begin(self.names, windowed=self.plan.terms.windowed)
         if self.marks_before is None:
             self.recorder.doubt = 'store-error'
+
+    def question(self) -> RawHeaders:
+        """The fields of the request as the endpoint gets them: it is asked about what is stored (RFC 9111 §4.3.1)."""
+        headers: RawHeaders = self.scope['headers']
+        if not (self.plan.terms.revalidate or self.plan.terms.by_the_book) or self.scope['method'] != 'GET':
+            return headers
+        asked = conditional.question(headers, self.stale.entry.headers if self.stale is not None else ())
+        self.asked = any(name in conditional.PRECONDITIONS for name, _ in asked)
+        return asked
+
+    def may_fall_back(self) -> bool:
+        """Whether what is stored may answer in place of a failure (RFC 5861 §4)."""
+        if self.stale is None or self.stale.entry.status in FAILURES:
+            return False
+        return reuse.in_window(self.left, self.stale.entry.stale_if_error)
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
@@ -118,14 +162,43 @@ class Fetch:
     async def record(self, message: Message) -> None:
         """The `send` of the endpoint: take a message of its answer."""
         if message['type'] == 'http.response.start':
-            await self.take(self.start(message))
-        else:
+            if message['status'] in FAILURES and self.may_fall_back():
+                logger.warning('%s: the endpoint answered %d, the stale entry answers', self.key, message['status'])
+                self.failure = message['status']
+            elif message['status'] == NOT_MODIFIED and self.asked:
+                self.confirmed = True
+                self.hold(message)
+            else:
+                await self.take(self.start(message))
+        elif self.failure is None and not self.confirmed:
             await self.take(self.recorder.feed(message))
+
+    def hold(self, message: Message) -> None:
+        """Note when the answer began, and its fields."""
+        self.answered_at = self.plan.clock()
+        self.answer = start_fields(message, self.declared.inputs.selecting, as_they_are=self.plan.terms.by_the_book)
+
+    async def confirm(self) -> None:
+        """What is stored still holds: it answers, and is kept with the fields of the 304 (RFC 9111 §3.2, §4.3.4)."""
+        assert self.stale is not None
+        old = self.stale.entry
+        fields = conditional.updated(old.headers, self.answer.fields)
+        self.answer = replace(self.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
+        verdict = self.verdict(old.status, fields)
+        recording = Recording(old.status, fields, old.body)
+        if isinstance(verdict, Storable):
+            entry, reason = await self.keep(recording, verdict)
+        else:
+            entry, reason = self.entry_of(recording, Storable(0.0), self.key, (), ()), verdict.reason
+        seconds = reuse.age(entry.stored_at, self.answered_at)
+        signs = self.plan.signs_of_an_entry(
+            seconds, self.why, NOT_MODIFIED, left=entry.lifetime - seconds, detail=reason or 'stored'
+        )
+        await self.client.reply(entry, signs, self.answered_at)
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
-        self.answered_at = self.plan.clock()
-        self.answer = start_fields(message, self.declared.inputs.selecting)
+        self.hold(message)
         # What this client gets; what is kept is less by what guards have set, for they set it anew for the next client.
         mine = self.client.with_guards(self.answer.fields, self.answer.shaped)
         verdict = self.verdict(message['status'], mine)
@@ -146,14 +219,8 @@ class Fetch:
         unseen = self.unseen()
         if unseen is not None:
             return Refused(unseen)
-        fate, terms = self.fate, self.plan.terms
-        terms = replace(
-            terms,
-            chosen_ttl=fate.ttl,
-            stale_while_revalidate=_first(fate.stale_while_revalidate, terms.stale_while_revalidate),
-            stale_if_error=_first(fate.stale_if_error, terms.stale_if_error),
-            authorization_covered=self.declared.inputs.authorization_covered,
-        )
+        fate, covered = self.fate, self.declared.inputs.authorization_covered
+        terms = self.plan.terms.for_one(fate.ttl, fate.stale_while_revalidate, fate.stale_if_error, covered=covered)
         return judge(self.scope['headers'], status, headers, terms, self.answered_at)
 
     def unseen(self) -> str | None:
@@ -173,59 +240,60 @@ class Fetch:
             if step.passed:  # endpoints may say more about it while they stream it
                 verdict = self.verdict(step.complete.status, self.answer.fields)
             if isinstance(verdict, Storable):
-                await self.keep(step.complete, verdict, held=not step.passed)
+                entry, reason = await self.keep(step.complete, verdict)
+                if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
+                    plan = self.plan
+                    signs = plan.status(self.why, detail=reason) if reason else plan.signs_of_a_miss(self.why)
+                    signs = (*self.received_age(entry), *signs)
+                    self.passed_on = True
+                    await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:
+            self.passed_on = True
             await self.client.send(message)
 
-    async def keep(self, recording: Recording, storable: Storable, *, held: bool) -> None:
+    async def keep(self, recording: Recording, storable: Storable) -> tuple[Entry, str | None]:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
 
-        One that was held is sent like a hit, as a 304 for instance. Of a stream it has been said before that it is stored.
+        Gives the entry, and why it was not stored. Of a stream it has been said before that it is stored.
         """
-        names = (*self.names, *sorted(map(of_tag, self.fate.tags)))
-        landed = await self.plan.store.land(self.marks_before, names, windowed=storable.window > 0)
+        all_names = (*self.names, *sorted(map(of_tag, self.fate.tags)))
+        landed = await self.plan.store.land(self.marks_before, all_names, windowed=storable.window > 0)
         reason = landed.reason if isinstance(landed, Lost) else None
         inputs = self.declared.inputs
         varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
-        entry = entry_of(
+        key = self.key
+        if varying and reason is None:
+            key = await key_among_variants(
+                self.plan.store,
+                key,
+                varying,
+                known=self.variants,
+                scope=self.scope,
+                left_out=inputs.left_out,
+                normalised=self.plan.terms.by_the_book,
+            )
+        entry = self.entry_of(recording, storable, key, all_names, () if isinstance(landed, Lost) else landed)
+        if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
+            reason = 'store-error'
+        return entry, reason
+
+    def received_age(self, entry: Entry) -> RawHeaders:
+        """The age that the answer had when it came, if it says that it had one (RFC 9111 §5.1)."""
+        seconds = reuse.age(entry.stored_at, self.answered_at)
+        return [(b'age', b'%d' % seconds)] if any(name == b'age' for name, _ in self.answer.fields) else []
+
+    def entry_of(
+        self, recording: Recording, storable: Storable, key: str, names: tuple[str, ...], marks: int | tuple[str, ...]
+    ) -> Entry:
+        """The recording as an entry."""
+        return entry_of(
             recording,
             storable,
-            key=await self.keep_variants(varying) if varying and reason is None else self.key,
+            key=key,
             left_out=self.plan.miss[0],
             now=self.answered_at,
             names=names,
-            marks=() if isinstance(landed, Lost) else landed,
+            marks=marks,
             shaped=self.answer.shaped,
+            tagged=not self.plan.terms.by_the_book,
         )
-        if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
-            reason = 'store-error'
-        if held:
-            stored = reason is None
-            signs = self.plan.signs_of_a_miss(self.why) if stored else self.plan.status(self.why, detail=reason)
-            await self.client.reply(entry, signs)
-
-    async def keep_variants(self, varying: set[bytes]) -> str:
-        """Store with what the answers under the key vary; return the key of this request's variant.
-
-        With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
-        that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
-        """
-        current = await self.plan.store.look_up(self.key)  # others may have added to it while the endpoint ran
-        variants = current if isinstance(current, Variants) else self.variants
-        if variants is None or varying != set(variants.selecting):
-            variants = Variants(self.key, tuple(sorted(varying)), token_hex(8))
-        variant = variant_of(variants, self.scope, self.declared.inputs.left_out)
-        variants, dropped = adding(variants, variant)
-        for key in dropped:
-            await self.plan.store.forget(key)
-        await self.plan.store.put(variants, FOREVER)  # as long as any variant may live
-        return variant_key(variants, variant)
-
-
-def are_tags(tags: object) -> TypeGuard[Collection[str]]:
-    """Whether these are several texts; a single one is a mistake, and would be read as its letters."""
-    return isinstance(tags, list | tuple | set | frozenset) and all(isinstance(tag, str) for tag in tags)
-
-
-def _first(chosen: float | None, otherwise: float) -> float:
-    return otherwise if chosen is None else chosen

@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._http.fields import RawHeaders, lines, normal
 
 Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """POST only ever because somebody decorated it; other methods always reach the endpoint."""
+
+METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD'})
+"""Those whose definition says that their answers can be cached, as far as that says how (RFC 9110 §9.2.3)."""
 
 KEY_FORMAT = 1
 """Rises with every change of what keys are made of, so that old entries are not found by new code."""
@@ -122,9 +125,13 @@ def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes, nam
     return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digest(parts)}'
 
 
-def selected(headers: RawHeaders, selecting: Iterable[bytes]) -> Parts:
-    """The values of the selecting fields, every line of each (RFC 9111 §4.1)."""
-    return tuple((name, tuple(lines(headers, name))) for name in selecting)
+def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: bool = False) -> Parts:
+    """The values of the selecting fields, every line of each (RFC 9111 §4.1).
+
+    Where they are `normalised`, several lines are one list, and blanks around its members do not count.
+    """
+    value = normal if normalised else lambda headers, name: tuple(lines(headers, name))
+    return tuple((name, value(headers, name)) for name in selecting)
 
 
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
@@ -180,10 +187,10 @@ def fields_of_variants(
     return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
 
 
-def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes]) -> str:
+def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes], *, normalised: bool) -> str:
     """The digest of what tells the answer for this request apart from the others under its key."""
     everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
-    return digest((variants.token, selected(scope['headers'], variants.selecting), everything))
+    return digest((variants.token, selected(scope['headers'], variants.selecting, normalised=normalised), everything))
 
 
 def variant_key(variants: Variants, variant: str) -> str:

@@ -7,7 +7,7 @@ kind says otherwise: to invalidate too much costs a run of the endpoint, to inva
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any
+from typing import Any, TypeGuard
 
 from fastapi_caching_route._key import Scope, escaped
 from fastapi_caching_route.errors import ConfigurationError
@@ -64,6 +64,11 @@ class Naming:
         if key is not None:
             found.append(of_key(key))
         return tuple(dict.fromkeys(found))
+
+
+def are_tags(tags: object) -> TypeGuard[Collection[str]]:
+    """Whether these are several texts; a single one is a mistake, and would be read as its letters."""
+    return isinstance(tags, list | tuple | set | frozenset) and all(isinstance(tag, str) for tag in tags)
 
 
 def of_namespace(namespace: str) -> str:

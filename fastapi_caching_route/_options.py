@@ -85,10 +85,13 @@ def check_methods(name: str, methods: Collection[str]) -> None:
         raise ConfigurationError(msg)
 
 
-def check_cache(namespace_policy: object, clock: object, version: object) -> None:
+def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:
     """Refuse what is not a policy of namespaces, a clock, a version."""
     if namespace_policy not in ('concat', 'replace'):
         msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
+        raise ConfigurationError(msg)
+    if mode not in ('policy', 'rfc9111'):
+        msg = f"mode is 'policy' or 'rfc9111', got {mode!r}"
         raise ConfigurationError(msg)
     if not callable(clock):
         msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'

@@ -65,6 +65,10 @@ class Plan:
     watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
     """Has a function called when an exception handler of the user's answers."""
     terms: Terms
+    methods: frozenset[str]
+    """Those whose answers are cached; answers to all others come from the endpoint."""
+    heeds_demands: bool
+    """Whether the Cache-Control of a request counts."""
     budget: Budget
     status_name: bytes | None
     """The name of this cache in Cache-Status; None where that is not sent."""
@@ -84,6 +88,17 @@ class Plan:
     def signs_of_a_miss(self, why: bytes) -> RawHeaders:
         """The fields that mark an answer that is being stored."""
         return (self.miss, *self.status(why, stored=True))
+
+    def signs_of_an_entry(
+        self, seconds: float, why: bytes, status: int | None, *, left: float, detail: str
+    ) -> RawHeaders:
+        """The fields that mark an answer from an entry, after the endpoint was asked and has given this status, or none."""
+        signs = [(b'age', b'%d' % seconds), self.hit]
+        if self.status_name is not None:
+            stored, told = detail == 'stored', None if detail == 'stored' else detail
+            value = cache_status.forwarded(self.status_name, why, status=status, ttl=left, stored=stored, detail=told)
+            signs.append((b'cache-status', value))
+        return signs
 
     def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
         """The Cache-Status of an answer of the endpoint."""

@@ -37,12 +37,14 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     key: str
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
-    etag: bytes
     stored_at: float
     lifetime: float
     shaped: bool
     stale_while_revalidate: float
     stale_if_error: float
+    stale_on_demand: bool
+    validated_always: bool
+    windowed: bool
     names: tuple[str, ...]
     marks: tuple[str, ...]
     size: int
@@ -73,12 +75,14 @@ def encode(stored: Entry | Variants | str) -> bytes:
             stored.key,
             stored.status,
             stored.headers,
-            stored.etag,
             stored.stored_at,
             stored.lifetime,
             stored.shaped,
             stored.stale_while_revalidate,
             stored.stale_if_error,
+            stored.stale_on_demand,
+            stored.validated_always,
+            stored.windowed,
             stored.names,
             stored.marks,
             len(body),
@@ -115,12 +119,14 @@ def _decode(raw: object) -> Entry | Variants | None:
         head.status,
         head.headers,
         raw[start:],
-        head.etag,
         head.stored_at,
         head.lifetime,
         head.shaped,
         head.stale_while_revalidate,
         head.stale_if_error,
+        head.stale_on_demand,
+        head.validated_always,
+        head.windowed,
         head.names,
         head.marks,
     )
@@ -150,7 +156,7 @@ def _plausible(head: _EntryHead) -> bool:
         and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
         and lengths in ([], [b'%d' % head.size])
         and not any(name in NOT_STORED for name, _ in head.headers)
-        and all(map(_legal, (*head.headers, (b'etag', head.etag))))
+        and all(map(_legal, head.headers))
     )
 
 

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from fastapi_caching_route._asgi import Send
-from fastapi_caching_route._fetch import are_tags
+from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._key import Scope
-from fastapi_caching_route._names import EVERYTHING, PathValues, filled, of_path, of_tag, path_of
+from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, of_path, of_tag, path_of
 from fastapi_caching_route._plan import asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Store
@@ -28,6 +29,21 @@ SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
 def is_write(method: str, *, cached: bool) -> bool:
     """Whether an answer to this method makes its own path outdated (RFC 9111 §4.4). A POST that is cached is a question."""
     return method not in SAFE and not (cached and method == 'POST')
+
+
+def paths_of_a_write(scope: Scope, answer: RawHeaders) -> set[str]:
+    """The path of a write, and those that Location and Content-Location name on the same origin (RFC 9111 §4.4)."""
+    host = b''.join(lines(scope['headers'], b'host')).decode('latin-1').lower()
+    here = f'{scope.get("scheme", "http")}://{host}{quote(scope["path"])}'
+    paths = {path_of(scope)}
+    for value in (*lines(answer, b'location'), *lines(answer, b'content-location')):
+        try:
+            target = urlsplit(urljoin(here, value.decode('latin-1')))
+        except ValueError:
+            continue
+        if f'{target.scheme}://{target.netloc.lower()}' == here[: here.index('/', here.index('//') + 2)]:
+            paths.add(path_of({**scope, 'path': unquote(target.path) or '/'}))
+    return paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +106,15 @@ class Writing:
     is over, if something `goes_on` that may still write when the answer has left.
     """
 
-    __slots__ = ('_act', '_goes_on', '_send', '_streams', '_succeeds')
+    __slots__ = ('_act', '_fields', '_goes_on', '_send', '_streams', '_succeeds')
 
-    def __init__(self, send: Send, act: Callable[[], Awaitable[None]], *, goes_on: bool) -> None:
-        """Send by `send`."""
+    def __init__(self, send: Send, act: Callable[[RawHeaders], Awaitable[None]], *, goes_on: bool) -> None:
+        """Send by `send`; `act` gets the fields of the answer."""
         self._send = send
         self._act = act
         self._goes_on = goes_on
         self._succeeds = False
+        self._fields: RawHeaders = ()
         self._streams = False
 
     async def send(self, message: Message) -> None:
@@ -105,16 +122,17 @@ class Writing:
         if message['type'] == 'http.response.start':
             self._succeeds = 200 <= message['status'] < 400
             if self._succeeds:
-                await self._act()
+                self._fields = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
+                await self._act(self._fields)
         elif message['type'] == 'http.response.body' and self._succeeds:
             if message.get('more_body', False):
                 self._streams = True
             elif self._streams:
                 self._streams = False
-                await self._act()
+                await self._act(self._fields)
         await self._send(message)
 
     async def end(self) -> None:
         """All is over, whether the answer has come to its end or not."""
         if self._succeeds and (self._streams or self._goes_on):
-            await self._act()
+            await self._act(self._fields)

@@ -40,6 +40,7 @@ from fastapi_caching_route.policy import (
     Tags,
     check_namespace,
     checked_paths,
+    checked_policy,
     checked_templates,
 )
 
@@ -98,6 +99,10 @@ class FastAPICache:
         clock: Annotated[
             Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
         ] = time.time,
+        mode: Annotated[
+            Literal['policy', 'rfc9111'],
+            Doc("`'policy'`: the route decides, and its answers may only shorten. `'rfc9111'`: the fields decide."),
+        ] = 'policy',
         invalidate_on_write: Annotated[
             bool,
             Doc(
@@ -105,11 +110,9 @@ class FastAPICache:
             ),
         ] = True,
     ) -> None:
-        """Build a cache over a backend. Nothing is opened, and no event loop is needed."""
-        check_cache(namespace_policy, clock, version)
-        if not isinstance(policy, CachePolicy | None):
-            msg = f'policy is a CachePolicy(...), got {policy!r}'
-            raise ConfigurationError(msg)
+        """Build a cache over a backend; nothing is opened."""
+        check_cache(namespace_policy, clock, version, mode)
+        self.policy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
         self.store = Store(cache, store_timeout, signing_keys(signing_key))
@@ -122,8 +125,8 @@ class FastAPICache:
         self.miss = field_text('cache_header_miss', cache_header_miss)
         self.accepted_status_codes = statuses(accepted_status_codes)
         self.version = version
-        self.policy = policy or CachePolicy()
         self.clock = clock
+        self.by_the_book = mode == 'rfc9111'
         self.invalidate_on_write = invalidate_on_write
         self.renewals: set[str] = set()
         self.twins = Twins()
@@ -142,6 +145,8 @@ class FastAPICache:
         tags: Collection[str] | Tags | None = None,
         stale_while_revalidate: float | None = None,
         stale_if_error: float | None = None,
+        revalidate: bool | None = None,
+        client_cache_control: bool | None = None,
         max_body_size: int | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
@@ -168,6 +173,8 @@ class FastAPICache:
                 'tags': tags,
                 'stale_while_revalidate': stale_while_revalidate,
                 'stale_if_error': stale_if_error,
+                'revalidate': revalidate,
+                'client_cache_control': client_cache_control,
                 'max_body_size': max_body_size,
             }
         )
@@ -385,6 +392,8 @@ class FastAPICache:
             policy.max_body_size,
             policy.stale_while_revalidate,
             policy.stale_if_error,
+            by_the_book=self.by_the_book,
+            revalidate=policy.revalidate,
         )
 
 

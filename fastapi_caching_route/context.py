@@ -63,7 +63,7 @@ class CacheContext:
 
     @property
     def stale_if_error(self) -> float | None:
-        """Seconds past the lifetime for which the entry is kept for when the endpoint fails (RFC 5861 §4).
+        """Seconds past the lifetime in which the entry answers where the endpoint fails (RFC 5861 §4).
 
         Raises:
             ConfigurationError: it is set to something else than a number.

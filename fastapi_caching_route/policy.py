@@ -88,10 +88,18 @@ class CachePolicy:
     ] = 0.0
     stale_if_error: Annotated[
         float,
-        Doc(
-            'Seconds past the lifetime for which an entry is kept for when the endpoint fails (RFC 5861 §4): see the README.'
-        ),
+        Doc('Seconds past the lifetime in which a stale entry answers where the endpoint fails (RFC 5861 §4).'),
     ] = 0.0
+    revalidate: Annotated[
+        bool,
+        Doc(
+            'Whether the endpoint is asked with `If-None-Match` and `If-Modified-Since` where an entry with a validator of its '
+            'own is stale; its 304 renews the entry (RFC 9111 §4.3).'
+        ),
+    ] = False
+    client_cache_control: Annotated[
+        bool, Doc('Whether the `Cache-Control` of requests counts, beyond its `no-store` (RFC 9111 §5.2.1).')
+    ] = False
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
@@ -122,6 +130,7 @@ class CachePolicy:
         if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
             msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
             raise ConfigurationError(msg)
+        _check_flags(self.revalidate, self.client_cache_control)
         names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
         object.__setattr__(self, 'vary_headers', names)
         if not callable(self.tags):
@@ -141,6 +150,19 @@ def checked_templates(option: str, templates: object) -> tuple[str, ...]:
     for template in templates:
         fields_of(template)
     return tuple(dict.fromkeys(templates))
+
+
+def checked_policy(policy: object) -> CachePolicy:
+    """The policy, or one of all defaults.
+
+    Raises:
+        ConfigurationError: it is none.
+
+    """
+    if policy is not None and not isinstance(policy, CachePolicy):
+        msg = f'policy is a CachePolicy(...), got {policy!r}'
+        raise ConfigurationError(msg)
+    return policy or CachePolicy()
 
 
 def check_namespace(namespace: object) -> None:
@@ -168,6 +190,12 @@ def checked_paths(paths: object) -> tuple[str, ...]:
             msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
             raise ConfigurationError(msg)
     return checked
+
+
+def _check_flags(*flags: object) -> None:
+    if not all(isinstance(flag, bool) for flag in flags):
+        msg = f'revalidate and client_cache_control are True or False, got {flags!r}'
+        raise ConfigurationError(msg)
 
 
 def _check_span(option: str, span: object) -> None:

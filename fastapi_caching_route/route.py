@@ -27,11 +27,13 @@ from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
-from fastapi_caching_route._names import Naming, of_path, path_of
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK
+from fastapi_caching_route._names import Naming, of_path
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import places_of
-from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write
+from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, paths_of_a_write
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -59,7 +61,7 @@ class CachingRoute(APIRoute):
         if method not in effective.methods:
             await super().handle(scope, receive, send)
             return
-        writes = reached.invalidates or is_write(method, cached=reached.plan is not None)
+        writes = reached.invalidates or is_write(method, cached=reached.caches(method))
         forward = partial(self._write, reached) if writes else super().handle
         if reached.plan is None:
             await forward(scope, receive, send)
@@ -70,11 +72,12 @@ class CachingRoute(APIRoute):
         """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
         scope[ROUTE_INVALIDATES] = True
 
-        async def act() -> None:
+        async def act(answer: RawHeaders) -> None:
             targets: list[tuple[Store, Collection[str]]] = []
-            if is_write(scope['method'], cached=reached.plan is not None):
+            if is_write(scope['method'], cached=reached.caches(scope['method'])):
                 caches = {it.cache for it in map(decoration_of, endpoints_at(scope, CachingRoute)) if it is not None}
-                targets = [(it.store, [of_path(path_of(scope))]) for it in caches if it.invalidate_on_write]
+                own = [of_path(path) for path in sorted(paths_of_a_write(scope, answer))]
+                targets = [(it.store, own) for it in caches if it.invalidate_on_write]
             values = reached.parameters.values(scope.get('path_params', {})) if reached.invalidates else {}
             targets += [(it.store, await it.names(scope, values)) for it in reached.invalidates]
             await invalidate_for_all(targets)
@@ -128,6 +131,10 @@ class Reached:
     goes_on: bool
     """Whether dependencies or background tasks may still write when the answer has left."""
 
+    def caches(self, method: str) -> bool:
+        """Whether answers to this method are cached."""
+        return self.plan is not None and method in self.plan.methods
+
 
 def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
@@ -172,6 +179,8 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),
+        methods=METHODS_BY_THE_BOOK if cache.by_the_book else CACHED_METHODS,
+        heeds_demands=cache.by_the_book or policy.client_cache_control,
         budget=cache.budget,
         status_name=cache.status_name,
         told=set(),

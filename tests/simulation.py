@@ -206,7 +206,18 @@ class World:
         held = None if begun is None else await marks.land(begun, names, windowed=windowed)
         if held is not None:
             window = 60.0 if windowed else 0.0
-            entry = Entry(f'entry:{it}', 200, (), b'', b'', version, 60.0, True, window, 0.0, names, held)  # noqa: FBT003, as it is declared
+            entry = Entry(
+                f'entry:{it}',
+                200,
+                (),
+                b'',
+                version,
+                60.0,
+                stale_while_revalidate=window,
+                windowed=windowed,
+                names=names,
+                marks=held,
+            )
             await self.shelf.set(entry.key, entry, 60.0)
 
     async def write(self):

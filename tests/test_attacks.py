@@ -925,7 +925,7 @@ def test_nothing_that_is_planted_in_the_store_is_executed_or_served(new_backend,
         return name
 
     now, full = time.time(), f'{backend.namespace}::victim'
-    evil = Entry(full, 200, ((b'content-type', b'text/html'),), b'evil', b'"e"', now, 1000)
+    evil = Entry(full, 200, ((b'content-type', b'text/html'),), b'evil', now, 1000)
     planted = {
         'pickle': pickle.dumps(Executed()),
         'json': b'{"status": 200, "body": "evil"}',

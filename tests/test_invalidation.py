@@ -1075,7 +1075,7 @@ def test_many_tags_of_one_answer_are_stored_in_turn():
 def test_threads_that_read_while_others_invalidate_never_find_what_is_gone():
     moments, wrong, stop = Moments(), [], threading.Event()
     asyncio.run(moments.invalidate(['a'], None))
-    old = Entry('k', 200, (), b'', b'', 0.0, 60.0, names=('a', 'b'), marks=0)
+    old = Entry('k', 200, (), b'', 0.0, 60.0, names=('a', 'b'), marks=0)
 
     def read():
         while not stop.is_set():

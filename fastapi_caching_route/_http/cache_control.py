@@ -1,8 +1,9 @@
-"""Cache-Control as it is read (RFC 9111 §5.2).
+"""Cache-Control as it is read (RFC 9111 §5.2; RFC 5861 for the stale directives).
 
 Directive names in any case, arguments as tokens or quoted strings (§5.2), unknown directives ignored (§5.2.3).
 """
 
+import math
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.fields import RawHeaders, members, whole_number
@@ -14,34 +15,55 @@ class Directives:
 
     no_store: bool = False
     no_cache: bool = False
+    """Unqualified: the whole response. The fields that a qualified one names are in `unstored_fields`."""
     private: bool = False
+    """Unqualified, like `no_cache`."""
     public: bool = False
     must_revalidate: bool = False
     proxy_revalidate: bool = False
+    must_understand: bool = False
+    only_if_cached: bool = False
     max_age: int | None = None
     s_maxage: int | None = None
+    min_fresh: int | None = None
+    max_stale: float | None = None
+    """Infinite where it has no argument (§5.2.1.2)."""
+    stale_while_revalidate: int | None = None
+    stale_if_error: int | None = None
+    unstored_fields: frozenset[bytes] = frozenset()
+    """Fields that `no-cache="..."` and `private="..."` name: not to be reused without validation (§5.2.2.4), and not to be
+    stored (§5.2.2.7), so they are not kept."""
 
 
 NOTHING = Directives()
 
 
-def directives(headers: RawHeaders) -> Directives:
+def directives(headers: RawHeaders, name: bytes = b'cache-control') -> Directives:
     """What the Cache-Control lines of a message say; of a repeated span, the shorter counts (RFC 9111 §4.2.1)."""
     given: dict[bytes, list[bytes | None]] = {}
-    for member in members(headers, b'cache-control'):
-        name, equals, argument = member.partition(b'=')
-        given.setdefault(name.strip(b' \t').lower(), []).append(argument.strip(b' \t') if equals else None)
+    for member in members(headers, name):
+        directive, equals, argument = member.partition(b'=')
+        given.setdefault(directive.strip(b' \t').lower(), []).append(argument.strip(b' \t') if equals else None)
     if not given:
         return NOTHING
+    no_cache, unvalidated = _qualified(given.get(b'no-cache'))
+    private, personal = _qualified(given.get(b'private'))
     return Directives(
         no_store=b'no-store' in given,
-        no_cache=b'no-cache' in given,
-        private=b'private' in given,
+        no_cache=no_cache,
+        private=private,
         public=b'public' in given,
         must_revalidate=b'must-revalidate' in given,
         proxy_revalidate=b'proxy-revalidate' in given,
+        must_understand=b'must-understand' in given,
+        only_if_cached=b'only-if-cached' in given,
         max_age=_shortest(given.get(b'max-age')),
         s_maxage=_shortest(given.get(b's-maxage')),
+        min_fresh=_shortest(given.get(b'min-fresh')),
+        max_stale=_max_stale(given.get(b'max-stale')),
+        stale_while_revalidate=_shortest(given.get(b'stale-while-revalidate')),
+        stale_if_error=_shortest(given.get(b'stale-if-error')),
+        unstored_fields=unvalidated | personal,
     )
 
 
@@ -49,6 +71,19 @@ def _shortest(arguments: list[bytes | None] | None) -> int | None:
     return None if arguments is None else min(map(_delta_seconds, arguments))
 
 
+def _max_stale(arguments: list[bytes | None] | None) -> float | None:
+    if arguments is None:
+        return None
+    return min(math.inf if argument is None else _delta_seconds(argument) for argument in arguments)
+
+
 def _delta_seconds(argument: bytes | None) -> int:
     """Seconds of an argument; one that cannot be read means stale already, hence 0 (RFC 9111 §4.2.1)."""
     return whole_number((argument or b'').strip(b'"')) or 0
+
+
+def _qualified(arguments: list[bytes | None] | None) -> tuple[bool, frozenset[bytes]]:
+    """Whether a directive that may name fields stands without any, and the fields that it names otherwise."""
+    named = [(argument or b'').strip(b'"') for argument in arguments or ()]
+    fields = (field.strip(b' \t').lower() for names in named for field in names.split(b','))
+    return any(not names.strip(b' \t,') for names in named), frozenset(field for field in fields if field)

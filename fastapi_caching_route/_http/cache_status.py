@@ -12,9 +12,21 @@ def hit(cache: bytes, ttl: float) -> bytes:
     return b'%s; hit; ttl=%d' % (cache, floor(ttl))
 
 
-def forwarded(cache: bytes, why: bytes, *, stored: bool = False, detail: str | None = None) -> bytes:
-    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2, §2.5, §2.8)."""
+def forwarded(
+    cache: bytes,
+    why: bytes,
+    *,
+    status: int | None = None,
+    ttl: float | None = None,
+    stored: bool = False,
+    detail: str | None = None,
+) -> bytes:
+    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2 to §2.8); `status` is its own, where another was sent."""
     parts = [cache, b'fwd=' + why]
+    if status is not None:
+        parts.append(b'fwd-status=%d' % status)
+    if ttl is not None:
+        parts.append(b'ttl=%d' % floor(ttl))
     if stored:
         parts.append(b'stored')
     if detail is not None:

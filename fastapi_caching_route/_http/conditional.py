@@ -1,9 +1,10 @@
-"""Conditional requests (RFC 9110 §13): entity tags, and what a 304 carries."""
+"""Conditional requests (RFC 9110 §13): entity tags and dates, those of clients and those that we ask with ourselves."""
 
 import re
 from hashlib import blake2b
 
-from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._http.dates import moment
+from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
 
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[^"]*"|[^\s,]+')
 """A tag in quotes, or what a sloppy sender left unquoted: kept and compared as it is."""
@@ -14,31 +15,75 @@ OUR_TAG = re.compile(rb'"[0-9a-f]{32}"')
 OF_A_304 = frozenset((b'cache-control', b'content-location', b'date', b'etag', b'expires', b'vary'))
 """Fields of the 200 that its 304 repeats (RFC 9110 §15.4.5)."""
 
+PRECONDITIONS = frozenset((b'if-none-match', b'if-modified-since'))
+"""Those that a cache evaluates itself (RFC 9111 §4.3.2); the others are for the endpoint."""
+
+NOT_UPDATED = frozenset((b'content-encoding', b'content-length', b'content-md5', b'content-range', b'etag'))
+"""Fields that say what the stored body is, which a 304 that has none cannot know better (RFC 9111 §3.2)."""
+
 
 def entity_tag(body: bytes) -> bytes:
     """A strong entity tag made from the bytes of a body (RFC 9110 §8.8.3)."""
     return b'"%s"' % blake2b(body, digest_size=16).hexdigest().encode('ascii')
 
 
-def reply(
-    method: str, request: RawHeaders, status: int, response: RawHeaders, tag: bytes
-) -> tuple[int, RawHeaders, bool]:
-    """Status and fields with which a stored response answers, and whether its body goes along.
+def not_modified(method: str, request: RawHeaders, status: int, response: RawHeaders, now: float) -> bool:
+    """Whether the preconditions of the request make a 304 of a stored response (RFC 9110 §13.2.2).
 
-    Preconditions are for GET and HEAD, and for what would be a 200 (RFC 9110 §13.2.1); POST and QUERY have none.
+    They are for GET and HEAD, and for what would be a 200; POST and QUERY have none. If-Modified-Since counts only where
+    there is no If-None-Match.
     """
-    if status == 200 and method in {'GET', 'HEAD'} and client_has(request, tag):
-        return 304, [field for field in response if field[0] in OF_A_304], False
-    return status, response, method != 'HEAD'
+    if status != 200 or method not in {'GET', 'HEAD'}:
+        return False
+    named = lines(request, b'if-none-match')
+    if named:
+        return client_has(named, b''.join(lines(response, b'etag')[:1]))
+    since = lines(request, b'if-modified-since')
+    return len(since) == 1 and _unmodified(since[0], response, now)
 
 
-def client_has(request: RawHeaders, tag: bytes) -> bool:
+def client_has(named: list[bytes], tag: bytes) -> bool:
     """Whether If-None-Match says that the client has the response with this tag already (RFC 9110 §13.1.2).
 
     Tags are compared weakly; ``*`` stands for any current response.
     """
-    named = lines(request, b'if-none-match')
     if [line.strip(b' \t') for line in named] == [b'*']:
         return True
     opaque = tag.removeprefix(b'W/')
-    return any(found.removeprefix(b'W/') == opaque for line in named for found in _ENTITY_TAG.findall(line))
+    return bool(tag) and any(
+        found.removeprefix(b'W/') == opaque for line in named for found in _ENTITY_TAG.findall(line)
+    )
+
+
+def _unmodified(since: bytes, response: RawHeaders, now: float) -> bool:
+    """Whether the response is not newer than that: by Last-Modified, or else by its Date (RFC 9110 §13.1.3, RFC 9111 §4.3.2)."""
+    asked = moment(since, now)
+    modified = (lines(response, b'last-modified') or lines(response, b'date'))[:1]
+    modified_at = moment(modified[0], now) if modified else None
+    return asked is not None and modified_at is not None and modified_at <= asked
+
+
+def conditions(stored: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The fields by which the endpoint is asked whether a stored response still holds (RFC 9111 §4.3.1).
+
+    A tag that we have made ourselves is nothing to ask the endpoint about.
+    """
+    tags = [tag for tag in lines(stored, b'etag') if not OUR_TAG.fullmatch(tag)]
+    asked = [(b'if-none-match', tag) for tag in tags[:1]]
+    return asked + [(b'if-modified-since', date) for date in lines(stored, b'last-modified')[:1]]
+
+
+def question(request: RawHeaders, stored: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The request as the endpoint gets it, with conditions of our own, and then for the whole of the response.
+
+    What the client asks about what *it* has stored is left out: we answer that.
+    """
+    asked = conditions(stored)
+    ours = PRECONDITIONS | {b'if-range', b'range'} if asked else PRECONDITIONS
+    return [*without(request, ours), *asked]
+
+
+def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The fields of a stored response after a 304 with these ones (RFC 9111 §3.2): all that it gives, for the old ones."""
+    given = without(fresh, NOT_UPDATED | names(fresh, b'connection'))
+    return [*without(stored, {name for name, _ in given} | {b'age'}), *given]

@@ -43,6 +43,18 @@ def members(headers: RawHeaders, name: bytes) -> list[bytes]:
     return [member for member in found if member]
 
 
+IN_ANY_CASE = frozenset((b'accept', b'accept-charset', b'accept-encoding', b'accept-language'))
+"""Lists whose members mean the same in any case (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
+
+
+def normal(headers: RawHeaders, name: bytes) -> tuple[bytes, ...] | None:
+    """The value of a field as it compares with others that mean the same (RFC 9111 §4.1); None if it is absent."""
+    if not lines(headers, name):
+        return None
+    found = (b''.join(re.split(rb'[ \t]*([;=])[ \t]*', member)) for member in members(headers, name))
+    return tuple(member.lower() if name in IN_ANY_CASE else member for member in found)
+
+
 def names(headers: RawHeaders, name: bytes) -> set[bytes]:
     """The members of a list of field names, in lower case (Vary, Connection)."""
     return {member.lower() for member in members(headers, name)}

@@ -1,14 +1,47 @@
-"""Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2.1), for a shared cache."""
+"""Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2), for a shared cache."""
 
-from dataclasses import dataclass
-from datetime import timezone
-from email.utils import parsedate_to_datetime
+import math
+from dataclasses import dataclass, replace
 
+from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
+from fastapi_caching_route._http.dates import moment
 from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
 
 FOREVER = 30 * 24 * 3600.0
 """The longest lifetime, in seconds: memcached reads a longer span as a date."""
+
+FOR_VALIDATION = 24 * 3600.0
+"""Seconds for which a response is kept past its freshness where it can be validated: a day of traffic comes back to it."""
+
+HEURISTIC_SHARE, HEURISTIC_LIMIT = 0.1, 24 * 3600.0
+"""A response that was not modified for a year is likely to stand for a while, but not for a month (RFC 9111 §4.2.2)."""
+
+HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
+"""Those of RFC 9110 §15.1 without 206: what they say holds for a while though nobody says for how long."""
+
+UNDERSTOOD = HEURISTIC_STATUSES | {
+    201,
+    202,
+    205,
+    302,
+    303,
+    307,
+    400,
+    401,
+    402,
+    403,
+    406,
+    407,
+    408,
+    409,
+    411,
+    412,
+    413,
+    415,
+    417,
+}
+"""Statuses of which we know what they ask of a cache, which `must-understand` wants (RFC 9111 §5.2.2.3)."""
 
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
@@ -29,11 +62,27 @@ class Terms:
     """What the endpoint itself has chosen for this one answer; it counts alone."""
     authorization_covered: bool = False
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
+    by_the_book: bool = False
+    """Whether the fields of the response decide, as in a textbook cache (`mode='rfc9111'`), and not the route."""
+    revalidate: bool = False
+    """Whether the endpoint is asked with a condition where a response is stale (RFC 9111 §4.3)."""
+
+    def for_one(
+        self, ttl: float | None, while_revalidate: float | None, if_error: float | None, *, covered: bool
+    ) -> 'Terms':
+        """The terms for one response, of which its endpoint has said some; `covered` is about its Authorization."""
+        return replace(
+            self,
+            chosen_ttl=ttl,
+            stale_while_revalidate=self.stale_while_revalidate if while_revalidate is None else while_revalidate,
+            stale_if_error=self.stale_if_error if if_error is None else if_error,
+            authorization_covered=covered,
+        )
 
     @property
     def windowed(self) -> bool:
         """Whether responses may be served stale."""
-        return self.stale_while_revalidate > 0 or self.stale_if_error > 0
+        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.by_the_book
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +92,17 @@ class Storable:
     lifetime: float
     stale_while_revalidate: float = 0.0
     stale_if_error: float = 0.0
+    stale_on_demand: bool = False
+    """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
+    validated_always: bool = False
+    """Whether it must be validated each time (`no-cache`, RFC 9111 §5.2.2.4)."""
+    kept_for_validation: float = 0.0
+    """Seconds past the lifetime in which it can be validated."""
 
     @property
     def window(self) -> float:
         """Seconds past the lifetime for which it is kept."""
-        return max(self.stale_while_revalidate, self.stale_if_error)
+        return max(self.stale_while_revalidate, self.stale_if_error, self.kept_for_validation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +114,83 @@ class Refused:
 
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
-    said = directives(response)
+    said = steering(response, by_the_book=terms.by_the_book)
     present = {name for name, _ in response}
     length = lines(response, b'content-length')
-    span = lifetime(response, said, terms, now)
+    span = lifetime(status, response, said, terms, now)
+    can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
+    understood = said.must_understand and status in UNDERSTOOD
     broken = {
-        'status': status not in terms.accepted,
-        'partial': b'content-range' in present,
+        'status': not _status_may_be_kept(status, said, terms),
+        'partial': b'content-range' in present and not terms.by_the_book,
         'set-cookie': b'set-cookie' in present,
-        'no-store': said.no_store or directives(request).no_store,
+        'no-store': (said.no_store and not understood) or directives(request).no_store,
         'private': said.private,
-        'no-cache': said.no_cache,
+        'no-cache': said.no_cache and not can_be_validated,
         'vary': b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
-        'ttl': span <= 0,
+        'ttl': span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms),
     }
     reason = next((reason for reason, holds in broken.items() if holds), None)
     if reason is not None:
         return Refused(reason)
-    if said.must_revalidate or said.proxy_revalidate:  # never stale (RFC 9111 §5.2.2.2, §5.2.2.8)
-        return Storable(span)
-    return Storable(span, terms.stale_while_revalidate, terms.stale_if_error)
+    stale = _may_be_stale(said, terms)
+    while_revalidating, on_error = _windows(said, terms) if stale else (0.0, 0.0)
+    return Storable(
+        max(0.0, span),
+        while_revalidating,
+        on_error,
+        stale_on_demand=stale and terms.by_the_book,
+        validated_always=said.no_cache,
+        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.by_the_book) else 0.0,
+    )
+
+
+def steering(response: RawHeaders, *, by_the_book: bool) -> Directives:
+    """The directives of a response that count here: those of CDN-Cache-Control, where it is valid (RFC 9213 §2.2)."""
+    if by_the_book and lines(response, b'cdn-cache-control'):
+        targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
+        if targeted is not None:
+            return targeted
+    return directives(response)
+
+
+def is_targeted(response: RawHeaders, *, by_the_book: bool) -> bool:
+    """Whether CDN-Cache-Control stands in for Cache-Control and Expires (RFC 9213 §2.2)."""
+    given = lines(response, b'cdn-cache-control')
+    return by_the_book and bool(given) and structured.directives_of(given) is not None
+
+
+def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
+    """By the book, every final status but those of partial answers (RFC 9111 §3); else those that are accepted."""
+    if not terms.by_the_book:
+        return status in terms.accepted
+    return status not in {206, 304} and (status in UNDERSTOOD or not said.must_understand)
+
+
+def _may_be_stale(said: Directives, terms: Terms) -> bool:
+    """Whether nothing forbids to serve it stale (RFC 9111 §4.2.4).
+
+    Deviation: outside of the book, s-maxage does not, because there it is the route that asks for a stale window;
+    test_a_stale_window_of_the_route_counts_beside_s_maxage.
+    """
+    if said.must_revalidate or said.proxy_revalidate or said.no_cache:
+        return False
+    if terms.by_the_book:
+        return said.s_maxage is None
+    return terms.stale_while_revalidate > 0 or terms.stale_if_error > 0
+
+
+def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
+    """The stale windows: by the book what the response says, where it says something (RFC 5861)."""
+    if not terms.by_the_book:
+        return terms.stale_while_revalidate, terms.stale_if_error
+    while_revalidating, on_error = said.stale_while_revalidate, said.stale_if_error
+    return (
+        terms.stale_while_revalidate if while_revalidating is None else float(while_revalidating),
+        terms.stale_if_error if on_error is None else float(on_error),
+    )
 
 
 def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
@@ -90,11 +200,23 @@ def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
     return said.public or said.s_maxage is not None or said.must_revalidate
 
 
-def lifetime(response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
-    """Seconds for which the response is fresh: chosen for it, or the route's ttl, which its fields may only shorten."""
+def has_validator(response: RawHeaders) -> bool:
+    """Whether the response can be asked for with a condition (RFC 9111 §4.3.1)."""
+    return any(name in {b'etag', b'last-modified'} for name, _ in response)
+
+
+def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
+    """Seconds for which the response is fresh: chosen for it, or the route's ttl, which its fields may only shorten.
+
+    By the book, what its fields say, or else a guess (RFC 9111 §4.2.1, §4.2.2).
+    """
     if terms.chosen_ttl is not None:
         return min(terms.chosen_ttl, FOREVER)
-    explicit = explicit_lifetime(response, said, now)
+    targeted = is_targeted(response, by_the_book=terms.by_the_book)
+    explicit = explicit_lifetime(() if targeted else response, said, now)
+    if terms.by_the_book:
+        guessed = heuristic_lifetime(status, response, said, now) if explicit is None else explicit
+        return min(guessed, FOREVER)
     given = [span for span in (terms.ttl, explicit) if span is not None]
     if not given:
         given = [FOREVER if terms.fallback_ttl is None else terms.fallback_ttl]
@@ -110,22 +232,37 @@ def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> flo
     expires, date = lines(response, b'expires'), lines(response, b'date')
     if not expires:
         return None
-    expires_at = moment(expires[0])
-    if expires_at is None:
+    moments = [moment(value, now) for value in expires]
+    if None in moments:
         return 0  # a date that cannot be read has passed (RFC 9111 §5.3)
-    date_at = moment(date[0]) if date else None
-    return max(0.0, expires_at - (now if date_at is None else date_at))
+    date_at = moment(date[0], now) if date else None
+    return max(0.0, min(it for it in moments if it is not None) - (now if date_at is None else date_at))
 
 
-def moment(value: bytes) -> float | None:
-    """Seconds since the epoch of an HTTP date, or None (RFC 9110 §5.6.7)."""
-    try:
-        read = parsedate_to_datetime(value.decode('latin-1'))
-        return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now: float) -> float:
+    """A share of the time since the response was modified last; 0 where nothing may be guessed (RFC 9111 §4.2.2)."""
+    modified = lines(response, b'last-modified')
+    modified_at = moment(modified[0], now) if modified else None
+    if modified_at is None or (status not in HEURISTIC_STATUSES and not said.public):
+        return 0.0
+    return min(HEURISTIC_SHARE * max(0.0, now - modified_at), HEURISTIC_LIMIT)
+
+
+def received_age(response: RawHeaders, now: float) -> float:
+    """How old the response was when it came, in seconds: what Age says, or how long its Date has passed (RFC 9111 §4.2.3).
+
+    Deviation: an Age that is no number, or several, is not ignored as §5.1 wants it but means that it is stale, because too
+    old is worse than too often; test_an_age_that_cannot_be_read_means_stale.
+    """
+    ages, date = lines(response, b'age'), lines(response, b'date')
+    date_at = moment(date[0], now) if date else None
+    apparent = 0.0 if date_at is None else max(0.0, now - date_at)
+    if not ages:
+        return apparent
+    age = whole_number(ages[0]) if len(ages) == 1 else None
+    return math.inf if age is None else max(apparent, age)
 
 
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The fields that are kept: all but those about the connection (RFC 9111 §3.1)."""
-    return without(response, NOT_STORED | names(response, b'connection'))
+    """The fields that are kept: all but those about the connection, and those that `no-cache` names (RFC 9111 §3.1)."""
+    return without(response, NOT_STORED | names(response, b'connection') | directives(response).unstored_fields)

@@ -13,7 +13,17 @@ from fastapi_caching_route._http.fields import LARGEST
     [
         pytest.param([b'no-store'], Directives(no_store=True), id='5.2.2.5 no-store'),
         pytest.param([b'No-Store, PRIVATE'], Directives(no_store=True, private=True), id='5.2 any case'),
-        pytest.param([b'private="set-cookie"'], Directives(private=True), id='5.2.2.7 private with fields'),
+        pytest.param(
+            [b'private="set-cookie, X-A"'],
+            Directives(unstored_fields=frozenset({b'set-cookie', b'x-a'})),
+            id='5.2.2.7 private with fields',
+        ),
+        pytest.param([b'private=""'], Directives(private=True), id='5.2.2.7 private of nothing'),
+        pytest.param(
+            [b'no-cache="a", no-cache'],
+            Directives(no_cache=True, unstored_fields=frozenset({b'a'})),
+            id='5.2.2.4 the most restrictive',
+        ),
         pytest.param([b'no-cache'], Directives(no_cache=True), id='5.2.2.4 no-cache'),
         pytest.param([b'public', b'max-age=60'], Directives(public=True, max_age=60), id='several lines'),
         pytest.param([b'max-age="60"'], Directives(max_age=60), id='5.2 quoted argument'),

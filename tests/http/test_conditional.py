@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._http.conditional import client_has, entity_tag, reply
+from fastapi_caching_route._http.answer import shape
+from fastapi_caching_route._http.conditional import (
+    client_has,
+    conditions,
+    entity_tag,
+    not_modified,
+    question,
+    updated,
+)
+
+NOW = 1_800_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -29,12 +39,12 @@ from fastapi_caching_route._http.conditional import client_has, entity_tag, repl
     ],
 )
 def test_if_none_match(lines, tag, has):
-    assert client_has([(b'if-none-match', line) for line in lines], tag) is has
+    assert (bool(lines) and client_has(lines, tag)) is has
 
 
 @given(st.lists(st.binary()), st.binary(min_size=1))
 def test_no_bytes_make_the_comparison_fail(lines, tag):
-    assert client_has([(b'if-none-match', line) for line in lines], tag) in {True, False}
+    assert client_has(lines, tag) in {True, False}
 
 
 @given(st.binary(), st.binary())
@@ -44,20 +54,108 @@ def test_bodies_have_one_strong_tag_each(one, other):
     assert entity_tag(one).endswith(b'"')
 
 
-OF_A_304 = [(name, b'x') for name in (b'cache-control', b'content-location', b'date', b'etag', b'expires', b'vary')]
-FIELDS = OF_A_304 + [(name, b'x') for name in (b'content-length', b'content-type', b'last-modified', b'x-other')]
+OF_A_304 = [(name, b'"a"') for name in (b'cache-control', b'content-location', b'date', b'etag', b'expires', b'vary')]
+FIELDS = OF_A_304 + [(name, b'"a"') for name in (b'content-length', b'content-type', b'last-modified', b'x-other')]
 
 
 @pytest.mark.parametrize(
     ('method', 'status', 'tag', 'expected'),
     [
-        pytest.param('GET', 200, b'"a"', (304, OF_A_304, False), id='13.1.2 GET, 15.4.5 fields'),
-        pytest.param('HEAD', 200, b'"a"', (304, OF_A_304, False), id='13.1.2 HEAD'),
-        pytest.param('GET', 200, b'"b"', (200, FIELDS, True), id='modified'),
-        pytest.param('HEAD', 200, b'"b"', (200, FIELDS, False), id='9.3.2 HEAD has no body'),
-        pytest.param('POST', 200, b'"a"', (200, FIELDS, True), id='13.2.1 not for POST'),
-        pytest.param('GET', 404, b'"a"', (404, FIELDS, True), id='13.2.1 only for what would be a 200'),
+        pytest.param('GET', 200, b'"a"', (304, OF_A_304, b''), id='13.1.2 GET, 15.4.5 fields'),
+        pytest.param('HEAD', 200, b'"a"', (304, OF_A_304, b''), id='13.1.2 HEAD'),
+        pytest.param('GET', 200, b'"b"', (200, FIELDS, b'body'), id='modified'),
+        pytest.param('HEAD', 200, b'"b"', (200, FIELDS, b''), id='9.3.2 HEAD has no body'),
+        pytest.param('POST', 200, b'"a"', (200, FIELDS, b'body'), id='13.2.1 not for POST'),
+        pytest.param('GET', 404, b'"a"', (404, FIELDS, b'body'), id='13.2.1 only for what would be a 200'),
     ],
 )
-def test_reply(method, status, tag, expected):
-    assert reply(method, [(b'if-none-match', b'"a"')], status, FIELDS, tag) == expected
+def test_a_stored_response_answers_by_the_preconditions(method, status, tag, expected):
+    assert shape(method, [(b'if-none-match', tag)], (status, FIELDS, b'body'), NOW) == expected
+
+
+LAST = b'Fri, 15 Jan 2027 08:00:00 GMT'  # NOW
+BEFORE, AFTER = b'Fri, 15 Jan 2027 07:59:59 GMT', b'Fri, 15 Jan 2027 08:00:01 GMT'
+
+
+@pytest.mark.parametrize(
+    ('request_fields', 'response', 'expected'),
+    [
+        pytest.param([(b'if-modified-since', LAST)], [(b'last-modified', LAST)], True, id='13.1.3 equal'),
+        pytest.param([(b'if-modified-since', AFTER)], [(b'last-modified', LAST)], True, id='13.1.3 later'),
+        pytest.param([(b'if-modified-since', BEFORE)], [(b'last-modified', LAST)], False, id='13.1.3 earlier'),
+        pytest.param([(b'if-modified-since', LAST)], [(b'date', LAST)], True, id='4.3.2 by Date'),
+        pytest.param([(b'if-modified-since', BEFORE)], [(b'date', LAST)], False, id='4.3.2 by Date, earlier'),
+        pytest.param([(b'if-modified-since', LAST)], [], False, id='nothing to compare with'),
+        pytest.param([(b'if-modified-since', b'yesterday')], [(b'last-modified', LAST)], False, id='13.1.3 no date'),
+        pytest.param([(b'if-modified-since', LAST)] * 2, [(b'last-modified', LAST)], False, id='13.1.3 two dates'),
+        pytest.param(
+            [(b'if-modified-since', b'Friday, 15-Jan-27 08:00:00 GMT')],
+            [(b'last-modified', LAST)],
+            True,
+            id='5.6.7 old form',
+        ),
+        pytest.param(
+            [(b'if-none-match', b'"b"'), (b'if-modified-since', LAST)],
+            [(b'etag', b'"a"'), (b'last-modified', LAST)],
+            False,
+            id='13.2.2 If-None-Match counts alone',
+        ),
+        pytest.param([(b'if-none-match', b'"a"')], [], False, id='no tag to compare with'),
+    ],
+)
+def test_not_modified(request_fields, response, expected):
+    assert not_modified('GET', request_fields, 200, response, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ('stored', 'expected'),
+    [
+        pytest.param([], [], id='no validator'),
+        pytest.param([(b'etag', b'W/"a"')], [(b'if-none-match', b'W/"a"')], id='4.3.1 tag'),
+        pytest.param([(b'etag', entity_tag(b'x'))], [], id='a tag of our own'),
+        pytest.param([(b'last-modified', LAST)], [(b'if-modified-since', LAST)], id='4.3.1 date'),
+        pytest.param(
+            [(b'etag', b'a'), (b'last-modified', LAST)],
+            [(b'if-none-match', b'a'), (b'if-modified-since', LAST)],
+            id='both',
+        ),
+    ],
+)
+def test_conditions_of_our_own(stored, expected):
+    assert conditions(stored) == expected
+
+
+def test_the_endpoint_is_asked_for_the_whole_and_without_what_the_client_has():
+    request = [
+        (name, b'x') for name in (b'if-none-match', b'if-modified-since', b'range', b'if-range', b'if-match', b'accept')
+    ]
+    kept = [(b'if-match', b'x'), (b'accept', b'x')]
+    assert question(request, [(b'etag', b'"a"')]) == [*kept, (b'if-none-match', b'"a"')]
+    assert question(request, []) == [(b'range', b'x'), (b'if-range', b'x'), *kept]
+
+
+def test_a_304_updates_all_fields_but_those_of_the_body():
+    stored = [
+        (b'etag', b'"a"'),
+        (b'content-length', b'5'),
+        (b'age', b'7'),
+        (b'date', b'old'),
+        (b'x-a', b'1'),
+        (b'x-b', b'2'),
+    ]
+    fresh = [
+        (b'etag', b'"b"'),
+        (b'content-length', b'0'),
+        (b'date', b'new'),
+        (b'x-a', b'3'),
+        (b'connection', b'x-c'),
+        (b'x-c', b'4'),
+    ]
+    assert dict(updated(stored, fresh)) == {
+        b'etag': b'"a"',
+        b'content-length': b'5',
+        b'date': b'new',
+        b'x-a': b'3',
+        b'x-b': b'2',
+        b'connection': b'x-c',
+    }

@@ -1,10 +1,9 @@
 """Tables for `_http/storing.py` and `_http/reuse.py` (RFC 9111)."""
 
+import dataclasses
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
 from fastapi_caching_route._http.reuse import age, left
@@ -13,9 +12,10 @@ from fastapi_caching_route._http.storing import (
     Refused,
     Storable,
     Terms,
+    heuristic_lifetime,
     judge,
     lifetime,
-    moment,
+    received_age,
     stored_fields,
 )
 
@@ -80,21 +80,7 @@ def test_what_may_be_stored(request_fields, status, response_fields, reason):
 )
 def test_lifetime(ttl, fallback, fields, expected):
     terms = Terms(frozenset({200}), ttl, fallback, 100)
-    assert lifetime(fields, directives(fields), terms, NOW) == expected
-
-
-@pytest.mark.parametrize(
-    'value',
-    [b'Sun, 06 Nov 1994 08:49:37 GMT', b'Sunday, 06-Nov-94 08:49:37 GMT', b'Sun Nov  6 08:49:37 1994'],
-    ids=['IMF-fixdate', 'rfc850-date', 'asctime-date'],
-)
-def test_all_three_formats_of_a_date_are_read(value):
-    assert moment(value) == NOW
-
-
-@given(st.binary())
-def test_no_bytes_make_the_reading_of_a_date_fail(value):
-    assert moment(value) is None or isinstance(moment(value), float)
+    assert lifetime(200, fields, directives(fields), terms, NOW) == expected
 
 
 def test_fields_about_the_connection_or_one_exchange_are_not_stored():
@@ -143,3 +129,131 @@ def test_what_the_endpoint_has_chosen_counts_alone():
 def test_authorization_that_the_key_covers_does_not_matter():
     terms = Terms(frozenset({200}), 60, None, 100, authorization_covered=True)
     assert judge([(b'authorization', b'x')], 200, [], terms, NOW) == Storable(60)
+
+
+BOOK = Terms(frozenset(), None, None, 100, by_the_book=True)
+TAG = (b'etag', b'"a"')
+
+
+@pytest.mark.parametrize(
+    ('status', 'fields', 'expected'),
+    [
+        pytest.param(200, [(b'cache-control', b'max-age=5')], 5, id='4.2.1 max-age'),
+        pytest.param(599, [(b'cache-control', b'max-age=5')], 5, id='3 any final status'),
+        pytest.param(206, [(b'cache-control', b'max-age=5')], 'status', id='3.3 a part'),
+        pytest.param(304, [(b'cache-control', b'max-age=5')], 'status', id='3 an answer to a condition'),
+        pytest.param(200, [(b'cache-control', b'no-store, max-age=5')], 'no-store', id='5.2.2.5'),
+        pytest.param(200, [(b'cache-control', b'no-store, must-understand, max-age=5')], 5, id='5.2.2.3 understood'),
+        pytest.param(
+            599, [(b'cache-control', b'no-store, must-understand, max-age=5')], 'status', id='5.2.2.3 not understood'
+        ),
+        pytest.param(200, [(b'cache-control', b'private')], 'private', id='5.2.2.7'),
+        pytest.param(200, [(b'cache-control', b'private="x-a", max-age=5')], 5, id='5.2.2.7 of fields'),
+        pytest.param(200, [(b'cache-control', b'no-cache, must-revalidate')], 'no-cache', id='5.2.2.4 no validator'),
+        pytest.param(200, [(b'cache-control', b'no-cache'), TAG], 0, id='5.2.2.4 with a validator'),
+        pytest.param(200, [(b'cache-control', b'must-revalidate')], 'ttl', id='5.2.2.2 of no use'),
+        pytest.param(200, [(b'set-cookie', b'a=b'), TAG], 'set-cookie', id='a cookie is for one client'),
+        pytest.param(200, [(b'vary', b'*'), TAG], 'vary', id='4.1 Vary: *'),
+        pytest.param(200, [(b'content-range', b'a'), TAG], 0, id='Content-Range means nothing in a 200'),
+    ],
+)
+def test_by_the_book_the_response_decides(status, fields, expected):
+    verdict = judge([], status, fields, BOOK, NOW)
+    assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
+
+
+@pytest.mark.parametrize(
+    ('fields', 'windows', 'on_demand', 'always'),
+    [
+        pytest.param([], (7, 9), True, False, id='of the route'),
+        pytest.param([(b'cache-control', b'max-age=1, stale-while-revalidate=3')], (3, 9), True, False, id='5861 3'),
+        pytest.param([(b'cache-control', b'max-age=1, stale-if-error=3')], (7, 3), True, False, id='5861 4'),
+        pytest.param([(b'cache-control', b'max-age=1, must-revalidate')], (0, 0), False, False, id='5.2.2.2'),
+        pytest.param([(b'cache-control', b'max-age=1, proxy-revalidate')], (0, 0), False, False, id='5.2.2.8'),
+        pytest.param([(b'cache-control', b's-maxage=1')], (0, 0), False, False, id='5.2.2.10'),
+        pytest.param([(b'cache-control', b'no-cache')], (0, 0), False, True, id='5.2.2.4'),
+    ],
+)
+def test_by_the_book_the_response_says_how_stale_it_may_be(fields, windows, on_demand, always):
+    terms = dataclasses.replace(BOOK, stale_while_revalidate=7.0, stale_if_error=9.0)
+    verdict = judge([], 200, [*fields, TAG], terms, NOW)
+    assert (verdict.stale_while_revalidate, verdict.stale_if_error) == windows
+    assert (verdict.stale_on_demand, verdict.validated_always) == (on_demand, always)
+
+
+def test_a_stale_window_of_the_route_counts_beside_s_maxage():
+    terms = Terms(frozenset({200}), 60, None, 100, stale_while_revalidate=7)
+    assert judge([], 200, [(b'cache-control', b's-maxage=5')], terms, NOW) == Storable(5, 7)
+
+
+DAY_BEFORE = (b'last-modified', b'Sat, 05 Nov 1994 08:49:37 GMT')
+
+
+@pytest.mark.parametrize(
+    ('status', 'fields', 'expected'),
+    [
+        pytest.param(200, [DAY_BEFORE], 8640, id='4.2.2 a tenth'),
+        pytest.param(200, [(b'last-modified', b'Sun, 06 Nov 1904 08:49:37 GMT')], 86400, id='4.2.2 at most a day'),
+        pytest.param(200, [], 0, id='4.2.2 nothing to guess from'),
+        pytest.param(200, [(b'last-modified', b'never')], 0, id='4.2.2 no date'),
+        pytest.param(200, [(b'last-modified', b'Mon, 07 Nov 1994 08:49:37 GMT')], 0, id='4.2.2 in the future'),
+        pytest.param(403, [DAY_BEFORE], 0, id='15.1 not for this status'),
+        pytest.param(403, [DAY_BEFORE, (b'cache-control', b'public')], 8640, id='4.2.2 public'),
+    ],
+)
+def test_heuristic_freshness(status, fields, expected):
+    assert heuristic_lifetime(status, fields, directives(fields), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        pytest.param([], 0, id='none'),
+        pytest.param([(b'age', b'5')], 5, id='4.2.3 age'),
+        pytest.param([(b'date', b'Sun, 06 Nov 1994 08:49:17 GMT')], 20, id='4.2.3 apparent'),
+        pytest.param([(b'date', b'Sun, 06 Nov 1994 08:49:17 GMT'), (b'age', b'5')], 20, id='4.2.3 the larger'),
+        pytest.param([(b'date', b'Sun, 06 Nov 1994 09:49:17 GMT')], 0, id='4.2.3 a clock ahead'),
+        pytest.param([(b'date', b'soon')], 0, id='no date'),
+        pytest.param([(b'age', b'99999999999999999999')], 2**31, id='1.2.2 huge'),
+        *(
+            pytest.param([(b'age', it)], math.inf, id=f'5.1 {it}')
+            for it in (b'-1', b'1.5', b'a', b'', b'1, 2', b'1;a=b')
+        ),
+        pytest.param([(b'age', b'1'), (b'age', b'1')], math.inf, id='5.1 two lines'),
+    ],
+)
+def test_an_age_that_cannot_be_read_means_stale(fields, expected):
+    assert received_age(fields, NOW) == expected
+
+
+CDN = b'cdn-cache-control'
+
+
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        pytest.param(
+            [(CDN, b'max-age=9'), (b'cache-control', b'max-age=5')], 9, id='9213 2.2 instead of Cache-Control'
+        ),
+        pytest.param([(CDN, b'max-age=9'), (b'cache-control', b'no-store')], 9, id='9213 2.2 instead of no-store'),
+        pytest.param(
+            [(CDN, b'public'), (b'expires', b'Sun, 06 Nov 1994 09:49:37 GMT')], 'ttl', id='9213 2.2 nor Expires'
+        ),
+        pytest.param([(CDN, b'no-store'), (b'cache-control', b'max-age=5')], 'no-store', id='9213 2.2 no-store'),
+        pytest.param([(CDN, b'max-age=9,'), (b'cache-control', b'max-age=5')], 5, id='9213 2.1 not a dictionary'),
+        pytest.param([(CDN, b''), (b'cache-control', b'max-age=5')], 5, id='9213 2.1 empty'),
+        pytest.param([(CDN, b'max-age="9"'), (b'cache-control', b'max-age=5')], 'ttl', id='9213 2.1 wrong type'),
+    ],
+)
+def test_cdn_cache_control_steers_a_cache_by_the_book(fields, expected):
+    verdict = judge([], 200, fields, BOOK, NOW)
+    if expected == 'ttl':
+        assert isinstance(verdict, Storable)
+        assert verdict.lifetime == 0
+    else:
+        assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
+
+
+def test_cdn_cache_control_means_nothing_where_the_route_decides():
+    fields = [(CDN, b'max-age=9'), (b'cache-control', b'max-age=5')]
+    assert judge([], 200, fields, Terms(frozenset({200}), 60, None, 100), NOW) == Storable(5)

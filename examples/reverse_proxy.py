@@ -1,0 +1,95 @@
+"""A textbook shared HTTP cache in front of any origin: `ORIGIN=http://127.0.0.1:8080 uvicorn reverse_proxy:app`.
+
+The endpoint passes requests on as they are, and answers as they come back; what is stored, for how long, and when the origin
+is asked again is decided by the fields of both (RFC 9111).
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from aiocache import SimpleMemoryCache
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from fastapi_caching_route import CachingRoute, FastAPICache
+
+ORIGIN = os.environ.get('ORIGIN', 'http://127.0.0.1:8080')
+METHODS = [
+    'GET',
+    'HEAD',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'TRACE',
+    'QUERY',
+    'PROPFIND',
+    'REPORT',
+    'SEARCH',
+    'M-SEARCH',
+    'PURGE',
+    'LINK',
+    'UNLINK',
+]
+HOP_BY_HOP = frozenset(
+    (
+        b'connection',
+        b'keep-alive',
+        b'proxy-authenticate',
+        b'proxy-authorization',
+        b'proxy-connection',
+        b'te',
+        b'trailer',
+    )
+) | {b'transfer-encoding', b'upgrade'}
+
+cache = FastAPICache(SimpleMemoryCache(), mode='rfc9111')
+router = APIRouter(route_class=CachingRoute)
+client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None))
+
+
+def url_of(request: Request) -> str:
+    """The whole URL: what its fields say of the answer decides all else."""
+    return str(request.url)
+
+
+def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The fields that are for more than one connection (RFC 9110 §7.6.1)."""
+    listed = {
+        name.strip().lower() for key, value in fields if key.lower() == b'connection' for name in value.split(b',')
+    }
+    return [(name, value.strip()) for name, value in fields if name.lower() not in HOP_BY_HOP | listed]
+
+
+@router.api_route('/{path:path}', methods=METHODS, include_in_schema=False)
+@cache(key_builder=url_of, stale_if_error=3600)
+async def forward(request: Request) -> Response:
+    target = httpx.URL(ORIGIN).copy_with(raw_path=request.scope['raw_path'] + query_of(request))
+    headers = [it for it in end_to_end(request.headers.raw) if it[0] != b'host']
+    body = await request.body()
+    asked = httpx.Request(request.method, target, headers=headers, content=body or None)
+    answer = await client.send(asked, stream=True)
+    try:
+        content = b''.join([part async for part in answer.aiter_raw()])
+    finally:
+        await answer.aclose()
+    response = Response(content, answer.status_code)
+    response.raw_headers = [(name.lower(), value) for name, value in end_to_end(answer.headers.raw)]
+    return response
+
+
+def query_of(request: Request) -> bytes:
+    query: bytes = request.scope['query_string']
+    return b'?' + query if query else b''
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async with client:
+        yield
+
+
+app = FastAPI(lifespan=lifespan, openapi_url=None)
+app.include_router(router)

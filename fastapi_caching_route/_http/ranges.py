@@ -1,0 +1,59 @@
+"""Range requests (RFC 9110 §14) on a complete stored response: one range at a time."""
+
+import re
+from dataclasses import dataclass
+
+from fastapi_caching_route._http.dates import moment
+from fastapi_caching_route._http.fields import RawHeaders, lines
+
+_RANGE = re.compile(rb'bytes=[ \t]*(?P<first>\d*)-(?P<last>\d*)[ \t]*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a request asks for of a body: the bytes from `start` up to `end`."""
+
+    start: int
+    end: int
+
+
+UNSATISFIABLE = Part(0, 0)
+
+
+def part(request: RawHeaders, response: RawHeaders, size: int, now: float) -> Part | None:
+    """The part of a 200 that a GET asks for; `UNSATISFIABLE` if there is none such, None for the whole (§14.2).
+
+    Several ranges, other units, and what is not a range are ignored, as a server may do with any.
+    """
+    asked = lines(request, b'range')
+    if len(asked) != 1 or not _same(request, response, now):
+        return None
+    found = _RANGE.fullmatch(asked[0].strip(b' \t'))
+    if found is None or not (found['first'] or found['last']) or max(len(found['first']), len(found['last'])) > 19:
+        return None
+    last = int(found['last']) if found['last'] else None
+    if not found['first']:  # the last so many bytes
+        return Part(max(0, size - (last or 0)), size) if last and size else UNSATISFIABLE
+    first = int(found['first'])
+    if last is not None and last < first:
+        return None
+    return Part(first, size if last is None else min(last + 1, size)) if first < size else UNSATISFIABLE
+
+
+def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
+    """Whether If-Range, if there is one, names this very response: by a strong tag, or its exact date (§13.1.5)."""
+    named = lines(request, b'if-range')
+    if not named:
+        return True
+    if b'"' in named[0]:
+        return not named[0].startswith(b'W/') and named[0] in lines(response, b'etag')[:1]
+    modified, date = lines(response, b'last-modified'), lines(response, b'date')
+    if named[0] not in modified[:1] or not date:
+        return False
+    modified_at, date_at = moment(modified[0], now), moment(date[0], now)
+    return modified_at is not None and date_at is not None and date_at - modified_at >= 1  # else it is weak (§8.8.2.2)
+
+
+def content_range(part: Part, size: int) -> bytes:
+    """Content-Range of a part, or of an answer that there is none (§14.4)."""
+    return b'bytes */%d' % size if part is UNSATISFIABLE else b'bytes %d-%d/%d' % (part.start, part.end - 1, size)

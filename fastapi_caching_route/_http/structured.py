@@ -1,0 +1,60 @@
+"""A dictionary of structured fields (RFC 9651 §4.2.2), as far as CDN-Cache-Control needs it (RFC 9213 §2.1)."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi_caching_route._http.cache_control import Directives
+
+_KEY = r'[a-z*][a-z0-9_.*-]*'
+_ITEM = (
+    r'-?\d{1,12}\.\d{1,3}|-?\d{1,15}'  # a decimal, an integer
+    r'|"(?:[ !#-\[\]-~]|\\["\\])*"'  # a string
+    r'|[A-Za-z*][!#$%&\'*+.^_`|~0-9A-Za-z:/-]*'  # a token
+    r'|:[A-Za-z0-9+/=]*:'  # bytes
+    r'|\?[01]'  # a boolean
+    r'|@-?\d{1,15}'  # a date
+    r'|\([^()"]*\)'  # an inner list, of which nothing here makes use
+)
+_PARAMETERS = rf'(?:; *{_KEY}(?:=(?:{_ITEM}))?)*'
+_MEMBER = re.compile(rf'(?P<key>{_KEY})(?:=(?P<item>{_ITEM}))?{_PARAMETERS}')
+_COMMA = re.compile(r'[ \t]*,[ \t]*')
+_INTEGER = re.compile(r'-?\d{1,15}')
+
+_FLAGS = ('no-store', 'no-cache', 'private', 'public', 'must-revalidate', 'proxy-revalidate', 'must-understand')
+_SPANS = ('max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error')
+
+
+def directives_of(values: Iterable[bytes]) -> Directives | None:
+    """What the lines of a targeted field say; None if they are no dictionary, or say nothing: then the field is ignored.
+
+    A directive of the wrong type is ignored by itself (RFC 9213 §2.1).
+    """
+    members = dictionary(b', '.join(values).decode('latin-1'))
+    if not members:
+        return None
+    flags: dict[str, Any] = {key.replace('-', '_'): members.get(key) == '?1' for key in _FLAGS}
+    spans: dict[str, Any] = {
+        key.replace('-', '_'): max(0, int(members[key])) for key in _SPANS if _INTEGER.fullmatch(members.get(key, ''))
+    }
+    return Directives(**flags, **spans)
+
+
+def dictionary(text: str) -> dict[str, str] | None:
+    """The members of a dictionary, each with its item as it is written; None if it is not one. The last of a key counts."""
+    members: dict[str, str] = {}
+    text = text.strip(' ')
+    at = 0
+    while at < len(text):
+        found = _MEMBER.match(text, at)
+        if found is None:
+            return None
+        members[found['key']] = found['item'] or '?1'
+        at = found.end()
+        if at == len(text):
+            return members
+        comma = _COMMA.match(text, at)
+        if comma is None or comma.end() == len(text):
+            return None
+        at = comma.end()
+    return members

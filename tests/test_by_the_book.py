@@ -1,0 +1,353 @@
+"""HTTP as a client and an origin see it: `mode='rfc9111'`, through the reverse proxy of the examples, in front of an origin.
+
+The origin answers what the test says, and remembers what it was asked.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import time
+
+import httpx
+import pytest
+
+from tests.support import EXAMPLES, uvicorn_server
+
+
+@dataclass
+class Origin:
+    """What the origin answers next, and what it was asked."""
+
+    port: int = 0
+    status: int = 200
+    fields: list = field(default_factory=list)
+    body: bytes = b'0123456789'
+    asked: list = field(default_factory=list)
+    down: bool = False
+
+    def answers(self, *fields, status=200, body=b'0123456789'):
+        self.status, self.fields, self.body = status, list(fields), body
+
+
+@pytest.fixture(scope='module')
+def origin():
+    """An origin on a free port of its own."""
+    state = Origin()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = 'HTTP/1.1'
+
+        def answer(self):
+            length = int(self.headers.get('content-length', 0))
+            self.rfile.read(length)
+            state.asked.append((self.command, self.path, dict(self.headers.items())))
+            if state.down:
+                self.close_connection = True
+                return
+            self.send_response_only(state.status)
+            for name, value in state.fields:
+                self.send_header(name, value)
+            bodyless = self.command == 'HEAD' or state.status in {204, 304}
+            self.send_header('Content-Length', str(len(state.body)))
+            self.end_headers()
+            if not bodyless:
+                self.wfile.write(state.body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_REPORT = answer  # noqa: N815, as the standard library calls it
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    state.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope='module')
+def proxy_port(origin):
+    import os  # noqa: PLC0415, for the one line
+
+    os.environ['ORIGIN'] = f'http://127.0.0.1:{origin.port}'
+    with uvicorn_server('reverse_proxy:app', '--no-date-header', '--no-server-header', cwd=EXAMPLES) as port:
+        yield port
+
+
+@pytest.fixture
+def ask(origin, proxy_port, request):
+    """Asks the proxy for a path that no other test has; gives the answer, and notes whether the origin was asked."""
+    origin.asked.clear()
+    origin.down = False
+    origin.answers()
+    with httpx.Client(base_url=f'http://127.0.0.1:{proxy_port}', timeout=20) as client:
+
+        def ask(method='GET', path='', **headers):
+            sent = httpx.Request(
+                method,
+                f'http://127.0.0.1:{proxy_port}/{request.node.name.replace("[", "/").replace("]", "").replace(" ", "-")}{path}',
+                headers={name.replace('_', '-'): value for name, value in headers.items()},
+            )
+            return client.send(sent)
+
+        yield ask
+
+
+FRESH, STALE = ('Cache-Control', 'max-age=600'), ('Cache-Control', 'max-age=0')
+TAG = ('ETag', '"a"')
+
+
+def date(seconds=0):
+    return formatdate(time() + seconds, usegmt=True)
+
+
+def status_of(response):
+    return response.headers['cache-status'].removeprefix('FastAPICache; ')
+
+
+def test_a_fresh_answer_is_stored_and_answers_again(ask, origin):
+    origin.answers(FRESH, ('X-Custom', 'a'), ('Date', date()))
+    first, second = ask(), ask()
+    assert (status_of(first), first.content) == ('fwd=uri-miss; stored', b'0123456789')
+    assert status_of(second).startswith('hit; ttl=')
+    assert (second.content, second.headers['x-custom'], second.headers['age']) == (b'0123456789', 'a', '0')
+    assert len(origin.asked) == 1
+
+
+def test_what_says_nothing_about_its_freshness_is_not_reused(ask, origin):
+    assert [status_of(ask()) for _ in range(2)] == ['fwd=uri-miss; detail=ttl'] * 2 or len(origin.asked) == 2
+    assert len(origin.asked) == 2
+
+
+def test_a_guess_is_a_tenth_of_the_time_since_it_was_modified(ask, origin):
+    origin.answers(('Last-Modified', date(-1000)), ('Date', date()))
+    ask()
+    assert 95 <= int(status_of(ask()).removeprefix('hit; ttl=')) <= 100
+
+
+@pytest.mark.parametrize('received', [('Age', '400'), ('Date', date(-400))], ids=['Age', 'Date'])
+def test_the_age_that_an_answer_has_when_it_comes_counts(ask, origin, received):
+    origin.answers(FRESH, received)
+    ask()
+    hit = ask()
+    assert 400 <= int(hit.headers['age']) <= 460
+    assert int(status_of(hit).removeprefix('hit; ttl=')) <= 200
+
+
+def test_a_stale_answer_is_validated_and_the_304_renews_it(ask, origin):
+    origin.answers(STALE, TAG, ('X-Old', '1'), ('X-Both', 'old'))
+    ask()
+    origin.answers(FRESH, TAG, ('X-Both', 'new'), status=304)
+    validated = ask(if_modified_since=date(-5000))
+    assert (validated.status_code, validated.content) == (200, b'0123456789')
+    assert (validated.headers['x-old'], validated.headers['x-both'], validated.headers['x-cache']) == (
+        '1',
+        'new',
+        'HIT',
+    )
+    assert status_of(validated).startswith('fwd=stale; fwd-status=304; ttl=600; stored') or 'ttl=59' in status_of(
+        validated
+    )
+    _, _, sent = origin.asked[-1]
+    assert sent['if-none-match'] == '"a"'
+    assert 'if-modified-since' not in sent  # the client's own is our business
+    assert status_of(ask()).startswith('hit')
+    assert len(origin.asked) == 2
+
+
+def test_a_stale_answer_that_has_changed_is_replaced(ask, origin):
+    origin.answers(STALE, TAG)
+    ask()
+    origin.answers(FRESH, ('ETag', '"b"'), body=b'new')
+    assert ask().content == b'new'
+    assert (ask().content, len(origin.asked)) == (b'new', 2)
+
+
+def test_a_validated_answer_is_a_304_for_a_client_that_has_it(ask, origin):
+    origin.answers(STALE, TAG)
+    ask()
+    origin.answers(STALE, TAG, status=304)
+    assert ask(if_none_match='"a"').status_code == 304
+    assert ask(if_none_match='"b"').status_code == 200
+
+
+def test_a_304_that_forbids_storing_is_served_and_not_kept(ask, origin):
+    origin.answers(STALE, TAG)
+    ask()
+    origin.answers(('Cache-Control', 'no-store'), TAG, status=304)
+    response = ask()
+    assert (response.status_code, response.content) == (200, b'0123456789')
+    assert status_of(response).endswith('detail=no-store')
+
+
+def test_no_cache_is_validated_each_time(ask, origin):
+    origin.answers(('Cache-Control', 'max-age=600, no-cache'), TAG)
+    ask()
+    origin.answers(('Cache-Control', 'max-age=600, no-cache'), TAG, status=304)
+    assert [ask().status_code for _ in range(2)] == [200, 200]
+    assert [sent.get('if-none-match') for _, _, sent in origin.asked] == [None, '"a"', '"a"']
+
+
+@pytest.mark.parametrize(
+    ('demand', 'asked'),
+    [
+        ({'cache_control': 'no-cache'}, True),
+        ({'pragma': 'no-cache'}, True),
+        ({'cache_control': 'max-age=300'}, True),
+        ({'cache_control': 'max-age=500'}, False),
+        ({'cache_control': 'min-fresh=300'}, True),
+        ({'cache_control': 'min-fresh=100'}, False),
+        ({'cache_control': 'only-if-cached'}, False),
+        ({'cache_control': 'no-store'}, False),
+    ],
+)
+def test_the_demands_of_a_request_are_heeded(ask, origin, demand, asked):
+    origin.answers(FRESH, ('Age', '400'))
+    ask()
+    response = ask(**demand)
+    assert response.status_code == 200
+    assert (len(origin.asked) == 2) is asked
+    assert status_of(response).startswith('fwd=request' if asked else 'hit')
+
+
+def test_a_stale_answer_is_served_to_who_accepts_it(ask, origin):
+    origin.answers(('Cache-Control', 'max-age=100'), ('Age', '130'))
+    ask()
+    assert status_of(ask(cache_control='max-stale=60')).startswith('hit; ttl=-3')
+    assert status_of(ask(cache_control='max-stale=10')).startswith('fwd=stale')
+    origin.answers(('Cache-Control', 'max-age=100, must-revalidate'), ('Age', '130'), TAG)
+    ask()
+    assert status_of(ask(cache_control='max-stale')).startswith('fwd=stale')
+
+
+def test_nothing_is_asked_for_who_wants_only_what_is_stored(ask, origin):
+    response = ask(cache_control='only-if-cached')
+    assert (response.status_code, origin.asked) == (504, [])
+    assert status_of(response) == 'fwd=request; detail=only-if-cached'
+
+
+def test_variants_are_told_apart_as_lists(ask, origin):
+    origin.answers(FRESH, ('Vary', 'Accept-Language, X-Plan'))
+    ask(accept_language='en, de')
+    assert status_of(ask(accept_language='EN ,de')).startswith('hit')
+    assert status_of(ask(accept_language='de')) == 'fwd=vary-miss; stored'
+    assert status_of(ask(accept_language='en, de', x_plan='gold')) == 'fwd=vary-miss; stored'
+
+
+@pytest.mark.parametrize(
+    ('asked', 'status', 'body', 'content_range'),
+    [
+        ('bytes=2-4', 206, b'234', 'bytes 2-4/10'),
+        ('bytes=8-', 206, b'89', 'bytes 8-9/10'),
+        ('bytes=-1', 206, b'9', 'bytes 9-9/10'),
+        ('bytes=10-', 416, b'', 'bytes */10'),
+        ('bytes=0-1,4-5', 200, b'0123456789', None),
+    ],
+)
+def test_a_stored_answer_gives_the_part_that_is_asked_for(ask, origin, asked, status, body, content_range):
+    origin.answers(FRESH, TAG, ('Last-Modified', date(-100)), ('Date', date()))
+    ask()
+    response = ask(range=asked)
+    assert (response.status_code, response.content, response.headers.get('content-range')) == (
+        status,
+        body,
+        content_range,
+    )
+    assert ask(range=asked, if_range='"b"').status_code == 200
+    assert len(origin.asked) == 1
+
+
+def test_a_range_that_misses_is_the_origins_affair(ask, origin):
+    origin.answers(FRESH, ('Content-Range', 'bytes 0-1/10'), status=206, body=b'01')
+    first = ask(range='bytes=0-1')
+    assert (first.status_code, first.content, origin.asked[-1][2]['range']) == (206, b'01', 'bytes=0-1')
+    origin.answers(FRESH)
+    assert ask(range='bytes=0-1').content == b'01'  # from the whole, which the origin has sent, and which is stored
+    assert (ask().content, len(origin.asked)) == (b'0123456789', 2)
+
+
+def test_head_is_answered_from_the_answer_to_get(ask, origin):
+    origin.answers(FRESH)
+    ask()
+    head = ask('HEAD')
+    assert (head.content, head.headers['content-length'], len(origin.asked)) == (b'', '10', 1)
+
+
+@pytest.mark.parametrize('method', ['POST', 'PUT', 'DELETE', 'REPORT'])
+def test_an_unsafe_method_invalidates_its_own_uri_and_those_that_it_names(ask, origin, method):
+    paths = ['', '/located', '/content', '/other']
+    origin.answers(FRESH)
+    base = str(ask().request.url)
+    for path in paths[1:]:
+        ask(path=path)
+    origin.answers(
+        ('Location', f'{base}/located'),
+        (
+            'Content-Location',
+            f'{base.partition("//")[2].partition("/")[1]}{base.partition("//")[2].partition("/")[2]}/content',
+        ),
+        status=201,
+    )
+    assert status_of(ask(method)) == 'fwd=method'
+    origin.answers(FRESH)
+    assert [status_of(ask(path=path)).partition(';')[0] for path in paths] == ['fwd=uri-miss'] * 3 + ['hit']
+
+
+def test_an_unsafe_method_that_fails_or_names_another_host_invalidates_nothing_there(ask, origin):
+    origin.answers(FRESH)
+    ask()
+    ask(path='/other')
+    origin.answers(status=500)
+    ask('PUT')
+    origin.answers(('Location', f'http://elsewhere.example{ask(path="/other").request.url.path}'))
+    ask('PUT', path='/third')
+    assert [status_of(ask(path=path)).partition(';')[0] for path in ('', '/other')] == ['hit', 'hit']
+
+
+@pytest.mark.parametrize('failure', ['down', 503])
+def test_a_stale_answer_stands_in_for_an_origin_that_fails(ask, origin, failure):
+    origin.answers(STALE, ('X-Kept', '1'))
+    ask()
+    origin.down = failure == 'down'
+    if failure != 'down':
+        origin.answers(status=failure, body=b'sorry')
+    response = ask()
+    assert (response.status_code, response.content, response.headers['x-kept']) == (200, b'0123456789', '1')
+    assert response.headers['x-cache'] == 'HIT'
+    assert status_of(response).endswith('; detail=stale-if-error')
+
+
+@pytest.mark.parametrize('directive', ['must-revalidate', 'proxy-revalidate', 'no-cache', 's-maxage=0'])
+def test_what_must_not_be_stale_does_not_stand_in(ask, origin, directive):
+    origin.answers(('Cache-Control', f'max-age=0, {directive}'), TAG)
+    ask()
+    origin.answers(status=503, body=b'sorry')
+    assert (ask().status_code, ask().content) == (503, b'sorry')
+
+
+def test_an_error_does_not_stand_in_for_an_error(ask, origin):
+    origin.answers(('Last-Modified', date(-100)), status=503, body=b'one')
+    ask()
+    origin.answers(status=503, body=b'two')
+    assert ask().content == b'two'
+
+
+def test_the_fields_of_one_exchange_are_not_stored(ask, origin):
+    origin.answers(
+        FRESH, ('Connection', 'x-hop'), ('X-Hop', '1'), ('Cache-Control', 'no-cache="x-a"'), ('X-A', '1'), ('X-B', '2')
+    )
+    ask()
+    hit = ask()
+    assert status_of(hit).startswith('hit')
+    assert ('x-hop' in hit.headers, 'x-a' in hit.headers, hit.headers['x-b']) == (False, False, '2')
+
+
+def test_the_fields_are_passed_on_as_they_came(ask, origin):
+    origin.answers(FRESH, ('Vary', 'Foo'), ('ETag', 'sloppy'), ('X-Twice', '1'), ('X-Twice', '2'))
+    for response in (ask(), ask()):
+        assert (response.headers['vary'], response.headers['etag']) == ('Foo', 'sloppy')
+        assert response.headers.get_list('x-twice') == ['1', '2']
+    assert ask(if_none_match='sloppy').status_code == 304
