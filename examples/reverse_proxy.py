@@ -5,7 +5,7 @@ is asked again is decided by the fields of both (RFC 9111).
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -86,7 +86,7 @@ def query_of(request: Request) -> bytes:
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
     async with client:
         yield
 

@@ -11,6 +11,7 @@ backend, `_fastapi/` is all that is known of the inside of FastAPI.
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
 from fastapi_caching_route.context import CacheContext
+from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags
@@ -22,6 +23,7 @@ __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',
     'LEFT_OUT_OF_RAW_KEYS',
     'CacheContext',
+    'CacheControl',
     'CacheError',
     'CacheParams',
     'CacheParamsBase',

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi_caching_route._endpoint import left_on, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.inputs import Reading, declared_inputs
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._options import check_methods, check_templates
 from fastapi_caching_route._writes import Invalidates
+from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 
 if TYPE_CHECKING:
@@ -52,3 +55,22 @@ def check_decorated(endpoint: Any) -> None:
         templates += decoration.policy.tags
     for route in routes_of(endpoint):
         check_templates(name, templates, PathParameters(route).known)
+        if decoration is not None:
+            check_public(name, decoration.policy, route)
+
+
+def check_public(name: str, policy: CachePolicy, route: Any) -> None:
+    """Refuse to tell everybody that they may store answers that others must not get.
+
+    Raises:
+        ConfigurationError: `public` is to be emitted, and credentials or an identity callable tell entries apart.
+
+    """
+    controls = [it for it in (policy.cache_control, policy.cdn_cache_control) if isinstance(it, CacheControl)]
+    if not any(it.public for it in controls):
+        return
+    vary = tuple(field.encode('ascii') for field in policy.vary_headers)
+    reading = Reading(vary, frozenset(), raw=False, shared=policy.identity != 'auto', guards_select=False)
+    if callable(policy.identity) or not declared_inputs(route.dependant, (), (), {}, reading).shared:
+        msg = f'{name}: public is said of answers that are not shared by all; leave it out, or say private'
+        raise ConfigurationError(msg)

@@ -169,15 +169,18 @@ class Exchange:
 
     async def reply(self, entry: Entry, seconds: float, left: float) -> None:
         """Answer from an entry of this age that is fresh for so many seconds more."""
-        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left), self.plan.clock())
+        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
+        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left, emission), self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None, left: float = 0.0) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
             await self.admit(self.declared.on_hit, self.reply_nothing)
-        elif not await self.fetch(why, stale, left).run() and stale is not None:
+            return
+        fetch = self.fetch(why, stale, left)
+        if not await fetch.run() and stale is not None:
             # The failure may have been a guard's: then that is the answer.
-            await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, why, left))
+            await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, fetch, left))
 
     async def reply_nothing(self) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
@@ -185,11 +188,13 @@ class Exchange:
         await self.client.send({'type': 'http.response.start', 'status': 504, 'headers': headers})
         await self.client.send({'type': 'http.response.body', 'body': b''})
 
-    async def reply_instead(self, entry: Entry, why: bytes, left: float) -> None:
+    async def reply_instead(self, entry: Entry, fetch: Fetch, left: float) -> None:
         """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4)."""
         now = self.plan.clock()
         seconds = reuse.age(entry.stored_at, now)
-        signs = self.plan.signs_of_an_entry(seconds, why, None, left=left, detail='stale-if-error')
+        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
+        status, told = fetch.failure or None, 'stale-if-error'
+        signs = self.plan.signs_of_an_entry(seconds, fetch.why, status, emission, left=left, detail=told)
         await self.client.reply(entry, signs, now)
 
     async def can_ask_again(self) -> bool:

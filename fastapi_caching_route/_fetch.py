@@ -28,8 +28,8 @@ from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._fate import Fate
 from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, names, without
-from fastapi_caching_route._http.storing import Refused, Storable, judge
+from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
+from fastapi_caching_route._http.storing import Refused, Storable, judge, stored_fields
 from fastapi_caching_route._key import (
     Scope,
     fields_of_variants,
@@ -44,7 +44,6 @@ from fastapi_caching_route._variants import key_among_variants
 logger = logging.getLogger('fastapi_caching_route')
 
 NOT_MODIFIED = 304
-ERROR = 500
 FAILURES = frozenset((500, 502, 503, 504))
 """Statuses that are a failure of the endpoint (RFC 5861 §4)."""
 
@@ -73,19 +72,18 @@ class Fetch:
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
     marks_before: Any = field(init=False, default=None)
-    """What the store needs to tell whether a name was invalidated while the endpoint ran."""
+    """By which the store tells whether a name was invalidated meanwhile."""
     answered_at: float = field(init=False, default=0.0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
     session: dict[str, Any] = field(init=False)
     """As it was before the endpoint ran."""
     asked: bool = field(init=False, default=False)
-    """Whether the endpoint is asked if what is stored still holds."""
+    """Whether the endpoint is asked if what is stored still holds, and below, whether it has said so."""
     confirmed: bool = field(init=False, default=False)
-    """Whether it has said so."""
     passed_on: bool = field(init=False, default=False)
     failure: int | None = field(init=False, default=None)
-    """The status of a failure that is not passed on."""
+    """The status of a failure that is not passed on; 0 for an exception."""
 
     async def run(self) -> bool:
         """Let the endpoint answer the client, and keep the answer if it may be kept.
@@ -111,7 +109,7 @@ class Fetch:
             if self.passed_on or not self.may_fall_back():
                 raise
             logger.warning('%s: the endpoint failed, the stale entry answers: %r', self.key, error)
-            self.failure = ERROR
+            self.failure = 0
         finally:
             self.recorder.close()
         return self.failure is None
@@ -160,7 +158,7 @@ class Fetch:
         return message
 
     async def record(self, message: Message) -> None:
-        """The `send` of the endpoint: take a message of its answer."""
+        """The `send` of the endpoint."""
         if message['type'] == 'http.response.start':
             if message['status'] in FAILURES and self.may_fall_back():
                 logger.warning('%s: the endpoint answered %d, the stale entry answers', self.key, message['status'])
@@ -189,11 +187,13 @@ class Fetch:
         if isinstance(verdict, Storable):
             entry, reason = await self.keep(recording, verdict)
         else:
-            entry, reason = self.entry_of(recording, Storable(0.0), self.key, (), ()), verdict.reason
+            kept = tuple(stored_fields(fields))
+            entry, reason = replace(old, headers=kept, stored_at=self.answered_at), verdict.reason
         seconds = reuse.age(entry.stored_at, self.answered_at)
         signs = self.plan.signs_of_an_entry(
-            seconds, self.why, NOT_MODIFIED, left=entry.lifetime - seconds, detail=reason or 'stored'
+            seconds, self.why, NOT_MODIFIED, self.emission(), left=entry.lifetime - seconds, detail=reason or 'stored'
         )
+        self.passed_on = True
         await self.client.reply(entry, signs, self.answered_at)
 
     def start(self, message: Message) -> Step:
@@ -211,7 +211,10 @@ class Fetch:
         self.client.guard_fields.extend(of_guards)
         kept = [field for field in self.answer.fields if field not in of_guards]
         plain = {**message, 'headers': [*mine, *self.plan.status(self.why)]}
-        as_miss = {**message, 'headers': [*without(mine, (self.plan.miss[0],)), *self.plan.signs_of_a_miss(self.why)]}
+        as_miss = {
+            **message,
+            'headers': [*without(mine, (self.plan.miss[0],)), *self.plan.signs_of_a_miss(self.why, self.emission())],
+        }
         return self.recorder.start(plain, as_miss, kept, None)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
@@ -243,8 +246,13 @@ class Fetch:
                 entry, reason = await self.keep(step.complete, verdict)
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
                     plan = self.plan
-                    signs = plan.status(self.why, detail=reason) if reason else plan.signs_of_a_miss(self.why)
-                    signs = (*self.received_age(entry), *signs)
+                    signs = (
+                        plan.status(self.why, detail=reason)
+                        if reason
+                        else plan.signs_of_a_miss(self.why, self.emission())
+                    )
+                    if lines(self.answer.fields, b'age'):  # it was not new when it came (RFC 9111 §5.1)
+                        signs = ((b'age', b'%d' % reuse.age(entry.stored_at, self.answered_at)), *signs)
                     self.passed_on = True
                     await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:
@@ -272,28 +280,21 @@ class Fetch:
                 left_out=inputs.left_out,
                 normalised=self.plan.terms.by_the_book,
             )
-        entry = self.entry_of(recording, storable, key, all_names, () if isinstance(landed, Lost) else landed)
-        if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
-            reason = 'store-error'
-        return entry, reason
-
-    def received_age(self, entry: Entry) -> RawHeaders:
-        """The age that the answer had when it came, if it says that it had one (RFC 9111 §5.1)."""
-        seconds = reuse.age(entry.stored_at, self.answered_at)
-        return [(b'age', b'%d' % seconds)] if any(name == b'age' for name, _ in self.answer.fields) else []
-
-    def entry_of(
-        self, recording: Recording, storable: Storable, key: str, names: tuple[str, ...], marks: int | tuple[str, ...]
-    ) -> Entry:
-        """The recording as an entry."""
-        return entry_of(
+        entry = entry_of(
             recording,
             storable,
             key=key,
             left_out=self.plan.miss[0],
             now=self.answered_at,
-            names=names,
-            marks=marks,
+            names=all_names,
+            marks=() if isinstance(landed, Lost) else landed,
             shaped=self.answer.shaped,
             tagged=not self.plan.terms.by_the_book,
         )
+        if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
+            reason = 'store-error'
+        return entry, reason
+
+    def emission(self) -> RawHeaders:
+        """What is said of ours about how others may store the answer."""
+        return self.plan.emission(self.answer.fields, shared=self.declared.inputs.shared)

@@ -90,6 +90,8 @@ class Inputs:
     """Whether the key is made of declared inputs, and not by a key builder."""
     raw: bool
     """Whether the raw request is taken, so that anything may be read."""
+    shared: bool
+    """Whether no credential tells the entries apart: then one may be for many."""
     personal: bool
     """Whether a raw request that names a person must not share: nobody has said who shares."""
     left_out: frozenset[bytes]

@@ -74,26 +74,35 @@ class Plan:
     """The name of this cache in Cache-Status; None where that is not sent."""
     told: set[str]
     """Why requests went by the cache, as far as the log says it already."""
+    emitted: RawHeaders
+    """Cache-Control and CDN-Cache-Control of ours, and below for answers that others must not get."""
+    emitted_for_one: RawHeaders
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
 
-    def signs_of_a_hit(self, seconds: float, left: float) -> RawHeaders:
+    def emission(self, headers: RawHeaders, *, shared: bool) -> RawHeaders:
+        """The fields that say how others may store the answer, as far as the endpoint has not said it."""
+        present = {name for name, _ in headers}
+        emitted = self.emitted if shared and self.who is None else self.emitted_for_one
+        return [field for field in emitted if field[0] not in present]
+
+    def signs_of_a_hit(self, seconds: float, left: float, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer from an entry of this age, fresh for so many seconds more."""
-        signs = [(b'age', b'%d' % seconds), self.hit]
+        signs = [*_age(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left)))
         return signs
 
-    def signs_of_a_miss(self, why: bytes) -> RawHeaders:
+    def signs_of_a_miss(self, why: bytes, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer that is being stored."""
-        return (self.miss, *self.status(why, stored=True))
+        return (*emission, self.miss, *self.status(why, stored=True))
 
     def signs_of_an_entry(
-        self, seconds: float, why: bytes, status: int | None, *, left: float, detail: str
+        self, seconds: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str
     ) -> RawHeaders:
         """The fields that mark an answer from an entry, after the endpoint was asked and has given this status, or none."""
-        signs = [(b'age', b'%d' % seconds), self.hit]
+        signs = [*_age(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
             stored, told = detail == 'stored', None if detail == 'stored' else detail
             value = cache_status.forwarded(self.status_name, why, status=status, ttl=left, stored=stored, detail=told)
@@ -105,6 +114,11 @@ class Plan:
         if self.status_name is None:
             return ()
         return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
+
+
+def _age(seconds: float, emission: RawHeaders) -> RawHeaders:
+    """Age, but not beside a Cache-Control of ours: that counts from now on."""
+    return [] if any(name == b'cache-control' for name, _ in emission) else [(b'age', b'%d' % seconds)]
 
 
 async def asked(named: Callable[[Scope], object], scope: Scope) -> object:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from aiocache.base import BaseCache
 
+from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -80,7 +81,8 @@ class Shelf:
         return int(await self._in_time(self._backend.delete(key, namespace='')))
 
     def _ttl(self, span: float) -> float:
-        return math.ceil(span) if self._whole_seconds else max(float(span), SHORTEST)
+        # memcached counts in ticks of a second, of which the first may be over at once.
+        return min(math.ceil(span) + 1, int(FOREVER)) if self._whole_seconds else max(float(span), SHORTEST)
 
     async def _in_time(self, command: Coroutine[Any, Any, Any]) -> Any:
         """What the command gives, within the time-out.

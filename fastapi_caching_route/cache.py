@@ -31,6 +31,7 @@ from fastapi_caching_route._store import Found, Store
 from fastapi_caching_route._targets import check_endpoints, names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
+from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import (
@@ -147,6 +148,8 @@ class FastAPICache:
         stale_if_error: float | None = None,
         revalidate: bool | None = None,
         client_cache_control: bool | None = None,
+        cache_control: str | CacheControl | None = None,
+        cdn_cache_control: str | CacheControl | None = None,
         max_body_size: int | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
@@ -175,6 +178,8 @@ class FastAPICache:
                 'stale_if_error': stale_if_error,
                 'revalidate': revalidate,
                 'client_cache_control': client_cache_control,
+                'cache_control': cache_control,
+                'cdn_cache_control': cdn_cache_control,
                 'max_body_size': max_body_size,
             }
         )

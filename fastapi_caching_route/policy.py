@@ -14,6 +14,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._key import SEPARATOR
 from fastapi_caching_route._names import fields_of
+from fastapi_caching_route.control import CacheControl, parsed
 from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]
@@ -100,6 +101,16 @@ class CachePolicy:
     client_cache_control: Annotated[
         bool, Doc('Whether the `Cache-Control` of requests counts, beyond its `no-store` (RFC 9111 §5.2.1).')
     ] = False
+    cache_control: Annotated[
+        str | CacheControl | None,
+        Doc(
+            'The `Cache-Control` that clients and caches on the way get with an answer that is stored, on misses and hits '
+            'alike, if the endpoint wrote none. It counts from then on, so no `Age` is sent with it.'
+        ),
+    ] = None
+    cdn_cache_control: Annotated[
+        str | CacheControl | None, Doc('The same as `CDN-Cache-Control`, for caches in front of us (RFC 9213).')
+    ] = None
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
@@ -125,16 +136,21 @@ class CachePolicy:
             raise ConfigurationError(msg)
         if self.namespace is not None:
             check_namespace(self.namespace)
+        self._check_numbers()
+        _check_flags(self.revalidate, self.client_cache_control)
+        for option in ('cache_control', 'cdn_cache_control'):
+            object.__setattr__(self, option, checked_control(option, getattr(self, option)))
+        names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
+        object.__setattr__(self, 'vary_headers', names)
+        if not callable(self.tags):
+            object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
+
+    def _check_numbers(self) -> None:
         for option in ('ttl', 'stale_while_revalidate', 'stale_if_error'):
             _check_span(option, getattr(self, option))
         if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
             msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
             raise ConfigurationError(msg)
-        _check_flags(self.revalidate, self.client_cache_control)
-        names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
-        object.__setattr__(self, 'vary_headers', names)
-        if not callable(self.tags):
-            object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
 
 
 def checked_templates(option: str, templates: object) -> tuple[str, ...]:
@@ -175,6 +191,21 @@ def check_namespace(namespace: object) -> None:
     if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
         msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
         raise ConfigurationError(msg)
+
+
+def checked_control(option: str, control: object) -> CacheControl | None:
+    """The directives to be emitted.
+
+    Raises:
+        ConfigurationError: they are none, or contradict each other.
+
+    """
+    if control is None or isinstance(control, CacheControl):
+        return control
+    if not isinstance(control, str):
+        msg = f"{option} is a text like 'public, max-age=60' or a CacheControl(...), got {control!r}"
+        raise ConfigurationError(msg)
+    return parsed(control)
 
 
 def checked_paths(paths: object) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import places_of
 from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, paths_of_a_write
+from fastapi_caching_route.control import CacheControl
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -184,6 +185,19 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         budget=cache.budget,
         status_name=cache.status_name,
         told=set(),
+        emitted=emitted(policy.cache_control, policy.cdn_cache_control),
+        emitted_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),
     )
+
+
+def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
+    """The fields that say how others may store an answer."""
+    both = ((b'cache-control', control), (b'cdn-cache-control', for_cdns))
+    return [(name, str(it).encode('ascii')) for name, it in both if it is not None]
+
+
+def for_one_client(control: object) -> object:
+    """What is said of an answer that others must not get."""
+    return control.for_one_client() if isinstance(control, CacheControl) else None

@@ -555,6 +555,7 @@ NOTHING = Inputs(
     keyed_body=False,
     declared=True,
     raw=False,
+    shared=True,
     personal=True,
     left_out=frozenset(),
     fingerprint=(),

@@ -94,6 +94,7 @@ def declared_inputs(
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
         keyed_body=any(node.body_params for node in nodes),
         declared=True,
+        shared=not handed and not whole & {b'authorization', b'cookie'},
         raw=reading.raw or any(_takes_the_request(node) for node in nodes),
         personal=not reading.shared,
         left_out=reading.left_out
@@ -125,6 +126,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         authorization_covered=checked_by_scheme or b'authorization' in vary,
         keyed_body=False,
         declared=False,
+        shared=not {b'authorization', b'cookie'}.intersection(vary),
         raw=False,
         personal=False,
         left_out=frozenset(),

@@ -1,0 +1,145 @@
+"""`CacheControl`: what clients and caches between us and them are told (RFC 9111 §5.2.2, RFC 5861, RFC 8246)."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
+
+from typing_extensions import Doc
+
+from fastapi_caching_route._http.fields import members
+from fastapi_caching_route.errors import ConfigurationError
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_QUOTED = re.compile(r'"[^"\\]*"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheControl:
+    """The directives of a `Cache-Control` of a response; `str()` writes them. Spans are in whole seconds.
+
+    Raises:
+        ConfigurationError: a span is negative, a field name is none, or two directives contradict each other.
+
+    """
+
+    public: Annotated[bool, Doc('Anybody may store it, though there is Authorization (RFC 9111 §5.2.2.9).')] = False
+    private: Annotated[
+        bool | Collection[str], Doc('Only the client itself may store it, or these fields of it (§5.2.2.7).')
+    ] = False
+    max_age: Annotated[int | None, Doc('Fresh for so long (§5.2.2.1).')] = None
+    s_maxage: Annotated[int | None, Doc('Fresh for so long in shared caches, and then not stale (§5.2.2.10).')] = None
+    no_cache: Annotated[bool | Collection[str], Doc('To be validated each time, or these fields of it (§5.2.2.4).')] = (
+        False
+    )
+    no_store: Annotated[bool, Doc('Nobody may store it (§5.2.2.5).')] = False
+    no_transform: Annotated[bool, Doc('Nobody may change its content (§5.2.2.6).')] = False
+    must_revalidate: Annotated[bool, Doc('Not to be used stale (§5.2.2.2).')] = False
+    proxy_revalidate: Annotated[bool, Doc('Not to be used stale by shared caches (§5.2.2.8).')] = False
+    must_understand: Annotated[bool, Doc('To be stored only by who understands its status (§5.2.2.3).')] = False
+    immutable: Annotated[bool, Doc('It does not change while it is fresh (RFC 8246).')] = False
+    stale_while_revalidate: Annotated[int | None, Doc('May be used stale for so long meanwhile (RFC 5861 §3).')] = None
+    stale_if_error: Annotated[int | None, Doc('May be used stale for so long on errors (RFC 5861 §4).')] = None
+
+    def __post_init__(self) -> None:
+        """Check each directive, and all together."""
+        for name in _SPANS:
+            span = getattr(self, name)
+            if span is not None and (not isinstance(span, int) or isinstance(span, bool) or span < 0):
+                msg = f'{name} is in whole seconds and must not be negative, got {span!r}'
+                raise ConfigurationError(msg)
+        for name in ('private', 'no_cache'):
+            named = getattr(self, name)
+            if not isinstance(named, bool) and not _are_names(named):
+                msg = f"{name} is True or a list of field names, like ['set-cookie'], got {named!r}"
+                raise ConfigurationError(msg)
+        for name in (
+            'public',
+            'no_store',
+            'no_transform',
+            'must_revalidate',
+            'proxy_revalidate',
+            'must_understand',
+            'immutable',
+        ):
+            if not isinstance(getattr(self, name), bool):
+                msg = f'{name} is True or False, got {getattr(self, name)!r}'
+                raise ConfigurationError(msg)
+        for one, others in _CONTRADICTIONS.items():
+            against = [
+                other for other in others if getattr(self, other) is not None and getattr(self, other) is not False
+            ]
+            if getattr(self, one) is True and against and not (one == 'no_store' and self.must_understand):
+                msg = f'{_written(one)} contradicts {", ".join(map(_written, against))}'
+                raise ConfigurationError(msg)
+
+    def __str__(self) -> str:
+        """As the value of a field; also a dictionary of structured fields, as RFC 9213 wants it."""
+        return ', '.join(filter(None, (_directive(it.name, getattr(self, it.name)) for it in fields(self))))
+
+    def for_one_client(self) -> 'CacheControl':
+        """The same for an answer that others must not get: private, and without what is for shared caches."""
+        return replace(self, public=False, private=True, s_maxage=None, proxy_revalidate=False)
+
+
+def parsed(text: str) -> CacheControl:
+    """The directives that a text writes.
+
+    Raises:
+        ConfigurationError: one is not known, or not of its form, or they contradict each other.
+
+    """
+    given: dict[str, Any] = {}
+    known = {it.name for it in fields(CacheControl)}
+    for member in members([(b'', text.encode('latin-1', 'replace'))], b''):
+        directive, _, argument = member.decode('latin-1').partition('=')
+        name = directive.strip().lower().replace('-', '_')
+        if name not in known or name in given:
+            msg = f'{directive!r} in {text!r} is not a directive that is known here, or is there twice'
+            raise ConfigurationError(msg)
+        given[name] = _argument(name, argument.strip())
+    if not given:
+        msg = f'{text!r} holds no directive'
+        raise ConfigurationError(msg)
+    return CacheControl(**given)
+
+
+_SPANS = ('max_age', 's_maxage', 'stale_while_revalidate', 'stale_if_error')
+_STALE = ('stale_while_revalidate', 'stale_if_error')
+_CONTRADICTIONS = {
+    'private': ('public', 's_maxage', 'proxy_revalidate'),
+    'no_store': ('public', 'max_age', 's_maxage', 'immutable', *_STALE),
+    'no_cache': ('immutable', *_STALE),
+    'must_revalidate': _STALE,
+}
+
+
+def _argument(name: str, argument: str) -> object:
+    if name in _SPANS:
+        return int(argument) if argument.isdecimal() else argument
+    if name in {'private', 'no_cache'} and _QUOTED.fullmatch(argument):
+        return [field.strip() for field in argument.strip('"').split(',')]
+    return argument or True
+
+
+def _are_names(named: object) -> bool:
+    return (
+        isinstance(named, list | tuple | set | frozenset)
+        and bool(named)
+        and all(isinstance(name, str) and _TOKEN.fullmatch(name) for name in named)
+    )
+
+
+def _written(name: str) -> str:
+    return name.replace('_', '-')
+
+
+def _directive(name: str, value: object) -> str:
+    if value is None or value is False:
+        return ''
+    if value is True:
+        return _written(name)
+    if isinstance(value, int):
+        return f'{_written(name)}={value}'
+    names = value if isinstance(value, Collection) else ()
+    return f'{_written(name)}="{", ".join(names)}"'
