@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._http.fields import LARGEST, lines, members, names, whole_number, with_vary, without
+from fastapi_caching_route._http.fields import LARGEST, lines, members, names, normal, whole_number, with_vary, without
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,27 @@ def test_vary_is_merged_into_one_line_in_lower_case_each_name_once(given_lines, 
 )
 def test_a_whole_number_is_digits_alone_and_never_too_large(text, number):
     assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ('name', 'values', 'expected'),
+    [
+        pytest.param(b'foo', [], None, id='4.1 absent'),
+        pytest.param(b'foo', [b''], (), id='4.1 empty is not absent'),
+        pytest.param(b'foo', [b'1, 2'], (b'1', b'2'), id='4.1 a list'),
+        pytest.param(b'foo', [b'1', b'2'], (b'1', b'2'), id='4.1 several lines'),
+        pytest.param(b'foo', [b' 1 ,2'], (b'1', b'2'), id='4.1 blanks'),
+        pytest.param(b'foo', [b'A'], (b'A',), id='4.1 case counts'),
+        pytest.param(
+            b'accept-language', [b'eN ; q = 0.5, De'], (b'en;q=0.5', b'de'), id='9110 12.5.4 case does not count'
+        ),
+    ],
+)
+def test_values_that_mean_the_same_compare_as_one(name, values, expected):
+    assert normal([(name, value) for value in values], name) == expected
+
+
+@given(st.lists(st.binary()))
+def test_no_bytes_make_the_comparison_fail(values):
+    found = normal([(b'x', value) for value in values], b'x')
+    assert found is None or all(isinstance(it, bytes) for it in found)
