@@ -113,7 +113,8 @@ def test_a_fresh_answer_is_stored_and_answers_again(ask, origin):
     first, second = ask(), ask()
     assert (status_of(first), first.content) == ('fwd=uri-miss; stored', b'0123456789')
     assert status_of(second).startswith('hit; ttl=')
-    assert (second.content, second.headers['x-custom'], second.headers['age']) == (b'0123456789', 'a', '0')
+    assert (second.content, second.headers['x-custom']) == (b'0123456789', 'a')
+    assert second.headers['age'] in {'0', '1'}  # a Date has whole seconds
     assert len(origin.asked) == 1
 
 

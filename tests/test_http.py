@@ -174,8 +174,9 @@ def test_a_stream_that_breaks_when_it_has_begun_is_broken(cache, clock):
     client.get('/')
     broken.append(1)
     clock.now += 61
-    with pytest.raises(RuntimeError, match='in the middle'):
+    with pytest.raises(Exception) as broke:  # noqa: PT011, older releases put it into a group
         client.get('/')
+    assert 'in the middle' in repr(getattr(broke.value, 'exceptions', broke.value))
 
 
 def test_an_answer_that_must_be_revalidated_never_stands_in(cache, clock):

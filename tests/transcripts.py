@@ -12,7 +12,12 @@ from pathlib import Path
 from tests.support import EXAMPLES, uvicorn_server
 
 ROOT = EXAMPLES.parent
-DOCUMENTS = (EXAMPLES / 'README.md', ROOT / 'docs' / 'index.md', ROOT / 'docs' / 'invalidation.md', ROOT / 'docs' / 'http.md')
+DOCUMENTS = (
+    EXAMPLES / 'README.md',
+    ROOT / 'docs' / 'index.md',
+    ROOT / 'docs' / 'invalidation.md',
+    ROOT / 'docs' / 'http.md',
+)
 
 PYTHON = re.compile(r'```python\n(.*?)```', re.DOTALL)
 CONSOLE = re.compile(r'(?:<!-- (?P<app>\S+) -->\n)?```console\n(?P<text>.*?)```', re.DOTALL)
