@@ -23,7 +23,6 @@ from fastapi_caching_route._asgi import (
     with_headers,
     without_extensions,
 )
-from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._fate import Fate
@@ -36,7 +35,7 @@ from fastapi_caching_route._key import (
     names_a_person,
 )
 from fastapi_caching_route._names import are_tags, of_tag
-from fastapi_caching_route._plan import Declared, Plan, asked
+from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._store import Found, Lost
 from fastapi_caching_route._variants import key_among_variants
@@ -86,10 +85,7 @@ class Fetch:
     """The status of a failure that is not passed on; 0 for an exception."""
 
     async def run(self) -> bool:
-        """Let the endpoint answer the client, and keep the answer if it may be kept.
-
-        Return whether that is done: not if the endpoint has failed and there is something stored for that.
-        """
+        """Let the endpoint answer, and keep that if it may be kept; return False where it failed and `stale` may stand in."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         await self.begin()
         self.session = deepcopy(dict(self.scope.get('session') or {}))
@@ -116,17 +112,12 @@ class Fetch:
 
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
-        tags: object = () if self.plan.tags is None else await asked(self.plan.tags, self.scope)
-        reason = 'tags-callable' if not are_tags(tags) else 'tags' if self.plan.naming.unknown else None
-        if reason is not None or not are_tags(tags):
-            self.recorder.doubt = 'tags'
-            tell(reason or 'tags', self.scope['path'], self.plan.told)
-            return
-        user_built = None if self.declared.inputs.declared else self.key
-        self.names = self.plan.naming.names(self.scope, user_built, tags)
-        self.marks_before = await self.plan.store.begin(self.names, windowed=self.plan.terms.windowed)
+        names = await self.plan.names(self.scope, None if self.declared.inputs.declared else self.key)
+        self.names = names or ()
+        if names is not None:
+            self.marks_before = await self.plan.store.begin(names, windowed=self.plan.terms.windowed)
         if self.marks_before is None:
-            self.recorder.doubt = 'store-error'
+            self.recorder.doubt = 'tags' if names is None else 'store-error'
 
     def question(self) -> RawHeaders:
         """The fields of the request as the endpoint gets them: it is asked about what is stored (RFC 9111 §4.3.1)."""
@@ -168,8 +159,15 @@ class Fetch:
                 self.hold(message)
             else:
                 await self.take(self.start(message))
+                await self.compare()
         elif self.failure is None and not self.confirmed:
             await self.take(self.recorder.feed(message))
+
+    async def compare(self) -> None:
+        """Have what is stored forgotten if the answer to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
+        stored = self.stale.entry if self.stale is not None and self.scope['method'] == 'HEAD' else None
+        if stored is not None and conditional.contradicts(self.answer.fields, stored.headers):
+            await self.plan.store.forget(stored.key)
 
     def hold(self, message: Message) -> None:
         """Note when the answer began, and its fields."""

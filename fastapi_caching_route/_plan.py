@@ -8,11 +8,12 @@ from inspect import isawaitable
 from typing import Protocol
 
 from fastapi_caching_route._asgi import Receive, Send
+from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import Inputs, Parts, Scope
-from fastapi_caching_route._names import Naming
+from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 
@@ -80,6 +81,17 @@ class Plan:
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
+
+    async def names(self, scope: Scope, user_key: str | None) -> tuple[str, ...] | None:
+        """The names of an answer to this request; `user_key` is its full key where the user has built it.
+
+        None if its tags cannot be told: then it could not be invalidated by them, and must not be stored.
+        """
+        tags: object = () if self.tags is None else await asked(self.tags, scope)
+        if are_tags(tags) and not self.naming.unknown:
+            return self.naming.names(scope, user_key, tags)
+        tell('tags' if are_tags(tags) else 'tags-callable', scope['path'], self.told)
+        return None
 
     def emission(self, headers: RawHeaders, *, shared: bool) -> RawHeaders:
         """The fields that say how others may store the answer, as far as the endpoint has not said it."""

@@ -360,3 +360,11 @@ def test_a_client_that_has_it_gets_a_304_on_a_miss_too(ask, origin):
     origin.answers(FRESH, TAG)
     assert ask(if_none_match='"a"').status_code == 304
     assert 'if-none-match' not in origin.asked[-1][2]
+
+
+def test_a_head_that_shows_another_version_has_the_stored_one_forgotten(ask, origin):
+    origin.answers(('Cache-Control', 'max-age=100'), ('Age', '90'), TAG)
+    ask()
+    origin.answers(('ETag', '"b"'))
+    assert ask('HEAD', cache_control='no-cache').headers['etag'] == '"b"'
+    assert status_of(ask()).startswith('fwd=uri-miss')

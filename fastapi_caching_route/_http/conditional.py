@@ -83,6 +83,12 @@ def question(request: RawHeaders, stored: RawHeaders) -> list[tuple[bytes, bytes
     return [*without(request, ours), *asked]
 
 
+def contradicts(head: RawHeaders, stored: RawHeaders) -> bool:
+    """Whether the answer to a HEAD shows that a stored answer to GET is not the current one (RFC 9111 §4.3.5)."""
+    told = (b'etag', b'last-modified', b'content-length')
+    return any(lines(head, name) and lines(stored, name) and lines(head, name) != lines(stored, name) for name in told)
+
+
 def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The fields of a stored response after a 304 with these ones (RFC 9111 §3.2): all that it gives, for the old ones."""
     given = without(fresh, NOT_UPDATED | names(fresh, b'connection'))

@@ -8,6 +8,7 @@ from fastapi_caching_route._http.answer import shape
 from fastapi_caching_route._http.conditional import (
     client_has,
     conditions,
+    contradicts,
     entity_tag,
     not_modified,
     question,
@@ -159,3 +160,17 @@ def test_a_304_updates_all_fields_but_those_of_the_body():
         b'x-b': b'2',
         b'connection': b'x-c',
     }
+
+
+@pytest.mark.parametrize(
+    ('head', 'expected'),
+    [
+        pytest.param([(b'etag', b'"a"'), (b'content-length', b'5')], False, id='4.3.5 the same'),
+        pytest.param([], False, id='4.3.5 says nothing'),
+        pytest.param([(b'etag', b'"b"')], True, id='4.3.5 another tag'),
+        pytest.param([(b'content-length', b'6')], True, id='4.3.5 another length'),
+        pytest.param([(b'last-modified', LAST)], False, id='4.3.5 nothing to compare with'),
+    ],
+)
+def test_what_a_head_shows(head, expected):
+    assert contradicts(head, [(b'etag', b'"a"'), (b'content-length', b'5')]) is expected
