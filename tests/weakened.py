@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ('.git', '.venv', 'site', '.hypothesis', '__pycache__', '.mypy_cache', '.ruff_cache', '.pytest_cache')
-TESTS = ('invalidation', 'attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
+TESTS = ('http', 'control', 'invalidation', 'attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
 
 KEPT_LIST = """
 
@@ -143,7 +143,7 @@ WEAKENED = [
         'identity=identity',
     ),
     ('set-cookie', '_http/storing.py', "        'set-cookie': b'set-cookie' in present,\n", ''),
-    ('no-store', '_http/storing.py', 'said.no_store or ', ''),
+    ('no-store', '_http/storing.py', '(said.no_store and not understood) or ', ''),
     ('private', '_http/storing.py', "        'private': said.private,\n", ''),
     ('vary *', '_http/storing.py', "        'vary': b'*' in names(response, b'vary'),\n", ''),
     (
@@ -191,7 +191,7 @@ WEAKENED = [
     (
         'moments of what is under way',
         '_moments.py',
-        'return begun if self._last(self._hard, names) <= begun else None',
+        'return begun if self._last(names) <= begun else None',
         'return self._now',
     ),
     ('names below', '_names.py', '            *_ancestors(path),\n', ''),
@@ -203,14 +203,24 @@ WEAKENED = [
         '            pass',
     ),
     ('name of the key', '_names.py', '            found.append(of_key(key))', '            pass'),
-    ('name of the endpoint', '_names.py', '            of_endpoint(self.endpoint),\n', ''),
+    (
+        'name of the endpoint',
+        '_names.py',
+        '            *(of_endpoint(self.endpoint, template) for template, _ in self.places),\n',
+        '',
+    ),
     ('values that are validated', '_fastapi/path_values.py', '(value if errors else values[field.name])', 'value'),
     ('tags of the context', '_fetch.py', '*sorted(map(of_tag, self.fate.tags))', ''),
     ('refusal at the end of a stream', '_fetch.py', 'if step.passed:  # endpoints', 'if False:  # endpoints'),
     ('own path of a write', 'route.py', ' if it.invalidate_on_write]', ' if False]'),
     ('not after an error', '_writes.py', "200 <= message['status'] < 400", "200 <= message['status'] < 600"),
-    ('not after an error on a plain route', '_fastapi/writing.py', '(answered.status_code or 200) < 400', 'True'),
-    ('again at the end of a stream', '_writes.py', '        if streamed:\n', '        if False:\n'),
+    (
+        'not after an error on a plain route',
+        '_fastapi/writing.py',
+        '(status or self.response.status_code or 200) < 400',
+        'True',
+    ),
+    ('again at the end of a stream', '_writes.py', '            elif self._streams:\n', '            elif False:\n'),
     (
         'guards before what is stale',
         '_exchange.py',
@@ -218,6 +228,22 @@ WEAKENED = [
         'await self.reply(entry, seconds, left)\n            if True:',
     ),
     ('a context that is no raw access', '_fastapi/inputs.py', '    if node.call in _OURS:\n        return False\n', ''),
+    (
+        'guards before what stands in',
+        '_exchange.py',
+        'await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, fetch, left))',
+        'await self.reply_instead(stale.entry, fetch, left)',
+    ),
+    (
+        'guards before nothing',
+        '_exchange.py',
+        'await self.admit(self.declared.on_hit, self.reply_nothing)',
+        'await self.reply_nothing()',
+    ),
+    ('parts that are compressed', '_http/answer.py', "fields.append((b'content-encoding', b'identity'))", 'pass'),
+    ('asking about tags of ours', '_http/conditional.py', ' if not OUR_TAG.fullmatch(tag)', ''),
+    ('private where it is not shared', '_plan.py', 'if shared and self.who is None', 'if True'),
+    ('a failure after the answer began', '_fetch.py', 'if self.passed_on or not', 'if not'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
 ]
 
