@@ -251,6 +251,7 @@ class Fetch:
                     )
                     if lines(self.answer.fields, b'age'):  # it was not new when it came (RFC 9111 §5.1)
                         signs = ((b'age', b'%d' % reuse.age(entry.stored_at, self.answered_at)), *signs)
+                    signs = (*((b'cache-status', it) for it in lines(self.answer.fields, b'cache-status')), *signs)
                     self.passed_on = True
                     await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:

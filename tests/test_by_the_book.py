@@ -368,3 +368,9 @@ def test_a_head_that_shows_another_version_has_the_stored_one_forgotten(ask, ori
     origin.answers(('ETag', '"b"'))
     assert ask('HEAD', cache_control='no-cache').headers['etag'] == '"b"'
     assert status_of(ask()).startswith('fwd=uri-miss')
+
+
+def test_what_caches_before_us_say_stays_before_what_we_say(ask, origin):
+    origin.answers(FRESH, ('Cache-Status', 'Origin; hit'))
+    assert ask().headers.get_list('cache-status') == ['Origin; hit', 'FastAPICache; fwd=uri-miss; stored']
+    assert len(ask().headers.get_list('cache-status')) == 1  # what was true of that exchange is not true of this one

@@ -4,6 +4,8 @@ import dataclasses
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
 from fastapi_caching_route._http.reuse import age, left
@@ -257,3 +259,24 @@ def test_cdn_cache_control_steers_a_cache_by_the_book(fields, expected):
 def test_cdn_cache_control_means_nothing_where_the_route_decides():
     fields = [(CDN, b'max-age=9'), (b'cache-control', b'max-age=5')]
     assert judge([], 200, fields, Terms(frozenset({200}), 60, None, 100), NOW) == Storable(5)
+
+
+FIELD_NAMES = [
+    b'cache-control',
+    b'expires',
+    b'date',
+    b'age',
+    b'last-modified',
+    b'vary',
+    b'connection',
+    b'content-length',
+    CDN,
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(FIELD_NAMES), st.binary())), st.integers(200, 599), st.booleans())
+def test_no_bytes_make_the_judging_fail(fields, status, by_the_book):
+    terms = Terms(frozenset({200}), 60, None, 100, by_the_book=by_the_book)
+    verdict = judge(fields, status, fields, terms, NOW)
+    assert isinstance(verdict, Refused) or 0 <= verdict.lifetime <= FOREVER
+    assert all(isinstance(field, tuple) for field in stored_fields(fields))
