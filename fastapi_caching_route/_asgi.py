@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
 from fastapi_caching_route._key import Scope
@@ -86,6 +87,11 @@ async def _silence() -> Message:
 
 async def to_nobody(_message: Message) -> None:
     """A `send` behind which nobody is."""
+
+
+def with_fields(start: Message, *fields: RawHeaders) -> Message:
+    """The start of an answer with these fields in place of its own."""
+    return {**start, 'headers': [*chain(*fields)]}
 
 
 def with_start(send: Send, change: Callable[[Message], Message]) -> Send:

@@ -20,6 +20,7 @@ from fastapi_caching_route._asgi import (
     RequestBody,
     StartFields,
     start_fields,
+    with_fields,
     with_headers,
     without_extensions,
 )
@@ -177,10 +178,13 @@ class Fetch:
     async def confirm(self) -> None:
         """What is stored still holds: it answers, and is kept with the fields of the 304 (RFC 9111 §3.2, §4.3.4)."""
         assert self.stale is not None
-        old = self.stale.entry
-        fields = conditional.updated(old.headers, self.answer.fields)
+        old, given, of_guards = self.stale.entry, self.answer.fields, self.scope.pop(GUARD_FIELDS, ())
+        cookies = [(name, value) for name, value in given if name == b'set-cookie']
+        self.client.guard_fields.extend(without(of_guards, (b'set-cookie',)))
+        fresh = [it for it in given if it not in of_guards and it not in cookies]
+        fields = conditional.updated(old.headers, fresh)
         self.answer = replace(self.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
-        verdict = self.verdict(old.status, fields)
+        verdict = self.verdict(old.status, [*fields, *cookies])
         recording = Recording(old.status, fields, old.body)
         if isinstance(verdict, Storable):
             entry, reason = await self.keep(recording, verdict)
@@ -192,7 +196,7 @@ class Fetch:
             seconds, self.why, NOT_MODIFIED, self.emission(), left=entry.lifetime - seconds, detail=reason or 'stored'
         )
         self.passed_on = True
-        await self.client.reply(entry, signs, self.answered_at)
+        await self.client.reply(entry, [*cookies, *signs], self.answered_at)
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
@@ -202,17 +206,14 @@ class Fetch:
         verdict = self.verdict(message['status'], mine)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
-            plain = {**message, 'headers': [*mine, *self.plan.status(self.why, detail=verdict.reason)]}
+            plain = with_fields(message, mine, self.plan.status(self.why, detail=verdict.reason))
             return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
         self.client.guard_fields.extend(of_guards)
         kept = [field for field in self.answer.fields if field not in of_guards]
-        plain = {**message, 'headers': [*mine, *self.plan.status(self.why)]}
-        as_miss = {
-            **message,
-            'headers': [*without(mine, (self.plan.miss[0],)), *self.plan.signs_of_a_miss(self.why, self.emission())],
-        }
+        plain, signs = with_fields(message, mine, self.plan.status(self.why)), self.plan.signs_of_a_miss
+        as_miss = with_fields(message, without(mine, (self.plan.miss[0],)), signs(self.why, self.emission()))
         return self.recorder.start(plain, as_miss, kept, None)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:

@@ -6,7 +6,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import CachePolicy
+from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CachePolicy
 from tests.support import Clock, caching_router, client_of, marks, memory_cache
 
 GIVEN = {'accept-encoding': 'identity'}
@@ -318,3 +318,37 @@ def test_another_mode_is_a_mistake(mode):
 def test_a_switch_is_on_or_off(option):
     with pytest.raises(ValueError, match='are True or False'):
         CachePolicy(**{option: 'yes'})
+
+
+def test_what_is_for_one_client_in_a_304_is_neither_stored_nor_lost(clock):
+    cache = memory_cache(clock=clock, left_out_of_raw_keys=[*LEFT_OUT_OF_RAW_KEYS, 'x-user'])
+    router = caching_router()
+
+    async def guard(response: Response, x_user: str = Header()):
+        response.headers['x-guard'] = x_user
+
+    @router.get('/{kind}', dependencies=[Depends(guard)])
+    @cache(ttl=60, revalidate=True, identity='shared')
+    async def endpoint(kind: str, request: Request, response: Response):
+        response.headers['etag'] = '"v1"'
+        if 'if-none-match' in request.headers:
+            if kind == 'cookie':
+                response.set_cookie('of', request.headers['x-user'])
+            response.status_code = 304
+            return None
+        return 'whole'
+
+    client = client_of(router)
+    for kind in ('plain', 'cookie'):
+        path = f'/{kind}'
+        client.get(path, headers={'x-user': 'ann'})
+        clock.now += 61
+        validated = client.get(path, headers={'x-user': 'bob'})
+        assert (validated.json(), validated.headers['x-guard'], marks(validated)) == ('whole', 'bob', ['HIT'])
+        assert ('set-cookie' in validated.headers) is (kind == 'cookie')
+        client.cookies.clear()
+        later = client.get(path, headers={'x-user': 'cat'})
+        assert (later.json(), later.headers['x-guard']) == ('whole', 'cat')
+        assert kind == 'cookie' or 'set-cookie' not in later.headers
+    for value in cache.store._shelf._backend._backend._cache.values():
+        assert not {b'x-guard', b'set-cookie'} & {name for name, _ in getattr(value, 'headers', ())}
