@@ -51,8 +51,9 @@ client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None)
 
 
 def url_of(request: Request) -> str:
-    """The whole URL: what its fields say of the answer decides all else."""
-    return str(request.url)
+    """The whole URL as it was sent: `request.url` is made of the decoded path, in which `%2F` and `/` are one."""
+    path: bytes = request.scope['raw_path']
+    return f'{request.url.scheme}://{request.headers.get("host", "")}{path.decode("latin-1")}{query_of(request).decode("latin-1")}'
 
 
 def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

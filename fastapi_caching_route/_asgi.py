@@ -27,6 +27,9 @@ HANDLER = 'fastapi_caching_route.handler'
 """Where a scope names the request handler that the route is to use for this one request."""
 
 
+ADMITTED = 'fastapi_caching_route.admitted'
+"""Where a scope says that all dependencies of the route have let the request in."""
+
 GUARD_FIELDS = 'fastapi_caching_route.guard_fields'
 """Where a scope holds the fields that guards have set on the response: they set them anew for each client."""
 

@@ -12,12 +12,12 @@ from fastapi_caching_route._key import Scope
 class Client:
     """The client of one request, with the fields that guards have set on the answer for it."""
 
-    __slots__ = ('_headers', '_method', 'guard_fields', 'send')
+    __slots__ = ('_method', 'guard_fields', 'headers', 'send')
 
     def __init__(self, scope: Scope, send: Send) -> None:
         """Nothing has been set yet."""
         self._method = scope['method']
-        self._headers = scope['headers']  # as the client sent them: the endpoint may be asked with others
+        self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
         self.send = send
         self.guard_fields: list[tuple[bytes, bytes]] = []
 
@@ -26,9 +26,7 @@ class Client:
 
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
-        status, headers, body = answer.shape(
-            self._method, self._headers, (entry.status, entry.headers, entry.body), now
-        )
+        status, headers, body = answer.shape(self._method, self.headers, (entry.status, entry.headers, entry.body), now)
         # A 304 leaves fields out, and they are the endpoint's all the same.
         self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
         headers = [*self.with_guards(headers, entry.shaped), *signs]

@@ -70,7 +70,9 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
     if not any(it.public for it in controls):
         return
     vary = tuple(field.encode('ascii') for field in policy.vary_headers)
-    reading = Reading(vary, frozenset(), raw=False, shared=policy.identity != 'auto', guards_select=False)
+    reading = Reading(
+        vary, frozenset(), raw=False, shared=policy.identity != 'auto', answered=frozenset(), guards_select=False
+    )
     if callable(policy.identity) or not declared_inputs(route.dependant, (), (), {}, reading).shared:
         msg = f'{name}: public is said of answers that are not shared by all; leave it out, or say private'
         raise ConfigurationError(msg)

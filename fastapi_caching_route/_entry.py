@@ -39,6 +39,8 @@ class Entry:
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
     validated_always: bool = False
     """Whether the endpoint must be asked each time whether it still holds (`no-cache`)."""
+    tag_is_ours: bool = False
+    """Whether its ETag was made by us, and says nothing to the endpoint."""
     windowed: bool = False
     """Whether it may be of use when it is stale."""
     names: tuple[str, ...] = ()
@@ -79,13 +81,15 @@ def entry_of(
     marks: int | tuple[str, ...],
     shaped: bool = True,
     tagged: bool = True,
+    confirmed: Entry | None = None,
 ) -> Entry:
     """The recording as it is kept and sent: with Content-Length, without fields that are not for storing.
 
-    Where it is `tagged`, an ETag is made for one that has none.
+    Where it is `tagged`, an ETag is made for one that has none. One that was `confirmed` has the tag of before.
     """
     headers = without(stored_fields(recording.headers), (left_out,))
-    if tagged and not lines(headers, b'etag'):
+    untagged = tagged and not lines(headers, b'etag')
+    if untagged:
         headers.append((b'etag', entity_tag(recording.body)))
     if not lines(headers, b'content-length') and recording.status != NO_CONTENT:
         headers.append((b'content-length', b'%d' % len(recording.body)))
@@ -102,6 +106,7 @@ def entry_of(
         stale_if_error=storable.stale_if_error,
         stale_on_demand=storable.stale_on_demand,
         validated_always=storable.validated_always,
+        tag_is_ours=untagged if confirmed is None else confirmed.tag_is_ours,
         windowed=storable.window > 0,
         names=names,
         marks=marks,

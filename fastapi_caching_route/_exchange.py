@@ -12,14 +12,24 @@ from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from functools import partial
 
-from fastapi_caching_route._asgi import HANDLER, App, Receive, RequestBody, Send, start_fields, to_nobody, with_start
+from fastapi_caching_route._asgi import (
+    HANDLER,
+    App,
+    Receive,
+    RequestBody,
+    Send,
+    start_fields,
+    to_nobody,
+    with_headers,
+    with_start,
+)
 from fastapi_caching_route._bypass import Bypass, tell
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._fate import FATE, Fate
 from fastapi_caching_route._fetch import Fetch
-from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import (
     Scope,
     declared_key,
@@ -63,6 +73,11 @@ class Exchange:
             await self.admit(self.declared.before_key, self.answer)
         else:
             await self.pass_by(b'method', self.declared.uncached_handler)
+
+    async def behind_guards(self, then: Callable[[], Awaitable[None]]) -> None:
+        """Go on if the guards let this request in, as its client has sent it: the endpoint may be asked with other fields."""
+        with with_headers(self.scope, self.client.headers):
+            await self.admit(self.declared.on_hit, then)
 
     async def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> bool:
         """Run dependencies, and go on if they let the request in, which is returned.
@@ -120,7 +135,7 @@ class Exchange:
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):
                 await self.renew(found, left)
         else:
-            await self.ask(demand, b'stale' if left <= 0 else b'request', found, left)
+            await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found, left)
 
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
@@ -177,25 +192,13 @@ class Exchange:
         if demand.only_if_cached:
             await self.admit(self.declared.on_hit, self.reply_nothing)
             return
-        fetch = self.fetch(why, stale, left)
-        if not await fetch.run() and stale is not None:
-            # The failure may have been a guard's: then that is the answer.
-            await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, fetch, left))
+        await self.fetch(why, stale, left).run()
 
     async def reply_nothing(self) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
-        headers = [(b'content-length', b'0'), *self.plan.status(b'request', detail='only-if-cached')]
+        headers = [(b'content-length', b'0'), *self.plan.status(None, detail='only-if-cached')]
         await self.client.send({'type': 'http.response.start', 'status': 504, 'headers': headers})
         await self.client.send({'type': 'http.response.body', 'body': b''})
-
-    async def reply_instead(self, entry: Entry, fetch: Fetch, left: float) -> None:
-        """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4)."""
-        now = self.plan.clock()
-        seconds = reuse.age(entry.stored_at, now)
-        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
-        status, told = fetch.failure or None, 'stale-if-error'
-        signs = self.plan.signs_of_an_entry(seconds, fetch.why, status, emission, left=left, detail=told)
-        await self.client.reply(entry, signs, now)
 
     async def can_ask_again(self) -> bool:
         """Whether the body of the request can be sent once more, after this client has been served."""
@@ -218,9 +221,12 @@ class Exchange:
 
     def again(self) -> Scope:
         """The request once more, for nobody."""
-        scope = {**self.scope, 'headers': list(self.scope['headers'])}
+        scope = {
+            **self.scope,
+            'headers': without(self.scope['headers'], conditional.OF_ONE_CLIENT),
+        }  # the whole is wanted
         if scope['method'] == 'HEAD':
-            scope['method'] = 'GET'  # the body is wanted
+            scope['method'] = 'GET'
         if 'session' in scope:
             scope['session'] = deepcopy(scope['session'])
         return scope
@@ -239,7 +245,13 @@ class Exchange:
             why=why,
             variants=self.variants,
             stale=stale,
+            behind_guards=self.behind_guards if again is None else _for_nobody,
             left=left,
         )
         fetch.scope[FATE] = fetch.fate
         return fetch
+
+
+async def _for_nobody(then: Callable[[], Awaitable[None]]) -> None:
+    """Nobody gets what is sent, so nobody needs to be let in."""
+    await then()

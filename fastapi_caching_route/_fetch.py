@@ -6,12 +6,14 @@ of an answer in `_recorder`.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from fastapi_caching_route._asgi import (
+    ADMITTED,
     GUARD_FIELDS,
     HANDLER,
     STREAM_EXTENSIONS,
@@ -28,8 +30,8 @@ from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._fate import Fate
 from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
-from fastapi_caching_route._http.storing import Refused, Storable, judge, stored_fields
+from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.storing import Refused, Storable, judge
 from fastapi_caching_route._key import (
     Scope,
     fields_of_variants,
@@ -39,13 +41,18 @@ from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._store import Found, Lost
+from fastapi_caching_route._validation import (
+    FAILURES,
+    NOT_MODIFIED,
+    compare,
+    confirm,
+    may_stand_in,
+    question,
+    stand_in,
+)
 from fastapi_caching_route._variants import key_among_variants
 
 logger = logging.getLogger('fastapi_caching_route')
-
-NOT_MODIFIED = 304
-FAILURES = frozenset((500, 502, 503, 504))
-"""Statuses that are a failure of the endpoint (RFC 5861 §4)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,10 +69,12 @@ class Fetch:
     """Lets the endpoint answer."""
     key: str
     why: bytes
-    """Why the endpoint is asked, in the words of Cache-Status."""
+    """In the words of Cache-Status."""
     variants: Variants | None
     stale: Found | None
     """What is stored, and may not be served without asking the endpoint."""
+    behind_guards: Callable[[Callable[[], Awaitable[None]]], Awaitable[object]]
+    """Does something if the guards let the request in."""
     left: float
     """Seconds for which that is still fresh; negative by how long it has been stale."""
     recorder: Recorder = field(init=False)
@@ -78,15 +87,15 @@ class Fetch:
     storable: Storable = field(init=False)
     session: dict[str, Any] = field(init=False)
     """As it was before the endpoint ran."""
-    asked: bool = field(init=False, default=False)
-    """Whether the endpoint is asked if what is stored still holds, and below, whether it has said so."""
+    asked: frozenset[bytes] = field(init=False, default=frozenset())
+    """By which fields the endpoint is asked if what is stored still holds, and below, whether it has said so."""
     confirmed: bool = field(init=False, default=False)
+    muted: bool = field(init=False, default=False)  # the client has the body already
     passed_on: bool = field(init=False, default=False)
-    failure: int | None = field(init=False, default=None)
-    """The status of a failure that is not passed on; 0 for an exception."""
+    failure: int | None = field(init=False, default=None)  # its status, if it is not passed on; 0 for an exception
 
-    async def run(self) -> bool:
-        """Let the endpoint answer, and keep that if it may be kept; return False where it failed and `stale` may stand in."""
+    async def run(self) -> None:
+        """Let the endpoint answer the client, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
         await self.begin()
         self.session = deepcopy(dict(self.scope.get('session') or {}))
@@ -95,45 +104,33 @@ class Fetch:
         try:
             with (
                 without_extensions(self.scope, STREAM_EXTENSIONS),
-                with_headers(self.scope, self.question()),
+                with_headers(self.scope, question(self)),
                 self.plan.watch(self.scope, self.doubt_handler),
             ):
                 await self.forward(self.scope, receive, self.record)
-            if self.confirmed:
-                await self.confirm()
+            if self.answers_from_store and not self.passed_on:  # there was no body
+                await self.answer_from_store()
             await self.take(self.recorder.release())
         except Exception as error:
-            if self.passed_on or not self.may_fall_back():
+            if self.passed_on or not await may_stand_in(self):
                 raise
             logger.warning('%s: the endpoint failed, the stale entry answers: %r', self.key, error)
             self.failure = 0
+            await self.answer_from_store()
         finally:
             self.recorder.close()
-        return self.failure is None
 
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
         names = await self.plan.names(self.scope, None if self.declared.inputs.declared else self.key)
         self.names = names or ()
         if names is not None:
-            self.marks_before = await self.plan.store.begin(names, windowed=self.plan.terms.windowed)
+            names = (*names, *(self.stale.entry.names if self.stale is not None else ()))  # it may be confirmed
+            self.marks_before = await self.plan.store.begin(
+                tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed
+            )
         if self.marks_before is None:
             self.recorder.doubt = 'tags' if names is None else 'store-error'
-
-    def question(self) -> RawHeaders:
-        """The fields of the request as the endpoint gets them: it is asked about what is stored (RFC 9111 §4.3.1)."""
-        headers: RawHeaders = self.scope['headers']
-        if not (self.plan.terms.revalidate or self.plan.terms.by_the_book) or self.scope['method'] != 'GET':
-            return headers
-        asked = conditional.question(headers, self.stale.entry.headers if self.stale is not None else ())
-        self.asked = any(name in conditional.PRECONDITIONS for name, _ in asked)
-        return asked
-
-    def may_fall_back(self) -> bool:
-        """Whether what is stored may answer in place of a failure (RFC 5861 §4)."""
-        if self.stale is None or self.stale.entry.status in FAILURES:
-            return False
-        return reuse.in_window(self.left, self.stale.entry.stale_if_error)
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
@@ -152,7 +149,7 @@ class Fetch:
     async def record(self, message: Message) -> None:
         """The `send` of the endpoint."""
         if message['type'] == 'http.response.start':
-            if message['status'] in FAILURES and self.may_fall_back():
+            if message['status'] in FAILURES and await may_stand_in(self):
                 logger.warning('%s: the endpoint answered %d, the stale entry answers', self.key, message['status'])
                 self.failure = message['status']
             elif message['status'] == NOT_MODIFIED and self.asked:
@@ -160,43 +157,33 @@ class Fetch:
                 self.hold(message)
             else:
                 await self.take(self.start(message))
-                await self.compare()
-        elif self.failure is None and not self.confirmed:
-            await self.take(self.recorder.feed(message))
+                await compare(self)
+        elif not self.answers_from_store:
+            await self.take(self.recorder.feed({**message, 'body': b''} if self.muted else message))
+        elif message['type'] == 'http.response.body' and not message.get('more_body', False):
+            await self.answer_from_store()
 
-    async def compare(self) -> None:
-        """Have what is stored forgotten if the answer to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
-        stored = self.stale.entry if self.stale is not None and self.scope['method'] == 'HEAD' else None
-        if stored is not None and conditional.contradicts(self.answer.fields, stored.headers):
-            await self.plan.store.forget(stored.key)
+    @property
+    def answers_from_store(self) -> bool:
+        """Whether what is stored answers in place of what the endpoint sends."""
+        return self.confirmed or self.failure is not None
+
+    async def answer_from_store(self) -> None:
+        """What is stored answers; behind the guards, where the endpoint has not been reached behind them."""
+        self.passed_on = True
+        if self.failure is not None:
+            await self.behind_guards(
+                partial(stand_in, self)
+            )  # the failure may have been a guard's: then that is the answer
+        elif self.declared.on_hit is None or self.scope.pop(ADMITTED, False):
+            await confirm(self)
+        else:
+            await self.behind_guards(partial(confirm, self))
 
     def hold(self, message: Message) -> None:
         """Note when the answer began, and its fields."""
         self.answered_at = self.plan.clock()
         self.answer = start_fields(message, self.declared.inputs.selecting, as_they_are=self.plan.terms.by_the_book)
-
-    async def confirm(self) -> None:
-        """What is stored still holds: it answers, and is kept with the fields of the 304 (RFC 9111 §3.2, §4.3.4)."""
-        assert self.stale is not None
-        old, given, of_guards = self.stale.entry, self.answer.fields, self.scope.pop(GUARD_FIELDS, ())
-        cookies = [(name, value) for name, value in given if name == b'set-cookie']
-        self.client.guard_fields.extend(without(of_guards, (b'set-cookie',)))
-        fresh = [it for it in given if it not in of_guards and it not in cookies]
-        fields = conditional.updated(old.headers, fresh)
-        self.answer = replace(self.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
-        verdict = self.verdict(old.status, [*fields, *cookies])
-        recording = Recording(old.status, fields, old.body)
-        if isinstance(verdict, Storable):
-            entry, reason = await self.keep(recording, verdict)
-        else:
-            kept = tuple(stored_fields(fields))
-            entry, reason = replace(old, headers=kept, stored_at=self.answered_at), verdict.reason
-        seconds = reuse.age(entry.stored_at, self.answered_at)
-        signs = self.plan.signs_of_an_entry(
-            seconds, self.why, NOT_MODIFIED, self.emission(), left=entry.lifetime - seconds, detail=reason or 'stored'
-        )
-        self.passed_on = True
-        await self.client.reply(entry, [*cookies, *signs], self.answered_at)
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
@@ -206,7 +193,7 @@ class Fetch:
         verdict = self.verdict(message['status'], mine)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
-            plain = with_fields(message, mine, self.plan.status(self.why, detail=verdict.reason))
+            plain = with_fields(*self.for_who_has_it(message, mine), self.plan.status(self.why, detail=verdict.reason))
             return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
@@ -215,6 +202,14 @@ class Fetch:
         plain, signs = with_fields(message, mine, self.plan.status(self.why)), self.plan.signs_of_a_miss
         as_miss = with_fields(message, without(mine, (self.plan.miss[0],)), signs(self.why, self.emission()))
         return self.recorder.start(plain, as_miss, kept, None)
+
+    def for_who_has_it(self, message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
+        """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
+        asked = self.client.headers if self.scope['headers'] is not self.client.headers else ()
+        if not conditional.not_modified(self.scope['method'], asked, message['status'], fields, self.answered_at):
+            return message, fields
+        self.muted = True
+        return {**message, 'status': NOT_MODIFIED}, without(fields, conditional.OF_A_BODY)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
@@ -259,12 +254,16 @@ class Fetch:
             self.passed_on = True
             await self.client.send(message)
 
-    async def keep(self, recording: Recording, storable: Storable) -> tuple[Entry, str | None]:
+    async def keep(
+        self, recording: Recording, storable: Storable, confirmed: Entry | None = None
+    ) -> tuple[Entry, str | None]:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
 
-        Gives the entry, and why it was not stored. Of a stream it has been said before that it is stored.
+        One that was `confirmed` keeps its names. Gives the entry, and why it was not stored; of a stream it has been said
+        before that it is.
         """
-        all_names = (*self.names, *sorted(map(of_tag, self.fate.tags)))
+        more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, self.fate.tags)))
+        all_names = tuple(dict.fromkeys((*self.names, *more)))
         landed = await self.plan.store.land(self.marks_before, all_names, windowed=storable.window > 0)
         reason = landed.reason if isinstance(landed, Lost) else None
         inputs = self.declared.inputs
@@ -290,11 +289,12 @@ class Fetch:
             marks=() if isinstance(landed, Lost) else landed,
             shaped=self.answer.shaped,
             tagged=not self.plan.terms.by_the_book,
+            confirmed=confirmed,
         )
         if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
             reason = 'store-error'
         return entry, reason
 
     def emission(self) -> RawHeaders:
-        """What is said of ours about how others may store the answer."""
+        """What we say about how others may store the answer."""
         return self.plan.emission(self.answer.fields, shared=self.declared.inputs.shared)

@@ -121,7 +121,7 @@ class Plan:
             signs.append((b'cache-status', value))
         return signs
 
-    def status(self, why: bytes, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
+    def status(self, why: bytes | None, *, stored: bool = False, detail: str | None = None) -> RawHeaders:
         """The Cache-Status of an answer of the endpoint."""
         if self.status_name is None:
             return ()

@@ -44,6 +44,7 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     stale_if_error: float
     stale_on_demand: bool
     validated_always: bool
+    tag_is_ours: bool
     windowed: bool
     names: tuple[str, ...]
     marks: tuple[str, ...]
@@ -82,6 +83,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
             stored.stale_if_error,
             stored.stale_on_demand,
             stored.validated_always,
+            stored.tag_is_ours,
             stored.windowed,
             stored.names,
             stored.marks,
@@ -126,6 +128,7 @@ def _decode(raw: object) -> Entry | Variants | None:
         head.stale_if_error,
         head.stale_on_demand,
         head.validated_always,
+        head.tag_is_ours,
         head.windowed,
         head.names,
         head.marks,

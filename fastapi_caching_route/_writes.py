@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from fastapi_caching_route._asgi import Send
 from fastapi_caching_route._http.fields import RawHeaders, lines
@@ -31,19 +31,24 @@ def is_write(method: str, *, cached: bool) -> bool:
     return method not in SAFE and not (cached and method == 'POST')
 
 
-def paths_of_a_write(scope: Scope, answer: RawHeaders) -> set[str]:
-    """The path of a write, and those that Location and Content-Location name on the same origin (RFC 9111 §4.4)."""
-    host = b''.join(lines(scope['headers'], b'host')).decode('latin-1').lower()
-    here = f'{scope.get("scheme", "http")}://{host}{quote(scope["path"])}'
-    paths = {path_of(scope)}
+def targets_of_a_write(scope: Scope, answer: RawHeaders) -> list[Scope]:
+    """The request of a write, and such ones for the paths that Location and Content-Location name (RFC 9111 §4.4).
+
+    Only those of the same origin.
+    """
+    scheme, host = scope.get('scheme', 'http'), b''.join(lines(scope['headers'], b'host')).decode('latin-1')
+    here = f'{scheme}://{host}{quote(scope["path"])}'
+    targets = [scope]
     for value in (*lines(answer, b'location'), *lines(answer, b'content-location')):
-        try:
+        with suppress(ValueError):
             target = urlsplit(urljoin(here, value.decode('latin-1')))
-        except ValueError:
-            continue
-        if f'{target.scheme}://{target.netloc.lower()}' == here[: here.index('/', here.index('//') + 2)]:
-            paths.add(path_of({**scope, 'path': unquote(target.path) or '/'}))
-    return paths
+            if _origin(target) == _origin(urlsplit(here)):
+                targets.append({**scope, 'path': unquote(target.path) or '/'})
+    return targets
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or {'http': 80, 'https': 443}.get(url.scheme)
 
 
 @dataclass(frozen=True, slots=True)

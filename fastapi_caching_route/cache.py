@@ -21,6 +21,7 @@ from fastapi_caching_route._decoration import (
 from fastapi_caching_route._endpoint import Twins, layers, leave
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
@@ -121,7 +122,7 @@ class FastAPICache:
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
         self.cache_header = field_name('cache_header', cache_header)
-        self.status_name = None if cache_status is None else field_text('cache_status', cache_status)
+        self.status_name = None if cache_status is None else item(field_text('cache_status', cache_status))
         self.hit = field_text('cache_header_hit', cache_header_hit)
         self.miss = field_text('cache_header_miss', cache_header_miss)
         self.accepted_status_codes = statuses(accepted_status_codes)
@@ -398,6 +399,7 @@ class FastAPICache:
             policy.stale_while_revalidate,
             policy.stale_if_error,
             by_the_book=self.by_the_book,
+            stale_on_demand=self.by_the_book or policy.client_cache_control,
             revalidate=policy.revalidate,
         )
 

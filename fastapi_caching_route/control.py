@@ -111,6 +111,7 @@ _CONTRADICTIONS = {
     'no_store': ('public', 'max_age', 's_maxage', 'immutable', *_STALE),
     'no_cache': ('immutable', *_STALE),
     'must_revalidate': _STALE,
+    'proxy_revalidate': _STALE,
 }
 
 

@@ -27,13 +27,14 @@ from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
+from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK
-from fastapi_caching_route._names import Naming, of_path
+from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import places_of
-from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, paths_of_a_write
+from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, targets_of_a_write
 from fastapi_caching_route.control import CacheControl
 
 MOST_PLANS = 256
@@ -76,9 +77,11 @@ class CachingRoute(APIRoute):
         async def act(answer: RawHeaders) -> None:
             targets: list[tuple[Store, Collection[str]]] = []
             if is_write(scope['method'], cached=reached.caches(scope['method'])):
-                caches = {it.cache for it in map(decoration_of, endpoints_at(scope, CachingRoute)) if it is not None}
-                own = [of_path(path) for path in sorted(paths_of_a_write(scope, answer))]
-                targets = [(it.store, own) for it in caches if it.invalidate_on_write]
+                for target in targets_of_a_write(scope, answer):
+                    caches = {
+                        it.cache for it in map(decoration_of, endpoints_at(target, CachingRoute)) if it is not None
+                    }
+                    targets += [(it.store, [of_path(path_of(target))]) for it in caches if it.invalidate_on_write]
             values = reached.parameters.values(scope.get('path_params', {})) if reached.invalidates else {}
             targets += [(it.store, await it.names(scope, values)) for it in reached.invalidates]
             await invalidate_for_all(targets)
@@ -142,10 +145,12 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
     build, who = policy.key_builder, policy.identity
+    asks_itself = policy.revalidate or cache.by_the_book
+    answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
     declared = Declarations(
         effective,
         policy.dependencies,
-        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', guards_select=callable(who)),
+        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
         builder=build is not None,
         early=build is not None or callable(who),
         unnamed_guard=policy.route_dependencies == 'always',

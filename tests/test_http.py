@@ -1,12 +1,16 @@
 """HTTP where the route decides: validation, stale answers, ranges and demands of clients, in `mode='policy'`."""
 
+from typing import Annotated
+
 import pytest
+from aiocache import MemcachedCache, RedisCache
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.background import BackgroundTask
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CachePolicy
+from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CacheContext, CachePolicy, FastAPICache
 from tests.support import Clock, caching_router, client_of, marks, memory_cache
 
 GIVEN = {'accept-encoding': 'identity'}
@@ -352,3 +356,287 @@ def test_what_is_for_one_client_in_a_304_is_neither_stored_nor_lost(clock):
         assert kind == 'cookie' or 'set-cookie' not in later.headers
     for value in cache.store._shelf._backend._backend._cache.values():
         assert not {b'x-guard', b'set-cookie'} & {name for name, _ in getattr(value, 'headers', ())}
+
+
+# What an attack has found
+
+
+def test_a_304_of_a_dependency_does_not_get_past_the_guards_behind_it(cache, clock):
+    router, good = caching_router(), {'good'}
+
+    def not_modified(if_none_match: str | None = Header(default=None)):
+        if if_none_match == '"v1"':
+            raise HTTPException(304)
+
+    def auth(x_key: str | None = Header(default=None)):
+        if x_key not in good:
+            raise HTTPException(401)
+
+    @router.get('/', dependencies=[Depends(not_modified), Depends(auth)])
+    @cache(ttl=10, revalidate=True)
+    async def endpoint():
+        return Response('SECRET', headers={'etag': '"v1"'})
+
+    client = client_of(router)
+    key = {'x-key': 'good'}
+    client.get('/', headers=key)
+    clock.now += 20
+    assert client.get('/', headers=key).text == 'SECRET'
+    good.clear()
+    clock.now += 20
+    response = client.get('/', headers=key)
+    assert (response.status_code, 'SECRET' in response.text) == (401, False)
+
+
+def test_what_an_endpoint_said_of_an_answer_holds_after_a_304(cache, clock):
+    router, state = caching_router(), {'version': 1}
+
+    @router.get('/')
+    @cache(ttl=1000, revalidate=True)
+    async def endpoint(request: Request, context: Annotated[CacheContext, Depends()]):
+        tag = f'"v{state["version"]}"'
+        if request.headers.get('if-none-match') == tag:
+            return Response(status_code=304)
+        context.tags.add('user:7')
+        context.ttl = 5
+        return Response(f'v{state["version"]}', headers={'etag': tag})
+
+    with client_of(router) as client:
+        client.get('/')
+        clock.now += 20
+        validated = client.get('/')
+        assert validated.headers['cache-status'] == 'FastAPICache; fwd=stale; fwd-status=304; ttl=5; stored'
+        state['version'] = 2
+        client.portal.call(cache.invalidate_tags, 'user:7')
+        assert client.get('/').text == 'v2'
+
+
+def test_what_was_invalidated_while_the_endpoint_ran_does_not_stand_in(cache, clock):
+    router, runs = caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=10, stale_if_error=100, tags=['it'])
+    async def endpoint():
+        runs.append(1)
+        if len(runs) > 1:
+            await cache.invalidate_tags('it')
+            raise RuntimeError('broken')
+        return 'old'
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 20
+    with pytest.raises(RuntimeError, match='broken'):
+        client.get('/')
+
+
+def test_what_was_invalidated_before_the_endpoint_ran_is_not_revived_by_a_304(cache, clock):
+    router, state, when = caching_router(), {'asked': 0, 'version': 1}, 'Sun, 06 Nov 1994 08:49:37 GMT'
+
+    async def tags(request):
+        state['asked'] += 1
+        if state['asked'] == 2:
+            state['version'] = 2
+            await cache.invalidate_tags('it')
+        return ['it']
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True, tags=tags)
+    async def endpoint(if_modified_since: str | None = Header(default=None)):
+        if if_modified_since == when:
+            return Response(status_code=304)
+        return Response(f'v{state["version"]}', headers={'last-modified': when})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 20
+    assert client.get('/').headers['cache-status'].endswith('detail=invalidated')
+    assert client.get('/').text == 'v2'
+
+
+def test_a_tag_of_the_endpoint_may_look_like_ours(cache, clock):
+    router, asked, tag = caching_router(), [], f'"{"a1" * 16}"'
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True)
+    async def endpoint(if_none_match: str | None = Header(default=None)):
+        asked.append(if_none_match)
+        return Response(status_code=304) if if_none_match == tag else Response('x', headers={'etag': tag})
+
+    client = client_of(router)
+    for _ in range(3):
+        client.get('/')
+        clock.now += 20
+    assert asked == [None, tag, tag]
+
+
+def test_what_a_client_asks_about_its_own_copy_does_not_tell_entries_apart(cache):
+    router, asked = caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True)
+    async def endpoint(if_none_match: str | None = Header(default=None), x_plan: str = Header(default='')):
+        asked.append(if_none_match)
+        return Response('x', headers={'etag': '"a"'})
+
+    client = client_of(router)
+    responses = [client.get('/', headers={'if-none-match': f'"{number}"'}) for number in range(3)]
+    assert (marks(*responses), asked) == (['MISS', 'HIT', 'HIT'], [None])
+    assert responses[0].headers['vary'] == 'x-plan'
+
+
+@pytest.mark.parametrize('kind', ['redis', 'memcached'])
+def test_a_stale_window_of_a_year_is_one_of_a_month(kind, request):
+    port = request.getfixturevalue(f'{kind}_port')
+    backend = {'redis': RedisCache, 'memcached': MemcachedCache}[kind](
+        endpoint='127.0.0.1', port=port, namespace='year'
+    )
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, stale_if_error=31_536_000, stale_while_revalidate=31_536_000)
+    async def endpoint():
+        return 1
+
+    with client_of(router) as client:
+        assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+        client.portal.call(backend.client.aclose if kind == 'redis' else backend.close)
+
+
+def test_a_validated_answer_comes_before_what_the_endpoint_leaves_to_be_done(cache, clock):
+    router, order = caching_router(), []
+
+    def later():
+        order.append('task')
+        raise RuntimeError('in the task')
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True)
+    async def endpoint(if_none_match: str | None = Header(default=None)):
+        status = 304 if if_none_match else 200
+        return Response('' if if_none_match else 'x', status, {'etag': '"1"'}, background=BackgroundTask(later))
+
+    app = FastAPI()
+    app.include_router(router)
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get('/').status_code == 200
+    clock.now += 20
+    assert (client.get('/').status_code, client.get('/').text) == (200, 'x')
+    assert order == ['task', 'task']
+
+
+def test_a_304_of_fastapi_does_not_change_what_the_body_is(cache, clock):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True)
+    async def endpoint(response: Response, if_none_match: str | None = Header(default=None)):
+        if if_none_match:
+            response.status_code = 304
+            return None
+        return Response('a;b', media_type='text/csv', headers={'etag': '"1"'})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 20
+    assert client.get('/').headers['content-type'].startswith('text/csv')
+
+
+@pytest.mark.parametrize('said', ['private', 'no-store'])
+def test_a_client_that_has_what_is_not_stored_gets_a_304_all_the_same(cache, said):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=10, revalidate=True)
+    async def endpoint():
+        return Response('x' * 99, headers={'etag': '"1"', 'cache-control': said})
+
+    client = client_of(router)
+    response = client.get('/', headers={'if-none-match': '"1"'})
+    assert (response.status_code, response.content, response.headers['etag']) == (304, b'', '"1"')
+    assert client.get('/', headers={'if-none-match': '"2"'}).content == b'x' * 99
+
+
+@pytest.mark.parametrize('asked', [{'if-none-match': '"a"'}, {'range': 'bytes=0-0'}])
+def test_a_renewal_asks_for_the_whole(cache, clock, asked):
+    router, runs = caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=10, stale_while_revalidate=100)
+    async def endpoint(request: Request):
+        runs.append(1)
+        status = 304 if 'if-none-match' in request.headers else 206 if 'range' in request.headers else 200
+        return Response(b'' if status == 304 else b'x', status, {'etag': '"a"'})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 20
+    for _ in range(3):
+        client.get('/', headers=asked)
+    assert runs == [1, 1]
+
+
+def test_a_client_may_ask_for_what_is_stale_where_the_route_lets_it(cache, clock):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=10, client_cache_control=True)
+    async def endpoint():
+        return 1
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 20
+    assert marks(client.get('/', headers={'cache-control': 'max-stale=20'})) == ['HIT']
+    assert marks(client.get('/', headers={'cache-control': 'max-stale=5'})) == ['MISS']
+
+
+@pytest.mark.parametrize('named', ['/things/1', 'http://TESTSERVER:80/things/1'])
+def test_a_write_invalidates_what_it_names_wherever_that_is_served(cache, named):
+    router = caching_router()
+
+    @router.get('/things/{number}')
+    @cache(ttl=60)
+    async def read(number: int):
+        return number
+
+    @router.post('/elsewhere')
+    async def write():
+        return Response(status_code=201, headers={'location': named})
+
+    client = client_of(router)
+    client.get('/things/1')
+    client.post('/elsewhere')
+    assert marks(client.get('/things/1')) == ['MISS']
+
+
+def test_a_resumed_download_is_whole_where_it_may_have_been_compressed(cache):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return Response(bytes(5000), media_type='text/plain', headers={'content-digest': 'sha-256=:x:'})
+
+    app = FastAPI()
+    app.include_router(router)
+    app.add_middleware(GZipMiddleware, minimum_size=100)
+    client = TestClient(app)
+    tag = client.get('/').headers['etag']
+    resumed = {'range': 'bytes=10-', 'if-range': tag}
+    assert client.get('/', headers=resumed | {'accept-encoding': 'gzip'}).status_code == 200
+    del client.headers['accept-encoding']
+    part = client.get('/', headers=resumed)
+    assert (part.status_code, 'content-digest' in part.headers) == (206, False)
+
+
+@pytest.mark.parametrize(('name', 'written'), [('My Cache', '"My Cache"'), ('a;hit', '"a;hit"'), ('Plain', 'Plain')])
+def test_the_name_of_the_cache_is_always_a_valid_item(name, written):
+    cache, router = memory_cache(cache_status=name), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    assert client_of(router).get('/').headers['cache-status'] == f'{written}; fwd=uri-miss; stored'

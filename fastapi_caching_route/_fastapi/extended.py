@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._asgi import GUARD_FIELDS, HANDLER, SHAPED
+from fastapi_caching_route._asgi import ADMITTED, GUARD_FIELDS, HANDLER, SHAPED
 
 _FIELDS_BEFORE = 'fastapi_caching_route.fields_before'
 
@@ -88,7 +88,8 @@ async def _after(request: Request, response: Response) -> None:
     request.scope.setdefault(GUARD_FIELDS, []).extend(it for it in response.headers.raw if it not in before)
 
 
-async def _say_shaped(response: Response) -> None:
+async def _say_shaped(request: Request, response: Response) -> None:
+    request.scope[ADMITTED] = True
     response.headers[SHAPED.decode('ascii')] = '1'
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
+from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers, QueryParams
@@ -36,6 +37,8 @@ class Reading:
     """Whether the request is read in a way that no declaration shows."""
     shared: bool
     """Whether credentials and the inputs of guards stay out of the key: `identity` says who shares."""
+    answered: frozenset[str]
+    """Request fields that the endpoint never gets as the client sent them, since we answer what they ask."""
     guards_select: bool
     """Whether answers may depend on these all the same, through what `identity` makes of them."""
 
@@ -66,7 +69,7 @@ def declared_inputs(
     nodes = _deciding(route, guards, overrides) if reading.shared else seen.nodes
     handed = [] if reading.shared else seen.handed
     query = Parameters('query', [it for node in nodes for it in node.query_params])
-    headers = Parameters('header', [it for node in nodes for it in node.header_params])
+    headers = Parameters('header', _unanswered([it for node in nodes for it in node.header_params], reading.answered))
     cookies = Parameters('cookie', [it for node in nodes for it in node.cookie_params])
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
@@ -101,6 +104,11 @@ def declared_inputs(
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
         fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
     )
+
+
+def _unanswered(params: list[Any], answered: Collection[str]) -> list[Any]:
+    """The header parameters but for those of which the cache itself answers what they ask."""
+    return [it for it in params if not any(Parameters('header', [it]).may_read(name) for name in answered)]
 
 
 def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:

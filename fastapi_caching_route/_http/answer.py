@@ -4,6 +4,9 @@ from fastapi_caching_route._http import ranges
 from fastapi_caching_route._http.conditional import OF_A_304, not_modified
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 
+OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
+"""Fields that are true of a body that is sent whole."""
+
 Shape = tuple[int, RawHeaders, bytes]
 """Status, fields and body."""
 
@@ -14,13 +17,19 @@ def shape(method: str, request: RawHeaders, stored: Shape, now: float) -> Shape:
     if not_modified(method, request, status, response, now):
         return 304, [field for field in response if field[0] in OF_A_304], b''
     part = ranges.part(request, response, len(body), now) if method == 'GET' and status == 200 else None
+    compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
+    if compressible and lines(request, b'if-range'):
+        part = None  # what the client has may have been compressed on its way, under the same tag
     if part is None:
         return status, response, b'' if method == 'HEAD' else body
-    fields = [*without(response, (b'content-length',)), (b'content-range', ranges.content_range(part, len(body)))]
+    fields = [
+        *without(response, (b'content-length', *OF_THE_WHOLE)),
+        (b'content-range', ranges.content_range(part, len(body))),
+    ]
     if part is ranges.UNSATISFIABLE:
         of_nothing = (b'content-encoding', b'content-type', b'etag', b'last-modified')
         return 416, [*without(fields, of_nothing), (b'content-length', b'0')], b''
-    if lines(request, b'accept-encoding') and not lines(response, b'content-encoding'):
+    if compressible:
         # A middleware that compresses what it sees would compress the part, under a range of the whole. Starlette's leaves
         # alone what is encoded already. Deviation: RFC 9110 §8.4.1 would not have it said; test_a_part_is_never_compressed.
         fields.append((b'content-encoding', b'identity'))

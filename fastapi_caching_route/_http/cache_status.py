@@ -14,15 +14,15 @@ def hit(cache: bytes, ttl: float) -> bytes:
 
 def forwarded(
     cache: bytes,
-    why: bytes,
+    why: bytes | None,
     *,
     status: int | None = None,
     ttl: float | None = None,
     stored: bool = False,
     detail: str | None = None,
 ) -> bytes:
-    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2 to §2.8); `status` is its own, where another was sent."""
-    parts = [cache, b'fwd=' + why]
+    """Answered by the endpoint (or by nobody, without a reason why it was asked), and perhaps stored (RFC 9211 §2.2 to §2.8); `status` is its own, where another was sent."""
+    parts = [cache] if why is None else [cache, b'fwd=' + why]
     if status is not None:
         parts.append(b'fwd-status=%d' % status)
     if ttl is not None:
@@ -30,11 +30,11 @@ def forwarded(
     if stored:
         parts.append(b'stored')
     if detail is not None:
-        parts.append(b'detail=' + _item(detail.encode('ascii', 'replace')))
+        parts.append(b'detail=' + item(detail.encode('ascii', 'replace')))
     return b'; '.join(parts)
 
 
-def _item(text: bytes) -> bytes:
+def item(text: bytes) -> bytes:
     """A token where it can be one, else a string (RFC 8941 §3.3)."""
     if _TOKEN.fullmatch(text):
         return text

@@ -1,6 +1,7 @@
 """Conditional requests (RFC 9110 §13): entity tags and dates, those of clients and those that we ask with ourselves."""
 
 import re
+from collections.abc import Collection
 from hashlib import blake2b
 
 from fastapi_caching_route._http.dates import moment
@@ -14,6 +15,14 @@ OUR_TAG = re.compile(rb'"[0-9a-f]{32}"')
 
 OF_A_304 = frozenset((b'cache-control', b'content-location', b'date', b'etag', b'expires', b'vary'))
 """Fields of the 200 that its 304 repeats (RFC 9110 §15.4.5)."""
+
+OF_ONE_CLIENT = frozenset(
+    (b'if-match', b'if-modified-since', b'if-none-match', b'if-range', b'if-unmodified-since', b'range')
+)
+"""Fields by which a client asks about what it has, or for a part."""
+
+OF_A_BODY = frozenset((b'content-encoding', b'content-length', b'content-range', b'content-type', b'transfer-encoding'))
+"""Fields that say what the body is, where there is none."""
 
 PRECONDITIONS = frozenset((b'if-none-match', b'if-modified-since'))
 """Those that a cache evaluates itself (RFC 9111 §4.3.2); the others are for the endpoint."""
@@ -63,22 +72,21 @@ def _unmodified(since: bytes, response: RawHeaders, now: float) -> bool:
     return asked is not None and modified_at is not None and modified_at <= asked
 
 
-def conditions(stored: RawHeaders) -> list[tuple[bytes, bytes]]:
+def conditions(stored: RawHeaders, *, our_tag: bool) -> list[tuple[bytes, bytes]]:
     """The fields by which the endpoint is asked whether a stored response still holds (RFC 9111 §4.3.1).
 
     A tag that we have made ourselves is nothing to ask the endpoint about.
     """
-    tags = [tag for tag in lines(stored, b'etag') if not OUR_TAG.fullmatch(tag)]
+    tags = [] if our_tag else lines(stored, b'etag')
     asked = [(b'if-none-match', tag) for tag in tags[:1]]
     return asked + [(b'if-modified-since', date) for date in lines(stored, b'last-modified')[:1]]
 
 
-def question(request: RawHeaders, stored: RawHeaders) -> list[tuple[bytes, bytes]]:
+def question(request: RawHeaders, asked: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The request as the endpoint gets it, with conditions of our own, and then for the whole of the response.
 
     What the client asks about what *it* has stored is left out: we answer that.
     """
-    asked = conditions(stored)
     ours = PRECONDITIONS | {b'if-range', b'range'} if asked else PRECONDITIONS
     return [*without(request, ours), *asked]
 
@@ -89,7 +97,20 @@ def contradicts(head: RawHeaders, stored: RawHeaders) -> bool:
     return any(lines(head, name) and lines(stored, name) and lines(head, name) != lines(stored, name) for name in told)
 
 
-def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The fields of a stored response after a 304 with these ones (RFC 9111 §3.2): all that it gives, for the old ones."""
-    given = without(fresh, NOT_UPDATED | names(fresh, b'connection'))
-    return [*without(stored, {name for name, _ in given} | {b'age'}), *given]
+def confirms(fresh: RawHeaders, stored: RawHeaders, asked: Collection[bytes]) -> bool:
+    """Whether a 304 with these fields is about this stored response (RFC 9111 §4.3.4).
+
+    It is if we have asked by its tag. Where we could only ask by a date, a tag in the answer is one of something else.
+    """
+    return b'if-none-match' in asked or lines(fresh, b'etag') in ([], lines(stored, b'etag'))
+
+
+def updated(stored: RawHeaders, fresh: RawHeaders, *, with_type: bool) -> list[tuple[bytes, bytes]]:
+    """The fields of a stored response after a 304 with these ones (RFC 9111 §3.2): all that it gives, for the old ones.
+
+    A Date that it does not give is that of now, whoever writes it. Without `with_type`, Content-Type stays as it is: FastAPI
+    says one of every response, though it has no body.
+    """
+    kept = NOT_UPDATED if with_type else NOT_UPDATED | {b'content-type'}
+    given = without(fresh, kept | names(fresh, b'connection'))
+    return [*without(stored, {name for name, _ in given} | {b'age', b'date'}), *given]

@@ -43,6 +43,9 @@ UNDERSTOOD = HEURISTIC_STATUSES | {
 }
 """Statuses of which we know what they ask of a cache, which `must-understand` wants (RFC 9111 §5.2.2.3)."""
 
+OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
+"""Answers to a part of the request that is in no key: to a range, to a precondition."""
+
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
 
@@ -64,6 +67,8 @@ class Terms:
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
     by_the_book: bool = False
     """Whether the fields of the response decide, as in a textbook cache (`mode='rfc9111'`), and not the route."""
+    stale_on_demand: bool = False
+    """Whether clients may ask for what is stale (RFC 9111 §5.2.1.2)."""
     revalidate: bool = False
     """Whether the endpoint is asked with a condition where a response is stale (RFC 9111 §4.3)."""
 
@@ -82,7 +87,7 @@ class Terms:
     @property
     def windowed(self) -> bool:
         """Whether responses may be served stale."""
-        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.by_the_book
+        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.stale_on_demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
     understood = said.must_understand and status in UNDERSTOOD
     broken = {
         'status': not _status_may_be_kept(status, said, terms),
+        'freshness': terms.by_the_book and not _says_how_long(status, response, said, now),
         'partial': b'content-range' in present and not terms.by_the_book,
         'set-cookie': b'set-cookie' in present,
         'no-store': (said.no_store and not understood) or directives(request).no_store,
@@ -139,11 +145,11 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
     while_revalidating, on_error = _windows(said, terms) if stale else (0.0, 0.0)
     return Storable(
         max(0.0, span),
-        while_revalidating,
-        on_error,
-        stale_on_demand=stale and terms.by_the_book,
+        min(while_revalidating, FOREVER),
+        min(on_error, FOREVER),
+        stale_on_demand=stale and terms.stale_on_demand,
         validated_always=said.no_cache,
-        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.by_the_book) else 0.0,
+        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_on_demand) else 0.0,
     )
 
 
@@ -166,7 +172,12 @@ def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
     """By the book, every final status but those of partial answers (RFC 9111 §3); else those that are accepted."""
     if not terms.by_the_book:
         return status in terms.accepted
-    return status not in {206, 304} and (status in UNDERSTOOD or not said.must_understand)
+    return status not in OF_ONE_REQUEST and (status in UNDERSTOOD or not said.must_understand)
+
+
+def _says_how_long(status: int, response: RawHeaders, said: Directives, now: float) -> bool:
+    """Whether the response says how long it holds, or that it may be guessed (the last condition of RFC 9111 §3)."""
+    return said.public or status in HEURISTIC_STATUSES or explicit_lifetime(response, said, now) is not None
 
 
 def _may_be_stale(said: Directives, terms: Terms) -> bool:
@@ -179,7 +190,7 @@ def _may_be_stale(said: Directives, terms: Terms) -> bool:
         return False
     if terms.by_the_book:
         return said.s_maxage is None
-    return terms.stale_while_revalidate > 0 or terms.stale_if_error > 0
+    return terms.windowed
 
 
 def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
@@ -264,5 +275,7 @@ def received_age(response: RawHeaders, now: float) -> float:
 
 
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The fields that are kept: all but those about the connection, and those that `no-cache` names (RFC 9111 §3.1)."""
-    return without(response, NOT_STORED | names(response, b'connection') | directives(response).unstored_fields)
+    """The fields that are kept: all but those about the connection, and those that `no-cache` and `private` name (§3.1)."""
+    targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
+    unstored = directives(response).unstored_fields | (targeted.unstored_fields if targeted else frozenset())
+    return without(response, NOT_STORED | names(response, b'connection') | unstored)

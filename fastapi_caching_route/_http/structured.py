@@ -37,7 +37,9 @@ def directives_of(values: Iterable[bytes]) -> Directives | None:
     spans: dict[str, Any] = {
         key.replace('-', '_'): max(0, int(members[key])) for key in _SPANS if _INTEGER.fullmatch(members.get(key, ''))
     }
-    return Directives(**flags, **spans)
+    named = [members.get(key, '').strip('"') for key in ('no-cache', 'private') if members.get(key, '').startswith('"')]
+    fields = frozenset(field.strip().lower().encode('latin-1') for it in named for field in it.split(','))
+    return Directives(**flags, **spans, unstored_fields=fields - {b''})
 
 
 def dictionary(text: str) -> dict[str, str] | None:

@@ -8,6 +8,7 @@ from fastapi_caching_route._http.answer import shape
 from fastapi_caching_route._http.conditional import (
     client_has,
     conditions,
+    confirms,
     contradicts,
     entity_tag,
     not_modified,
@@ -113,7 +114,9 @@ def test_not_modified(request_fields, response, expected):
     [
         pytest.param([], [], id='no validator'),
         pytest.param([(b'etag', b'W/"a"')], [(b'if-none-match', b'W/"a"')], id='4.3.1 tag'),
-        pytest.param([(b'etag', entity_tag(b'x'))], [], id='a tag of our own'),
+        pytest.param(
+            [(b'etag', entity_tag(b'x'))], [(b'if-none-match', entity_tag(b'x'))], id='4.3.1 one that looks like ours'
+        ),
         pytest.param([(b'last-modified', LAST)], [(b'if-modified-since', LAST)], id='4.3.1 date'),
         pytest.param(
             [(b'etag', b'a'), (b'last-modified', LAST)],
@@ -123,7 +126,7 @@ def test_not_modified(request_fields, response, expected):
     ],
 )
 def test_conditions_of_our_own(stored, expected):
-    assert conditions(stored) == expected
+    assert conditions(stored, our_tag=False) == expected
 
 
 def test_the_endpoint_is_asked_for_the_whole_and_without_what_the_client_has():
@@ -131,7 +134,8 @@ def test_the_endpoint_is_asked_for_the_whole_and_without_what_the_client_has():
         (name, b'x') for name in (b'if-none-match', b'if-modified-since', b'range', b'if-range', b'if-match', b'accept')
     ]
     kept = [(b'if-match', b'x'), (b'accept', b'x')]
-    assert question(request, [(b'etag', b'"a"')]) == [*kept, (b'if-none-match', b'"a"')]
+    asked = [(b'if-none-match', b'"a"')]
+    assert question(request, asked) == [*kept, *asked]
     assert question(request, []) == [(b'range', b'x'), (b'if-range', b'x'), *kept]
 
 
@@ -152,7 +156,7 @@ def test_a_304_updates_all_fields_but_those_of_the_body():
         (b'connection', b'x-c'),
         (b'x-c', b'4'),
     ]
-    assert dict(updated(stored, fresh)) == {
+    assert dict(updated(stored, fresh, with_type=True)) == {
         b'etag': b'"a"',
         b'content-length': b'5',
         b'date': b'new',
@@ -174,3 +178,28 @@ def test_a_304_updates_all_fields_but_those_of_the_body():
 )
 def test_what_a_head_shows(head, expected):
     assert contradicts(head, [(b'etag', b'"a"'), (b'content-length', b'5')]) is expected
+
+
+def test_a_tag_of_our_own_is_nothing_to_ask_about():
+    stored = [(b'etag', b'"a"'), (b'last-modified', LAST)]
+    assert conditions(stored, our_tag=True) == [(b'if-modified-since', LAST)]
+
+
+def test_a_304_without_a_date_is_of_now_and_may_leave_the_type_alone():
+    stored = [(b'date', b'old'), (b'content-type', b'text/csv')]
+    fresh = [(b'content-type', b'application/json')]
+    assert updated(stored, fresh, with_type=True) == fresh
+    assert updated(stored, fresh, with_type=False) == stored[1:]
+
+
+@pytest.mark.parametrize(
+    ('fresh', 'asked', 'expected'),
+    [
+        pytest.param([(b'etag', b'"b"')], [b'if-none-match'], True, id='4.3.4 asked by the tag'),
+        pytest.param([(b'etag', b'"b"')], [b'if-modified-since'], False, id='4.3.4 asked by a date, another tag'),
+        pytest.param([(b'etag', b'"a"')], [b'if-modified-since'], True, id='4.3.4 asked by a date, the same tag'),
+        pytest.param([], [b'if-modified-since'], True, id='4.3.4 asked by a date, no tag'),
+    ],
+)
+def test_a_304_is_about_what_was_asked(fresh, asked, expected):
+    assert confirms(fresh, [(b'etag', b'"a"')], asked) is expected

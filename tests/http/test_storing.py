@@ -133,7 +133,7 @@ def test_authorization_that_the_key_covers_does_not_matter():
     assert judge([(b'authorization', b'x')], 200, [], terms, NOW) == Storable(60)
 
 
-BOOK = Terms(frozenset(), None, None, 100, by_the_book=True)
+BOOK = Terms(frozenset(), None, None, 100, by_the_book=True, stale_on_demand=True)
 TAG = (b'etag', b'"a"')
 
 
