@@ -47,7 +47,7 @@ HOP_BY_HOP = frozenset(
 
 cache = FastAPICache(SimpleMemoryCache(), mode='rfc9111')
 router = APIRouter(route_class=CachingRoute)
-client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None))
+client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None, keepalive_expiry=1))
 
 
 def url_of(request: Request) -> str:

@@ -12,7 +12,7 @@ run() {
     local log; log=$(mktemp)
     if "$@" >"$log" 2>&1; then status=ok; else status=FAILED; failed=1; fi
     printf '%-38s %-7s %s\n' "$name" "$status" "$(grep -E '(passed|failed|error).* in ' "$log" | tail -n 1 | tr -d '=')"
-    if [ "$status" = FAILED ]; then tail -n 40 "$log"; fi
+    if [ "$status" = FAILED ]; then grep -E '^E  ' "$log" | head -n 40; tail -n 20 "$log"; fi
     rm -f "$log"
 }
 

@@ -56,7 +56,8 @@ def race(backend, port, rounds, left_out=''):
             RACE_BACKEND=backend, RACE_PORT=str(port), RACE_TRUTH=str(folder / 'truth'), RACE_LEFT_OUT=left_out
         )
         root = Path(__file__).parent.parent
-        ports = [stack.enter_context(uvicorn_server('tests.race_app:app', cwd=root)) for _ in range(2)]
+        patient = ('--timeout-keep-alive', '600')  # a connection that is closed as it is used again would be an error
+        ports = [stack.enter_context(uvicorn_server('tests.race_app:app', *patient, cwd=root)) for _ in range(2)]
         seen = Seen()
 
         async def run():
