@@ -3,7 +3,8 @@
 How the files hang together: `cache.py` is the decorator, which leaves a `_decoration.py` with a `policy.py` on an endpoint.
 `route.py` finds it there, makes a `_plan.py` of it, and hands each request to `_exchange.py`: start reading there. That
 asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP makes of it. A miss goes on in `_fetch.py`:
-`_recorder.py` watches the endpoint answer and makes an `_entry.py`, about which `context.py` has a say. `_names.py` is what
+`_recorder.py` watches the endpoint answer and makes an `_entry.py`, about which `context.py` has a say; `_validation.py` is
+about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_shelf.py` and `_wire.py` are the way to the
 backend, `_fastapi/` is all that is known of the inside of FastAPI.
 """

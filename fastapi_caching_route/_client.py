@@ -8,6 +8,9 @@ from fastapi_caching_route._http import answer
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import Scope
 
+UNSATISFIABLE = 416
+SAYING_HOW_TO_STORE = (b'cache-control', b'cdn-cache-control', b'expires')
+
 
 class Client:
     """The client of one request, with the fields that guards have set on the answer for it."""
@@ -27,6 +30,8 @@ class Client:
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
         status, headers, body = answer.shape(self._method, self.headers, (entry.status, entry.headers, entry.body), now)
+        if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
+            headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
         # A 304 leaves fields out, and they are the endpoint's all the same.
         self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
         headers = [*self.with_guards(headers, entry.shaped), *signs]

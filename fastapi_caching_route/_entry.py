@@ -39,6 +39,8 @@ class Entry:
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
     validated_always: bool = False
     """Whether the endpoint must be asked each time whether it still holds (`no-cache`)."""
+    lifetime_was_chosen: bool = False
+    """Whether its endpoint itself has chosen its lifetime."""
     tag_is_ours: bool = False
     """Whether its ETag was made by us, and says nothing to the endpoint."""
     windowed: bool = False
@@ -106,6 +108,7 @@ def entry_of(
         stale_if_error=storable.stale_if_error,
         stale_on_demand=storable.stale_on_demand,
         validated_always=storable.validated_always,
+        lifetime_was_chosen=storable.lifetime_was_chosen,
         tag_is_ours=untagged if confirmed is None else confirmed.tag_is_ours,
         windowed=storable.window > 0,
         names=names,

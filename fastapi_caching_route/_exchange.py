@@ -133,9 +133,9 @@ class Exchange:
             await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
         elif use is reuse.Use.RENEW and await self.can_ask_again():
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):
-                await self.renew(found, left)
+                await self.renew(found)
         else:
-            await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found, left)
+            await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)
 
     async def find_key(self) -> str | Bypass:
         """The key of this request inside its namespace, or why the request must go by the cache."""
@@ -187,12 +187,12 @@ class Exchange:
         emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
         await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left, emission), self.plan.clock())
 
-    async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None, left: float = 0.0) -> None:
+    async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
             await self.admit(self.declared.on_hit, self.reply_nothing)
             return
-        await self.fetch(why, stale, left).run()
+        await self.fetch(why, stale).run()
 
     async def reply_nothing(self) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
@@ -204,7 +204,7 @@ class Exchange:
         """Whether the body of the request can be sent once more, after this client has been served."""
         return await self.body.whole(self.plan.terms.max_body_size) is not None
 
-    async def renew(self, stale: Found, left: float) -> None:
+    async def renew(self, stale: Found) -> None:
         """Have the endpoint answer anew for whoever comes next, now that this client has got the stale entry.
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
@@ -213,7 +213,7 @@ class Exchange:
             return
         self.plan.renewals.add(self.key)
         try:
-            await self.fetch(b'stale', stale, left, self.again()).run()
+            await self.fetch(b'stale', stale, self.again()).run()
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
@@ -231,7 +231,7 @@ class Exchange:
             scope['session'] = deepcopy(scope['session'])
         return scope
 
-    def fetch(self, why: bytes, stale: Found | None, left: float, again: Scope | None = None) -> Fetch:
+    def fetch(self, why: bytes, stale: Found | None, again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""
         fetch = Fetch(
             plan=self.plan,
@@ -246,7 +246,6 @@ class Exchange:
             variants=self.variants,
             stale=stale,
             behind_guards=self.behind_guards if again is None else _for_nobody,
-            left=left,
         )
         fetch.scope[FATE] = fetch.fate
         return fetch

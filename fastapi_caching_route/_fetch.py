@@ -38,7 +38,7 @@ from fastapi_caching_route._key import (
     names_a_person,
 )
 from fastapi_caching_route._names import are_tags, of_tag
-from fastapi_caching_route._plan import Declared, Plan
+from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._store import Found, Lost
 from fastapi_caching_route._validation import (
@@ -75,8 +75,6 @@ class Fetch:
     """What is stored, and may not be served without asking the endpoint."""
     behind_guards: Callable[[Callable[[], Awaitable[None]]], Awaitable[object]]
     """Does something if the guards let the request in."""
-    left: float
-    """Seconds for which that is still fresh; negative by how long it has been stale."""
     recorder: Recorder = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
@@ -100,14 +98,15 @@ class Fetch:
         await self.begin()
         self.session = deepcopy(dict(self.scope.get('session') or {}))
         self.scope[HANDLER] = self.declared.handler
-        receive = partial(self.receive_watched, self.body.reader(last=True))
+        # Guards may have to read the body once more, if what is stored answers in the end.
+        body = self.body.reader(last=self.stale is None)
         try:
             with (
                 without_extensions(self.scope, STREAM_EXTENSIONS),
                 with_headers(self.scope, question(self)),
                 self.plan.watch(self.scope, self.doubt_handler),
             ):
-                await self.forward(self.scope, receive, self.record)
+                await self.forward(self.scope, partial(self.receive_watched, body), self.record)
             if self.answers_from_store and not self.passed_on:  # there was no body
                 await self.answer_from_store()
             await self.take(self.recorder.release())
@@ -157,7 +156,7 @@ class Fetch:
                 self.hold(message)
             else:
                 await self.take(self.start(message))
-                await compare(self)
+                await compare(self, message['status'])
         elif not self.answers_from_store:
             await self.take(self.recorder.feed({**message, 'body': b''} if self.muted else message))
         elif message['type'] == 'http.response.body' and not message.get('more_body', False):
@@ -200,7 +199,8 @@ class Fetch:
         self.client.guard_fields.extend(of_guards)
         kept = [field for field in self.answer.fields if field not in of_guards]
         plain, signs = with_fields(message, mine, self.plan.status(self.why)), self.plan.signs_of_a_miss
-        as_miss = with_fields(message, without(mine, (self.plan.miss[0],)), signs(self.why, self.emission()))
+        outdated = {self.plan.miss[0], *([] if age_field(0, self.emission()) else [b'age'])}
+        as_miss = with_fields(message, without(mine, outdated), signs(self.why, self.emission()))
         return self.recorder.start(plain, as_miss, kept, None)
 
     def for_who_has_it(self, message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
@@ -246,7 +246,7 @@ class Fetch:
                         else plan.signs_of_a_miss(self.why, self.emission())
                     )
                     if lines(self.answer.fields, b'age'):  # it was not new when it came (RFC 9111 §5.1)
-                        signs = ((b'age', b'%d' % reuse.age(entry.stored_at, self.answered_at)), *signs)
+                        signs = (*age_field(reuse.age(entry.stored_at, self.answered_at), signs), *signs)
                     signs = (*((b'cache-status', it) for it in lines(self.answer.fields, b'cache-status')), *signs)
                     self.passed_on = True
                     await self.client.reply(entry, signs, self.answered_at)

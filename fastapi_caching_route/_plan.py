@@ -101,7 +101,7 @@ class Plan:
 
     def signs_of_a_hit(self, seconds: float, left: float, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer from an entry of this age, fresh for so many seconds more."""
-        signs = [*_age(seconds, emission), *emission, self.hit]
+        signs = [*age_field(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left)))
         return signs
@@ -111,13 +111,16 @@ class Plan:
         return (*emission, self.miss, *self.status(why, stored=True))
 
     def signs_of_an_entry(
-        self, seconds: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str
+        self, seconds: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str | None
     ) -> RawHeaders:
-        """The fields that mark an answer from an entry, after the endpoint was asked and has given this status, or none."""
-        signs = [*_age(seconds, emission), *emission, self.hit]
+        """The fields that mark an answer from an entry, after the endpoint was asked and has given this status, or none.
+
+        Without a detail that says why not, it is stored.
+        """
+        signs = [*age_field(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
-            stored, told = detail == 'stored', None if detail == 'stored' else detail
-            value = cache_status.forwarded(self.status_name, why, status=status, ttl=left, stored=stored, detail=told)
+            stored = detail is None
+            value = cache_status.forwarded(self.status_name, why, status=status, ttl=left, stored=stored, detail=detail)
             signs.append((b'cache-status', value))
         return signs
 
@@ -128,7 +131,7 @@ class Plan:
         return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
 
 
-def _age(seconds: float, emission: RawHeaders) -> RawHeaders:
+def age_field(seconds: float, emission: RawHeaders) -> RawHeaders:
     """Age, but not beside a Cache-Control of ours: that counts from now on."""
     return [] if any(name == b'cache-control' for name, _ in emission) else [(b'age', b'%d' % seconds)]
 

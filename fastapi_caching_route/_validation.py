@@ -43,17 +43,14 @@ async def may_stand_in(fetch: 'Fetch') -> bool:
     """Whether what is stored may answer in place of a failure (RFC 5861 §4), and has not been invalidated meanwhile."""
     if fetch.stale is None or fetch.stale.entry.status in FAILURES:
         return False
-    return reuse.in_window(fetch.left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
+    _, left = _now(fetch, fetch.stale)
+    return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
 
 
 async def stand_in(fetch: 'Fetch') -> None:
     """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4)."""
     assert fetch.stale is not None
-    entry, now = fetch.stale.entry, fetch.plan.clock()
-    emission = fetch.plan.emission(entry.headers, shared=fetch.declared.inputs.shared)
-    seconds, status, told = reuse.age(entry.stored_at, now), fetch.failure or None, 'stale-if-error'
-    signs = fetch.plan.signs_of_an_entry(seconds, fetch.why, status, emission, left=fetch.left, detail=told)
-    await fetch.client.reply(entry, signs, now)
+    await _reply_old(fetch, fetch.stale, fetch.failure or None, 'stale-if-error')
 
 
 async def confirm(fetch: 'Fetch') -> None:
@@ -63,12 +60,14 @@ async def confirm(fetch: 'Fetch') -> None:
     cookies = [(name, value) for name, value in given if name == b'set-cookie']
     fetch.client.guard_fields.extend(without(of_guards, (b'set-cookie',)))
     fresh = [it for it in given if it not in of_guards and it not in cookies]
+    if not conditional.confirms(fresh, old.headers, fetch.asked):
+        await fetch.plan.store.forget(old.key)  # the next request gets what there is now
+        await _reply_old(fetch, fetch.stale, NOT_MODIFIED, 'validator', cookies)
+        return
     fields = conditional.updated(old.headers, fresh, with_type=fetch.plan.terms.by_the_book)
     fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
     verdict = fetch.verdict(old.status, [*fields, *cookies])
-    reason: str | None = 'validator' if not conditional.confirms(fresh, old.headers, fetch.asked) else None
-    if not await _is_alive(fetch, old):
-        reason = 'invalidated'
+    reason: str | None = None if await _is_alive(fetch, old) else 'invalidated'
     if reason is None and isinstance(verdict, Storable):
         recording = Recording(old.status, fields, old.body)
         entry, reason = await fetch.keep(recording, _as_short(fetch, verdict, old), old)
@@ -77,17 +76,33 @@ async def confirm(fetch: 'Fetch') -> None:
         entry = replace(old, headers=tuple(kept), stored_at=fetch.answered_at)
         reason = reason or getattr(verdict, 'reason', None)
     seconds = reuse.age(entry.stored_at, fetch.answered_at)
+    emission = fetch.emission() if reason is None else ()
     signs = fetch.plan.signs_of_an_entry(
-        seconds, fetch.why, NOT_MODIFIED, fetch.emission(), left=entry.lifetime - seconds, detail=reason or 'stored'
+        seconds, fetch.why, NOT_MODIFIED, emission, left=entry.lifetime - seconds, detail=reason
     )
-    await fetch.client.reply(entry, [*cookies, *signs], fetch.answered_at)
+    earlier = [(name, value) for name, value in given if name == b'cache-status']
+    await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at)
+
+
+async def _reply_old(fetch: 'Fetch', stale: Found, status: int | None, detail: str, more: RawHeaders = ()) -> None:
+    """Answer from the stale entry as it is."""
+    seconds, left = _now(fetch, stale)
+    signs = fetch.plan.signs_of_an_entry(seconds, fetch.why, status, (), left=left, detail=detail)
+    await fetch.client.reply(stale.entry, [*more, *signs], fetch.plan.clock())
+
+
+def _now(fetch: 'Fetch', stale: Found) -> tuple[float, float]:
+    """Age of the stale entry, and for how long it is fresh (negative by how long it has been stale), at this moment."""
+    now = fetch.plan.clock()
+    seconds = reuse.age(stale.entry.stored_at, now)
+    return seconds, reuse.left(seconds, stale.entry.lifetime, stale.stale_at, now)
 
 
 def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:
     """The lifetime of an entry that was renewed: what its endpoint has chosen for it, it need not say again with a 304."""
-    if fetch.plan.terms.by_the_book or fetch.fate.ttl is not None:
+    if not old.lifetime_was_chosen or fetch.fate.ttl is not None:
         return storable
-    return replace(storable, lifetime=min(storable.lifetime, old.lifetime))
+    return replace(storable, lifetime=old.lifetime, lifetime_was_chosen=True)
 
 
 async def _is_alive(fetch: 'Fetch', entry: Entry) -> bool:
@@ -95,8 +110,8 @@ async def _is_alive(fetch: 'Fetch', entry: Entry) -> bool:
     return isinstance(await fetch.plan.store.look_up(entry.key), Found)
 
 
-async def compare(fetch: 'Fetch') -> None:
+async def compare(fetch: 'Fetch', status: int) -> None:
     """Have what is stored forgotten if the answer to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
     stored = fetch.stale.entry if fetch.stale is not None and fetch.scope['method'] == 'HEAD' else None
-    if stored is not None and conditional.contradicts(fetch.answer.fields, stored.headers):
+    if stored is not None and status == stored.status and conditional.contradicts(fetch.answer.fields, stored.headers):
         await fetch.plan.store.forget(stored.key)

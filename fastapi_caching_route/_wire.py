@@ -44,6 +44,7 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     stale_if_error: float
     stale_on_demand: bool
     validated_always: bool
+    lifetime_was_chosen: bool
     tag_is_ours: bool
     windowed: bool
     names: tuple[str, ...]
@@ -83,6 +84,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
             stored.stale_if_error,
             stored.stale_on_demand,
             stored.validated_always,
+            stored.lifetime_was_chosen,
             stored.tag_is_ours,
             stored.windowed,
             stored.names,
@@ -128,6 +130,7 @@ def _decode(raw: object) -> Entry | Variants | None:
         head.stale_if_error,
         head.stale_on_demand,
         head.validated_always,
+        head.lifetime_was_chosen,
         head.tag_is_ours,
         head.windowed,
         head.names,

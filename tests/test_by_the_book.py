@@ -365,6 +365,9 @@ def test_a_client_that_has_it_gets_a_304_on_a_miss_too(ask, origin):
 def test_a_head_that_shows_another_version_has_the_stored_one_forgotten(ask, origin):
     origin.answers(('Cache-Control', 'max-age=100'), ('Age', '90'), TAG)
     ask()
+    origin.answers(('ETag', '"c"'), status=404)
+    assert ask('HEAD', cache_control='no-cache').status_code == 404
+    assert status_of(ask()).startswith('hit')  # that says nothing of the stored one
     origin.answers(('ETag', '"b"'))
     assert ask('HEAD', cache_control='no-cache').headers['etag'] == '"b"'
     assert status_of(ask()).startswith('fwd=uri-miss')

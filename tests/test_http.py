@@ -4,14 +4,14 @@ from typing import Annotated
 
 import pytest
 from aiocache import MemcachedCache, RedisCache
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CacheContext, CachePolicy, FastAPICache
-from tests.support import Clock, caching_router, client_of, marks, memory_cache
+from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
 
 GIVEN = {'accept-encoding': 'identity'}
 
@@ -640,3 +640,138 @@ def test_the_name_of_the_cache_is_always_a_valid_item(name, written):
         return 1
 
     assert client_of(router).get('/').headers['cache-status'] == f'{written}; fwd=uri-miss; stored'
+
+
+# What a newcomer has found
+
+
+def test_a_guard_may_read_the_body_once_more_where_something_stands_in(cache, clock):
+    router, broken = caching_router(), []
+
+    async def guard(body: Annotated[dict, Body()]):
+        if body != {'a': 1}:
+            raise HTTPException(403)
+
+    @router.post('/', dependencies=[Depends(guard)])
+    @cache(ttl=5, stale_if_error=100, key_builder=lambda request: 'key')
+    async def endpoint():
+        return JSONResponse('sorry', 503) if broken else 'good'
+
+    client = client_of(router)
+    client.post('/', json={'a': 1})
+    broken.append(1)
+    clock.now += 10
+    assert client.post('/', json={'a': 1}).json() == 'good'
+    assert client.post('/', json={'a': 2}).status_code == 403
+
+
+def test_a_validated_answer_that_is_not_stored_is_public_to_nobody(cache, clock):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=5, revalidate=True, cache_control='public, max-age=60')
+    async def endpoint(if_none_match: str | None = Header(default=None)):
+        headers = {'etag': '"a"'} | ({'set-cookie': 'sid=secret'} if if_none_match else {})
+        return Response('' if if_none_match else 'x', 304 if if_none_match else 200, headers)
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 10
+    response = client.get('/')
+    assert (response.headers['set-cookie'], 'cache-control' in response.headers) == ('sid=secret', False)
+
+
+def test_a_304_about_something_else_renews_nothing(cache, clock):
+    router, when = caching_router(), 'Sun, 06 Nov 1994 08:49:37 GMT'
+
+    @router.get('/')
+    @cache(ttl=5, revalidate=True)
+    async def endpoint(if_modified_since: str | None = Header(default=None)):
+        if if_modified_since:
+            return Response(status_code=304, headers={'etag': '"v2"', 'x-new': '1'})
+        return Response('x', headers={'last-modified': when})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 10
+    # The tag of the entry is ours, so only its date was asked about.
+    response = client.get('/')
+    assert (response.headers['age'], 'x-new' in response.headers) == ('10', False)
+    assert response.headers['cache-status'] == 'FastAPICache; fwd=stale; fwd-status=304; ttl=-5; detail=validator'
+    assert marks(client.get('/')) == ['MISS']
+
+
+def test_a_window_is_over_when_the_endpoint_has_taken_too_long_to_fail(cache, clock):
+    router, slow = caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=5, stale_if_error=10)
+    async def endpoint():
+        if slow:
+            clock.now += 60
+            return JSONResponse('too late', 504)
+        return 'good'
+
+    client = client_of(router)
+    client.get('/')
+    slow.append(1)
+    clock.now += 8
+    assert client.get('/').status_code == 504
+
+
+def test_nobody_is_told_to_store_that_a_part_is_missing(cache):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, cache_control='public, max-age=60', cdn_cache_control='max-age=60')
+    async def endpoint():
+        return 'x'
+
+    client = client_of(router)
+    client.get('/')
+    response = client.get('/', headers={'range': 'bytes=50-'})
+    assert response.status_code == 416
+    assert not {'cache-control', 'cdn-cache-control'} & response.headers.keys()
+
+
+def test_a_renewed_entry_may_live_longer_than_before_unless_its_lifetime_was_chosen(cache, clock):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=600, revalidate=True)
+    async def endpoint(if_none_match: str | None = Header(default=None)):
+        said = {'etag': '"a"', 'cache-control': 'max-age=300' if if_none_match else 'max-age=5'}
+        return Response('' if if_none_match else 'x', 304 if if_none_match else 200, said)
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 10
+    assert 'ttl=300; stored' in client.get('/').headers['cache-status']
+
+
+def test_an_age_is_never_sent_beside_a_cache_control_of_ours(cache):
+    router = caching_router()
+
+    @router.get('/{kind}')
+    @cache(ttl=600, cache_control='max-age=60')
+    async def endpoint(kind: str):
+        aged = {'age': '100'}
+        return StreamingResponse(iter([b'a', b'b']), headers=aged) if kind == 'stream' else Response('x', headers=aged)
+
+    client = client_of(router)
+    for path in ('/plain', '/stream'):
+        assert ['age' in client.get(path).headers for _ in range(2)] == [False, False]
+
+
+def test_an_invalidation_elsewhere_does_not_keep_an_answer_from_being_stored():
+    backend = Elsewhere()
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, revalidate=True)
+    async def endpoint():
+        await cache.invalidate_tags('something else')
+        return Response('x', headers={'etag': '"a"'})
+
+    client = client_of(router)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']

@@ -241,7 +241,7 @@ WEAKENED = [
         'await self.reply_nothing()',
     ),
     ('parts that are compressed', '_http/answer.py', "fields.append((b'content-encoding', b'identity'))", 'pass'),
-    ('asking about tags of ours', '_http/conditional.py', ' if not OUR_TAG.fullmatch(tag)', ''),
+    ('asking about tags of ours', '_http/conditional.py', '[] if our_tag else', '[] if False else'),
     ('private where it is not shared', '_plan.py', 'if shared and self.who is None', 'if True'),
     ('a failure after the answer began', '_fetch.py', 'if self.passed_on or not', 'if not'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),

@@ -47,12 +47,20 @@ IN_ANY_CASE = frozenset((b'accept', b'accept-charset', b'accept-encoding', b'acc
 """Lists whose members mean the same in any case (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
 
 
+NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
+"""Fields that are no lists, in which every character may count."""
+
+
 def normal(headers: RawHeaders, name: bytes) -> tuple[bytes, ...] | None:
     """The value of a field as it compares with others that mean the same (RFC 9111 §4.1); None if it is absent."""
     if not lines(headers, name):
         return None
-    found = (b''.join(re.split(rb'[ \t]*([;=])[ \t]*', member)) for member in members(headers, name))
-    return tuple(member.lower() if name in IN_ANY_CASE else member for member in found)
+    if name in NO_LISTS or any(b'"' in line for line in lines(headers, name)):
+        return tuple(lines(headers, name))
+    found = members(headers, name)
+    if name not in IN_ANY_CASE:
+        return tuple(found)
+    return tuple(b''.join(re.split(rb'[ \t]*([;=])[ \t]*', member)).lower() for member in found)
 
 
 def names(headers: RawHeaders, name: bytes) -> set[bytes]:

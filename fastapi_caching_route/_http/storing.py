@@ -86,8 +86,18 @@ class Terms:
 
     @property
     def windowed(self) -> bool:
-        """Whether responses may be served stale."""
+        """Whether responses may be of use when they are stale."""
+        return self.stale_allowed or self.revalidate
+
+    @property
+    def stale_allowed(self) -> bool:
+        """Whether somebody wants responses that are stale."""
         return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.stale_on_demand
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether a ttl of 0 says that nothing is to be stored."""
+        return self.chosen_ttl == 0 or (self.chosen_ttl is None and self.ttl == 0 and not self.by_the_book)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,8 @@ class Storable:
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
     validated_always: bool = False
     """Whether it must be validated each time (`no-cache`, RFC 9111 §5.2.2.4)."""
+    lifetime_was_chosen: bool = False
+    """Whether the endpoint itself has chosen it."""
     kept_for_validation: float = 0.0
     """Seconds past the lifetime in which it can be validated."""
 
@@ -136,7 +148,8 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
         'vary': b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
-        'ttl': span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms),
+        'ttl': terms.switched_off
+        or (span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms)),
     }
     reason = next((reason for reason, holds in broken.items() if holds), None)
     if reason is not None:
@@ -149,6 +162,7 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
         min(on_error, FOREVER),
         stale_on_demand=stale and terms.stale_on_demand,
         validated_always=said.no_cache,
+        lifetime_was_chosen=terms.chosen_ttl is not None,
         kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_on_demand) else 0.0,
     )
 
@@ -190,7 +204,7 @@ def _may_be_stale(said: Directives, terms: Terms) -> bool:
         return False
     if terms.by_the_book:
         return said.s_maxage is None
-    return terms.windowed
+    return terms.stale_allowed
 
 
 def _windows(said: Directives, terms: Terms) -> tuple[float, float]:

@@ -89,6 +89,9 @@ def test_a_whole_number_is_digits_alone_and_never_too_large(text, number):
         pytest.param(b'foo', [b'1', b'2'], (b'1', b'2'), id='4.1 several lines'),
         pytest.param(b'foo', [b' 1 ,2'], (b'1', b'2'), id='4.1 blanks'),
         pytest.param(b'foo', [b'A'], (b'A',), id='4.1 case counts'),
+        pytest.param(b'foo', [b'a ; b'], (b'a ; b',), id='4.1 what is not known of it counts'),
+        pytest.param(b'foo', [b'"a ; b" , c'], (b'"a ; b" , c',), id='4.1 nothing changes in quotes'),
+        pytest.param(b'cookie', [b'a=1, b', b'c'], (b'a=1, b', b'c'), id='4.1 not a list'),
         pytest.param(
             b'accept-language', [b'eN ; q = 0.5, De'], (b'en;q=0.5', b'de'), id='9110 12.5.4 case does not count'
         ),

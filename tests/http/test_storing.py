@@ -123,7 +123,7 @@ def test_an_answer_that_must_be_revalidated_is_never_stale():
 
 def test_what_the_endpoint_has_chosen_counts_alone():
     terms = Terms(frozenset({200}), 60, None, 100, chosen_ttl=90)
-    assert judge([], 200, [(b'cache-control', b'max-age=5')], terms, NOW) == Storable(90)
+    assert judge([], 200, [(b'cache-control', b'max-age=5')], terms, NOW) == Storable(90, lifetime_was_chosen=True)
     assert judge([], 200, [(b'cache-control', b'max-age=5, private')], terms, NOW) == Refused('private')
     assert judge([], 200, [], Terms(frozenset({200}), 60, None, 100, chosen_ttl=0), NOW) == Refused('ttl')
 
@@ -280,3 +280,10 @@ def test_no_bytes_make_the_judging_fail(fields, status, by_the_book):
     verdict = judge(fields, status, fields, terms, NOW)
     assert isinstance(verdict, Refused) or 0 <= verdict.lifetime <= FOREVER
     assert all(isinstance(field, tuple) for field in stored_fields(fields))
+
+
+@pytest.mark.parametrize(('ttl', 'chosen', 'expected'), [(0, None, 'ttl'), (60, 0.0, 'ttl'), (0, 5.0, 5)])
+def test_a_ttl_of_nothing_stores_nothing_whatever_the_windows(ttl, chosen, expected):
+    terms = Terms(frozenset({200}), ttl, None, 100, stale_while_revalidate=30, revalidate=True, chosen_ttl=chosen)
+    verdict = judge([], 200, [TAG], terms, NOW)
+    assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
