@@ -12,6 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 
@@ -53,7 +54,11 @@ def race(backend, port, rounds, left_out=''):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / 'truth').write_bytes(bytes(8 * ITEMS))
         os.environ.update(
-            RACE_BACKEND=backend, RACE_PORT=str(port), RACE_TRUTH=str(folder / 'truth'), RACE_LEFT_OUT=left_out
+            RACE_BACKEND=backend,
+            RACE_PORT=str(port),
+            RACE_TRUTH=str(folder / 'truth'),
+            RACE_LEFT_OUT=left_out,
+            RACE_NAMESPACE=f'race{token_hex(4)}',
         )
         root = Path(__file__).parent.parent
         patient = ('--timeout-keep-alive', '600')  # a connection that is closed as it is used again would be an error

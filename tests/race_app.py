@@ -16,7 +16,8 @@ from tests.simulation import marks_class
 store.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
 backend = {'redis': RedisCache, 'memcached': MemcachedCache}[os.environ['RACE_BACKEND']]
 cache = FastAPICache(
-    backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace='race'), store_timeout=10
+    backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace=os.environ['RACE_NAMESPACE']),
+    store_timeout=10,
 )
 router = APIRouter(route_class=CachingRoute)
 
