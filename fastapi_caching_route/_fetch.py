@@ -171,9 +171,8 @@ class Fetch:
         """What is stored answers; behind the guards, where the endpoint has not been reached behind them."""
         self.passed_on = True
         if self.failure is not None:
-            await self.behind_guards(
-                partial(stand_in, self)
-            )  # the failure may have been a guard's: then that is the answer
+            # The failure may have been a guard's: then that is the answer.
+            await self.behind_guards(partial(stand_in, self))
         elif self.declared.on_hit is None or self.scope.pop(ADMITTED, False):
             await confirm(self)
         else:

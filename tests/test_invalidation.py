@@ -30,7 +30,7 @@ from fastapi_caching_route import (
 )
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._moments import Moments
-from tests.support import FASTAPI, Clock, Elsewhere, caching_router, client_of, marks, memory_cache
+from tests.support import FASTAPI, Clock, Elsewhere, asgi_scope, caching_router, client_of, marks, memory_cache, patient
 
 serials = itertools.count()
 
@@ -1382,3 +1382,25 @@ def test_no_namespace_is_not_a_namespace_to_invalidate(namespace):
 def test_endpoints_are_a_list(client):
     with pytest.raises(ConfigurationError, match='endpoints must be a list'):
         client.cache.invalidates(endpoints=client.get_user)
+
+
+async def test_a_stream_has_invalidated_before_its_client_has_the_end_of_it():
+    backend = Elsewhere()
+    cache = FastAPICache(backend, store_timeout=5)
+    router, writes, *_ = shop(cache)
+
+    @writes.post('/things')
+    async def write():
+        return StreamingResponse(iter([b'1', b'2']))
+
+    app, written = FastAPI(), []
+    app.include_router(router)
+    app.include_router(writes)
+
+    async def send(message):
+        if message['type'] == 'http.response.start' or not message.get('more_body', False):
+            written.append(backend.commands.count('set'))
+
+    await app(asgi_scope('POST', '/things'), patient(), send)
+    at_the_start, at_the_end = written
+    assert at_the_end == 2 * at_the_start > 0

@@ -230,9 +230,15 @@ WEAKENED = [
     ('a context that is no raw access', '_fastapi/inputs.py', '    if node.call in _OURS:\n        return False\n', ''),
     (
         'guards before what stands in',
-        '_exchange.py',
-        'await self.admit(self.declared.on_hit, partial(self.reply_instead, stale.entry, fetch, left))',
-        'await self.reply_instead(stale.entry, fetch, left)',
+        '_fetch.py',
+        'await self.behind_guards(partial(stand_in, self))',
+        'await stand_in(self)',
+    ),
+    (
+        'guards before what is confirmed',
+        '_fetch.py',
+        'await self.behind_guards(partial(confirm, self))',
+        'await confirm(self)',
     ),
     (
         'guards before nothing',
