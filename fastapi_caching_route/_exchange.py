@@ -191,8 +191,8 @@ class Exchange:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
             await self.admit(self.declared.on_hit, self.reply_nothing)
-            return
-        await self.fetch(why, stale).run()
+        else:
+            await self.fetch(why, stale).run()
 
     async def reply_nothing(self) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
@@ -220,11 +220,8 @@ class Exchange:
             self.plan.renewals.discard(self.key)
 
     def again(self) -> Scope:
-        """The request once more, for nobody."""
-        scope = {
-            **self.scope,
-            'headers': without(self.scope['headers'], conditional.OF_ONE_CLIENT),
-        }  # the whole is wanted
+        """The request once more, for nobody, and for the whole of the answer."""
+        scope = {**self.scope, 'headers': without(self.scope['headers'], conditional.OF_ONE_CLIENT)}
         if scope['method'] == 'HEAD':
             scope['method'] = 'GET'
         if 'session' in scope:

@@ -95,8 +95,10 @@ class Plan:
 
     def emission(self, headers: RawHeaders, *, shared: bool) -> RawHeaders:
         """The fields that say how others may store the answer, as far as the endpoint has not said it."""
-        present = {name for name, _ in headers}
         emitted = self.emitted if shared and self.who is None else self.emitted_for_one
+        if not emitted:
+            return ()
+        present = {name for name, _ in headers}
         return [field for field in emitted if field[0] not in present]
 
     def signs_of_a_hit(self, seconds: float, left: float, emission: RawHeaders) -> RawHeaders:

@@ -1,6 +1,6 @@
 """The errors of this package.
 
-Only misuse raises, as a rule when the app is built. Trouble with the backend never reaches a client.
+Misuse raises, as a rule when the app is built. Of trouble with the backend only who invalidates hears, since it has to know.
 """
 
 

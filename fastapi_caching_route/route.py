@@ -157,9 +157,8 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     )
     identity = (
         cache.version,
-        described(
-            policy.tags
-        ),  # an entry from before they were changed has other names, and would never be invalidated
+        # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
+        described(policy.tags),
         name_of(effective.endpoint),
         cache.twins.of_endpoint(effective.endpoint),
         declaration(effective),

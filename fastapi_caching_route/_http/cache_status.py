@@ -21,7 +21,10 @@ def forwarded(
     stored: bool = False,
     detail: str | None = None,
 ) -> bytes:
-    """Answered by the endpoint (or by nobody, without a reason why it was asked), and perhaps stored (RFC 9211 §2.2 to §2.8); `status` is its own, where another was sent."""
+    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2 to §2.8); without a reason `why`, it was not asked.
+
+    `status` is that of the endpoint, where another was sent.
+    """
     parts = [cache] if why is None else [cache, b'fwd=' + why]
     if status is not None:
         parts.append(b'fwd-status=%d' % status)

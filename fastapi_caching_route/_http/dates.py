@@ -57,8 +57,3 @@ def _year(digits: str, now: float) -> int:
     this_year = datetime.fromtimestamp(now, timezone.utc).year
     year = this_year - this_year % 100 + int(digits)
     return year - 100 if year > this_year + 50 else year
-
-
-def written(moment: float) -> bytes:
-    """A moment as an HTTP date in the preferred form."""
-    return datetime.fromtimestamp(moment, timezone.utc).strftime('%a, %d %b %Y %H:%M:%S GMT').encode('ascii')

@@ -46,7 +46,6 @@ def members(headers: RawHeaders, name: bytes) -> list[bytes]:
 IN_ANY_CASE = frozenset((b'accept', b'accept-charset', b'accept-encoding', b'accept-language'))
 """Lists whose members mean the same in any case (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
 
-
 NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
 """Fields that are no lists, in which every character may count."""
 

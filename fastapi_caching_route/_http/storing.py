@@ -131,15 +131,15 @@ class Refused:
 
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
-    said = steering(response, by_the_book=terms.by_the_book)
+    said, beside = steering(response, by_the_book=terms.by_the_book)
     present = {name for name, _ in response}
     length = lines(response, b'content-length')
-    span = lifetime(status, response, said, terms, now)
+    span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
     broken = {
         'status': not _status_may_be_kept(status, said, terms),
-        'freshness': terms.by_the_book and not _says_how_long(status, response, said, now),
+        'freshness': terms.by_the_book and not _says_how_long(status, beside, said, now),
         'partial': b'content-range' in present and not terms.by_the_book,
         'set-cookie': b'set-cookie' in present,
         'no-store': (said.no_store and not understood) or directives(request).no_store,
@@ -167,19 +167,13 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
     )
 
 
-def steering(response: RawHeaders, *, by_the_book: bool) -> Directives:
-    """The directives of a response that count here: those of CDN-Cache-Control, where it is valid (RFC 9213 §2.2)."""
-    if by_the_book and lines(response, b'cdn-cache-control'):
-        targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
-        if targeted is not None:
-            return targeted
-    return directives(response)
+def steering(response: RawHeaders, *, by_the_book: bool) -> tuple[Directives, RawHeaders]:
+    """The directives of a response that count here, and the fields that count beside them.
 
-
-def is_targeted(response: RawHeaders, *, by_the_book: bool) -> bool:
-    """Whether CDN-Cache-Control stands in for Cache-Control and Expires (RFC 9213 §2.2)."""
-    given = lines(response, b'cdn-cache-control')
-    return by_the_book and bool(given) and structured.directives_of(given) is not None
+    A CDN-Cache-Control that is valid stands in for Cache-Control and Expires (RFC 9213 §2.2).
+    """
+    targeted = structured.directives_of(lines(response, b'cdn-cache-control')) if by_the_book else None
+    return (directives(response), response) if targeted is None else (targeted, without(response, (b'expires',)))
 
 
 def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
@@ -237,8 +231,7 @@ def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, 
     """
     if terms.chosen_ttl is not None:
         return min(terms.chosen_ttl, FOREVER)
-    targeted = is_targeted(response, by_the_book=terms.by_the_book)
-    explicit = explicit_lifetime(() if targeted else response, said, now)
+    explicit = explicit_lifetime(response, said, now)
     if terms.by_the_book:
         guessed = heuristic_lifetime(status, response, said, now) if explicit is None else explicit
         return min(guessed, FOREVER)
