@@ -6,7 +6,8 @@ asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP 
 `_recorder.py` watches the endpoint answer and makes an `_entry.py`, about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_shelf.py` and `_wire.py` are the way to the
-backend, `_fastapi/` is all that is known of the inside of FastAPI.
+backend: over a `_link.py` with `_clients.py` of its own if that is outside of the process, as long as `_breaker.py` says that
+it is worth asking; inside, `memory.py` is ours. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
@@ -14,6 +15,7 @@ from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICa
 from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
+from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags
 from fastapi_caching_route.route import CachingRoute
@@ -36,6 +38,8 @@ __all__ = [
     'Identity',
     'InvalidationError',
     'KeyBuilder',
+    'MemoryCache',
+    'MemoryStats',
     'RouteHandler',
     'Tags',
 ]

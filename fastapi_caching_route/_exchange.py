@@ -64,6 +64,7 @@ class Exchange:
         self.declared = plan.declared()
         self.inputs = self.declared.inputs
         self.fate = scope[FATE] = Fate()
+        self.visit = plan.store.visit()
         self.key = ''
         self.variants: Variants | None = None
 
@@ -175,11 +176,11 @@ class Exchange:
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
-        found = await self.plan.store.look_up(self.key)
+        found = await self.visit.look_up(self.key)
         if isinstance(found, Variants):
             self.variants = found
             variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
-            found = await self.plan.store.look_up(variant_key(found, variant)) if variant in found.known else None
+            found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
 
     async def reply(self, entry: Entry, seconds: float, left: float) -> None:
@@ -238,6 +239,7 @@ class Exchange:
             declared=self.declared,
             fate=self.fate if again is None else Fate(self.fate.key),
             forward=self.forward,
+            visit=self.visit if again is None else self.plan.store.visit(),
             key=self.key,
             why=why,
             variants=self.variants,

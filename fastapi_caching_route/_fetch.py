@@ -40,7 +40,7 @@ from fastapi_caching_route._key import (
 from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
-from fastapi_caching_route._store import Found, Lost
+from fastapi_caching_route._store import Found, Lost, Visit
 from fastapi_caching_route._validation import (
     FAILURES,
     NOT_MODIFIED,
@@ -67,6 +67,7 @@ class Fetch:
     fate: Fate
     forward: App
     """Lets the endpoint answer."""
+    visit: Visit
     key: str
     why: bytes
     """In the words of Cache-Status."""
@@ -125,9 +126,7 @@ class Fetch:
         self.names = names or ()
         if names is not None:
             names = (*names, *(self.stale.entry.names if self.stale is not None else ()))  # it may be confirmed
-            self.marks_before = await self.plan.store.begin(
-                tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed
-            )
+            self.marks_before = await self.visit.begin(tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed)
         if self.marks_before is None:
             self.recorder.doubt = 'tags' if names is None else 'store-error'
 
@@ -263,14 +262,14 @@ class Fetch:
         """
         more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, self.fate.tags)))
         all_names = tuple(dict.fromkeys((*self.names, *more)))
-        landed = await self.plan.store.land(self.marks_before, all_names, windowed=storable.window > 0)
+        landed = await self.visit.land(self.marks_before, all_names, windowed=storable.window > 0)
         reason = landed.reason if isinstance(landed, Lost) else None
         inputs = self.declared.inputs
         varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
         key = self.key
         if varying and reason is None:
             key = await key_among_variants(
-                self.plan.store,
+                self.visit,
                 key,
                 varying,
                 known=self.variants,
@@ -290,7 +289,7 @@ class Fetch:
             tagged=not self.plan.terms.by_the_book,
             confirmed=confirmed,
         )
-        if reason is None and not await self.plan.store.put(entry, entry.lifetime + storable.window):
+        if reason is None and not await self.visit.put(entry, entry.lifetime + storable.window):
             reason = 'store-error'
         return entry, reason
 

@@ -55,63 +55,62 @@ class Begun:
 
 
 class Marks:
-    """The marks of one store that processes share."""
+    """The marks of one store that processes share. Who asks brings the shelf, since he knows how long he can wait."""
 
-    __slots__ = ('_root', '_shelf', '_verified', 'beside')
+    __slots__ = ('_root', '_verified', 'beside')
 
-    def __init__(self, shelf: Shelf, root: str) -> None:
+    def __init__(self, root: str) -> None:
         """Keep marks under keys that begin with the namespace `root`."""
-        self._shelf = shelf
         self._root = root
         self.beside = (full_key(root, _LAST),)
         """Keys to be read together with an entry; `stale_at` needs what is found there."""
         self._verified: dict[str, tuple[object, str, float]] = {}
 
-    async def begin(self, names: Sequence[str], *, windowed: bool) -> Begun | None:
+    async def begin(self, shelf: Shelf, names: Sequence[str], *, windowed: bool) -> Begun | None:
         """The marks that an entry with these names will keep, read before the endpoint reads anything.
 
         `windowed` says whether the entry may be served stale. None if the store does not keep marks.
         """
         keys = [*self._keys(names, windowed=windowed), *self.beside]
-        tokens = await self._present(keys)
+        tokens = await self._present(shelf, keys)
         return None if tokens is None else Begun(dict(zip(keys, tokens, strict=True)))
 
-    async def land(self, begun: Begun, names: Sequence[str], *, windowed: bool) -> tuple[str, ...] | None:
+    async def land(self, shelf: Shelf, begun: Begun, names: Sequence[str], *, windowed: bool) -> tuple[str, ...] | None:
         """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
         keys = self._keys(names, windowed=windowed)
         added = [key for key in keys if key not in begun.tokens]
         tokens = dict(begun.tokens)
         if added:
-            found = await self._present(added)
+            found = await self._present(shelf, added)
             if found is None:
                 return None
             tokens.update(zip(added, found, strict=True))
         held = [tokens[key] for key in keys]
         # Read after the marks that were added: then an invalidation that they do not show has not begun here either.
-        (last,) = await self._shelf.get(self.beside)
-        if last != tokens[self.beside[0]] and (added or await self._shelf.get(keys) != held):
+        (last,) = await shelf.get(self.beside)
+        if last != tokens[self.beside[0]] and (added or await shelf.get(keys) != held):
             return None
         return tuple(held)
 
-    async def stale_at(self, entry: Entry, beside: Sequence[Any]) -> float | None:
+    async def stale_at(self, shelf: Shelf, entry: Entry, beside: Sequence[Any]) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
         None if a mark has changed or is lost, so that the entry must not be used. `beside` is what was found beside it.
         """
         # What is remembered is remembered for the `last` from before the marks were read: it may change meanwhile.
-        last = beside[0] if isinstance(beside[0], str) else ((await self._present(self.beside)) or [''])[0]
+        last = beside[0] if isinstance(beside[0], str) else ((await self._present(shelf, self.beside)) or [''])[0]
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
             return known
         keys = self._keys(entry.names, windowed=entry.windowed)
-        stale_at = _stale_at(entry, await self._shelf.get(keys) if keys else [])
+        stale_at = _stale_at(entry, await shelf.get(keys) if keys else [])
         if stale_at is not None and last:
             if len(self._verified) >= MOST_VERIFIED:
                 self._verified.clear()
             self._verified[entry.key] = (entry.marks, last, stale_at)
         return stale_at
 
-    async def invalidate(self, names: Iterable[str], soft_at: float | None) -> None:
+    async def invalidate(self, shelf: Shelf, names: Iterable[str], soft_at: float | None) -> None:
         """Make sure that nothing that began before is used again under these names, by any process.
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
@@ -119,34 +118,37 @@ class Marks:
         kinds = (_SOFT, _HARD) if soft_at is None else (_SOFT,)
         when = '' if soft_at is None else f'@{soft_at!r}'
         keys = [self._key(kind, name) for name in names for kind in kinds]
-        await self._write(self.beside[0], token_urlsafe(9))  # who adds names meanwhile will see that it has begun
+        # Who adds names meanwhile will see that it has begun.
+        await _write(shelf, self.beside[0], '')
         for batch in _batches(keys):
-            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))
-        await self._write(self.beside[0], token_urlsafe(9))  # who has found entries alive meanwhile will look again
+            await asyncio.gather(*(_write(shelf, key, when) for key in batch))
+        # Who has found entries alive meanwhile will look again.
+        await _write(shelf, self.beside[0], '')
 
-    async def _present(self, keys: Sequence[str]) -> list[str] | None:
+    async def _present(self, shelf: Shelf, keys: Sequence[str]) -> list[str] | None:
         """The marks under these keys, with new ones where there were none; None if one cannot be had."""
-        tokens = await self._shelf.get(keys)
+        tokens = await shelf.get(keys)
         missing = {key: token_urlsafe(9) for key, token in zip(keys, tokens, strict=True) if token is None}
         if not missing:
             return tokens if all(isinstance(token, str) for token in tokens) else None
         for batch in _batches(list(missing)):
-            await asyncio.gather(*(self._shelf.add(key, missing[key], FOREVER) for key in batch))
+            await asyncio.gather(*(shelf.add(key, missing[key], FOREVER) for key in batch))
         # Somebody else may have added one at the same time, or invalidated the name: what is there now is the mark.
-        found = dict(zip(missing, await self._shelf.get(list(missing)), strict=True))
+        found = dict(zip(missing, await shelf.get(list(missing)), strict=True))
         tokens = [found.get(key, token) for key, token in zip(keys, tokens, strict=True)]
         return tokens if all(isinstance(token, str) for token in tokens) else None
-
-    async def _write(self, key: str, token: str) -> None:
-        if not await self._shelf.set(key, token, FOREVER):
-            msg = f'the store has not taken {key}'
-            raise OSError(msg)
 
     def _keys(self, names: Sequence[str], *, windowed: bool) -> list[str]:
         return [self._key(kind, name) for kind in ((_SOFT, _HARD) if windowed else (_SOFT,)) for name in names]
 
     def _key(self, kind: str, name: str) -> str:
         return full_key(self._root, kind + name)
+
+
+async def _write(shelf: Shelf, key: str, when: str) -> None:
+    if not await shelf.set(key, token_urlsafe(9) + when, FOREVER):
+        msg = f'the store has not taken {key}'
+        raise OSError(msg)
 
 
 def _batches(keys: list[str]) -> Iterator[list[str]]:

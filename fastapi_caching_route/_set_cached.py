@@ -5,11 +5,11 @@ from typing import Any
 from fastapi_caching_route._entry import Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.storing import Refused, Terms, judge
-from fastapi_caching_route._store import Lost, Store
+from fastapi_caching_route._store import Lost, Visit
 
 
 async def keep_given(
-    store: Store, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
+    visit: Visit, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
 ) -> str | None:
     """Store a response under a full key, with these names; return why it must not be stored, if so.
 
@@ -22,8 +22,8 @@ async def keep_given(
     if isinstance(verdict, Refused):
         return verdict.reason
     windowed = verdict.window > 0
-    begun = await store.begin(names, windowed=windowed)
-    landed = Lost('store-error') if begun is None else await store.land(begun, names, windowed=windowed)
+    begun = await visit.begin(names, windowed=windowed)
+    landed = Lost('store-error') if begun is None else await visit.land(begun, names, windowed=windowed)
     if isinstance(landed, Lost):
         return None
     entry = entry_of(
@@ -35,7 +35,7 @@ async def keep_given(
         names=names,
         marks=landed,
     )
-    await store.put(entry, entry.lifetime + verdict.window)
+    await visit.put(entry, entry.lifetime + verdict.window)
     return None
 
 

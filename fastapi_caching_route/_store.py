@@ -7,7 +7,9 @@ could not be written is owed: it is written as soon as the backend takes it, and
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,7 +22,7 @@ from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
 from fastapi_caching_route._names import EVERYTHING
-from fastapi_caching_route._shelf import Shelf
+from fastapi_caching_route._shelf import is_inside, shelf_of
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -50,40 +52,34 @@ class Lost:
     reason: str
 
 
-class Store:
-    """Keeps entries where a cache of aiocache keeps its values."""
+class Visit:
+    """What one request does at a store. All of it together waits no longer than the time-out: then it finds nothing."""
 
-    __slots__ = ('_failing', '_marks', '_owed', '_settling', '_shelf', '_under_way', 'namespace', 'ttl')
+    __slots__ = ('_left', '_store', '_until')
 
-    def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
-        """Use the backend as the user built it, its namespace and ttl included; wait for it `timeout` seconds."""
-        self._shelf = Shelf(backend, timeout, signing_keys)
-        self._marks: Any = (
-            _moments_of(backend) if self._shelf.inside else Marks(self._shelf, root_of(backend.namespace))
-        )
-        self._owed = _all_owed.setdefault(backend, {})
-        self._under_way: set[asyncio.Future[int]] = set()
-        self._settling: asyncio.Task[None] | None = None
-        self._failing = False
-        self.namespace: str = backend.namespace or ''
-        self.ttl: float | None = backend.ttl
+    def __init__(self, store: 'Store') -> None:
+        """Nothing has been waited for yet."""
+        self._store = store
+        self._left = store.timeout
+        self._until = 0.0
 
     async def look_up(self, key: str) -> Found | Variants | None:
         """What is stored under a full key, and is alive; anything that was not stored under just this key is nothing."""
         return await self._or_nothing(self._look_up(key))
 
     async def _look_up(self, key: str) -> Found | Variants | None:
-        found, *beside = await self._shelf.get((key, *self._marks.beside))
+        marks = self._store.marks
+        found, *beside = await self.get((key, *marks.beside))
         if isinstance(found, Variants):
             return found if found.key == key else None
-        if not isinstance(found, Entry) or found.key != key or self._is_owed(found):
+        if not isinstance(found, Entry) or found.key != key or self._store.owes(found):
             return None
-        stale_at = await self._marks.stale_at(found, beside)
+        stale_at = await marks.stale_at(self, found, beside)
         return None if stale_at is None else Found(found, stale_at)
 
     async def begin(self, names: Sequence[str], *, windowed: bool) -> object | None:
         """What `land` will ask for: to be got before the endpoint runs. None if the backend is in trouble."""
-        return await self._or_nothing(self._marks.begin(names, windowed=windowed))
+        return await self._or_nothing(self._store.marks.begin(self, names, windowed=windowed))
 
     async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
         """The marks for an answer with these names; or why it must not be stored."""
@@ -91,16 +87,70 @@ class Store:
         return Lost('store-error') if landed is None else landed
 
     async def _landed(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
-        marks: int | tuple[str, ...] | None = await self._marks.land(begun, names, windowed=windowed)
+        marks: int | tuple[str, ...] | None = await self._store.marks.land(self, begun, names, windowed=windowed)
         return Lost('invalidated') if marks is None else marks
 
     async def put(self, stored: Stored, span: float) -> bool:
-        """Store under its own key for `span` seconds; return whether the backend has taken it."""
-        return bool(await self._or_nothing(self._shelf.set(stored.key, stored, min(span, FOREVER))))
+        """Store under its own key for `span` seconds; return whether the backend is known to have taken it."""
+        return bool(await self._or_nothing(self.set(stored.key, stored, min(span, FOREVER))))
 
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
-        await self._or_nothing(self._shelf.delete(key))
+        await self._or_nothing(self._store.shelf.delete(key, self._left, anyway=False))
+
+    # What marks need of a store:
+
+    async def get(self, keys: Sequence[str], /) -> list[Any]:
+        """What is under each key, or None."""
+        return await self._store.shelf.get(keys, self._until - time.monotonic(), anyway=False)
+
+    async def set(self, key: str, value: object, span: float, /) -> bool:
+        """Keep something for `span` seconds; whether it is kept."""
+        return await self._store.shelf.set(key, value, span, self._until - time.monotonic(), anyway=False)
+
+    async def add(self, key: str, value: object, span: float, /) -> bool:
+        """The same, but only where there is nothing yet."""
+        return await self._store.shelf.add(key, value, span, self._until - time.monotonic(), anyway=False)
+
+    async def _or_nothing(self, asked: Awaitable[Given]) -> Given | None:
+        """What the store gives, or None where it is in trouble."""
+        began = time.monotonic()
+        self._until = began + self._left
+        try:
+            return await asked
+        except Exception as error:  # noqa: BLE001, whatever a client library raises
+            logger.debug('the cache backend has not done it: %r', error)
+            return None
+        finally:
+            self._left -= time.monotonic() - began
+
+
+class Store:
+    """Keeps entries where a cache of aiocache keeps its values."""
+
+    __slots__ = ('_owed', '_settling', '_under_way', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+
+    def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
+        """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
+        self.shelf = shelf_of(backend, timeout, signing_keys)
+        self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
+        self.timeout = timeout
+        self.namespace: str = backend.namespace or ''
+        self.ttl: float | None = backend.ttl
+        self._owed = _all_owed.setdefault(backend, {})
+        self._under_way: set[asyncio.Future[int]] = set()
+        self._settling: asyncio.Task[None] | None = None
+
+    def visit(self) -> Visit:
+        """For what one request has to do here."""
+        return Visit(self)
+
+    def owes(self, entry: Entry) -> bool:
+        """Whether an invalidation of this entry could not be written yet."""
+        if not self._owed:
+            return False
+        self._settle_later()
+        return any(name in self._owed for name in entry.names)
 
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
         """Invalidate all entries with one of the names, for all processes; delete this full key too.
@@ -123,8 +173,9 @@ class Store:
         return writing
 
     async def _write(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+        pen = Pen(self, anyway=False)
         try:
-            await self._marks.invalidate(names, soft_at)
+            await self.marks.invalidate(pen, names, soft_at)
         except Exception as error:
             level = logging.DEBUG if self._owed else logging.WARNING  # one warning for one outage
             logger.log(level, 'an invalidation of %s could not be written yet, and is tried again: %r', names, error)
@@ -132,24 +183,20 @@ class Store:
             self._settle_later()
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
             raise InvalidationError(msg) from error
-        # Whether it is deleted or not, it will not be used again.
-        return await self._or_nothing(self._shelf.delete(key)) or 0 if key is not None else 0
+        if key is None:
+            return 0
+        with suppress(Exception):  # whether it is deleted or not, it will not be used again
+            return await self.shelf.delete(key, self.timeout, anyway=False)
+        return 0
 
     async def settled(self) -> None:
         """Wait until nothing is owed."""
         while self._owed:
             await asyncio.wait([self._settle_later()])
 
-    def _is_owed(self, entry: Entry) -> bool:
-        if not self._owed:
-            return False
-        self._settle_later()
-        return any(name in self._owed for name in entry.names)
-
     def _settle_later(self) -> asyncio.Task[None]:
-        loop = asyncio.get_running_loop()
-        if self._settling is None or self._settling.done() or self._settling.get_loop() is not loop:
-            self._settling = loop.create_task(self._settle())
+        if self._settling is None or self._settling.done() or self._settling.get_loop().is_closed():
+            self._settling = asyncio.get_running_loop().create_task(self._settle())
         return self._settling
 
     async def _settle(self) -> None:
@@ -160,29 +207,44 @@ class Store:
             wait = min(2 * wait, LONGEST_WAIT)
             owed = dict(self._owed)
             names = [EVERYTHING] if EVERYTHING in owed else list(owed)
-            if await self._or_nothing(self._done(self._marks.invalidate(names, None))):
-                for name in [name for name, ticket in owed.items() if self._owed.get(name) is ticket]:
-                    del self._owed[name]  # and not what has come to be owed meanwhile
+            try:
+                await self.marks.invalidate(Pen(self, anyway=True), names, None)
+            except Exception as error:  # noqa: BLE001, whatever a client library raises
+                logger.debug('invalidations could still not be written: %r', error)
+                continue
+            for name in [name for name, ticket in owed.items() if self._owed.get(name) is ticket]:
+                del self._owed[name]  # and not what has come to be owed meanwhile
         logger.info('all invalidations are written')
 
-    @staticmethod
-    async def _done(command: Awaitable[None]) -> bool:
-        await command
-        return True
+    async def close(self) -> None:
+        """Close what was opened in this event loop, when the invalidations are done that are under way in it."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(it for it in self._under_way if it.get_loop() is loop), return_exceptions=True)
+        if self._settling is not None and self._settling.get_loop() is loop:
+            self._settling.cancel()
+            await asyncio.wait([self._settling])
+        await self.shelf.close()
 
-    async def _or_nothing(self, command: Awaitable[Given]) -> Given | None:
-        """What the command gives, or None where the backend is in trouble; a warning when that begins."""
-        try:
-            found = await command
-        except Exception as error:  # noqa: BLE001, whatever a client library raises
-            if not self._failing:
-                logger.warning('the cache backend is in trouble, endpoints answer without it: %r', error)
-            self._failing = True
-            return None
-        if self._failing:
-            logger.info('the cache backend works again')
-            self._failing = False
-        return found
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """How an invalidation is written: each command has the whole time-out, since none may be left out."""
+
+    store: Store
+    anyway: bool
+    """Also while the store is known to be in trouble."""
+
+    async def get(self, keys: Sequence[str], /) -> list[Any]:
+        """What is under each key, or None."""
+        return await self.store.shelf.get(keys, self.store.timeout, anyway=self.anyway)
+
+    async def set(self, key: str, value: object, span: float, /) -> bool:
+        """Keep something for `span` seconds; whether it is kept."""
+        return await self.store.shelf.set(key, value, span, self.store.timeout, anyway=self.anyway)
+
+    async def add(self, key: str, value: object, span: float, /) -> bool:
+        """The same, but only where there is nothing yet."""
+        return await self.store.shelf.add(key, value, span, self.store.timeout, anyway=self.anyway)
 
 
 _all_owed: WeakKeyDictionary[BaseCache, dict[str, object]] = WeakKeyDictionary()

@@ -61,7 +61,7 @@ async def confirm(fetch: 'Fetch') -> None:
     fetch.client.guard_fields.extend(without(of_guards, (b'set-cookie',)))
     fresh = [it for it in given if it not in of_guards and it not in cookies]
     if not conditional.confirms(fresh, old.headers, fetch.asked):
-        await fetch.plan.store.forget(old.key)  # the next request gets what there is now
+        await fetch.visit.forget(old.key)  # the next request gets what there is now
         await _reply_old(fetch, fetch.stale, NOT_MODIFIED, 'validator', cookies)
         return
     fields = conditional.updated(old.headers, fresh, with_type=fetch.plan.terms.by_the_book)
@@ -107,11 +107,11 @@ def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:
 
 async def _is_alive(fetch: 'Fetch', entry: Entry) -> bool:
     """Whether the entry may still be used: an invalidation may have come while the endpoint ran."""
-    return isinstance(await fetch.plan.store.look_up(entry.key), Found)
+    return isinstance(await fetch.visit.look_up(entry.key), Found)
 
 
 async def compare(fetch: 'Fetch', status: int) -> None:
     """Have what is stored forgotten if the answer to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
     stored = fetch.stale.entry if fetch.stale is not None and fetch.scope['method'] == 'HEAD' else None
     if stored is not None and status == stored.status and conditional.contradicts(fetch.answer.fields, stored.headers):
-        await fetch.plan.store.forget(stored.key)
+        await fetch.visit.forget(stored.key)

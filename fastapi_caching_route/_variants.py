@@ -6,11 +6,11 @@ from secrets import token_hex
 from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import Scope, adding, variant_key, variant_of
-from fastapi_caching_route._store import Store
+from fastapi_caching_route._store import Visit
 
 
 async def key_among_variants(
-    store: Store,
+    visit: Visit,
     key: str,
     varying: set[bytes],
     *,
@@ -24,13 +24,13 @@ async def key_among_variants(
     With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
     that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
     """
-    current = await store.look_up(key)  # others may have added to it while the endpoint ran
+    current = await visit.look_up(key)  # others may have added to it while the endpoint ran
     variants = current if isinstance(current, Variants) else known
     if variants is None or varying != set(variants.selecting):
         variants = Variants(key, tuple(sorted(varying)), token_hex(8))
     variant = variant_of(variants, scope, left_out, normalised=normalised)
     variants, dropped = adding(variants, variant)
     for old in dropped:
-        await store.forget(old)
-    await store.put(variants, FOREVER)  # as long as any variant may live
+        await visit.forget(old)
+    await visit.put(variants, FOREVER)  # as long as any variant may live
     return variant_key(variants, variant)

@@ -1,7 +1,8 @@
 """`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -10,7 +11,7 @@ from fastapi.params import Depends
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from typing_extensions import Doc
+from typing_extensions import Doc, Self
 
 from fastapi_caching_route._decoration import (
     INVALIDATES,
@@ -34,6 +35,7 @@ from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import (
     CachePolicy,
@@ -64,7 +66,10 @@ class FastAPICache:
 
     def __init__(
         self,
-        cache: Annotated[BaseCache, Doc('Any aiocache backend; its namespace and ttl are the defaults here.')],
+        cache: Annotated[
+            BaseCache | None,
+            Doc('Any aiocache backend; its namespace and ttl are the defaults here. None for a `MemoryCache()`.'),
+        ] = None,
         *,
         namespace_policy: Annotated[
             Literal['concat', 'replace'],
@@ -117,7 +122,7 @@ class FastAPICache:
         self.policy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
-        self.store = Store(cache, store_timeout, signing_keys(signing_key))
+        self.store = Store(MemoryCache() if cache is None else cache, store_timeout, signing_keys(signing_key))
         self.left_out = frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys)
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
@@ -203,7 +208,7 @@ class FastAPICache:
 
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response that is stored under a key of a `key_builder`, or None."""
-        found = await self.store.look_up(self._full_key(key, namespace))
+        found = await self.store.visit().look_up(self._full_key(key, namespace))
         if not isinstance(found, Found):
             return None
         entry, now = found.entry, self.clock()
@@ -227,7 +232,13 @@ class FastAPICache:
         full = self._full_key(key, policy.namespace)
         names = names_of_key(full, namespace)
         refused = await keep_given(
-            self.store, full, value, names=names, terms=self.terms(policy), left_out=self.cache_header, now=self.clock()
+            self.store.visit(),
+            full,
+            value,
+            names=names,
+            terms=self.terms(policy),
+            left_out=self.cache_header,
+            now=self.clock(),
         )
         if refused not in (None, 'ttl'):
             msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {refused}'
@@ -351,6 +362,23 @@ class FastAPICache:
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 
         return decorate
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened yet: connections are, when they are needed."""
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        """Close the connections that were opened in this event loop, after the invalidations that are under way.
+
+        The backend and its own client are the user's, and stay open. The cache can be used again.
+        """
+        await self.store.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncGenerator[None, None]:  # noqa: ARG002, Starlette gives it
+        """For `FastAPI(lifespan=cache.lifespan)`: `async with cache:` for as long as the app lives."""
+        async with self:
+            yield
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self.clock() if soft else None

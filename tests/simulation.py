@@ -29,16 +29,16 @@ RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        for batch in _batches(keys):\n            await asyncio.gather(*(self._write(key, token_urlsafe(9) + when) for key in batch))\n',
+        '        for batch in _batches(keys):\n            await asyncio.gather(*(_write(shelf, key, when) for key in batch))\n',
         '',
     ),
     '`last` before the marks': (
-        '        await self._write(self.beside[0], token_urlsafe(9))  # who adds names meanwhile will see that it has begun\n',
-        '',
+        "will see that it has begun.\n        await _write(shelf, self.beside[0], '')\n",
+        '\n',
     ),
     '`last` after the marks': (
-        '        await self._write(self.beside[0], token_urlsafe(9))  # who has found entries alive meanwhile will look again\n',
-        '',
+        "will look again.\n        await _write(shelf, self.beside[0], '')\n",
+        '\n',
     ),
     'a missing mark is a miss': (
         '    if list(held) == tokens:',
@@ -48,13 +48,13 @@ LEFT_OUT = {
     'compare the marks of what was found alive': (' and marks == entry.marks:', ':'),
     'take the `last` from before the marks were read': (
         '        if stale_at is not None and last:\n',
-        '        last = (await self._shelf.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
+        '        last = (await shelf.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
     ),
     'compare `last` where names were added': ('(added or await', '(await'),
     'read `last` after the marks that were added': (
         '        if added:\n            found',
-        '        (early,) = await self._shelf.get(self.beside)\n        if added:\n            found',
-        '        (last,) = await self._shelf.get(self.beside)\n',
+        '        (early,) = await shelf.get(self.beside)\n        if added:\n            found',
+        '        (last,) = await shelf.get(self.beside)\n',
         '        last = early\n',
     ),
     'a hard invalidation writes the soft mark too': (
@@ -168,9 +168,7 @@ class World:
         self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.begins_late = self.step == 'read the marks before the endpoint runs'
-        self.processes = (
-            [Moments()] if self.inside else [marks_class(self.step)(self.shelf, 'api') for _ in range(PROCESSES)]
-        )
+        self.processes = [Moments()] if self.inside else [marks_class(self.step)('api') for _ in range(PROCESSES)]
 
     def names(self, it):
         return ('all', f'path:{it}')
@@ -183,7 +181,7 @@ class World:
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
         oldest, oldest_fresh = self.oldest[it], self.oldest_fresh[it]
         entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
-        stale_at = await marks.stale_at(entry, beside) if entry is not None else None
+        stale_at = await marks.stale_at(self.shelf, entry, beside) if entry is not None else None
         is_fresh = stale_at == math.inf
         if stale_at is None or not (is_fresh or entry.windowed):
             await self.run(it, marks)
@@ -197,13 +195,13 @@ class World:
         self.runs += 1
         windowed, early = self.windowed[it], None
         if not self.begins_late:
-            early = await marks.begin(self.names(it), windowed=windowed)
+            early = await marks.begin(self.shelf, self.names(it), windowed=windowed)
         await self.shelf.pause()
         version = self.version[it]
         await self.shelf.pause()
-        begun = await marks.begin(self.names(it), windowed=windowed) if self.begins_late else early
+        begun = await marks.begin(self.shelf, self.names(it), windowed=windowed) if self.begins_late else early
         names = self.names_at_the_end(it)
-        held = None if begun is None else await marks.land(begun, names, windowed=windowed)
+        held = None if begun is None else await marks.land(self.shelf, begun, names, windowed=windowed)
         if held is not None:
             window = 60.0 if windowed else 0.0
             entry = Entry(
@@ -229,7 +227,7 @@ class World:
         soft_at = 1.0 + self.seed if self.rng.random() < 0.3 else None
         await self.shelf.pause()
         written = dict(self.version)
-        await marks.invalidate([name], soft_at)
+        await marks.invalidate(self.shelf, [name], soft_at)
         self.invalidations += 1
         for changed in self.version if name == 'all' else (it,):
             self.oldest_fresh[changed] = max(self.oldest_fresh[changed], written[changed])

@@ -34,7 +34,7 @@ class Clock:
 
 
 class Elsewhere(BaseCache):
-    """A backend as if outside of the process, with nothing but what every backend has; told commands fail or hang."""
+    """A backend as if outside of the process, with nothing but what every backend has; told commands fail, hang or take long."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{'serializer': NullSerializer(), **options})
@@ -42,6 +42,8 @@ class Elsewhere(BaseCache):
         self.failing: set[str] = set()
         self.hanging: set[str] = set()
         self.commands: list[str] = []
+        self.ended: list[str] = []
+        self.slow: dict[str, float] = {}
 
     async def _command(self, name: str, effect: Callable[[], Any]) -> Any:
         self.commands.append(name)
@@ -49,7 +51,8 @@ class Elsewhere(BaseCache):
             raise ConnectionError(name)
         if name in self.hanging:
             await asyncio.get_running_loop().create_future()
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.slow.get(name, 0))
+        self.ended.append(name)
         return effect()
 
     async def _get(self, key: str, encoding: Any = None, _conn: Any = None) -> Any:

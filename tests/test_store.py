@@ -19,7 +19,7 @@ from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._wire import MAGIC, decode, encode, signed
-from tests.support import Clock, caching_router, client_of, free_port, marks
+from tests.support import Clock, Elsewhere, caching_router, client_of, free_port, marks
 
 ENTRY = Entry(
     key='api::GET:/a b',
@@ -45,14 +45,15 @@ def namespace():
 
 async def keep(store, entry=ENTRY):
     """Store an entry with the marks of its names; give it as it was stored."""
-    begun = await store.begin(entry.names, windowed=entry.windowed)
-    marked = dataclasses.replace(entry, marks=await store.land(begun, entry.names, windowed=entry.windowed))
-    assert await store.put(marked, 60)
+    visit = store.visit()
+    begun = await visit.begin(entry.names, windowed=entry.windowed)
+    marked = dataclasses.replace(entry, marks=await visit.land(begun, entry.names, windowed=entry.windowed))
+    assert await visit.put(marked, 60)
     return marked
 
 
 async def look_up(store, key=ENTRY.key):
-    found = await store.look_up(key)
+    found = await store.visit().look_up(key)
     return found.entry if found is not None else None
 
 
@@ -348,25 +349,6 @@ def test_a_key_that_can_be_guessed_is_refused(key):
         FastAPICache(SimpleMemoryCache(), signing_key=key)
 
 
-class Faulty(SimpleMemoryCache):
-    """A backend in memory that is treated as one outside, and fails when it is told to."""
-
-    failing = False
-    hanging = False
-
-    async def _get(self, key, encoding='utf-8', _conn=None):
-        if self.hanging:
-            await asyncio.sleep(0.1)
-        if self.failing:
-            raise ConnectionError
-        return await super()._get(key, encoding, _conn)
-
-    async def _delete(self, key, _conn=None):
-        if self.failing:
-            raise ConnectionError
-        return await super()._delete(key, _conn)
-
-
 def test_an_answer_that_could_not_be_stored_is_not_called_a_miss():
     cache, router = FastAPICache(RedisCache(endpoint='127.0.0.1', port=free_port())), caching_router()
 
@@ -381,48 +363,33 @@ def test_an_answer_that_could_not_be_stored_is_not_called_a_miss():
     assert response.headers['cache-status'] == 'FastAPICache; fwd=uri-miss; detail=store-error'
 
 
-async def test_trouble_is_said_once_and_so_is_its_end(caplog):
-    caplog.set_level('INFO')
-    backend = Faulty()
-    store = Store(backend, 5)
-    stored = await keep(store)
-    assert await look_up(store) == stored
-    backend.failing = True
-    assert [await look_up(store) for _ in range(3)] == [None] * 3
-    backend.failing = False
-    assert await look_up(store) == stored
-    assert [it.levelname for it in caplog.records] == ['WARNING', 'INFO']
-
-
 async def test_a_command_that_takes_too_long_is_left_to_end_by_itself():
-    backend = Faulty()
-    backend.NAME = 'redis'
+    backend = Elsewhere()
     store = Store(backend, 0.02)
-    store._shelf._timeout = 0.02  # the real one is for backends outside of the process
     stored = await keep(store)
-    backend.hanging = True
+    backend.slow['multi_get'] = 0.1
+    began = time.monotonic()
     assert await look_up(store) is None
-    (running,) = store._shelf._running
-    assert not running.cancelled()
-    await asyncio.wait([running])
-    assert running.result() == stored
-    assert store._shelf._running == set()
+    assert time.monotonic() - began < 0.09
+    await asyncio.sleep(0.2)
+    assert backend.ended == backend.commands
+    backend.slow.clear()
+    assert await look_up(store) == stored
 
 
 async def test_a_request_that_is_cancelled_does_not_cancel_the_command():
-    backend = Faulty()
+    backend = Elsewhere()
     store = Store(backend, 5)
-    store._shelf._timeout = 5
     stored = await keep(store)
-    backend.hanging = True
-    asking = asyncio.ensure_future(store.look_up(ENTRY.key))
+    backend.slow['multi_get'] = 0.05
+    asking = asyncio.ensure_future(store.visit().look_up(ENTRY.key))
     await asyncio.sleep(0.01)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    (running,) = store._shelf._running
-    await asyncio.wait([running])
-    assert running.result() == stored
+    await asyncio.sleep(0.1)
+    assert backend.ended == backend.commands
+    assert await look_up(store) == stored
 
 
 async def test_aiocache_switched_off_means_no_cache(monkeypatch, new_backend, namespace):

@@ -1,0 +1,155 @@
+"""The way of one event loop to a backend outside of it: commands in their turns, look-ups of one moment in one command.
+
+Who waits for a command may stop waiting; the command is not cancelled by that. A client library whose command is cut off
+half-way may give its reply to the next command on that connection. What hangs is dropped, together with its client.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from fastapi_caching_route import _clients
+from fastapi_caching_route._breaker import Breaker, Kind
+
+MOST_TOGETHER = 64
+"""Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
+
+LONG = 10
+"""Times the time-out after which a single command that hangs is reason enough to drop the client."""
+
+
+MOST_WAITING = 1000
+"""Commands under way and waiting for their turns; with so many, the next one would never be in time."""
+
+
+class Link:
+    """Sends the commands of one event loop, which is the one that runs as it is made."""
+
+    __slots__ = (
+        '_at_end',
+        '_batch',
+        '_breaker',
+        '_loop',
+        '_own',
+        '_running',
+        '_timeout',
+        '_turns',
+        'backend',
+        'usable',
+    )
+
+    def __init__(self, backend: Any, timeout: float, breaker: Breaker, *, own: bool) -> None:
+        """Send them by this backend; one that takes longer than `timeout` seconds has failed.
+
+        Its client is ours alone if it is our `own`, and is closed at the end of the event loop.
+        """
+        self.usable = True
+        self.backend = backend
+        self._timeout = timeout
+        self._breaker = breaker
+        self._own = own
+        self._loop = asyncio.get_running_loop()
+        self._turns = asyncio.Semaphore(_clients.at_once(getattr(backend, 'client', None)))
+        self._running: set[asyncio.Task[Any]] = set()
+        self._batch: tuple[dict[str, None], asyncio.Task[dict[str, Any]]] | None = None
+        self._at_end = self._until_end()
+        with suppress(StopIteration):  # begun now, it is closed by the event loop before that ends
+            self._at_end.__anext__().send(None)
+
+    def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, Any]]':
+        """What is under each key, or None; look-ups that come before it is sent go with it."""
+        if self._batch is None or len(self._batch[0]) + len(keys) > MOST_TOGETHER:
+            together: dict[str, None] = {}  # aiomcache takes no key twice
+            self._batch = (together, self.send('reading', partial(self._look_up, together)))
+        self._batch[0].update(dict.fromkeys(keys))
+        return self._batch[1]
+
+    async def _look_up(self, together: dict[str, None]) -> dict[str, Any]:
+        if self._batch is not None and self._batch[0] is together:
+            self._batch = None  # it is closed
+        keys = list(together)
+        values = await self.backend.multi_get(keys, namespace='')
+        return dict(zip(keys, values or [None] * len(keys), strict=True))  # none where aiocache is switched off
+
+    def send(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
+        """Give a command, as soon as fewer than the client bears are under way."""
+        if len(self._running) >= MOST_WAITING:
+            msg = 'too many commands wait for the cache backend'
+            raise ConnectionError(msg)
+        running = self._loop.create_task(self._run(kind, command))
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+        return running
+
+    def _ended(self, running: 'asyncio.Task[Any]') -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # it has been heard, even if nobody waits any more
+
+    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> Any:
+        async with self._turns:
+            began = time.monotonic()
+            watch = self._loop.call_later(self._timeout, self._overdue, kind)
+            hanging = self._loop.call_later(self._timeout * LONG, self._drop)
+            try:
+                given = await command()
+            except Exception as error:
+                if time.monotonic() - began <= self._timeout:  # else it is counted
+                    self._breaker.failed(kind, error, time.monotonic())
+                raise
+            finally:
+                watch.cancel()
+                hanging.cancel()
+            if time.monotonic() - began <= self._timeout:
+                self._breaker.worked(kind)
+            return given
+
+    def _overdue(self, kind: Kind) -> None:
+        self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s'), time.monotonic())
+        if self._breaker.is_open(kind):
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close a client of ours with all commands that hang. Another one's has to help itself: it may be used elsewhere."""
+        if self.usable and self._own:
+            self.usable = False
+            closing = self._loop.create_task(self.close())
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+
+    async def close(self) -> None:
+        """Use it no more, and close what we have opened."""
+        self.usable = False
+        with suppress(RuntimeError):  # somebody else is closing it
+            await self._at_end.aclose()
+
+    async def _until_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.usable = False
+            if self._own:
+                for running in self._running:
+                    running.cancel()
+                await asyncio.gather(*self._running, return_exceptions=True)
+                await _clients.close(self.backend.client)
+
+
+_closing: set['asyncio.Task[None]'] = set()
+
+
+async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
+    """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
+
+    Raises:
+        TimeoutError: it did not give anything in time, or was dropped.
+
+    """
+    await asyncio.wait((running,), timeout=max(seconds, 0))
+    if not running.done() or running.cancelled():
+        msg = 'the cache backend did not answer in time'
+        raise TimeoutError(msg)
+    return running.result()

@@ -1,0 +1,263 @@
+"""`MemoryCache`: a cache of aiocache inside of the process, with a bound.
+
+Knows keys, sizes and moments; knows nothing of responses. It belongs to no event loop and starts no timer: each command
+also frees a few of those whose time is over, so several loops and threads may use one object.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from heapq import heappop, heappush
+from sys import getsizeof
+from threading import Lock
+from typing import Annotated, Any
+
+from aiocache.base import BaseCache
+from aiocache.plugins import BasePlugin
+from aiocache.serializers import BaseSerializer, NullSerializer
+from typing_extensions import Doc
+
+from fastapi_caching_route._options import check_positive
+
+BESIDE = 250
+"""Bytes that an entry takes beside itself: its places in the tables, its size, when it ends. Measured, see the tests."""
+
+FREED_AT_ONCE = 16
+"""Ended entries that one command frees: more than it can add, and few enough not to be felt."""
+
+SPLIT = 64
+"""Into how many parts a span is cut: what has ended is freed at the end of its part."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """What a `MemoryCache` holds, and what it has done since it was made."""
+
+    entries: int
+    bytes: int
+    """An estimate from above of what they take, with keys and tables."""
+    hits: int
+    misses: int
+    evicted: int
+    """Taken out for want of room, the one that was not used for longest first."""
+    expired: int
+    """Freed since their time was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: Any
+    size: int
+    ends_at: float
+    part: int
+    """The key of the part of time in which it ends; -1 if it never does."""
+
+
+class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
+    """A cache of aiocache in the memory of this process, bounded in bytes; the default of `FastAPICache()`.
+
+    Without room, what was not used for longest goes. What has ended is freed without being asked for again. All commands
+    take a time that does not depend on how much is kept. Values are given out as they were put in, and not copied.
+
+    Raises:
+        ConfigurationError: a bound is not positive.
+
+    """
+
+    NAME = 'memory'
+
+    def __init__(
+        self,
+        *,
+        max_bytes: Annotated[int, Doc('Bytes that all entries take together, with headers, keys and tables.')] = 64
+        * 1024
+        * 1024,
+        max_entries: Annotated[int | None, Doc('How many entries are kept at most; None for no such bound.')] = None,
+        clock: Annotated[Callable[[], float], Doc('Seconds from any moment on, never going back.')] = time.monotonic,
+        namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
+        ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
+        serializer: Annotated[BaseSerializer | None, Doc('As for every cache of aiocache; none by default.')] = None,
+        plugins: Annotated[Sequence[BasePlugin] | None, Doc('As for every cache of aiocache.')] = None,
+    ) -> None:
+        """Keep nothing yet."""
+        check_positive('max_bytes', max_bytes)
+        if max_entries is not None:
+            check_positive('max_entries', max_entries)
+        super().__init__(
+            serializer=serializer or NullSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=None
+        )
+        self.max_bytes = max_bytes
+        self.max_entries = max_entries
+        self._clock = clock
+        self._kept: OrderedDict[Any, _Kept] = OrderedDict()
+        """The one that was not used for longest first."""
+        self._ending: dict[int, set[Any]] = {}
+        """The keys that end in a part of time, by the second in which it is over."""
+        self._parts: list[int] = []
+        """A heap of those seconds; some may have nothing left to free."""
+        self._bytes = 0
+        self._hits = self._misses = self._evicted = self._expired = 0
+        self._lock = Lock()
+
+    def stats(self) -> MemoryStats:
+        """What is kept at this moment, and what has been done."""
+        with self._lock:
+            self._free_ended(len(self._kept))
+            return MemoryStats(len(self._kept), self._bytes, self._hits, self._misses, self._evicted, self._expired)
+
+    def read(self, key: Any) -> Any:
+        """The value under a key as it was put in, or None."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and kept.ends_at <= self._clock():
+                self._drop(key)
+                self._expired += 1
+                kept = None
+            if kept is None:
+                self._misses += 1
+                return None
+            self._kept.move_to_end(key)
+            self._hits += 1
+            return kept.value
+
+    def write(self, key: Any, value: Any, span: float | None) -> bool:
+        """Keep a value for `span` seconds, or without end; return whether there is room for it at all."""
+        size = size_of(key) + size_of(value) + BESIDE
+        with self._lock:
+            self._drop(key)
+            self._free_ended(FREED_AT_ONCE)
+            if size > self.max_bytes:
+                return False
+            ends_at = math.inf if span is None else self._clock() + span
+            self._kept[key] = _Kept(value, size, ends_at, self._note_end(key, ends_at, span))
+            self._bytes += size
+            while self._bytes > self.max_bytes or len(self._kept) > (self.max_entries or math.inf):
+                self._drop(next(iter(self._kept)))
+                self._evicted += 1
+            return True
+
+    def _note_end(self, key: Any, ends_at: float, span: float | None) -> int:
+        """Put the key among those that end in the same part of time, so that there are never many parts."""
+        if span is None:
+            return -1
+        width = 1 << int(span / SPLIT).bit_length()
+        part = math.ceil(ends_at / width) * width
+        keys = self._ending.get(part)
+        if keys is None:
+            keys = self._ending[part] = set()
+            heappush(self._parts, part)
+        keys.add(key)
+        return part
+
+    def _free_ended(self, most: int) -> None:
+        now = self._clock()
+        while self._parts and self._parts[0] <= now and most > 0:
+            keys = self._ending.get(self._parts[0])
+            if not keys:
+                self._ending.pop(heappop(self._parts), None)
+                continue
+            self._drop(next(iter(keys)))
+            self._expired += 1
+            most -= 1
+
+    def _drop(self, key: Any) -> int:
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return 0
+        self._bytes -= kept.size
+        if kept.part >= 0:
+            self._ending[kept.part].discard(key)
+        return 1
+
+    def remove(self, key: Any) -> int:
+        """Delete a key; return how many were there (0 or 1)."""
+        with self._lock:
+            self._free_ended(FREED_AT_ONCE)
+            return self._drop(key)
+
+    # What aiocache asks of a cache:
+
+    async def _get(self, key: Any, encoding: Any = None, _conn: Any = None) -> Any:  # noqa: ARG002, aiocache's
+        return self.read(key)
+
+    async def _gets(self, key: Any, encoding: Any = None, _conn: Any = None) -> Any:  # noqa: ARG002, aiocache's
+        return self.read(key)
+
+    async def _multi_get(self, keys: Sequence[Any], encoding: Any = None, _conn: Any = None) -> list[Any]:  # noqa: ARG002, aiocache's
+        return [self.read(key) for key in keys]
+
+    async def _set(
+        self,
+        key: Any,
+        value: Any,
+        ttl: float | None = None,
+        _cas_token: Any = None,
+        _conn: Any = None,
+    ) -> bool | int:
+        if _cas_token is not None and _cas_token != self.read(key):
+            return 0
+        return self.write(key, value, ttl or None)
+
+    async def _multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = None, _conn: Any = None) -> bool:
+        return all([self.write(key, value, ttl or None) for key, value in pairs])  # noqa: C419, each is to be set
+
+    async def _add(self, key: Any, value: Any, ttl: float | None = None, _conn: Any = None) -> bool:
+        if await self._exists(key):
+            msg = f'Key {key} already exists, use .set to update the value'  # aiocache's own words for it
+            raise ValueError(msg)
+        return self.write(key, value, ttl or None)
+
+    async def _exists(self, key: Any, _conn: Any = None) -> bool:
+        with self._lock:
+            kept = self._kept.get(key)
+            return kept is not None and kept.ends_at > self._clock()
+
+    async def _increment(self, key: Any, delta: int, _conn: Any = None) -> int:
+        with self._lock:
+            kept = self._kept.get(key)
+            span = None if kept is None or kept.ends_at == math.inf else max(kept.ends_at - self._clock(), 0.0)
+        try:
+            total = int(self.read(key) or 0) + delta
+        except ValueError:
+            msg = 'Value is not an integer'
+            raise TypeError(msg) from None
+        self.write(key, total, span)
+        return total
+
+    async def _expire(self, key: Any, ttl: float | None, _conn: Any = None) -> bool:
+        value = self.read(key)
+        return value is not None and self.write(key, value, ttl or None)
+
+    async def _delete(self, key: Any, _conn: Any = None) -> int:
+        return self.remove(key)
+
+    async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
+        with self._lock:
+            for key in [key for key in self._kept if str(key).startswith(namespace or '')]:
+                self._drop(key)
+        return True
+
+    async def _raw(self, command: str, *args: Any, encoding: Any = None, _conn: Any = None, **options: Any) -> Any:
+        msg = f'MemoryCache has no raw commands, like {command!r}'
+        raise NotImplementedError(msg)
+
+    async def _redlock_release(self, key: Any, value: Any) -> int:
+        return self.remove(key) if self.read(key) == value else 0
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a value with all that it holds; what it shares with others counts as its own."""
+    if value is None or isinstance(value, bool):
+        return 0
+    size = getsizeof(value)
+    if isinstance(value, (bytes, str, int, float)):
+        return size
+    if is_dataclass(value):
+        return size + sum(size_of(getattr(value, it.name)) for it in fields(value))
+    if isinstance(value, dict):
+        return size + sum(size_of(key) + size_of(it) for key, it in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return size + sum(map(size_of, value))
+    return size + sum(map(size_of, vars(value).values())) if hasattr(value, '__dict__') else size
