@@ -24,10 +24,11 @@ QUIET = 60.0
 class Breaker:
     """Counts failures in a row, by kind. Several threads may use it; what they lose of a count does no harm."""
 
-    __slots__ = ('_failures', '_probed_at', '_told', '_told_at')
+    __slots__ = ('_failures', '_few', '_probed_at', '_told', '_told_at')
 
-    def __init__(self) -> None:
-        """Nothing has failed yet."""
+    def __init__(self, at_once: int = FEW) -> None:
+        """Nothing has failed yet. When as many have failed as can be under way `at_once`, there may never be another one."""
+        self._few = min(FEW, at_once)
         self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0}
         self._probed_at: dict[Kind, float] = {}
         self._told = False
@@ -35,7 +36,7 @@ class Breaker:
 
     def is_open(self, kind: Kind) -> bool:
         """Whether commands of this kind are not worth their time."""
-        return self._failures[kind] >= FEW
+        return self._failures[kind] >= self._few
 
     def takes_probe(self, kind: Kind, now: float) -> bool:
         """Whether it is time to look if they are again; who is told so is the one to do it."""
@@ -47,9 +48,9 @@ class Breaker:
     def failed(self, kind: Kind, error: BaseException, now: float) -> None:
         """A command has failed, or has not been answered in time."""
         self._failures[kind] += 1
-        if self._failures[kind] == FEW:
+        if self._failures[kind] == self._few:
             self._probed_at[kind] = now
-        if not self._told and (self._failures[kind] >= FEW or now - self._told_at >= QUIET):
+        if not self._told and (self.is_open(kind) or now - self._told_at >= QUIET):
             logger.warning('the cache backend is in trouble, endpoints answer without it: %r', error)
             self._told, self._told_at = True, now
         else:

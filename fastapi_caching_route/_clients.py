@@ -6,9 +6,13 @@ we can build one of the same settings: password, TLS and unix sockets are taken 
 
 from contextlib import suppress
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from aiocache.base import BaseCache
+
+SILENT = {'protocol': 2, 'driver_info': None}
+"""Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
 
 MOST_AT_ONCE = 64
 """Commands that one event loop has under way: more would only wait in the store, which answers one after another."""
@@ -44,7 +48,7 @@ async def close(client: Any) -> None:
 
 
 def _redis(client: Any) -> Any | None:
-    from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool  # noqa: PLC0415, it is optional
+    from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool  # noqa: PLC0415
     from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
     from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
 
@@ -52,17 +56,14 @@ def _redis(client: Any) -> Any | None:
     if type(pool) not in (ConnectionPool, BlockingConnectionPool):
         return None
     settings: dict[str, Any] = {
-        # Once more and at once, since a connection may have been closed while it was idle; and not for seconds.
-        'retry': Retry(NoBackoff(), 1),
-        **{name: value for name, value in pool.connection_kwargs.items() if not _of_this_pool(name)},
+        **{name: value for name, value in pool.connection_kwargs.items() if not name.startswith(('maint_', 'orig_'))},
+        # No word but what is needed: each is a round trip before the first command, and that has a deadline.
+        **{name: value for name, value in SILENT.items() if name in signature(AbstractConnection.__init__).parameters},
+        # A mark that is written twice may come back after another one. And some would be tried again for seconds.
+        'retry': Retry(NoBackoff(), 0),
     }
     own_pool = ConnectionPool(connection_class=pool.connection_class, max_connections=pool.max_connections, **settings)
     return type(client)(connection_pool=own_pool)
-
-
-def _of_this_pool(setting: str) -> bool:
-    """Whether a pool of redis-py has added the setting for itself, and another one will."""
-    return setting.endswith('_handler') or setting.startswith('orig_')
 
 
 def _memcached(client: Any) -> Any:

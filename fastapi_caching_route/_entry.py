@@ -80,7 +80,7 @@ def entry_of(
     left_out: bytes,
     now: float,
     names: tuple[str, ...],
-    marks: int | tuple[str, ...],
+    marks: int | tuple[str, ...] = (),
     shaped: bool = True,
     tagged: bool = True,
     confirmed: Entry | None = None,

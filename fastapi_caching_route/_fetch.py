@@ -8,7 +8,7 @@ of an answer in `_recorder`.
 import logging
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -257,17 +257,31 @@ class Fetch:
     ) -> tuple[Entry, str | None]:
         """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
 
-        One that was `confirmed` keeps its names. Gives the entry, and why it was not stored; of a stream it has been said
-        before that it is.
+        One that was `confirmed` keeps its names. Gives the entry, and why it is not stored, as far as that is known by now;
+        of a stream it has been said before that it is.
         """
         more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, self.fate.tags)))
-        all_names = tuple(dict.fromkeys((*self.names, *more)))
-        landed = await self.visit.land(self.marks_before, all_names, windowed=storable.window > 0)
-        reason = landed.reason if isinstance(landed, Lost) else None
-        inputs = self.declared.inputs
+        entry = entry_of(
+            recording,
+            storable,
+            key=self.key,
+            left_out=self.plan.miss[0],
+            now=self.answered_at,
+            names=tuple(dict.fromkeys((*self.names, *more))),
+            shaped=self.answer.shaped,
+            tagged=not self.plan.terms.by_the_book,
+            confirmed=confirmed,
+        )
+        return entry, await self.visit.storing(self.put(entry, entry.lifetime + storable.window))
+
+    async def put(self, entry: Entry, span: float) -> str | None:
+        """Store the entry for so many seconds; return why it is not stored, if so."""
+        landed = await self.visit.land(self.marks_before, entry.names, windowed=entry.windowed)
+        if isinstance(landed, Lost):
+            return landed.reason
+        key, inputs = self.key, self.declared.inputs
         varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
-        key = self.key
-        if varying and reason is None:
+        if varying:
             key = await key_among_variants(
                 self.visit,
                 key,
@@ -277,21 +291,7 @@ class Fetch:
                 left_out=inputs.left_out,
                 normalised=self.plan.terms.by_the_book,
             )
-        entry = entry_of(
-            recording,
-            storable,
-            key=key,
-            left_out=self.plan.miss[0],
-            now=self.answered_at,
-            names=all_names,
-            marks=() if isinstance(landed, Lost) else landed,
-            shaped=self.answer.shaped,
-            tagged=not self.plan.terms.by_the_book,
-            confirmed=confirmed,
-        )
-        if reason is None and not await self.visit.put(entry, entry.lifetime + storable.window):
-            reason = 'store-error'
-        return entry, reason
+        return None if await self.visit.put(replace(entry, key=key, marks=landed), span) else 'store-error'
 
     def emission(self) -> RawHeaders:
         """What we say about how others may store the answer."""

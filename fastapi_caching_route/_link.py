@@ -17,18 +17,23 @@ from fastapi_caching_route._breaker import Breaker, Kind
 MOST_TOGETHER = 64
 """Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
 
-LONG = 10
-"""Times the time-out after which a single command that hangs is reason enough to drop the client."""
+HANGING = 2.0
+"""Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
+be slow: a new connection, over TLS and far away, takes several round trips."""
 
 
-MOST_WAITING = 1000
-"""Commands under way and waiting for their turns; with so many, the next one would never be in time."""
+LATE = 0.05
+"""Seconds by which an event loop is so late that a time-out says nothing about the store."""
+
+MOST_WAITING = 10_000
+"""Commands under way and waiting for their turns, some kilobytes each; the next one would never be in time."""
 
 
 class Link:
     """Sends the commands of one event loop, which is the one that runs as it is made."""
 
     __slots__ = (
+        '_adding',
         '_at_end',
         '_batch',
         '_breaker',
@@ -54,6 +59,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._turns = asyncio.Semaphore(_clients.at_once(getattr(backend, 'client', None)))
         self._running: set[asyncio.Task[Any]] = set()
+        self._adding: dict[str, asyncio.Task[Any]] = {}
         self._batch: tuple[dict[str, None], asyncio.Task[dict[str, Any]]] | None = None
         self._at_end = self._until_end()
         with suppress(StopIteration):  # begun now, it is closed by the event loop before that ends
@@ -74,6 +80,14 @@ class Link:
         values = await self.backend.multi_get(keys, namespace='')
         return dict(zip(keys, values or [None] * len(keys), strict=True))  # none where aiocache is switched off
 
+    def add(self, key: str, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
+        """Give a command that adds something; who wants to add under the same key meanwhile has it done, too."""
+        adding = self._adding.get(key)
+        if adding is None:
+            adding = self._adding[key] = self.send('writing', command)
+            adding.add_done_callback(lambda _: self._adding.pop(key, None))
+        return adding
+
     def send(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
         """Give a command, as soon as fewer than the client bears are under way."""
         if len(self._running) >= MOST_WAITING:
@@ -91,26 +105,21 @@ class Link:
 
     async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> Any:
         async with self._turns:
-            began = time.monotonic()
-            watch = self._loop.call_later(self._timeout, self._overdue, kind)
-            hanging = self._loop.call_later(self._timeout * LONG, self._drop)
+            watch = Watch(self._loop, self._timeout, partial(self._overdue, kind), self._drop)
             try:
                 given = await command()
             except Exception as error:
-                if time.monotonic() - began <= self._timeout:  # else it is counted
+                if not watch.has_rung:  # else it is counted
                     self._breaker.failed(kind, error, time.monotonic())
                 raise
             finally:
-                watch.cancel()
-                hanging.cancel()
-            if time.monotonic() - began <= self._timeout:
+                watch.end()
+            if not watch.has_rung:
                 self._breaker.worked(kind)
             return given
 
     def _overdue(self, kind: Kind) -> None:
         self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s'), time.monotonic())
-        if self._breaker.is_open(kind):
-            self._drop()
 
     def _drop(self) -> None:
         """Close a client of ours with all commands that hang. Another one's has to help itself: it may be used elsewhere."""
@@ -141,6 +150,37 @@ class Link:
 _closing: set['asyncio.Task[None]'] = set()
 
 
+class Watch:
+    """Rings when a command takes longer than its time-out, and gives it up when it takes much longer."""
+
+    __slots__ = ('_give_up', '_handle', '_loop', '_overdue', '_timeout', 'has_rung')
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, timeout: float, overdue: Callable[[], None], give_up: Callable[[], None]
+    ) -> None:
+        """Begin now."""
+        self._loop = loop
+        self._timeout = timeout
+        self._overdue = overdue
+        self._give_up = give_up
+        self.has_rung = False
+        self._handle = loop.call_later(timeout, self._ring)
+
+    def _ring(self) -> None:
+        if self._loop.time() - self._handle.when() > LATE:  # the reply may be there, and we had no time to read it
+            self._handle = self._loop.call_later(self._timeout, self._ring)
+        elif self.has_rung:
+            self._give_up()
+        else:
+            self.has_rung = True
+            self._overdue()
+            self._handle = self._loop.call_later(HANGING, self._ring)
+
+    def end(self) -> None:
+        """The command has come to its end."""
+        self._handle.cancel()
+
+
 async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
     """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
 
@@ -148,7 +188,10 @@ async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
         TimeoutError: it did not give anything in time, or was dropped.
 
     """
+    began = time.monotonic()
     await asyncio.wait((running,), timeout=max(seconds, 0))
+    if not running.done() and time.monotonic() - began > seconds + LATE:  # we were busy, which is not its fault
+        await asyncio.wait((running,), timeout=max(seconds, LATE))
     if not running.done() or running.cancelled():
         msg = 'the cache backend did not answer in time'
         raise TimeoutError(msg)

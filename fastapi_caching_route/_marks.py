@@ -11,7 +11,8 @@ In a store that several processes share, a *mark* is a random token under the ke
 6. Unchanged over a run, it says that none has begun either: marks that are read only after the run, since the endpoint
    has added a name or a stale window, are as good as those from before it (`land`).
 
-Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order.
+Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order. But each is sent
+once only: one that is sent again may come after a later one, and bring back entries that this has ended.
 
 A name has two marks. A soft invalidation writes the soft one only, with the time in it; a hard one writes both. Entries
 that may be served stale keep both, all others the soft ones, which tell them all that they have to know.
@@ -135,6 +136,11 @@ class Marks:
             await asyncio.gather(*(shelf.add(key, missing[key], FOREVER) for key in batch))
         # Somebody else may have added one at the same time, or invalidated the name: what is there now is the mark.
         found = dict(zip(missing, await shelf.get(list(missing)), strict=True))
+        foreign = [key for key, token in found.items() if not isinstance(token, str)]
+        if foreign:  # something is there, but no mark: as if the name was invalidated
+            for batch in _batches(foreign):
+                await asyncio.gather(*(_write(shelf, key, '') for key in batch))
+            found.update(zip(foreign, await shelf.get(foreign), strict=True))
         tokens = [found.get(key, token) for key, token in zip(keys, tokens, strict=True)]
         return tokens if all(isinstance(token, str) for token in tokens) else None
 

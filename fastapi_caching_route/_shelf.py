@@ -15,7 +15,7 @@ from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._breaker import Breaker, Kind
-from fastapi_caching_route._clients import own_client
+from fastapi_caching_route._clients import at_once, own_client
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import full_key, root_of
 from fastapi_caching_route._link import Link, in_time
@@ -127,7 +127,7 @@ class Far:
         self._wire = wire
         self._timeout = timeout
         self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
-        self._breaker = Breaker()
+        self._breaker = Breaker(at_once(getattr(backend, 'client', None)))
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._probe: asyncio.Task[None] | None = None
 
@@ -142,7 +142,9 @@ class Far:
 
     async def add(self, key: str, value: object, span: float, within: float, *, anyway: bool) -> bool:
         """See `Shelf`."""
-        return bool(await self._write(lambda it: _added(it, key, value, self._ttl(span)), within, anyway=anyway))
+        link = self._link('writing', anyway=anyway)
+        adding = link.add(key, lambda: _added(link.backend, key, value, self._ttl(span)))
+        return bool(await in_time(adding, within))
 
     async def delete(self, key: str, within: float, *, anyway: bool) -> int:
         """See `Shelf`."""

@@ -8,7 +8,7 @@ could not be written is owed: it is written as soon as the backend takes it, and
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
 from fastapi_caching_route._names import EVERYTHING
-from fastapi_caching_route._shelf import is_inside, shelf_of
+from fastapi_caching_route._shelf import Near, is_inside, shelf_of
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -94,6 +94,18 @@ class Visit:
         """Store under its own key for `span` seconds; return whether the backend is known to have taken it."""
         return bool(await self._or_nothing(self.set(stored.key, stored, min(span, FOREVER))))
 
+    async def storing(self, work: Coroutine[Any, Any, str | None]) -> str | None:
+        """Do what stores an answer; its client waits for that no longer than is left to it, but it goes on to its end.
+
+        Return why the answer is not stored, as far as that is known by then.
+        """
+        if not self._store.may_wait:
+            return await work
+        waits, self._left = self._left, self._store.timeout
+        running = self._store.go_on(work)
+        await asyncio.wait((running,), timeout=max(waits, 0))
+        return running.result() if running.done() and not running.cancelled() else 'store-error'
+
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
         await self._or_nothing(self._store.shelf.delete(key, self._left, anyway=False))
@@ -128,7 +140,7 @@ class Visit:
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_owed', '_settling', '_under_way', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = ('_owed', '_settling', '_under_way', 'marks', 'may_wait', 'namespace', 'shelf', 'timeout', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
@@ -138,7 +150,9 @@ class Store:
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
         self._owed = _all_owed.setdefault(backend, {})
-        self._under_way: set[asyncio.Future[int]] = set()
+        self.may_wait = not isinstance(self.shelf, Near)
+        """Whether it is outside of our hands how long a command takes."""
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._settling: asyncio.Task[None] | None = None
 
     def visit(self) -> Visit:
@@ -167,10 +181,14 @@ class Store:
         self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
     ) -> asyncio.Future[int]:
         """The same, begun at once, and going on to its end even if who has asked for it is cancelled."""
-        writing = asyncio.ensure_future(self._write(names, soft_at, key))
-        self._under_way.add(writing)
-        writing.add_done_callback(self._under_way.discard)
-        return writing
+        return self.go_on(self._write(names, soft_at, key))
+
+    def go_on(self, work: Coroutine[Any, Any, Given]) -> asyncio.Task[Given]:
+        """Begin something that is to come to its end."""
+        running = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(running)
+        running.add_done_callback(self._under_way.discard)
+        return running
 
     async def _write(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
         pen = Pen(self, anyway=False)
@@ -217,7 +235,7 @@ class Store:
         logger.info('all invalidations are written')
 
     async def close(self) -> None:
-        """Close what was opened in this event loop, when the invalidations are done that are under way in it."""
+        """Close what was opened in this event loop, when all is done that is under way in it."""
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(it for it in self._under_way if it.get_loop() is loop), return_exceptions=True)
         if self._settling is not None and self._settling.get_loop() is loop:

@@ -1,0 +1,24 @@
+"""A store in trouble, with real servers: clients do not hear of it. `python -m tests.faults` prints what this looks at."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.faults import FAULTS, HEAD, watch
+
+BY_THEMSELVES = {'WRONGTYPE'}
+"""Faults that we mend, so that there is nothing to be told."""
+
+
+@pytest.mark.parametrize(('kind', 'fault'), FAULTS)
+async def test_no_client_hears_of_it(kind, fault):
+    program = {'redis': 'redis-server', 'memcached': 'memcached'}[kind]
+    if shutil.which(program) is None and os.environ.get('CI') != 'true':
+        pytest.skip(f'{program} is not on the PATH')
+    row = await watch(kind, fault, seconds=1.0)
+    print(f'\n{HEAD}\n{row}')
+    assert (row.errors, row.outdated) == (0, 0)
+    assert row.requests > 100
+    told = (0, 0) if fault in BY_THEMSELVES else (1, 1)
+    assert (row.warnings, row.recoveries) == told
