@@ -1,6 +1,6 @@
 """What `MemoryCache` takes: resident memory after many distinct answers, and the time of a hit among few and many.
 
-    uv run python benchmarks/memory.py
+uv run python benchmarks/memory.py
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import os
 import random
 import statistics
 import time
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Response
 
@@ -19,8 +20,7 @@ DISTINCT, MANY, BODY = 50_000, 100_000, 2048
 
 def resident():
     """Bytes of memory that the system has given to this process."""
-    with open('/proc/self/statm') as table:
-        return int(table.read().split()[1]) * os.sysconf('SC_PAGESIZE')
+    return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGESIZE')
 
 
 def app_of(memory):
@@ -76,7 +76,9 @@ async def main():
     gc.collect()
     taken, stats = resident() - before, memory.stats()
     print(f'{DISTINCT} distinct answers of {BODY} bytes, at most {memory.max_bytes / 2**20:.0f} MiB:')
-    print(f'  resident +{taken / 2**20:.1f} MiB, kept {stats.entries} ({taken / stats.entries:.0f} bytes each), {stats}')
+    print(
+        f'  resident +{taken / 2**20:.1f} MiB, kept {stats.entries} ({taken / stats.entries:.0f} bytes each), {stats}'
+    )
 
     few, many = app_of(MemoryCache(max_bytes=2**30)), app_of(MemoryCache(max_bytes=2**30))
     await ask(few, 0)

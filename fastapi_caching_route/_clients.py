@@ -11,6 +11,8 @@ from typing import Any
 
 from aiocache.base import BaseCache
 
+from fastapi_caching_route.redis import RedisClientCache
+
 SILENT = {'protocol': 2, 'driver_info': None}
 """Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
 
@@ -20,6 +22,8 @@ MOST_AT_ONCE = 64
 
 def own_client(backend: BaseCache) -> Any | None:
     """A new client with the settings of the backend's, which has opened nothing yet; None if we cannot build one."""
+    if isinstance(backend, RedisClientCache):
+        return backend.new_client()
     client = getattr(backend, 'client', None)
     match f'{type(client).__module__}.{type(client).__qualname__}':
         case 'redis.asyncio.client.Redis':
@@ -41,10 +45,11 @@ async def close(client: Any) -> None:
     """Close all connections of a client of ours."""
     pool = getattr(client, 'connection_pool', None)
     with suppress(Exception):  # what cannot be closed is closed already
-        if pool is not None:
+        if pool is not None:  # redis-py closes with a client only the pool that it has made
             await pool.disconnect()
-        else:
-            await client.close()
+        for sentinel in getattr(getattr(pool, 'sentinel_manager', None), 'sentinels', ()):
+            await sentinel.aclose()
+        await (client.aclose() if hasattr(client, 'aclose') else client.close())
 
 
 def _redis(client: Any) -> Any | None:

@@ -127,7 +127,7 @@ class Far:
         self._wire = wire
         self._timeout = timeout
         self._whole_seconds = getattr(backend, 'NAME', '') == 'memcached'
-        self._breaker = Breaker(at_once(getattr(backend, 'client', None)))
+        self._breaker = Breaker(at_once(vars(backend).get('client')))
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._probe: asyncio.Task[None] | None = None
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -51,8 +52,7 @@ async def closing(backend):
 
 def connections(port):
     """How many connections there are to a server, as the system sees it."""
-    with open('/proc/net/tcp') as table:
-        lines = [line.split() for line in table][1:]
+    lines = [line.split() for line in Path('/proc/net/tcp').read_text().splitlines()][1:]
     return sum(1 for line in lines if line[2].endswith(f':{port:04X}') and line[3] == '01')
 
 
@@ -239,7 +239,16 @@ def test_tls_is_taken_over(tmp_path):
     certificate.private_key_pem.write_to_path(tmp_path / 'key.pem')
     certificate.cert_chain_pems[0].write_to_path(tmp_path / 'cert.pem')
     files = ('--tls-cert-file', f'{tmp_path}/cert.pem', '--tls-key-file', f'{tmp_path}/key.pem')
-    tls = ('--tls-port', '{port}', '--port', '0', '--tls-auth-clients', 'no', '--tls-ca-cert-file', f'{tmp_path}/ca.pem')
+    tls = (
+        '--tls-port',
+        '{port}',
+        '--port',
+        '0',
+        '--tls-auth-clients',
+        'no',
+        '--tls-ca-cert-file',
+        f'{tmp_path}/ca.pem',
+    )
     for server in run('redis-server', *tls, *files, '--bind', '127.0.0.1', '--save', ''):
         backend = RedisCache(
             endpoint='127.0.0.1',

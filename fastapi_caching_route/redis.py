@@ -1,0 +1,131 @@
+"""`RedisClientCache`: a cache of aiocache over any client of redis.asyncio, for Redis Cluster and Sentinel.
+
+aiocache's own `RedisCache` is for a single server, and is all that one needs there.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+from aiocache.base import BaseCache
+from aiocache.plugins import BasePlugin
+from aiocache.serializers import BaseSerializer, JsonSerializer
+from typing_extensions import Doc
+
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+
+
+class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
+    """A cache of aiocache that gives its commands by clients which a function of yours makes.
+
+    A client of redis.asyncio belongs to one event loop, and one that has stopped answering is thrown away: so the function
+    is called once for each event loop, and again when it is needed.
+
+        RedisClientCache(lambda: RedisCluster(host='10.0.0.1', retry=Retry(NoBackoff(), 0)))
+        RedisClientCache(lambda: Sentinel([('10.0.0.1', 26379)]).master_for('main', retry=Retry(NoBackoff(), 0)))
+
+    Clients should not try a command again by themselves, as these do not: a mark that is written twice may come back after
+    a later one, and with it what that has invalidated.
+    """
+
+    NAME = 'redis'
+
+    def __init__(
+        self,
+        new_client: Annotated[Callable[[], Any], Doc('Makes a client of redis.asyncio that gives bytes, not texts.')],
+        *,
+        namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
+        ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
+        serializer: Annotated[
+            BaseSerializer | None, Doc('For your own values; responses have a format of ours.')
+        ] = None,
+        plugins: Annotated[Sequence[BasePlugin] | None, Doc('As for every cache of aiocache.')] = None,
+        timeout: Annotated[
+            float | None, Doc('Seconds for your own commands; for responses, `store_timeout` counts.')
+        ] = 5,
+    ) -> None:
+        """Nothing is opened yet."""
+        super().__init__(
+            serializer=serializer or JsonSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=timeout
+        )
+        self.new_client = new_client
+        self._client: Any = None
+
+    @property
+    def client(self) -> Any:
+        """The client of this object, made when it is needed."""
+        if self._client is None:
+            self._client = self.new_client()
+        return self._client
+
+    @client.setter
+    def client(self, client: Any) -> None:
+        self._client = client
+
+    async def _get(self, key: str, encoding: str | None = 'utf-8', _conn: Any = None) -> Any:
+        return _decoded(await self.client.get(key), encoding)
+
+    async def _gets(self, key: str, encoding: str | None = 'utf-8', _conn: Any = None) -> Any:
+        return await self._get(key, encoding)
+
+    async def _multi_get(self, keys: Sequence[str], encoding: str | None = 'utf-8', _conn: Any = None) -> list[Any]:
+        # In a cluster, keys are on several nodes: one round trip to each.
+        get_all = getattr(self.client, 'mget_nonatomic', self.client.mget)
+        return [_decoded(it, encoding) for it in await get_all(keys)]
+
+    async def _set(
+        self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
+    ) -> bool:
+        if _cas_token is not None:
+            msg = 'RedisClientCache does not compare and set'
+            raise NotImplementedError(msg)
+        return bool(await self.client.set(key, value, px=_milliseconds(ttl)))
+
+    async def _multi_set(self, pairs: Iterable[tuple[str, Any]], ttl: float | None = None, _conn: Any = None) -> bool:
+        return all([await self._set(key, value, ttl) for key, value in pairs])
+
+    async def _add(self, key: str, value: Any, ttl: float | None = None, _conn: Any = None) -> bool:
+        if not await self.client.set(key, value, px=_milliseconds(ttl), nx=True):
+            msg = f'Key {key} already exists, use .set to update the value'  # aiocache's own words for it
+            raise ValueError(msg)
+        return True
+
+    async def _exists(self, key: str, _conn: Any = None) -> bool:
+        return bool(await self.client.exists(key))
+
+    async def _increment(self, key: str, delta: int, _conn: Any = None) -> int:
+        return int(await self.client.incrby(key, delta))
+
+    async def _expire(self, key: str, ttl: float, _conn: Any = None) -> bool:
+        milliseconds = _milliseconds(ttl)
+        return bool(await (self.client.pexpire(key, milliseconds) if milliseconds else self.client.persist(key)))
+
+    async def _delete(self, key: str, _conn: Any = None) -> int:
+        return int(await self.client.delete(key))
+
+    async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
+        if not namespace:
+            await self.client.flushdb()
+        async for key in self.client.scan_iter(f'{namespace or ""}*'):
+            await self.client.delete(key)
+        return True
+
+    async def _raw(
+        self, command: str, *args: Any, encoding: str | None = 'utf-8', _conn: Any = None, **options: Any
+    ) -> Any:
+        return _decoded(await getattr(self.client, command)(*args, **options), encoding)
+
+    async def _redlock_release(self, key: str, value: Any) -> int:
+        return int(await self.client.eval(_RELEASE, 1, key, value))
+
+    async def _close(self, *args: Any, _conn: Any = None, **options: Any) -> None:  # noqa: ARG002, aiocache's
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+
+def _milliseconds(ttl: float | None) -> int | None:
+    return max(1, int(ttl * 1000)) if ttl else None
+
+
+def _decoded(value: Any, encoding: str | None) -> Any:
+    return value.decode(encoding) if encoding is not None and isinstance(value, bytes) else value
