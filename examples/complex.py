@@ -7,12 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Security
 from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyHeader
 
-from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
 
 API_KEY = 'secret'
 SLOW = 1.0
@@ -23,7 +22,7 @@ def check_key(key: Annotated[str, Security(APIKeyHeader(name='X-Key'))]) -> None
         raise HTTPException(403, 'Wrong key')
 
 
-cache = FastAPICache(SimpleMemoryCache(namespace='api'))
+cache = FastAPICache(MemoryCache(namespace='api'))
 guarded = APIRouter(route_class=CachingRoute, dependencies=[Depends(check_key)])
 public = APIRouter(route_class=CachingRoute)
 

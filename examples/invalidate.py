@@ -1,13 +1,12 @@
 """Writes that make stored answers of reads go away."""
 
-from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, FastAPI, HTTPException
 from pydantic import BaseModel
 
 from fastapi_caching_route import CachingRoute, FastAPICache
 
 router = APIRouter(prefix='/users', route_class=CachingRoute)
-cache = FastAPICache(SimpleMemoryCache())
+cache = FastAPICache()
 names: dict[int, str] = {}
 
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import httpx
-from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from fastapi_caching_route import CachingRoute, FastAPICache
@@ -45,7 +44,7 @@ HOP_BY_HOP = frozenset(
     )
 ) | {b'transfer-encoding', b'upgrade'}
 
-cache = FastAPICache(SimpleMemoryCache(), mode='rfc9111')
+cache = FastAPICache(mode='rfc9111')
 router = APIRouter(route_class=CachingRoute)
 # No connection is used twice: what an origin sends beyond the length that it said would be the start of the next answer.
 client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))

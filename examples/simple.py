@@ -2,13 +2,12 @@
 
 import asyncio
 
-from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, FastAPI
 
 from fastapi_caching_route import CachingRoute, FastAPICache
 
 router = APIRouter(route_class=CachingRoute)
-cache = FastAPICache(SimpleMemoryCache())
+cache = FastAPICache()
 
 
 @cache(ttl=60)

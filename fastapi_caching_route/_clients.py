@@ -41,6 +41,12 @@ def at_once(client: Any) -> int:
     return max(1, min(MOST_AT_ONCE, most)) if isinstance(most, int) else MOST_AT_ONCE
 
 
+def _settings_of(connection_class: type) -> set[str]:
+    """What a class of connections and its bases can be told."""
+    inits = [vars(it)['__init__'] for it in connection_class.__mro__ if '__init__' in vars(it) and it is not object]
+    return {name for init in inits for name in signature(init).parameters}
+
+
 async def close(client: Any) -> None:
     """Close all connections of a client of ours."""
     pool = getattr(client, 'connection_pool', None)
@@ -53,7 +59,7 @@ async def close(client: Any) -> None:
 
 
 def _redis(client: Any) -> Any | None:
-    from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool  # noqa: PLC0415
+    from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool  # noqa: PLC0415, it is optional
     from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
     from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
 
@@ -63,7 +69,7 @@ def _redis(client: Any) -> Any | None:
     settings: dict[str, Any] = {
         **{name: value for name, value in pool.connection_kwargs.items() if not name.startswith(('maint_', 'orig_'))},
         # No word but what is needed: each is a round trip before the first command, and that has a deadline.
-        **{name: value for name, value in SILENT.items() if name in signature(AbstractConnection.__init__).parameters},
+        **{name: value for name, value in SILENT.items() if name in _settings_of(pool.connection_class)},
         # A mark that is written twice may come back after another one. And some would be tried again for seconds.
         'retry': Retry(NoBackoff(), 0),
     }

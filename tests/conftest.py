@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -55,7 +56,9 @@ def run(program: str, *options: str) -> Iterator[Server]:
             pytest.fail(f'{program} is missing, and under CI=true it must not be')
         pytest.skip(f'{program} is not on the PATH')
     port = free_port()
-    server = subprocess.Popen([program, *(it.format(port=port) for it in options)], stdout=subprocess.DEVNULL)  # noqa: S603, our own command
+    folder = tempfile.mkdtemp()
+    command = [program, *(it.format(port=port) for it in options)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)  # noqa: S603, our own command
     try:
         wait_until(lambda: listens(port))
         yield Server(server, port)
@@ -63,6 +66,7 @@ def run(program: str, *options: str) -> Iterator[Server]:
         server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait(timeout=20)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope='session')

@@ -161,7 +161,7 @@ def sentinel(tmp_path):
             )
         )
         with redis.Redis(port=watching.port) as client:
-            wait_until(lambda: client.sentinel_master('main')['num-slaves'] == 1)
+            wait_until(lambda: client.sentinel_masters()['main']['num-slaves'] == 1)
         yield primary, replica, watching
 
 

@@ -58,6 +58,18 @@ def test_the_readme_names_every_option():
         assert not [name for name in names if f'`{name}`' not in text]
 
 
+@pytest.mark.parametrize('page', ['backends', 'operations'])
+def test_the_snippets_of_a_page_run(page, capsys):
+    snippets = PYTHON.findall((ROOT / 'docs' / f'{page}.md').read_text())
+    known: dict = {}
+    for snippet in snippets:
+        capsys.readouterr()
+        exec(snippet, known)  # noqa: S102, it is ours
+        said = re.findall(r'^# (.+)$', snippet, re.MULTILINE)
+        assert capsys.readouterr().out.splitlines() == said
+    assert snippets
+
+
 def test_every_test_that_a_page_names_is_there():
     text = (ROOT / 'docs' / 'safety.md').read_text()
     tests = '\n'.join(path.read_text() for path in (ROOT / 'tests').rglob('test_*.py'))

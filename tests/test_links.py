@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -254,7 +253,7 @@ def test_tls_is_taken_over(tmp_path):
             endpoint='127.0.0.1',
             port=server.port,
             ssl=True,
-            connection_pool_kwargs={'ssl_ca_certs': f'{tmp_path}/ca.pem', 'ssl_cert_reqs': ssl.CERT_REQUIRED},
+            connection_pool_kwargs={'ssl_ca_certs': f'{tmp_path}/ca.pem', 'ssl_cert_reqs': 'required'},
         )
         cache = FastAPICache(backend, store_timeout=5)
         with client_of(app_of(cache), lifespan=cache.lifespan) as client:
