@@ -5,9 +5,10 @@ How the files hang together: `cache.py` is the decorator, which leaves a `_decor
 asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP makes of it. A miss goes on in `_fetch.py`:
 `_recorder.py` watches the endpoint answer and makes an `_entry.py`, about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
-entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_shelf.py` and `_wire.py` are the way to the
-backend: over a `_link.py` with `_clients.py` of its own if that is outside of the process, as long as `_breaker.py` says that
-it is worth asking; inside, `memory.py` is ours. `_fastapi/` is all that is known of the inside of FastAPI.
+entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the
+backend: `_direct.py` if it is inside of the process, where `memory.py` is ours; else `_linked.py`, with a `_link.py` for each
+event loop, as long as `_breaker.py` says that it is worth asking, in the format of `_wire.py`; `_drivers.py` knows the clients,
+`_debts.py` the invalidations that it has not taken yet. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS

@@ -272,18 +272,18 @@ class Fetch:
             tagged=not self.plan.terms.by_the_book,
             confirmed=confirmed,
         )
-        return entry, await self.visit.storing(self.put(entry, entry.lifetime + storable.window))
+        return entry, await self.visit.storing(partial(self.put, entry, entry.lifetime + storable.window))
 
-    async def put(self, entry: Entry, span: float) -> str | None:
+    async def put(self, entry: Entry, span: float, visit: Visit) -> str | None:
         """Store the entry for so many seconds; return why it is not stored, if so."""
-        landed = await self.visit.land(self.marks_before, entry.names, windowed=entry.windowed)
+        landed = await visit.land(self.marks_before, entry.names, windowed=entry.windowed)
         if isinstance(landed, Lost):
             return landed.reason
         key, inputs = self.key, self.declared.inputs
         varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
         if varying:
             key = await key_among_variants(
-                self.visit,
+                visit,
                 key,
                 varying,
                 known=self.variants,
@@ -291,7 +291,7 @@ class Fetch:
                 left_out=inputs.left_out,
                 normalised=self.plan.terms.by_the_book,
             )
-        return None if await self.visit.put(replace(entry, key=key, marks=landed), span) else 'store-error'
+        return None if await visit.put(replace(entry, key=key, marks=landed), span) else 'store-error'
 
     def emission(self) -> RawHeaders:
         """What we say about how others may store the answer."""

@@ -11,19 +11,25 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from fastapi_caching_route import _clients
-from fastapi_caching_route._breaker import Breaker, Kind
+from fastapi_caching_route import _drivers
+from fastapi_caching_route._breaker import FEW, Breaker, Kind
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._shelf import LATE
 
 MOST_TOGETHER = 64
 """Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
+
+MOST_BYTES = 1024 * 1024
+"""Bytes in one reply, as far as the sizes of the last ones tell; a single entry may have more."""
 
 HANGING = 2.0
 """Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
 be slow: a new connection, over TLS and far away, takes several round trips."""
 
 
-LATE = 0.05
-"""Seconds by which an event loop is so late that a time-out says nothing about the store."""
+FEW_TOGETHER = 4
+"""Entries, of which so few go into one reply that they are large: then as many replies at a time are enough. More would take
+their time from each other, and all would be too late."""
 
 MOST_WAITING = 10_000
 """Commands under way and waiting for their turns, some kilobytes each; the next one would never be in time."""
@@ -37,11 +43,13 @@ class Link:
         '_at_end',
         '_batch',
         '_breaker',
+        '_largest',
         '_loop',
         '_own',
         '_running',
         '_timeout',
         '_turns',
+        '_turns_of_large',
         'backend',
         'usable',
     )
@@ -57,27 +65,37 @@ class Link:
         self._breaker = breaker
         self._own = own
         self._loop = asyncio.get_running_loop()
-        self._turns = asyncio.Semaphore(_clients.at_once(getattr(backend, 'client', None)))
+        concurrency = _drivers.concurrency(getattr(backend, 'client', None))
+        breaker.few = min(FEW, concurrency)
+        self._turns = asyncio.Semaphore(concurrency)
+        self._turns_of_large = asyncio.Semaphore(min(FEW_TOGETHER, concurrency))
+        self._largest = 0.0
+        """Bytes of the largest entry that was read lately."""
         self._running: set[asyncio.Task[Any]] = set()
         self._adding: dict[str, asyncio.Task[Any]] = {}
         self._batch: tuple[dict[str, None], asyncio.Task[dict[str, Any]]] | None = None
         self._at_end = self._until_end()
-        with suppress(StopIteration):  # begun now, it is closed by the event loop before that ends
+        with suppress(StopIteration):  # a generator that has begun is all that an event loop closes before it ends
             self._at_end.__anext__().send(None)
 
     def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, Any]]':
         """What is under each key, or None; look-ups that come before it is sent go with it."""
-        if self._batch is None or len(self._batch[0]) + len(keys) > MOST_TOGETHER:
+        if self._batch is None or len(self._batch[0]) + len(keys) > self._most_together():
             together: dict[str, None] = {}  # aiomcache takes no key twice
-            self._batch = (together, self.send('reading', partial(self._look_up, together)))
+            turns = self._turns if self._most_together() > FEW_TOGETHER else self._turns_of_large
+            self._batch = (together, self.send('reading', partial(self._read, together), turns))
         self._batch[0].update(dict.fromkeys(keys))
         return self._batch[1]
 
-    async def _look_up(self, together: dict[str, None]) -> dict[str, Any]:
+    def _most_together(self) -> float:
+        return min(MOST_TOGETHER, MOST_BYTES / self._largest) if self._largest else MOST_TOGETHER
+
+    async def _read(self, together: dict[str, None]) -> dict[str, Any]:
         if self._batch is not None and self._batch[0] is together:
             self._batch = None  # it is closed
         keys = list(together)
         values = await self.backend.multi_get(keys, namespace='')
+        self._largest = max(self._largest / 2, *(len(it.body) for it in values if isinstance(it, Entry)), 1)
         return dict(zip(keys, values or [None] * len(keys), strict=True))  # none where aiocache is switched off
 
     def add(self, key: str, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
@@ -88,12 +106,14 @@ class Link:
             adding.add_done_callback(lambda _: self._adding.pop(key, None))
         return adding
 
-    def send(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
+    def send(
+        self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore | None = None
+    ) -> 'asyncio.Task[Any]':
         """Give a command, as soon as fewer than the client bears are under way."""
         if len(self._running) >= MOST_WAITING:
             msg = 'too many commands wait for the cache backend'
             raise ConnectionError(msg)
-        running = self._loop.create_task(self._run(kind, command))
+        running = self._loop.create_task(self._run(kind, command, turns or self._turns))
         self._running.add(running)
         running.add_done_callback(self._ended)
         return running
@@ -103,9 +123,10 @@ class Link:
         if not running.cancelled():
             running.exception()  # it has been heard, even if nobody waits any more
 
-    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> Any:
-        async with self._turns:
-            watch = Watch(self._loop, self._timeout, partial(self._overdue, kind), self._drop)
+    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore) -> Any:
+        async with turns:
+            running = asyncio.current_task()
+            watch = Watch(self._loop, self._timeout, partial(self._overdue, kind), partial(self._give_up, running))
             try:
                 given = await command()
             except Exception as error:
@@ -121,13 +142,20 @@ class Link:
     def _overdue(self, kind: Kind) -> None:
         self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s'), time.monotonic())
 
-    def _drop(self) -> None:
-        """Close a client of ours with all commands that hang. Another one's has to help itself: it may be used elsewhere."""
-        if self.usable and self._own:
+    def _give_up(self, running: 'asyncio.Task[Any] | None') -> None:
+        """Close a client of ours with all commands that hang. Another one's may be in use elsewhere."""
+        if self._own and self.usable:
             self.usable = False
             closing = self._loop.create_task(self.close())
             _closing.add(closing)
             closing.add_done_callback(_closing.discard)
+        elif not self._own and running is not None and _drivers.may_be_cancelled(getattr(self.backend, 'client', None)):
+            running.cancel()  # as aiocache would have done, by its own time-out
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether commands wait for their turns."""
+        return self._turns.locked()
 
     async def close(self) -> None:
         """Use it no more, and close what we have opened."""
@@ -144,7 +172,7 @@ class Link:
                 for running in self._running:
                     running.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
-                await _clients.close(self.backend.client)
+                await _drivers.close(self.backend.client)
 
 
 _closing: set['asyncio.Task[None]'] = set()
@@ -153,7 +181,7 @@ _closing: set['asyncio.Task[None]'] = set()
 class Watch:
     """Rings when a command takes longer than its time-out, and gives it up when it takes much longer."""
 
-    __slots__ = ('_give_up', '_handle', '_loop', '_overdue', '_timeout', 'has_rung')
+    __slots__ = ('_due_at', '_give_up', '_handle', '_loop', '_overdue', '_timeout', 'has_rung')
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, timeout: float, overdue: Callable[[], None], give_up: Callable[[], None]
@@ -164,17 +192,21 @@ class Watch:
         self._overdue = overdue
         self._give_up = give_up
         self.has_rung = False
-        self._handle = loop.call_later(timeout, self._ring)
+        self._wait(timeout)
+
+    def _wait(self, seconds: float) -> None:
+        self._due_at = self._loop.time() + seconds
+        self._handle = self._loop.call_later(seconds, self._ring)
 
     def _ring(self) -> None:
-        if self._loop.time() - self._handle.when() > LATE:  # the reply may be there, and we had no time to read it
-            self._handle = self._loop.call_later(self._timeout, self._ring)
+        if self._loop.time() - self._due_at > LATE:  # the reply may be there, and we had no time to read it
+            self._wait(self._timeout)
         elif self.has_rung:
             self._give_up()
         else:
             self.has_rung = True
             self._overdue()
-            self._handle = self._loop.call_later(HANGING, self._ring)
+            self._wait(HANGING)
 
     def end(self) -> None:
         """The command has come to its end."""
@@ -184,12 +216,14 @@ class Watch:
 async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
     """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
 
+    An event loop that is late itself gives it as many seconds again.
+
     Raises:
         TimeoutError: it did not give anything in time, or was dropped.
 
     """
-    began = time.monotonic()
-    await asyncio.wait((running,), timeout=max(seconds, 0))
+    began, seconds = time.monotonic(), max(seconds, 0)
+    await asyncio.wait((running,), timeout=seconds)
     if not running.done() and time.monotonic() - began > seconds + LATE:  # we were busy, which is not its fault
         await asyncio.wait((running,), timeout=max(seconds, LATE))
     if not running.done() or running.cancelled():

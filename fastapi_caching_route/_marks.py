@@ -20,7 +20,7 @@ that may be served stale keep both, all others the soft ones, which tell them al
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Any, Protocol
@@ -33,19 +33,23 @@ MOST_VERIFIED = 10_000
 """Entries that one process remembers to have found alive: some hundred bytes each."""
 
 AT_ONCE = 16
-"""Commands that one invalidation has under way together, so that a long list of names does not use up a pool."""
+"""Commands that one invalidation has under way together: all have the same time-out, and may have to wait for their turns."""
 
 _LAST = '%last'
 _SOFT, _HARD = '%soft:', '%hard:'
 """No escaped text begins like this, so marks and entries never share a key."""
 
 
-class Shelf(Protocol):
-    """What marks need of a store."""
+class Commands(Protocol):
+    """What marks need of a store: commands of one who knows how long he can wait."""
 
     async def get(self, keys: Sequence[str], /) -> list[Any]: ...
     async def set(self, key: str, value: object, span: float, /) -> bool: ...
     async def add(self, key: str, value: object, span: float, /) -> bool: ...
+
+
+Write = Callable[[str, object, float], Awaitable[bool]]
+"""Keeps something under a key for so many seconds; whether it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Begun:
 
 
 class Marks:
-    """The marks of one store that processes share. Who asks brings the shelf, since he knows how long he can wait."""
+    """The marks of one store that processes share. Who asks brings the store, as it is for him."""
 
     __slots__ = ('_root', '_verified', 'beside')
 
@@ -67,51 +71,53 @@ class Marks:
         """Keys to be read together with an entry; `stale_at` needs what is found there."""
         self._verified: dict[str, tuple[object, str, float]] = {}
 
-    async def begin(self, shelf: Shelf, names: Sequence[str], *, windowed: bool) -> Begun | None:
+    async def begin(self, store: Commands, names: Sequence[str], *, windowed: bool) -> Begun | None:
         """The marks that an entry with these names will keep, read before the endpoint reads anything.
 
         `windowed` says whether the entry may be served stale. None if the store does not keep marks.
         """
         keys = [*self._keys(names, windowed=windowed), *self.beside]
-        tokens = await self._present(shelf, keys)
+        tokens = await self._present(store, keys)
         return None if tokens is None else Begun(dict(zip(keys, tokens, strict=True)))
 
-    async def land(self, shelf: Shelf, begun: Begun, names: Sequence[str], *, windowed: bool) -> tuple[str, ...] | None:
+    async def land(
+        self, store: Commands, begun: Begun, names: Sequence[str], *, windowed: bool
+    ) -> tuple[str, ...] | None:
         """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
         keys = self._keys(names, windowed=windowed)
         added = [key for key in keys if key not in begun.tokens]
         tokens = dict(begun.tokens)
         if added:
-            found = await self._present(shelf, added)
+            found = await self._present(store, added)
             if found is None:
                 return None
             tokens.update(zip(added, found, strict=True))
         held = [tokens[key] for key in keys]
         # Read after the marks that were added: then an invalidation that they do not show has not begun here either.
-        (last,) = await shelf.get(self.beside)
-        if last != tokens[self.beside[0]] and (added or await shelf.get(keys) != held):
+        (last,) = await store.get(self.beside)
+        if last != tokens[self.beside[0]] and (added or await store.get(keys) != held):
             return None
         return tuple(held)
 
-    async def stale_at(self, shelf: Shelf, entry: Entry, beside: Sequence[Any]) -> float | None:
+    async def stale_at(self, store: Commands, entry: Entry, beside: Sequence[Any]) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
         None if a mark has changed or is lost, so that the entry must not be used. `beside` is what was found beside it.
         """
         # What is remembered is remembered for the `last` from before the marks were read: it may change meanwhile.
-        last = beside[0] if isinstance(beside[0], str) else ((await self._present(shelf, self.beside)) or [''])[0]
+        last = beside[0] if isinstance(beside[0], str) else ((await self._present(store, self.beside)) or [''])[0]
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
             return known
         keys = self._keys(entry.names, windowed=entry.windowed)
-        stale_at = _stale_at(entry, await shelf.get(keys) if keys else [])
+        stale_at = _stale_at(entry, await store.get(keys) if keys else [])
         if stale_at is not None and last:
             if len(self._verified) >= MOST_VERIFIED:
                 self._verified.clear()
             self._verified[entry.key] = (entry.marks, last, stale_at)
         return stale_at
 
-    async def invalidate(self, shelf: Shelf, names: Iterable[str], soft_at: float | None) -> None:
+    async def invalidate(self, write: Write, names: Iterable[str], soft_at: float | None) -> None:
         """Make sure that nothing that began before is used again under these names, by any process.
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
@@ -120,28 +126,25 @@ class Marks:
         when = '' if soft_at is None else f'@{soft_at!r}'
         keys = [self._key(kind, name) for name in names for kind in kinds]
         # Who adds names meanwhile will see that it has begun.
-        await _write(shelf, self.beside[0], '')
+        await _renew(write, self.beside[0])
         for batch in _batches(keys):
-            await asyncio.gather(*(_write(shelf, key, when) for key in batch))
+            await asyncio.gather(*(_renew(write, key, when) for key in batch))
         # Who has found entries alive meanwhile will look again.
-        await _write(shelf, self.beside[0], '')
+        await _renew(write, self.beside[0])
 
-    async def _present(self, shelf: Shelf, keys: Sequence[str]) -> list[str] | None:
+    async def _present(self, store: Commands, keys: Sequence[str]) -> list[str] | None:
         """The marks under these keys, with new ones where there were none; None if one cannot be had."""
-        tokens = await shelf.get(keys)
-        missing = {key: token_urlsafe(9) for key, token in zip(keys, tokens, strict=True) if token is None}
-        if not missing:
-            return tokens if all(isinstance(token, str) for token in tokens) else None
-        for batch in _batches(list(missing)):
-            await asyncio.gather(*(shelf.add(key, missing[key], FOREVER) for key in batch))
-        # Somebody else may have added one at the same time, or invalidated the name: what is there now is the mark.
-        found = dict(zip(missing, await shelf.get(list(missing)), strict=True))
-        foreign = [key for key, token in found.items() if not isinstance(token, str)]
-        if foreign:  # something is there, but no mark: as if the name was invalidated
-            for batch in _batches(foreign):
-                await asyncio.gather(*(_write(shelf, key, '') for key in batch))
-            found.update(zip(foreign, await shelf.get(foreign), strict=True))
-        tokens = [found.get(key, token) for key, token in zip(keys, tokens, strict=True)]
+        tokens = await store.get(keys)
+        # Somebody else may add one at the same time, or invalidate the name: what is there after that is the mark. What is
+        # there and is no mark gives way, as if the name was invalidated.
+        for create in (store.add, store.set):
+            missing = [key for key, token in zip(keys, tokens, strict=True) if not isinstance(token, str)]
+            if not missing:
+                break
+            for batch in _batches(missing):
+                await asyncio.gather(*(create(key, token_urlsafe(9), FOREVER) for key in batch))
+            found = dict(zip(missing, await store.get(missing), strict=True))
+            tokens = [found.get(key, token) for key, token in zip(keys, tokens, strict=True)]
         return tokens if all(isinstance(token, str) for token in tokens) else None
 
     def _keys(self, names: Sequence[str], *, windowed: bool) -> list[str]:
@@ -151,8 +154,8 @@ class Marks:
         return full_key(self._root, kind + name)
 
 
-async def _write(shelf: Shelf, key: str, when: str) -> None:
-    if not await shelf.set(key, token_urlsafe(9) + when, FOREVER):
+async def _renew(write: Write, key: str, when: str = '') -> None:
+    if not await write(key, token_urlsafe(9) + when, FOREVER):
         msg = f'the store has not taken {key}'
         raise OSError(msg)
 

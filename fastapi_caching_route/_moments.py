@@ -35,15 +35,15 @@ class Moments:
         self._soft: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
-    async def begin(self, shelf: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, as `Marks` does it
+    async def begin(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, as `Marks` does it
         """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
         return self._now
 
-    async def land(self, shelf: object, begun: int, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, as `Marks` does it
+    async def land(self, store: object, begun: int, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, as `Marks` does it
         """The moment for an answer with these names; None if one of them was invalidated while it was computed."""
         return begun if self._last(names) <= begun else None
 
-    async def stale_at(self, shelf: object, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
+    async def stale_at(self, store: object, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
         None if one of its names was invalidated, so that the entry must not be used.
@@ -57,7 +57,7 @@ class Moments:
         stale_at = min((it[1] for it in softened if it is not None and it[0] > since), default=math.inf)
         return stale_at if self._last(entry.names) <= since else None  # the floor last: it rises before a name is lost
 
-    async def invalidate(self, shelf: object, names: Iterable[str], soft_at: float | None) -> None:  # noqa: ARG002, as `Marks` does it
+    async def invalidate(self, write: object, names: Iterable[str], soft_at: float | None) -> None:  # noqa: ARG002, as `Marks` does it
         """Make sure that nothing that began before is used again under these names.
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.

@@ -8,33 +8,30 @@ could not be written is owed: it is written as soon as the backend takes it, and
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from aiocache.base import BaseCache
 
+from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
+from fastapi_caching_route._debts import debts_to
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
-from fastapi_caching_route._names import EVERYTHING
-from fastapi_caching_route._shelf import Near, is_inside, shelf_of
+from fastapi_caching_route._shelf import Commands
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
 
 Stored = Entry | Variants
+Marked = int | tuple[str, ...]
 Given = TypeVar('Given')
-
-MOST_OWED = 10_000
-"""Names that one process owes to a backend that does not answer; with more, it owes everything."""
-
-FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
-"""Seconds between attempts to write what is owed: soon after a stumble, and not often during an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,118 +50,102 @@ class Lost:
 
 
 class Visit:
-    """What one request does at a store. All of it together waits no longer than the time-out: then it finds nothing."""
+    """What one request does at a store. It waits no longer than the time-out for all of that together: then it finds nothing.
 
-    __slots__ = ('_left', '_store', '_until')
+    Only the time counts for which it waits here, and not what the endpoint takes in between.
+    """
+
+    __slots__ = ('_left', '_store')
 
     def __init__(self, store: 'Store') -> None:
         """Nothing has been waited for yet."""
         self._store = store
         self._left = store.timeout
-        self._until = 0.0
 
     async def look_up(self, key: str) -> Found | Variants | None:
         """What is stored under a full key, and is alive; anything that was not stored under just this key is nothing."""
-        return await self._or_nothing(self._look_up(key))
+        if self._store.debts:
+            self._left -= await self._store.pay(self._left)
+        return await self._or_nothing(partial(self._look_up, key))
 
-    async def _look_up(self, key: str) -> Found | Variants | None:
-        marks = self._store.marks
-        found, *beside = await self.get((key, *marks.beside))
+    async def _look_up(self, key: str, store: Commands) -> Found | Variants | None:
+        found, *beside = await store.get((key, *self._store.marks.beside))
         if isinstance(found, Variants):
             return found if found.key == key else None
-        if not isinstance(found, Entry) or found.key != key or self._store.owes(found):
+        if not isinstance(found, Entry) or found.key != key or self._store.debts.include(found.names):
             return None
-        stale_at = await marks.stale_at(self, found, beside)
+        stale_at = await self._store.marks.stale_at(store, found, beside)
         return None if stale_at is None else Found(found, stale_at)
 
     async def begin(self, names: Sequence[str], *, windowed: bool) -> object | None:
         """What `land` will ask for: to be got before the endpoint runs. None if the backend is in trouble."""
-        return await self._or_nothing(self._store.marks.begin(self, names, windowed=windowed))
+        shelf, had_time = self._store.shelf, self._left > 0
+        if not shelf.stores():
+            return None
+        begun = await self._or_nothing(partial(self._store.marks.begin, names=names, windowed=windowed))
+        if begun is None and had_time and self._left <= 0:
+            shelf.was_too_slow()
+        return begun
 
-    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
+    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> Marked | Lost:
         """The marks for an answer with these names; or why it must not be stored."""
-        landed = await self._or_nothing(self._landed(begun, names, windowed=windowed))
+        landed = await self._or_nothing(partial(self._landed, begun, names, windowed=windowed))
         return Lost('store-error') if landed is None else landed
 
-    async def _landed(self, begun: object, names: Sequence[str], *, windowed: bool) -> int | tuple[str, ...] | Lost:
-        marks: int | tuple[str, ...] | None = await self._store.marks.land(self, begun, names, windowed=windowed)
+    async def _landed(self, begun: object, names: Sequence[str], store: Commands, *, windowed: bool) -> Marked | Lost:
+        marks: Marked | None = await self._store.marks.land(store, begun, names, windowed=windowed)
         return Lost('invalidated') if marks is None else marks
 
     async def put(self, stored: Stored, span: float) -> bool:
         """Store under its own key for `span` seconds; return whether the backend is known to have taken it."""
-        return bool(await self._or_nothing(self.set(stored.key, stored, min(span, FOREVER))))
-
-    async def storing(self, work: Coroutine[Any, Any, str | None]) -> str | None:
-        """Do what stores an answer; its client waits for that no longer than is left to it, but it goes on to its end.
-
-        Return why the answer is not stored, as far as that is known by then.
-        """
-        if not self._store.may_wait:
-            return await work
-        waits, self._left = self._left, self._store.timeout
-        running = self._store.go_on(work)
-        await asyncio.wait((running,), timeout=max(waits, 0))
-        return running.result() if running.done() and not running.cancelled() else 'store-error'
+        return bool(await self._or_nothing(lambda store: store.set(stored.key, stored, min(span, FOREVER))))
 
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
-        await self._or_nothing(self._store.shelf.delete(key, self._left, anyway=False))
+        await self._or_nothing(lambda store: store.delete(key))
 
-    # What marks need of a store:
+    async def storing(self, store_it: 'Callable[[Visit], Coroutine[Any, Any, str | None]]') -> str | None:
+        """Store an answer. Its client waits for that no longer than is left to it; it goes on behind the answer if need be.
 
-    async def get(self, keys: Sequence[str], /) -> list[Any]:
-        """What is under each key, or None."""
-        return await self._store.shelf.get(keys, self._until - time.monotonic(), anyway=False)
+        Return why the answer is not stored, or 'store-slow' if that is not known by then.
+        """
+        if not self._store.shelf.takes_time:
+            return await store_it(self)
+        running = self._store.go_on(store_it(Visit(self._store)))  # which has time of its own: nobody waits for it
+        await asyncio.wait((running,), timeout=max(self._left, 0))
+        return running.result() if running.done() and not running.cancelled() else 'store-slow'
 
-    async def set(self, key: str, value: object, span: float, /) -> bool:
-        """Keep something for `span` seconds; whether it is kept."""
-        return await self._store.shelf.set(key, value, span, self._until - time.monotonic(), anyway=False)
-
-    async def add(self, key: str, value: object, span: float, /) -> bool:
-        """The same, but only where there is nothing yet."""
-        return await self._store.shelf.add(key, value, span, self._until - time.monotonic(), anyway=False)
-
-    async def _or_nothing(self, asked: Awaitable[Given]) -> Given | None:
+    async def _or_nothing(self, asked: Callable[[Commands], Awaitable[Given]]) -> Given | None:
         """What the store gives, or None where it is in trouble."""
-        began = time.monotonic()
-        self._until = began + self._left
+        commands = Commands(self._store.shelf, self._left)
         try:
-            return await asked
+            return await asked(commands)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend has not done it: %r', error)
+            logger.debug('the cache backend is of no use to a request: %r', error)
             return None
         finally:
-            self._left -= time.monotonic() - began
+            self._left = commands.left
 
 
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_owed', '_settling', '_under_way', 'marks', 'may_wait', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = ('_under_way', 'debts', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
+        check_backend(backend)
         self.shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
+        self.debts = debts_to(backend)
         self.timeout = timeout
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
-        self._owed = _all_owed.setdefault(backend, {})
-        self.may_wait = not isinstance(self.shelf, Near)
-        """Whether it is outside of our hands how long a command takes."""
         self._under_way: set[asyncio.Future[Any]] = set()
-        self._settling: asyncio.Task[None] | None = None
 
     def visit(self) -> Visit:
         """For what one request has to do here."""
         return Visit(self)
-
-    def owes(self, entry: Entry) -> bool:
-        """Whether an invalidation of this entry could not be written yet."""
-        if not self._owed:
-            return False
-        self._settle_later()
-        return any(name in self._owed for name in entry.names)
 
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
         """Invalidate all entries with one of the names, for all processes; delete this full key too.
@@ -175,97 +156,68 @@ class Store:
             InvalidationError: it could not be written. It is owed from now on.
 
         """
-        return await asyncio.shield(self.invalidating(names, soft_at=soft_at, key=key))
+        return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, key=key))
 
-    def invalidating(
+    def begin_invalidation(
         self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
-    ) -> asyncio.Future[int]:
-        """The same, begun at once, and going on to its end even if who has asked for it is cancelled."""
-        return self.go_on(self._write(names, soft_at, key))
+    ) -> asyncio.Task[int]:
+        """The same, begun now, and going on to its end even if who has asked for it is cancelled."""
+        return self.go_on(self._invalidate(names, soft_at, key))
 
-    def go_on(self, work: Coroutine[Any, Any, Given]) -> asyncio.Task[Given]:
-        """Begin something that is to come to its end."""
-        running = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(running)
-        running.add_done_callback(self._under_way.discard)
-        return running
-
-    async def _write(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
-        pen = Pen(self, anyway=False)
+    async def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+        # Each command has the whole time-out: none may be left out.
+        write = partial(self.shelf.set, within=self.timeout, anyway=False)
         try:
-            await self.marks.invalidate(pen, names, soft_at)
+            await self.marks.invalidate(write, names, soft_at)
         except Exception as error:
-            level = logging.DEBUG if self._owed else logging.WARNING  # one warning for one outage
-            logger.log(level, 'an invalidation of %s could not be written yet, and is tried again: %r', names, error)
-            self._owed.update(dict.fromkeys(names if len(self._owed) < MOST_OWED else (EVERYTHING,), object()))
-            self._settle_later()
+            self.debts.owe(names, error, self._invalidate_anyway)
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
             raise InvalidationError(msg) from error
         if key is None:
             return 0
         with suppress(Exception):  # whether it is deleted or not, it will not be used again
-            return await self.shelf.delete(key, self.timeout, anyway=False)
+            return await self.shelf.delete(key, self.timeout)
         return 0
+
+    async def _invalidate_anyway(self, names: Sequence[str]) -> None:
+        """Invalidate names, also if the backend is known to be in trouble."""
+        await self.marks.invalidate(partial(self.shelf.set, within=self.timeout, anyway=True), names, None)
+
+    async def pay(self, within: float) -> float:
+        """Have what is owed written, in an event loop that lives; return how long that was waited for, in seconds.
+
+        Event loops may be short: there may be none later that has the time.
+        """
+        began = time.monotonic()
+        self.debts.settle_later(self._invalidate_anyway)
+        if self.shelf.stores():
+            await asyncio.wait([self.debts.pay(self._invalidate_anyway)], timeout=max(within, 0))
+        return time.monotonic() - began
 
     async def settled(self) -> None:
         """Wait until nothing is owed."""
-        while self._owed:
-            await asyncio.wait([self._settle_later()])
+        await self.debts.settled(self._invalidate_anyway)
 
-    def _settle_later(self) -> asyncio.Task[None]:
-        if self._settling is None or self._settling.done() or self._settling.get_loop().is_closed():
-            self._settling = asyncio.get_running_loop().create_task(self._settle())
-        return self._settling
+    def go_on(self, work: Coroutine[Any, Any, Given]) -> asyncio.Task[Given]:
+        """Begin something that is to come to its end, even if nobody waits for it any more."""
+        running = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(running)
+        running.add_done_callback(self._ended)
+        return running
 
-    async def _settle(self) -> None:
-        """Write what is owed, again and again until the backend takes it."""
-        wait = FIRST_WAIT
-        while self._owed:
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
-            owed = dict(self._owed)
-            names = [EVERYTHING] if EVERYTHING in owed else list(owed)
-            try:
-                await self.marks.invalidate(Pen(self, anyway=True), names, None)
-            except Exception as error:  # noqa: BLE001, whatever a client library raises
-                logger.debug('invalidations could still not be written: %r', error)
-                continue
-            for name in [name for name, ticket in owed.items() if self._owed.get(name) is ticket]:
-                del self._owed[name]  # and not what has come to be owed meanwhile
-        logger.info('all invalidations are written')
+    def _ended(self, running: 'asyncio.Task[Any]') -> None:
+        self._under_way.discard(running)
+        if not running.cancelled():
+            running.exception()  # it has been heard
 
     async def close(self) -> None:
-        """Close what was opened in this event loop, when all is done that is under way in it."""
+        """Close what was opened in this event loop, when all is done that is under way in it; what is owed stays owed."""
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(it for it in self._under_way if it.get_loop() is loop), return_exceptions=True)
-        if self._settling is not None and self._settling.get_loop() is loop:
-            self._settling.cancel()
-            await asyncio.wait([self._settling])
+        await self.debts.close()
         await self.shelf.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """How an invalidation is written: each command has the whole time-out, since none may be left out."""
-
-    store: Store
-    anyway: bool
-    """Also while the store is known to be in trouble."""
-
-    async def get(self, keys: Sequence[str], /) -> list[Any]:
-        """What is under each key, or None."""
-        return await self.store.shelf.get(keys, self.store.timeout, anyway=self.anyway)
-
-    async def set(self, key: str, value: object, span: float, /) -> bool:
-        """Keep something for `span` seconds; whether it is kept."""
-        return await self.store.shelf.set(key, value, span, self.store.timeout, anyway=self.anyway)
-
-    async def add(self, key: str, value: object, span: float, /) -> bool:
-        """The same, but only where there is nothing yet."""
-        return await self.store.shelf.add(key, value, span, self.store.timeout, anyway=self.anyway)
-
-
-_all_owed: WeakKeyDictionary[BaseCache, dict[str, object]] = WeakKeyDictionary()
 _all_moments: WeakKeyDictionary[BaseCache, Moments] = WeakKeyDictionary()
 
 

@@ -97,7 +97,7 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
     for store, names in targets:
         together.setdefault(store, {}).update(dict.fromkeys(names))
     begun = [
-        store.invalidating(tuple(all_names)) for store, all_names in together.items()
+        store.begin_invalidation(tuple(all_names)) for store, all_names in together.items()
     ]  # all, before any is waited for
     for invalidating in begun:
         with suppress(InvalidationError):

@@ -7,11 +7,11 @@ also frees a few of those whose time is over, so several loops and threads may u
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from heapq import heappop, heappush
 from sys import getsizeof
-from threading import Lock
+from threading import RLock
 from typing import Annotated, Any
 
 from aiocache.base import BaseCache
@@ -26,6 +26,9 @@ BESIDE = 250
 
 FREED_AT_ONCE = 16
 """Ended entries that one command frees: more than it can add, and few enough not to be felt."""
+
+FREED_BY_STATS = 10_000
+"""Ended entries that `stats` frees before it counts: some milliseconds."""
 
 SPLIT = 64
 """Into how many parts a span is cut: what has ended is freed at the end of its part."""
@@ -99,12 +102,12 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
         """A heap of those seconds; some may have nothing left to free."""
         self._bytes = 0
         self._hits = self._misses = self._evicted = self._expired = 0
-        self._lock = Lock()
+        self._lock = RLock()
 
     def stats(self) -> MemoryStats:
         """What is kept at this moment, and what has been done."""
         with self._lock:
-            self._free_ended(len(self._kept))
+            self._free_ended(FREED_BY_STATS)
             return MemoryStats(len(self._kept), self._bytes, self._hits, self._misses, self._evicted, self._expired)
 
     def read(self, key: Any) -> Any:
@@ -124,6 +127,7 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
 
     def write(self, key: Any, value: Any, span: float | None) -> bool:
         """Keep a value for `span` seconds, or without end; return whether there is room for it at all."""
+        span = span if span is not None and span < math.inf else None
         size = size_of(key) + size_of(value) + BESIDE
         with self._lock:
             self._drop(key)
@@ -158,7 +162,7 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
             if not keys:
                 self._ending.pop(heappop(self._parts), None)
                 continue
-            self._drop(next(iter(keys)))
+            self._drop(keys.pop())
             self._expired += 1
             most -= 1
 
@@ -196,18 +200,20 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
         _cas_token: Any = None,
         _conn: Any = None,
     ) -> bool | int:
-        if _cas_token is not None and _cas_token != self.read(key):
-            return 0
-        return self.write(key, value, ttl or None)
+        with self._lock:
+            if _cas_token is not None and _cas_token != self._peek(key):
+                return 0
+            return self.write(key, value, ttl or None)
 
     async def _multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = None, _conn: Any = None) -> bool:
         return all([self.write(key, value, ttl or None) for key, value in pairs])  # noqa: C419, each is to be set
 
     async def _add(self, key: Any, value: Any, ttl: float | None = None, _conn: Any = None) -> bool:
-        if await self._exists(key):
-            msg = f'Key {key} already exists, use .set to update the value'  # aiocache's own words for it
-            raise ValueError(msg)
-        return self.write(key, value, ttl or None)
+        with self._lock:
+            if await self._exists(key):
+                msg = f'Key {key} already exists, use .set to update the value'  # aiocache's own words for it
+                raise ValueError(msg)
+            return self.write(key, value, ttl or None)
 
     async def _exists(self, key: Any, _conn: Any = None) -> bool:
         with self._lock:
@@ -218,17 +224,17 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
         with self._lock:
             kept = self._kept.get(key)
             span = None if kept is None or kept.ends_at == math.inf else max(kept.ends_at - self._clock(), 0.0)
-        try:
-            total = int(self.read(key) or 0) + delta
-        except ValueError:
-            msg = 'Value is not an integer'
-            raise TypeError(msg) from None
-        self.write(key, total, span)
-        return total
+            try:
+                total = int(self._peek(key) or 0) + delta
+            except ValueError:
+                msg = 'Value is not an integer'
+                raise TypeError(msg) from None
+            self.write(key, total, span or None)
+            return total
 
     async def _expire(self, key: Any, ttl: float | None, _conn: Any = None) -> bool:
-        value = self.read(key)
-        return value is not None and self.write(key, value, ttl or None)
+        with self._lock:
+            return await self._exists(key) and self.write(key, self._peek(key), ttl or None)
 
     async def _delete(self, key: Any, _conn: Any = None) -> int:
         return self.remove(key)
@@ -244,20 +250,35 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
         raise NotImplementedError(msg)
 
     async def _redlock_release(self, key: Any, value: Any) -> int:
-        return self.remove(key) if self.read(key) == value else 0
+        with self._lock:
+            return self.remove(key) if self._peek(key) == value else 0
+
+    def _peek(self, key: Any) -> Any:
+        """The value under a key, without that it counts as used."""
+        kept = self._kept.get(key)
+        return None if kept is None or kept.ends_at <= self._clock() else kept.value
 
 
 def size_of(value: Any) -> int:
     """Bytes of a value with all that it holds; what it shares with others counts as its own."""
-    if value is None or isinstance(value, bool):
-        return 0
-    size = getsizeof(value)
-    if isinstance(value, (bytes, str, int, float)):
-        return size
-    if is_dataclass(value):
-        return size + sum(size_of(getattr(value, it.name)) for it in fields(value))
-    if isinstance(value, dict):
-        return size + sum(size_of(key) + size_of(it) for key, it in value.items())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return size + sum(map(size_of, value))
-    return size + sum(map(size_of, vars(value).values())) if hasattr(value, '__dict__') else size
+    size, seen, left = 0, set(), [value]
+    while left:
+        it = left.pop()
+        if it is None or isinstance(it, bool):
+            continue
+        size += getsizeof(it)
+        if isinstance(it, (bytes, str, int, float)) or id(it) in seen:
+            continue
+        seen.add(id(it))
+        if isinstance(it, memoryview):
+            size += it.nbytes
+        elif isinstance(it, Mapping):
+            left.extend(it.keys())
+            left.extend(it.values())
+        elif isinstance(it, Collection):
+            left.extend(it)
+        elif is_dataclass(it):
+            left.extend(getattr(it, field.name) for field in fields(it))
+        else:
+            left.extend(getattr(it, '__dict__', {}).values())
+    return size

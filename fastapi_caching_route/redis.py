@@ -3,6 +3,7 @@
 aiocache's own `RedisCache` is for a single server, and is all that one needs there.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,11 @@ from aiocache.base import BaseCache
 from aiocache.plugins import BasePlugin
 from aiocache.serializers import BaseSerializer, JsonSerializer
 from typing_extensions import Doc
+
+from fastapi_caching_route._drivers import SHORTEST, close
+
+_GLOB = re.compile(r'[*?\[]')
+"""What means something in a pattern of SCAN."""
 
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
@@ -103,10 +109,12 @@ class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no type
         return int(await self.client.delete(key))
 
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
-        if not namespace:
+        if namespace:
+            pattern = _GLOB.sub(r'[\g<0>]', namespace) + ':*'
+            async for key in self.client.scan_iter(pattern):
+                await self.client.delete(key)
+        else:
             await self.client.flushdb()
-        async for key in self.client.scan_iter(f'{namespace or ""}*'):
-            await self.client.delete(key)
         return True
 
     async def _raw(
@@ -120,12 +128,20 @@ class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no type
     async def _close(self, *args: Any, _conn: Any = None, **options: Any) -> None:  # noqa: ARG002, aiocache's
         if self._client is not None:
             client, self._client = self._client, None
-            await client.aclose()
+            await close(client)
+
+    def _build_key(self, key: str, namespace: str | None = None) -> str:
+        """As aiocache's `RedisCache` does it."""
+        namespace = self.namespace if namespace is None else namespace
+        return f'{namespace}:{key}' if namespace else key
 
 
 def _milliseconds(ttl: float | None) -> int | None:
-    return max(1, int(ttl * 1000)) if ttl else None
+    return int(max(ttl, SHORTEST) * 1000) if ttl else None
 
 
 def _decoded(value: Any, encoding: str | None) -> Any:
+    if encoding is None and isinstance(value, str):
+        msg = 'the client of a RedisClientCache has to give bytes, without decode_responses=True'
+        raise TypeError(msg)
     return value.decode(encoding) if encoding is not None and isinstance(value, bytes) else value

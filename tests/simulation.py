@@ -29,15 +29,15 @@ RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        for batch in _batches(keys):\n            await asyncio.gather(*(_write(shelf, key, when) for key in batch))\n',
+        '        for batch in _batches(keys):\n            await asyncio.gather(*(_renew(write, key, when) for key in batch))\n',
         '',
     ),
     '`last` before the marks': (
-        "will see that it has begun.\n        await _write(shelf, self.beside[0], '')\n",
+        'will see that it has begun.\n        await _renew(write, self.beside[0])\n',
         '\n',
     ),
     '`last` after the marks': (
-        "will look again.\n        await _write(shelf, self.beside[0], '')\n",
+        'will look again.\n        await _renew(write, self.beside[0])\n',
         '\n',
     ),
     'a missing mark is a miss': (
@@ -48,13 +48,13 @@ LEFT_OUT = {
     'compare the marks of what was found alive': (' and marks == entry.marks:', ':'),
     'take the `last` from before the marks were read': (
         '        if stale_at is not None and last:\n',
-        '        last = (await shelf.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
+        '        last = (await store.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
     ),
     'compare `last` where names were added': ('(added or await', '(await'),
     'read `last` after the marks that were added': (
         '        if added:\n            found',
-        '        (early,) = await shelf.get(self.beside)\n        if added:\n            found',
-        '        (last,) = await shelf.get(self.beside)\n',
+        '        (early,) = await store.get(self.beside)\n        if added:\n            found',
+        '        (last,) = await store.get(self.beside)\n',
         '        last = early\n',
     ),
     'a hard invalidation writes the soft mark too': (
@@ -227,7 +227,7 @@ class World:
         soft_at = 1.0 + self.seed if self.rng.random() < 0.3 else None
         await self.shelf.pause()
         written = dict(self.version)
-        await marks.invalidate(self.shelf, [name], soft_at)
+        await marks.invalidate(self.shelf.set, [name], soft_at)
         self.invalidations += 1
         for changed in self.version if name == 'all' else (it,):
             self.oldest_fresh[changed] = max(self.oldest_fresh[changed], written[changed])

@@ -139,7 +139,7 @@ def test_a_node_that_is_down_costs_what_is_stored_there_and_no_answer(cluster, c
         finally:
             cluster[1].resume()
         wait_until(lambda: all(marks(client.get(f'/things/{number}')) == ['HIT'] for number in range(10)))
-    assert 'in trouble' in caplog.text
+    assert caplog.text.count('in trouble') == 1
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_a_primary_that_is_lost_is_followed_by_its_replica(sentinel):
 
 
 async def test_it_is_a_cache_of_aiocache(redis_port):
-    backend = RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port), namespace='plain:', ttl=50)
+    backend = RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port), namespace='plain', ttl=50)
     assert await backend.set('a', {'b': 1}) is True
     assert await backend.get('a') == {'b': 1}
     assert await backend.multi_set([('b', 2), ('c', 3)], ttl=5) is True
@@ -207,7 +207,7 @@ async def test_it_is_a_cache_of_aiocache(redis_port):
     assert 0 < await backend.raw('ttl', 'plain:c') <= 5
     assert await backend._redlock_release('plain:n', 'x') == 0
     assert await backend._redlock_release('plain:n', '2') == 1
-    assert await backend.clear(namespace='plain:') is True
+    assert await backend.clear(namespace='plain') is True
     assert await backend.get('a') is None
     with pytest.raises(NotImplementedError, match='compare'):
         await backend._set('a', 'b', _cas_token='c')

@@ -1,6 +1,7 @@
 """Connections: one client for each event loop, closed with it, and as the user's backend says."""
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import os
@@ -21,6 +22,7 @@ from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
 from fastapi_caching_route._breaker import FEW, PAUSE, QUIET, Breaker
+from fastapi_caching_route.redis import RedisClientCache
 from tests.conftest import run
 from tests.support import Elsewhere, asgi_call, asgi_scope, caching_router, client_of, marks, uvicorn_server, wait_until
 
@@ -146,7 +148,7 @@ async def test_the_end_waits_for_an_invalidation_that_is_under_way():
     cache = FastAPICache(backend, store_timeout=5)
     backend.slow['set'] = 0.02
     async with cache:
-        invalidating = cache.store.invalidating(('all',))
+        invalidating = cache.store.begin_invalidation(('all',))
         await asyncio.sleep(0)
     assert invalidating.done()
     assert backend.ended.count('set') == 4
@@ -371,7 +373,8 @@ def test_one_probe_at_a_time():
 
 
 def test_a_store_that_has_only_one_connection_is_not_waited_for_a_second_time():
-    breaker = Breaker(1)
+    breaker = Breaker()
+    breaker.few = 1
     breaker.failed('reading', OSError(), 0.0)
     assert breaker.is_open('reading')
 
@@ -435,7 +438,7 @@ async def test_what_takes_too_long_to_be_stored_is_stored_behind_the_answer():
     app.include_router(app_of(cache))
     backend.slow['set'] = 0.15
     start, *_ = await asgi_call(app, asgi_scope(path='/things/1'))
-    assert b'detail=store-error' in dict(start['headers'])[b'cache-status']
+    assert b'detail=store-slow' in dict(start['headers'])[b'cache-status']
     await asyncio.sleep(0.2)
     start, *_ = await asgi_call(app, asgi_scope(path='/things/1'))
     assert dict(start['headers'])[b'x-cache'] == b'HIT'
@@ -527,10 +530,11 @@ def test_aiomcache_does_not_wait_for_ever_at_the_end_of_a_connection():
     listening = socket.create_server(('127.0.0.1', 0))
 
     def serve():
-        for _ in range(20):
-            connection, _ = listening.accept()
-            connection.recv(100)
-            connection.close()
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                connection.recv(100)
+                connection.close()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -546,3 +550,202 @@ def test_aiomcache_does_not_wait_for_ever_at_the_end_of_a_connection():
     _, *rest = asyncio.run(ask())
     assert rest[0]['body'] == b'1'
     listening.close()
+
+
+# What an attack has found
+
+
+@contextlib.contextmanager
+def app_on(backend, **options):
+    cache, app = FastAPICache(backend, **options), FastAPI()
+    app.include_router(app_of(cache))
+    yield cache, lambda path='/things/1': asgi_call(app, asgi_scope(path=path))
+
+
+def mark(answer):
+    return (dict(answer[0]['headers']).get(b'x-cache') or b'none').decode()
+
+
+def test_what_is_owed_is_written_in_short_event_loops_too():
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=1) as (cache, ask):
+        assert [mark(asyncio.run(ask())) for _ in range(2)] == ['MISS', 'HIT']
+        backend.failing.add('set')
+        with pytest.raises(InvalidationError):
+            asyncio.run(cache.invalidate_tags('all'))
+        backend.failing.clear()
+        assert [mark(asyncio.run(ask())) for _ in range(2)] == ['MISS', 'HIT']
+        assert not cache.store.debts
+    with app_on(backend, store_timeout=1) as (_, ask_other):
+        assert mark(asyncio.run(ask_other())) == 'HIT'  # which is the new one
+
+
+@pytest.mark.parametrize('fate', ['stopped', 'stopped after a fork'])
+def test_a_probe_that_stayed_behind_does_not_keep_others_from_looking(fate, monkeypatch):
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=0.05) as (_, ask):
+        left = asyncio.new_event_loop()
+
+        async def outage():
+            assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
+            backend.hanging.add('multi_get')
+            for _ in range(FEW):
+                await ask()
+            await asyncio.sleep(PAUSE + 0.05)
+            await ask()  # which begins a probe, that has no time to end
+
+        left.run_until_complete(outage())
+        if fate == 'stopped after a fork':
+            monkeypatch.setattr(left, 'is_running', lambda: True)
+            monkeypatch.setattr(os, 'getpid', lambda: -1)
+        backend.hanging.clear()
+
+        async def later():
+            for _ in range(200):
+                if mark(await ask()) == 'HIT':
+                    return True
+                await asyncio.sleep(0.02)
+            return False
+
+        assert asyncio.run(later())
+        monkeypatch.undo()
+        for task in asyncio.all_tasks(left):
+            task.cancel()
+        left.run_until_complete(left.shutdown_asyncgens())
+        left.close()
+
+
+def test_an_outage_is_told_also_after_a_write_has_failed_that_nobody_tried_again(caplog):
+    caplog.set_level('INFO')
+    breaker = Breaker()
+    breaker.failed('writing', OSError(), 1000.0)
+    for _ in range(2):
+        for _ in range(FEW):
+            breaker.failed('reading', OSError(), 1001.0)
+        breaker.worked('reading')
+    assert [it.levelname for it in caplog.records] == ['WARNING', 'INFO', 'WARNING', 'INFO']
+
+
+async def test_writing_is_looked_at_again_where_only_reading_goes_on(caplog):
+    caplog.set_level('INFO')
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=1) as (_, ask):
+        assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
+        backend.failing.add('set')
+        for number in range(FEW):
+            await ask(f'/things/{10 + number}')
+        backend.failing.clear()
+        await asyncio.sleep(PAUSE + 0.05)
+        assert mark(await ask()) == 'HIT'
+        await asyncio.sleep(0.05)
+        assert [it.levelname for it in caplog.records] == ['WARNING', 'INFO']
+
+
+async def test_a_function_that_makes_no_client_is_trouble_like_any_other(caplog):
+    made = []
+
+    def new_client():
+        made.append(1)
+        raise OSError('no such host')
+
+    with app_on(RedisClientCache(new_client)) as (_, ask):
+        for _ in range(20):
+            assert (await ask())[1]['body'] == b'1'
+    assert len(made) == FEW
+    assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ["OSError('no such host')"]
+
+
+async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):
+    backend = RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port, decode_responses=True), namespace='texts')
+    with app_on(backend, store_timeout=5) as (cache, ask):
+        async with cache:
+            for _ in range(5):
+                assert (await ask())[1]['body'] == b'1'
+    assert 'decode_responses' in caplog.text
+
+
+async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._link.HANGING', 0.1)
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=0.05) as (cache, ask):
+        assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
+        backend.hanging.add('multi_get')
+        for _ in range(100):
+            await ask()
+            await asyncio.sleep(0.02)
+        (link,) = cache.store.shelf._links.values()
+        assert len(link._running) <= 3
+        backend.hanging.clear()
+        await asyncio.sleep(PAUSE + 0.2)
+        await ask()
+        await asyncio.sleep(0.05)
+        assert mark(await ask()) == 'HIT'
+
+
+async def test_a_backend_needs_no_delete(caplog):
+    class Plain(Elsewhere):
+        async def _delete(self, key, _conn=None):
+            raise NotImplementedError
+
+    with app_on(Plain(), store_timeout=1) as (cache, _):
+        for _ in range(2 * FEW):
+            assert await cache.invalidate_cached('some key') == 0
+    assert caplog.records == []
+
+
+def test_uvloop_has_timers_without_a_moment(caplog):
+    uvloop = pytest.importorskip('uvloop')
+    backend = Elsewhere()
+    backend.slow.update(dict.fromkeys(('multi_get', 'add', 'set'), 0.02))
+    with app_on(backend, store_timeout=0.0001) as (_, ask):
+
+        async def ask_often():
+            for _ in range(10):
+                assert (await ask())[1]['body'] == b'1'
+                await asyncio.sleep(0.03)
+
+        loop = uvloop.new_event_loop()
+        loop.run_until_complete(ask_often())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    assert [it.levelname for it in caplog.records] == ['WARNING']
+
+
+async def test_large_entries_are_not_read_together():
+    backend = Elsewhere()
+    cache, app, router = FastAPICache(backend, store_timeout=5), FastAPI(), caching_router()
+
+    @router.get('/large/{number}')
+    @cache(ttl=60)
+    async def large(number: int):
+        return 'x' * 600_000
+
+    app.include_router(router)
+    for _ in range(2):
+        for number in range(8):
+            await asgi_call(app, asgi_scope(path=f'/large/{number}'))
+    backend.commands.clear()
+    answers = await asyncio.gather(*(asgi_call(app, asgi_scope(path=f'/large/{number}')) for number in range(8)))
+    assert {mark(it) for it in answers} == {'HIT'}
+    assert len(backend.commands) >= 4
+
+
+async def test_a_store_that_is_too_slow_to_store_still_gives_hits(caplog):
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=0.3) as (_, ask):
+        assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
+        backend.slow['multi_get'] = 0.16
+        for number in range(FEW):
+            await ask(f'/things/{10 + number}')
+        backend.commands.clear()
+        began = time.monotonic()
+        assert mark(await ask('/things/20')) == 'none'
+        assert backend.commands == ['multi_get']  # which is the look-up; there is no sense in more
+        assert time.monotonic() - began < 0.3
+        assert mark(await ask()) == 'HIT'
+        assert [it.levelname for it in caplog.records] == ['WARNING']
+        backend.slow.clear()
+        await asyncio.sleep(PAUSE + 0.05)
+        await ask()
+        await asyncio.sleep(0.05)
+        assert [mark(await ask('/things/20')) for _ in range(2)] == ['MISS', 'HIT']

@@ -1,8 +1,10 @@
 """`MemoryCache`: bounded, and of no event loop."""
 
 import asyncio
+import math
 import threading
 import tracemalloc
+from collections import deque
 
 import pytest
 from aiocache.plugins import HitMissRatioPlugin
@@ -117,6 +119,14 @@ def test_the_size_of_an_object_counts_what_it_holds():
     assert size_of(object()) < 100
 
 
+def test_a_size_counts_what_is_in_other_containers_and_ends_with_circles():
+    circle = ['x' * 1000]
+    circle.append(circle)
+    assert 1000 < size_of(circle) < 1500
+    assert size_of(deque([b'x' * 1000] * 3)) > 1000
+    assert size_of(memoryview(b'x' * 1000)) > 1000
+
+
 # What has ended
 
 
@@ -161,6 +171,14 @@ def test_few_parts_of_time_are_enough_for_all_spans(clock, span):
     clock.now += span * 1.1 + 2
     assert memory.stats().entries == 0
     assert not any(memory._ending.values())
+
+
+@pytest.mark.parametrize('span', [math.inf, math.nan, None, 1e308])
+def test_a_span_without_end_has_none(clock, span):
+    memory = MemoryCache(clock=clock)
+    assert memory.write('a', 1, span) is True
+    clock.now += 1e9
+    assert memory.read('a') == 1
 
 
 def test_what_is_renewed_does_not_end_with_what_it_was(clock):

@@ -1,0 +1,44 @@
+"""The backends of aiocache that there are, and the way to each: `_direct.py` or `_linked.py`."""
+
+from collections.abc import Sequence
+
+from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
+from aiocache.base import BaseCache
+
+from fastapi_caching_route._direct import Direct
+from fastapi_caching_route._linked import Linked, Wire
+from fastapi_caching_route._shelf import Shelf
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.memory import MemoryCache
+
+
+def check_backend(backend: object) -> None:
+    """See that it is a backend.
+
+    Raises:
+        ConfigurationError: it is not, or has a ttl that makes no sense.
+
+    """
+    if not isinstance(backend, BaseCache):
+        msg = f'FastAPICache needs a cache of aiocache, like MemoryCache() or RedisCache(...), got {backend!r}'
+        raise ConfigurationError(msg)
+    if backend.ttl is not None and not backend.ttl >= 0:
+        msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'
+        raise ConfigurationError(msg)
+
+
+def shelf_of(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Shelf:
+    """The way to a backend as the user built it; commands get `timeout` seconds if they can wait at all.
+
+    What leaves the process is signed with the first of the keys, and must be signed with one of them.
+    """
+    if not is_inside(backend):
+        return Linked(backend, Wire(signing_keys), timeout)
+    if type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache) and not backend.plugins:
+        return Direct(backend)
+    return Linked(backend, None, timeout)  # somebody else's code is in it, and may wait or fail
+
+
+def is_inside(backend: BaseCache) -> bool:
+    """Whether a backend is in this process, and in no other."""
+    return isinstance(backend, (SimpleMemoryBackend, MemoryCache))

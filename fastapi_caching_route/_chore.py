@@ -1,0 +1,39 @@
+"""Something that a process does in the background, once at a time."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Chore:
+    """Begins a task, unless it is under way already.
+
+    It is not if its event loop was closed, or is not run any more, or has stayed behind in the process that forked this one.
+    """
+
+    __slots__ = ('_pid', '_task')
+
+    def __init__(self) -> None:
+        """Nothing is under way."""
+        self._task: asyncio.Task[None] | None = None
+        self._pid = 0
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has begun, and will come to its end."""
+        task = self._task
+        return task is not None and not task.done() and task.get_loop().is_running() and self._pid == os.getpid()
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> 'asyncio.Task[None]':
+        """The task that does it: the one under way, or a new one in this event loop."""
+        if self._task is None or not self.is_under_way:
+            self._task, self._pid = asyncio.get_running_loop().create_task(work()), os.getpid()
+        return self._task
+
+    async def end(self) -> None:
+        """Cancel it, if it is under way in this event loop, and wait for its end."""
+        task = self._task
+        if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
+            task.cancel()
+            await asyncio.wait([task])

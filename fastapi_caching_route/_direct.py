@@ -1,0 +1,96 @@
+"""A backend in this process: aiocache's memory, or ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiocache.base import BaseCache
+
+from fastapi_caching_route._drivers import SHORTEST
+
+
+class Direct:
+    """A backend whose commands are done as soon as they are given, and do not fail."""
+
+    __slots__ = ('_backend',)
+    takes_time = False
+
+    def __init__(self, backend: BaseCache) -> None:
+        """Keep objects in this backend as they are, since they cannot be changed."""
+        self._backend = AsTheyAre(backend)
+
+    async def get(self, keys: Sequence[str], within: float) -> list[Any]:  # noqa: ARG002, see Shelf
+        """See `Shelf`."""
+        return [await self._backend.get(key, namespace='') for key in keys]
+
+    async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:  # noqa: ARG002, see Shelf
+        """See `Shelf`."""
+        return bool(await self._backend.set(key, value, ttl=max(span, SHORTEST), namespace=''))
+
+    async def add(self, key: str, value: object, span: float, within: float) -> bool:  # noqa: ARG002, see Shelf
+        """See `Shelf`."""
+        return await added(self._backend, key, value, max(span, SHORTEST))
+
+    async def delete(self, key: str, within: float) -> int:  # noqa: ARG002, see Shelf
+        """See `Shelf`."""
+        return await deleted(key, self._backend)
+
+    def stores(self) -> bool:
+        """See `Shelf`."""
+        return True
+
+    def was_too_slow(self) -> None:
+        """See `Shelf`: it never is."""
+
+    async def close(self) -> None:
+        """See `Shelf`: nothing was opened."""
+
+
+async def added(backend: Any, key: str, value: object, ttl: float) -> bool:
+    try:
+        return bool(await backend.add(key, value, ttl=ttl, namespace=''))
+    except ValueError:  # by which aiocache says that there is something
+        return False
+
+
+async def deleted(key: str, backend: Any) -> int:
+    try:
+        return int(await backend.delete(key, namespace=''))
+    except NotImplementedError:  # a backend needs no such command
+        return 0
+
+
+class AsTheyAre:
+    """A backend in this process, without its serializer: entries cannot be changed, so they are kept as they are.
+
+    It is not copied, since `clear()` of aiocache's gives the original a new dict of which a copy would not hear.
+    """
+
+    __slots__ = ('_backend',)
+
+    def __init__(self, backend: Any) -> None:
+        """Keep entries in this backend."""
+        self._backend = backend
+
+    async def get(self, key: str, *, namespace: str) -> Any:
+        """The object under the key, or None."""
+        return await self._backend.get(key, namespace=namespace, loads_fn=_as_it_is, timeout=None)
+
+    async def multi_get(self, keys: list[str], *, namespace: str) -> Any:
+        """The objects under the keys, or None for each."""
+        return await self._backend.multi_get(keys, namespace=namespace, loads_fn=_as_it_is, timeout=None)
+
+    async def set(self, key: str, value: object, *, ttl: float, namespace: str) -> Any:
+        """Keep the object under the key; return whether it is kept."""
+        return await self._backend.set(key, value, ttl=ttl, namespace=namespace, dumps_fn=_as_it_is, timeout=None)
+
+    async def add(self, key: str, value: object, *, ttl: float, namespace: str) -> Any:
+        """Keep the object under the key where there is none; return whether it is kept."""
+        return await self._backend.add(key, value, ttl=ttl, namespace=namespace, dumps_fn=_as_it_is, timeout=None)
+
+    async def delete(self, key: str, *, namespace: str) -> Any:
+        """How many keys were deleted."""
+        return await self._backend.delete(key, namespace=namespace, timeout=None)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -1,0 +1,127 @@
+"""What is to be known of the libraries that talk to stores, redis-py and aiomcache: their limits, and clients of our own.
+
+A client belongs to one event loop, and one that has stopped answering is thrown away. So we use none of the user's where
+we can build one of the same settings: password, TLS and unix sockets are taken over as they are.
+"""
+
+import math
+from contextlib import suppress
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from aiocache.base import BaseCache
+
+MOST_CONCURRENT = 64
+"""Commands that one event loop has under way: more would only wait in the store, which answers one after another."""
+
+SHORTEST = 0.001
+"""Seconds; Redis refuses to keep anything for less, and aiocache takes 0 for no end."""
+
+LONGEST_IN_MEMCACHED = 30 * 86400
+"""Seconds; it takes more for a date."""
+
+SILENT = {'protocol': 2, 'driver_info': None}
+"""Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
+
+
+def concurrency(client: Any) -> int:
+    """How many commands a client bears at a time: with more, redis-py raises, and aiomcache may wait for ever."""
+    most = getattr(getattr(client, 'connection_pool', None), 'max_connections', None)
+    most = most or getattr(getattr(client, '_pool', None), '_maxsize', None)
+    return max(1, min(MOST_CONCURRENT, most)) if isinstance(most, int) else MOST_CONCURRENT
+
+
+def accepted_ttl(backend: BaseCache, span: float) -> float:
+    """The span as the backend takes it: in memcached rounded up, since it counts in ticks and the first may be over at once."""
+    if getattr(backend, 'NAME', '') == 'memcached':
+        return min(math.ceil(span) + 1, LONGEST_IN_MEMCACHED)
+    return max(float(span), SHORTEST)
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether a store has refused something for its size: memcached takes 1 MB, or as its option -I says."""
+    return 'too large' in str(error)
+
+
+def may_be_cancelled(client: Any) -> bool:
+    """Whether a client stays in step when a command is cancelled; aiomcache gives the reply to the next command."""
+    return not any(it.__module__.startswith('aiomcache') for it in type(client).__mro__)
+
+
+def own_client(backend: BaseCache) -> Any | None:
+    """A new client with the settings of the backend's, which has opened nothing yet; None if we cannot build one."""
+    new_client = getattr(backend, 'new_client', None)
+    if new_client is not None:
+        return new_client()
+    client = getattr(backend, 'client', None)
+    match f'{type(client).__module__}.{type(client).__qualname__}':
+        case 'redis.asyncio.client.Redis':
+            return _redis(client)
+        case 'aiomcache.client.Client':
+            return _memcached(client)
+        case _:
+            return None
+
+
+def _redis(client: Any) -> Any | None:
+    from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool  # noqa: PLC0415, it is optional
+    from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
+    from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
+
+    pool = client.connection_pool
+    if type(pool) not in (ConnectionPool, BlockingConnectionPool):
+        return None
+    settings: dict[str, Any] = {
+        **{name: value for name, value in pool.connection_kwargs.items() if not name.startswith(('maint_', 'orig_'))},
+        # No word but what is needed: each is a round trip before the first command, and that has a deadline.
+        **{name: value for name, value in SILENT.items() if name in _settings_of(pool.connection_class)},
+        # A mark that is written twice may come back after another one. And some would be tried again for seconds.
+        'retry': Retry(NoBackoff(), 0),
+    }
+    own_pool = ConnectionPool(connection_class=pool.connection_class, max_connections=pool.max_connections, **settings)
+    return type(client)(connection_pool=own_pool)
+
+
+def _settings_of(connection_class: type) -> set[str]:
+    """What a class of connections and its bases can be told."""
+    inits = [vars(it)['__init__'] for it in connection_class.__mro__ if '__init__' in vars(it) and it is not object]
+    return {name for init in inits for name in signature(init).parameters}
+
+
+def _memcached(client: Any) -> Any:
+    pool = client._pool
+    own = type(client)(
+        pool._host, pool._port, pool_size=pool._maxsize, pool_minsize=pool._minsize, conn_args=pool.conn_args
+    )
+    connect = own._pool._create_new_conn
+
+    async def connect_strictly() -> Any:
+        connection = await connect()
+        if connection is not None:
+            reader = connection.reader
+            reader.readline = partial(_whole_line, reader.readline)
+        return connection
+
+    own._pool._create_new_conn = connect_strictly
+    return own
+
+
+async def _whole_line(readline: Any) -> bytes:
+    """A line with its end. aiomcache asks for the rest of a line for ever, at the end of a connection too."""
+    line: bytes = await readline()
+    if not line.endswith(b'\n'):
+        msg = 'the connection was closed in the middle of a reply'
+        raise ConnectionResetError(msg)
+    return line
+
+
+async def close(client: Any) -> None:
+    """Close all connections of a client of ours."""
+    pool = getattr(client, 'connection_pool', None)
+    with suppress(Exception):  # what cannot be closed is closed already
+        if pool is not None:  # redis-py closes with a client only the pool that it has made
+            await pool.disconnect()
+        for sentinel in getattr(getattr(pool, 'sentinel_manager', None), 'sentinels', ()):
+            await sentinel.aclose()
+        await (client.aclose() if hasattr(client, 'aclose') else client.close())

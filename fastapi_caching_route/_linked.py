@@ -1,0 +1,190 @@
+"""A backend that may be slow, or down: asked over links with time-outs, in our own format, as long as it is worth asking.
+
+Knows bytes and keys; trouble with the backend is raised.
+"""
+
+import asyncio
+import copy
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from aiocache.base import BaseCache
+
+from fastapi_caching_route._breaker import Breaker, Kind
+from fastapi_caching_route._chore import Chore
+from fastapi_caching_route._direct import AsTheyAre, added, deleted
+from fastapi_caching_route._drivers import accepted_ttl, is_too_large, own_client
+from fastapi_caching_route._key import full_key, root_of
+from fastapi_caching_route._link import Link, in_time
+from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
+
+logger = logging.getLogger('fastapi_caching_route')
+
+PROBE, PROBES = '%probe', 32
+"""The keys of what is read or written to see whether that works again; so many, where they are on several nodes."""
+
+MOST_LINKS = 16
+"""Links to event loops that do not run at the moment, and may never run again."""
+
+
+class Linked:
+    """A backend that may take its time, or be down. Each event loop uses it over a link of its own."""
+
+    __slots__ = ('_backend', '_breaker', '_links', '_looking', '_timeout', '_told', '_wire')
+    takes_time = True
+
+    def __init__(self, backend: BaseCache, wire: 'Wire | None', timeout: float) -> None:
+        """Keep objects there in our format, or as they are without one. What takes `timeout` seconds counts as failed."""
+        self._backend = backend
+        self._wire = wire
+        self._timeout = timeout
+        self._breaker = Breaker()
+        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
+        self._looking: dict[Kind, Chore] = {}
+        self._told: set[str] = set()
+
+    async def get(self, keys: Sequence[str], within: float) -> list[Any]:
+        """See `Shelf`."""
+        self._check('reading')
+        found = await in_time(self._link('reading').get(keys), within)
+        return [found[key] for key in keys]
+
+    async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
+        """See `Shelf`."""
+        return bool(await self._write(partial(self._set, key, value, self._ttl(span)), within, anyway=anyway))
+
+    async def _set(self, key: str, value: object, ttl: float, backend: Any) -> bool:
+        try:
+            return bool(await backend.set(key, value, ttl=ttl, namespace=''))
+        except Exception as error:
+            if not is_too_large(error):
+                raise
+            level = logging.DEBUG if 'size' in self._told else logging.WARNING
+            logger.log(level, 'an entry is too large for the cache backend (memcached: see its option -I): %s', key)
+            self._told.add('size')
+            return False
+
+    async def add(self, key: str, value: object, span: float, within: float) -> bool:
+        """See `Shelf`."""
+        self._check('writing')
+        link = self._link('writing')
+        return bool(await in_time(link.add(key, lambda: added(link.backend, key, value, self._ttl(span))), within))
+
+    async def delete(self, key: str, within: float) -> int:
+        """See `Shelf`."""
+        return int(await self._write(partial(deleted, key), within))
+
+    async def _write(self, command: Callable[[Any], Awaitable[Any]], within: float, *, anyway: bool = False) -> Any:
+        if not anyway:
+            self._check('writing')
+        link = self._link('writing')
+        return await in_time(link.send('writing', partial(command, link.backend)), within)
+
+    def _ttl(self, span: float) -> float:
+        return accepted_ttl(self._backend, span)
+
+    def stores(self) -> bool:
+        """See `Shelf`."""
+        return not (self._breaker.is_open('writing') or self._breaker.is_open('storing'))
+
+    def was_too_slow(self) -> None:
+        """See `Shelf`. Where commands wait for each other, it is the app that asks too much at once."""
+        if not self._link('storing').is_busy:
+            error = TimeoutError(f'an answer cannot be stored within {self._timeout} s')
+            self._breaker.failed('storing', error, time.monotonic())
+
+    def _check(self, kind: Kind) -> None:
+        """See that the backend is worth asking. While it is not, look again now and then; nobody waits for that.
+
+        Raises:
+            ConnectionError: it is not.
+
+        """
+        for ill in self._breaker.all_open():
+            looking = self._looking.setdefault(ill, Chore())
+            if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
+                looking.begin(partial(self._look_again, ill))
+        if self._breaker.is_open(kind):
+            msg = 'the cache backend is in trouble, and is not asked'
+            raise ConnectionError(msg)
+
+    async def _look_again(self, kind: Kind) -> None:
+        """See whether it works again: the breaker hears of it."""
+        root, count = root_of(self._backend.namespace), PROBES if hasattr(self._backend, 'new_client') else 1
+        keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
+        with suppress(Exception):  # the breaker has heard of that, too
+            link = self._link(kind)
+            if kind == 'writing':
+                await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, anyway=True) for key in keys))
+            else:
+                await in_time(link.get(keys), self._timeout)
+            if kind == 'storing':
+                began = time.monotonic()
+                for _ in range(2):  # to look up, and to read marks
+                    await in_time(link.get(keys), self._timeout - (time.monotonic() - began))
+                self._breaker.worked('storing')
+
+    def _link(self, kind: Kind) -> Link:
+        """The way from this event loop."""
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
+        if link is None or not link.usable:
+            self._forget_ended()
+            try:
+                link = self._links[loop] = self._new_link()
+            except Exception as error:
+                self._breaker.failed(kind, error, time.monotonic())
+                raise
+        return link
+
+    def _forget_ended(self) -> None:
+        """Forget the links of event loops that have ended, and of others that do not run where there are many."""
+        links = tuple(self._links)
+        for loop in links:
+            if loop.is_closed() or (len(links) > MOST_LINKS and not loop.is_running()):
+                self._links.pop(loop, None)  # another thread may do the same
+
+    def _new_link(self) -> Link:
+        if self._wire is None:
+            return Link(AsTheyAre(self._backend), self._timeout, self._breaker, own=False)
+        ours: Any = copy.copy(self._backend)
+        ours.serializer = self._wire
+        ours.timeout = None  # aiocache would cancel what takes longer
+        client = own_client(self._backend)
+        if client is not None:
+            ours.client = client
+        return Link(ours, self._timeout, self._breaker, own=client is not None)
+
+    async def close(self) -> None:
+        """See `Shelf`."""
+        for looking in self._looking.values():
+            await looking.end()
+        link = self._links.pop(asyncio.get_running_loop(), None)
+        if link is not None:
+            await link.close()
+
+
+class Wire:
+    """Our format, as aiocache calls a serializer."""
+
+    encoding = None  # bytes stay bytes
+
+    def __init__(self, signing_keys: Sequence[bytes]) -> None:
+        """Sign with the first of the keys, if there are any, and then take no entry that none of them has signed."""
+        self._keys = signing_keys
+
+    def dumps(self, value: Any) -> Any:
+        """The bytes of something to be stored."""
+        return signed(encode(value), self._keys[0]) if self._keys and not isinstance(value, str) else encode(value)
+
+    def loads(self, value: Any) -> Any:
+        """What stored bytes stand for, or None."""
+        if self._keys and value is not None and not (isinstance(value, bytes) and value.startswith(MARK)):
+            value = opened(value, self._keys)
+            if value is None:
+                logger.warning('an entry in the cache backend has no valid signature, and is not used')
+        return decode(value)
