@@ -152,11 +152,6 @@ class Link:
         elif not self._own and running is not None and _drivers.may_be_cancelled(getattr(self.backend, 'client', None)):
             running.cancel()  # as aiocache would have done, by its own time-out
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether commands wait for their turns."""
-        return self._turns.locked()
-
     async def close(self) -> None:
         """Use it no more, and close what we have opened."""
         self.usable = False

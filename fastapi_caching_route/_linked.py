@@ -34,7 +34,7 @@ MOST_LINKS = 16
 class Linked:
     """A backend that may take its time, or be down. Each event loop uses it over a link of its own."""
 
-    __slots__ = ('_backend', '_breaker', '_links', '_looking', '_timeout', '_told', '_wire')
+    __slots__ = ('_backend', '_breaker', '_links', '_looking', '_timeout', '_told', '_too_slow_at', '_wire')
     takes_time = True
 
     def __init__(self, backend: BaseCache, wire: 'Wire | None', timeout: float) -> None:
@@ -46,6 +46,7 @@ class Linked:
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._looking: dict[Kind, Chore] = {}
         self._told: set[str] = set()
+        self._too_slow_at = 0.0
 
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:
         """See `Shelf`."""
@@ -91,11 +92,14 @@ class Linked:
         """See `Shelf`."""
         return not (self._breaker.is_open('writing') or self._breaker.is_open('storing'))
 
-    def was_too_slow(self) -> None:
-        """See `Shelf`. Where commands wait for each other, it is the app that asks too much at once."""
-        if not self._link('storing').is_busy:
-            error = TimeoutError(f'an answer cannot be stored within {self._timeout} s')
-            self._breaker.failed('storing', error, time.monotonic())
+    def could_begin(self, *, in_time: bool) -> None:
+        """See `Shelf`. Many at once that could not are one failure: they were too many, and will not be next time."""
+        now = time.monotonic()
+        if in_time:
+            self._breaker.worked('storing')
+        elif now - self._too_slow_at > self._timeout:
+            self._too_slow_at = now
+            self._breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
 
     def _check(self, kind: Kind) -> None:
         """See that the backend is worth asking. While it is not, look again now and then; nobody waits for that.

@@ -43,8 +43,8 @@ class Shelf(Protocol):
         """Whether it is worth its time to store something."""
         ...
 
-    def was_too_slow(self) -> None:
-        """All that comes before an answer can be stored took longer than a request may wait."""
+    def could_begin(self, *, in_time: bool) -> None:
+        """Hear whether all that comes before an answer can be stored was done in the time that a request may wait."""
         ...
 
     async def close(self) -> None:

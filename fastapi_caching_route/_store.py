@@ -83,8 +83,8 @@ class Visit:
         if not shelf.stores():
             return None
         begun = await self._or_nothing(partial(self._store.marks.begin, names=names, windowed=windowed))
-        if begun is None and had_time and self._left <= 0:
-            shelf.was_too_slow()
+        if begun is not None or (had_time and self._left <= 0):
+            shelf.could_begin(in_time=begun is not None)
         return begun
 
     async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> Marked | Lost:

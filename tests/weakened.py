@@ -12,7 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ('.git', '.venv', 'site', '.hypothesis', '__pycache__', '.mypy_cache', '.ruff_cache', '.pytest_cache')
-TESTS = ('http', 'control', 'invalidation', 'attacks', 'guards', 'keys', 'dependencies', 'store', 'route', 'kinds')
+TESTS = (
+    'http',
+    'control',
+    'invalidation',
+    'attacks',
+    'guards',
+    'keys',
+    'dependencies',
+    'store',
+    'memory',
+    'links',
+    'route',
+    'kinds',
+)
 
 KEPT_LIST = """
 
@@ -187,7 +200,29 @@ WEAKENED = [
         'if not is_guard',
     ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
-    ('what is owed', '_store.py', ' or self._is_owed(found)', ''),
+    ('tickets of debts', '_debts.py', ' if self._names.get(name) is ticket]', ']'),
+    ('a token is sent once', '_drivers.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
+    ('a closed batch', '_link.py', '            self._batch = None  # it is closed\n', '            pass\n'),
+    ('keys taken once', '_link.py', '        keys = list(together)\n', '        keys = list(together)[:2]\n'),
+    ('whole lines', '_drivers.py', 'partial(_whole_line, reader.readline)', 'reader.readline'),
+    (
+        'own time-out off',
+        '_linked.py',
+        '        ours.timeout = None  # aiocache would cancel what takes longer\n',
+        '        ours.timeout = 0.01\n',
+    ),
+    ('probes', '_linked.py', 'looking.begin(partial(self._look_again, ill))', 'pass'),
+    (
+        'breaker',
+        '_linked.py',
+        '        if self._breaker.is_open(kind):\n            msg',
+        '        if False:\n            msg',
+    ),
+    ('bound of memory', 'memory.py', 'while self._bytes > self.max_bytes or', 'while'),
+    ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at <= self._clock():', 'if False:'),
+    ('lru', 'memory.py', '            self._kept.move_to_end(key)\n', ''),
+    ('one budget', '_store.py', '            self._left = commands.left\n', '            pass\n'),
+    ('what is owed', '_store.py', ' or self._store.debts.include(found.names)', ''),
     (
         'moments of what is under way',
         '_moments.py',
