@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 
+from fastapi_caching_route._http import conditional
 from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
@@ -86,6 +88,16 @@ class RequestBody:
 async def _silence() -> Message:
     message: Message = await asyncio.get_running_loop().create_future()
     return message
+
+
+def asked_again(scope: Scope) -> Scope:
+    """A request once more, for nobody, and for the whole of the answer."""
+    again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT)}
+    if scope['method'] == 'HEAD':
+        again['method'] = 'GET'
+    if 'session' in scope:
+        again['session'] = deepcopy(scope['session'])
+    return again
 
 
 async def to_nobody(_message: Message) -> None:

@@ -5,7 +5,7 @@ Knows names. A soft invalidation that is owed is written as a hard one: when it 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,9 @@ MOST_OWED = 10_000
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
 """Seconds between attempts to write what is owed: soon after a stumble, and not often during an outage."""
+
+Owed = Mapping[str, object]
+"""Names, with a ticket for each time that they came to be owed."""
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -53,6 +56,14 @@ class Debts:
     def include(self, names: Sequence[str]) -> bool:
         """Whether one of these names is owed."""
         return bool(self._names) and any(name in self._names for name in names)
+
+    def owed(self) -> Owed:
+        """What is owed now, for `has_grown`."""
+        return dict(self._names)
+
+    def has_grown(self, names: Sequence[str], since: Owed) -> bool:
+        """Whether one of these names has come to be owed since."""
+        return any(name in self._names and self._names[name] is not since.get(name) for name in (EVERYTHING, *names))
 
     async def settled(self, write: Write) -> None:
         """Wait until nothing is owed."""

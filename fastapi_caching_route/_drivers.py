@@ -116,6 +116,20 @@ async def _whole_line(readline: Any) -> bytes:
     return line
 
 
+async def delete_token(backend: Any, key: str, token: str, stored: Any) -> None:
+    """Delete a key, if this token is there, in the form in which it is `stored`; in one step where the store can do that."""
+    client: Any = getattr(backend, 'client', None)
+    if hasattr(client, 'eval'):  # Redis
+        await backend._redlock_release(key, stored)
+    elif hasattr(client, 'gets') and hasattr(client, 'cas'):  # memcached
+        name = key.encode()
+        found, unchanged = await client.gets(name)
+        if found == stored and await client.cas(name, b'', unchanged):  # it is ours, and nobody can add one any more
+            await client.delete(name)
+    elif await backend.get(key, namespace='') == token:
+        await backend.delete(key, namespace='')
+
+
 async def close(client: Any) -> None:
     """Close all connections of a client of ours."""
     pool = getattr(client, 'connection_pool', None)

@@ -9,7 +9,6 @@ the route, and `FATE` holds what endpoint and dependencies say about the answer.
 
 import logging
 from collections.abc import Awaitable, Callable
-from copy import deepcopy
 from functools import partial
 
 from fastapi_caching_route._asgi import (
@@ -18,6 +17,7 @@ from fastapi_caching_route._asgi import (
     Receive,
     RequestBody,
     Send,
+    asked_again,
     start_fields,
     to_nobody,
     with_headers,
@@ -28,8 +28,10 @@ from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._fate import FATE, Fate
 from fastapi_caching_route._fetch import Fetch
-from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, without
+from fastapi_caching_route._flights import Flight, Told
+from fastapi_caching_route._herd import Herd, Next
+from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import (
     Scope,
     declared_key,
@@ -39,6 +41,7 @@ from fastapi_caching_route._key import (
     variant_key,
     variant_of,
 )
+from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Found
@@ -66,7 +69,7 @@ class Exchange:
         self.fate = scope[FATE] = Fate()
         self.visit = plan.store.visit()
         self.key = ''
-        self.variants: Variants | None = None
+        self.herd = Herd(plan, scope, self.inputs)
 
     async def respond(self) -> None:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
@@ -113,11 +116,16 @@ class Exchange:
             await self.pass_by(b'bypass', self.declared.handler, key.reason)
             return
         self.fate.key = self.fate.key or key
-        self.key = full_key(self.plan.namespace, key)
+        self.key = self.herd.key = full_key(self.plan.namespace, key)
         demand = reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND
+        await self.serve(demand)
+
+    async def serve(self, demand: reuse.Demand) -> None:
+        """Answer from what is stored, or let the endpoint answer."""
+        self.herd.landings = self.plan.flights.landings
         found = await self.look_up()
         if found is None:
-            await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
+            await self.ask(demand, b'vary-miss' if self.herd.variants else b'uri-miss')
             return
         entry, now = found.entry, self.plan.clock()
         seconds = reuse.age(entry.stored_at, now)
@@ -130,11 +138,14 @@ class Exchange:
             stale_on_demand=entry.stale_on_demand,
             while_revalidate=entry.stale_while_revalidate,
         )
-        if use is reuse.Use.ANSWER:
-            await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
-        elif use is reuse.Use.RENEW and await self.can_ask_again():
-            if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)):
+        renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.herd.is_due(entry, seconds))
+        renews = renews and await self.can_ask_again()
+        if use is reuse.Use.ANSWER or renews:
+            if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)) and renews:
                 await self.renew(found)
+        elif reuse.in_window(left, entry.stale_if_error) and self.plan.failed.holds(self.key, now):
+            reply = partial(self.reply, entry, seconds, left, b'stale-if-error')  # it has failed just now
+            await self.admit(self.declared.on_hit, reply)
         else:
             await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)
 
@@ -178,22 +189,58 @@ class Exchange:
         """What is stored for this request and has not been invalidated, fresh or not."""
         found = await self.visit.look_up(self.key)
         if isinstance(found, Variants):
-            self.variants = found
+            self.herd.variants = found
             variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
 
-    async def reply(self, entry: Entry, seconds: float, left: float) -> None:
+    async def reply(self, entry: Entry, seconds: float, left: float, detail: bytes | None = None) -> None:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
-        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left, emission), self.plan.clock())
+        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left, emission, detail), self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
             await self.admit(self.declared.on_hit, self.reply_nothing)
-        else:
-            await self.fetch(why, stale).run()
+            return
+        match await self.herd.join(demand):
+            case Flight() as flight:
+                await self.lead(flight, why, stale)
+            case Entry() as entry:
+                await self.admit(self.declared.on_hit, partial(self.reply_as_follower, entry, why))
+            case Next.LOOK_AGAIN:
+                await self.serve(demand)
+            case _:
+                await self.fetch(why, stale, Flight(self.plan.flights, '')).run()
+
+    async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
+        """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
+        herds, store = self.plan.herds, self.plan.store
+        lock = Lock(store, self.herd.flight_key, herds.collapse_timeout / 2) if herds.lock and store.is_shared else None
+        try:
+            if lock is None or await lock.take(self.is_stored):
+                await self.fetch(why, stale, flight).run()
+                return
+        finally:
+            flight.land(Told.LOOK if lock is not None else Told.NEXT)  # without effect if it has landed
+            if lock is not None:
+                lock.release()
+        await self.serve(reuse.NO_DEMAND)
+
+    async def is_stored(self) -> bool:
+        """Whether there is something fresh by now."""
+        self.visit = self.plan.store.visit()
+        found, now = await self.look_up(), self.plan.clock()
+        seconds = 0.0 if found is None else reuse.age(found.entry.stored_at, now)
+        return found is not None and reuse.left(seconds, found.entry.lifetime, found.stale_at, now) > 0
+
+    async def reply_as_follower(self, entry: Entry, why: bytes) -> None:
+        """Answer from what another request has brought."""
+        now = self.plan.clock()
+        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
+        signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
+        await self.client.reply(entry, signs, now)
 
     async def reply_nothing(self) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
@@ -210,26 +257,23 @@ class Exchange:
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
-        if self.key in self.plan.renewals:
+        key, flights, now = self.herd.flight_key, self.plan.flights, self.plan.clock()
+        if self.plan.unrenewed.holds(self.key, now) or flights.under_way(key) is not None:
             return
-        self.plan.renewals.add(self.key)
+        flight = flights.lead(key)
+        fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
         try:
-            await self.fetch(b'stale', stale, self.again()).run()
+            await fetch.run()
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
-            self.plan.renewals.discard(self.key)
+            flight.land(Told.NEXT)
+            if fetch.stored:
+                self.plan.unrenewed.end(self.key)
+            else:
+                self.plan.unrenewed.lengthen(self.key, now)
 
-    def again(self) -> Scope:
-        """The request once more, for nobody, and for the whole of the answer."""
-        scope = {**self.scope, 'headers': without(self.scope['headers'], conditional.OF_ONE_CLIENT)}
-        if scope['method'] == 'HEAD':
-            scope['method'] = 'GET'
-        if 'session' in scope:
-            scope['session'] = deepcopy(scope['session'])
-        return scope
-
-    def fetch(self, why: bytes, stale: Found | None, again: Scope | None = None) -> Fetch:
+    def fetch(self, why: bytes, stale: Found | None, flight: Flight, again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""
         fetch = Fetch(
             plan=self.plan,
@@ -242,8 +286,9 @@ class Exchange:
             visit=self.visit if again is None else self.plan.store.visit(),
             key=self.key,
             why=why,
-            variants=self.variants,
+            variants=self.herd.variants,
             stale=stale,
+            flight=flight,
             behind_guards=self.behind_guards if again is None else _for_nobody,
         )
         fetch.scope[FATE] = fetch.fate

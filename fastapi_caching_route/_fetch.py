@@ -8,7 +8,7 @@ of an answer in `_recorder`.
 import logging
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,35 +22,38 @@ from fastapi_caching_route._asgi import (
     RequestBody,
     StartFields,
     start_fields,
+    to_nobody,
     with_fields,
     with_headers,
     without_extensions,
 )
 from fastapi_caching_route._client import Client
-from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
+from fastapi_caching_route._debts import Owed
+from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._fate import Fate
+from fastapi_caching_route._flights import ALONE, Flight, Told, told_by, will_be_so_again
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, judge
+from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._key import (
     Scope,
-    fields_of_variants,
     names_a_person,
 )
-from fastapi_caching_route._names import are_tags, of_tag
+from fastapi_caching_route._names import are_tags
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
-from fastapi_caching_route._store import Found, Lost, Visit
+from fastapi_caching_route._store import Found, Visit
 from fastapi_caching_route._validation import (
     FAILURES,
     NOT_MODIFIED,
     compare,
     confirm,
     may_stand_in,
+    overtake,
     question,
     stand_in,
 )
-from fastapi_caching_route._variants import key_among_variants
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -76,11 +79,14 @@ class Fetch:
     """What is stored, and may not be served without asking the endpoint."""
     behind_guards: Callable[[Callable[[], Awaitable[None]]], Awaitable[object]]
     """Does something if the guards let the request in."""
+    flight: Flight
     recorder: Recorder = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
     marks_before: Any = field(init=False, default=None)
-    """By which the store tells whether a name was invalidated meanwhile."""
+    """By which the store tells whether a name was invalidated meanwhile; None if it is in trouble."""
+    owed_before: Owed = field(init=False, default_factory=dict)
+    stored: bool = field(init=False, default=False)
     answered_at: float = field(init=False, default=0.0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
@@ -96,6 +102,11 @@ class Fetch:
     async def run(self) -> None:
         """Let the endpoint answer the client, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
+        patience = self.plan.herds.endpoint_timeout
+        await (self.run_through() if patience is None or self.stale is None else overtake(self, patience))
+
+    async def run_through(self) -> None:
+        """Let the endpoint answer, from its beginning to its end."""
         await self.begin()
         self.session = deepcopy(dict(self.scope.get('session') or {}))
         self.scope[HANDLER] = self.declared.handler
@@ -113,9 +124,10 @@ class Fetch:
             await self.take(self.recorder.release())
         except Exception as error:
             if self.passed_on or not await may_stand_in(self):
+                self.flight.land(Told.EACH)
                 raise
             logger.warning('%s: the endpoint failed, the stale entry answers: %r', self.key, error)
-            self.failure = 0
+            self.failed(0)
             await self.answer_from_store()
         finally:
             self.recorder.close()
@@ -126,9 +138,10 @@ class Fetch:
         self.names = names or ()
         if names is not None:
             names = (*names, *(self.stale.entry.names if self.stale is not None else ()))  # it may be confirmed
+            self.owed_before = self.visit.owed()
             self.marks_before = await self.visit.begin(tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed)
-        if self.marks_before is None:
-            self.recorder.doubt = 'tags' if names is None else 'store-error'
+        else:
+            self.recorder.doubt = 'tags'
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
@@ -141,6 +154,8 @@ class Fetch:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
         message = await receive()
         if message['type'] == 'http.disconnect':
+            if self.flight.followers:  # they need the whole of the answer
+                await self.flight.landing()
             self.recorder.doubt = 'disconnected'
         return message
 
@@ -149,7 +164,7 @@ class Fetch:
         if message['type'] == 'http.response.start':
             if message['status'] in FAILURES and await may_stand_in(self):
                 logger.warning('%s: the endpoint answered %d, the stale entry answers', self.key, message['status'])
-                self.failure = message['status']
+                self.failed(message['status'])
             elif message['status'] == NOT_MODIFIED and self.asked:
                 self.confirmed = True
                 self.hold(message)
@@ -158,8 +173,16 @@ class Fetch:
                 await compare(self, message['status'])
         elif not self.answers_from_store:
             await self.take(self.recorder.feed({**message, 'body': b''} if self.muted else message))
+            if self.recorder.refused not in (None, 'complete'):
+                self.tell_followers(self.recorder.refused)
         elif message['type'] == 'http.response.body' and not message.get('more_body', False):
             await self.answer_from_store()
+
+    def failed(self, status: int) -> None:
+        """Note that what is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
+        self.failure = status
+        self.plan.failed.lengthen(self.key, self.plan.clock())
+        self.flight.land(Told.LOOK)
 
     @property
     def answers_from_store(self) -> bool:
@@ -171,7 +194,7 @@ class Fetch:
         self.passed_on = True
         if self.failure is not None:
             # The failure may have been a guard's: then that is the answer.
-            await self.behind_guards(partial(stand_in, self))
+            await self.behind_guards(partial(stand_in, self, self.client, 'stale-if-error'))
         elif self.declared.on_hit is None or self.scope.pop(ADMITTED, False):
             await confirm(self)
         else:
@@ -190,6 +213,7 @@ class Fetch:
         verdict = self.verdict(message['status'], mine)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
+            self.tell_followers(verdict.reason)
             plain = with_fields(*self.for_who_has_it(message, mine), self.plan.status(self.why, detail=verdict.reason))
             return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
@@ -197,9 +221,22 @@ class Fetch:
         self.client.guard_fields.extend(of_guards)
         kept = [field for field in self.answer.fields if field not in of_guards]
         plain, signs = with_fields(message, mine, self.plan.status(self.why)), self.plan.signs_of_a_miss
+        if self.marks_before is None:  # those who wait may have it, if it is held
+            plain = with_fields(message, mine, self.plan.status(self.why, detail='store-error'))
+            return self.recorder.start(plain, plain, kept, None)
         outdated = {self.plan.miss[0], *([] if age_field(0, self.emission()) else [b'age'])}
         as_miss = with_fields(message, without(mine, outdated), signs(self.why, self.emission()))
         return self.recorder.start(plain, as_miss, kept, None)
+
+    def tell_followers(self, reason: str) -> None:
+        """The answer will not be kept: those who wait for it are to go on without it."""
+        if self.flight.has_landed:
+            return
+        admitted = self.declared.on_hit is None or self.scope.get(ADMITTED, False)
+        told = told_by(reason) if admitted else Told.NEXT
+        if told is Told.EACH and will_be_so_again(reason):
+            self.plan.alone.begin(self.key, self.answered_at, ALONE)
+        self.flight.land(told)
 
     def for_who_has_it(self, message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
         """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
@@ -235,7 +272,7 @@ class Fetch:
             if step.passed:  # endpoints may say more about it while they stream it
                 verdict = self.verdict(step.complete.status, self.answer.fields)
             if isinstance(verdict, Storable):
-                entry, reason = await self.keep(step.complete, verdict)
+                entry, reason = await keep(self, step.complete, verdict)
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
                     plan = self.plan
                     signs = (
@@ -250,48 +287,12 @@ class Fetch:
                     await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:
             self.passed_on = True
-            await self.client.send(message)
-
-    async def keep(
-        self, recording: Recording, storable: Storable, confirmed: Entry | None = None
-    ) -> tuple[Entry, str | None]:
-        """Store a complete answer under the key of this request or, where answers under it vary, of its variant.
-
-        One that was `confirmed` keeps its names. Gives the entry, and why it is not stored, as far as that is known by now;
-        of a stream it has been said before that it is.
-        """
-        more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, self.fate.tags)))
-        entry = entry_of(
-            recording,
-            storable,
-            key=self.key,
-            left_out=self.plan.miss[0],
-            now=self.answered_at,
-            names=tuple(dict.fromkeys((*self.names, *more))),
-            shaped=self.answer.shaped,
-            tagged=not self.plan.terms.by_the_book,
-            confirmed=confirmed,
-        )
-        return entry, await self.visit.storing(partial(self.put, entry, entry.lifetime + storable.window))
-
-    async def put(self, entry: Entry, span: float, visit: Visit) -> str | None:
-        """Store the entry for so many seconds; return why it is not stored, if so."""
-        landed = await visit.land(self.marks_before, entry.names, windowed=entry.windowed)
-        if isinstance(landed, Lost):
-            return landed.reason
-        key, inputs = self.key, self.declared.inputs
-        varying = fields_of_variants(inputs, self.answer.vary, self.variants, all_fields=self.varies_with_all)
-        if varying:
-            key = await key_among_variants(
-                visit,
-                key,
-                varying,
-                known=self.variants,
-                scope=self.scope,
-                left_out=inputs.left_out,
-                normalised=self.plan.terms.by_the_book,
-            )
-        return None if await visit.put(replace(entry, key=key, marks=landed), span) else 'store-error'
+            try:
+                await self.client.send(message)
+            except OSError:  # its client has left
+                if not self.flight.followers:
+                    raise
+                self.client.send = to_nobody
 
     def emission(self) -> RawHeaders:
         """What we say about how others may store the answer."""

@@ -17,7 +17,7 @@ from aiocache.base import BaseCache
 from fastapi_caching_route._breaker import Breaker, Kind
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._direct import AsTheyAre, added, deleted
-from fastapi_caching_route._drivers import accepted_ttl, is_too_large, own_client
+from fastapi_caching_route._drivers import accepted_ttl, delete_token, is_too_large, own_client
 from fastapi_caching_route._key import full_key, root_of
 from fastapi_caching_route._link import Link, in_time
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
@@ -78,6 +78,11 @@ class Linked:
     async def delete(self, key: str, within: float) -> int:
         """See `Shelf`."""
         return int(await self._write(partial(deleted, key), within))
+
+    async def release(self, key: str, token: str, within: float) -> None:
+        """See `Shelf`."""
+        stored: Any = token if self._wire is None else self._wire.dumps(token)
+        await self._write(lambda backend: delete_token(backend, key, token, stored), within)
 
     async def _write(self, command: Callable[[Any], Awaitable[Any]], within: float, *, anyway: bool = False) -> Any:
         if not anyway:

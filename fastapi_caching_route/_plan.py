@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fastapi_caching_route._asgi import Receive, Send
 from fastapi_caching_route._bypass import tell
+from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
@@ -44,6 +45,18 @@ class Declared(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Herds:
+    """What a route says about many requests for one answer. Spans in seconds."""
+
+    collapse: bool
+    collapse_timeout: float
+    lock: bool
+    eager_refresh: float | None
+    """The fraction of a lifetime after which a hit has the entry renewed."""
+    endpoint_timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is known of a cached route before any request comes."""
 
@@ -59,8 +72,17 @@ class Plan:
     naming: Naming
     tags: Callable[[Scope], object] | None
     """Gives the tags of an answer, or something to await that does."""
-    renewals: set[str]
-    """The keys of entries that are being renewed in this process."""
+    flights: Flights
+    """The runs of endpoints that are under way in this process."""
+    alone: Pauses
+    """Keys of which answers were not for sharing lately."""
+    failed: Pauses
+    """Keys of which the endpoint failed lately, where there was something stale to answer from."""
+    unrenewed: Pauses
+    """Keys of entries that could not be renewed lately."""
+    herds: Herds
+    ttl_jitter: float
+    """By which part of itself a lifetime may be shorter."""
     who: Callable[[Scope], object] | None
     """Names with whom a request shares, or gives something to await that does."""
     watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
@@ -101,16 +123,25 @@ class Plan:
         present = {name for name, _ in headers}
         return [field for field in emitted if field[0] not in present]
 
-    def signs_of_a_hit(self, seconds: float, left: float, emission: RawHeaders) -> RawHeaders:
+    def signs_of_a_hit(
+        self, seconds: float, left: float, emission: RawHeaders, detail: bytes | None = None
+    ) -> RawHeaders:
         """The fields that mark an answer from an entry of this age, fresh for so many seconds more."""
         signs = [*age_field(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
-            signs.append((b'cache-status', cache_status.hit(self.status_name, left)))
+            signs.append((b'cache-status', cache_status.hit(self.status_name, left, detail)))
         return signs
 
     def signs_of_a_miss(self, why: bytes, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer that is being stored."""
         return (*emission, self.miss, *self.status(why, stored=True))
+
+    def signs_of_a_follower(self, seconds: float, why: bytes, emission: RawHeaders) -> RawHeaders:
+        """The fields that mark an answer from what another request has brought."""
+        signs = [*age_field(seconds, emission), *emission, self.hit]
+        if self.status_name is not None:
+            signs.append((b'cache-status', cache_status.forwarded(self.status_name, why, collapsed=True)))
+        return signs
 
     def signs_of_an_entry(
         self, seconds: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str | None

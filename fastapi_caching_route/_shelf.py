@@ -39,6 +39,10 @@ class Shelf(Protocol):
         """How many keys were deleted (0 or 1)."""
         ...
 
+    async def release(self, key: str, token: str, within: float) -> None:
+        """Delete a key, if this token is there."""
+        ...
+
     def stores(self) -> bool:
         """Whether it is worth its time to store something."""
         ...

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
-from fastapi_caching_route._debts import debts_to
+from fastapi_caching_route._debts import Owed, debts_to
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import root_of
@@ -100,6 +100,14 @@ class Visit:
         """Store under its own key for `span` seconds; return whether the backend is known to have taken it."""
         return bool(await self._or_nothing(lambda store: store.set(stored.key, stored, min(span, FOREVER))))
 
+    def owed(self) -> Owed:
+        """What invalidations could not be written yet, for `owes_more`."""
+        return self._store.debts.owed()
+
+    def owes_more(self, names: Sequence[str], since: Owed) -> bool:
+        """Whether an invalidation of one of these names has come to be owed since."""
+        return self._store.debts.has_grown(names, since)
+
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
         await self._or_nothing(lambda store: store.delete(key))
@@ -130,7 +138,7 @@ class Visit:
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_under_way', 'debts', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = ('_under_way', 'debts', 'is_shared', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
@@ -138,6 +146,8 @@ class Store:
         self.shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
         self.debts = debts_to(backend)
+        self.is_shared = not is_inside(backend)
+        """Whether other processes may use it, too."""
         self.timeout = timeout
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
@@ -209,6 +219,19 @@ class Store:
         self._under_way.discard(running)
         if not running.cancelled():
             running.exception()  # it has been heard
+
+    async def add(self, key: str, token: str, span: float) -> bool | None:
+        """Keep a token for so many seconds where there is none; whether that was done, None if the store is in trouble."""
+        try:
+            return await self.shelf.add(key, token, span, self.timeout)
+        except Exception as error:  # noqa: BLE001, whatever a client library raises
+            logger.debug('the cache backend is of no use for a lock: %r', error)
+            return None
+
+    async def release(self, key: str, token: str) -> None:
+        """Delete a token, if it is this one."""
+        with suppress(Exception):  # it ends by itself
+            await self.shelf.release(key, token, self.timeout)
 
     async def close(self) -> None:
         """Close what was opened in this event loop, when all is done that is under way in it; what is owed stays owed."""

@@ -3,15 +3,19 @@
 It answers before the end of what the endpoint sends, and so before whatever the endpoint leaves to be done after that.
 """
 
+import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from fastapi_caching_route._asgi import GUARD_FIELDS
+from fastapi_caching_route._asgi import GUARD_FIELDS, to_nobody
+from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.fields import RawHeaders, names, without
 from fastapi_caching_route._http.storing import Storable, stored_fields
+from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._store import Found
 
 if TYPE_CHECKING:
@@ -47,10 +51,30 @@ async def may_stand_in(fetch: 'Fetch') -> bool:
     return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
 
 
-async def stand_in(fetch: 'Fetch') -> None:
-    """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4)."""
-    assert fetch.stale is not None
-    await _reply_old(fetch, fetch.stale, fetch.failure or None, 'stale-if-error')
+async def stand_in(fetch: 'Fetch', client: Client, detail: str) -> None:
+    """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4), or is too slow."""
+    await _reply_old(fetch, client, fetch.failure or None, detail)
+
+
+async def overtake(fetch: 'Fetch', patience: float) -> None:
+    """Answer from a stale entry if the endpoint takes longer than so many seconds; it goes on for those who come later."""
+    fetch.scope = dict(fetch.scope)  # guards may read the request while it runs
+    running = asyncio.get_running_loop().create_task(fetch.run_through())
+    try:
+        await asyncio.wait((running,), timeout=patience)
+        if running.done() or not await may_stand_in(fetch) or fetch.passed_on or fetch.answers_from_store:
+            await running
+            return
+        client, fetch.client = fetch.client, Client(fetch.scope, to_nobody)
+        fetch.plan.failed.lengthen(fetch.key, fetch.plan.clock())
+        await fetch.behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
+        await asyncio.wait((running,))
+        if not running.cancelled() and running.exception() is not None:
+            logger.warning(
+                '%s: the endpoint failed, long after its client was served: %r', fetch.key, running.exception()
+            )
+    finally:
+        running.cancel()
 
 
 async def confirm(fetch: 'Fetch') -> None:
@@ -62,7 +86,7 @@ async def confirm(fetch: 'Fetch') -> None:
     fresh = [it for it in given if it not in of_guards and it not in cookies]
     if not conditional.confirms(fresh, old.headers, fetch.asked):
         await fetch.visit.forget(old.key)  # the next request gets what there is now
-        await _reply_old(fetch, fetch.stale, NOT_MODIFIED, 'validator', cookies)
+        await _reply_old(fetch, fetch.client, NOT_MODIFIED, 'validator', cookies)
         return
     fields = conditional.updated(old.headers, fresh, with_type=fetch.plan.terms.by_the_book)
     fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
@@ -70,7 +94,7 @@ async def confirm(fetch: 'Fetch') -> None:
     reason: str | None = None if await _is_alive(fetch, old) else 'invalidated'
     if reason is None and isinstance(verdict, Storable):
         recording = Recording(old.status, fields, old.body)
-        entry, reason = await fetch.keep(recording, _as_short(fetch, verdict, old), old)
+        entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old)
     else:
         kept = without(stored_fields(fields), (fetch.plan.miss[0],))
         entry = replace(old, headers=tuple(kept), stored_at=fetch.answered_at)
@@ -84,11 +108,13 @@ async def confirm(fetch: 'Fetch') -> None:
     await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at)
 
 
-async def _reply_old(fetch: 'Fetch', stale: Found, status: int | None, detail: str, more: RawHeaders = ()) -> None:
+async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail: str, more: RawHeaders = ()) -> None:
     """Answer from the stale entry as it is."""
+    stale = fetch.stale
+    assert stale is not None
     seconds, left = _now(fetch, stale)
     signs = fetch.plan.signs_of_an_entry(seconds, fetch.why, status, (), left=left, detail=detail)
-    await fetch.client.reply(stale.entry, [*more, *signs], fetch.plan.clock())
+    await client.reply(stale.entry, [*more, *signs], fetch.plan.clock())
 
 
 def _now(fetch: 'Fetch', stale: Found) -> tuple[float, float]:

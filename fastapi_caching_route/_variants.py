@@ -9,7 +9,7 @@ from fastapi_caching_route._key import Scope, adding, variant_key, variant_of
 from fastapi_caching_route._store import Visit
 
 
-async def key_among_variants(
+async def add_variant(
     visit: Visit,
     key: str,
     varying: set[bytes],
@@ -18,8 +18,8 @@ async def key_among_variants(
     scope: Scope,
     left_out: Collection[bytes],
     normalised: bool,
-) -> str:
-    """Store with what the answers under the key vary; return the key of this request's variant.
+) -> tuple[str, Variants]:
+    """Store with what the answers under the key vary; return the key of this request's variant, and the record of all.
 
     With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
     that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
@@ -33,4 +33,4 @@ async def key_among_variants(
     for old in dropped:
         await visit.forget(old)
     await visit.put(variants, FOREVER)  # as long as any variant may live
-    return variant_key(variants, variant)
+    return variant_key(variants, variant), variants

@@ -21,6 +21,7 @@ from fastapi_caching_route._decoration import (
 )
 from fastapi_caching_route._endpoint import Twins, layers, leave
 from fastapi_caching_route._fastapi.writing import followed
+from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.storing import Terms
@@ -135,7 +136,7 @@ class FastAPICache:
         self.clock = clock
         self.by_the_book = mode == 'rfc9111'
         self.invalidate_on_write = invalidate_on_write
-        self.renewals: set[str] = set()
+        self.flights, self.alone, self.failed, self.unrenewed = Flights(), Pauses(), Pauses(), Pauses()
         self.twins = Twins()
         self.unmet = Unmet()
 
@@ -157,6 +158,12 @@ class FastAPICache:
         cache_control: str | CacheControl | None = None,
         cdn_cache_control: str | CacheControl | None = None,
         max_body_size: int | None = None,
+        collapse: bool | None = None,
+        collapse_timeout: float | None = None,
+        lock: bool | None = None,
+        eager_refresh: float | None = None,
+        ttl_jitter: float | None = None,
+        endpoint_timeout: float | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
 
@@ -187,6 +194,12 @@ class FastAPICache:
                 'cache_control': cache_control,
                 'cdn_cache_control': cdn_cache_control,
                 'max_body_size': max_body_size,
+                'collapse': collapse,
+                'collapse_timeout': collapse_timeout,
+                'lock': lock,
+                'eager_refresh': eager_refresh,
+                'ttl_jitter': ttl_jitter,
+                'endpoint_timeout': endpoint_timeout,
             }
         )
 

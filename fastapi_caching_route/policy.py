@@ -114,6 +114,42 @@ class CachePolicy:
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
+    collapse: Annotated[
+        bool,
+        Doc(
+            'Whether concurrent requests for an answer that is not stored have the endpoint run once, in this process.'
+        ),
+    ] = True
+    collapse_timeout: Annotated[
+        float, Doc('Seconds that a request waits for the one that runs the endpoint; then it runs it itself.')
+    ] = 10.0
+    lock: Annotated[
+        bool,
+        Doc(
+            'Whether that holds across processes too, by a lock in the backend, which ends by itself after `collapse_timeout`.'
+        ),
+    ] = False
+    eager_refresh: Annotated[
+        float | None,
+        Doc(
+            'The fraction of its lifetime, like 0.9, after which an entry is renewed behind a hit, by one request at a time '
+            'and not by all processes at the same moment. None: not before it is stale.'
+        ),
+    ] = None
+    ttl_jitter: Annotated[
+        float,
+        Doc(
+            'By which fraction, like 0.1, lifetimes are shortened at random at most, so that what was stored together does not '
+            'end together.'
+        ),
+    ] = 0.0
+    endpoint_timeout: Annotated[
+        float | None,
+        Doc(
+            'Seconds after which an entry inside of `stale_if_error` answers in place of an endpoint that is slower; the run goes '
+            'on and is stored.'
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
@@ -137,7 +173,7 @@ class CachePolicy:
         if self.namespace is not None:
             check_namespace(self.namespace)
         self._check_numbers()
-        _check_flags(self.revalidate, self.client_cache_control)
+        _check_flags(self.revalidate, self.client_cache_control, self.collapse, self.lock)
         for option in ('cache_control', 'cdn_cache_control'):
             object.__setattr__(self, option, checked_control(option, getattr(self, option)))
         names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
@@ -146,8 +182,13 @@ class CachePolicy:
             object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
 
     def _check_numbers(self) -> None:
-        for option in ('ttl', 'stale_while_revalidate', 'stale_if_error'):
+        for option in ('ttl', 'stale_while_revalidate', 'stale_if_error', 'collapse_timeout', 'endpoint_timeout'):
+            if getattr(self, option) is None and option not in {'ttl', 'endpoint_timeout'}:
+                msg = f'{option} is in seconds, got None'
+                raise ConfigurationError(msg)
             _check_span(option, getattr(self, option))
+        _check_fraction('eager_refresh', self.eager_refresh, 'more')
+        _check_fraction('ttl_jitter', self.ttl_jitter, '0')
         if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
             msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
             raise ConfigurationError(msg)
@@ -225,15 +266,23 @@ def checked_paths(paths: object) -> tuple[str, ...]:
 
 def _check_flags(*flags: object) -> None:
     if not all(isinstance(flag, bool) for flag in flags):
-        msg = f'revalidate and client_cache_control are True or False, got {flags!r}'
+        msg = f'revalidate, client_cache_control, collapse and lock are True or False, got {flags!r}'
         raise ConfigurationError(msg)
 
 
-def _check_span(option: str, span: object) -> None:
-    if span is None and option == 'ttl':
-        return
-    if not isinstance(span, int | float) or isinstance(span, bool) or math.isnan(span) or span < 0:
+def _is_number(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and not math.isnan(number)
+
+
+def _check_span(option: str, span: Any) -> None:
+    if span is not None and not (_is_number(span) and span >= 0):
         msg = f'{option} is in seconds and must not be negative, got {span!r}'
+        raise ConfigurationError(msg)
+
+
+def _check_fraction(option: str, fraction: Any, least: str) -> None:
+    if fraction is not None and not (_is_number(fraction) and 0 <= fraction < 1 and (fraction or least == '0')):
+        msg = f'{option} is a fraction of the lifetime, like 0.9 or 0.1, got {fraction!r}'
         raise ConfigurationError(msg)
 
 

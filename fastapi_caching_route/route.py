@@ -31,7 +31,7 @@ from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK
 from fastapi_caching_route._names import Naming, of_path, path_of
-from fastapi_caching_route._plan import Plan
+from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import places_of
 from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, targets_of_a_write
@@ -180,7 +180,14 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
             tags=() if callable(tags) else tuple(tags),
         ),
         tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
-        renewals=cache.renewals,
+        flights=cache.flights,
+        alone=cache.alone,
+        failed=cache.failed,
+        unrenewed=cache.unrenewed,
+        herds=Herds(
+            policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
+        ),
+        ttl_jitter=policy.ttl_jitter,
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
         terms=cache.terms(policy),

@@ -7,9 +7,10 @@ _TOKEN = re.compile(rb"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
 _UNPRINTABLE = re.compile(rb'[^ -~]')
 
 
-def hit(cache: bytes, ttl: float) -> bytes:
+def hit(cache: bytes, ttl: float, detail: bytes | None = None) -> bytes:
     """Answered from an entry that stays fresh for so many seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
-    return b'%s; hit; ttl=%d' % (cache, floor(ttl))
+    said = b'%s; hit; ttl=%d' % (cache, floor(ttl))
+    return said if detail is None else said + b'; detail=' + item(detail)
 
 
 def forwarded(
@@ -19,11 +20,12 @@ def forwarded(
     status: int | None = None,
     ttl: float | None = None,
     stored: bool = False,
+    collapsed: bool = False,
     detail: str | None = None,
 ) -> bytes:
     """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2 to §2.8); without a reason `why`, it was not asked.
 
-    `status` is that of the endpoint, where another was sent.
+    `status` is that of the endpoint, where another was sent; `collapsed` says that another request has asked for this one.
     """
     parts = [cache] if why is None else [cache, b'fwd=' + why]
     if status is not None:
@@ -32,6 +34,8 @@ def forwarded(
         parts.append(b'ttl=%d' % floor(ttl))
     if stored:
         parts.append(b'stored')
+    if collapsed:
+        parts.append(b'collapsed')
     if detail is not None:
         parts.append(b'detail=' + item(detail.encode('ascii', 'replace')))
     return b'; '.join(parts)

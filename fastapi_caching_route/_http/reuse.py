@@ -41,6 +41,11 @@ def demand(request: RawHeaders) -> Demand:
     return Demand(said.no_cache, said.only_if_cached, said.max_age, said.min_fresh, said.max_stale)
 
 
+def asks_for_no_storing(request: RawHeaders) -> bool:
+    """Whether no part of the request or of its response may be stored (RFC 9111 §5.2.1.5)."""
+    return bool(lines(request, b'cache-control')) and directives(request).no_store
+
+
 def age(stored_at: float, now: float) -> float:
     """Seconds since the response was made (RFC 9111 §4.2.3); a clock set back does not make it younger than new."""
     return max(0.0, now - stored_at)

@@ -1,0 +1,114 @@
+"""One request among others for the same answer: who of them runs the endpoint, and what the others do meanwhile.
+
+Decides, and waits; what follows from it is done in `_exchange`.
+"""
+
+import os
+import time
+from enum import Enum
+from zlib import crc32
+
+from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._flights import Flight, Shared, Told
+from fastapi_caching_route._http import reuse
+from fastapi_caching_route._key import Inputs, Scope, variant_key, variant_of
+from fastapi_caching_route._plan import Plan
+
+MOST_ATTEMPTS = 4
+"""How often a request waits for another one, or leads: what three leaders did not get, each gets for itself."""
+
+
+class Next(Enum):
+    """What a request does that neither leads nor has got an entry."""
+
+    LOOK_AGAIN = 'look again'
+    """It has waited for what is stored now."""
+    ALONE = 'alone'
+    """It lets the endpoint answer, for itself."""
+
+
+class Herd:
+    """The others, as one request sees them."""
+
+    __slots__ = ('_attempts', '_inputs', '_plan', '_scope', '_until', 'key', 'landings', 'variants')
+
+    def __init__(self, plan: Plan, scope: Scope, inputs: Inputs) -> None:
+        """It has not waited for anybody yet."""
+        self._plan = plan
+        self._scope = scope
+        self._inputs = inputs
+        self._attempts = 0
+        self._until = 0.0
+        self.key = ''
+        self.landings = 0
+        """Those that there had been when it looked up what is stored."""
+        self.variants: Variants | None = None
+        """Of which the answer is one, if answers under the key vary, as far as that is known by now."""
+
+    async def join(self, demand: reuse.Demand) -> Flight | Entry | Next:
+        """A flight to be led, or what another one has brought for all."""
+        self._until = self._until or time.monotonic() + self._plan.herds.collapse_timeout
+        flights = self._plan.flights
+        while self._attempts < MOST_ATTEMPTS and self.may_share(demand):
+            self._attempts += 1
+            flight = flights.under_way(self.flight_key)
+            if flight is not None:
+                brought = await self.follow(flight)
+                if brought is not None:
+                    return brought
+            elif flights.has_brought(self.flight_key, self.landings):
+                return Next.LOOK_AGAIN  # it was stored since this request has looked
+            else:
+                return flights.lead(self.flight_key) if self.may_lead() else Next.ALONE
+        return Next.ALONE
+
+    async def follow(self, flight: Flight) -> Entry | Next | None:
+        """What a flight brings for this request; None if there is to be another one."""
+        comes_too_late = flight.closing
+        match await flight.outcome(self._until - time.monotonic()):
+            case Shared() as shared:
+                if self.suits(shared) and not comes_too_late:
+                    return shared.entry
+                self.variants = shared.variants
+                return Next.LOOK_AGAIN if comes_too_late else None
+            case Told.NEXT:
+                return None
+            case Told.LOOK:
+                return Next.LOOK_AGAIN
+            case _:
+                return Next.ALONE
+
+    @property
+    def flight_key(self) -> str:
+        """Under what the answer is waited for: that of its variant, as far as variants are known."""
+        return self.key if self.variants is None else self.key_in(self.variants)
+
+    def key_in(self, variants: Variants) -> str:
+        """The key of the variant that this request asks for."""
+        left_out, normalised = self._inputs.left_out, self._plan.terms.by_the_book
+        return variant_key(variants, variant_of(variants, self._scope, left_out, normalised=normalised))
+
+    def may_share(self, demand: reuse.Demand) -> bool:
+        """Whether this request may wait for what another one brings, or others for what this one does."""
+        if not self._plan.herds.collapse or demand != reuse.NO_DEMAND:
+            return False
+        alone = self._plan.alone.holds(self.key, self._plan.clock())
+        return not (alone or reuse.asks_for_no_storing(self._scope['headers']))
+
+    def may_lead(self) -> bool:
+        """Whether what the endpoint answers to this request is likely to be for others too."""
+        asked = {name for name, _ in self._scope['headers']}
+        personal = b'authorization' in asked and not self._inputs.authorization_covered
+        return self._scope['method'] != 'HEAD' and b'range' not in asked and not personal
+
+    def suits(self, shared: Shared) -> bool:
+        """Whether an entry that another request has brought is the one for this request."""
+        return shared.variants is None or self.key_in(shared.variants) == shared.entry.key
+
+    def is_due(self, entry: Entry, seconds: float) -> bool:
+        """Whether an entry of this age is to be renewed before it is stale: in each process at another moment."""
+        eager = self._plan.herds.eager_refresh
+        if eager is None or seconds < entry.lifetime * eager:
+            return False
+        share = crc32(f'{os.getpid()} {entry.key} {entry.stored_at}'.encode()) / 2**33  # from 0 to a half
+        return seconds >= entry.lifetime * (eager + (1 - eager) * share)

@@ -1,0 +1,89 @@
+"""A complete answer becomes an entry: it is stored, and shared with those who wait for it, unless it is outdated by then."""
+
+import random
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
+from fastapi_caching_route._flights import Shared, Told
+from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.storing import Storable
+from fastapi_caching_route._key import fields_of_variants
+from fastapi_caching_route._names import of_tag
+from fastapi_caching_route._store import Lost, Visit
+from fastapi_caching_route._variants import add_variant
+
+if TYPE_CHECKING:
+    from fastapi_caching_route._fetch import Fetch
+
+
+async def keep(
+    fetch: 'Fetch', recording: Recording, storable: Storable, confirmed: Entry | None = None
+) -> tuple[Entry, str | None]:
+    """Store a complete answer under the key of its request or, where answers under it vary, of its variant.
+
+    One that was `confirmed` keeps its names. Gives the entry, and why it is not stored, as far as that is known by now;
+    of a stream it has been said before that it is.
+    """
+    more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, fetch.fate.tags)))
+    jitter = fetch.plan.ttl_jitter
+    if jitter:  # not all that was stored together is to end together
+        storable = replace(storable, lifetime=storable.lifetime * (1 - jitter * random.random()))  # noqa: S311, it is no secret
+    entry = entry_of(
+        recording,
+        storable,
+        key=fetch.key,
+        left_out=fetch.plan.miss[0],
+        now=fetch.answered_at,
+        names=tuple(dict.fromkeys((*fetch.names, *more))),
+        shaped=fetch.answer.shaped,
+        tagged=not fetch.plan.terms.by_the_book,
+        confirmed=confirmed,
+    )
+    return entry, await fetch.visit.storing(partial(_put, fetch, entry, entry.lifetime + storable.window))
+
+
+async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str | None:
+    """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
+    # Who joins from now on might come after an invalidation that is not seen below.
+    fetch.flight.closing = True
+    landed = await _landed(fetch, entry, visit)
+    if isinstance(landed, Lost):
+        fetch.flight.land(Told.NEXT)
+        return landed.reason
+    marks, variants, key = landed, None, fetch.key
+    varying = fields_of_variants(
+        fetch.declared.inputs, fetch.answer.vary, fetch.variants, all_fields=fetch.varies_with_all
+    )
+    if varying:
+        key, variants = await add_variant(
+            visit,
+            key,
+            varying,
+            known=fetch.variants,
+            scope=fetch.scope,
+            left_out=fetch.declared.inputs.left_out,
+            normalised=fetch.plan.terms.by_the_book,
+        )
+    entry = replace(entry, key=key, marks=() if marks is None else marks)
+    is_stored = marks is not None and await visit.put(entry, span)
+    fetch.stored = True
+    fetch.plan.failed.end(fetch.key)
+    fetch.plan.alone.end(fetch.key)
+    fetch.flight.land(_outcome(fetch, entry, variants))
+    return None if is_stored else 'store-error'
+
+
+async def _landed(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:
+    """The marks for the entry, or why nobody may use it; None where the store cannot tell, and nobody here says no."""
+    if fetch.marks_before is not None:
+        return await visit.land(fetch.marks_before, entry.names, windowed=entry.windowed)
+    return Lost('invalidated') if visit.owes_more(entry.names, since=fetch.owed_before) else None
+
+
+def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared | Told:
+    """Those who wait may have the entry if it would answer them from the store."""
+    now = fetch.plan.clock()
+    left = reuse.left(reuse.age(entry.stored_at, now), entry.lifetime, float('inf'), now)
+    return Told.EACH if entry.validated_always or left <= 0 else Shared(entry, variants)
