@@ -100,6 +100,12 @@ def asked_again(scope: Scope) -> Scope:
     return again
 
 
+async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[None]]) -> None:
+    """Do one thing when another is done."""
+    await earlier
+    await then()
+
+
 async def to_nobody(_message: Message) -> None:
     """A `send` behind which nobody is."""
 

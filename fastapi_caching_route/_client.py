@@ -38,6 +38,11 @@ class Client:
         await self.send({'type': 'http.response.start', 'status': status, 'headers': headers})
         await self.send({'type': 'http.response.body', 'body': body})
 
+    async def reply_nothing(self, signs: RawHeaders) -> None:
+        """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
+        await self.send({'type': 'http.response.start', 'status': 504, 'headers': [(b'content-length', b'0'), *signs]})
+        await self.send({'type': 'http.response.body', 'body': b''})
+
     def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
         """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""
         return joined(headers, self.guard_fields) if shaped and self.guard_fields else headers

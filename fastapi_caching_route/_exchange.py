@@ -17,6 +17,7 @@ from fastapi_caching_route._asgi import (
     Receive,
     RequestBody,
     Send,
+    after,
     asked_again,
     start_fields,
     to_nobody,
@@ -39,12 +40,12 @@ from fastapi_caching_route._key import (
     names_a_person,
     user_key,
     variant_key,
-    variant_of,
 )
 from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Found
+from fastapi_caching_route._validation import for_nobody
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -122,6 +123,7 @@ class Exchange:
 
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
+        self.visit = self.plan.store.visit()
         self.herd.landings = self.plan.flights.landings
         found = await self.look_up()
         if found is None:
@@ -143,7 +145,11 @@ class Exchange:
         if use is reuse.Use.ANSWER or renews:
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)) and renews:
                 await self.renew(found)
-        elif reuse.in_window(left, entry.stale_if_error) and self.plan.failed.holds(self.key, now):
+        elif (
+            demand == reuse.NO_DEMAND
+            and reuse.in_window(left, entry.stale_if_error)
+            and self.plan.failed.holds(self.key, now)
+        ):
             reply = partial(self.reply, entry, seconds, left, b'stale-if-error')  # it has failed just now
             await self.admit(self.declared.on_hit, reply)
         else:
@@ -187,10 +193,11 @@ class Exchange:
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
+        self.herd.variants = None
         found = await self.visit.look_up(self.key)
         if isinstance(found, Variants):
             self.herd.variants = found
-            variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
+            variant = self.herd.variant_in(found)
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
 
@@ -202,7 +209,8 @@ class Exchange:
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
-            await self.admit(self.declared.on_hit, self.reply_nothing)
+            signs = self.plan.status(None, detail='only-if-cached')
+            await self.admit(self.declared.on_hit, partial(self.client.reply_nothing, signs))
             return
         match await self.herd.join(demand):
             case Flight() as flight:
@@ -212,21 +220,23 @@ class Exchange:
             case Next.LOOK_AGAIN:
                 await self.serve(demand)
             case _:
-                await self.fetch(why, stale, Flight(self.plan.flights, '')).run()
+                await self.fetch(why, stale, self.plan.flights.alone()).run()
 
     async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
         """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
         herds, store = self.plan.herds, self.plan.store
-        lock = Lock(store, self.herd.flight_key, herds.collapse_timeout / 2) if herds.lock and store.is_shared else None
+        lock = Lock(store, self.herd.flight_key, patience=herds.collapse_timeout)
+        is_locked = herds.lock and store.is_shared
         try:
-            if lock is None or await lock.take(self.is_stored):
+            if not is_locked or await lock.take(self.is_stored):
                 await self.fetch(why, stale, flight).run()
                 return
         finally:
-            flight.land(Told.LOOK if lock is not None else Told.NEXT)  # without effect if it has landed
-            if lock is not None:
-                lock.release()
-        await self.serve(reuse.NO_DEMAND)
+            if not flight.closing:  # else it lands when its answer is stored
+                flight.land(Told.LOOK if is_locked else Told.NEXT)  # another process may have stored something
+            if is_locked:
+                store.go_on(after(flight.landing(), lock.release))
+        await self.serve(reuse.NO_DEMAND)  # who leads has none
 
     async def is_stored(self) -> bool:
         """Whether there is something fresh by now."""
@@ -242,12 +252,6 @@ class Exchange:
         signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
         await self.client.reply(entry, signs, now)
 
-    async def reply_nothing(self) -> None:
-        """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
-        headers = [(b'content-length', b'0'), *self.plan.status(None, detail='only-if-cached')]
-        await self.client.send({'type': 'http.response.start', 'status': 504, 'headers': headers})
-        await self.client.send({'type': 'http.response.body', 'body': b''})
-
     async def can_ask_again(self) -> bool:
         """Whether the body of the request can be sent once more, after this client has been served."""
         return await self.body.whole(self.plan.terms.max_body_size) is not None
@@ -257,8 +261,9 @@ class Exchange:
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
-        key, flights, now = self.herd.flight_key, self.plan.flights, self.plan.clock()
-        if self.plan.unrenewed.holds(self.key, now) or flights.under_way(key) is not None:
+        key, flights = self.herd.flight_key, self.plan.flights
+        was_renewed = flights.under_way(key) is not None or flights.has_brought(key, self.herd.landings)
+        if was_renewed or self.plan.unrenewed.holds(self.key, self.plan.clock()):
             return
         flight = flights.lead(key)
         fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
@@ -267,11 +272,13 @@ class Exchange:
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
-            flight.land(Told.NEXT)
-            if fetch.stored:
-                self.plan.unrenewed.end(self.key)
-            else:
-                self.plan.unrenewed.lengthen(self.key, now)
+            if not flight.closing:
+                flight.land(Told.NEXT)
+        await flight.landing()
+        if fetch.renewed:
+            self.plan.unrenewed.end(self.key)
+        else:
+            self.plan.unrenewed.lengthen(self.key, self.plan.clock())
 
     def fetch(self, why: bytes, stale: Found | None, flight: Flight, again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""
@@ -289,12 +296,7 @@ class Exchange:
             variants=self.herd.variants,
             stale=stale,
             flight=flight,
-            behind_guards=self.behind_guards if again is None else _for_nobody,
+            behind_guards=self.behind_guards if again is None else for_nobody,
         )
         fetch.scope[FATE] = fetch.fate
         return fetch
-
-
-async def _for_nobody(then: Callable[[], Awaitable[None]]) -> None:
-    """Nobody gets what is sent, so nobody needs to be let in."""
-    await then()

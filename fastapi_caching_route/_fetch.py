@@ -86,7 +86,8 @@ class Fetch:
     marks_before: Any = field(init=False, default=None)
     """By which the store tells whether a name was invalidated meanwhile; None if it is in trouble."""
     owed_before: Owed = field(init=False, default_factory=dict)
-    stored: bool = field(init=False, default=False)
+    renewed: bool = field(init=False, default=False)
+    """Whether what it brought is stored, or at least is for all who waited for it."""
     answered_at: float = field(init=False, default=0.0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
@@ -154,8 +155,7 @@ class Fetch:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
         message = await receive()
         if message['type'] == 'http.disconnect':
-            if self.flight.followers:  # they need the whole of the answer
-                await self.flight.landing()
+            await self.flight.needed_no_more()  # others wait for the whole of the answer
             self.recorder.doubt = 'disconnected'
         return message
 
@@ -230,12 +230,10 @@ class Fetch:
 
     def tell_followers(self, reason: str) -> None:
         """The answer will not be kept: those who wait for it are to go on without it."""
-        if self.flight.has_landed:
-            return
         admitted = self.declared.on_hit is None or self.scope.get(ADMITTED, False)
         told = told_by(reason) if admitted else Told.NEXT
-        if told is Told.EACH and will_be_so_again(reason):
-            self.plan.alone.begin(self.key, self.answered_at, ALONE)
+        if told is Told.EACH and self.flight.is_waited_for and will_be_so_again(reason):
+            self.plan.alone.begin(self.key, self.plan.clock(), ALONE)
         self.flight.land(told)
 
     def for_who_has_it(self, message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
@@ -271,7 +269,9 @@ class Fetch:
             verdict: Storable | Refused = self.storable
             if step.passed:  # endpoints may say more about it while they stream it
                 verdict = self.verdict(step.complete.status, self.answer.fields)
-            if isinstance(verdict, Storable):
+            if isinstance(verdict, Refused):
+                self.tell_followers(verdict.reason)
+            else:
                 entry, reason = await keep(self, step.complete, verdict)
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
                     plan = self.plan

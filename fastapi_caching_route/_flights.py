@@ -18,6 +18,9 @@ MOST_REMEMBERED = 10_000
 ALONE = 10.0
 """Seconds for which a key is remembered of which answers are not for sharing."""
 
+LEFT = 0.1
+"""Seconds between two looks at whether those who waited have left."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds for which an endpoint that has failed is not asked again where there is a stale entry: twice as long each time."""
 
@@ -47,8 +50,8 @@ Outcome = Shared | Told
 OF_THE_LEADER = frozenset({'head', 'partial', 'authorization', 'disconnected', 'incomplete'})
 """Why an answer is not kept, where another request might well get one that is."""
 
-OF_THIS_RUN = frozenset({'status', 'budget', 'store-error', 'exception-handler', 'tags'})
-"""Why it is not kept, where the next one may be: nobody is to be kept from waiting for that."""
+OF_THE_ANSWER = frozenset({'freshness', 'no-cache', 'no-store', 'private', 'set-cookie', 'size', 'ttl', 'vary'})
+"""Why it is not kept, where the next one will not be either: nobody is to wait for that."""
 
 
 def told_by(reason: str) -> Told:
@@ -58,16 +61,18 @@ def told_by(reason: str) -> Told:
 
 def will_be_so_again(reason: str) -> bool:
     """Whether the reason is in the answer itself, so that waiting for the next one is of no use either."""
-    return reason not in OF_THE_LEADER | OF_THIS_RUN
+    return reason in OF_THE_ANSWER
 
 
 class Flight:
     """One run of the endpoint."""
 
-    __slots__ = ('_flights', '_key', '_landed', 'closing', 'followers', 'loop')
+    __slots__ = ('_flights', '_key', '_landed', 'closing', 'followers', 'is_led', 'loop')
 
-    def __init__(self, flights: 'Flights', key: str) -> None:
+    def __init__(self, flights: 'Flights', key: str, *, is_led: bool) -> None:
         """It has begun."""
+        self.is_led = is_led
+        """Whether others may follow; else it is for one request alone, and in no table."""
         self._flights = flights
         self._key = key
         self.loop = asyncio.get_running_loop()
@@ -87,13 +92,18 @@ class Flight:
         return self._landed.result() if self._landed.done() else None
 
     @property
-    def has_landed(self) -> bool:
-        """Whether all who wait have been told."""
-        return self._landed.done()
+    def is_waited_for(self) -> bool:
+        """Whether others may follow it, and have not been told yet."""
+        return self.is_led and not self._landed.done()
 
     async def landing(self) -> None:
         """Wait until it has landed."""
         await asyncio.wait((self._landed,))
+
+    async def needed_no_more(self) -> None:
+        """Wait until it has landed, or nobody waits for it any more."""
+        while self.followers and not self._landed.done():
+            await asyncio.wait((self._landed,), timeout=LEFT)
 
     def land(self, outcome: Outcome) -> None:
         """Tell all who wait what to do, and be no flight any more; without effect if that was done."""
@@ -123,14 +133,18 @@ class Flights:
 
     def lead(self, key: str) -> Flight:
         """Begin one. Who has asked before, without waiting in between, whether one is under way, is its only leader."""
-        flight = self._under_way[asyncio.get_running_loop(), key] = Flight(self, key)
+        flight = self._under_way[asyncio.get_running_loop(), key] = Flight(self, key, is_led=True)
         return flight
+
+    def alone(self) -> Flight:
+        """One that nobody follows."""
+        return Flight(self, '', is_led=False)
 
     def end(self, key: str, flight: Flight, *, shared: bool) -> None:
         """It has landed."""
         if self._under_way.get((flight.loop, key)) is flight:
             del self._under_way[flight.loop, key]
-        if shared:
+        if shared and flight.is_led:
             self._landings += 1
             self._brought.note(key, self._landings)
 
@@ -188,8 +202,8 @@ class Lately:
 
     def note(self, key: str, number: float) -> None:
         """Keep a number for a key, as the newest."""
+        self._numbers.pop(key, None)
         self._numbers[key] = number
-        self._numbers.move_to_end(key)
         if len(self._numbers) > MOST_REMEMBERED:
             self._numbers.popitem(last=False)
 

@@ -85,8 +85,11 @@ class Herd:
 
     def key_in(self, variants: Variants) -> str:
         """The key of the variant that this request asks for."""
-        left_out, normalised = self._inputs.left_out, self._plan.terms.by_the_book
-        return variant_key(variants, variant_of(variants, self._scope, left_out, normalised=normalised))
+        return variant_key(variants, self.variant_in(variants))
+
+    def variant_in(self, variants: Variants) -> str:
+        """What tells the variant that this request asks for from the others."""
+        return variant_of(variants, self._scope, self._inputs.left_out, normalised=self._plan.terms.by_the_book)
 
     def may_share(self, demand: reuse.Demand) -> bool:
         """Whether this request may wait for what another one brings, or others for what this one does."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
-from fastapi_caching_route._flights import Shared, Told
+from fastapi_caching_route._flights import ALONE, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.storing import Storable
 from fastapi_caching_route._key import fields_of_variants
@@ -48,42 +48,51 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
     """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
     # Who joins from now on might come after an invalidation that is not seen below.
     fetch.flight.closing = True
-    landed = await _landed(fetch, entry, visit)
-    if isinstance(landed, Lost):
-        fetch.flight.land(Told.NEXT)
-        return landed.reason
-    marks, variants, key = landed, None, fetch.key
-    varying = fields_of_variants(
-        fetch.declared.inputs, fetch.answer.vary, fetch.variants, all_fields=fetch.varies_with_all
-    )
-    if varying:
-        key, variants = await add_variant(
-            visit,
-            key,
-            varying,
-            known=fetch.variants,
-            scope=fetch.scope,
-            left_out=fetch.declared.inputs.left_out,
-            normalised=fetch.plan.terms.by_the_book,
-        )
-    entry = replace(entry, key=key, marks=() if marks is None else marks)
-    is_stored = marks is not None and await visit.put(entry, span)
-    fetch.stored = True
-    fetch.plan.failed.end(fetch.key)
-    fetch.plan.alone.end(fetch.key)
-    fetch.flight.land(_outcome(fetch, entry, variants))
-    return None if is_stored else 'store-error'
+    try:
+        marks = await _marks_now(fetch, entry, visit)
+        if isinstance(marks, Lost):
+            return marks.reason
+        key, variants = await _place(fetch, visit)
+        entry = replace(entry, key=key, marks=() if marks is None else marks)
+        is_stored = marks is not None and await visit.put(entry, span)
+        fetch.renewed = True
+        fetch.flight.land(_outcome(fetch, entry, variants))
+        return None if is_stored else 'store-error'
+    finally:
+        fetch.flight.land(Told.NEXT)  # without effect if it has landed
 
 
-async def _landed(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:
+async def _marks_now(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:
     """The marks for the entry, or why nobody may use it; None where the store cannot tell, and nobody here says no."""
     if fetch.marks_before is not None:
         return await visit.land(fetch.marks_before, entry.names, windowed=entry.windowed)
     return Lost('invalidated') if visit.owes_more(entry.names, since=fetch.owed_before) else None
 
 
+async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
+    """The key to store it under; and of which variants it is one, if answers under the key of the request vary."""
+    inputs = fetch.declared.inputs
+    varying = fields_of_variants(inputs, fetch.answer.vary, fetch.variants, all_fields=fetch.varies_with_all)
+    if not varying:
+        return fetch.key, None
+    return await add_variant(
+        visit,
+        fetch.key,
+        varying,
+        known=fetch.variants,
+        scope=fetch.scope,
+        left_out=inputs.left_out,
+        normalised=fetch.plan.terms.by_the_book,
+    )
+
+
 def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared | Told:
     """Those who wait may have the entry if it would answer them from the store."""
     now = fetch.plan.clock()
     left = reuse.left(reuse.age(entry.stored_at, now), entry.lifetime, float('inf'), now)
-    return Told.EACH if entry.validated_always or left <= 0 else Shared(entry, variants)
+    fetch.plan.failed.end(fetch.key)
+    if entry.validated_always or left <= 0:
+        fetch.plan.alone.begin(fetch.key, now, ALONE)
+        return Told.EACH
+    fetch.plan.alone.end(fetch.key)
+    return Shared(entry, variants)

@@ -5,6 +5,7 @@ It answers before the end of what the endpoint sends, and so before whatever the
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,8 +67,9 @@ async def overtake(fetch: 'Fetch', patience: float) -> None:
             await running
             return
         client, fetch.client = fetch.client, Client(fetch.scope, to_nobody)
+        behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
         fetch.plan.failed.lengthen(fetch.key, fetch.plan.clock())
-        await fetch.behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
+        await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
         await asyncio.wait((running,))
         if not running.cancelled() and running.exception() is not None:
             logger.warning(
@@ -75,6 +77,11 @@ async def overtake(fetch: 'Fetch', patience: float) -> None:
             )
     finally:
         running.cancel()
+
+
+async def for_nobody(then: Callable[[], Awaitable[None]]) -> None:
+    """Nobody gets what is sent, so nobody needs to be let in."""
+    await then()
 
 
 async def confirm(fetch: 'Fetch') -> None:

@@ -126,7 +126,7 @@ class CachePolicy:
     lock: Annotated[
         bool,
         Doc(
-            'Whether that holds across processes too, by a lock in the backend, which ends by itself after `collapse_timeout`.'
+            'Whether that holds across processes too, by a lock in the backend, which ends by itself after half of `collapse_timeout`.'
         ),
     ] = False
     eager_refresh: Annotated[

@@ -108,7 +108,8 @@ class Turns:
         while not running.done():
             if self.waiting:
                 self.now, _, going_on = heapq.heappop(self.waiting)
-                going_on.set_result(None)
+                if not going_on.done():  # who waited may have been cancelled
+                    going_on.set_result(None)
             await asyncio.sleep(0)
         await running
 

@@ -24,6 +24,7 @@ from fastapi_caching_route import FastAPICache, InvalidationError
 from fastapi_caching_route._breaker import FEW, PAUSE, QUIET, Breaker
 from fastapi_caching_route.redis import RedisClientCache
 from tests.conftest import run
+from tests.faults import Proxy, Stage
 from tests.support import Elsewhere, asgi_call, asgi_scope, caching_router, client_of, marks, uvicorn_server, wait_until
 
 names = itertools.count()
@@ -533,7 +534,7 @@ def test_aiomcache_does_not_wait_for_ever_at_the_end_of_a_connection():
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listening.accept()
-                connection.recv(100)
+                connection.recv(65536)
                 connection.close()
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -749,3 +750,37 @@ async def test_a_store_that_is_too_slow_to_store_still_gives_hits(caplog):
         await ask()
         await asyncio.sleep(0.05)
         assert [mark(await ask('/things/20')) for _ in range(2)] == ['MISS', 'HIT']
+
+
+async def test_what_comes_to_be_owed_again_while_it_is_written_stays_owed():
+    backend = Elsewhere()
+    with app_on(backend, store_timeout=5) as (cache, _):
+        backend.failing.add('set')
+        with pytest.raises(InvalidationError):
+            await cache.invalidate_tags('all')
+        backend.failing.clear()
+        backend.slow['set'] = 0.02
+        paying = cache.store.debts.pay(cache.store._invalidate_anyway)
+        await asyncio.sleep(0.01)
+        cache.store.debts.owe(('tag:all',), OSError('again'), cache.store._invalidate_anyway)
+        await paying
+        assert cache.store.debts
+        await cache.store.settled()
+        await cache.store.close()
+
+
+async def test_no_command_is_sent_twice_by_itself():
+    """A mark that is written again, after its reply was lost, could come after a newer one and undo that."""
+    stage = Stage('redis')
+    await stage.start()
+    proxy = Proxy(stage.port)
+    await proxy.turn('cut')
+    cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port=proxy.port), store_timeout=1)
+    async with cache:
+        with pytest.raises(InvalidationError):
+            await cache.invalidate_tags('all')
+        await cache.store.debts.close()
+    said = await stage.redis('INFO', 'commandstats')
+    assert said['cmdstat_psetex']['calls'] <= 2  # the first try, and perhaps one to pay the debt
+    await proxy.close()
+    stage.kill()
