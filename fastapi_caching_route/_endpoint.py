@@ -101,7 +101,7 @@ def name_of(endpoint: Any) -> tuple[str, str]:
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
     named = endpoint if hasattr(endpoint, '__qualname__') else type(endpoint)
-    return named.__module__, named.__qualname__
+    return named.__module__ or '', named.__qualname__  # none, where code was given to exec()
 
 
 class Twins:

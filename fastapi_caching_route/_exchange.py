@@ -142,15 +142,12 @@ class Exchange:
         )
         renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.herd.is_due(entry, seconds))
         renews = renews and await self.can_ask_again()
+        broken = demand == reuse.NO_DEMAND and self.plan.failed.holds(self.key, now)
         if use is reuse.Use.ANSWER or renews:
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)) and renews:
                 await self.renew(found)
-        elif (
-            demand == reuse.NO_DEMAND
-            and reuse.in_window(left, entry.stale_if_error)
-            and self.plan.failed.holds(self.key, now)
-        ):
-            reply = partial(self.reply, entry, seconds, left, b'stale-if-error')  # it has failed just now
+        elif broken and reuse.in_window(left, entry.stale_if_error):
+            reply = partial(self.reply, entry, seconds, left, b'stale-if-error')
             await self.admit(self.declared.on_hit, reply)
         else:
             await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import socket
+import time
 from typing import Annotated
 
 import pytest
@@ -12,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
 from fastapi_caching_route._flights import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
 from fastapi_caching_route._herd import Herd
-from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router
+from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router, uvicorn_server
 
 namespaces = itertools.count()
 
@@ -796,6 +798,61 @@ async def test_a_cancelled_request_takes_its_run_with_it(clock):
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
     assert len(app.cache.flights) == 0
+
+
+STALE_APP = """
+import asyncio
+from fastapi import APIRouter, FastAPI
+from fastapi_caching_route import CachingRoute, FastAPICache
+
+cache, router, runs = FastAPICache(), APIRouter(route_class=CachingRoute), []
+
+@router.get('/slow')
+@cache(ttl=0.05, stale_while_revalidate=60)
+async def slow():
+    runs.append(1)
+    if len(runs) > 1:
+        await asyncio.sleep(1.5)
+    return 'slow'
+
+@router.get('/quick')
+async def quick():
+    return len(runs)
+
+app = FastAPI()
+app.include_router(router)
+"""
+
+
+@pytest.mark.parametrize('pipelined', [False, True])
+@pytest.mark.parametrize('protocol', ['h11', 'httptools'])
+def test_a_renewal_does_not_hold_up_the_connection_of_its_client(protocol, pipelined, tmp_path):
+    (tmp_path / 'app.py').write_text(STALE_APP)
+    slow, quick = (f'GET /{it} HTTP/1.1\r\nHost: test\r\n\r\n'.encode() for it in ('slow', 'quick'))
+    with uvicorn_server('app:app', '--http', protocol, cwd=tmp_path) as port:
+        connection = socket.create_connection(('127.0.0.1', port))
+        reader = connection.makefile('rb')
+
+        def answer():
+            head = b''.join(iter(reader.readline, b'\r\n'))
+            return reader.read(int(head.lower().split(b'content-length: ')[1].split(b'\r\n')[0]))
+
+        connection.sendall(slow)
+        assert answer() == b'"slow"'
+        time.sleep(0.1)
+        began = time.monotonic()
+        if pipelined:
+            connection.sendall(slow + quick)
+            answers = [answer(), answer()]
+        else:
+            answers = []
+            for request in (slow, quick):
+                connection.sendall(request)
+                answers.append(answer())
+        assert answers == [b'"slow"', b'2']  # the renewal has begun, and is not over
+        assert time.monotonic() - began < 1.2
+        reader.close()
+        connection.close()
 
 
 # Across processes: caches that know nothing of each other, on one store
