@@ -41,7 +41,6 @@ from fastapi_caching_route._key import (
     user_key,
     variant_key,
 )
-from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Found
@@ -141,7 +140,7 @@ class Exchange:
             while_revalidate=entry.stale_while_revalidate,
         )
         renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.herd.is_due(entry, seconds))
-        renews = renews and await self.can_ask_again()
+        renews = renews and await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
         broken = demand == reuse.NO_DEMAND and self.plan.failed.holds(self.key, now)
         if use is reuse.Use.ANSWER or renews:
             if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)) and renews:
@@ -221,18 +220,16 @@ class Exchange:
 
     async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
         """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
-        herds, store = self.plan.herds, self.plan.store
-        lock = Lock(store, self.herd.flight_key, patience=herds.collapse_timeout)
-        is_locked = herds.lock and store.is_shared
+        lock = self.herd.lock()
         try:
-            if not is_locked or await lock.take(self.is_stored):
+            if lock is None or await lock.take(self.is_stored):
                 await self.fetch(why, stale, flight).run()
                 return
         finally:
             if not flight.closing:  # else it lands when its answer is stored
-                flight.land(Told.LOOK if is_locked else Told.NEXT)  # another process may have stored something
-            if is_locked:
-                store.go_on(after(flight.landing(), lock.release))
+                flight.land(Told.NEXT if lock is None else Told.LOOK)  # another process may have stored something
+            if lock is not None:
+                self.plan.store.go_on(after(flight.landing(), lock.release))
         await self.serve(reuse.NO_DEMAND)  # who leads has none
 
     async def is_stored(self) -> bool:
@@ -249,20 +246,21 @@ class Exchange:
         signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
         await self.client.reply(entry, signs, now)
 
-    async def can_ask_again(self) -> bool:
-        """Whether the body of the request can be sent once more, after this client has been served."""
-        return await self.body.whole(self.plan.terms.max_body_size) is not None
-
     async def renew(self, stale: Found) -> None:
         """Have the endpoint answer anew for whoever comes next, now that this client has got the stale entry.
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
         key, flights = self.herd.flight_key, self.plan.flights
-        was_renewed = flights.under_way(key) is not None or flights.has_brought(key, self.herd.landings)
+        under_way = flights.under_way(key, self.plan.herds.collapse_timeout) is not None
+        was_renewed = under_way or flights.has_brought(key, self.herd.landings)
         if was_renewed or self.plan.unrenewed.holds(self.key, self.plan.clock()):
             return
         flight = flights.lead(key)
+        lock = self.herd.lock()
+        if lock is not None and await lock.is_taken():  # another process renews it
+            flight.land(Told.LOOK)
+            return
         fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
         try:
             await fetch.run()
@@ -271,6 +269,8 @@ class Exchange:
         finally:
             if not flight.closing:
                 flight.land(Told.NEXT)
+            if lock is not None:
+                self.plan.store.go_on(after(flight.landing(), lock.release))
         await flight.landing()
         if fetch.renewed:
             self.plan.unrenewed.end(self.key)

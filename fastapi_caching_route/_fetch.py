@@ -32,7 +32,7 @@ from fastapi_caching_route._debts import Owed
 from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._fate import Fate
 from fastapi_caching_route._flights import ALONE, Flight, Told, told_by, will_be_so_again
-from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, judge
 from fastapi_caching_route._keeping import keep
@@ -49,6 +49,7 @@ from fastapi_caching_route._validation import (
     NOT_MODIFIED,
     compare,
     confirm,
+    for_who_has_it,
     may_stand_in,
     overtake,
     question,
@@ -87,7 +88,7 @@ class Fetch:
     """By which the store tells whether a name was invalidated meanwhile; None if it is in trouble."""
     owed_before: Owed = field(init=False, default_factory=dict)
     renewed: bool = field(init=False, default=False)
-    """Whether what it brought is stored, or at least is for all who waited for it."""
+    """Whether what it brought is stored."""
     answered_at: float = field(init=False, default=0.0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
@@ -103,8 +104,7 @@ class Fetch:
     async def run(self) -> None:
         """Let the endpoint answer the client, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
-        patience = self.plan.herds.endpoint_timeout
-        await (self.run_through() if patience is None or self.stale is None else overtake(self, patience))
+        await (self.run_through() if self.stale is None else overtake(self, self.plan.herds.endpoint_timeout))
 
     async def run_through(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
@@ -181,8 +181,14 @@ class Fetch:
     def failed(self, status: int) -> None:
         """Note that what is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
         self.failure = status
-        self.plan.failed.lengthen(self.key, self.plan.clock())
-        self.flight.land(Told.LOOK)
+        if self.is_admitted:  # else it is a guard that has failed, for this client
+            self.plan.failed.lengthen(self.key, self.plan.clock())
+            self.flight.land(Told.LOOK)
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the guards have let the request in."""
+        return self.declared.on_hit is None or self.scope.get(ADMITTED, False)
 
     @property
     def answers_from_store(self) -> bool:
@@ -195,7 +201,7 @@ class Fetch:
         if self.failure is not None:
             # The failure may have been a guard's: then that is the answer.
             await self.behind_guards(partial(stand_in, self, self.client, 'stale-if-error'))
-        elif self.declared.on_hit is None or self.scope.pop(ADMITTED, False):
+        elif self.is_admitted:
             await confirm(self)
         else:
             await self.behind_guards(partial(confirm, self))
@@ -214,7 +220,7 @@ class Fetch:
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
             self.tell_followers(verdict.reason)
-            plain = with_fields(*self.for_who_has_it(message, mine), self.plan.status(self.why, detail=verdict.reason))
+            plain = with_fields(*for_who_has_it(self, message, mine), self.plan.status(self.why, detail=verdict.reason))
             return self.recorder.start(plain, plain, (), verdict.reason)
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
@@ -230,19 +236,12 @@ class Fetch:
 
     def tell_followers(self, reason: str) -> None:
         """The answer will not be kept: those who wait for it are to go on without it."""
-        admitted = self.declared.on_hit is None or self.scope.get(ADMITTED, False)
-        told = told_by(reason) if admitted else Told.NEXT
+        own = [it for it in self.answer.fields if it not in self.scope.get(GUARD_FIELDS, ())]
+        reason = 'guard' if reason == 'set-cookie' and not lines(own, b'set-cookie') else reason
+        told = told_by(reason) if self.is_admitted else Told.NEXT
         if told is Told.EACH and self.flight.is_waited_for and will_be_so_again(reason):
             self.plan.alone.begin(self.key, self.plan.clock(), ALONE)
         self.flight.land(told)
-
-    def for_who_has_it(self, message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
-        """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
-        asked = self.client.headers if self.scope['headers'] is not self.client.headers else ()
-        if not conditional.not_modified(self.scope['method'], asked, message['status'], fields, self.answered_at):
-            return message, fields
-        self.muted = True
-        return {**message, 'status': NOT_MODIFIED}, without(fields, conditional.OF_A_BODY)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
@@ -261,6 +260,8 @@ class Fetch:
             return 'session'  # it becomes a cookie outside of us
         if not are_tags(self.fate.tags):
             return 'tags'
+        if not self.is_admitted:
+            return 'refused'  # it is a guard's answer, and for this client
         return self.recorder.doubt or self.fate.refused
 
     async def take(self, step: Step) -> None:

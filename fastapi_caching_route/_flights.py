@@ -6,6 +6,7 @@ what to do. A leader that leaves without a word has `finally` say for it that on
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
@@ -47,7 +48,7 @@ class Told(Enum):
 
 Outcome = Shared | Told
 
-OF_THE_LEADER = frozenset({'head', 'partial', 'authorization', 'disconnected', 'incomplete'})
+OF_THE_LEADER = frozenset({'guard', 'head', 'partial', 'authorization', 'disconnected', 'incomplete'})
 """Why an answer is not kept, where another request might well get one that is."""
 
 OF_THE_ANSWER = frozenset({'freshness', 'no-cache', 'no-store', 'private', 'set-cookie', 'size', 'ttl', 'vary'})
@@ -67,7 +68,7 @@ def will_be_so_again(reason: str) -> bool:
 class Flight:
     """One run of the endpoint."""
 
-    __slots__ = ('_flights', '_key', '_landed', 'closing', 'followers', 'is_led', 'loop')
+    __slots__ = ('_flights', '_key', '_landed', 'began_at', 'closing', 'followers', 'is_led', 'loop')
 
     def __init__(self, flights: 'Flights', key: str, *, is_led: bool) -> None:
         """It has begun."""
@@ -76,6 +77,7 @@ class Flight:
         self._flights = flights
         self._key = key
         self.loop = asyncio.get_running_loop()
+        self.began_at = time.monotonic()
         self._landed: asyncio.Future[Outcome] = self.loop.create_future()
         self.followers = 0
         self.closing = False
@@ -108,8 +110,8 @@ class Flight:
     def land(self, outcome: Outcome) -> None:
         """Tell all who wait what to do, and be no flight any more; without effect if that was done."""
         if not self._landed.done():
-            self._landed.set_result(outcome)
             self._flights.end(self._key, self, shared=isinstance(outcome, Shared))
+            self._landed.set_result(outcome)
 
 
 class Flights:
@@ -127,9 +129,10 @@ class Flights:
         """How many are under way."""
         return len(self._under_way)
 
-    def under_way(self, key: str) -> Flight | None:
-        """The one for this key in this event loop."""
-        return self._under_way.get((asyncio.get_running_loop(), key))
+    def under_way(self, key: str, seconds: float) -> Flight | None:
+        """The one for this key in this event loop, that has begun in the last seconds: an older one may never end."""
+        flight = self._under_way.get((asyncio.get_running_loop(), key))
+        return flight if flight is not None and time.monotonic() - flight.began_at < seconds else None
 
     def lead(self, key: str) -> Flight:
         """Begin one. Who has asked before, without waiting in between, whether one is under way, is its only leader."""

@@ -12,6 +12,7 @@ from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._flights import Flight, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._key import Inputs, Scope, variant_key, variant_of
+from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Plan
 
 MOST_ATTEMPTS = 4
@@ -51,7 +52,7 @@ class Herd:
         flights = self._plan.flights
         while self._attempts < MOST_ATTEMPTS and self.may_share(demand):
             self._attempts += 1
-            flight = flights.under_way(self.flight_key)
+            flight = flights.under_way(self.flight_key, self._plan.herds.collapse_timeout)
             if flight is not None:
                 brought = await self.follow(flight)
                 if brought is not None:
@@ -107,6 +108,11 @@ class Herd:
     def suits(self, shared: Shared) -> bool:
         """Whether an entry that another request has brought is the one for this request."""
         return shared.variants is None or self.key_in(shared.variants) == shared.entry.key
+
+    def lock(self) -> Lock | None:
+        """The lock on the run, if other processes are to wait for it."""
+        herds, store = self._plan.herds, self._plan.store
+        return Lock(store, self.flight_key, patience=herds.collapse_timeout) if herds.lock and store.is_shared else None
 
     def is_due(self, entry: Entry, seconds: float) -> bool:
         """Whether an entry of this age is to be renewed before it is stale: in each process at another moment."""

@@ -55,7 +55,7 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
         key, variants = await _place(fetch, visit)
         entry = replace(entry, key=key, marks=() if marks is None else marks)
         is_stored = marks is not None and await visit.put(entry, span)
-        fetch.renewed = True
+        fetch.renewed = is_stored
         fetch.flight.land(_outcome(fetch, entry, variants))
         return None if is_stored else 'store-error'
     finally:

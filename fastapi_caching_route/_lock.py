@@ -36,14 +36,14 @@ class Lock:
         A lock that cannot be had, since the store is in trouble or its owner takes too long, is gone without.
         """
         until, poll, waited = time.monotonic() + self._patience, FIRST_POLL, False
-        while await self._is_taken() and time.monotonic() < until:
+        while await self.is_taken() and time.monotonic() < until:
             await sleep(poll * (0.5 + random.random()))  # noqa: S311, it is no secret
             poll, waited = min(1.5 * poll, LONGEST_POLL), True
             if await look():
                 return False
         return not (waited and await look())  # it may have been stored between the last look and now
 
-    async def _is_taken(self) -> bool:
+    async def is_taken(self) -> bool:
         """Whether somebody else has it; if not, it is ours now, or there is none to be had."""
         return await self._store.add(self._key, self._token, self._lease) is False
 

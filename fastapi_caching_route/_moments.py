@@ -41,7 +41,8 @@ class Moments:
 
     async def land(self, store: object, begun: int, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, as `Marks` does it
         """The moment for an answer with these names; None if one of them was invalidated while it was computed."""
-        return begun if self._last(names) <= begun else None
+        softened = max((self._soft.get(name, (0, 0.0))[0] for name in names), default=0)
+        return begun if max(softened, self._last(names)) <= begun else None
 
     async def stale_at(self, store: object, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from fastapi_caching_route._asgi import GUARD_FIELDS, to_nobody
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording
+from fastapi_caching_route._flights import LONGEST_PAUSE, Told
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.fields import RawHeaders, names, without
 from fastapi_caching_route._http.storing import Storable, stored_fields
 from fastapi_caching_route._keeping import keep
+from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Found
 
 if TYPE_CHECKING:
@@ -57,8 +59,13 @@ async def stand_in(fetch: 'Fetch', client: Client, detail: str) -> None:
     await _reply_old(fetch, client, fetch.failure or None, detail)
 
 
-async def overtake(fetch: 'Fetch', patience: float) -> None:
+async def overtake(fetch: 'Fetch', patience: float | None) -> None:
     """Answer from a stale entry if the endpoint takes longer than so many seconds; it goes on for those who come later."""
+    if (
+        patience is None or await fetch.body.whole(fetch.plan.terms.max_body_size) is None
+    ):  # two cannot read it at a time
+        await fetch.run_through()
+        return
     fetch.scope = dict(fetch.scope)  # guards may read the request while it runs
     running = asyncio.get_running_loop().create_task(fetch.run_through())
     try:
@@ -68,9 +75,14 @@ async def overtake(fetch: 'Fetch', patience: float) -> None:
             return
         client, fetch.client = fetch.client, Client(fetch.scope, to_nobody)
         behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
-        fetch.plan.failed.lengthen(fetch.key, fetch.plan.clock())
+        fetch.plan.failed.begin(
+            fetch.key, fetch.plan.clock(), LONGEST_PAUSE
+        )  # until it has ended, all get what is stored
+        fetch.flight.land(Told.LOOK)
         await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
         await asyncio.wait((running,))
+        if not fetch.renewed:
+            fetch.plan.failed.lengthen(fetch.key, fetch.plan.clock())
         if not running.cancelled() and running.exception() is not None:
             logger.warning(
                 '%s: the endpoint failed, long after its client was served: %r', fetch.key, running.exception()
@@ -148,3 +160,12 @@ async def compare(fetch: 'Fetch', status: int) -> None:
     stored = fetch.stale.entry if fetch.stale is not None and fetch.scope['method'] == 'HEAD' else None
     if stored is not None and status == stored.status and conditional.contradicts(fetch.answer.fields, stored.headers):
         await fetch.visit.forget(stored.key)
+
+
+def for_who_has_it(fetch: 'Fetch', message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
+    """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
+    asked = fetch.client.headers if fetch.scope['headers'] is not fetch.client.headers else ()
+    if not conditional.not_modified(fetch.scope['method'], asked, message['status'], fields, fetch.answered_at):
+        return message, fields
+    fetch.muted = True
+    return {**message, 'status': NOT_MODIFIED}, without(fields, conditional.OF_A_BODY)

@@ -1,6 +1,7 @@
 """Many requests for one answer."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import time
@@ -14,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
 from fastapi_caching_route._flights import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
 from fastapi_caching_route._herd import Herd
-from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router, uvicorn_server
+from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router, patient, uvicorn_server
 
 namespaces = itertools.count()
 
@@ -95,6 +96,22 @@ def counting(app, **options):
         return number
 
     return endpoint
+
+
+@pytest.fixture(params=['redis', 'memcached'])
+def two(request):
+    port, namespace = request.getfixturevalue(f'{request.param}_port'), f'lock{next(namespaces)}'
+    kind = RedisCache if request.param == 'redis' else MemcachedCache
+    apps = [App(kind(endpoint='127.0.0.1', port=port, namespace=namespace), store_timeout=5) for _ in range(2)]
+    for app in apps:
+        app.runs = apps[0].runs
+        app.gate = apps[0].gate = apps[0].gate or Gate()
+    return apps
+
+
+async def ended(*apps):
+    for app in apps:
+        await app.cache.store.close()
 
 
 # Collapse
@@ -742,8 +759,7 @@ async def test_a_slow_endpoint_is_answered_for_and_its_answer_is_stored(clock):
     async def send(message):
         sent.append((asyncio.get_running_loop().time() - began, message))
 
-    scope, received = asgi_scope(), asyncio.get_running_loop().create_future()
-    asking = asyncio.ensure_future(app._app(scope, lambda: received, send))
+    asking = asyncio.ensure_future(app._app(asgi_scope(), patient(), send))
     await app.gate.reached.wait()
     await asyncio.sleep(0.1)
     (_, start), (_, body) = sent
@@ -855,23 +871,273 @@ def test_a_renewal_does_not_hold_up_the_connection_of_its_client(protocol, pipel
         connection.close()
 
 
+# What an attack has found
+
+
+async def test_who_comes_after_a_soft_invalidation_does_not_get_the_older_answer_as_fresh():
+    app = App()
+    app.gate = Gate()
+    counting(app, tags=['all'])
+    leading = app.ask()
+    await app.gate.reached.wait()
+    await app.cache.invalidate_tags('all', soft=True)
+    late = app.ask()
+    await asyncio.sleep(0.01)
+    app.gate.open.set()
+    assert [it.body for it in seen(await asyncio.gather(leading, late))] == [b'1', b'2']
+
+
+@pytest.mark.parametrize('mode', ['policy', 'rfc9111'])
+async def test_the_refusal_of_a_guard_is_not_stored_even_if_its_status_is_accepted(mode):
+    app = App(accepted_status_codes={200, 404}, mode=mode)
+    app.gate = Gate()
+
+    async def guard(x_user: Annotated[str, Header()]):
+        if x_user == 'mallory':
+            await app.gate.pass_through()
+            raise HTTPException(404, headers={'cache-control': 'max-age=60'})
+
+    @app.router.get('/', dependencies=[Depends(guard)])
+    @app.cache(ttl=60, identity='shared')
+    async def endpoint(response: Response):
+        response.headers['cache-control'] = 'max-age=60'
+        app.runs.append(1)
+        return 'answer'
+
+    asking = [app.ask(x_user=user) for user in ('mallory', 'ann', 'bob')]
+    await settled(app, app.gate.reached, 2)
+    app.gate.open.set()
+    assert [it.status for it in seen(await asyncio.gather(*asking))] == [404, 200, 200]
+    assert seen([await app.ask(x_user='ann')])[0].status == 200
+    assert len(app.runs) == 1
+
+
+@pytest.mark.parametrize('how', ['no-store', 'guard'])
+async def test_no_client_can_switch_it_off_for_others(how):
+    app = App()
+
+    async def guard(response: Response, x_user: Annotated[str, Header()] = 'ann'):
+        if x_user == 'new':
+            response.set_cookie('seen', '1')
+
+    @app.router.get('/', dependencies=[Depends(guard)])
+    @app.cache(ttl=60, identity='shared')
+    async def endpoint():
+        app.runs.append(1)
+        await asyncio.sleep(0.01)
+        return 'answer'
+
+    await app.ask(**({'cache_control': 'no-store'} if how == 'no-store' else {'x_user': 'new'}))
+    answers = seen(await app.ask_all(20))
+    assert {it.body for it in answers} == {b'"answer"'}
+    assert len(app.runs) == 2
+
+
+@pytest.mark.parametrize('fate', ['hanging', 'slow'])
+async def test_a_store_that_does_not_take_the_answer_in_time_does_not_end_it(fate):
+    backend = Elsewhere()
+    app = App(backend, store_timeout=0.1)
+    if fate == 'hanging':
+        backend.hanging.add('set')
+    else:
+        backend.slow['set'] = 0.15
+    app.gate = Gate()
+    counting(app)
+    asking = [app.ask() for _ in range(50)]
+    await settled(app, app.gate.reached, 49)
+    app.gate.open.set()
+    assert {it.body for it in seen(await asyncio.gather(*asking))} == {b'1'}
+    assert len(app.runs) == 1
+
+
+async def test_a_run_that_hangs_is_waited_for_only_by_those_of_its_time():
+    app = App()
+    app.gate = Gate()
+    counting(app, collapse_timeout=0.1)
+    hanging = app.ask()
+    await app.gate.reached.wait()
+    await asyncio.sleep(0.15)
+    app.gate = None
+    began = asyncio.get_running_loop().time()
+    assert seen([await app.ask()])[0].body == b'2'
+    assert asyncio.get_running_loop().time() - began < 0.09
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    assert len(app.cache.flights) == 0
+
+
+async def test_an_endless_stream_ends_when_all_have_left():
+    app = App()
+    alive = []
+
+    @app.router.get('/')
+    @app.cache(ttl=60, collapse_timeout=0.1)
+    async def endpoint():
+        async def chunks():
+            alive.append(1)
+            try:
+                while True:
+                    yield b'x'
+                    await asyncio.sleep(0.01)
+            finally:
+                alive.pop()
+
+        return StreamingResponse(chunks())
+
+    left = asyncio.Event()
+    sent, request = [], iter([{'type': 'http.request', 'body': b'', 'more_body': False}])
+
+    async def receive():
+        for message in request:
+            return message
+        await left.wait()
+        return {'type': 'http.disconnect'}
+
+    async def send(message):
+        sent.append(message)
+
+    app.ask('/nowhere')
+    scope = {**asgi_scope(), 'asgi': {'version': '3.0', 'spec_version': '2.3'}}
+    leading = asyncio.ensure_future(app._app(scope, receive, send))
+    await asyncio.sleep(0.05)
+    following = app.ask()
+    await asyncio.sleep(0.02)
+    left.set()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await asyncio.wait_for(leading, 5)
+    assert alive == []
+    assert len(app.cache.flights) == 0
+
+
+async def test_a_body_that_is_still_coming_is_not_read_by_two_at_a_time(clock):
+    app = App(clock=clock)
+
+    async def guard(request: Request):
+        await request.body()
+
+    @app.router.post('/', dependencies=[Depends(guard)])
+    @app.cache(ttl=10, stale_if_error=600, endpoint_timeout=0.02, key_builder=lambda request: 'key')
+    async def endpoint(body: dict):
+        app.runs.append(body)
+        await asyncio.sleep(0.1)
+        return body
+
+    async def post():
+        chunks, sent = iter([b'{"a', b'":1', b'2}']), []
+
+        async def receive():
+            chunk = next(chunks, None)
+            if chunk is None:
+                return await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(0.04)
+            return {'type': 'http.request', 'body': chunk, 'more_body': chunk != b'2}'}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = asgi_scope('POST', headers=[(b'content-type', b'application/json')])
+        await asyncio.wait_for(app._app(scope, receive, send), 5)
+        return Answer(sent)
+
+    app.ask('/nowhere')
+    assert (await post()).body == b'{"a":12}'
+    clock.now += 11
+    stale = await post()
+    assert (stale.status, stale.body) == (200, b'{"a":12}')
+    assert 'endpoint-timeout' in stale.said
+    assert len(app.runs) == 2
+
+
+async def test_a_guard_that_fails_is_not_the_endpoint_that_fails(clock):
+    app = App(clock=clock)
+
+    async def guard(x_user: Annotated[str, Header()]):
+        if x_user == 'mallory':
+            raise HTTPException(503)
+
+    @app.router.get('/', dependencies=[Depends(guard)])
+    @app.cache(ttl=10, stale_if_error=600, identity='shared')
+    async def endpoint():
+        app.runs.append(1)
+        return len(app.runs)
+
+    await app.ask(x_user='ann')
+    clock.now += 11
+    answers = seen([await app.ask(x_user='mallory'), await app.ask(x_user='ann')])
+    assert [(it.status, it.body) for it in answers][1] == (200, b'2')
+    assert answers[0].status == 503
+
+
+async def test_those_who_wait_for_a_slow_endpoint_get_the_stale_entry_too(clock):
+    app = App(clock=clock)
+    counting(app, ttl=10, stale_if_error=600, endpoint_timeout=0.05)
+    await app.ask()
+    clock.now += 11
+    app.gate = Gate()
+    leading = app.ask()
+    asking = [app.ask() for _ in range(5)]
+    answers = seen(await asyncio.wait_for(asyncio.gather(*asking), 2))
+    assert {it.body for it in answers} == {b'1'}
+    assert not leading.done()
+    assert seen([await app.ask()])[0].body == b'1'  # and nobody else asks while it runs
+    assert len(app.runs) == 2
+    app.gate.open.set()
+    await leading
+    assert seen([await app.ask()])[0].body == b'2'
+
+
+async def test_renewals_that_cannot_be_stored_are_tried_less_often(clock):
+    backend = Elsewhere()
+    app = App(backend, clock=clock, store_timeout=1)
+    counting(app, ttl=10, stale_while_revalidate=600)
+    await app.ask()
+    clock.now += 11
+    backend.failing.add('set')
+    for _ in range(20):
+        assert seen([await app.ask()])[0].body == b'1'
+    assert len(app.runs) == 2
+
+
+async def test_one_process_renews_for_all(two):
+    clock = Clock()
+    for app in two:
+        app.cache.clock = clock
+        counting(app, ttl=10, stale_while_revalidate=600, lock=True)
+    two[0].gate.open.set()
+    await two[0].ask()
+    clock.now += 11
+    two[0].gate = two[1].gate = Gate()
+    renewing = two[0].ask()
+    await two[0].gate.reached.wait()
+    assert seen([await two[1].ask()])[0].body == b'1'
+    assert len(two[0].runs) == 2
+    two[0].gate.open.set()
+    await renewing
+    await ended(*two)
+
+
+def test_an_event_loop_that_is_closed_leaves_no_flight_behind():
+    app = App()
+    counting(app)
+    loop = asyncio.new_event_loop()
+
+    async def begin():
+        app.gate = Gate()
+        asking = [app.ask() for _ in range(3)]
+        await settled(app, app.gate.reached, 2)
+        return asking
+
+    asking = loop.run_until_complete(begin())
+    loop.close()
+    for task in asking:
+        task._log_destroy_pending = False
+        with contextlib.suppress(RuntimeError):
+            task.get_coro().close()
+    assert len(app.cache.flights) == 0
+
+
 # Across processes: caches that know nothing of each other, on one store
-
-
-@pytest.fixture(params=['redis', 'memcached'])
-def two(request):
-    port, namespace = request.getfixturevalue(f'{request.param}_port'), f'lock{next(namespaces)}'
-    kind = RedisCache if request.param == 'redis' else MemcachedCache
-    apps = [App(kind(endpoint='127.0.0.1', port=port, namespace=namespace), store_timeout=5) for _ in range(2)]
-    for app in apps:
-        app.runs = apps[0].runs
-        app.gate = apps[0].gate = apps[0].gate or Gate()
-    return apps
-
-
-async def ended(*apps):
-    for app in apps:
-        await app.cache.store.close()
 
 
 async def test_one_process_runs_the_endpoint_for_all(two):
