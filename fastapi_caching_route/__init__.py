@@ -2,8 +2,9 @@
 
 How the files hang together: `cache.py` is the decorator, which leaves a `_decoration.py` with a `policy.py` on an endpoint.
 `route.py` finds it there, makes a `_plan.py` of it, and hands each request to `_exchange.py`: start reading there. That
-asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP makes of it. A miss goes on in `_fetch.py`:
-`_recorder.py` watches the endpoint answer and makes an `_entry.py`, about which `context.py` has a say; `_validation.py` is
+asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP makes of it. A miss goes on in `_herd.py`, where one
+request leads a flight of `_flights.py` and others follow, with a `_lock.py` in other processes too; and for the leader in `_fetch.py`:
+`_recorder.py` watches the endpoint answer, `_keeping.py` makes an `_entry.py` of it, about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the
 backend: `_direct.py` if it is inside of the process, where `memory.py` is ours; else `_linked.py`, with a `_link.py` for each

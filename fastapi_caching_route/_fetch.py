@@ -261,7 +261,7 @@ class Fetch:
         if not are_tags(self.fate.tags):
             return 'tags'
         if not self.is_admitted:
-            return 'refused'  # it is a guard's answer, and for this client
+            return 'status'  # a guard's answer, for this client; as on a hit, where it must not tell that there is one
         return self.recorder.doubt or self.fate.refused
 
     async def take(self, step: Step) -> None:

@@ -1,7 +1,7 @@
 """One run of the endpoint for a key in all processes: a token in the store, which ends by itself.
 
 Who has added the token under the key is the owner, and only the owner takes it away. It is for saving work and not for
-correctness: if it is lost, or ends before its owner, the endpoint runs twice. Renewals take none.
+correctness: if it is lost, or ends before its owner, the endpoint runs twice.
 """
 
 import random

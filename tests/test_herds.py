@@ -1106,6 +1106,7 @@ async def test_one_process_renews_for_all(two):
         counting(app, ttl=10, stale_while_revalidate=600, lock=True)
     two[0].gate.open.set()
     await two[0].ask()
+    await ended(two[0])  # the lock is released
     clock.now += 11
     two[0].gate = two[1].gate = Gate()
     renewing = two[0].ask()

@@ -203,8 +203,8 @@ WEAKENED = [
     (
         'herd: refusals',
         '_fetch.py',
-        "        if not self.is_admitted:\n            return 'refused'",
-        "        if False:\n            return 'refused'",
+        "        if not self.is_admitted:\n            return 'status'",
+        "        if False:\n            return 'status'",
     ),
     (
         'herd: guards of followers',
