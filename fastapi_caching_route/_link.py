@@ -173,6 +173,12 @@ class Link:
 _closing: set['asyncio.Task[None]'] = set()
 
 
+async def all_closed() -> None:
+    """Wait until the links of this event loop are closed that were given up."""
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(it for it in tuple(_closing) if it.get_loop() is loop), return_exceptions=True)
+
+
 class Watch:
     """Rings when a command takes longer than its time-out, and gives it up when it takes much longer."""
 

@@ -19,7 +19,7 @@ from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._direct import AsTheyAre, added, deleted
 from fastapi_caching_route._drivers import accepted_ttl, delete_token, is_too_large, own_client
 from fastapi_caching_route._key import full_key, root_of
-from fastapi_caching_route._link import Link, in_time
+from fastapi_caching_route._link import Link, all_closed, in_time
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -175,6 +175,7 @@ class Linked:
         link = self._links.pop(asyncio.get_running_loop(), None)
         if link is not None:
             await link.close()
+        await all_closed()
 
 
 class Wire:
