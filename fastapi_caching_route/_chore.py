@@ -1,9 +1,24 @@
-"""Something that a process does in the background, once at a time."""
+"""What a process does in the background: something that is once at a time, and tasks that nobody may wait for."""
 
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+Given = TypeVar('Given')
+
+
+def held(running: 'asyncio.Task[Given]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[Given]':
+    """The task, kept among others until it has ended; its exception has been heard, even if nobody waits for it."""
+
+    def ended(task: 'asyncio.Task[Any]') -> None:
+        among.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    among.add(running)
+    running.add_done_callback(ended)
+    return running
 
 
 class Chore:

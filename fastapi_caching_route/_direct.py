@@ -50,6 +50,7 @@ class Direct:
 
 
 async def added(backend: Any, key: str, value: object, ttl: float) -> bool:
+    """Keep a value where there is none; whether that was done."""
     try:
         return bool(await backend.add(key, value, ttl=ttl, namespace=''))
     except ValueError:  # by which aiocache says that there is something
@@ -57,6 +58,7 @@ async def added(backend: Any, key: str, value: object, ttl: float) -> bool:
 
 
 async def deleted(key: str, backend: Any) -> int:
+    """Delete a key; how many were deleted."""
     try:
         return int(await backend.delete(key, namespace=''))
     except NotImplementedError:  # a backend needs no such command

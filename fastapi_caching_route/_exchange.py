@@ -43,7 +43,7 @@ from fastapi_caching_route._key import (
 )
 from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
-from fastapi_caching_route._store import Found
+from fastapi_caching_route._store import Found, Visit
 from fastapi_caching_route._validation import for_nobody
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -67,7 +67,7 @@ class Exchange:
         self.declared = plan.declared()
         self.inputs = self.declared.inputs
         self.fate = scope[FATE] = Fate()
-        self.visit = plan.store.visit()
+        self.visit: Visit
         self.key = ''
         self.herd = Herd(plan, scope, self.inputs)
 
@@ -258,17 +258,16 @@ class Exchange:
             return
         flight = flights.lead(key)
         lock = self.herd.lock()
-        if lock is not None and await lock.is_taken():  # another process renews it
-            flight.land(Told.LOOK)
-            return
         fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
         try:
+            if lock is not None and await lock.is_taken():  # another process renews it
+                return
             await fetch.run()
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
             if not flight.closing:
-                flight.land(Told.NEXT)
+                flight.land(Told.NEXT if lock is None else Told.LOOK)
             if lock is not None:
                 self.plan.store.go_on(after(flight.landing(), lock.release))
         await flight.landing()

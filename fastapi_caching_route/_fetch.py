@@ -36,10 +36,7 @@ from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, judge
 from fastapi_caching_route._keeping import keep
-from fastapi_caching_route._key import (
-    Scope,
-    names_a_person,
-)
+from fastapi_caching_route._key import Scope, names_a_person
 from fastapi_caching_route._names import are_tags
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
@@ -236,10 +233,12 @@ class Fetch:
 
     def tell_followers(self, reason: str) -> None:
         """The answer will not be kept: those who wait for it are to go on without it."""
+        if not self.flight.is_waited_for:
+            return
         own = [it for it in self.answer.fields if it not in self.scope.get(GUARD_FIELDS, ())]
         reason = 'guard' if reason == 'set-cookie' and not lines(own, b'set-cookie') else reason
         told = told_by(reason) if self.is_admitted else Told.NEXT
-        if told is Told.EACH and self.flight.is_waited_for and will_be_so_again(reason):
+        if told is Told.EACH and will_be_so_again(reason):
             self.plan.alone.begin(self.key, self.plan.clock(), ALONE)
         self.flight.land(told)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi_caching_route import _drivers
 from fastapi_caching_route._breaker import FEW, Breaker, Kind
+from fastapi_caching_route._chore import held
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._shelf import LATE
 
@@ -25,7 +26,6 @@ MOST_BYTES = 1024 * 1024
 HANGING = 2.0
 """Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
 be slow: a new connection, over TLS and far away, takes several round trips."""
-
 
 FEW_TOGETHER = 4
 """Entries, of which so few go into one reply that they are large: then as many replies at a time are enough. More would take
@@ -113,15 +113,7 @@ class Link:
         if len(self._running) >= MOST_WAITING:
             msg = 'too many commands wait for the cache backend'
             raise ConnectionError(msg)
-        running = self._loop.create_task(self._run(kind, command, turns or self._turns))
-        self._running.add(running)
-        running.add_done_callback(self._ended)
-        return running
-
-    def _ended(self, running: 'asyncio.Task[Any]') -> None:
-        self._running.discard(running)
-        if not running.cancelled():
-            running.exception()  # it has been heard, even if nobody waits any more
+        return held(self._loop.create_task(self._run(kind, command, turns or self._turns)), self._running)
 
     async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore) -> Any:
         async with turns:
@@ -146,9 +138,7 @@ class Link:
         """Close a client of ours with all commands that hang. Another one's may be in use elsewhere."""
         if self._own and self.usable:
             self.usable = False
-            closing = self._loop.create_task(self.close())
-            _closing.add(closing)
-            closing.add_done_callback(_closing.discard)
+            held(self._loop.create_task(self.close()), _closing)
         elif not self._own and running is not None and _drivers.may_be_cancelled(getattr(self.backend, 'client', None)):
             running.cancel()  # as aiocache would have done, by its own time-out
 

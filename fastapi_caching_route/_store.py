@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from aiocache.base import BaseCache
 
 from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
+from fastapi_caching_route._chore import held
 from fastapi_caching_route._debts import Owed, debts_to
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
@@ -151,7 +152,7 @@ class Store:
         self.timeout = timeout
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     def visit(self) -> Visit:
         """For what one request has to do here."""
@@ -210,15 +211,7 @@ class Store:
 
     def go_on(self, work: Coroutine[Any, Any, Given]) -> asyncio.Task[Given]:
         """Begin something that is to come to its end, even if nobody waits for it any more."""
-        running = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(running)
-        running.add_done_callback(self._ended)
-        return running
-
-    def _ended(self, running: 'asyncio.Task[Any]') -> None:
-        self._under_way.discard(running)
-        if not running.cancelled():
-            running.exception()  # it has been heard
+        return held(asyncio.get_running_loop().create_task(work), self._under_way)
 
     async def add(self, key: str, token: str, span: float) -> bool | None:
         """Keep a token for so many seconds where there is none; whether that was done, None if the store is in trouble."""

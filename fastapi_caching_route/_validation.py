@@ -61,9 +61,8 @@ async def stand_in(fetch: 'Fetch', client: Client, detail: str) -> None:
 
 async def overtake(fetch: 'Fetch', patience: float | None) -> None:
     """Answer from a stale entry if the endpoint takes longer than so many seconds; it goes on for those who come later."""
-    if (
-        patience is None or await fetch.body.whole(fetch.plan.terms.max_body_size) is None
-    ):  # two cannot read it at a time
+    # A body that is still coming cannot be read by guards and endpoint at a time.
+    if patience is None or await fetch.body.whole(fetch.plan.terms.max_body_size) is None:
         await fetch.run_through()
         return
     fetch.scope = dict(fetch.scope)  # guards may read the request while it runs
@@ -75,9 +74,8 @@ async def overtake(fetch: 'Fetch', patience: float | None) -> None:
             return
         client, fetch.client = fetch.client, Client(fetch.scope, to_nobody)
         behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
-        fetch.plan.failed.begin(
-            fetch.key, fetch.plan.clock(), LONGEST_PAUSE
-        )  # until it has ended, all get what is stored
+        # Until it has ended, all get what is stored.
+        fetch.plan.failed.begin(fetch.key, fetch.plan.clock(), LONGEST_PAUSE)
         fetch.flight.land(Told.LOOK)
         await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
         await asyncio.wait((running,))

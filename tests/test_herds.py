@@ -1118,6 +1118,23 @@ async def test_one_process_renews_for_all(two):
     await ended(*two)
 
 
+async def test_a_renewal_that_is_cancelled_as_it_takes_the_lock_leaves_no_flight_behind(clock):
+    backend = Elsewhere()
+    app = App(backend, clock=clock, store_timeout=5)
+    counting(app, ttl=10, stale_while_revalidate=600, lock=True)
+    await app.ask()
+    await ended(app)
+    clock.now += 11
+    backend.slow['add'] = 0.1
+    renewing = app.ask()
+    await asyncio.sleep(0.05)
+    assert (backend.commands[-1], len(app.cache.flights)) == ('add', 1)
+    renewing.cancel()
+    await asyncio.gather(renewing, return_exceptions=True)
+    assert len(app.cache.flights) == 0
+    await ended(app)
+
+
 def test_an_event_loop_that_is_closed_leaves_no_flight_behind():
     app = App()
     counting(app)
