@@ -28,9 +28,9 @@ typecheck:
 docs:
     uv run --group docs mkdocs build --strict
 
-# CPU time of a hit against a hand-written route.
+# CPU time of hits and misses against a hand-written route.
 bench *args:
-    uv run --group bench python benchmarks/hit.py {{ args }}
+    uv run --group bench python benchmarks/speed.py {{ args }}
 
 # The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
 matrix:

@@ -1,0 +1,38 @@
+"""Servers that benchmarks start on free ports, and stop."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def redis_server() -> Iterator[int | None]:
+    """A redis-server that keeps nothing on disk; its port, or None where there is none in PATH."""
+    path = shutil.which('redis-server')
+    if path is None:
+        yield None
+        return
+    port = free_port()
+    server = subprocess.Popen(
+        [path, '--port', str(port), '--save', '', '--appendonly', 'no'], stdout=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with socket.socket() as found:
+                if found.connect_ex(('127.0.0.1', port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()

@@ -1,0 +1,281 @@
+"""CPU time of requests through cached routes, against a hand-written route in the same app.
+
+The hand-written route (`limit_route`) sends two prebuilt messages: nothing that answers through FastAPI's routing can be
+cheaper. Each case is an app of its own with three routers: the limit, the case, and the limit again, so that the mean of
+both limits stands at the same place in the app as the case. All are interleaved round by round in one process, and medians
+are compared, so that what the machine does meanwhile meets all of them alike.
+
+    uv run --group bench python benchmarks/speed.py [--rounds N] [--requests N] [--only TEXT] [--json FILE]
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fastapi
+import starlette
+import uvloop
+from aiocache import RedisCache, SimpleMemoryCache
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
+
+from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
+
+sys.path.insert(0, str(Path(__file__).parent))
+from servers import redis_server
+
+SMALL = {'items': [{'id': n, 'name': f'item {n}'} for n in range(7)]}
+LARGE = b'x' * 100_000
+TOGETHER = 16
+
+Router = Callable[[Any], APIRouter]
+"""A router for a case, given a backend."""
+
+
+class LimitRoute(APIRoute):
+    """The limit: two messages, built beforehand."""
+
+    async def handle(self, _scope: Any, _receive: Any, send: Any) -> None:
+        body = b'x' * 200
+        headers = [(b'content-length', b'200'), (b'content-type', b'application/json')]
+        await send({'type': 'http.response.start', 'status': 200, 'headers': headers})
+        await send({'type': 'http.response.body', 'body': body})
+
+
+def limit(path: str) -> APIRouter:
+    router = APIRouter(route_class=LimitRoute)
+    router.get(path)(lambda: None)
+    return router
+
+
+def cached(answer: Callable[..., Any], dependencies: Any = (), **options: Any) -> Router:
+    """A router with one cached route."""
+
+    def router_of(backend: Any) -> APIRouter:
+        router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend)
+        endpoint = cache(**{'ttl': 3600, **options})(answer)
+        router.get('/case', dependencies=list(dependencies))(endpoint)
+        return router
+
+    return router_of
+
+
+async def small():
+    return SMALL
+
+
+async def four(a: int = 1, b: int = 2, c: str = '', d: str = ''):
+    return SMALL
+
+
+async def large():
+    return Response(LARGE)
+
+
+async def checked(request: Request):
+    """A guard of the user's: let in whoever has a key."""
+    assert request.headers['x-key']
+
+
+def uncached(_backend: Any) -> APIRouter:
+    router = APIRouter()
+    router.get('/case')(small)
+    return router
+
+
+def two_gets(backend: Any) -> APIRouter:
+    """A route that asks redis-py for two keys, and has the answer ready."""
+
+    class Asking(LimitRoute):
+        async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+            await backend.client.mget('one', 'two')
+            await super().handle(scope, receive, send)
+
+    router = APIRouter(route_class=Asking)
+    router.get('/case')(lambda: None)
+    return router
+
+
+@dataclass
+class Case:
+    name: str
+    router: Router
+    target: float | None = None
+    """The ratio to the limit that it is to have at most."""
+    query: bytes = b''
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    backend: Callable[[], Any] = MemoryCache
+    together: int = 1
+    """How many requests there are at a time."""
+    asks_for_304: bool = False
+    against: str | None = None
+    """The case that it is compared with in place of the limit."""
+    expected: bytes | None = b'HIT'
+    spent: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
+
+
+KEY = ((b'x-key', b'secret'),)
+FOUR = b'a=5&b=6&c=x&d=y'
+
+
+def cases(redis: Callable[[], Any] | None) -> list[Case]:
+    found = [
+        Case('hit, 200 B', cached(small), 1.20),
+        Case('hit, 200 B, SimpleMemoryCache', cached(small), 1.20, backend=SimpleMemoryCache),
+        Case('hit, four query parameters', cached(four), 1.40, FOUR),
+        Case('hit, 100 kB', cached(large), 1.20),
+        Case('304', cached(small), 1.25, asks_for_304=True),
+        Case('hit behind APIKeyHeader', cached(small, [Depends(APIKeyHeader(name='x-key'))]), 1.60, headers=KEY),
+        Case('hit behind a function', cached(small, [Depends(checked)]), headers=KEY),
+        Case('not cached', uncached, expected=None),
+        Case('miss', cached(small, ttl=1e-6), 1.25, against='not cached', expected=b'MISS'),
+    ]
+    if redis is None:
+        return found
+    return [
+        *found,
+        Case('redis, 200 B, 16 at a time', cached(small), 2.5, backend=redis, together=TOGETHER),
+        Case('redis, 100 kB, 16 at a time', cached(large), 4.5, backend=redis, together=TOGETHER),
+        Case('redis, one MGET of two keys', two_gets, backend=redis, expected=None),
+        Case('redis, 200 B', cached(small), 1.3, backend=redis, against='redis, one MGET of two keys'),
+    ]
+
+
+def scope_of(path: str, query: bytes = b'', headers: tuple[tuple[bytes, bytes], ...] = ()) -> dict[str, Any]:
+    return {
+        'type': 'http',
+        'asgi': {'version': '3.0', 'spec_version': '2.4'},
+        'http_version': '1.1',
+        'method': 'GET',
+        'scheme': 'http',
+        'path': path,
+        'raw_path': path.encode(),
+        'query_string': query,
+        'root_path': '',
+        'headers': [(b'host', b'bench'), (b'user-agent', b'bench'), (b'accept', b'*/*'), *headers],
+        'client': ('127.0.0.1', 1),
+        'server': ('127.0.0.1', 80),
+    }
+
+
+async def receive() -> dict[str, Any]:
+    return {'type': 'http.request', 'body': b'', 'more_body': False}
+
+
+async def to_nobody(_message: Any) -> None:
+    pass
+
+
+async def answer(app: FastAPI, scope: dict[str, Any]) -> tuple[int, dict[bytes, bytes]]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(dict(scope), receive, send)
+    return sent[0]['status'], dict(sent[0]['headers'])
+
+
+async def prepared(case: Case) -> tuple[FastAPI, dict[str, Any]]:
+    """The app of a case, and its request, after a look at whether it is answered as it should be."""
+    app, backend = FastAPI(), case.backend()
+    for router in (limit('/before'), case.router(backend), limit('/after')):
+        app.include_router(router)
+    scope = scope_of('/case', case.query, case.headers)
+    _, headers = await answer(app, scope)
+    if case.asks_for_304:
+        scope = scope_of('/case', case.query, ((b'if-none-match', headers[b'etag']),))
+    for _ in range(3):
+        status, headers = await answer(app, scope)
+        assert status == (304 if case.asks_for_304 else 200), (case.name, status)
+        assert headers.get(b'x-cache') == case.expected, (case.name, headers)
+    return app, scope
+
+
+async def spent(app: FastAPI, scope: dict[str, Any], requests: int, together: int) -> float:
+    """Seconds of CPU time for each request."""
+    began = time.process_time()
+    if together == 1:
+        for _ in range(requests):
+            await app(dict(scope), receive, to_nobody)
+    else:
+        for _ in range(requests // together):
+            await asyncio.gather(*(app(dict(scope), receive, to_nobody) for _ in range(together)))
+    return (time.process_time() - began) / (requests // together * together)
+
+
+async def measure(found: list[Case], rounds: int, requests: int) -> None:
+    apps = [(case, *await prepared(case)) for case in found]
+    before, after = scope_of('/before'), scope_of('/after')
+    for _ in range(rounds):
+        for case, app, scope in apps:
+            first = await spent(app, before, requests // 2, case.together)
+            case.spent.append(await spent(app, scope, requests, case.together))
+            case.limits.append((first + await spent(app, after, requests // 2, case.together)) / 2)
+
+
+def table(found: list[Case]) -> list[dict[str, Any]]:
+    times = {case.name: statistics.median(case.spent) for case in found}
+    rows = []
+    for case in found:
+        least = statistics.median(case.limits) if case.against is None else times.get(case.against)
+        if least is not None:
+            rows.append(
+                {
+                    'case': case.name,
+                    'against': case.against or 'limit_route',
+                    'us': times[case.name] * 1e6,
+                    'against_us': least * 1e6,
+                    'ratio': times[case.name] / least,
+                    'target': case.target,
+                }
+            )
+    return rows
+
+
+def versions() -> dict[str, str]:
+    return {
+        'python': platform.python_version(),
+        'fastapi': fastapi.__version__,
+        'starlette': starlette.__version__,
+        'uvloop': uvloop.__version__,
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument('--rounds', type=int, default=40)
+    arguments.add_argument('--requests', type=int, default=192, help='of each case in a round')
+    arguments.add_argument('--only', default='', help='cases with this in their names')
+    arguments.add_argument('--json', type=Path, help='also write the numbers to this file')
+    given = arguments.parse_args()
+    uvloop.install()
+    with redis_server() as port:
+        redis = None if port is None else lambda: RedisCache(endpoint='127.0.0.1', port=port)
+        if redis is None:
+            print('(no redis-server in PATH: its cases are left out)')
+        found = [case for case in cases(redis) if given.only in case.name]
+        asyncio.run(measure(found, given.rounds, given.requests))
+    print(', '.join(f'{name} {version}' for name, version in versions().items()), f'median of {given.rounds} rounds')
+    print(f'{"case":<32}{"µs":>8}{"against":>10}{"ratio":>8}{"target":>8}')
+    rows = table(found)
+    for row in rows:
+        target = '' if row['target'] is None else f'{row["target"]:.2f}'
+        print(f'{row["case"]:<32}{row["us"]:>8.1f}{row["against_us"]:>10.1f}{row["ratio"]:>8.2f}{target:>8}')
+    if given.json:
+        given.json.write_text(json.dumps({'versions': versions(), 'rows': rows}, indent=2), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
