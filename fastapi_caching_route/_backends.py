@@ -34,9 +34,14 @@ def shelf_of(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] =
     """
     if not is_inside(backend):
         return Linked(backend, Wire(signing_keys), timeout)
-    if type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache) and not backend.plugins:
+    if type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache) and not _has_own_code(backend):
         return Direct(backend)
     return Linked(backend, None, timeout)  # somebody else's code is in it, and may wait or fail
+
+
+def _has_own_code(backend: BaseCache) -> bool:
+    """Whether code of the user's runs in it with each command."""
+    return bool(backend.plugins) or backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
 
 
 def is_inside(backend: BaseCache) -> bool:

@@ -171,7 +171,7 @@ class Exchange:
             body = await self.body.whole(self.plan.terms.max_body_size)
         if body is None:
             return Bypass('body')
-        return declared_key(self.scope, self.plan.identity, self.inputs, body, name)
+        return declared_key(self.scope, self.declared.seed, self.inputs, body, name)
 
     async def pass_by(self, why: bytes, handler: object, reason: str | None = None) -> None:
         """Let the endpoint answer without looking anything up or keeping anything."""

@@ -23,7 +23,7 @@ CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD'})
 """Those whose definition says that their answers can be cached, as far as that says how (RFC 9110 §9.2.3)."""
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Rises with every change of what keys are made of, so that old entries are not found by new code."""
 
 MAX_KEY_BYTES = 200
@@ -104,27 +104,33 @@ class Inputs:
         return name in self.keyed or (self.raw and name not in self.left_out)
 
 
-def declared_key(scope: Scope, identity: Parts, inputs: Inputs, body: bytes, name: str = '') -> str:
+def seed_of(identity: Parts, fingerprint: Parts) -> blake2b:
+    """A digest that has taken in which route it is, and what that declares: where all keys of the route begin."""
+    return _digest((KEY_FORMAT, identity, fingerprint))
+
+
+def declared_key(scope: Scope, seed: blake2b, inputs: Inputs, body: bytes, name: str = '') -> str:
     """The key of a request by its declared inputs: method and path for people to read, and a digest of it all.
 
     `name` is what an identity callable has made of the request: who shares with it.
     """
     method = 'GET' if scope['method'] == 'HEAD' else scope['method']
     path = scope['path']
+    found = scope.get('path_params')
     parts = (
-        KEY_FORMAT,
-        identity,
-        inputs.fingerprint,
         method,
         scope.get('root_path', ''),
         path,
-        sorted((name, str(value)) for name, value in scope.get('path_params', {}).items()),  # a Host route adds its own
+        sorted((name, str(value)) for name, value in found.items()) if found else (),  # a Host route adds its own
         inputs.read(scope),
         (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.keyed_body or inputs.raw else (),
         raw_parts(scope, inputs.left_out) if inputs.raw else (),
         name or (),
     )
-    return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digest(parts)}'
+    # What a tuple is written down as ends where it ends, so the seed and this one cannot be cut in two other parts.
+    digested = seed.copy()
+    digested.update(ascii(parts).encode('ascii'))
+    return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digested.hexdigest()}'
 
 
 def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: bool = False) -> Parts:
@@ -239,4 +245,8 @@ def escaped(text: str) -> str:
 
 def digest(parts: object) -> str:
     """Thirty-two hex digits (128 bits) for any plain value; equal for equal values only."""
-    return blake2b(ascii(parts).encode('ascii'), digest_size=16).hexdigest()
+    return _digest(parts).hexdigest()
+
+
+def _digest(parts: object) -> blake2b:
+    return blake2b(ascii(parts).encode('ascii'), digest_size=16)

@@ -45,6 +45,10 @@ class Moments:
         return begun if max(softened, self._last(names)) <= begun else None
 
     async def stale_at(self, store: object, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
+        """See `stale_since`."""
+        return self.stale_since(entry)
+
+    def stale_since(self, entry: Entry) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
         None if one of its names was invalidated, so that the entry must not be used.

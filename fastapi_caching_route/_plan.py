@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import blake2b
 from inspect import isawaitable
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
-from fastapi_caching_route._key import Inputs, Parts, Scope
+from fastapi_caching_route._key import Inputs, Scope
 from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
@@ -34,6 +35,8 @@ class Declared(Protocol):
 
     @property
     def inputs(self) -> Inputs: ...
+    @property
+    def seed(self) -> blake2b: ...
     @property
     def before_key(self) -> Admission | None: ...
     @property
@@ -63,8 +66,6 @@ class Plan:
     store: Store
     clock: Callable[[], float]
     """Seconds since the epoch."""
-    identity: Parts
-    """Which route this is, for its keys."""
     namespace: str
     declared: Callable[[], Declared]
     """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""

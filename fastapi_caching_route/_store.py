@@ -20,6 +20,7 @@ from aiocache.base import BaseCache
 from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
 from fastapi_caching_route._chore import held
 from fastapi_caching_route._debts import Owed, debts_to
+from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import root_of
@@ -35,7 +36,7 @@ Marked = int | tuple[str, ...]
 Given = TypeVar('Given')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """An entry that is alive. `stale_at` is when a soft invalidation made it stale, or infinity."""
 
@@ -65,6 +66,8 @@ class Visit:
 
     async def look_up(self, key: str) -> Found | Variants | None:
         """What is stored under a full key, and is alive; anything that was not stored under just this key is nothing."""
+        if self._store.read is not None:
+            return self._store.look_at_once(key)
         if self._store.debts:
             self._left -= await self._store.pay(self._left)
         return await self._or_nothing(partial(self._look_up, key))
@@ -139,13 +142,15 @@ class Visit:
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_under_way', 'debts', 'is_shared', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = ('_under_way', 'debts', 'is_shared', 'marks', 'namespace', 'read', 'shelf', 'timeout', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
         check_backend(backend)
         self.shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
+        self.read = self.shelf.read if isinstance(self.shelf, Direct) else None
+        """Gives what is under a key at once, where the backend is a table in this process."""
         self.debts = debts_to(backend)
         self.is_shared = not is_inside(backend)
         """Whether other processes may use it, too."""
@@ -153,6 +158,14 @@ class Store:
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    def look_at_once(self, key: str) -> Found | Variants | None:
+        """What a visit would look up, in a backend that can be `read`: in it, marks are moments, and nothing is ever owed."""
+        found = self.read(key)
+        if not isinstance(found, Entry):
+            return found if isinstance(found, Variants) and found.key == key else None
+        stale_at = self.marks.stale_since(found) if found.key == key else None
+        return None if stale_at is None else Found(found, stale_at)
 
     def visit(self) -> Visit:
         """For what one request has to do here."""

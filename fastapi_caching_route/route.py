@@ -147,14 +147,6 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     build, who = policy.key_builder, policy.identity
     asks_itself = policy.revalidate or cache.by_the_book
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    declared = Declarations(
-        effective,
-        policy.dependencies,
-        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
-        builder=build is not None,
-        early=build is not None or callable(who),
-        unnamed_guard=policy.route_dependencies == 'always',
-    )
     identity = (
         cache.version,
         # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
@@ -163,11 +155,20 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         cache.twins.of_endpoint(effective.endpoint),
         declaration(effective),
     )
+    identity = (*identity, cache.twins.number(identity, objects_of(effective)))
+    declared = Declarations(
+        effective,
+        identity,
+        policy.dependencies,
+        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
+        builder=build is not None,
+        early=build is not None or callable(who),
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
     tags = policy.tags
     return Plan(
         store=cache.store,
         clock=cache.clock,
-        identity=(*identity, cache.twins.number(identity, objects_of(effective))),
         namespace=cache.full_namespace(policy.namespace),
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),

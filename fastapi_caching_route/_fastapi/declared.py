@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -12,7 +13,7 @@ from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
-from fastapi_caching_route._key import Inputs, Parts
+from fastapi_caching_route._key import Inputs, Parts, seed_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Declared:
     """What holds for one request. Of the admissions, None is one of no dependencies."""
 
     inputs: Inputs
+    seed: blake2b
+    """Where the keys of the route begin."""
     before_key: Admission | None
     """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
     on_hit: Admission | None
@@ -33,11 +36,15 @@ class Declared:
 class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
-    __slots__ = ('_builder', '_early', '_effective', '_explicit', '_overridden', '_plain', '_reading', '_unnamed_guard')
+    __slots__ = (
+        *('_builder', '_early', '_effective', '_explicit', '_identity', '_overridden', '_plain', '_reading'),
+        '_unnamed_guard',
+    )
 
     def __init__(
         self,
         effective: Any,
+        identity: Parts,
         explicit: Sequence[Any],
         reading: Reading,
         *,
@@ -45,12 +52,13 @@ class Declarations:
         early: bool,
         unnamed_guard: bool,
     ) -> None:
-        """Read what `effective_route` returned, and the explicit dependencies.
+        """Read what `effective_route` returned, which is the route of this identity, and the explicit dependencies.
 
         `builder` says that a key builder makes the key, `early` that the explicit dependencies run before there is one,
         and `unnamed_guard` that dependencies without a parameter name run on hits even if they hold no scheme.
         """
         self._effective = effective
+        self._identity = identity
         path = effective.path_format
         self._explicit = [(it, get_parameterless_sub_dependant(depends=it, path=path)) for it in explicit]
         self._reading = reading
@@ -92,6 +100,7 @@ class Declarations:
         late = [] if self._early else foreign
         return Declared(
             inputs,
+            seed_of(self._identity, inputs.fingerprint),
             before_key=self._admission(explicit, ()) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards),
             handler=extended_handler(self._effective, late, guards) if explicit or guards else None,

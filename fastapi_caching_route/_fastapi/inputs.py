@@ -1,7 +1,8 @@
 """What a route is seen to read of a request: everything that its endpoint and all its dependencies declare."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from secrets import token_hex
 from typing import Any
@@ -20,6 +21,9 @@ from fastapi_caching_route.context import CacheContext
 
 _OURS = (CacheContext, Answer)
 """Dependencies that take the request to say something about the answer, and show it to nobody."""
+
+MOST_REMEMBERED, SHORT = 1024, 256
+"""Query strings of a route of which is remembered what they say, and their most bytes: a megabyte at most."""
 
 _PROCESS = token_hex(8)
 _serials = count()
@@ -74,12 +78,16 @@ def declared_inputs(
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
 
+    @_remembering
+    def read_query(query_string: bytes) -> Parts:
+        return query.read(QueryParams(query_string))
+
     def read(scope: Scope) -> Parts:
         return (
-            query.read(QueryParams(scope['query_string'])) if query else (),
+            read_query(scope['query_string']) if query else (),
             headers.read(Headers(raw=scope['headers'])) if headers else (),
             cookies.read(HTTPConnection(scope).cookies) if cookies else (),
-            selected(scope['headers'], reading.vary),
+            selected(scope['headers'], reading.vary) if reading.vary else (),
             _given(scope, handed) if handed else (),
             override,
         )
@@ -104,6 +112,12 @@ def declared_inputs(
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
         fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
     )
+
+
+def _remembering(read: Callable[[bytes], Parts]) -> Callable[[bytes], Parts]:
+    """The same, which remembers what it has made of the short ones among the last query strings."""
+    known = lru_cache(MOST_REMEMBERED)(read)
+    return lambda query_string: known(query_string) if len(query_string) <= SHORT else read(query_string)
 
 
 def _unanswered(params: list[Any], answered: Collection[str]) -> list[Any]:

@@ -1,0 +1,62 @@
+"""What one request calls between `CachingRoute.handle` and its end: counted, so that it is the same on every machine.
+
+uv run --group bench python benchmarks/calls.py [--only TEXT] [--list]
+"""
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from speed import cases, prepared, receive, to_nobody
+
+
+async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
+    """The functions that are called inside of `CachingRoute.handle`, by their names, and how often; C ones too."""
+    found: Counter[str] = Counter()
+    depth = 0
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal depth
+        code = frame.f_code
+        if event == 'call':
+            if code.co_name == 'handle' and code.co_filename.endswith('fastapi_caching_route/route.py'):
+                depth += 1
+            if depth:
+                found[f'{Path(code.co_filename).name}:{code.co_qualname if sys.version_info >= (3, 11) else code.co_name}'] += 1
+        elif event == 'c_call' and depth:
+            found[f'C:{getattr(argument, "__qualname__", argument)}'] += 1
+        elif event == 'return' and code.co_name == 'handle' and code.co_filename.endswith('fastapi_caching_route/route.py'):
+            depth -= 1
+
+    sys.setprofile(note)
+    try:
+        await run()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+async def show(only: str, listed: bool) -> None:
+    for case in cases(None):
+        if only in case.name:
+            app, scope = await prepared(case)
+            found = await calls_of(lambda: app(dict(scope), receive, to_nobody))
+            ours = sum(count for name, count in found.items() if not name.startswith('C:'))
+            print(f'{case.name:<32}{ours:>6} Python, {sum(found.values()) - ours:>5} C')
+            if listed:
+                for name, count in sorted(found.items()):
+                    print(f'    {count:>4} {name}')
+
+
+if __name__ == '__main__':
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument('--only', default='')
+    arguments.add_argument('--list', action='store_true')
+    given = arguments.parse_args()
+    asyncio.run(show(given.only, given.list))
