@@ -28,10 +28,16 @@ async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
             if code.co_name == 'handle' and code.co_filename.endswith('fastapi_caching_route/route.py'):
                 depth += 1
             if depth:
-                found[f'{Path(code.co_filename).name}:{code.co_qualname if sys.version_info >= (3, 11) else code.co_name}'] += 1
+                found[
+                    f'{Path(code.co_filename).name}:{code.co_qualname if sys.version_info >= (3, 11) else code.co_name}'
+                ] += 1
         elif event == 'c_call' and depth:
             found[f'C:{getattr(argument, "__qualname__", argument)}'] += 1
-        elif event == 'return' and code.co_name == 'handle' and code.co_filename.endswith('fastapi_caching_route/route.py'):
+        elif (
+            event == 'return'
+            and code.co_name == 'handle'
+            and code.co_filename.endswith('fastapi_caching_route/route.py')
+        ):
             depth -= 1
 
     sys.setprofile(note)

@@ -29,13 +29,16 @@ class Client:
 
         All that is sent is made for this one request: who is outside of us changes the messages that they see.
         """
-        status, headers, body = answer.shape(self._method, self.headers, (entry.status, entry.headers, entry.body), now)
+        whole = (entry.status, entry.headers, entry.body)
+        status, headers, body = answer.shape(self._method, self.headers, whole, now)
         if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
             headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
-        # A 304 leaves fields out, and they are the endpoint's all the same.
-        self.guard_fields = without(self.guard_fields, {name for name, _ in entry.headers} - {b'set-cookie', b'vary'})
-        headers = [*self.with_guards(headers, entry.shaped), *signs]
-        await self.send({'type': 'http.response.start', 'status': status, 'headers': headers})
+        if self.guard_fields:
+            # A 304 leaves fields out, and they are the endpoint's all the same.
+            own = {name for name, _ in entry.headers} - {b'set-cookie', b'vary'}
+            self.guard_fields = without(self.guard_fields, own)
+            headers = self.with_guards(headers, entry.shaped)
+        await self.send({'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]})
         await self.send({'type': 'http.response.body', 'body': body})
 
     async def reply_nothing(self, signs: RawHeaders) -> None:

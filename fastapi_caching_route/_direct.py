@@ -14,7 +14,6 @@ class Direct:
     """A backend whose commands are done as soon as they are given, and do not fail."""
 
     __slots__ = ('_backend', 'read')
-    takes_time = False
 
     def __init__(self, backend: BaseCache) -> None:
         """Keep objects in this backend as they are, since they cannot be changed."""

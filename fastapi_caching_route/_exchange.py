@@ -34,17 +34,18 @@ from fastapi_caching_route._herd import Herd, Next
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import (
+    KeyPair,
     Scope,
-    declared_key,
     full_key,
     names_a_person,
     user_key,
     variant_key,
+    variant_of,
 )
 from fastapi_caching_route._plan import Admission, Plan, asked
 from fastapi_caching_route._recorder import Message
-from fastapi_caching_route._store import Found, Visit
 from fastapi_caching_route._validation import for_nobody
+from fastapi_caching_route._visit import Found, Visit
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -55,43 +56,47 @@ class Exchange:
     Read the methods in order: each is called by one above it.
     """
 
+    __slots__ = (
+        *('body', 'client', 'declared', 'forward', 'herd', 'inputs', 'is_served', 'key', 'landings', 'own_key', 'plan'),
+        *('scope', 'variants', 'visit'),
+    )
+
     def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
         """`forward` lets the endpoint answer."""
         self.plan = plan
         self.scope = scope
         if not isinstance(scope['headers'], list):  # ASGI lets it be any iterable, and we are not its only reader
             scope['headers'] = list(scope['headers'])
+        scope.pop(FATE, None)  # it may be the scope of an earlier request, that somebody sends once more
         self.body = RequestBody(receive)
         self.client = Client(scope, send)
         self.forward = forward
         self.declared = plan.declared()
         self.inputs = self.declared.inputs
-        self.fate = scope[FATE] = Fate()
         self.visit: Visit
-        self.key = ''
-        self.herd = Herd(plan, scope, self.inputs)
+        self.own_key: str | None = None
+        self.is_served = False
+        """Whether what is stored has answered."""
+        self.herd: Herd | None = None
 
-    async def respond(self) -> None:
+    def respond(self) -> Awaitable[None]:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
         if self.scope['method'] in self.plan.methods:
-            await self.admit(self.declared.before_key, self.answer)
-        else:
-            await self.pass_by(b'method', self.declared.uncached_handler)
+            return self.admit(self.declared.before_key, self.answer)
+        return self.pass_by(b'method', self.declared.uncached_handler)
 
     async def behind_guards(self, then: Callable[[], Awaitable[None]]) -> None:
         """Go on if the guards let this request in, as its client has sent it: the endpoint may be asked with other fields."""
         with with_headers(self.scope, self.client.headers):
             await self.admit(self.declared.on_hit, then)
 
-    async def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> bool:
-        """Run dependencies, and go on if they let the request in, which is returned.
+    def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> Awaitable[None]:
+        """Run dependencies, if there are any, and go on if they let the request in."""
+        return then() if admission is None else self.run(admission, then)
 
-        The fields that they set go with the answer.
-        """
-        if admission is None:
-            await then()
-            return True
-
+    async def run(self, admission: Admission, then: Callable[[], Awaitable[None]]) -> None:
+        """Run dependencies, and go on if they let the request in. The fields that they set go with the answer."""
+        self.hear()
         admitted = False
 
         async def proceed(fields: RawHeaders, send: Send) -> None:
@@ -106,27 +111,30 @@ class Exchange:
             return start if admitted else self.dressed(start, b'uri-miss', 'status')
 
         await admission(self.scope, self.body.reader(), with_start(self.client.send, refused), proceed)
-        return admitted
+
+    def hear(self) -> Fate:
+        """What user code says about the answer, through the scope: dependencies, and then the endpoint."""
+        fate: Fate = self.scope.setdefault(FATE, Fate())
+        fate.key = self.own_key
+        return fate
 
     async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
-        key = await self.find_key()
-        if isinstance(key, Bypass):
-            tell(key.reason, self.scope['path'], self.plan.told)
-            await self.pass_by(b'bypass', self.declared.handler, key.reason)
+        keys = self.declared.keys.at_once(self.scope) or await self.find_key()
+        if isinstance(keys, Bypass):
+            tell(keys.reason, self.scope['path'], self.plan.told)
+            await self.pass_by(b'bypass', self.declared.handler, keys.reason)
             return
-        self.fate.key = self.fate.key or key
-        self.key = self.herd.key = full_key(self.plan.namespace, key)
-        demand = reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND
-        await self.serve(demand)
+        self.own_key, self.key = keys
+        await self.serve(reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND)
 
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
         self.visit = self.plan.store.visit()
-        self.herd.landings = self.plan.flights.landings
+        self.landings = self.plan.flights.landings
         found = await self.look_up()
         if found is None:
-            await self.ask(demand, b'vary-miss' if self.herd.variants else b'uri-miss')
+            await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
             return
         entry, now = found.entry, self.plan.clock()
         seconds = reuse.age(entry.stored_at, now)
@@ -139,26 +147,26 @@ class Exchange:
             stale_on_demand=entry.stale_on_demand,
             while_revalidate=entry.stale_while_revalidate,
         )
-        renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.herd.is_due(entry, seconds))
-        renews = renews and await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
-        broken = demand == reuse.NO_DEMAND and self.plan.failed.holds(self.key, now)
+        renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.plan.herds.is_due(entry, seconds))
+        if renews:
+            renews = await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
         if use is reuse.Use.ANSWER or renews:
-            if await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left)) and renews:
+            await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
+            if renews and self.is_served:
                 await self.renew(found)
-        elif broken and reuse.in_window(left, entry.stale_if_error):
+        elif self.may_bridge(entry, left, demand):
             reply = partial(self.reply, entry, seconds, left, b'stale-if-error')
             await self.admit(self.declared.on_hit, reply)
         else:
             await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)
 
-    async def find_key(self) -> str | Bypass:
-        """The key of this request inside its namespace, or why the request must go by the cache."""
+    async def find_key(self) -> KeyPair | Bypass:
+        """The key of this request, or why the request must go by the cache."""
         if self.plan.key_builder is not None:
             built = await asked(self.plan.key_builder, self.scope)
             if not built or not isinstance(built, str):
                 return Bypass('key-builder')
-            self.fate.key = built
-            return user_key(built)
+            return built, full_key(self.plan.namespace, user_key(built))
         if self.inputs.raw and self.inputs.personal:
             reason = names_a_person(self.scope, self.inputs.covered)
             if reason is not None:
@@ -171,10 +179,11 @@ class Exchange:
             body = await self.body.whole(self.plan.terms.max_body_size)
         if body is None:
             return Bypass('body')
-        return declared_key(self.scope, self.declared.seed, self.inputs, body, name)
+        return self.declared.keys.of(self.scope, body, name)
 
     async def pass_by(self, why: bytes, handler: object, reason: str | None = None) -> None:
         """Let the endpoint answer without looking anything up or keeping anything."""
+        self.hear()
         self.scope[HANDLER] = handler
         dress = partial(self.dressed, why=why, reason=reason)
         await self.forward(self.scope, self.body.reader(last=True), with_start(self.client.send, dress))
@@ -189,18 +198,24 @@ class Exchange:
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
-        self.herd.variants = None
+        self.variants: Variants | None = None
         found = await self.visit.look_up(self.key)
         if isinstance(found, Variants):
-            self.herd.variants = found
-            variant = self.herd.variant_in(found)
+            self.variants = found
+            variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
 
-    async def reply(self, entry: Entry, seconds: float, left: float, detail: bytes | None = None) -> None:
+    def may_bridge(self, entry: Entry, left: float, demand: reuse.Demand) -> bool:
+        """Whether a stale entry answers at once, since the endpoint has failed lately (RFC 5861 §4)."""
+        may = demand is reuse.NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
+        return may and self.plan.failed.holds(self.key, self.plan.clock())
+
+    def reply(self, entry: Entry, seconds: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
-        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
-        await self.client.reply(entry, self.plan.signs_of_a_hit(seconds, left, emission, detail), self.plan.clock())
+        self.is_served = True
+        signs = self.plan.signs_of_a_hit(seconds, left, entry.headers, detail, shared=self.inputs.shared)
+        return self.client.reply(entry, signs, self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
@@ -208,7 +223,7 @@ class Exchange:
             signs = self.plan.status(None, detail='only-if-cached')
             await self.admit(self.declared.on_hit, partial(self.client.reply_nothing, signs))
             return
-        match await self.herd.join(demand):
+        match await self.others().join(demand):
             case Flight() as flight:
                 await self.lead(flight, why, stale)
             case Entry() as entry:
@@ -218,8 +233,15 @@ class Exchange:
             case _:
                 await self.fetch(why, stale, self.plan.flights.alone()).run()
 
+    def others(self) -> Herd:
+        """Those who ask for the same, since the last look-up."""
+        self.herd = self.herd or Herd(self.plan, self.scope, self.inputs, self.key)
+        self.herd.landings, self.herd.variants = self.landings, self.variants
+        return self.herd
+
     async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
         """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
+        assert self.herd is not None
         lock = self.herd.lock()
         try:
             if lock is None or await lock.take(self.is_stored):
@@ -234,7 +256,7 @@ class Exchange:
 
     async def is_stored(self) -> bool:
         """Whether there is something fresh by now."""
-        self.visit = self.plan.store.visit()
+        self.visit = self.plan.store.visit()  # with time of its own
         found, now = await self.look_up(), self.plan.clock()
         seconds = 0.0 if found is None else reuse.age(found.entry.stored_at, now)
         return found is not None and reuse.left(seconds, found.entry.lifetime, found.stale_at, now) > 0
@@ -251,13 +273,14 @@ class Exchange:
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
-        key, flights = self.herd.flight_key, self.plan.flights
+        herd, flights = self.others(), self.plan.flights
+        key = herd.flight_key
         under_way = flights.under_way(key, self.plan.herds.collapse_timeout) is not None
-        was_renewed = under_way or flights.has_brought(key, self.herd.landings)
+        was_renewed = under_way or flights.has_brought(key, self.landings)
         if was_renewed or self.plan.unrenewed.holds(self.key, self.plan.clock()):
             return
         flight = flights.lead(key)
-        lock = self.herd.lock()
+        lock = herd.lock()
         fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
         try:
             if lock is not None and await lock.is_taken():  # another process renews it
@@ -284,12 +307,12 @@ class Exchange:
             body=self.body if again is None else self.body.again(),
             client=self.client if again is None else Client(again, to_nobody),
             declared=self.declared,
-            fate=self.fate if again is None else Fate(self.fate.key),
+            fate=self.hear() if again is None else Fate(self.own_key),
             forward=self.forward,
             visit=self.visit if again is None else self.plan.store.visit(),
             key=self.key,
             why=why,
-            variants=self.herd.variants,
+            variants=self.variants if self.herd is None else self.herd.variants,
             stale=stale,
             flight=flight,
             behind_guards=self.behind_guards if again is None else for_nobody,

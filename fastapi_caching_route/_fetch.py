@@ -40,7 +40,6 @@ from fastapi_caching_route._key import Scope, names_a_person
 from fastapi_caching_route._names import are_tags
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
-from fastapi_caching_route._store import Found, Visit
 from fastapi_caching_route._validation import (
     FAILURES,
     NOT_MODIFIED,
@@ -52,6 +51,7 @@ from fastapi_caching_route._validation import (
     question,
     stand_in,
 )
+from fastapi_caching_route._visit import Found, Visit
 
 logger = logging.getLogger('fastapi_caching_route')
 

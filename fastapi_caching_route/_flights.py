@@ -117,12 +117,13 @@ class Flight:
 class Flights:
     """All that are under way in this process."""
 
-    __slots__ = ('_brought', '_landings', '_under_way')
+    __slots__ = ('_brought', '_under_way', 'landings')
 
     def __init__(self) -> None:
         """None is under way."""
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], Flight] = {}
-        self._landings = 0
+        self.landings = 0
+        """How many have brought something for all."""
         self._brought = Lately()
 
     def __len__(self) -> int:
@@ -148,13 +149,8 @@ class Flights:
         if self._under_way.get((flight.loop, key)) is flight:
             del self._under_way[flight.loop, key]
         if shared and flight.is_led:
-            self._landings += 1
-            self._brought.note(key, self._landings)
-
-    @property
-    def landings(self) -> int:
-        """How many have brought something for all."""
-        return self._landings
+            self.landings += 1
+            self._brought.note(key, self.landings)
 
     def has_brought(self, key: str, since: int) -> bool:
         """Whether one for this key has landed with something for all, after so many landings."""

@@ -3,10 +3,8 @@
 Decides, and waits; what follows from it is done in `_exchange`.
 """
 
-import os
 import time
 from enum import Enum
-from zlib import crc32
 
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._flights import Flight, Shared, Told
@@ -31,16 +29,16 @@ class Next(Enum):
 class Herd:
     """The others, as one request sees them."""
 
-    __slots__ = ('_attempts', '_inputs', '_plan', '_scope', '_until', 'key', 'landings', 'variants')
+    __slots__ = ('_attempts', '_inputs', '_key', '_plan', '_scope', '_until', 'landings', 'variants')
 
-    def __init__(self, plan: Plan, scope: Scope, inputs: Inputs) -> None:
-        """It has not waited for anybody yet."""
+    def __init__(self, plan: Plan, scope: Scope, inputs: Inputs, key: str) -> None:
+        """It asks for what is under this key, and has not waited for anybody yet."""
         self._plan = plan
         self._scope = scope
         self._inputs = inputs
         self._attempts = 0
         self._until = 0.0
-        self.key = ''
+        self._key = key
         self.landings = 0
         """Those that there had been when it looked up what is stored."""
         self.variants: Variants | None = None
@@ -82,7 +80,7 @@ class Herd:
     @property
     def flight_key(self) -> str:
         """Under what the answer is waited for: that of its variant, as far as variants are known."""
-        return self.key if self.variants is None else self.key_in(self.variants)
+        return self._key if self.variants is None else self.key_in(self.variants)
 
     def key_in(self, variants: Variants) -> str:
         """The key of the variant that this request asks for."""
@@ -94,9 +92,9 @@ class Herd:
 
     def may_share(self, demand: reuse.Demand) -> bool:
         """Whether this request may wait for what another one brings, or others for what this one does."""
-        if not self._plan.herds.collapse or demand != reuse.NO_DEMAND:
+        if not self._plan.herds.collapse or demand is not reuse.NO_DEMAND:
             return False
-        alone = self._plan.alone.holds(self.key, self._plan.clock())
+        alone = self._plan.alone.holds(self._key, self._plan.clock())
         return not (alone or reuse.asks_for_no_storing(self._scope['headers']))
 
     def may_lead(self) -> bool:
@@ -113,11 +111,3 @@ class Herd:
         """The lock on the run, if other processes are to wait for it."""
         herds, store = self._plan.herds, self._plan.store
         return Lock(store, self.flight_key, patience=herds.collapse_timeout) if herds.lock and store.is_shared else None
-
-    def is_due(self, entry: Entry, seconds: float) -> bool:
-        """Whether an entry of this age is to be renewed before it is stale: in each process at another moment."""
-        eager = self._plan.herds.eager_refresh
-        if eager is None or seconds < entry.lifetime * eager:
-            return False
-        share = crc32(f'{os.getpid()} {entry.key} {entry.stored_at}'.encode()) / 2**33  # from 0 to a half
-        return seconds >= entry.lifetime * (eager + (1 - eager) * share)

@@ -11,8 +11,8 @@ from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.storing import Storable
 from fastapi_caching_route._key import fields_of_variants
 from fastapi_caching_route._names import of_tag
-from fastapi_caching_route._store import Lost, Visit
 from fastapi_caching_route._variants import add_variant
+from fastapi_caching_route._visit import Lost, Visit
 
 if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch

@@ -16,6 +16,8 @@ from fastapi_caching_route._http.fields import RawHeaders, lines, normal
 
 Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
+KeyPair = tuple[str, str]
+"""The key of a request inside of its namespace, and with it, as what it is in the store."""
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """POST only ever because somebody decorated it; other methods always reach the endpoint."""
@@ -34,6 +36,10 @@ MOST_VARIANTS = 64
 
 FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
+
+MOST_REMEMBERED, SHORT = 1024, 512
+"""Request lines of a route of which is remembered what they came to, and the most characters of path and query together:
+a megabyte or two at most."""
 
 SEPARATOR = '::'
 """Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
@@ -84,6 +90,9 @@ class Inputs:
     """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
+    line_is_all: bool
+    """Whether the key is made of nothing but method, path and query, and below, whether of the query."""
+    reads_query: bool
     keyed_body: bool
     """Whether the body is part of the key."""
     declared: bool
@@ -104,33 +113,62 @@ class Inputs:
         return name in self.keyed or (self.raw and name not in self.left_out)
 
 
-def seed_of(identity: Parts, fingerprint: Parts) -> blake2b:
-    """A digest that has taken in which route it is, and what that declares: where all keys of the route begin."""
-    return _digest((KEY_FORMAT, identity, fingerprint))
+class Keys:
+    """The keys of one route, by its declared inputs."""
 
+    __slots__ = ('_inputs', '_known', '_namespace', '_seed')
 
-def declared_key(scope: Scope, seed: blake2b, inputs: Inputs, body: bytes, name: str = '') -> str:
-    """The key of a request by its declared inputs: method and path for people to read, and a digest of it all.
+    def __init__(self, identity: Parts, namespace: str, inputs: Inputs) -> None:
+        """`identity` says which route it is."""
+        self._inputs = inputs
+        self._namespace = namespace
+        self._seed = _digest((KEY_FORMAT, identity, inputs.fingerprint))
+        self._known: dict[Parts, KeyPair] = {}
 
-    `name` is what an identity callable has made of the request: who shares with it.
-    """
-    method = 'GET' if scope['method'] == 'HEAD' else scope['method']
-    path = scope['path']
-    found = scope.get('path_params')
-    parts = (
-        method,
-        scope.get('root_path', ''),
-        path,
-        sorted((name, str(value)) for name, value in found.items()) if found else (),  # a Host route adds its own
-        inputs.read(scope),
-        (blake2b(body).digest(), lines(scope['headers'], b'content-type')) if inputs.keyed_body or inputs.raw else (),
-        raw_parts(scope, inputs.left_out) if inputs.raw else (),
-        name or (),
-    )
-    # What a tuple is written down as ends where it ends, so the seed and this one cannot be cut in two other parts.
-    digested = seed.copy()
-    digested.update(ascii(parts).encode('ascii'))
-    return f'{method}:{escaped(path)[:FRONT_BYTES]}:{digested.hexdigest()}'
+    def at_once(self, scope: Scope) -> KeyPair | None:
+        """The key of a request, where its line is all that counts; None where more of it does.
+
+        What the same line came to is remembered for a while.
+        """
+        if not self._inputs.line_is_all:
+            return None
+        path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
+        params = scope.get('path_params')  # a Host route adds its own
+        line = (scope['method'], path, query, scope.get('root_path'), str(params) if params else None)
+        keys = self._known.get(line)
+        if keys is None:
+            keys = self.of(scope, b'')
+            if len(path) + len(query) <= SHORT:
+                if len(self._known) >= MOST_REMEMBERED:
+                    self._known.clear()
+                self._known[line] = keys
+        return keys
+
+    def of(self, scope: Scope, body: bytes, name: str = '') -> KeyPair:
+        """The key of a request: method and path for people to read, and a digest of all that counts.
+
+        `name` is what an identity callable has made of the request: who shares with it.
+        """
+        inputs, params = self._inputs, scope.get('path_params')
+        method = 'GET' if scope['method'] == 'HEAD' else scope['method']
+        path = scope['path']
+        parts = (
+            method,
+            scope.get('root_path', ''),
+            path,
+            sorted((name, str(value)) for name, value in params.items()) if params else (),  # a Host route adds its own
+            inputs.read(scope),
+            (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
+            if inputs.keyed_body or inputs.raw
+            else (),
+            raw_parts(scope, inputs.left_out) if inputs.raw else (),
+            name or (),
+        )
+        # Where a tuple that is written down ends can be seen, so no other pair of tuples comes to the same text.
+        digested = self._seed.copy()
+        digested.update(ascii(parts).encode('ascii'))
+        key = f'{method}:{escaped(path)[:FRONT_BYTES]}:{digested.hexdigest()}'
+        return key, full_key(self._namespace, key)
 
 
 def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: bool = False) -> Parts:

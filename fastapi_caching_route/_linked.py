@@ -35,7 +35,6 @@ class Linked:
     """A backend that may take its time, or be down. Each event loop uses it over a link of its own."""
 
     __slots__ = ('_backend', '_breaker', '_links', '_looking', '_timeout', '_told', '_too_slow_at', '_wire')
-    takes_time = True
 
     def __init__(self, backend: BaseCache, wire: 'Wire | None', timeout: float) -> None:
         """Keep objects there in our format, or as they are without one. What takes `timeout` seconds counts as failed."""

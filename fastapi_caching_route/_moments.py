@@ -24,25 +24,32 @@ class Moments:
     needs is ever taken away before what takes its place is there.
     """
 
-    __slots__ = ('_floor', '_hard', '_lock', '_now', '_soft', 'beside')
+    __slots__ = ('_floor', '_hard', '_lock', '_soft', 'beside', 'now')
 
     def __init__(self) -> None:
         """Nothing has been invalidated yet."""
         self.beside: tuple[str, ...] = ()
-        self._now = 0
+        self.now = 0
+        """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
         self._floor = 0
         self._hard: OrderedDict[str, int] = OrderedDict()
         self._soft: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
     async def begin(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, as `Marks` does it
-        """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
-        return self._now
+        """See `Marks.begin`."""
+        return self.now
 
     async def land(self, store: object, begun: int, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, as `Marks` does it
-        """The moment for an answer with these names; None if one of them was invalidated while it was computed."""
+        """See `Marks.land`."""
+        return begun if self.are_unchanged(names, begun) else None
+
+    def are_unchanged(self, names: Sequence[str], begun: int) -> bool:
+        """Whether none of these names was invalidated since that moment."""
+        if begun == self.now:
+            return True
         softened = max((self._soft.get(name, (0, 0.0))[0] for name in names), default=0)
-        return begun if max(softened, self._last(names)) <= begun else None
+        return max(softened, self._last(names)) <= begun
 
     async def stale_at(self, store: object, entry: Entry, beside: Sequence[Any]) -> float | None:  # noqa: ARG002, as `Marks` does it
         """See `stale_since`."""
@@ -54,7 +61,7 @@ class Moments:
         None if one of its names was invalidated, so that the entry must not be used.
         """
         since = entry.marks
-        if since == self._now:
+        if since == self.now:
             return math.inf
         if not isinstance(since, int):
             return None
@@ -68,7 +75,7 @@ class Moments:
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
         """
         with self._lock:
-            moment = self._now + 1
+            moment = self.now + 1
             for name in names:
                 if soft_at is None:
                     self._hard[name] = moment
@@ -84,7 +91,7 @@ class Moments:
                 oldest = next(iter(self._soft))
                 self._floor = max(self._floor, self._soft[oldest][0])
                 del self._soft[oldest]
-            self._now = moment  # last: who reads it before has begun before
+            self.now = moment  # last: who reads it before has begun before
 
     def _last(self, names: Sequence[str]) -> int:
         """The moment of the last hard invalidation of one of the names, as far as that is remembered."""

@@ -1,20 +1,22 @@
 """What is known of a cached route before any request comes, and what of its declaration an exchange has to know."""
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from hashlib import blake2b
 from inspect import isawaitable
 from typing import Protocol
+from zlib import crc32
 
 from fastapi_caching_route._asgi import Receive, Send
 from fastapi_caching_route._bypass import tell
+from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Terms
-from fastapi_caching_route._key import Inputs, Scope
+from fastapi_caching_route._key import Inputs, Keys, Scope
 from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
@@ -36,7 +38,7 @@ class Declared(Protocol):
     @property
     def inputs(self) -> Inputs: ...
     @property
-    def seed(self) -> blake2b: ...
+    def keys(self) -> Keys: ...
     @property
     def before_key(self) -> Admission | None: ...
     @property
@@ -57,6 +59,14 @@ class Herds:
     eager_refresh: float | None
     """The fraction of a lifetime after which a hit has the entry renewed."""
     endpoint_timeout: float | None
+
+    def is_due(self, entry: Entry, seconds: float) -> bool:
+        """Whether an entry of this age is to be renewed before it is stale: in each process at another moment."""
+        eager = self.eager_refresh
+        if eager is None or seconds < entry.lifetime * eager:
+            return False
+        share = crc32(f'{os.getpid()} {entry.key} {entry.stored_at}'.encode()) / 2**33  # from 0 to a half
+        return seconds >= entry.lifetime * (eager + (1 - eager) * share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +135,13 @@ class Plan:
         return [field for field in emitted if field[0] not in present]
 
     def signs_of_a_hit(
-        self, seconds: float, left: float, emission: RawHeaders, detail: bytes | None = None
+        self, seconds: float, left: float, headers: RawHeaders, detail: bytes | None = None, *, shared: bool
     ) -> RawHeaders:
-        """The fields that mark an answer from an entry of this age, fresh for so many seconds more."""
-        signs = [*age_field(seconds, emission), *emission, self.hit]
+        """The fields that mark an answer with these headers from an entry of this age, fresh for so many seconds more."""
+        emission = self.emission(headers, shared=shared) if self.emitted else ()
+        signs = (
+            [*age_field(seconds, emission), *emission, self.hit] if emission else [(b'age', b'%d' % seconds), self.hit]
+        )
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left, detail)))
         return signs

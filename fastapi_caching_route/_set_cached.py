@@ -5,7 +5,7 @@ from typing import Any
 from fastapi_caching_route._entry import Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.storing import Refused, Terms, judge
-from fastapi_caching_route._store import Lost, Visit
+from fastapi_caching_route._visit import Lost, Visit
 
 
 async def keep_given(

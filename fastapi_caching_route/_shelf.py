@@ -18,11 +18,6 @@ class Shelf(Protocol):
     TimeoutError. A store that is known to be in trouble is not asked, but for a `set` that is needed `anyway`.
     """
 
-    @property
-    def takes_time(self) -> bool:
-        """Whether it is out of our hands how long a command takes."""
-        ...
-
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:
         """What is under each key, or None; in one command."""
         ...

@@ -19,7 +19,7 @@ from fastapi_caching_route._http.fields import RawHeaders, names, without
 from fastapi_caching_route._http.storing import Storable, stored_fields
 from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._recorder import Message
-from fastapi_caching_route._store import Found
+from fastapi_caching_route._visit import Found
 
 if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch

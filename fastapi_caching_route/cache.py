@@ -30,9 +30,10 @@ from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, o
 from fastapi_caching_route._options import check_cache, check_positive, field_name, field_text, signing_keys, statuses
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given
-from fastapi_caching_route._store import Found, Store
+from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import check_endpoints, names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
+from fastapi_caching_route._visit import Found
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from fastapi_caching_route._asgi import App
 from fastapi_caching_route._decoration import Decoration, check_decorated, decoration_of, invalidates_of
 from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import Exchange
@@ -29,7 +30,7 @@ from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK
+from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK, Keys
 from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._store import Store
@@ -57,14 +58,12 @@ class CachingRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from the cache if it can, from the endpoint if not."""
-        effective = effective_route(self, scope)
-        reached = self._reached(effective)
+        reached = self._reached(scope)
         method = scope['method']
-        if method not in effective.methods:
+        if method not in reached.methods:
             await super().handle(scope, receive, send)
             return
-        writes = reached.invalidates or is_write(method, cached=reached.caches(method))
-        forward = partial(self._write, reached) if writes else super().handle
+        forward = partial(self._write, reached) if method in reached.writes else reached.forward
         if reached.plan is None:
             await forward(scope, receive, send)
         else:
@@ -105,8 +104,9 @@ class CachingRoute(APIRoute):
         """The route itself, and as it has been reached, with what its includes have made of it."""
         return [self, *(reached.effective for reached in self._plans.values())]
 
-    def _reached(self, effective: Any) -> 'Reached':
+    def _reached(self, scope: Scope) -> 'Reached':
         """What is known of the route as it was reached, from the first request on: a decorator above has run by then."""
+        effective = effective_route(self, scope)
         known = self._plans.get(id(effective))
         if known is not None and known.effective is effective and (known.plan or not decoration_of(self.endpoint)):
             return known
@@ -117,7 +117,18 @@ class CachingRoute(APIRoute):
         if decoration is not None:
             decoration.cache.unmet.look()
             plan = plan_of(decoration, effective, parameters, raw=reads_raw(self, CachingRoute))
-        reached = Reached(effective, plan, invalidates_of(self.endpoint), parameters, goes_on(effective))
+        cached = () if plan is None else plan.methods
+        invalidates = invalidates_of(self.endpoint)
+        reached = Reached(
+            effective,
+            plan,
+            invalidates,
+            parameters,
+            goes_on(effective),
+            frozenset(effective.methods),
+            frozenset(it for it in effective.methods if invalidates or is_write(it, cached=it in cached)),
+            super().handle,
+        )
         self._plans[id(effective)] = reached
         return reached
 
@@ -134,6 +145,11 @@ class Reached:
     parameters: PathParameters
     goes_on: bool
     """Whether dependencies or background tasks may still write when the answer has left."""
+    methods: frozenset[str]
+    writes: frozenset[str]
+    """Those methods that make something outdated."""
+    forward: App
+    """Lets the endpoint answer, as in every route."""
 
     def caches(self, method: str) -> bool:
         """Whether answers to this method are cached."""
@@ -147,7 +163,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     build, who = policy.key_builder, policy.identity
     asks_itself = policy.revalidate or cache.by_the_book
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    identity = (
+    described_as = (
         cache.version,
         # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
         described(policy.tags),
@@ -155,10 +171,11 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         cache.twins.of_endpoint(effective.endpoint),
         declaration(effective),
     )
-    identity = (*identity, cache.twins.number(identity, objects_of(effective)))
+    identity = (*described_as, cache.twins.number(described_as, objects_of(effective)))
+    namespace = cache.full_namespace(policy.namespace)
     declared = Declarations(
         effective,
-        identity,
+        partial(Keys, identity, namespace),
         policy.dependencies,
         Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
         builder=build is not None,
@@ -169,13 +186,13 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     return Plan(
         store=cache.store,
         clock=cache.clock,
-        namespace=cache.full_namespace(policy.namespace),
+        namespace=namespace,
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         naming=Naming(
             endpoint=name_of(effective.endpoint),
             places=places_of(effective),
-            namespace=None if policy.namespace is None else cache.full_namespace(policy.namespace),
+            namespace=None if policy.namespace is None else namespace,
             values=parameters.values,
             parameters=parameters.names,
             tags=() if callable(tags) else tuple(tags),

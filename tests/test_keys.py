@@ -17,8 +17,7 @@ from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._key import (
     MOST_VARIANTS,
     Inputs,
-    declared_key,
-    seed_of,
+    Keys,
     escaped,
     full_key,
     names_a_person,
@@ -553,6 +552,8 @@ NOTHING = Inputs(
     covered=frozenset(),
     keyed=frozenset(),
     authorization_covered=False,
+    line_is_all=True,
+    reads_query=False,
     keyed_body=False,
     declared=True,
     raw=False,
@@ -561,18 +562,18 @@ NOTHING = Inputs(
     left_out=frozenset(),
     fingerprint=(),
 )
-SEED = seed_of(('app',), NOTHING.fingerprint)
+KEYS = Keys(('app',), '', NOTHING)
 
 
 def test_a_key_can_be_read_and_holds_its_path_in_front():
-    key = declared_key(asgi_scope(path='/users/7'), SEED, NOTHING, b'')
+    key, _ = KEYS.of(asgi_scope(path='/users/7'), b'')
     assert key.startswith('GET:/users/7:')
     assert len(key.rpartition(':')[2]) == 32
 
 
 @pytest.mark.parametrize('path', ['/a b', '/ü\n\x00', '/' + 'x' * 1000, '/%', '/a::b', '/\ud800'])
 def test_a_key_is_short_and_printable_whatever_the_path(path):
-    key = full_key('api:users', declared_key(asgi_scope() | {'path': path}, SEED, NOTHING, b''))
+    key = Keys(('app',), 'api:users', NOTHING).of(asgi_scope() | {'path': path}, b'')[1]
     assert len(key) <= 200
     assert all('!' <= sign <= '~' for sign in key)
 
@@ -587,7 +588,7 @@ def test_a_key_is_short_and_printable_whatever_the_path(path):
     ],
 )
 def test_keys_of_different_requests_differ(one, other):
-    keys = {declared_key(asgi_scope() | it, SEED, NOTHING, b'') for it in (one, other)}
+    keys = {KEYS.of(asgi_scope() | it, b'') for it in (one, other)}
     assert len(keys) == 2
 
 

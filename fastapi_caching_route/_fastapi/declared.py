@@ -1,8 +1,7 @@
 """What a route declares, as it stands for one request: what it reads, and which dependencies run without its endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -13,7 +12,7 @@ from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
-from fastapi_caching_route._key import Inputs, Parts, seed_of
+from fastapi_caching_route._key import Inputs, Keys, Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +20,7 @@ class Declared:
     """What holds for one request. Of the admissions, None is one of no dependencies."""
 
     inputs: Inputs
-    seed: blake2b
-    """Where the keys of the route begin."""
+    keys: Keys
     before_key: Admission | None
     """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
     on_hit: Admission | None
@@ -37,14 +35,24 @@ class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
     __slots__ = (
-        *('_builder', '_early', '_effective', '_explicit', '_identity', '_overridden', '_plain', '_reading'),
+        *(
+            '_builder',
+            '_early',
+            '_effective',
+            '_explicit',
+            '_keys_of',
+            '_overridden',
+            '_plain',
+            '_provider',
+            '_reading',
+        ),
         '_unnamed_guard',
     )
 
     def __init__(
         self,
         effective: Any,
-        identity: Parts,
+        keys_of: Callable[[Inputs], Keys],
         explicit: Sequence[Any],
         reading: Reading,
         *,
@@ -52,13 +60,14 @@ class Declarations:
         early: bool,
         unnamed_guard: bool,
     ) -> None:
-        """Read what `effective_route` returned, which is the route of this identity, and the explicit dependencies.
+        """Read what `effective_route` returned, whose keys are made by `keys_of`, and the explicit dependencies.
 
         `builder` says that a key builder makes the key, `early` that the explicit dependencies run before there is one,
         and `unnamed_guard` that dependencies without a parameter name run on hits even if they hold no scheme.
         """
         self._effective = effective
-        self._identity = identity
+        self._provider = effective.dependency_overrides_provider
+        self._keys_of = keys_of
         path = effective.path_format
         self._explicit = [(it, get_parameterless_sub_dependant(depends=it, path=path)) for it in explicit]
         self._reading = reading
@@ -70,7 +79,7 @@ class Declarations:
 
     def __call__(self) -> Declared:
         """What holds under the overrides that are set at this moment: none in production, some in tests."""
-        overrides = getattr(self._effective.dependency_overrides_provider, 'dependency_overrides', None)
+        overrides = getattr(self._provider, 'dependency_overrides', None)
         if not overrides:
             return self._plain
         current = tuple(overrides.items())
@@ -100,7 +109,7 @@ class Declarations:
         late = [] if self._early else foreign
         return Declared(
             inputs,
-            seed_of(self._identity, inputs.fingerprint),
+            self._keys_of(inputs),
             before_key=self._admission(explicit, ()) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards),
             handler=extended_handler(self._effective, late, guards) if explicit or guards else None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
 from secrets import token_hex
 from typing import Any
@@ -21,9 +20,6 @@ from fastapi_caching_route.context import CacheContext
 
 _OURS = (CacheContext, Answer)
 """Dependencies that take the request to say something about the answer, and show it to nobody."""
-
-MOST_REMEMBERED, SHORT = 1024, 256
-"""Query strings of a route of which is remembered what they say, and their most bytes: a megabyte at most."""
 
 _PROCESS = token_hex(8)
 _serials = count()
@@ -75,49 +71,50 @@ def declared_inputs(
     query = Parameters('query', [it for node in nodes for it in node.query_params])
     headers = Parameters('header', _unanswered([it for node in nodes for it in node.header_params], reading.answered))
     cookies = Parameters('cookie', [it for node in nodes for it in node.cookie_params])
+    reads: list[tuple[str, Callable[[Scope], Parts]]] = []
+    if query:
+        reads.append(('query', lambda scope: query.read(QueryParams(scope['query_string']))))
+    if headers:
+        reads.append(('headers', lambda scope: headers.read(Headers(raw=scope['headers']))))
+    if cookies:
+        reads.append(('cookies', lambda scope: cookies.read(HTTPConnection(scope).cookies)))
+    if reading.vary:
+        reads.append(('vary', lambda scope: selected(scope['headers'], reading.vary)))
+    if handed:
+        reads.append(('credentials', lambda scope: _given(scope, handed)))
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
-
-    @_remembering
-    def read_query(query_string: bytes) -> Parts:
-        return query.read(QueryParams(query_string))
-
-    def read(scope: Scope) -> Parts:
-        return (
-            read_query(scope['query_string']) if query else (),
-            headers.read(Headers(raw=scope['headers'])) if headers else (),
-            cookies.read(HTTPConnection(scope).cookies) if cookies else (),
-            selected(scope['headers'], reading.vary) if reading.vary else (),
-            _given(scope, handed) if handed else (),
-            override,
-        )
-
+    keyed_body = any(node.body_params for node in nodes)
+    raw = reading.raw or any(_takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
     own = [*headers.field_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
     whole = frozenset((*headers.field_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
     some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
     return Inputs(
-        read=read,
+        read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
         selecting=tuple(dict.fromkeys((*own, *_of_guards(seen, reading), *reading.vary))),
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
-        keyed_body=any(node.body_params for node in nodes),
+        line_is_all=not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
+        reads_query=bool(query),
+        keyed_body=keyed_body,
         declared=True,
         shared=not handed and not whole & {b'authorization', b'cookie'},
-        raw=reading.raw or any(_takes_the_request(node) for node in nodes),
+        raw=raw,
         personal=not reading.shared,
         left_out=reading.left_out
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
-        fingerprint=(query.fingerprint, headers.fingerprint, cookies.fingerprint, reading.vary, reading.shared),
+        fingerprint=(
+            query.fingerprint,
+            headers.fingerprint,
+            cookies.fingerprint,
+            reading.vary,
+            reading.shared,
+            override,
+        ),
     )
-
-
-def _remembering(read: Callable[[bytes], Parts]) -> Callable[[bytes], Parts]:
-    """The same, which remembers what it has made of the short ones among the last query strings."""
-    known = lru_cache(MOST_REMEMBERED)(read)
-    return lambda query_string: known(query_string) if len(query_string) <= SHORT else read(query_string)
 
 
 def _unanswered(params: list[Any], answered: Collection[str]) -> list[Any]:
@@ -146,6 +143,8 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         covered=frozenset(),
         keyed=frozenset(),
         authorization_covered=checked_by_scheme or b'authorization' in vary,
+        line_is_all=False,
+        reads_query=False,
         keyed_body=False,
         declared=False,
         shared=not {b'authorization', b'cookie'}.intersection(vary),

@@ -1,7 +1,7 @@
 """What becomes of a stored response when it answers a request: itself, a 304, a part of it, or no body at all."""
 
 from fastapi_caching_route._http import ranges
-from fastapi_caching_route._http.conditional import OF_A_304, not_modified
+from fastapi_caching_route._http.conditional import OF_A_304, OF_ONE_CLIENT, not_modified
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 
 OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
@@ -14,6 +14,8 @@ Shape = tuple[int, RawHeaders, bytes]
 def shape(method: str, request: RawHeaders, stored: Shape, now: float) -> Shape:
     """Status, fields and body with which a stored response answers: preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
+    if method == 'GET' and OF_ONE_CLIENT.isdisjoint(dict(request)):
+        return stored  # nobody asks for less
     if not_modified(method, request, status, response, now):
         return 304, [field for field in response if field[0] in OF_A_304], b''
     part = ranges.part(request, response, len(body), now) if method == 'GET' and status == 200 else None

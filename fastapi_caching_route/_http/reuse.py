@@ -30,6 +30,7 @@ class Demand:
 
 
 NO_DEMAND = Demand()
+"""The only one of its kind."""
 
 
 def demand(request: RawHeaders) -> Demand:
@@ -38,7 +39,8 @@ def demand(request: RawHeaders) -> Demand:
         pragma = b','.join(lines(request, b'pragma')).lower()
         return Demand(no_cache=True) if b'no-cache' in pragma else NO_DEMAND
     said = directives(request)
-    return Demand(said.no_cache, said.only_if_cached, said.max_age, said.min_fresh, said.max_stale)
+    asked = Demand(said.no_cache, said.only_if_cached, said.max_age, said.min_fresh, said.max_stale)
+    return NO_DEMAND if asked == NO_DEMAND else asked
 
 
 def asks_for_no_storing(request: RawHeaders) -> bool:
@@ -48,7 +50,7 @@ def asks_for_no_storing(request: RawHeaders) -> bool:
 
 def age(stored_at: float, now: float) -> float:
     """Seconds since the response was made (RFC 9111 §4.2.3); a clock set back does not make it younger than new."""
-    return max(0.0, now - stored_at)
+    return now - stored_at if now > stored_at else 0.0
 
 
 def left(age: float, lifetime: float, stale_at: float, now: float) -> float:
@@ -56,7 +58,8 @@ def left(age: float, lifetime: float, stale_at: float, now: float) -> float:
 
     `stale_at` is when somebody has made it stale before its time, in seconds since the epoch, or infinity.
     """
-    return min(lifetime - age, stale_at - now)
+    by_age, by_word = lifetime - age, stale_at - now
+    return min(by_word, by_age)
 
 
 def in_window(left: float, window: float) -> bool:
