@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -48,11 +49,11 @@ async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
     return found
 
 
-async def show(only: str, listed: bool) -> None:
+async def show(only: str, *, listed: bool) -> None:
     for case in cases(None):
         if only in case.name:
             app, scope = await prepared(case)
-            found = await calls_of(lambda: app(dict(scope), receive, to_nobody))
+            found = await calls_of(partial(app, dict(scope), receive, to_nobody))
             ours = sum(count for name, count in found.items() if not name.startswith('C:'))
             print(f'{case.name:<32}{ours:>6} Python, {sum(found.values()) - ours:>5} C')
             if listed:
@@ -65,4 +66,4 @@ if __name__ == '__main__':
     arguments.add_argument('--only', default='')
     arguments.add_argument('--list', action='store_true')
     given = arguments.parse_args()
-    asyncio.run(show(given.only, given.list))
+    asyncio.run(show(given.only, listed=given.list))

@@ -7,9 +7,34 @@ from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._http import answer
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import Scope
+from fastapi_caching_route._recorder import Message
 
 UNSATISFIABLE = 416
 SAYING_HOW_TO_STORE = (b'cache-control', b'cdn-cache-control', b'expires')
+
+
+Field = tuple[bytes, bytes]
+
+
+def messages(
+    method: str, asked: RawHeaders, entry: Entry, signs: Iterable[Field], now: float, *, guard_fields: RawHeaders = ()
+) -> tuple[Message, Message]:
+    """The entry, or what method, preconditions and range leave of it, with the signs of how it came about.
+
+    All of it is made for this one request: who is outside of us changes the messages that they see. `guard_fields` are
+    those that guards have set for its client.
+    """
+    status, headers, body = answer.shape(method, asked, (entry.status, entry.headers, entry.body), now)
+    if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
+        headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
+    if guard_fields and entry.shaped:
+        # A 304 leaves fields out, and they are the endpoint's all the same.
+        own = {name for name, _ in entry.headers} - {b'set-cookie', b'vary'}
+        headers = joined(headers, without(guard_fields, own))
+    return (
+        {'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]},
+        {'type': 'http.response.body', 'body': body},
+    )
 
 
 class Client:
@@ -22,24 +47,13 @@ class Client:
         self._method = scope['method']
         self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
         self.send = send
-        self.guard_fields: list[tuple[bytes, bytes]] = []
+        self.guard_fields: list[Field] = []
 
-    async def reply(self, entry: Entry, signs: Iterable[tuple[bytes, bytes]], now: float) -> None:
-        """Send the entry, or what method, preconditions and range leave of it, with the signs of how it came about.
-
-        All that is sent is made for this one request: who is outside of us changes the messages that they see.
-        """
-        whole = (entry.status, entry.headers, entry.body)
-        status, headers, body = answer.shape(self._method, self.headers, whole, now)
-        if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
-            headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
-        if self.guard_fields:
-            # A 304 leaves fields out, and they are the endpoint's all the same.
-            own = {name for name, _ in entry.headers} - {b'set-cookie', b'vary'}
-            self.guard_fields = without(self.guard_fields, own)
-            headers = self.with_guards(headers, entry.shaped)
-        await self.send({'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]})
-        await self.send({'type': 'http.response.body', 'body': body})
+    async def reply(self, entry: Entry, signs: Iterable[Field], now: float) -> None:
+        """Send the entry as it answers this request, with the signs of how it came about."""
+        start, body = messages(self._method, self.headers, entry, signs, now, guard_fields=self.guard_fields)
+        await self.send(start)
+        await self.send(body)
 
     async def reply_nothing(self, signs: RawHeaders) -> None:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""

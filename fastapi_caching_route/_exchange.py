@@ -1,7 +1,7 @@
 """One request through the cache: start reading here.
 
-Does things in their order; what HTTP has to say is decided in `_http`, and what makes a key in `_key`. A miss goes on in
-`_fetch`. Knows nothing of FastAPI.
+Does things in their order; what HTTP has to say is decided in `_http`, and what makes a key in `_key`. A hit that needs
+nobody is answered by `_hit`, and a miss goes on in `_fetch`. Knows nothing of FastAPI.
 
 Route and exchange talk through the scope: `HANDLER` names a request handler that runs explicit dependencies inside of
 the route, and `FATE` holds what endpoint and dependencies say about the answer.
@@ -9,6 +9,7 @@ the route, and `FATE` holds what endpoint and dependencies say about the answer.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi_caching_route._asgi import (
@@ -29,20 +30,15 @@ from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._fate import FATE, Fate
 from fastapi_caching_route._fetch import Fetch
+from fastapi_caching_route._finding import find_key
 from fastapi_caching_route._flights import Flight, Told
 from fastapi_caching_route._herd import Herd, Next
+from fastapi_caching_route._hit import Looked, hit, look
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._key import (
-    KeyPair,
-    Scope,
-    full_key,
-    names_a_person,
-    user_key,
-    variant_key,
-    variant_of,
-)
-from fastapi_caching_route._plan import Admission, Plan, asked
+from fastapi_caching_route._key import Scope, variant_key, variant_of
+from fastapi_caching_route._lock import Lock
+from fastapi_caching_route._plan import Admission, Declared, Plan
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._validation import for_nobody
 from fastapi_caching_route._visit import Found, Visit
@@ -50,34 +46,42 @@ from fastapi_caching_route._visit import Found, Visit
 logger = logging.getLogger('fastapi_caching_route')
 
 
+async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
+    """Answer a request to a cached route: in one go, if that can be, else by an exchange. `forward` lets the endpoint answer."""
+    if not isinstance(scope['headers'], list):  # ASGI lets it be any iterable, and we are not its only reader
+        scope['headers'] = list(scope['headers'])
+    declared = plan.declared()
+    looked = look(plan, declared, scope)
+    answer = None if looked is None else hit(plan, declared, scope, looked)
+    if answer is None:
+        scope.pop(FATE, None)  # it may be the scope of an earlier request, that somebody sends once more
+        await Exchange(plan, declared, scope, RequestBody(receive), Client(scope, send), forward, looked).respond()
+    else:
+        await send(answer[0])
+        await send(answer[1])
+
+
+@dataclass(slots=True)
 class Exchange:
     """One request, and the response it gets, passing through one cached route.
 
     Read the methods in order: each is called by one above it.
     """
 
-    __slots__ = (
-        *('body', 'client', 'declared', 'forward', 'herd', 'inputs', 'is_served', 'key', 'landings', 'own_key', 'plan'),
-        *('scope', 'variants', 'visit'),
-    )
-
-    def __init__(self, plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
-        """`forward` lets the endpoint answer."""
-        self.plan = plan
-        self.scope = scope
-        if not isinstance(scope['headers'], list):  # ASGI lets it be any iterable, and we are not its only reader
-            scope['headers'] = list(scope['headers'])
-        scope.pop(FATE, None)  # it may be the scope of an earlier request, that somebody sends once more
-        self.body = RequestBody(receive)
-        self.client = Client(scope, send)
-        self.forward = forward
-        self.declared = plan.declared()
-        self.inputs = self.declared.inputs
-        self.visit: Visit
-        self.own_key: str | None = None
-        self.is_served = False
-        """Whether what is stored has answered."""
-        self.herd: Herd | None = None
+    plan: Plan
+    declared: Declared
+    scope: Scope
+    body: RequestBody
+    client: Client
+    forward: App  # lets the endpoint answer
+    looked: Looked | None  # what has been looked up already, if that could be
+    own_key: str | None = None
+    key: str = ''
+    visit: Visit = field(init=False)
+    variants: Variants | None = None
+    landings: int = 0  # flights that had landed when it looked up what is stored
+    herd: Herd | None = None
+    is_served: bool = False  # from what is stored
 
     def respond(self) -> Awaitable[None]:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
@@ -96,6 +100,9 @@ class Exchange:
 
     async def run(self, admission: Admission, then: Callable[[], Awaitable[None]]) -> None:
         """Run dependencies, and go on if they let the request in. The fields that they set go with the answer."""
+        if await admission.lets_in(self.scope):
+            await then()
+            return
         self.hear()
         admitted = False
 
@@ -120,13 +127,13 @@ class Exchange:
 
     async def answer(self) -> None:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
-        keys = self.declared.keys.at_once(self.scope) or await self.find_key()
+        keys = self.looked[0] if self.looked else await find_key(self.plan, self.declared, self.scope, self.body)
         if isinstance(keys, Bypass):
             tell(keys.reason, self.scope['path'], self.plan.told)
             await self.pass_by(b'bypass', self.declared.handler, keys.reason)
-            return
-        self.own_key, self.key = keys
-        await self.serve(reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND)
+        else:
+            self.own_key, self.key = keys
+            await self.serve(reuse.demand(self.scope['headers']) if self.plan.heeds_demands else reuse.NO_DEMAND)
 
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
@@ -136,50 +143,18 @@ class Exchange:
         if found is None:
             await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
             return
-        entry, now = found.entry, self.plan.clock()
-        seconds = reuse.age(entry.stored_at, now)
-        left = reuse.left(seconds, entry.lifetime, found.stale_at, now)
-        use = reuse.use(
-            seconds,
-            left,
-            demand,
-            validated_always=entry.validated_always,
-            stale_on_demand=entry.stale_on_demand,
-            while_revalidate=entry.stale_while_revalidate,
-        )
+        entry, (seconds, left) = found.entry, found.age_and_left(self.plan.clock())
+        use = found.use(seconds, left, demand)
         renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.plan.herds.is_due(entry, seconds))
-        if renews:
-            renews = await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
+        renews = renews and await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
         if use is reuse.Use.ANSWER or renews:
             await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
             if renews and self.is_served:
                 await self.renew(found)
         elif self.may_bridge(entry, left, demand):
-            reply = partial(self.reply, entry, seconds, left, b'stale-if-error')
-            await self.admit(self.declared.on_hit, reply)
+            await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left, b'stale-if-error'))
         else:
             await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)
-
-    async def find_key(self) -> KeyPair | Bypass:
-        """The key of this request, or why the request must go by the cache."""
-        if self.plan.key_builder is not None:
-            built = await asked(self.plan.key_builder, self.scope)
-            if not built or not isinstance(built, str):
-                return Bypass('key-builder')
-            return built, full_key(self.plan.namespace, user_key(built))
-        if self.inputs.raw and self.inputs.personal:
-            reason = names_a_person(self.scope, self.inputs.covered)
-            if reason is not None:
-                return Bypass(reason)
-        name = '' if self.plan.who is None else await asked(self.plan.who, self.scope)
-        if not isinstance(name, str):
-            return Bypass('identity')
-        body: bytes | None = b''
-        if self.inputs.keyed_body or self.inputs.raw:
-            body = await self.body.whole(self.plan.terms.max_body_size)
-        if body is None:
-            return Bypass('body')
-        return self.declared.keys.of(self.scope, body, name)
 
     async def pass_by(self, why: bytes, handler: object, reason: str | None = None) -> None:
         """Let the endpoint answer without looking anything up or keeping anything."""
@@ -190,7 +165,7 @@ class Exchange:
 
     def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
         """The start of an answer that is not kept, as this client gets it."""
-        began = start_fields(start, self.inputs.selecting)
+        began = start_fields(start, self.declared.inputs.selecting)
         return {
             **start,
             'headers': [*self.client.with_guards(began.fields, began.shaped), *self.plan.status(why, detail=reason)],
@@ -198,23 +173,26 @@ class Exchange:
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
-        self.variants: Variants | None = None
-        found = await self.visit.look_up(self.key)
+        self.variants = None
+        found = await self.visit.look_up(self.key) if self.looked is None else self.looked[1]
+        self.looked = None  # the next time, there may be something else
         if isinstance(found, Variants):
             self.variants = found
-            variant = variant_of(found, self.scope, self.inputs.left_out, normalised=self.plan.terms.by_the_book)
+            variant = variant_of(
+                found, self.scope, self.declared.inputs.left_out, normalised=self.plan.terms.by_the_book
+            )
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         return found if isinstance(found, Found) else None
 
     def may_bridge(self, entry: Entry, left: float, demand: reuse.Demand) -> bool:
         """Whether a stale entry answers at once, since the endpoint has failed lately (RFC 5861 §4)."""
-        may = demand is reuse.NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
-        return may and self.plan.failed.holds(self.key, self.plan.clock())
+        bridges = demand is reuse.NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
+        return bridges and self.plan.failed.holds(self.key, self.plan.clock())
 
     def reply(self, entry: Entry, seconds: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         self.is_served = True
-        signs = self.plan.signs_of_a_hit(seconds, left, entry.headers, detail, shared=self.inputs.shared)
+        signs = self.plan.signs_of_a_hit(seconds, left, entry.headers, detail, shared=self.declared.inputs.shared)
         return self.client.reply(entry, signs, self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
@@ -235,7 +213,7 @@ class Exchange:
 
     def others(self) -> Herd:
         """Those who ask for the same, since the last look-up."""
-        self.herd = self.herd or Herd(self.plan, self.scope, self.inputs, self.key)
+        self.herd = self.herd or Herd(self.plan, self.scope, self.declared.inputs, self.key)
         self.herd.landings, self.herd.variants = self.landings, self.variants
         return self.herd
 
@@ -248,23 +226,18 @@ class Exchange:
                 await self.fetch(why, stale, flight).run()
                 return
         finally:
-            if not flight.closing:  # else it lands when its answer is stored
-                flight.land(Told.NEXT if lock is None else Told.LOOK)  # another process may have stored something
-            if lock is not None:
-                self.plan.store.go_on(after(flight.landing(), lock.release))
+            self.end(flight, lock)
         await self.serve(reuse.NO_DEMAND)  # who leads has none
 
     async def is_stored(self) -> bool:
         """Whether there is something fresh by now."""
         self.visit = self.plan.store.visit()  # with time of its own
-        found, now = await self.look_up(), self.plan.clock()
-        seconds = 0.0 if found is None else reuse.age(found.entry.stored_at, now)
-        return found is not None and reuse.left(seconds, found.entry.lifetime, found.stale_at, now) > 0
+        return (found := await self.look_up()) is not None and found.age_and_left(self.plan.clock())[1] > 0
 
     async def reply_as_follower(self, entry: Entry, why: bytes) -> None:
         """Answer from what another request has brought."""
         now = self.plan.clock()
-        emission = self.plan.emission(entry.headers, shared=self.inputs.shared)
+        emission = self.plan.emission(entry.headers, shared=self.declared.inputs.shared)
         signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
         await self.client.reply(entry, signs, now)
 
@@ -274,12 +247,11 @@ class Exchange:
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
         herd, flights = self.others(), self.plan.flights
-        key = herd.flight_key
-        under_way = flights.under_way(key, self.plan.herds.collapse_timeout) is not None
-        was_renewed = under_way or flights.has_brought(key, self.landings)
-        if was_renewed or self.plan.unrenewed.holds(self.key, self.plan.clock()):
+        was_begun = flights.under_way(herd.flight_key, self.plan.herds.collapse_timeout) is not None
+        was_begun = was_begun or flights.has_brought(herd.flight_key, self.landings)
+        if was_begun or self.plan.unrenewed.holds(self.key, self.plan.clock()):
             return
-        flight = flights.lead(key)
+        flight = flights.lead(herd.flight_key)
         lock = herd.lock()
         fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
         try:
@@ -289,15 +261,19 @@ class Exchange:
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
             logger.warning('%s: its renewal failed, the stale entry stays: %r', self.key, error)
         finally:
-            if not flight.closing:
-                flight.land(Told.NEXT if lock is None else Told.LOOK)
-            if lock is not None:
-                self.plan.store.go_on(after(flight.landing(), lock.release))
+            self.end(flight, lock)
         await flight.landing()
         if fetch.renewed:
             self.plan.unrenewed.end(self.key)
         else:
             self.plan.unrenewed.lengthen(self.key, self.plan.clock())
+
+    def end(self, flight: Flight, lock: Lock | None) -> None:
+        """Tell those who wait, as far as that is not done when the answer is stored; after that, others may take the lock."""
+        if not flight.closing:
+            flight.land(Told.NEXT if lock is None else Told.LOOK)  # another process may have stored something
+        if lock is not None:
+            self.plan.store.go_on(after(flight.landing(), lock.release))
 
     def fetch(self, why: bytes, stale: Found | None, flight: Flight, again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""

@@ -1,5 +1,6 @@
 """A complete answer becomes an entry: it is stored, and shared with those who wait for it, unless it is outdated by then."""
 
+import math
 import random
 from dataclasses import replace
 from functools import partial
@@ -89,7 +90,7 @@ async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
 def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared | Told:
     """Those who wait may have the entry if it would answer them from the store."""
     now = fetch.plan.clock()
-    left = reuse.left(reuse.age(entry.stored_at, now), entry.lifetime, float('inf'), now)
+    _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
     fetch.plan.failed.end(fetch.key)
     if entry.validated_always or left <= 0:
         fetch.plan.alone.begin(fetch.key, now, ALONE)

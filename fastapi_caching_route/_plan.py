@@ -5,7 +5,9 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import isawaitable
+from math import floor
 from typing import Protocol
 from zlib import crc32
 
@@ -27,8 +29,12 @@ Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
 
 
 class Admission(Protocol):
-    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves."""
+    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves.
 
+    Some can tell beforehand that they will let it in, and then need not be run.
+    """
+
+    async def lets_in(self, scope: Scope, /) -> bool: ...
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
 
 
@@ -138,10 +144,10 @@ class Plan:
         self, seconds: float, left: float, headers: RawHeaders, detail: bytes | None = None, *, shared: bool
     ) -> RawHeaders:
         """The fields that mark an answer with these headers from an entry of this age, fresh for so many seconds more."""
-        emission = self.emission(headers, shared=shared) if self.emitted else ()
-        signs = (
-            [*age_field(seconds, emission), *emission, self.hit] if emission else [(b'age', b'%d' % seconds), self.hit]
-        )
+        if not self.emitted and detail is None:
+            return _signs_of_a_hit(int(seconds), floor(left), self.hit, self.status_name)
+        emission = self.emission(headers, shared=shared)
+        signs = [*age_field(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left, detail)))
         return signs
@@ -176,6 +182,13 @@ class Plan:
         if self.status_name is None:
             return ()
         return ((b'cache-status', cache_status.forwarded(self.status_name, why, stored=stored, detail=detail)),)
+
+
+@lru_cache(1024)
+def _signs_of_a_hit(seconds: int, left: int, hit: tuple[bytes, bytes], status_name: bytes | None) -> RawHeaders:
+    """The same for most hits, of which there are many in one second."""
+    status = [] if status_name is None else [(b'cache-status', cache_status.hit(status_name, left))]
+    return ((b'age', b'%d' % seconds), hit, *status)
 
 
 def age_field(seconds: float, emission: RawHeaders) -> RawHeaders:

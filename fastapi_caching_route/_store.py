@@ -34,14 +34,14 @@ Given = TypeVar('Given')
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_inside', '_under_way', 'debts', 'is_shared', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = ('_under_way', 'debts', 'inside', 'is_shared', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
         check_backend(backend)
         self.shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
-        self._inside = Inside(self.shelf, _moments_of(backend)) if isinstance(self.shelf, Direct) else None
+        self.inside = Inside(self.shelf, _moments_of(backend)) if isinstance(self.shelf, Direct) else None
         self.debts = debts_to(backend)
         self.is_shared = not is_inside(backend)
         """Whether other processes may use it, too."""
@@ -52,7 +52,7 @@ class Store:
 
     def visit(self) -> Visit:
         """For what one request has to do here."""
-        return self._inside or Outside(self)
+        return self.inside or Outside(self)
 
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
         """Invalidate all entries with one of the names, for all processes; delete this full key too.

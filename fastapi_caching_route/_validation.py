@@ -50,7 +50,7 @@ async def may_stand_in(fetch: 'Fetch') -> bool:
     """Whether what is stored may answer in place of a failure (RFC 5861 §4), and has not been invalidated meanwhile."""
     if fetch.stale is None or fetch.stale.entry.status in FAILURES:
         return False
-    _, left = _now(fetch, fetch.stale)
+    _, left = fetch.stale.age_and_left(fetch.plan.clock())
     return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
 
 
@@ -129,16 +129,9 @@ async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail:
     """Answer from the stale entry as it is."""
     stale = fetch.stale
     assert stale is not None
-    seconds, left = _now(fetch, stale)
+    seconds, left = stale.age_and_left(fetch.plan.clock())
     signs = fetch.plan.signs_of_an_entry(seconds, fetch.why, status, (), left=left, detail=detail)
     await client.reply(stale.entry, [*more, *signs], fetch.plan.clock())
-
-
-def _now(fetch: 'Fetch', stale: Found) -> tuple[float, float]:
-    """Age of the stale entry, and for how long it is fresh (negative by how long it has been stale), at this moment."""
-    now = fetch.plan.clock()
-    seconds = reuse.age(stale.entry.stored_at, now)
-    return seconds, reuse.left(seconds, stale.entry.lifetime, stale.stale_at, now)
 
 
 def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastapi_caching_route._debts import Owed
 from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._moments import Moments
 from fastapi_caching_route._shelf import Commands
@@ -34,6 +35,21 @@ class Found:
 
     entry: Entry
     stale_at: float
+
+    def age_and_left(self, now: float) -> tuple[float, float]:
+        """Its age, and for how long it is fresh yet, in seconds; negative by how long it has been stale."""
+        return reuse.age_and_left(self.entry.stored_at, self.entry.lifetime, self.stale_at, now)
+
+    def use(self, seconds: float, left: float, demand: reuse.Demand) -> reuse.Use:
+        """What may be done with it, at this age, and with so many seconds left."""
+        return reuse.use(
+            seconds,
+            left,
+            demand,
+            validated_always=self.entry.validated_always,
+            stale_on_demand=self.entry.stale_on_demand,
+            while_revalidate=self.entry.stale_while_revalidate,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from fastapi_caching_route._decoration import (
 from fastapi_caching_route._endpoint import Twins, layers, leave
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
-from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
@@ -223,11 +222,9 @@ class FastAPICache:
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response that is stored under a key of a `key_builder`, or None."""
         found = await self.store.visit().look_up(self._full_key(key, namespace))
-        if not isinstance(found, Found):
+        if not isinstance(found, Found) or found.age_and_left(self.clock())[1] <= 0:
             return None
-        entry, now = found.entry, self.clock()
-        if reuse.left(reuse.age(entry.stored_at, now), entry.lifetime, found.stale_at, now) <= 0:
-            return None
+        entry = found.entry
         return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
 
     async def set_cached(

@@ -1,6 +1,6 @@
 """`CachingRoute`: where requests enter the cache."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,10 +9,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from fastapi_caching_route._asgi import App
 from fastapi_caching_route._decoration import Decoration, check_decorated, decoration_of, invalidates_of
 from fastapi_caching_route._endpoint import name_of, note_routed
-from fastapi_caching_route._exchange import Exchange
+from fastapi_caching_route._exchange import respond
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import (
     declaration,
@@ -56,18 +55,16 @@ class CachingRoute(APIRoute):
         note_routed(endpoint, self)
         check_decorated(endpoint)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Answer one request: from the cache if it can, from the endpoint if not."""
         reached = self._reached(scope)
         method = scope['method']
         if method not in reached.methods:
-            await super().handle(scope, receive, send)
-            return
+            return super().handle(scope, receive, send)
         forward = partial(self._write, reached) if method in reached.writes else reached.forward
         if reached.plan is None:
-            await forward(scope, receive, send)
-        else:
-            await Exchange(reached.plan, scope, receive, send, forward).respond()
+            return forward(scope, receive, send)
+        return respond(reached.plan, scope, receive, send, forward)
 
     async def _write(self, reached: 'Reached', scope: Scope, receive: Receive, send: Send) -> None:
         """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
@@ -148,7 +145,7 @@ class Reached:
     methods: frozenset[str]
     writes: frozenset[str]
     """Those methods that make something outdated."""
-    forward: App
+    forward: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
     """Lets the endpoint answer, as in every route."""
 
     def caches(self, method: str) -> bool:

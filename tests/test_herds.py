@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
 from fastapi_caching_route._flights import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
-from fastapi_caching_route._herd import Herd
+from fastapi_caching_route._plan import Herds
 from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router, patient, uvicorn_server
 
 namespaces = itertools.count()
@@ -673,9 +673,8 @@ async def test_processes_renew_ahead_at_different_moments(clock, monkeypatch):
     for process in range(20):
         monkeypatch.setattr('os.getpid', lambda process=process: process)
         entry = next(iter(app.cache.store.shelf._backend._backend._kept.values())).value
-        plan = type('Plan', (), {'herds': type('Herds', (), {'eager_refresh': 0.5})})
-        herd = Herd(plan, {}, None)
-        begun.add(next(age for age in range(101) if herd.is_due(entry, age)))
+        herds = Herds(collapse=True, collapse_timeout=10, lock=False, eager_refresh=0.5, endpoint_timeout=None)
+        begun.add(next(age for age in range(101) if herds.is_due(entry, age)))
     assert min(begun) >= 50
     assert max(begun) <= 76
     assert len(begun) > 5

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.security import credential
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import Scope
 
@@ -27,10 +28,17 @@ _PROCEED = 'fastapi_caching_route.proceed'
 class Admission:
     """Dependencies of a route, to be run where its endpoint is not, or not yet."""
 
-    __slots__ = ('_app',)
+    __slots__ = ('_app', '_schemes')
 
-    def __init__(self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant]) -> None:
-        """Run `explicit`, a list of `Depends(...)`, and then `nodes`, a part of the tree of the effective route."""
+    def __init__(
+        self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant], *, overridden: bool
+    ) -> None:
+        """Run `explicit`, a list of `Depends(...)`, and then `nodes`, a part of the tree of the effective route.
+
+        `overridden` says that others may stand in for them.
+        """
+        alone = not (explicit or overridden or effective.body_field) and all(credential(node) for node in nodes)
+        self._schemes: list[Any] = [node.call for node in nodes] if alone else []
         shadow = APIRoute(
             effective.path_format,
             _admitted,
@@ -45,6 +53,18 @@ class Admission:
             if hasattr(route, name):
                 setattr(shadow, name, getattr(route, name))
         self._app = request_response(shadow.get_route_handler())
+
+    async def lets_in(self, scope: Scope) -> bool:
+        """Whether the request is let in, as far as that can be told at once: by schemes of FastAPI's own, and nobody else.
+
+        They look at the request, and do nothing else. One that refuses it is to be run, so that the refusal is sent.
+        """
+        try:
+            for scheme in self._schemes:
+                await scheme(Request(scope))
+        except Exception:  # noqa: BLE001, it raises again where FastAPI makes an answer of it
+            return False
+        return bool(self._schemes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
         """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""

@@ -110,8 +110,8 @@ class Declarations:
         return Declared(
             inputs,
             self._keys_of(inputs),
-            before_key=self._admission(explicit, ()) if self._early else None,
-            on_hit=self._admission(() if self._early else explicit, guards),
+            before_key=self._admission(explicit, (), overrides) if self._early else None,
+            on_hit=self._admission(() if self._early else explicit, guards, overrides),
             handler=extended_handler(self._effective, late, guards) if explicit or guards else None,
             uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
         )
@@ -125,8 +125,12 @@ class Declarations:
                 guards.append(node)
         return guards
 
-    def _admission(self, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Admission | None:
-        return Admission(self._effective, explicit, guards) if explicit or guards else None
+    def _admission(
+        self, explicit: Sequence[Any], guards: Sequence[Dependant], overrides: Overrides
+    ) -> Admission | None:
+        if not explicit and not guards:
+            return None
+        return Admission(self._effective, explicit, guards, overridden=bool(overrides))
 
 
 def _signature(node: Dependant) -> Parts:

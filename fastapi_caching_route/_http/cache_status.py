@@ -9,7 +9,7 @@ _UNPRINTABLE = re.compile(rb'[^ -~]')
 
 def hit(cache: bytes, ttl: float, detail: bytes | None = None) -> bytes:
     """Answered from an entry that stays fresh for so many seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
-    said = b'%s; hit; ttl=%d' % (cache, ttl if ttl >= 0 else floor(ttl))
+    said = b'%s; hit; ttl=%d' % (cache, floor(ttl))
     return said if detail is None else said + b'; detail=' + item(detail)
 
 

@@ -46,7 +46,8 @@ def not_modified(method: str, request: RawHeaders, status: int, response: RawHea
         return False
     named = lines(request, b'if-none-match')
     if named:
-        return client_has(named, b''.join(lines(response, b'etag')[:1]))
+        tags = lines(response, b'etag')[:1]
+        return named == tags or client_has(named, b''.join(tags))
     since = lines(request, b'if-modified-since')
     return len(since) == 1 and _unmodified(since[0], response, now)
 

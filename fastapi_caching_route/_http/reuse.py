@@ -53,13 +53,19 @@ def age(stored_at: float, now: float) -> float:
     return now - stored_at if now > stored_at else 0.0
 
 
-def left(age: float, lifetime: float, stale_at: float, now: float) -> float:
-    """Seconds for which the response is still fresh (RFC 9111 §4.2); negative by how long it has been stale.
+def age_and_left(stored_at: float, lifetime: float, stale_at: float, now: float) -> tuple[float, float]:
+    """The age, and the seconds for which the response is still fresh (RFC 9111 §4.2); negative by how long it has been stale.
 
     `stale_at` is when somebody has made it stale before its time, in seconds since the epoch, or infinity.
     """
-    by_age, by_word = lifetime - age, stale_at - now
-    return min(by_word, by_age)
+    seconds = age(stored_at, now)
+    by_age, by_word = lifetime - seconds, stale_at - now
+    return seconds, min(by_word, by_age)
+
+
+def is_free(left: float, *, validated_always: bool) -> bool:
+    """Whether it may answer whoever makes no demands, without anything else: it is fresh (RFC 9111 §4)."""
+    return left > 0 and not validated_always
 
 
 def in_window(left: float, window: float) -> bool:
@@ -75,7 +81,7 @@ def use(
         return Use.VALIDATE
     if demand.min_fresh is not None and left < demand.min_fresh:
         return Use.VALIDATE
-    if left > 0:
+    if is_free(left, validated_always=validated_always):
         return Use.ANSWER
     if stale_on_demand and demand.max_stale is not None and -left <= demand.max_stale:
         return Use.ANSWER

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
-from fastapi_caching_route._http.reuse import age, left
+from fastapi_caching_route._http.reuse import age, age_and_left
 from fastapi_caching_route._http.storing import (
     FOREVER,
     Refused,
@@ -105,13 +105,13 @@ def test_age(stored_at, now, expected):
 
 @pytest.mark.parametrize(('seconds', 'lifetime', 'expected'), [(5, 6, 1), (6, 6, 0), (7, 6, -1)])
 def test_an_answer_is_fresh_while_its_lifetime_exceeds_its_age(seconds, lifetime, expected):
-    assert left(seconds, lifetime, math.inf, NOW) == expected
+    assert age_and_left(NOW - seconds, lifetime, math.inf, NOW) == (seconds, expected)
 
 
 def test_an_answer_is_stale_from_when_somebody_has_made_it_so():
-    assert left(1, 60, NOW + 5, NOW) == 5
-    assert left(1, 60, NOW - 5, NOW) == -5
-    assert left(70, 60, NOW + 5, NOW) == -10
+    assert age_and_left(NOW - 1, 60, NOW + 5, NOW) == (1, 5)
+    assert age_and_left(NOW - 1, 60, NOW - 5, NOW) == (1, -5)
+    assert age_and_left(NOW - 70, 60, NOW + 5, NOW) == (70, -10)
 
 
 def test_an_answer_that_must_be_revalidated_is_never_stale():

@@ -1,0 +1,29 @@
+"""How the key of a request is found, where more counts than its line: a callable of the user's, a body, who has asked."""
+
+from fastapi_caching_route._asgi import RequestBody
+from fastapi_caching_route._bypass import Bypass
+from fastapi_caching_route._key import KeyPair, Scope, full_key, names_a_person, user_key
+from fastapi_caching_route._plan import Declared, Plan, asked
+
+
+async def find_key(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
+    """The key of a request, or why it must go by the cache."""
+    keys, inputs = declared.keys.at_once(scope), declared.inputs
+    if keys is not None:
+        return keys
+    if plan.key_builder is not None:
+        built = await asked(plan.key_builder, scope)
+        if not built or not isinstance(built, str):
+            return Bypass('key-builder')
+        return built, full_key(plan.namespace, user_key(built))
+    if inputs.raw and inputs.personal:
+        reason = names_a_person(scope, inputs.covered)
+        if reason is not None:
+            return Bypass(reason)
+    name = '' if plan.who is None else await asked(plan.who, scope)
+    if not isinstance(name, str):
+        return Bypass('identity')
+    body: bytes | None = b''
+    if inputs.keyed_body or inputs.raw:
+        body = await request_body.whole(plan.terms.max_body_size)
+    return Bypass('body') if body is None else declared.keys.of(scope, body, name)
