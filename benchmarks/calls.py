@@ -1,4 +1,4 @@
-"""What one request calls between `CachingRoute.handle` and its end: counted, so that it is the same on every machine.
+"""What one request calls in our code: counted, so that it is the same on every machine.
 
 uv run --group bench python benchmarks/calls.py [--only TEXT] [--list]
 """
@@ -13,33 +13,26 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import fastapi_caching_route
+
 sys.path.insert(0, str(Path(__file__).parent))
 from speed import cases, prepared, receive, to_nobody
 
+PACKAGE = str(Path(fastapi_caching_route.__file__).parent)
+
 
 async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
-    """The functions that are called inside of `CachingRoute.handle`, by their names, and how often; C ones too."""
+    """The functions of ours that are called, by their names, and how often; and those in C that they call."""
     found: Counter[str] = Counter()
-    depth = 0
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
-        nonlocal depth
         code = frame.f_code
+        if not code.co_filename.startswith(PACKAGE):
+            return
         if event == 'call':
-            if code.co_name == 'handle' and code.co_filename.endswith('fastapi_caching_route/route.py'):
-                depth += 1
-            if depth:
-                found[
-                    f'{Path(code.co_filename).name}:{code.co_qualname if sys.version_info >= (3, 11) else code.co_name}'
-                ] += 1
-        elif event == 'c_call' and depth:
-            found[f'C:{getattr(argument, "__qualname__", argument)}'] += 1
-        elif (
-            event == 'return'
-            and code.co_name == 'handle'
-            and code.co_filename.endswith('fastapi_caching_route/route.py')
-        ):
-            depth -= 1
+            found[f'{Path(code.co_filename).name}: {code.co_name}'] += 1
+        elif event == 'c_call':
+            found[f'C: {getattr(argument, "__qualname__", argument)}'] += 1
 
     sys.setprofile(note)
     try:
@@ -54,7 +47,7 @@ async def show(only: str, *, listed: bool) -> None:
         if only in case.name:
             app, scope = await prepared(case)
             found = await calls_of(partial(app, dict(scope), receive, to_nobody))
-            ours = sum(count for name, count in found.items() if not name.startswith('C:'))
+            ours = sum(count for name, count in found.items() if not name.startswith('C: '))
             print(f'{case.name:<32}{ours:>6} Python, {sum(found.values()) - ours:>5} C')
             if listed:
                 for name, count in sorted(found.items()):

@@ -1,5 +1,6 @@
 """A backend in this process: aiocache's memory, or ours."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,13 +14,14 @@ from fastapi_caching_route.memory import MemoryCache
 class Direct:
     """A backend whose commands are done as soon as they are given, and do not fail."""
 
-    __slots__ = ('_backend', 'read')
+    __slots__ = ('_backend', '_keep', 'read')
 
     def __init__(self, backend: BaseCache) -> None:
         """Keep objects in this backend as they are, since they cannot be changed."""
         self._backend = AsTheyAre(backend)
         self.read: Callable[[str], Any] = backend.read if isinstance(backend, MemoryCache) else partial(_look, backend)
         """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
+        self._keep = partial(_keep, backend) if isinstance(backend, MemoryCache) else partial(_keep_there, backend)
 
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
@@ -27,7 +29,9 @@ class Direct:
 
     async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
-        return bool(await self._backend.set(key, value, ttl=max(span, SHORTEST), namespace=''))
+        if os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache itself would look
+            return False
+        return await self._keep(key, value, max(span, SHORTEST))
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
@@ -50,6 +54,14 @@ class Direct:
 
     async def close(self) -> None:
         """See `Shelf`: nothing was opened."""
+
+
+async def _keep(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
+    return backend.write(key, value, span, getattr(value, 'size', None))
+
+
+async def _keep_there(backend: Any, key: str, value: object, span: float) -> bool:
+    return bool(await backend._set(key, value, ttl=span))  # noqa: SLF001, without aiocache's time-outs, plugins and serializer
 
 
 def _look(backend: Any, key: str) -> Any:

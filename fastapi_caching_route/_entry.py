@@ -15,6 +15,10 @@ OLDEST = 2.0**31
 """Seconds of age; an older response is no staler."""
 
 
+AN_ENTRY, A_FIELD, A_TEXT = 560, 130, 60
+"""Bytes of objects in CPython: an entry with its numbers, a field with name and value, and a text; without what they say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A stored response. Everything in it is immutable, so one object may answer many requests at once."""
@@ -50,6 +54,12 @@ class Entry:
     marks: int | tuple[str, ...] = ()
     """What tells whether one of the names has been invalidated since the endpoint began: see `_marks`, `_moments`."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, estimated from above."""
+        fields = sum([len(name) + len(value) + A_FIELD for name, value in self.headers])
+        return AN_ENTRY + len(self.key) + len(self.body) + fields + sum(map(len, self.names)) + A_TEXT * len(self.names)
+
 
 @dataclass(frozen=True, slots=True)
 class Variants:
@@ -61,6 +71,12 @@ class Variants:
     """Random, and part of the variants' own keys: once this record is gone, they can never be found again."""
     known: tuple[str, ...] = ()
     """The digests of the variants that are kept, the newest last: a limited number, so that no client fills the store."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, estimated from above."""
+        texts = (self.key, self.token, *self.selecting, *self.known)
+        return sum(map(len, texts)) + A_TEXT * len(texts) + A_FIELD
 
 
 @dataclass(frozen=True, slots=True)

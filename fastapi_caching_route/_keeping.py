@@ -37,7 +37,8 @@ async def keep(
         key=fetch.key,
         left_out=fetch.plan.miss[0],
         now=fetch.answered_at,
-        names=tuple(dict.fromkeys((*fetch.names, *more))),
+        names=tuple(dict.fromkeys((*fetch.names, *more))) if more else fetch.names,
+        marks=fetch.marks_before if isinstance(fetch.marks_before, int) else (),  # as it will be in this process
         shaped=fetch.answer.shaped,
         tagged=not fetch.plan.terms.by_the_book,
         confirmed=confirmed,
@@ -54,7 +55,8 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
         if isinstance(marks, Lost):
             return marks.reason
         key, variants = await _place(fetch, visit)
-        entry = replace(entry, key=key, marks=() if marks is None else marks)
+        if key != entry.key or marks != entry.marks:
+            entry = replace(entry, key=key, marks=() if marks is None else marks)
         is_stored = marks is not None and await visit.put(entry, span)
         fetch.renewed = is_stored
         fetch.flight.land(_outcome(fetch, entry, variants))

@@ -130,10 +130,13 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
                 self._drop(key)
                 self._expired += 1
 
-    def write(self, key: Any, value: Any, span: float | None) -> bool:
-        """Keep a value for `span` seconds, or without end; return whether there is room for it at all."""
+    def write(self, key: Any, value: Any, span: float | None, size: int | None = None) -> bool:
+        """Keep a value for `span` seconds, or without end; return whether there is room for it at all.
+
+        `size` is how many bytes it takes, if who has it knows that.
+        """
         span = span if span is not None and span < math.inf else None
-        size = size_of(key) + size_of(value) + BESIDE
+        size = (size_of(value) if size is None else size) + getsizeof(key) + BESIDE
         with self._lock:
             self._drop(key)
             self._free_ended(FREED_AT_ONCE)

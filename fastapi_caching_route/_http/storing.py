@@ -76,6 +76,8 @@ class Terms:
         self, ttl: float | None, while_revalidate: float | None, if_error: float | None, *, covered: bool
     ) -> 'Terms':
         """The terms for one response, of which its endpoint has said some; `covered` is about its Authorization."""
+        if covered == self.authorization_covered and ttl is while_revalidate is if_error is None:
+            return self
         return replace(
             self,
             chosen_ttl=ttl,
