@@ -1,11 +1,11 @@
 """Small things about ASGI: a body for several readers, fields added on the way out, extensions taken out of a scope."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from fastapi_caching_route._http import conditional
 from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
@@ -133,6 +133,9 @@ def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
     return with_vary([*headers, *without(fields, {*present, *_OF_THE_BODY, b'vary'})], names(fields, b'vary'))
 
 
+NO_NAMES: frozenset[bytes] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class StartFields:
     """The fields of an answer as its start message gives them."""
@@ -151,31 +154,38 @@ def start_fields(start: Message, selecting: Iterable[bytes], *, as_they_are: boo
     With `as_they_are`, Vary is written anew only where something is added to it.
     """
     headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
-    unmarked = without(headers, (SHAPED,))
-    vary = frozenset(names(headers, b'vary'))
-    fields = unmarked if as_they_are and vary.issuperset(selecting) else with_vary(unmarked, selecting)
-    return StartFields(fields, len(unmarked) < len(headers), vary)
+    present = dict(headers)
+    shaped = SHAPED in present
+    unmarked = without(headers, (SHAPED,)) if shaped else headers
+    vary = frozenset(names(headers, b'vary')) if b'vary' in present else NO_NAMES
+    fields = unmarked if (not vary or as_they_are) and vary.issuperset(selecting) else with_vary(unmarked, selecting)
+    return StartFields(fields, shaped, vary)
 
 
-@contextmanager
-def with_headers(scope: Scope, headers: RawHeaders) -> Generator[None]:
-    """Give a scope other fields for a while."""
-    own, scope['headers'] = scope['headers'], headers
-    try:
-        yield
-    finally:
-        scope['headers'] = own
+class Lent:
+    """A scope that is given other things for a while. It is not copied: who is outside of us holds the same one."""
+
+    __slots__ = ('_others', '_own', '_scope')
+
+    def __init__(self, scope: Scope, others: Mapping[str, Any]) -> None:
+        """Have these things in place of its own ones."""
+        self._scope = scope
+        self._others = others
+        self._own: dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        """It has them."""
+        self._own = {name: self._scope[name] for name in self._others}
+        self._scope.update(self._others)
+
+    def __exit__(self, *_: object) -> None:
+        """It has its own ones again."""
+        self._scope.update(self._own)
 
 
-@contextmanager
-def without_extensions(scope: Scope, left_out: Collection[str]) -> Generator[None]:
-    """Take extensions out of a scope for a while. It is not copied: who is outside of us holds the same one."""
+def less_extensions(scope: Scope, left_out: Collection[str]) -> dict[str, Any]:
+    """What a scope is to be given so that these extensions are not offered, if they are."""
     offered = scope.get('extensions')
     if not offered:
-        yield
-        return
-    scope['extensions'] = {name: extension for name, extension in offered.items() if name not in left_out}
-    try:
-        yield
-    finally:
-        scope['extensions'] = offered
+        return {}
+    return {'extensions': {name: extension for name, extension in offered.items() if name not in left_out}}

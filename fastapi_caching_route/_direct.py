@@ -14,14 +14,16 @@ from fastapi_caching_route.memory import MemoryCache
 class Direct:
     """A backend whose commands are done as soon as they are given, and do not fail."""
 
-    __slots__ = ('_backend', '_keep', 'read')
+    __slots__ = ('_backend', '_is_on', '_table', '_write', 'read')
 
     def __init__(self, backend: BaseCache) -> None:
         """Keep objects in this backend as they are, since they cannot be changed."""
         self._backend = AsTheyAre(backend)
         self.read: Callable[[str], Any] = backend.read if isinstance(backend, MemoryCache) else partial(_look, backend)
         """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
-        self._keep = partial(_keep, backend) if isinstance(backend, MemoryCache) else partial(_keep_there, backend)
+        self._write = _write_there if not isinstance(backend, MemoryCache) else _write
+        self._table = backend
+        self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
 
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
@@ -29,9 +31,11 @@ class Direct:
 
     async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
-        if os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache itself would look
-            return False
-        return await self._keep(key, value, max(span, SHORTEST))
+        return self.write(key, value, span)
+
+    def write(self, key: str, value: object, span: float) -> bool:
+        """The same, without that anybody has to wait."""
+        return self._is_on and self._write(self._table, key, value, max(span, SHORTEST))
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
@@ -56,12 +60,17 @@ class Direct:
         """See `Shelf`: nothing was opened."""
 
 
-async def _keep(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
+def _write(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
     return backend.write(key, value, span, getattr(value, 'size', None))
 
 
-async def _keep_there(backend: Any, key: str, value: object, span: float) -> bool:
-    return bool(await backend._set(key, value, ttl=span))  # noqa: SLF001, without aiocache's time-outs, plugins and serializer
+def _write_there(backend: Any, key: str, value: object, span: float) -> bool:
+    """Have aiocache keep it, without its time-outs, plugins and serializers: then there is nothing in it that waits."""
+    try:
+        backend._set(key, value, ttl=span).send(None)  # noqa: SLF001
+    except StopIteration as end:
+        return bool(end.value)
+    raise RuntimeError
 
 
 def _look(backend: Any, key: str) -> Any:

@@ -6,7 +6,7 @@ Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
-from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.storing import Storable, received_age, stored_fields
 
 NO_CONTENT = 204
@@ -106,10 +106,11 @@ def entry_of(
     Where it is `tagged`, an ETag is made for one that has none. One that was `confirmed` has the tag of before.
     """
     headers = without(stored_fields(recording.headers), (left_out,))
-    untagged = tagged and not lines(headers, b'etag')
+    present = dict(headers)
+    untagged = tagged and b'etag' not in present
     if untagged:
         headers.append((b'etag', entity_tag(recording.body)))
-    if not lines(headers, b'content-length') and recording.status != NO_CONTENT:
+    if b'content-length' not in present and recording.status != NO_CONTENT:
         headers.append((b'content-length', b'%d' % len(recording.body)))
     return Entry(
         key=key,

@@ -15,6 +15,7 @@ from functools import partial
 from fastapi_caching_route._asgi import (
     HANDLER,
     App,
+    Lent,
     Receive,
     RequestBody,
     Send,
@@ -22,7 +23,6 @@ from fastapi_caching_route._asgi import (
     asked_again,
     start_fields,
     to_nobody,
-    with_headers,
     with_start,
 )
 from fastapi_caching_route._bypass import Bypass, tell
@@ -91,7 +91,7 @@ class Exchange:
 
     async def behind_guards(self, then: Callable[[], Awaitable[None]]) -> None:
         """Go on if the guards let this request in, as its client has sent it: the endpoint may be asked with other fields."""
-        with with_headers(self.scope, self.client.headers):
+        with Lent(self.scope, {'headers': self.client.headers}):
             await self.admit(self.declared.on_hit, then)
 
     def admit(self, admission: Admission | None, then: Callable[[], Awaitable[None]]) -> Awaitable[None]:

@@ -18,14 +18,14 @@ from fastapi_caching_route._asgi import (
     HANDLER,
     STREAM_EXTENSIONS,
     App,
+    Lent,
     Receive,
     RequestBody,
     StartFields,
+    less_extensions,
     start_fields,
     to_nobody,
     with_fields,
-    with_headers,
-    without_extensions,
 )
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._debts import Owed
@@ -106,16 +106,12 @@ class Fetch:
     async def run_through(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
         await self.begin()
-        self.session = deepcopy(dict(self.scope.get('session') or {}))
+        self.session = deepcopy(dict(self.scope['session'])) if self.scope.get('session') else {}
         self.scope[HANDLER] = self.declared.handler
         # Guards may have to read the body once more, if what is stored answers in the end.
         body = self.body.reader(last=self.stale is None)
         try:
-            with (
-                without_extensions(self.scope, STREAM_EXTENSIONS),
-                with_headers(self.scope, question(self)),
-                self.plan.watch(self.scope, self.doubt_handler),
-            ):
+            with Lent(self.scope, self.lent()):
                 await self.forward(self.scope, partial(self.receive_watched, body), self.record)
             if self.answers_from_store and not self.passed_on:  # there was no body
                 await self.answer_from_store()
@@ -140,6 +136,11 @@ class Fetch:
             self.marks_before = await self.visit.begin(tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed)
         else:
             self.recorder.doubt = 'tags'
+
+    def lent(self) -> dict[str, Any]:
+        """What the scope is given while the endpoint runs."""
+        watching = self.plan.watch(self.scope, self.doubt_handler)
+        return {'headers': question(self), **less_extensions(self.scope, STREAM_EXTENSIONS), **watching}
 
     def doubt_handler(self) -> None:
         """An exception handler of the user's makes the answer; it gets the raw request, and may read all of it."""
@@ -218,18 +219,21 @@ class Fetch:
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
             self.tell_followers(verdict.reason)
             plain = with_fields(*for_who_has_it(self, message, mine), self.plan.status(self.why, detail=verdict.reason))
-            return self.recorder.start(plain, plain, (), verdict.reason)
+            return self.recorder.start(message, lambda _: plain, (), verdict.reason)
         self.storable = verdict
         of_guards = self.scope.pop(GUARD_FIELDS, ())
         self.client.guard_fields.extend(of_guards)
-        kept = [field for field in self.answer.fields if field not in of_guards]
-        plain, signs = with_fields(message, mine, self.plan.status(self.why)), self.plan.signs_of_a_miss
-        if self.marks_before is None:  # those who wait may have it, if it is held
-            plain = with_fields(message, mine, self.plan.status(self.why, detail='store-error'))
-            return self.recorder.start(plain, plain, kept, None)
-        outdated = {self.plan.miss[0], *([] if age_field(0, self.emission()) else [b'age'])}
-        as_miss = with_fields(message, without(mine, outdated), signs(self.why, self.emission()))
-        return self.recorder.start(plain, as_miss, kept, None)
+        kept = [field for field in self.answer.fields if field not in of_guards] if of_guards else self.answer.fields
+        return self.recorder.start(message, partial(self.dressed, message, mine), kept, None)
+
+    def dressed(self, message: Message, mine: RawHeaders, is_kept: bool) -> Message:  # noqa: FBT001, see Recorder.start
+        """The start of an answer that is passed on as it comes, for this client."""
+        in_trouble = self.marks_before is None  # those who wait may have it, if it is held
+        if in_trouble or not is_kept:
+            return with_fields(message, mine, self.plan.status(self.why, detail='store-error' if in_trouble else None))
+        emission = self.emission()
+        outdated = {self.plan.miss[0], *([] if age_field(0, emission) else [b'age'])}
+        return with_fields(message, without(mine, outdated), self.plan.signs_of_a_miss(self.why, emission))
 
     def tell_followers(self, reason: str) -> None:
         """The answer will not be kept: those who wait for it are to go on without it."""

@@ -75,6 +75,8 @@ async def _marks_now(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[
 async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
     """The key to store it under; and of which variants it is one, if answers under the key of the request vary."""
     inputs = fetch.declared.inputs
+    if inputs.declared and not (fetch.answer.vary or fetch.variants or fetch.varies_with_all):
+        return fetch.key, None
     varying = fields_of_variants(inputs, fetch.answer.vary, fetch.variants, all_fields=fetch.varies_with_all)
     if not varying:
         return fetch.key, None

@@ -5,7 +5,6 @@ kind says otherwise: to invalidate too much costs a run of the endpoint, to inva
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from string import Formatter
 from typing import Any, TypeGuard
 
@@ -21,46 +20,49 @@ PathValues = Mapping[str, str]
 """Path parameters after validation, as text."""
 
 
-@dataclass(frozen=True, slots=True)
 class Naming:
     """How the entries of one route get their names."""
 
-    endpoint: tuple[str, str]
-    """Module and qualified name."""
-    places: tuple[tuple[str, tuple[str, ...]], ...]
-    """Its path templates, each with its parameters: the whole one, and those of its routes without the prefix of an include."""
-    namespace: str | None
-    """The full one, where the route has one of its own."""
-    values: Callable[[Mapping[str, Any]], PathValues]
-    parameters: frozenset[str]
-    """The path parameters of the route."""
-    tags: tuple[str, ...]
-    """Templates over path parameters."""
+    __slots__ = ('_endpoint', '_of_all', '_places', '_tags', '_values', 'unknown')
 
-    @property
-    def unknown(self) -> set[str]:
+    def __init__(
+        self,
+        *,
+        endpoint: tuple[str, str],
+        places: tuple[tuple[str, tuple[str, ...]], ...],
+        namespace: str | None,
+        values: Callable[[Mapping[str, Any]], PathValues],
+        parameters: frozenset[str],
+        tags: tuple[str, ...],
+    ) -> None:
+        """Names of an endpoint, by module and qualified name.
+
+        `places` are its path templates, each with its parameters: the whole one, and those of its routes without the prefix
+        of an include. `namespace` is the full one, where the route has one of its own; `values` validates its path
+        `parameters`; `tags` are templates over them.
+        """
+        self._endpoint = endpoint
+        self._places = [place for place in places if place[1]]
+        self._values = values
+        self._tags = tags
+        of_places = [of_endpoint(endpoint, template) for template, _ in places]
+        self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (of_namespace(namespace),)))
+        """The names that all its entries have."""
+        self.unknown = {name for template in tags for name in fields_of(template)} - parameters
         """Parameters in the tags that are not in the path: an include might have had them in its prefix, and has not."""
-        return {name for template in self.tags for name in fields_of(template)} - self.parameters
 
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
         """The names of an answer to this request; `key` is its full one where the user has built it."""
-        values = self.values(scope.get('path_params', {}))
         path = path_of(scope)
-        found = [
-            EVERYTHING,
-            *(of_endpoint(self.endpoint, template) for template, _ in self.places),
-            of_path(path),
-            *_ancestors(path),
-            *(of_tag(filled(template, values)) for template in self.tags),
-            *map(of_tag, tags),
-            *(
-                of_endpoint(self.endpoint, template, {name: values[name] for name in names})
-                for template, names in self.places
-                if names
-            ),
-        ]
-        if self.namespace is not None:
-            found.append(of_namespace(self.namespace))
+        found = [*self._of_all, of_path(path), *_ancestors(path), *map(of_tag, tags)]
+        params = scope.get('path_params')
+        if params or self._tags:
+            values = self._values(params or {})
+            found += [of_tag(filled(template, values)) for template in self._tags]
+            found += [
+                of_endpoint(self._endpoint, template, {name: values[name] for name in names})
+                for template, names in self._places
+            ]
         if key is not None:
             found.append(of_key(key))
         return tuple(dict.fromkeys(found))
@@ -68,7 +70,7 @@ class Naming:
 
 def are_tags(tags: object) -> TypeGuard[Collection[str]]:
     """Whether these are several texts; a single one is a mistake, and would be read as its letters."""
-    return isinstance(tags, list | tuple | set | frozenset) and all(isinstance(tag, str) for tag in tags)
+    return isinstance(tags, (list, tuple, set, frozenset)) and (not tags or all(isinstance(tag, str) for tag in tags))
 
 
 def of_namespace(namespace: str) -> str:

@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import isawaitable
@@ -102,8 +101,8 @@ class Plan:
     """By which part of itself a lifetime may be shorter."""
     who: Callable[[Scope], object] | None
     """Names with whom a request shares, or gives something to await that does."""
-    watch: Callable[[Scope, Callable[[], None]], AbstractContextManager[None]]
-    """Has a function called when an exception handler of the user's answers."""
+    watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
+    """What a scope is to be given so that a function is called when an exception handler of the user's answers."""
     terms: Terms
     methods: frozenset[str]
     """Those whose answers are cached; answers to all others come from the endpoint."""

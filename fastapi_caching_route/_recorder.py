@@ -4,7 +4,7 @@ Pure: ASGI messages in, ASGI messages out. An answer in one body message is held
 a 304; a stream is passed on as it comes while a copy is taken.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,14 @@ class Budget:
 class Recorder:
     """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
 
-    __slots__ = ('_as_miss', '_budget', '_chunks', '_held', '_kept', '_limit', '_plain', '_size', 'doubt', 'refused')
+    __slots__ = ('_budget', '_chunks', '_dressed', '_held', '_kept', '_limit', '_size', '_status', 'doubt', 'refused')
 
     def __init__(self, limit: int, budget: Budget) -> None:
         """Give up on bodies of more than `limit` bytes, and where the budget of all recordings is used up."""
         self._limit = limit
         self._budget = budget
-        self._plain: Message = {}
-        self._as_miss: Message = {}
+        self._status = 0
+        self._dressed: Callable[[bool], Message] = _nothing
         self._kept: RawHeaders = ()
         self._held = False
         self._chunks: list[bytes] = []
@@ -64,13 +64,13 @@ class Recorder:
         self.doubt: str | None = None
         """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
 
-    def start(self, plain: Message, as_miss: Message, kept: RawHeaders, refused: str | None) -> Step:
-        """Take the start message in two forms: for an answer that is not kept, and for one that is.
+    def start(self, start: Message, dressed: Callable[[bool], Message], kept: RawHeaders, refused: str | None) -> Step:
+        """Take the start message; it is passed on, if at all, as it is dressed for an answer that is kept, or is not.
 
         `kept` are the fields that are recorded: those of the answer, without what is for this one client.
         """
-        self._plain, self._as_miss, self._kept, self._held = plain, as_miss, kept, True
-        self.refused = 'trailers' if plain.get('trailers') else refused or self.doubt
+        self._status, self._dressed, self._kept, self._held = start['status'], dressed, kept, True
+        self.refused = 'trailers' if start.get('trailers') else refused or self.doubt
         return Step() if self.refused is None else self._let_go(self.refused)
 
     def feed(self, message: Message) -> Step:
@@ -88,12 +88,12 @@ class Recorder:
         self._size += len(chunk)
         self._chunks.append(chunk)
         if message.get('more_body', False):
-            return Step((*self._released(self._as_miss), message))
+            return Step((*self._released(is_kept=True), message))
         return self._completed(message)
 
     def release(self) -> Step:
         """What is still held although the endpoint has ended: the start of an answer without a body message."""
-        return Step(self._released(self._plain))
+        return Step(self._released(is_kept=False))
 
     def close(self) -> None:
         """Hold nothing any more, however it ended."""
@@ -108,7 +108,7 @@ class Recorder:
         if self.doubt is not None:
             return self._let_go(self.doubt, last)
         self.refused = 'complete'
-        recording = Recording(self._plain['status'], self._kept, b''.join(self._chunks))
+        recording = Recording(self._status, self._kept, b''.join(self._chunks))
         self.close()
         held, self._held = self._held, False
         return Step(() if held else (last,), recording)
@@ -116,9 +116,13 @@ class Recorder:
     def _let_go(self, reason: str, *messages: Message) -> Step:
         self.refused = reason
         self.close()
-        return Step((*self._released(self._plain), *messages))
+        return Step((*self._released(is_kept=False), *messages))
 
-    def _released(self, start: Message) -> tuple[Message, ...]:
-        """The start message in this form, if it is still held."""
+    def _released(self, *, is_kept: bool) -> tuple[Message, ...]:
+        """The start message, if it is still held."""
         held, self._held = self._held, False
-        return (start,) if held else ()
+        return (self._dressed(is_kept),) if held else ()
+
+
+def _nothing(_is_kept: bool) -> Message:  # noqa: FBT001, see Recorder.start
+    return {}

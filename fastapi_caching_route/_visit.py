@@ -176,7 +176,7 @@ class Inside:
 
     async def put(self, stored: Stored, span: float) -> bool:
         """See `Outside`."""
-        return await self._shelf.set(stored.key, stored, min(span, FOREVER), 0)
+        return self._shelf.write(stored.key, stored, min(span, FOREVER))
 
     def owed(self) -> Owed:
         """See `Outside`."""

@@ -18,7 +18,7 @@ def body(content, *, more=False):
 def started(refused=None, *, limit=100, plain=START, budget=None):
     """A recorder that has taken the start message, and what it passed on."""
     recorder = Recorder(limit, budget or Budget(1000))
-    return recorder, recorder.start(plain, AS_MISS, plain['headers'], refused)
+    return recorder, recorder.start(plain, lambda kept: AS_MISS if kept else plain, plain['headers'], refused)
 
 
 def test_an_answer_in_one_message_is_held_and_recorded():

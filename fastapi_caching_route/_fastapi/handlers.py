@@ -1,7 +1,7 @@
 """Exception handlers: they answer in place of the endpoint, and take the raw request, unseen by any declaration."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from starlette._utils import is_async_callable
@@ -9,24 +9,23 @@ from starlette._utils import is_async_callable
 from fastapi_caching_route._key import Scope
 
 
-@contextmanager
-def watching_handlers(scope: Scope, note: Callable[[], None]) -> Generator[None]:
-    """Have `note` called when an exception handler of the user's answers: it takes the raw request, unseen by us.
+def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
+    """What a scope is to be given so that `note` is called when an exception handler of the user's answers, if there are any.
 
-    The handlers of FastAPI and Starlette make their answers from the exception alone.
+    They take the raw request, unseen by us. The handlers of FastAPI and Starlette make their answers from the exception alone.
     """
     handlers = scope.get('starlette.exception_handlers')
-    if handlers is None or all(_is_default(it) for group in handlers for it in group.values()):
-        yield
-        return
+    if handlers is None or all(_are_defaults(*group.values()) for group in handlers):
+        return {}
     noting = tuple(
         {kind: it if _is_default(it) else _noting(it, note) for kind, it in group.items()} for group in handlers
     )
-    scope['starlette.exception_handlers'] = noting
-    try:
-        yield
-    finally:
-        scope['starlette.exception_handlers'] = handlers
+    return {'starlette.exception_handlers': noting}
+
+
+@lru_cache(256)
+def _are_defaults(*handlers: Any) -> bool:
+    return all(map(_is_default, handlers))
 
 
 def _is_default(handler: Any) -> bool:

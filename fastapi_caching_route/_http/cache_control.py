@@ -40,6 +40,8 @@ NOTHING = Directives()
 
 def directives(headers: RawHeaders, name: bytes = b'cache-control') -> Directives:
     """What the Cache-Control lines of a message say; of a repeated span, the shorter counts (RFC 9111 §4.2.1)."""
+    if name not in dict(headers):
+        return NOTHING
     given: dict[bytes, list[bytes | None]] = {}
     for member in members(headers, name):
         directive, equals, argument = member.partition(b'=')

@@ -28,7 +28,7 @@ HOP_BY_HOP = frozenset(
 _MEMBER = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
 """What stands between commas, where those inside of quoted strings do not count (RFC 9110 §5.6.4)."""
 
-LARGEST = 2**31
+LARGEST, DIGITS = 2**31, len(str(2**31))
 """A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
 
 
@@ -92,4 +92,4 @@ def whole_number(text: bytes) -> int | None:
         return None
     digits = text.lstrip(b'0') or b'0'
     # The length is looked at first: int() is slow on many digits, and raises on more than 4300.
-    return LARGEST if len(digits) > len(str(LARGEST)) else min(int(digits), LARGEST)
+    return LARGEST if len(digits) > DIGITS else min(int(digits), LARGEST)

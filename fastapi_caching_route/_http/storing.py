@@ -49,6 +49,12 @@ OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
 
+TOLD_OF_AGE = frozenset((b'age', b'date'))
+"""Fields by which an answer tells how old it is."""
+
+NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
+"""Fields that may name others that are not kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -134,7 +140,7 @@ class Refused:
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
     said, beside = steering(response, by_the_book=terms.by_the_book)
-    present = {name for name, _ in response}
+    present = dict(response)
     length = lines(response, b'content-length')
     span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
@@ -147,15 +153,15 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
         'no-store': (said.no_store and not understood) or directives(request).no_store,
         'private': said.private,
         'no-cache': said.no_cache and not can_be_validated,
-        'vary': b'*' in names(response, b'vary'),
+        'vary': b'vary' in present and b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
         'ttl': terms.switched_off
         or (span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms)),
     }
-    reason = next((reason for reason, holds in broken.items() if holds), None)
-    if reason is not None:
-        return Refused(reason)
+    for reason, holds in broken.items():
+        if holds:
+            return Refused(reason)
     stale = _may_be_stale(said, terms)
     while_revalidating, on_error = _windows(said, terms) if stale else (0.0, 0.0)
     return Storable(
@@ -249,9 +255,10 @@ def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> flo
         return said.s_maxage
     if said.max_age is not None:
         return said.max_age
-    expires, date = lines(response, b'expires'), lines(response, b'date')
+    expires = lines(response, b'expires')
     if not expires:
         return None
+    date = lines(response, b'date')
     moments = [moment(value, now) for value in expires]
     if None in moments:
         return 0  # a date that cannot be read has passed (RFC 9111 §5.3)
@@ -274,6 +281,8 @@ def received_age(response: RawHeaders, now: float) -> float:
     Deviation: an Age that is no number, or several, is not ignored as §5.1 wants it but means that it is stale, because too
     old is worse than too often; test_an_age_that_cannot_be_read_means_stale.
     """
+    if TOLD_OF_AGE.isdisjoint(dict(response)):
+        return 0.0
     ages, date = lines(response, b'age'), lines(response, b'date')
     date_at = moment(date[0], now) if date else None
     apparent = 0.0 if date_at is None else max(0.0, now - date_at)
@@ -285,6 +294,8 @@ def received_age(response: RawHeaders, now: float) -> float:
 
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The fields that are kept: all but those about the connection, and those that `no-cache` and `private` name (§3.1)."""
+    if NAMING_OTHERS.isdisjoint(dict(response)):
+        return without(response, NOT_STORED)
     targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
     unstored = directives(response).unstored_fields | (targeted.unstored_fields if targeted else frozenset())
     return without(response, NOT_STORED | names(response, b'connection') | unstored)
