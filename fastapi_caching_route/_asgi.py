@@ -136,7 +136,7 @@ def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
 NO_NAMES: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartFields:
     """The fields of an answer as its start message gives them."""
 

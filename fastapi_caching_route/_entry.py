@@ -79,7 +79,7 @@ class Variants:
         return sum(map(len, texts)) + A_TEXT * len(texts) + A_FIELD
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recording:
     """A complete answer as the endpoint sent it."""
 

@@ -129,13 +129,14 @@ class Fetch:
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
         names = await self.plan.names(self.scope, None if self.declared.inputs.declared else self.key)
-        self.names = names or ()
-        if names is not None:
-            names = (*names, *(self.stale.entry.names if self.stale is not None else ()))  # it may be confirmed
-            self.owed_before = self.visit.owed()
-            self.marks_before = await self.visit.begin(tuple(dict.fromkeys(names)), windowed=self.plan.terms.windowed)
-        else:
+        if names is None:
             self.recorder.doubt = 'tags'
+            return
+        self.names = names
+        if self.stale is not None:
+            names = tuple(dict.fromkeys((*names, *self.stale.entry.names)))  # it may be confirmed
+        self.owed_before = self.visit.owed()
+        self.marks_before = await self.visit.begin(names, windowed=self.plan.windowed)
 
     def lent(self) -> dict[str, Any]:
         """What the scope is given while the endpoint runs."""
@@ -168,7 +169,8 @@ class Fetch:
                 self.hold(message)
             else:
                 await self.take(self.start(message))
-                await compare(self, message['status'])
+                if self.stale is not None:
+                    await compare(self, message['status'])
         elif not self.answers_from_store:
             await self.take(self.recorder.feed({**message, 'body': b''} if self.muted else message))
             if self.recorder.refused not in (None, 'complete'):
@@ -278,16 +280,9 @@ class Fetch:
             else:
                 entry, reason = await keep(self, step.complete, verdict)
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
-                    plan = self.plan
-                    signs = (
-                        plan.status(self.why, detail=reason)
-                        if reason
-                        else plan.signs_of_a_miss(self.why, self.emission())
-                    )
-                    if lines(self.answer.fields, b'age'):  # it was not new when it came (RFC 9111 §5.1)
-                        signs = (*age_field(reuse.age(entry.stored_at, self.answered_at), signs), *signs)
-                    signs = (*((b'cache-status', it) for it in lines(self.answer.fields, b'cache-status')), *signs)
                     self.passed_on = True
+                    age = reuse.age(entry.stored_at, self.answered_at)
+                    signs = self.plan.signs_of_what_was_held(self.why, self.answer.fields, self.emission(), age, reason)
                     await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:
             self.passed_on = True

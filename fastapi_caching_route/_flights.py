@@ -26,7 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds for which an endpoint that has failed is not asked again where there is a stale entry: twice as long each time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
     """All who wait may answer from this entry, if their selecting fields are those of its variant."""
 
@@ -68,7 +68,7 @@ def will_be_so_again(reason: str) -> bool:
 class Flight:
     """One run of the endpoint."""
 
-    __slots__ = ('_flights', '_key', '_landed', 'began_at', 'closing', 'followers', 'is_led', 'loop')
+    __slots__ = ('_flights', '_key', '_landing', '_outcome', 'began_at', 'closing', 'followers', 'is_led', 'loop')
 
     def __init__(self, flights: 'Flights', key: str, *, is_led: bool) -> None:
         """It has begun."""
@@ -78,7 +78,9 @@ class Flight:
         self._key = key
         self.loop = asyncio.get_running_loop()
         self.began_at = time.monotonic()
-        self._landed: asyncio.Future[Outcome] = self.loop.create_future()
+        self._outcome: Outcome | None = None
+        self._landing: asyncio.Future[None] | None = None
+        """For those who wait; most flights have none."""
         self.followers = 0
         self.closing = False
         """Whether it is too late to answer from what it brings: an invalidation before now might not be seen any more. Who
@@ -88,30 +90,37 @@ class Flight:
         """What it has come to; None if that is not known in so many seconds."""
         self.followers += 1
         try:
-            await asyncio.wait((self._landed,), timeout=max(seconds, 0))
+            await self._wait(max(seconds, 0))
         finally:
             self.followers -= 1
-        return self._landed.result() if self._landed.done() else None
+        return self._outcome
 
     @property
     def is_waited_for(self) -> bool:
         """Whether others may follow it, and have not been told yet."""
-        return self.is_led and not self._landed.done()
+        return self.is_led and self._outcome is None
 
     async def landing(self) -> None:
         """Wait until it has landed."""
-        await asyncio.wait((self._landed,))
+        await self._wait(None)
 
     async def needed_no_more(self) -> None:
         """Wait until it has landed, or nobody waits for it any more."""
-        while self.followers and not self._landed.done():
-            await asyncio.wait((self._landed,), timeout=LEFT)
+        while self.followers and self._outcome is None:
+            await self._wait(LEFT)
+
+    async def _wait(self, seconds: float | None) -> None:
+        if self._outcome is None:
+            self._landing = self._landing or self.loop.create_future()
+            await asyncio.wait((self._landing,), timeout=seconds)
 
     def land(self, outcome: Outcome) -> None:
         """Tell all who wait what to do, and be no flight any more; without effect if that was done."""
-        if not self._landed.done():
+        if self._outcome is None:
             self._flights.end(self._key, self, shared=isinstance(outcome, Shared))
-            self._landed.set_result(outcome)
+            self._outcome = outcome
+            if self._landing is not None:
+                self._landing.set_result(None)
 
 
 class Flights:
@@ -137,7 +146,8 @@ class Flights:
 
     def lead(self, key: str) -> Flight:
         """Begin one. Who has asked before, without waiting in between, whether one is under way, is its only leader."""
-        flight = self._under_way[asyncio.get_running_loop(), key] = Flight(self, key, is_led=True)
+        flight = Flight(self, key, is_led=True)
+        self._under_way[flight.loop, key] = flight
         return flight
 
     def alone(self) -> Flight:

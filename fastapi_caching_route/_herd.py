@@ -99,7 +99,7 @@ class Herd:
 
     def may_lead(self) -> bool:
         """Whether what the endpoint answers to this request is likely to be for others too."""
-        asked = {name for name, _ in self._scope['headers']}
+        asked = dict(self._scope['headers'])
         personal = b'authorization' in asked and not self._inputs.authorization_covered
         return self._scope['method'] != 'HEAD' and b'range' not in asked and not personal
 

@@ -15,7 +15,7 @@ from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
-from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import Inputs, Keys, Scope
 from fastapi_caching_route._names import Naming, are_tags
@@ -23,6 +23,9 @@ from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 
 logger = logging.getLogger('fastapi_caching_route')
+
+OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
+"""Fields that those add to who is nearer to the client; ours come after theirs."""
 
 Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
 
@@ -104,6 +107,8 @@ class Plan:
     watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
     """What a scope is to be given so that a function is called when an exception handler of the user's answers."""
     terms: Terms
+    windowed: bool
+    """Whether answers may be of use when they are stale."""
     methods: frozenset[str]
     """Those whose answers are cached; answers to all others come from the endpoint."""
     heeds_demands: bool
@@ -154,6 +159,17 @@ class Plan:
     def signs_of_a_miss(self, why: bytes, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer that is being stored."""
         return (*emission, self.miss, *self.status(why, stored=True))
+
+    def signs_of_what_was_held(
+        self, why: bytes, fields: RawHeaders, emission: RawHeaders, age: float, reason: str | None
+    ) -> RawHeaders:
+        """The fields that mark an answer of the endpoint of this age, which has these fields; `reason` is why it is not stored."""
+        signs = self.status(why, detail=reason) if reason else self.signs_of_a_miss(why, emission)
+        if OF_OTHER_CACHES.isdisjoint(dict(fields)):
+            return signs
+        if lines(fields, b'age'):  # it was not new when it came (RFC 9111 §5.1)
+            signs = (*age_field(age, signs), *signs)
+        return (*((b'cache-status', it) for it in lines(fields, b'cache-status')), *signs)
 
     def signs_of_a_follower(self, seconds: float, why: bytes, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer from what another request has brought."""

@@ -14,7 +14,7 @@ from fastapi_caching_route._http.fields import RawHeaders, lines
 Message = MutableMapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What to do after a message: pass these on, and, if the answer is complete and may be kept, keep it.
 

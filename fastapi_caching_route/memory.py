@@ -49,7 +49,7 @@ class MemoryStats:
     """Freed since their time was over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
     value: Any
     size: int

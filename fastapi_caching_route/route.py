@@ -179,7 +179,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         early=build is not None or callable(who),
         unnamed_guard=policy.route_dependencies == 'always',
     )
-    tags = policy.tags
+    tags, terms = policy.tags, cache.terms(policy)
     return Plan(
         store=cache.store,
         clock=cache.clock,
@@ -205,7 +205,8 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         ttl_jitter=policy.ttl_jitter,
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
-        terms=cache.terms(policy),
+        terms=terms,
+        windowed=terms.windowed,
         methods=METHODS_BY_THE_BOOK if cache.by_the_book else CACHED_METHODS,
         heeds_demands=cache.by_the_book or policy.client_cache_control,
         budget=cache.budget,

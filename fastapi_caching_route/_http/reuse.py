@@ -45,7 +45,7 @@ def demand(request: RawHeaders) -> Demand:
 
 def asks_for_no_storing(request: RawHeaders) -> bool:
     """Whether no part of the request or of its response may be stored (RFC 9111 §5.2.1.5)."""
-    return bool(lines(request, b'cache-control')) and directives(request).no_store
+    return directives(request).no_store
 
 
 def age(stored_at: float, now: float) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
@@ -20,27 +21,10 @@ HEURISTIC_SHARE, HEURISTIC_LIMIT = 0.1, 24 * 3600.0
 HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
 """Those of RFC 9110 §15.1 without 206: what they say holds for a while though nobody says for how long."""
 
-UNDERSTOOD = HEURISTIC_STATUSES | {
-    201,
-    202,
-    205,
-    302,
-    303,
-    307,
-    400,
-    401,
-    402,
-    403,
-    406,
-    407,
-    408,
-    409,
-    411,
-    412,
-    413,
-    415,
-    417,
-}
+UNDERSTOOD = HEURISTIC_STATUSES.union(
+    (201, 202, 205, 302, 303, 307, 400, 401, 402),
+    (403, 406, 407, 408, 409, 411, 412, 413, 415, 417),
+)
 """Statuses of which we know what they ask of a cache, which `must-understand` wants (RFC 9111 §5.2.2.3)."""
 
 OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
@@ -48,6 +32,24 @@ OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
 
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
+
+COUNTING = frozenset(
+    (
+        *(
+            b'age',
+            b'cache-control',
+            b'cdn-cache-control',
+            b'content-range',
+            b'date',
+            b'etag',
+            b'expires',
+            b'last-modified',
+        ),
+        *(b'set-cookie', b'vary'),
+    )
+)
+"""Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
+COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 
 TOLD_OF_AGE = frozenset((b'age', b'date'))
 """Fields by which an answer tells how old it is."""
@@ -139,9 +141,22 @@ class Refused:
 
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
+    says_nothing = COUNTING.isdisjoint(dict(response)) and COUNTING_IN_REQUESTS.isdisjoint(dict(request))
+    verdict = _judged_without_fields(status, terms) if says_nothing else _judged(request, status, response, terms, now)
+    length = lines(response, b'content-length')
+    too_large = length and (whole_number(length[0]) or 0) > terms.max_body_size
+    return Refused('size') if too_large and isinstance(verdict, Storable) else verdict
+
+
+@lru_cache(256)
+def _judged_without_fields(status: int, terms: Terms) -> Storable | Refused:
+    """The judgement on all responses that say nothing: always the same."""
+    return _judged((), status, (), terms, 0.0)
+
+
+def _judged(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
-    length = lines(response, b'content-length')
     span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
@@ -155,7 +170,6 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
         'no-cache': said.no_cache and not can_be_validated,
         'vary': b'vary' in present and b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
-        'size': bool(length) and (whole_number(length[0]) or 0) > terms.max_body_size,
         'ttl': terms.switched_off
         or (span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms)),
     }
