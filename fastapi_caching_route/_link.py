@@ -43,6 +43,7 @@ class Link:
         '_at_end',
         '_batch',
         '_breaker',
+        '_get_many',
         '_largest',
         '_loop',
         '_own',
@@ -64,6 +65,7 @@ class Link:
         self._timeout = timeout
         self._breaker = breaker
         self._own = own
+        self._get_many = _drivers.get_many(backend)
         self._loop = asyncio.get_running_loop()
         concurrency = _drivers.concurrency(getattr(backend, 'client', None))
         breaker.few = min(FEW, concurrency)
@@ -94,7 +96,7 @@ class Link:
         if self._batch is not None and self._batch[0] is together:
             self._batch = None  # it is closed
         keys = list(together)
-        values = await self.backend.multi_get(keys, namespace='')
+        values = await self._get_many(keys)
         self._largest = max(self._largest / 2, *(len(it.body) for it in values if isinstance(it, Entry)), 1)
         return dict(zip(keys, values or [None] * len(keys), strict=True))  # none where aiocache is switched off
 
@@ -117,8 +119,7 @@ class Link:
 
     async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore) -> Any:
         async with turns:
-            running = asyncio.current_task()
-            watch = Watch(self._loop, self._timeout, partial(self._overdue, kind), partial(self._give_up, running))
+            watch = Watch(self, kind, self._loop, self._timeout)
             try:
                 given = await command()
             except Exception as error:
@@ -131,10 +132,11 @@ class Link:
                 self._breaker.worked(kind)
             return given
 
-    def _overdue(self, kind: Kind) -> None:
+    def overdue(self, kind: Kind) -> None:
+        """Hear that a command takes longer than it may."""
         self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s'), time.monotonic())
 
-    def _give_up(self, running: 'asyncio.Task[Any] | None') -> None:
+    def give_up(self, running: 'asyncio.Task[Any] | None') -> None:
         """Close a client of ours with all commands that hang. Another one's may be in use elsewhere."""
         if self._own and self.usable:
             self.usable = False
@@ -172,16 +174,15 @@ async def all_closed() -> None:
 class Watch:
     """Rings when a command takes longer than its time-out, and gives it up when it takes much longer."""
 
-    __slots__ = ('_due_at', '_give_up', '_handle', '_loop', '_overdue', '_timeout', 'has_rung')
+    __slots__ = ('_due_at', '_handle', '_kind', '_link', '_loop', '_running', '_timeout', 'has_rung')
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeout: float, overdue: Callable[[], None], give_up: Callable[[], None]
-    ) -> None:
-        """Begin now."""
+    def __init__(self, link: Link, kind: Kind, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        """Begin now, for the command of this task, of which the link is to hear."""
+        self._link = link
+        self._kind: Kind = kind
+        self._running = asyncio.current_task(loop)
         self._loop = loop
         self._timeout = timeout
-        self._overdue = overdue
-        self._give_up = give_up
         self.has_rung = False
         self._wait(timeout)
 
@@ -193,10 +194,10 @@ class Watch:
         if self._loop.time() - self._due_at > LATE:  # the reply may be there, and we had no time to read it
             self._wait(self._timeout)
         elif self.has_rung:
-            self._give_up()
+            self._link.give_up(self._running)
         else:
             self.has_rung = True
-            self._overdue()
+            self._link.overdue(self._kind)
             self._wait(HANGING)
 
     def end(self) -> None:
@@ -214,10 +215,29 @@ async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
 
     """
     began, seconds = time.monotonic(), max(seconds, 0)
-    await asyncio.wait((running,), timeout=seconds)
+    await _wait(running, seconds)
     if not running.done() and time.monotonic() - began > seconds + LATE:  # we were busy, which is not its fault
-        await asyncio.wait((running,), timeout=max(seconds, LATE))
+        await _wait(running, max(seconds, LATE))
     if not running.done() or running.cancelled():
         msg = 'the cache backend did not answer in time'
         raise TimeoutError(msg)
     return running.result()
+
+
+async def _wait(running: 'asyncio.Task[Any]', seconds: float) -> None:
+    """Wait until it is done, or so many seconds are over, as `asyncio.wait` does it for many."""
+    if running.done():
+        return
+    waiter = running.get_loop().create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = running.get_loop().call_later(seconds, wake)
+    running.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        running.remove_done_callback(wake)

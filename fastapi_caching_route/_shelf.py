@@ -68,7 +68,10 @@ class Commands:
 
     async def get(self, keys: Sequence[str]) -> list[Any]:
         """What is under each key, or None."""
-        return await self._timed(partial(self._shelf.get, keys))
+        left = self.left
+        found = await self._shelf.get(keys, left)
+        self._forgive(left)
+        return found
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """Keep it for `span` seconds; whether it is kept."""
@@ -85,6 +88,10 @@ class Commands:
     async def _timed(self, command: Callable[[float], Awaitable[Given]]) -> Given:
         left = self.left
         given = await command(left)
-        if self.left < -LATE:  # we were busy ourselves, and it has answered: that is not its fault
-            self._until = time.monotonic() + left
+        self._forgive(left)
         return given
+
+    def _forgive(self, left: float) -> None:
+        """Have as many seconds again, if we were so busy ourselves that time is over though it has answered."""
+        if self.left < -LATE:
+            self._until = time.monotonic() + left

@@ -79,12 +79,13 @@ class Outside:
         return await self._or_nothing(partial(self._look_up, key))
 
     async def _look_up(self, key: str, store: Commands) -> Found | Variants | None:
-        found, *beside = await store.get((key, *self._store.marks.beside))
+        marks = self._store.marks
+        found, *beside = await store.get((key, *marks.beside))
         if isinstance(found, Variants):
             return found if found.key == key else None
         if not isinstance(found, Entry) or found.key != key or self._store.debts.include(found.names):
             return None
-        stale_at = await self._store.marks.stale_at(store, found, beside)
+        stale_at = await marks.stale_at(store, found, beside)
         return None if stale_at is None else Found(found, stale_at)
 
     async def begin(self, names: Sequence[str], *, windowed: bool) -> object | None:

@@ -34,25 +34,10 @@ NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
 
 COUNTING = frozenset(
-    (
-        *(
-            b'age',
-            b'cache-control',
-            b'cdn-cache-control',
-            b'content-range',
-            b'date',
-            b'etag',
-            b'expires',
-            b'last-modified',
-        ),
-        *(b'set-cookie', b'vary'),
-    )
+    b'age cache-control cdn-cache-control content-range date etag expires last-modified set-cookie vary'.split()
 )
 """Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
 COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
-
-TOLD_OF_AGE = frozenset((b'age', b'date'))
-"""Fields by which an answer tells how old it is."""
 
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
 """Fields that may name others that are not kept."""
@@ -142,19 +127,18 @@ class Refused:
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
     says_nothing = COUNTING.isdisjoint(dict(response)) and COUNTING_IN_REQUESTS.isdisjoint(dict(request))
-    verdict = _judged_without_fields(status, terms) if says_nothing else _judged(request, status, response, terms, now)
-    length = lines(response, b'content-length')
-    too_large = length and (whole_number(length[0]) or 0) > terms.max_body_size
-    return Refused('size') if too_large and isinstance(verdict, Storable) else verdict
+    verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now)
+    size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
+    return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
 
 
 @lru_cache(256)
-def _judged_without_fields(status: int, terms: Terms) -> Storable | Refused:
-    """The judgement on all responses that say nothing: always the same."""
-    return _judged((), status, (), terms, 0.0)
+def _by_status(status: int, terms: Terms) -> Storable | Refused:
+    """The judgement on all responses of a status that say nothing."""
+    return _by_all((), status, (), terms, 0.0)
 
 
-def _judged(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
+def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
     span = lifetime(status, beside, said, terms, now)
@@ -295,7 +279,7 @@ def received_age(response: RawHeaders, now: float) -> float:
     Deviation: an Age that is no number, or several, is not ignored as §5.1 wants it but means that it is stale, because too
     old is worse than too often; test_an_age_that_cannot_be_read_means_stale.
     """
-    if TOLD_OF_AGE.isdisjoint(dict(response)):
+    if {b'age', b'date'}.isdisjoint(dict(response)):
         return 0.0
     ages, date = lines(response, b'age'), lines(response, b'date')
     date_at = moment(date[0], now) if date else None

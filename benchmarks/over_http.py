@@ -1,0 +1,107 @@
+"""Requests in a second over uvicorn, with wrk in a process of its own; skipped where there is no wrk.
+
+uv run --group bench python benchmarks/over_http.py [--rounds N] [--seconds N] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from aiocache import RedisCache
+from fastapi import FastAPI
+
+sys.path.insert(0, str(Path(__file__).parent))
+from servers import free_port, redis_server
+from speed import cached, large, limit, small, uncached, versions
+
+from fastapi_caching_route import MemoryCache
+
+CONNECTIONS = 16
+_LATENCY = re.compile(r'(50|99)%\s+([\d.]+)(us|ms|s)')
+_MILLISECONDS = {'us': 0.001, 'ms': 1.0, 's': 1000.0}
+
+
+def app() -> FastAPI:
+    """What uvicorn serves: the cases below each other, each with as many routes before it as has to be."""
+    served = FastAPI()
+    served.include_router(limit('/limit'))
+    served.include_router(cached(small)(MemoryCache()), prefix='/memory')
+    served.include_router(cached(large)(MemoryCache()), prefix='/large')
+    port = int(os.environ['BENCH_REDIS'])
+    if port:
+        served.include_router(cached(small)(RedisCache(endpoint='127.0.0.1', port=port)), prefix='/redis')
+    served.include_router(uncached(None), prefix='/uncached')
+    return served
+
+
+def cases(redis: int | None) -> dict[str, str]:
+    found = {'limit_route': '/limit', 'hit, 200 B, memory': '/memory/case', 'hit, 100 kB, memory': '/large/case'}
+    return found | ({'hit, 200 B, redis': '/redis/case'} if redis else {}) | {'not cached': '/uncached/case'}
+
+
+def load(path: str, port: int, seconds: int) -> tuple[float, float, float]:
+    """Requests in a second, and the milliseconds in which half of them, and 99 of 100, were answered."""
+    wrk = ['wrk', '-t1', f'-c{CONNECTIONS}', f'-d{seconds}s', '--latency', f'http://127.0.0.1:{port}{path}']
+    said = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
+    assert 'Non-2xx' not in said, said
+    latency = {share: float(number) * _MILLISECONDS[unit] for share, number, unit in _LATENCY.findall(said)}
+    rate = float(said.partition('Requests/sec:')[2].split()[0])
+    return rate, latency['50'], latency['99']
+
+
+def measure(redis: int | None, rounds: int, seconds: int) -> dict[str, Any]:
+    port, folder = free_port(), Path(__file__).parent
+    command = ['uvicorn', 'over_http:app', '--factory', '--port', str(port), '--loop', 'uvloop', '--http', 'httptools']
+    server = subprocess.Popen(
+        [sys.executable, '-m', *command, '--log-level', 'warning'],
+        cwd=folder,
+        env={**os.environ, 'BENCH_REDIS': str(redis or 0)},
+    )
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with socket.socket() as found:
+                if found.connect_ex(('127.0.0.1', port)) == 0:
+                    break
+            time.sleep(0.05)
+        results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in cases(redis)}
+        for _ in range(rounds):
+            for name, path in cases(redis).items():
+                results[name].append(load(path, port, seconds))
+    finally:
+        server.terminate()
+        server.wait()
+    return {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in results.items()}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument('--rounds', type=int, default=5)
+    arguments.add_argument('--seconds', type=int, default=2)
+    arguments.add_argument('--json', type=Path, help='also write the numbers to this file')
+    given = arguments.parse_args()
+    if shutil.which('wrk') is None:
+        print('skipped: there is no wrk in PATH')
+        return
+    with redis_server() as port:
+        found = measure(port, given.rounds, given.seconds)
+    print(', '.join(f'{name} {version}' for name, version in versions().items()))
+    print(f'one uvicorn (uvloop, httptools), wrk with {CONNECTIONS} connections, median of {given.rounds} rounds')
+    print(f'{"case":<24}{"requests/s":>12}{"of limit":>10}{"p50 ms":>9}{"p99 ms":>9}')
+    for name, (rate, half, most) in found.items():
+        print(f'{name:<24}{rate:>12.0f}{rate / found["limit_route"][0]:>10.2f}{half:>9.2f}{most:>9.2f}')
+    if given.json:
+        given.json.write_text(json.dumps({'versions': versions(), 'rows': found}, indent=2), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,34 @@
+"""The same endpoint behind other caches for FastAPI, as far as they are installed (`--group peers`)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter
+
+
+def peers(answer: Callable[..., Any]) -> Iterator[tuple[str, Callable[[Any], APIRouter]]]:
+    """Their names, and for each a router that answers from memory, as its own documentation has it."""
+    with suppress(ImportError):
+        from fastapi_cache import FastAPICache  # noqa: PLC0415
+        from fastapi_cache.backends.inmemory import InMemoryBackend  # noqa: PLC0415
+        from fastapi_cache.decorator import cache  # noqa: PLC0415
+
+        def of_cache2(_backend: Any) -> APIRouter:
+            FastAPICache.init(InMemoryBackend())
+            router = APIRouter()
+            router.get('/case')(cache(expire=3600)(answer))
+            return router
+
+        yield 'fastapi-cache2', of_cache2
+    with suppress(ImportError):
+        import fastapi_cachex  # noqa: PLC0415
+        from fastapi_cachex.backends import MemoryBackend  # noqa: PLC0415
+
+        def of_cachex(_backend: Any) -> APIRouter:
+            fastapi_cachex.BackendProxy.set(MemoryBackend())
+            router = APIRouter()
+            router.get('/case')(fastapi_cachex.cache(ttl=3600)(answer))
+            return router
+
+        yield 'fastapi-cachex', of_cachex

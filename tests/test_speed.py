@@ -1,0 +1,166 @@
+"""What a request costs, counted: functions called, coroutines, commands of the store. Times are in `docs/performance.md`."""
+
+import sys
+from collections import Counter
+from inspect import CO_COROUTINE
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi.security import APIKeyHeader
+
+import fastapi_caching_route
+from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
+from fastapi_caching_route import _exchange as exchange
+from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router
+
+PACKAGE = str(Path(fastapi_caching_route.__file__).parent)
+
+
+async def counted(app, scope):
+    """How often each function of ours is called for one request, and how many of the calls are coroutines."""
+    calls, coroutines = Counter(), Counter()
+
+    def note(frame, event, _argument):
+        code = frame.f_code
+        # Comprehensions are functions of their own in some releases; and a coroutine that goes on is called once more.
+        if event == 'call' and code.co_filename.startswith(PACKAGE) and not code.co_name.startswith('<'):
+            calls[code.co_name] += 1
+            coroutines[code.co_name] += bool(code.co_flags & CO_COROUTINE)
+
+    sys.setprofile(note)
+    try:
+        await asgi_call(app, scope)
+    finally:
+        sys.setprofile(None)
+    return calls, +coroutines
+
+
+def app_of(cache, endpoint, **options):
+    router = APIRouter(route_class=CachingRoute)
+    router.get('/items', **options)(cache(ttl=60)(endpoint))
+    app = FastAPI()
+    app.include_router(router)
+    return app
+
+
+async def plain():
+    return {'id': 1}
+
+
+async def four(a: int = 1, b: int = 2, c: str = '', d: str = ''):
+    return {'id': a}
+
+
+HIT = {
+    'handle': 1,
+    '_reached': 1,
+    'effective_route': 1,
+    'respond': 1,
+    '__call__': 1,  # what the route declares
+    'look': 1,
+    'at_once': 2,  # the key, and what is stored
+    'read': 1,
+    'stale_since': 1,
+    'hit': 1,
+    'age_and_left': 1,
+    'age': 1,
+    'is_free': 1,
+    'is_due': 1,
+    'signs_of_a_hit': 1,
+    'messages': 1,
+    'shape': 1,
+}
+
+
+@pytest.mark.parametrize(
+    ('endpoint', 'query'), [(plain, b''), (four, b'a=5&b=6&c=x&d=y')], ids=['no parameters', 'four parameters']
+)
+async def test_a_hit_in_memory_calls_these_functions_and_no_others(endpoint, query):
+    app, scope = app_of(FastAPICache(clock=Clock()), endpoint), asgi_scope(path='/items') | {'query_string': query}
+    for _ in range(2):
+        await asgi_call(app, dict(scope))
+    calls, coroutines = await counted(app, dict(scope))
+    assert calls == HIT
+    assert coroutines == {'respond': 1}
+
+
+async def test_a_304_calls_three_functions_more():
+    app, scope = app_of(FastAPICache(clock=Clock()), plain), asgi_scope(path='/items')
+    await asgi_call(app, dict(scope))
+    tag = dict((await asgi_call(app, dict(scope)))[0]['headers'])[b'etag']
+    scope['headers'] = [*scope['headers'], (b'if-none-match', tag)]
+    assert (await asgi_call(app, dict(scope)))[0]['status'] == 304
+    calls, coroutines = await counted(app, dict(scope))
+    assert calls == {**HIT, 'not_modified': 1, 'lines': 2}
+    assert coroutines == {'respond': 1}
+
+
+async def test_schemes_of_fastapi_alone_are_not_run_through_its_handler():
+    app = app_of(FastAPICache(clock=Clock()), plain, dependencies=[Depends(APIKeyHeader(name='x-key'))])
+    scope = asgi_scope(path='/items', headers=[(b'x-key', b'secret')])
+    for _ in range(2):
+        await asgi_call(app, dict(scope))
+    calls, _ = await counted(app, dict(scope))
+    assert calls['lets_in'] == 1
+    assert not calls.keys() & {'_admitted', 'proceed', 'reader'}
+    refused = await asgi_call(app, asgi_scope(path='/items'))
+    assert refused[0]['status'] in {401, 403}
+
+
+async def test_a_hit_and_a_miss_elsewhere_take_so_many_commands():
+    backend = Elsewhere()
+    app, scope = app_of(FastAPICache(backend, clock=Clock()), plain), asgi_scope(path='/items')
+    await asgi_call(app, dict(scope))
+    backend.commands.clear()
+    await asgi_call(app, dict(scope))
+    assert backend.commands == ['multi_get', 'multi_get']  # the entry and `last`; and once, its marks
+    backend.commands.clear()
+    await asgi_call(app, dict(scope))
+    assert backend.commands == ['multi_get']
+
+
+REQUESTS = {
+    'plain': {},
+    'head': {'method': 'HEAD'},
+    'its tag': {'headers': [(b'if-none-match', b'"tag"')]},
+    'any tag': {'headers': [(b'if-none-match', b'*')]},
+    'another tag': {'headers': [(b'if-none-match', b'"other", W/"tag2"')]},
+    'among tags': {'headers': [(b'if-none-match', b'"other", W/"tag"')]},
+    'since': {'headers': [(b'if-modified-since', b'Fri, 20 Nov 2026 00:00:00 GMT')]},
+    'long since': {'headers': [(b'if-modified-since', b'Fri, 20 Nov 2020 00:00:00 GMT')]},
+    'range': {'headers': [(b'range', b'bytes=2-4')]},
+    'beyond': {'headers': [(b'range', b'bytes=200-')]},
+    'if range': {'headers': [(b'range', b'bytes=2-4'), (b'if-range', b'"tag"')]},
+    'compressible': {'headers': [(b'range', b'bytes=2-4'), (b'accept-encoding', b'gzip')]},
+    'no-store': {'headers': [(b'cache-control', b'no-store')]},
+    'no-cache': {'headers': [(b'cache-control', b'no-cache')]},
+    'query': {'query_string': b'x=1'},
+}
+
+
+@pytest.mark.parametrize('options', [{}, {'client_cache_control': True}, {'cache_control': 'max-age=5'}], ids=str)
+@pytest.mark.parametrize('age', [0, 30, 59.9])
+@pytest.mark.parametrize('request_', REQUESTS.values(), ids=REQUESTS)
+async def test_the_short_way_answers_as_the_long_way_does(request_, age, options, monkeypatch):
+    clock = Clock()
+    cache, router = FastAPICache(MemoryCache(), clock=clock), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, **options)
+    async def endpoint():
+        fields = {'etag': '"tag"', 'last-modified': 'Thu, 19 Nov 2026 00:00:00 GMT', 'x-more': 'ü'}
+        return Response(b'0123456789', headers=fields)
+
+    app = FastAPI()
+    app.include_router(router)
+    scope = asgi_scope()
+    await asgi_call(app, dict(scope))
+    clock.now += age
+    scope.update(request_)
+    short = await asgi_call(app, dict(scope))
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange, 'hit', lambda *_: None)
+        assert await asgi_call(app, dict(scope)) == short
+        patched.setattr(exchange, 'look', lambda *_: None)
+        assert await asgi_call(app, dict(scope)) == short
