@@ -4,6 +4,7 @@ uv run --group bench python benchmarks/over_http.py [--rounds N] [--seconds N] [
 """
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -30,6 +31,11 @@ _LATENCY = re.compile(r'(50|99)%\s+([\d.]+)(us|ms|s)')
 _MILLISECONDS = {'us': 0.001, 'ms': 1.0, 's': 1000.0}
 
 
+async def small_again():
+    """The same once more: a function is decorated once."""
+    return await small()
+
+
 def app() -> FastAPI:
     """What uvicorn serves: the cases below each other, each with as many routes before it as has to be."""
     served = FastAPI()
@@ -38,8 +44,11 @@ def app() -> FastAPI:
     served.include_router(cached(large)(MemoryCache()), prefix='/large')
     port = int(os.environ['BENCH_REDIS'])
     if port:
-        served.include_router(cached(small)(RedisCache(endpoint='127.0.0.1', port=port)), prefix='/redis')
+        served.include_router(cached(small_again)(RedisCache(endpoint='127.0.0.1', port=port)), prefix='/redis')
     served.include_router(uncached(None), prefix='/uncached')
+    if not int(os.environ['BENCH_THAWED']):
+        gc.collect()
+        gc.freeze()  # what stands now is not looked through again and again: see docs/performance.md
     return served
 
 
@@ -58,13 +67,13 @@ def load(path: str, port: int, seconds: int) -> tuple[float, float, float]:
     return rate, latency['50'], latency['99']
 
 
-def measure(redis: int | None, rounds: int, seconds: int) -> dict[str, Any]:
+def measure(redis: int | None, rounds: int, seconds: int, *, thawed: bool) -> dict[str, Any]:
     port, folder = free_port(), Path(__file__).parent
     command = ['uvicorn', 'over_http:app', '--factory', '--port', str(port), '--loop', 'uvloop', '--http', 'httptools']
     server = subprocess.Popen(
         [sys.executable, '-m', *command, '--log-level', 'warning'],
         cwd=folder,
-        env={**os.environ, 'BENCH_REDIS': str(redis or 0)},
+        env={**os.environ, 'BENCH_REDIS': str(redis or 0), 'BENCH_THAWED': str(int(thawed))},
     )
     try:
         until = time.monotonic() + 20
@@ -87,13 +96,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument('--rounds', type=int, default=5)
     arguments.add_argument('--seconds', type=int, default=2)
+    arguments.add_argument('--thawed', action='store_true', help='without gc.freeze()')
     arguments.add_argument('--json', type=Path, help='also write the numbers to this file')
     given = arguments.parse_args()
     if shutil.which('wrk') is None:
         print('skipped: there is no wrk in PATH')
         return
     with redis_server() as port:
-        found = measure(port, given.rounds, given.seconds)
+        found = measure(port, given.rounds, given.seconds, thawed=given.thawed)
     print(', '.join(f'{name} {version}' for name, version in versions().items()))
     print(f'one uvicorn (uvloop, httptools), wrk with {CONNECTIONS} connections, median of {given.rounds} rounds')
     print(f'{"case":<24}{"requests/s":>12}{"of limit":>10}{"p50 ms":>9}{"p99 ms":>9}')
