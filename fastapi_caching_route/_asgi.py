@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from fastapi_caching_route._http import conditional
-from fastapi_caching_route._http.fields import RawHeaders, names, with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, names, shared_name, with_vary, without
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
 
@@ -153,7 +153,7 @@ def start_fields(start: Message, selecting: Iterable[bytes], *, as_they_are: boo
 
     With `as_they_are`, Vary is written anew only where something is added to it.
     """
-    headers = [(bytes(name).lower(), bytes(value)) for name, value in start.get('headers', ())]
+    headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
     present = dict(headers)
     shaped = SHAPED in present
     unmarked = without(headers, (SHAPED,)) if shaped else headers

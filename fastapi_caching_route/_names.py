@@ -4,7 +4,8 @@ Pure. A name is a short printable text; two things of one kind have one name onl
 kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from string import Formatter
 from typing import Any, TypeGuard
 
@@ -12,6 +13,9 @@ from fastapi_caching_route._key import Scope, escaped
 from fastapi_caching_route.errors import ConfigurationError
 
 EVERYTHING = 'all'
+
+SHORT = 256
+"""Characters of a path whose ancestors are remembered, of a thousand such paths."""
 
 MOST_SEGMENTS = 16
 """Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
@@ -121,10 +125,23 @@ def path_of(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(f'{root}/') else path
 
 
-def _ancestors(path: str) -> Iterator[str]:
-    segments = path.split('/')
-    for depth in range(2, min(len(segments), MOST_SEGMENTS + 2)):
-        yield of_all_below('/'.join(segments[:depth]))
+def _ancestors(path: str) -> tuple[str, ...]:
+    """The names of all entries below each of the paths above this one."""
+    parent = path.rpartition('/')[0]
+    return _short_ancestors(parent) if len(parent) <= SHORT else _all_ancestors(parent)
+
+
+@lru_cache(1024)
+def _short_ancestors(parent: str) -> tuple[str, ...]:
+    """The same for all that have the same parent, whose entries then share them."""
+    return _all_ancestors(parent)
+
+
+def _all_ancestors(parent: str) -> tuple[str, ...]:
+    segments = parent.split('/')
+    return tuple(
+        of_all_below('/'.join(segments[:depth])) for depth in range(2, min(len(segments), MOST_SEGMENTS + 1) + 1)
+    )
 
 
 def fields_of(template: str) -> set[str]:

@@ -32,6 +32,15 @@ LARGEST, DIGITS = 2**31, len(str(2**31))
 """A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
 
 
+_COMMON = tuple(b'cache-control content-language content-length content-type date etag last-modified vary'.split())
+_shared = {name: name for name in _COMMON}
+
+
+def shared_name(name: bytes) -> bytes:
+    """The name, as an object that many stored responses share if it is a common one: they are many, and small."""
+    return _shared.get(name, name)
+
+
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
     """Every value of the field, one item a line, in order."""
     return [value for field, value in headers if field == name]
