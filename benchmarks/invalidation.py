@@ -6,10 +6,9 @@ uv run python benchmarks/invalidation.py [entries]
 import asyncio
 import itertools
 import logging
-import socket
-import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 from aiocache import RedisCache
@@ -17,13 +16,10 @@ from fastapi import APIRouter, FastAPI
 
 from fastapi_caching_route import CachingRoute, FastAPICache
 
+sys.path.insert(0, str(Path(__file__).parent))
+from servers import redis_server
+
 logging.disable()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 async def counted(backend, work):
@@ -84,12 +80,8 @@ async def main(entries, port):
 
 
 if __name__ == '__main__':
-    free = free_port()
-    server = subprocess.Popen(
-        ['redis-server', '--port', str(free), '--save', '', '--appendonly', 'no'], stdout=subprocess.DEVNULL
-    )
-    time.sleep(0.5)
-    try:
-        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, free))
-    finally:
-        server.terminate()
+    with redis_server() as port:
+        if port is None:
+            print('skipped: there is no redis-server in PATH')
+        else:
+            asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, port))
