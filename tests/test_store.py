@@ -14,7 +14,7 @@ from aiocache.serializers import JsonSerializer, PickleSerializer, StringSeriali
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route import ConfigurationError, FastAPICache
+from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._store import Store
@@ -419,3 +419,14 @@ def test_an_answer_too_large_for_memcached_is_answered_all_the_same(memcached_po
     with client_of(router) as client:
         assert [len(client.get('/').json()) for _ in range(2)] == [2_000_000] * 2
         client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('new_memory', [MemoryCache, SimpleMemoryCache])
+async def test_what_stands_under_another_key_in_this_process_is_nothing(new_memory):
+    memory = new_memory()
+    store = Store(memory, 5)
+    stored = await keep(store)
+    assert await look_up(store) == stored
+    for planted in (stored, VARIANTS, 'text', b'bytes', {'key': 'other'}):
+        await memory.set('other', planted)
+        assert await look_up(store, 'other') is None
