@@ -164,3 +164,33 @@ async def test_the_short_way_answers_as_the_long_way_does(request_, age, options
         assert await asgi_call(app, dict(scope)) == short
         patched.setattr(exchange, 'look', lambda *_: None)
         assert await asgi_call(app, dict(scope)) == short
+
+
+@pytest.mark.parametrize(
+    ('path', 'first', 'second'),
+    [
+        ('/{number:int}', {'path': '/07'}, {'path': '/7'}),
+        ('/{number}', {'path': '/1'}, {'path': '/2'}),
+        ('/0', {'method': 'GET'}, {'method': 'POST'}),
+        ('/0', {'query_string': b'page=1'}, {'query_string': b'page=2'}),
+        ('/0', {'query_string': b'page=a%26b'}, {'query_string': b'page=a&b'}),
+        ('/0', {}, {'root_path': '/app', 'path': '/app/0'}),
+    ],
+    ids=str,
+)
+async def test_lines_that_are_remembered_are_told_apart(path, first, second):
+    router, runs = caching_router(), []
+    cache = FastAPICache(clock=Clock())
+
+    @router.api_route(path, methods=['GET', 'POST'])
+    @cache(ttl=60)
+    async def endpoint(number: int = 0, page: str = ''):
+        runs.append((number, page))
+        return [number, page]
+
+    app = FastAPI()
+    app.include_router(router)
+    for _ in range(2):  # the second time, what they came to is remembered
+        for asked in (first, second):
+            await asgi_call(app, asgi_scope(path='/0') | {'raw_path': b''} | asked)
+    assert len(runs) == 2
