@@ -2,7 +2,8 @@
 
 How the files hang together: `cache.py` is the decorator, which leaves a `_decoration.py` with a `policy.py` on an endpoint.
 `route.py` finds it there, makes a `_plan.py` of it, and hands each request to `_exchange.py`: start reading there. That
-asks `_key.py` under what key, `_store.py` what is kept, and `_http/` what HTTP makes of it. A miss goes on in `_herd.py`, where one
+asks `_key.py` under what key (`_finding.py`, where that takes more), `_visit.py` what is kept in a `_store.py`, and `_http/` what HTTP
+makes of it; `_hit.py` is all of this in one go, for a hit that needs nobody. A miss goes on in `_herd.py`, where one
 request leads a flight of `_flights.py` and others follow, with a `_lock.py` in other processes too; and for the leader in `_fetch.py`:
 `_recorder.py` watches the endpoint answer, `_keeping.py` makes an `_entry.py` of it, about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
