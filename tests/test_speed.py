@@ -6,7 +6,7 @@ from inspect import CO_COROUTINE
 from pathlib import Path
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
 from fastapi.security import APIKeyHeader
 
 import fastapi_caching_route
@@ -194,3 +194,22 @@ async def test_lines_that_are_remembered_are_told_apart(path, first, second):
         for asked in (first, second):
             await asgi_call(app, asgi_scope(path='/0') | {'raw_path': b''} | asked)
     assert len(runs) == 2
+
+
+async def test_what_stands_in_for_a_scheme_decides_on_hits_too():
+    scheme = APIKeyHeader(name='x-key')
+    app = app_of(FastAPICache(clock=Clock()), plain, dependencies=[Depends(scheme)])
+    scope = asgi_scope(path='/items', headers=[(b'x-key', b'secret')])
+    for _ in range(2):
+        assert (await asgi_call(app, dict(scope)))[0]['status'] == 200
+
+    def nobody():
+        raise HTTPException(418)
+
+    app.dependency_overrides[scheme] = nobody
+    assert (await asgi_call(app, dict(scope)))[0]['status'] == 418
+    app.dependency_overrides[scheme] = lambda: None
+    assert [(await asgi_call(app, asgi_scope(path='/items')))[0]['status'] for _ in range(2)] == [200, 200]
+    app.dependency_overrides.clear()
+    assert (await asgi_call(app, dict(scope)))[0]['status'] == 200
+    assert (await asgi_call(app, asgi_scope(path='/items')))[0]['status'] in {401, 403}
