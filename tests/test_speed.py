@@ -203,10 +203,16 @@ async def test_what_stands_in_for_a_scheme_decides_on_hits_too():
     for _ in range(2):
         assert (await asgi_call(app, dict(scope)))[0]['status'] == 200
 
-    def nobody():
-        raise HTTPException(418)
+    open_ = [True]
 
-    app.dependency_overrides[scheme] = nobody
+    def while_open():
+        if not open_:
+            raise HTTPException(418)
+
+    app.dependency_overrides[scheme] = while_open
+    for _ in range(2):
+        assert (await asgi_call(app, dict(scope)))[0]['status'] == 200
+    open_.clear()
     assert (await asgi_call(app, dict(scope)))[0]['status'] == 418
     app.dependency_overrides[scheme] = lambda: None
     assert [(await asgi_call(app, asgi_scope(path='/items')))[0]['status'] for _ in range(2)] == [200, 200]
