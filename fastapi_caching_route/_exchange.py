@@ -85,6 +85,8 @@ class Exchange:
 
     def respond(self) -> Awaitable[None]:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
+        if self.plan.switch.times_off:
+            return self.pass_by(b'bypass', self.declared.uncached_handler, 'disabled')
         if self.scope['method'] in self.plan.methods:
             return self.admit(self.declared.before_key, self.answer)
         return self.pass_by(b'method', self.declared.uncached_handler)

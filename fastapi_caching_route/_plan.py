@@ -77,6 +77,13 @@ class Herds:
         return seconds >= entry.lifetime * (eager + (1 - eager) * share)
 
 
+@dataclass(slots=True)
+class Switch:
+    """How often a cache is switched off at the moment: it is in use when it is not."""
+
+    times_off: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is known of a cached route before any request comes."""
@@ -109,6 +116,8 @@ class Plan:
     terms: Terms
     windowed: bool
     """Whether answers may be of use when they are stale."""
+    switch: Switch
+    """Whether the cache is in use."""
     methods: frozenset[str]
     """Those whose answers are cached; answers to all others come from the endpoint."""
     heeds_demands: bool

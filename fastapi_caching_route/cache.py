@@ -1,8 +1,8 @@
 """`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -27,6 +27,7 @@ from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import check_cache, check_positive, field_name, field_text, signing_keys, statuses
+from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given
 from fastapi_caching_route._store import Store
@@ -139,6 +140,7 @@ class FastAPICache:
         self.flights, self.alone, self.failed, self.unrenewed = Flights(), Pauses(), Pauses(), Pauses()
         self.twins = Twins()
         self.unmet = Unmet()
+        self.switch = Switch()
 
     def __call__(
         self,
@@ -393,6 +395,19 @@ class FastAPICache:
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self.clock() if soft else None
+
+    @contextmanager
+    def disabled(self) -> Generator[None]:
+        """Have every request answered by its endpoint: `with cache.disabled():`, in tests. Nothing is looked up or stored.
+
+        Dependencies run as they do without a cache, those of `@cache(dependencies=...)` too; invalidations are carried out.
+        It holds for all threads and tasks of this process.
+        """
+        self.switch.times_off += 1
+        try:
+            yield
+        finally:
+            self.switch.times_off -= 1
 
     def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
         """The options with the defaults of this cache filled in, checked as `@cache(...)` checks them.
