@@ -133,8 +133,8 @@ class Keys:
         if not self._inputs.line_is_all:
             return None
         path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
-        params = scope.get('path_params')  # a Host route adds its own
-        line = (scope['method'], path, query, scope.get('root_path'), str(params) if params else None)
+        params = _path_values(scope) if scope.get('path_params') else ()
+        line = (scope['method'], path, query, scope.get('root_path'), params)
         keys = self._known.get(line)
         if keys is None:
             keys = self.of(scope, b'')
@@ -149,14 +149,14 @@ class Keys:
 
         `name` is what an identity callable has made of the request: who shares with it.
         """
-        inputs, params = self._inputs, scope.get('path_params')
+        inputs = self._inputs
         method = 'GET' if scope['method'] == 'HEAD' else scope['method']
         path = scope['path']
         parts = (
             method,
             scope.get('root_path', ''),
             path,
-            sorted((name, str(value)) for name, value in params.items()) if params else (),  # a Host route adds its own
+            _path_values(scope),
             inputs.read(scope),
             (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
             if inputs.keyed_body or inputs.raw
@@ -169,6 +169,12 @@ class Keys:
         digested.update(ascii(parts).encode('ascii'))
         key = f'{method}:{escaped(path)[:FRONT_BYTES]}:{digested.hexdigest()}'
         return key, full_key(self._namespace, key)
+
+
+def _path_values(scope: Scope) -> Parts:
+    """The path parameters of a request as texts: those of its path, and what a Host route has added."""
+    params = scope.get('path_params')
+    return tuple(sorted([(name, str(value)) for name, value in params.items()])) if params else ()
 
 
 def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: bool = False) -> Parts:

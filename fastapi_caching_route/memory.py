@@ -112,23 +112,15 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
 
     def read(self, key: Any) -> Any:
         """The value under a key as it was put in, or None."""
-        kept = self._kept.get(key)
-        if kept is None or kept.ends_at <= self._clock():
-            return self._miss(key)
-        try:  # noqa: SIM105, on the way of each hit
-            self._kept.move_to_end(key)
-        except KeyError:  # another thread has dropped it just now
-            pass
-        self._hits += 1
-        return kept.value
-
-    def _miss(self, key: Any) -> None:
-        with self._lock:
-            self._misses += 1
+        with self._lock:  # to move it is to change the table, of which another thread may just look for the oldest
             kept = self._kept.get(key)
-            if kept is not None and kept.ends_at <= self._clock():
-                self._drop(key)
-                self._expired += 1
+            if kept is not None and kept.ends_at > self._clock():
+                self._kept.move_to_end(key)
+                self._hits += 1
+                return kept.value
+            self._expired += self._drop(key)
+            self._misses += 1
+            return None
 
     def write(self, key: Any, value: Any, span: float | None, size: int | None = None) -> bool:
         """Keep a value for `span` seconds, or without end; return whether there is room for it at all.

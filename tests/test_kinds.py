@@ -367,3 +367,30 @@ def test_host_routing_and_root_path_keep_answers_apart():
     rooted.get('/url', name='the_url')(cache(ttl=60)(the_url))
     for prefix in ('/api', '/v2', '/api'):
         assert TestClient(rooted, root_path=prefix).get('/url').json() == f'http://testserver{prefix}/url'
+
+
+@dataclasses.dataclass
+class Problem:
+    """An exception handler that cannot be hashed."""
+
+    status: int
+
+    async def __call__(self, request, error):
+        return JSONResponse({'problem': str(error)}, self.status)
+
+
+def test_an_exception_handler_may_be_an_object_of_any_kind():
+    cache, router = FastAPICache(), APIRouter(route_class=CachingRoute)
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(fails: int = 0):
+        if fails:
+            raise LookupError('lost')
+        return 'found'
+
+    app = FastAPI(exception_handlers={LookupError: Problem(418)})
+    app.include_router(router)
+    with TestClient(app) as client:
+        assert [client.get('/').json() for _ in range(2)] == ['found', 'found']
+        assert client.get('/?fails=1').status_code == 418

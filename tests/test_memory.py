@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sys
 import threading
 import tracemalloc
 from collections import deque
@@ -304,3 +305,29 @@ def test_threads_do_not_disturb_each_other():
         thread.join()
     assert failures == []
     assert consistent(memory)
+
+
+async def test_threads_may_read_while_others_go_through_the_table():
+    memory, done = MemoryCache(), threading.Event()
+    for number in range(2000):
+        memory.write(f'key {number}', b'x', None)
+
+    def read(first):
+        while not done.is_set():
+            for number in range(first, first + 5000, 7):
+                memory.read(f'key {number % 2000}')
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read, args=(first,)) for first in (0, 31, 62)]
+        for thread in threads:
+            thread.start()
+        for _ in range(300):
+            await memory.clear(namespace='another')
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert memory.stats().entries == 2000

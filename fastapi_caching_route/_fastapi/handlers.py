@@ -1,7 +1,6 @@
 """Exception handlers: they answer in place of the endpoint, and take the raw request, unseen by any declaration."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from starlette._utils import is_async_callable
@@ -15,17 +14,12 @@ def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
     They take the raw request, unseen by us. The handlers of FastAPI and Starlette make their answers from the exception alone.
     """
     handlers = scope.get('starlette.exception_handlers')
-    if handlers is None or all(_are_defaults(*group.values()) for group in handlers):
+    if handlers is None or all(_is_default(it) for group in handlers for it in group.values()):
         return {}
     noting = tuple(
         {kind: it if _is_default(it) else _noting(it, note) for kind, it in group.items()} for group in handlers
     )
     return {'starlette.exception_handlers': noting}
-
-
-@lru_cache(256)
-def _are_defaults(*handlers: Any) -> bool:
-    return all(map(_is_default, handlers))
 
 
 def _is_default(handler: Any) -> bool:
