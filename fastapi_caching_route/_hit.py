@@ -37,7 +37,9 @@ def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[M
         return None
     entry, now = found.entry, plan.clock()
     seconds, left = reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now)
-    if not reuse.is_free(left, validated_always=entry.validated_always) or plan.herds.is_due(entry, seconds):
+    if not reuse.is_free(left, validated_always=entry.validated_always):
+        return None
+    if plan.herds.eager_refresh is not None and plan.herds.is_due(entry, seconds):
         return None
     signs = plan.signs_of_a_hit(seconds, left, entry.headers, shared=declared.inputs.shared)
     return messages(scope['method'], scope['headers'], entry, signs, now)

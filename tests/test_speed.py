@@ -66,7 +66,6 @@ HIT = {
     'age_and_left': 1,
     'age': 1,
     'is_free': 1,
-    'is_due': 1,
     'signs_of_a_hit': 1,
     'messages': 1,
     'shape': 1,

@@ -42,12 +42,12 @@ def _keep(entry, headers, signs):
 
 # What is weakened, in which file, what stands there, and what stands there then.
 WEAKENED = [
-    ('key.py path', '_key.py', '            path,\n            sorted', '            sorted'),
+    ('key.py path', '_key.py', '            path,\n            _path_values', '            _path_values'),
     (
         'path params',
         '_key.py',
-        'sorted((name, str(value)) for name, value in params.items()) if params else ()',
-        '()',
+        '            _path_values(scope),\n',
+        '',
     ),
     (
         'body',
@@ -164,8 +164,8 @@ WEAKENED = [
     (
         'a hit that is stale',
         '_hit.py',
-        'if not reuse.is_free(left, validated_always=entry.validated_always) or ',
-        'if ',
+        'if not reuse.is_free(left, validated_always=entry.validated_always):',
+        'if False:',
     ),
     ('shaped', '_client.py', 'if shaped and self.guard_fields', 'if self.guard_fields'),
     (
@@ -285,7 +285,7 @@ WEAKENED = [
         '        if False:\n            msg',
     ),
     ('bound of memory', 'memory.py', 'while self._bytes > self.max_bytes or', 'while'),
-    ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at <= self._clock():', 'if False:'),
+    ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at > self._clock():', 'if False:'),
     ('lru', 'memory.py', '            self._kept.move_to_end(key)\n', ''),
     ('one budget', '_visit.py', '            self._left = commands.left\n', '            pass\n'),
     ('what is owed', '_visit.py', ' or self._store.debts.include(found.names)', ''),

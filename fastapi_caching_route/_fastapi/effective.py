@@ -20,7 +20,8 @@ _SERIALIZATION = ('include', 'exclude', 'by_alias', 'exclude_unset', 'exclude_de
 
 def effective_route(route: APIRoute, scope: Scope) -> Any:
     """The route as this request reached it: itself, or itself with the prefix and dependencies of its includes."""
-    context = scope.get('fastapi', {}).get('effective_route_context')
+    included = scope.get('fastapi')
+    context = included.get('effective_route_context') if included else None
     return context if context is not None and context.original_route is route else route
 
 
