@@ -285,7 +285,7 @@ WEAKENED = [
         '        if False:\n            msg',
     ),
     ('bound of memory', 'memory.py', 'while self._bytes > self.max_bytes or', 'while'),
-    ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at > self._clock():', 'if False:'),
+    ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at > self._clock():', 'if kept is not None:'),
     ('lru', 'memory.py', '            self._kept.move_to_end(key)\n', ''),
     ('one budget', '_visit.py', '            self._left = commands.left\n', '            pass\n'),
     ('what is owed', '_visit.py', ' or self._store.debts.include(found.names)', ''),
