@@ -10,7 +10,7 @@ about a stale one when the endpoint has been asked, `_client.py` sends either. `
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the
 backend: `_direct.py` if it is inside of the process, where `memory.py` is ours; else `_linked.py`, with a `_link.py` for each
 event loop, as long as `_breaker.py` says that it is worth asking, in the format of `_wire.py`; `_drivers.py` knows the clients,
-`_debts.py` the invalidations that it has not taken yet. `_fastapi/` is all that is known of the inside of FastAPI.
+`_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
@@ -18,6 +18,7 @@ from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICa
 from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
+from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags
@@ -44,5 +45,6 @@ __all__ = [
     'MemoryCache',
     'MemoryStats',
     'RouteHandler',
+    'RouteReport',
     'Tags',
 ]

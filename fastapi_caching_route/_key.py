@@ -105,6 +105,8 @@ class Inputs:
     """Whether a raw request that names a person must not share: nobody has said who shares."""
     left_out: frozenset[bytes]
     """Request fields that do not count although the raw request is taken."""
+    shown: tuple[str, ...]
+    """What the key is made of beside method and path, in words."""
     fingerprint: Parts
     """Equal in every process that runs the same declaration."""
 

@@ -37,6 +37,7 @@ from fastapi_caching_route._visit import Found
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import (
@@ -124,7 +125,8 @@ class FastAPICache:
         self.policy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
-        self.store = Store(MemoryCache() if cache is None else cache, store_timeout, signing_keys(signing_key))
+        self.backend: BaseCache = MemoryCache() if cache is None else cache
+        self.store = Store(self.backend, store_timeout, signing_keys(signing_key))
         self.left_out = frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys)
         self.budget = Budget(recording_budget)
         self.namespace_policy = namespace_policy
@@ -395,6 +397,15 @@ class FastAPICache:
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self.clock() if soft else None
+
+    def explain(
+        self, app: Annotated[Any, Doc('A FastAPI or Starlette app, with all of its routes.')]
+    ) -> tuple[RouteReport, ...]:
+        """A report on each route of an app: whether it is cached, by what, for whom, and what looks wrong.
+
+        Also on the command line: `python -m fastapi_caching_route explain module:app`.
+        """
+        return explain(app)
 
     @contextmanager
     def disabled(self) -> Generator[None]:

@@ -564,6 +564,7 @@ NOTHING = Inputs(
     shared=True,
     personal=True,
     left_out=frozenset(),
+    shown=(),
     fingerprint=(),
 )
 KEYS = Keys(('app',), '', NOTHING)

@@ -8,7 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
 from fastapi_caching_route._fastapi.admission import Admission
-from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
+from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
@@ -27,6 +27,8 @@ class Declared:
     """All that have to let the request in before an entry answers it."""
     handler: Handler | None
     """Runs the route with all that has not run before the key; None where that is the route as it is."""
+    guards: tuple[str, ...]
+    """What `on_hit` runs, in words."""
     uncached_handler: Handler | None
     """The same for methods that are never cached, of which there is no key."""
 
@@ -112,6 +114,7 @@ class Declarations:
             self._keys_of(inputs),
             before_key=self._admission(explicit, (), overrides) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards, overrides),
+            guards=tuple(_shown(node.call) for node in (*(() if self._early else explicit_nodes), *guards)),
             handler=extended_handler(self._effective, late, guards) if explicit or guards else None,
             uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
         )
@@ -131,6 +134,11 @@ class Declarations:
         if not explicit and not guards:
             return None
         return Admission(self._effective, explicit, guards, overridden=bool(overrides))
+
+
+def _shown(call: Any) -> str:
+    """A dependency for people: a function by its name, and an object by that of its class."""
+    return described(call if hasattr(call, '__qualname__') else type(call))
 
 
 def _signature(node: Dependant) -> Parts:

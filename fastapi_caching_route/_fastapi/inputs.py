@@ -106,6 +106,16 @@ def declared_inputs(
         personal=not reading.shared,
         left_out=reading.left_out
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
+        shown=(
+            *(f'query {it}' for it in query.shown),
+            *(f'header {it}' for it in headers.shown),
+            *(f'cookie {it}' for it in cookies.shown),
+            *(f'header {it.decode("ascii")}' for it in reading.vary),
+            *(f'the credential in {it.place} {it.name}' for it in handed),
+            *(('the body',) if keyed_body else ()),
+            *(('all of the request that can be read',) if raw else ()),
+            *(('what identity says',) if reading.guards_select else ()),
+        ),
         fingerprint=(
             query.fingerprint,
             headers.fingerprint,
@@ -151,6 +161,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         raw=False,
         personal=False,
         left_out=frozenset(),
+        shown=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
         fingerprint=(),
     )
 

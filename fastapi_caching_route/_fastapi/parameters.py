@@ -32,6 +32,12 @@ class Parameters:
     def __bool__(self) -> bool:
         return bool(self._parameters)
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Their names, for people; `*` for one that may have any name."""
+        names = ['*' if parameter.names is None else (parameter.shown or ('',))[0] for parameter in self._parameters]
+        return tuple(dict.fromkeys(name for name in names if name))
+
     def may_read(self, name: str) -> bool:
         """Whether one of the parameters may be called so in a request."""
         return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)

@@ -28,6 +28,15 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
             yield route.endpoint
 
 
+def routes_in(app: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """All routes of an app as requests reach them, in their order, each with the path of the mounts that it is in."""
+    for route in _each(getattr(app, 'routes', None) or ()):
+        if isinstance(route, Mount | Host):
+            yield from routes_in(route, prefix + (route.path if isinstance(route, Mount) else f'//{route.host}'))
+        else:
+            yield prefix, route
+
+
 def _each(routes: Iterable[Any]) -> Iterator[Any]:
     """The routes as requests reach them; the newer releases of FastAPI keep those of an include apart."""
     for route in routes:

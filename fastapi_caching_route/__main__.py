@@ -1,0 +1,75 @@
+"""`python -m fastapi_caching_route explain module:app`: a table of all routes of an app, and what becomes of each."""
+
+import argparse
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from fastapi_caching_route.explain import RouteReport, explain
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the report; 0 if that could be done."""
+    parser = argparse.ArgumentParser(prog='python -m fastapi_caching_route', description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    command = commands.add_parser('explain', help='what becomes of each route of an app')
+    command.add_argument('app', help='where it is, as uvicorn has it: module:name')
+    command.add_argument('--json', action='store_true', help='for programs')
+    given = parser.parse_args(arguments)
+    reports = explain(_imported(parser, given.app))
+    if given.json:
+        print(json.dumps([asdict(it) for it in reports], indent=2))  # noqa: T201, a command prints
+    else:
+        _print_table(parser, reports)
+    return 0
+
+
+def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
+    module, _, name = place.partition(':')
+    sys.path.insert(0, '')  # where the command is given, as uvicorn does it
+    try:
+        app: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        parser.error(f'{place}: {error}')
+    for part in (name or 'app').split('.'):
+        if not hasattr(app, part):
+            parser.error(f'{place}: there is no {part!r} in {module}')
+        app = getattr(app, part)
+    if not hasattr(app, 'routes'):
+        parser.error(f'{place} is no app of FastAPI or Starlette, but {app!r}')
+    return app
+
+
+def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ...]) -> None:
+    try:
+        from rich.console import Console  # noqa: PLC0415, an extra
+        from rich.table import Table  # noqa: PLC0415
+    except ImportError:
+        parser.error("the table needs rich: pip install 'fastapi-caching-route[cli]'; --json does not")
+    table = Table('route', 'cached', 'key', 'guards on hits', 'shared by', show_lines=True)
+    for it in reports:
+        lifetime = 'as the backend says' if it.ttl is None else f'{it.ttl:g} s'
+        stale = [
+            f'+{span:g} s {why}'
+            for span, why in ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
+            if span
+        ]
+        beside = [lifetime, *stale, *(f'tag {tag}' for tag in it.tags), *([it.namespace] if it.namespace else [])]
+        table.add_row(
+            f'{" ".join(it.methods)} {it.path}',
+            '\n'.join(beside) if it.cached else f'no: {it.why_not}',
+            '\n'.join(it.key),
+            '\n'.join(it.guards),
+            it.shared_by,
+        )
+    console = Console()
+    console.print(table)
+    for it in reports:
+        for warning in it.warnings:
+            console.print(f'{" ".join(it.methods)} {it.path} {warning}', style='yellow', markup=False)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
