@@ -21,7 +21,9 @@ class Direct:
         self._backend = AsTheyAre(backend)
         self.read: Callable[[str], Any] = backend.read if isinstance(backend, MemoryCache) else partial(_look, backend)
         """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
-        self._write = _write_there if not isinstance(backend, MemoryCache) else _write
+        self._write: Callable[[Any, str, Any, float], bool] = (
+            _write if isinstance(backend, MemoryCache) else _write_there
+        )
         self._table = backend
         self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
 

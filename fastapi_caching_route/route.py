@@ -55,7 +55,9 @@ class CachingRoute(APIRoute):
         note_routed(endpoint, self)
         check_decorated(endpoint)
 
-    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    def handle(  # ty: ignore[incompatible-method-override]  # a coroutine is what is asked for
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         """Answer one request: from the cache if it can, from the endpoint if not."""
         reached = self._reached(scope)
         method = scope['method']
