@@ -30,7 +30,7 @@ docs:
 
 # CPU time of hits and misses against a hand-written route.
 bench *args:
-    uv run --group bench python benchmarks/speed.py {{ args }}
+    uv run --group bench --group peers python benchmarks/speed.py {{ args }}
 
 # The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
 matrix:

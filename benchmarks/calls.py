@@ -27,7 +27,9 @@ async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
+        if not code.co_filename.startswith(PACKAGE) or code.co_name.startswith(
+            '<'
+        ):  # some are inlined in newer Pythons
             return
         if event == 'call':
             found[f'{Path(code.co_filename).name}: {code.co_name}'] += 1

@@ -1,6 +1,6 @@
 """Requests in a second over uvicorn, with wrk in a process of its own; skipped where there is no wrk.
 
-uv run --group bench python benchmarks/over_http.py [--rounds N] [--seconds N] [--json FILE]
+uv run --group bench python benchmarks/over_http.py [--rounds N] [--seconds N] [--thawed] [--json FILE]
 """
 
 import argparse

@@ -5,7 +5,7 @@ cheaper. Each case is an app of its own with three routers: the limit, the case,
 both limits stands at the same place in the app as the case. All are interleaved round by round in one process; the ratio is
 the median of those of all rounds, so that what the machine does meanwhile meets both sides alike.
 
-    uv run --group bench python benchmarks/speed.py [--rounds N] [--requests N] [--only TEXT] [--json FILE]
+    uv run --group bench --group peers python benchmarks/speed.py [--rounds N] [--requests N] [--only TEXT] [--json FILE]
 """
 
 import argparse

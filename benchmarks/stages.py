@@ -109,7 +109,10 @@ async def of_routing() -> dict[str, float]:
         app = FastAPI()
         for number in range(before):
             app.get(f'/other{number}')(small)
-        app.router.routes.extend(router.routes) if includes == 0 else app.include_router(router)
+        if includes:
+            app.include_router(router)
+        else:
+            app.router.routes.extend(router.routes)
         return app
 
     apps = {

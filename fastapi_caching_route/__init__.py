@@ -8,7 +8,7 @@ request leads a flight of `_flights.py` and others follow, with a `_lock.py` in 
 `_recorder.py` watches the endpoint answer, `_keeping.py` makes an `_entry.py` of it, about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_names.py` is what
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the
-backend: `_direct.py` if it is inside of the process, where `memory.py` is ours; else `_linked.py`, with a `_link.py` for each
+backend: `_direct.py` if it is a table of this process with nobody's code in it, as `memory.py` is; else `_linked.py`, with a `_link.py` for each
 event loop, as long as `_breaker.py` says that it is worth asking, in the format of `_wire.py`; `_drivers.py` knows the clients,
 `_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route. `_fastapi/` is all that is known of the inside of FastAPI.
 """

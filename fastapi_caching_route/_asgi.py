@@ -1,7 +1,7 @@
 """Small things about ASGI: a body for several readers, fields added on the way out, extensions taken out of a scope."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
@@ -133,9 +133,6 @@ def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
     return with_vary([*headers, *without(fields, {*present, *_OF_THE_BODY, b'vary'})], names(fields, b'vary'))
 
 
-NO_NAMES: frozenset[bytes] = frozenset()
-
-
 @dataclass(slots=True)
 class StartFields:
     """The fields of an answer as its start message gives them."""
@@ -148,7 +145,7 @@ class StartFields:
     """What the endpoint itself names in Vary."""
 
 
-def start_fields(start: Message, selecting: Iterable[bytes], *, as_they_are: bool = False) -> StartFields:
+def start_fields(start: Message, selecting: Collection[bytes], *, as_they_are: bool = False) -> StartFields:
     """Read the fields of a start message, once, whoever wrote them and in whatever form.
 
     With `as_they_are`, Vary is written anew only where something is added to it.
@@ -157,8 +154,8 @@ def start_fields(start: Message, selecting: Iterable[bytes], *, as_they_are: boo
     present = dict(headers)
     shaped = SHAPED in present
     unmarked = without(headers, (SHAPED,)) if shaped else headers
-    vary = frozenset(names(headers, b'vary')) if b'vary' in present else NO_NAMES
-    fields = unmarked if (not vary or as_they_are) and vary.issuperset(selecting) else with_vary(unmarked, selecting)
+    vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
+    fields = unmarked if as_they_are and vary.issuperset(selecting) else with_vary(unmarked, selecting)
     return StartFields(fields, shaped, vary)
 
 

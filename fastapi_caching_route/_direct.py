@@ -14,17 +14,18 @@ from fastapi_caching_route.memory import MemoryCache
 class Direct:
     """A backend whose commands are done as soon as they are given, and do not fail."""
 
-    __slots__ = ('_backend', '_is_on', '_table', '_write', 'read')
+    __slots__ = ('_backend', '_is_on', '_write', 'read')
 
     def __init__(self, backend: BaseCache) -> None:
         """Keep objects in this backend as they are, since they cannot be changed."""
         self._backend = AsTheyAre(backend)
-        self.read: Callable[[str], Any] = backend.read if isinstance(backend, MemoryCache) else partial(_look, backend)
-        """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
-        self._write: Callable[[Any, str, Any, float], bool] = (
-            _write if isinstance(backend, MemoryCache) else _write_there
+        self.read: Callable[[str], Any] = (
+            backend.read if isinstance(backend, MemoryCache) else partial(_read_there, backend)
         )
-        self._table = backend
+        """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
+        self._write: Callable[[str, Any, float], bool] = partial(_write_there, backend)
+        if isinstance(backend, MemoryCache):
+            self._write = partial(_write_ours, backend)
         self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
 
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:  # noqa: ARG002, see Shelf
@@ -36,8 +37,8 @@ class Direct:
         return self.write(key, value, span)
 
     def write(self, key: str, value: object, span: float) -> bool:
-        """The same, without that anybody has to wait."""
-        return self._is_on and self._write(self._table, key, value, max(span, SHORTEST))
+        """The same, at once."""
+        return self._is_on and self._write(key, value, max(span, SHORTEST))
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:  # noqa: ARG002, see Shelf
         """See `Shelf`."""
@@ -62,7 +63,7 @@ class Direct:
         """See `Shelf`: nothing was opened."""
 
 
-def _write(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
+def _write_ours(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
     return backend.write(key, value, span, getattr(value, 'size', None))
 
 
@@ -72,10 +73,11 @@ def _write_there(backend: Any, key: str, value: object, span: float) -> bool:
         backend._set(key, value, ttl=span).send(None)  # noqa: SLF001
     except StopIteration as end:
         return bool(end.value)
-    raise RuntimeError
+    msg = f'{type(backend).__name__}._set waits for something, and a table must not'
+    raise RuntimeError(msg)
 
 
-def _look(backend: Any, key: str) -> Any:
+def _read_there(backend: Any, key: str) -> Any:
     return backend._cache.get(key)  # noqa: SLF001, aiocache's own table, of which `clear()` makes a new one
 
 

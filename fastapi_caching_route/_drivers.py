@@ -42,7 +42,7 @@ def accepted_ttl(backend: BaseCache, span: float) -> float:
 
 
 def get_many(backend: Any) -> Callable[[Sequence[str]], Awaitable[Any]]:
-    """The command that gives what is under keys that are complete; without aiocache's way to it, where nobody has a part in that."""
+    """The command that reads many keys at once: the driver's own, or aiocache's where plugins or a subclass have a part in it."""
     is_plain = isinstance(backend, BaseCache) and type(backend).multi_get is BaseCache.multi_get and not backend.plugins
     return partial(_get_many, backend) if is_plain else partial(backend.multi_get, namespace='')
 

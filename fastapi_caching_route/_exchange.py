@@ -85,11 +85,10 @@ class Exchange:
 
     def respond(self) -> Awaitable[None]:
         """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
-        if self.plan.switch.times_off:
-            return self.pass_by(b'bypass', self.declared.uncached_handler, 'disabled')
-        if self.scope['method'] in self.plan.methods:
+        if self.plan.serves(self.scope['method']):
             return self.admit(self.declared.before_key, self.answer)
-        return self.pass_by(b'method', self.declared.uncached_handler)
+        why, reason = (b'bypass', 'disabled') if self.plan.switch.times_off else (b'method', None)
+        return self.pass_by(why, self.declared.uncached_handler, reason)
 
     async def behind_guards(self, then: Callable[[], Awaitable[None]]) -> None:
         """Go on if the guards let this request in, as its client has sent it: the endpoint may be asked with other fields."""
@@ -140,6 +139,7 @@ class Exchange:
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
         self.visit = self.plan.store.visit()
+        # What was looked up before this was so in this very step: no flight of this loop has landed in between.
         self.landings = self.plan.flights.landings
         found = await self.look_up()
         if found is None:

@@ -38,8 +38,8 @@ FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
 
 MOST_REMEMBERED, SHORT = 1024, 512
-"""Request lines of a route of which is remembered what they came to, and the most characters of path and query together:
-a megabyte or two at most."""
+"""Request lines of a route of which is remembered what they came to, and the most characters of path, query and path
+parameters together: a megabyte or two at most."""
 
 SEPARATOR = '::'
 """Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
@@ -91,8 +91,9 @@ class Inputs:
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
     line_is_all: bool
-    """Whether the key is made of nothing but method, path and query, and below, whether of the query."""
+    """Whether the key is made of nothing but method, path and query."""
     reads_query: bool
+    """Whether any query parameter is declared; else the query does not count."""
     keyed_body: bool
     """Whether the body is part of the key."""
     declared: bool
@@ -135,12 +136,12 @@ class Keys:
         if not self._inputs.line_is_all:
             return None
         path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
-        params = _path_values(scope) if scope.get('path_params') else ()
+        params = _path_values(scope) if scope.get('path_params') else ()  # the condition saves a call on each hit
         line = (scope['method'], path, query, scope.get('root_path'), params)
         keys = self._known.get(line)
         if keys is None:
             keys = self.of(scope, b'')
-            if len(path) + len(query) <= SHORT:
+            if len(path) + len(query) + sum([len(value) for _, value in params]) <= SHORT:
                 if len(self._known) >= MOST_REMEMBERED:
                     self._known.clear()
                 self._known[line] = keys
@@ -173,7 +174,7 @@ class Keys:
         return key, full_key(self._namespace, key)
 
 
-def _path_values(scope: Scope) -> Parts:
+def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:
     """The path parameters of a request as texts: those of its path, and what a Host route has added."""
     params = scope.get('path_params')
     return tuple(sorted([(name, str(value)) for name, value in params.items()])) if params else ()

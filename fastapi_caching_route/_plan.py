@@ -81,7 +81,7 @@ class Herds:
 
 @dataclass(slots=True)
 class Switch:
-    """How often a cache is switched off at the moment: it is in use when it is not."""
+    """How many `with cache.disabled()` are open: the cache is in use at 0."""
 
     times_off: int = 0
 
@@ -135,6 +135,10 @@ class Plan:
     hit: tuple[bytes, bytes]
     """The field that marks an answer from an entry, and below the one on an answer that is being stored."""
     miss: tuple[bytes, bytes]
+
+    def serves(self, method: str) -> bool:
+        """Whether answers to this method are cached, and the cache is in use."""
+        return method in self.methods and not self.switch.times_off
 
     async def names(self, scope: Scope, user_key: str | None) -> tuple[str, ...] | None:
         """The names of an answer to this request; `user_key` is its full key where the user has built it.
@@ -199,7 +203,9 @@ class Plan:
         signs = [*age_field(seconds, emission), *emission, self.hit]
         if self.status_name is not None:
             stored = detail is None
-            value = cache_status.forwarded(self.status_name, why, status=status, ttl=left, stored=stored, detail=detail)
+            value = cache_status.forwarded(
+                self.status_name, why, status=status, ttl=floor(left), stored=stored, detail=detail
+            )
             signs.append((b'cache-status', value))
         return signs
 

@@ -1,8 +1,7 @@
 """Entries in an aiocache backend, and what invalidates them.
 
-Knows keys, names and entries as wholes; knows nothing of requests, of HTTP, or of the framework. Trouble with the
-backend costs what is stored, never an answer: a look-up finds nothing, and storing does nothing. An invalidation that
-could not be written is owed: it is written as soon as the backend takes it, and counts in this process until then.
+What one request does here is in `_visit`. Knows keys, names and entries as wholes; knows nothing of requests, of HTTP, or
+of the framework. An invalidation that could not be written is owed: it is written as soon as the backend takes it, and counts in this process until then.
 """
 
 import asyncio

@@ -160,7 +160,7 @@ class Inside:
         return self.at_once(key)
 
     def at_once(self, key: str) -> Found | Variants | None:
-        """The same, without that anybody has to wait."""
+        """The same, at once."""
         found = self._read(key)
         if not isinstance(found, Entry):
             return found if isinstance(found, Variants) and found.key == key else None

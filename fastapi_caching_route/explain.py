@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
-from fastapi.routing import APIRoute
 
 from fastapi_caching_route._decoration import Decoration, decoration_of
 from fastapi_caching_route._endpoint import layers, name_of
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._fastapi.serving import routes_in
+from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route.policy import CachePolicy
@@ -85,7 +84,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
 
 def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None) -> str | None:
     if decoration is None:
-        return 'not decorated' if isinstance(route, APIRoute) else f'a {type(route).__name__}'
+        return 'not decorated' if is_of_api(route) else f'a {type(route).__name__}'
     if not isinstance(route, CachingRoute):
         return f'decorated, but a {type(route).__name__}: build its router as APIRouter(route_class=CachingRoute)'
     return None if CACHED_METHODS.intersection(methods) else 'decorated, but its methods are never cached'

@@ -1,7 +1,7 @@
 """`MemoryCache`: a cache of aiocache inside of the process, with a bound.
 
 Knows keys, sizes and moments; knows nothing of responses. It belongs to no event loop and starts no timer: each command
-also frees a few of those whose time is over, so several loops and threads may use one object.
+that writes or deletes also frees a few of those whose time is over, so several loops and threads may use one object.
 """
 
 import math

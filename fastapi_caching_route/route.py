@@ -62,7 +62,7 @@ class CachingRoute(APIRoute):
         reached = self._reached(scope)
         method = scope['method']
         if method not in reached.methods:
-            return super().handle(scope, receive, send)
+            return super().handle(scope, receive, send)  # which is a 405
         forward = partial(self._write, reached) if method in reached.writes else reached.forward
         if reached.plan is None:
             return forward(scope, receive, send)
@@ -123,10 +123,10 @@ class CachingRoute(APIRoute):
             plan,
             invalidates,
             parameters,
-            goes_on(effective),
-            frozenset(effective.methods),
-            frozenset(it for it in effective.methods if invalidates or is_write(it, cached=it in cached)),
-            super().handle,
+            goes_on=goes_on(effective),
+            methods=frozenset(effective.methods),
+            writes=frozenset(it for it in effective.methods if invalidates or is_write(it, cached=it in cached)),
+            forward=super().handle,
         )
         self._plans[id(effective)] = reached
         return reached

@@ -41,7 +41,7 @@ def test_the_pure_modules_know_neither_framework_nor_clock(name):
     ]
 
 
-@pytest.mark.parametrize('name', ['_exchange', '_store'])
+@pytest.mark.parametrize('name', ['_exchange', '_hit', '_finding', '_fetch', '_keeping', '_herd', '_visit', '_store'])
 def test_the_exchange_and_the_store_know_nothing_of_the_framework(name):
     assert not tops(PACKAGE / f'{name}.py') & {'fastapi', 'starlette', 'pydantic'}
     assert not [it for it in imports(PACKAGE / f'{name}.py') if it.startswith(f'{OURS}._fastapi')]

@@ -37,8 +37,9 @@ class Admission:
 
         `overridden` says that others may stand in for them.
         """
-        alone = not (explicit or overridden or effective.body_field) and all(credential(node) for node in nodes)
-        self._schemes: list[Any] = [node.call for node in nodes] if alone else []
+        # A body that cannot be read is refused before any scheme is asked, which only FastAPI's handler does.
+        by_themselves = not (explicit or overridden or effective.body_field) and all(map(_is_fastapis_own, nodes))
+        self._schemes: list[Any] = [node.call for node in nodes] if by_themselves else []
         shadow = APIRoute(
             effective.path_format,
             _admitted,
@@ -70,6 +71,11 @@ class Admission:
         """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""
         scope[_PROCEED] = proceed
         await self._app(scope, receive, send)
+
+
+def _is_fastapis_own(node: Dependant) -> bool:
+    """Whether it is a scheme in which there is no code of the user's, who might be asked twice."""
+    return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
 async def _admitted(request: Request, response: Response) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fastapi.routing import APIRoute
 from starlette.routing import Host, Match, Mount
 
 from fastapi_caching_route._key import Scope
@@ -26,6 +27,11 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
                 yield from _at({**scope, **inside}, route.routes, kind)
         elif isinstance(getattr(route, 'original_route', route), kind) and route.matches(scope)[0] is not Match.NONE:
             yield route.endpoint
+
+
+def is_of_api(route: object) -> bool:
+    """Whether a route is one of FastAPI's, that has an endpoint with parameters."""
+    return isinstance(route, APIRoute)
 
 
 def routes_in(app: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:

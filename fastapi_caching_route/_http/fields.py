@@ -4,7 +4,7 @@ Names are expected in lower case, as ASGI delivers them.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -81,11 +81,13 @@ def without(headers: RawHeaders, left_out: Collection[bytes]) -> list[tuple[byte
     return [field for field in headers if field[0] not in left_out]
 
 
-def with_vary(headers: RawHeaders, selecting: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+def with_vary(headers: RawHeaders, selecting: Collection[bytes]) -> list[tuple[bytes, bytes]]:
     """The fields with one Vary line that names the response's own selecting fields and ours, each once.
 
     Nothing is added to ``Vary: *``, which already says more (RFC 9110 §12.5.5).
     """
+    if not selecting and b'vary' not in dict(headers):
+        return list(headers)
     merged = dict.fromkeys(member.lower() for member in members(headers, b'vary'))
     if b'*' in merged:
         return list(headers)

@@ -139,6 +139,7 @@ def _by_status(status: int, terms: Terms) -> Storable | Refused:
 
 
 def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
+    """The judgement by all that is said, but for the size."""
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
     span = lifetime(status, beside, said, terms, now)
@@ -152,7 +153,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'no-store': (said.no_store and not understood) or directives(request).no_store,
         'private': said.private,
         'no-cache': said.no_cache and not can_be_validated,
-        'vary': b'vary' in present and b'*' in names(response, b'vary'),
+        'vary': b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'ttl': terms.switched_off
         or (span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms)),
