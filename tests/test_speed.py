@@ -221,3 +221,37 @@ async def test_what_stands_in_for_a_scheme_decides_on_hits_too():
     app.dependency_overrides.clear()
     assert (await asgi_call(app, dict(scope)))[0]['status'] == 200
     assert (await asgi_call(app, asgi_scope(path='/items')))[0]['status'] in {401, 403}
+
+
+async def test_a_scheme_with_code_of_the_users_is_asked_once():
+    asked = []
+
+    class Counting(APIKeyHeader):
+        def check_api_key(self, api_key):
+            asked.append(api_key)
+            return super().check_api_key(api_key)
+
+    app = app_of(FastAPICache(clock=Clock()), plain, dependencies=[Depends(Counting(name='x-key'))])
+    scope = asgi_scope(path='/items', headers=[(b'x-key', b'secret')])
+    for _ in range(2):
+        await asgi_call(app, dict(scope))
+    asked.clear()
+    await asgi_call(app, asgi_scope(path='/items'))
+    assert len(asked) <= 1  # none, in releases that do not ask it
+
+
+async def test_long_lines_are_not_remembered():
+    cache, router = FastAPICache(clock=Clock()), caching_router()
+
+    @router.get('/{name}')
+    @cache(ttl=60)
+    async def endpoint(name: str, page: str = ''):
+        return name + page
+
+    app = FastAPI()
+    app.include_router(router)
+    for asked in ({'path': f'/{"a" * 1000}'}, {'path': '/a', 'query_string': b'page=' + b'a' * 1000}, {'path': '/a'}):
+        await asgi_call(app, asgi_scope() | asked)
+    (route,) = router.routes
+    plans = [it.plan for it in route._plans.values()]
+    assert [len(it.declared().keys._known) for it in plans] == [1]

@@ -14,6 +14,7 @@ from fastapi_caching_route._http.storing import (
     Refused,
     Storable,
     Terms,
+    _by_all,
     heuristic_lifetime,
     judge,
     lifetime,
@@ -287,3 +288,47 @@ def test_a_ttl_of_nothing_stores_nothing_whatever_the_windows(ttl, chosen, expec
     terms = Terms(frozenset({200}), ttl, None, 100, stale_while_revalidate=30, revalidate=True, chosen_ttl=chosen)
     verdict = judge([], 200, [TAG], terms, NOW)
     assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
+
+
+SAID = st.sampled_from(
+    [
+        *(
+            (b'cache-control', it)
+            for it in (b'no-store', b'private', b'max-age=5', b's-maxage=0', b'public', b'no-cache')
+        ),
+        *((b'age', it) for it in (b'0', b'5', b'x')),
+        *((b'vary', it) for it in (b'*', b'accept')),
+        (b'expires', b'0'),
+        (b'date', b'Sun, 06 Nov 1994 08:00:00 GMT'),
+        (b'etag', b'"a"'),
+        (b'last-modified', b'Sun, 06 Nov 1993 08:00:00 GMT'),
+        (b'set-cookie', b'a=1'),
+        (b'content-range', b'bytes 0-1/2'),
+        (b'cdn-cache-control', b'max-age=7'),
+        (b'authorization', b'x'),
+        (b'x-more', b'1'),
+    ]
+)
+
+
+@given(
+    st.lists(SAID, max_size=2),
+    st.lists(SAID, max_size=3),
+    st.sampled_from([200, 203, 206, 302, 304, 404, 500]),
+    st.builds(
+        Terms,
+        accepted=st.sampled_from([frozenset({200}), frozenset({200, 404})]),
+        ttl=st.sampled_from([None, 0, 60]),
+        fallback_ttl=st.sampled_from([None, 30]),
+        max_body_size=st.just(100),
+        stale_if_error=st.sampled_from([0, 9]),
+        chosen_ttl=st.sampled_from([None, 0, 3]),
+        authorization_covered=st.booleans(),
+        by_the_book=st.booleans(),
+        stale_on_demand=st.booleans(),
+        revalidate=st.booleans(),
+    ),
+)
+def test_what_says_nothing_is_judged_as_it_would_be_by_all_the_rules(request_fields, response_fields, status, terms):
+    by_all = _by_all(request_fields, status, response_fields, terms, NOW)
+    assert judge(request_fields, status, response_fields, terms, NOW) == by_all
