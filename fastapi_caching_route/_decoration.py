@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi_caching_route._endpoint import left_on, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.inputs import Reading, declared_inputs
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._options import check_methods, check_templates
@@ -57,6 +58,19 @@ def check_decorated(endpoint: Any) -> None:
         check_templates(name, templates, PathParameters(route).known)
         if decoration is not None:
             check_public(name, decoration.policy, route)
+
+
+def document_decorated(endpoint: Any) -> None:
+    """Have OpenAPI describe what the cache does on the routes of an endpoint, if its cache is to be documented."""
+    decoration = decoration_of(endpoint)
+    if decoration is None or not decoration.cache.document:
+        return
+    for route in routes_of(endpoint):
+        document(
+            route,
+            cache_status=decoration.cache.status_name is not None,
+            cache_control=decoration.policy.cache_control is not None,
+        )
 
 
 def check_public(name: str, policy: CachePolicy, route: Any) -> None:

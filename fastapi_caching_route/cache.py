@@ -17,6 +17,7 @@ from fastapi_caching_route._decoration import (
     INVALIDATES,
     Decoration,
     check_decorated,
+    document_decorated,
     invalidates_of,
 )
 from fastapi_caching_route._endpoint import Twins, layers, leave
@@ -119,6 +120,10 @@ class FastAPICache:
                 'Whether an answer of 2xx or 3xx to PUT, PATCH, DELETE or an undecorated POST invalidates its path (RFC 9111 §4.4).'
             ),
         ] = True,
+        document: Annotated[
+            bool,
+            Doc('Whether OpenAPI describes the 304 and the fields of cached routes; else it is as without a cache.'),
+        ] = False,
     ) -> None:
         """Build a cache over a backend; nothing is opened."""
         check_cache(namespace_policy, clock, version, mode)
@@ -139,6 +144,7 @@ class FastAPICache:
         self.clock = clock
         self.by_the_book = mode == 'rfc9111'
         self.invalidate_on_write = invalidate_on_write
+        self.document = document
         self.flights, self.alone, self.failed, self.unrenewed = Flights(), Pauses(), Pauses(), Pauses()
         self.twins = Twins()
         self.unmet = Unmet()
@@ -217,6 +223,7 @@ class FastAPICache:
                 raise ConfigurationError(msg) from None
             for layer in layers(endpoint):
                 check_decorated(layer)
+                document_decorated(layer)
             self.twins.of_endpoint(endpoint)
             self.unmet.add(endpoint)
             return endpoint

@@ -9,7 +9,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from fastapi_caching_route._decoration import Decoration, check_decorated, decoration_of, invalidates_of
+from fastapi_caching_route._decoration import (
+    Decoration,
+    check_decorated,
+    decoration_of,
+    document_decorated,
+    invalidates_of,
+)
 from fastapi_caching_route._endpoint import name_of, note_routed
 from fastapi_caching_route._exchange import respond
 from fastapi_caching_route._fastapi.declared import Declarations
@@ -54,6 +60,7 @@ class CachingRoute(APIRoute):
         self._plans: dict[int, Reached] = {}
         note_routed(endpoint, self)
         check_decorated(endpoint)
+        document_decorated(endpoint)
 
     def handle(  # ty: ignore[incompatible-method-override]  # a coroutine is what is asked for
         self, scope: Scope, receive: Receive, send: Send
