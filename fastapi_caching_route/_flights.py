@@ -72,17 +72,17 @@ class Flight:
 
     def __init__(self, flights: 'Flights', key: str, *, is_led: bool) -> None:
         """It has begun."""
-        self.is_led = is_led
+        self.is_led: bool = is_led
         """Whether others may follow; else it is for one request alone, and in no table."""
         self._flights = flights
         self._key = key
-        self.loop = asyncio.get_running_loop()
-        self.began_at = time.monotonic()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.began_at: float = time.monotonic()
         self._outcome: Outcome | None = None
         self._landing: asyncio.Future[None] | None = None
         """For those who wait; most flights have none."""
-        self.followers = 0
-        self.closing = False
+        self.followers: int = 0
+        self.closing: bool = False
         """Whether it is too late to answer from what it brings: an invalidation before now might not be seen any more. Who
         comes then waits, and looks it up."""
 
@@ -131,7 +131,7 @@ class Flights:
     def __init__(self) -> None:
         """None is under way."""
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], Flight] = {}
-        self.landings = 0
+        self.landings: int = 0
         """How many have brought something for all."""
         self._brought = Lately()
 

@@ -29,7 +29,7 @@ class Moments:
     def __init__(self) -> None:
         """Nothing has been invalidated yet."""
         self.beside: tuple[str, ...] = ()
-        self.now = 0
+        self.now: int = 0
         """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
         self._floor = 0
         self._hard: OrderedDict[str, int] = OrderedDict()

@@ -52,7 +52,7 @@ class Naming:
         of_places = [of_endpoint(endpoint, template) for template, _ in places]
         self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (of_namespace(namespace),)))
         """The names that all its entries have."""
-        self.unknown = {name for template in tags for name in fields_of(template)} - parameters
+        self.unknown: set[str] = {name for template in tags for name in fields_of(template)} - parameters
         """Parameters in the tags that are not in the path: an include might have had them in its prefix, and has not."""
 
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:

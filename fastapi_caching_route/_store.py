@@ -17,11 +17,12 @@ from aiocache.base import BaseCache
 
 from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
 from fastapi_caching_route._chore import held
-from fastapi_caching_route._debts import debts_to
+from fastapi_caching_route._debts import Debts, debts_to
 from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
+from fastapi_caching_route._shelf import Shelf
 from fastapi_caching_route._visit import Inside, Outside, Visit
 from fastapi_caching_route.errors import InvalidationError
 
@@ -38,13 +39,14 @@ class Store:
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
         check_backend(backend)
-        self.shelf = shelf_of(backend, timeout, signing_keys)
+        self.shelf: Shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
-        self.inside = Inside(self.shelf, _moments_of(backend)) if isinstance(self.shelf, Direct) else None
-        self.debts = debts_to(backend)
-        self.is_shared = not is_inside(backend)
+        shelf = self.shelf
+        self.inside: Inside | None = Inside(shelf, _moments_of(backend)) if isinstance(shelf, Direct) else None
+        self.debts: Debts = debts_to(backend)
+        self.is_shared: bool = not is_inside(backend)
         """Whether other processes may use it, too."""
-        self.timeout = timeout
+        self.timeout: float = timeout
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
         self._under_way: set[asyncio.Task[Any]] = set()

@@ -127,28 +127,35 @@ class FastAPICache:
     ) -> None:
         """Build a cache over a backend; nothing is opened."""
         check_cache(namespace_policy, clock, version, mode)
-        self.policy = checked_policy(policy)
+        self.policy: CachePolicy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
         self.backend: BaseCache = MemoryCache() if cache is None else cache
-        self.store = Store(self.backend, store_timeout, signing_keys(signing_key))
-        self.left_out = frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys)
-        self.budget = Budget(recording_budget)
-        self.namespace_policy = namespace_policy
-        self.cache_header = field_name('cache_header', cache_header)
-        self.status_name = None if cache_status is None else item(field_text('cache_status', cache_status))
-        self.hit = field_text('cache_header_hit', cache_header_hit)
-        self.miss = field_text('cache_header_miss', cache_header_miss)
-        self.accepted_status_codes = statuses(accepted_status_codes)
-        self.version = version
-        self.clock = clock
-        self.by_the_book = mode == 'rfc9111'
-        self.invalidate_on_write = invalidate_on_write
-        self.document = document
-        self.flights, self.alone, self.failed, self.unrenewed = Flights(), Pauses(), Pauses(), Pauses()
-        self.twins = Twins()
-        self.unmet = Unmet()
-        self.switch = Switch()
+        self.store: Store = Store(self.backend, store_timeout, signing_keys(signing_key))
+        self.left_out: frozenset[bytes] = frozenset(
+            field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys
+        )
+        self.budget: Budget = Budget(recording_budget)
+        self.namespace_policy: str = namespace_policy
+        self.cache_header: bytes = field_name('cache_header', cache_header)
+        self.status_name: bytes | None = (
+            None if cache_status is None else item(field_text('cache_status', cache_status))
+        )
+        self.hit: bytes = field_text('cache_header_hit', cache_header_hit)
+        self.miss: bytes = field_text('cache_header_miss', cache_header_miss)
+        self.accepted_status_codes: frozenset[int] = statuses(accepted_status_codes)
+        self.version: str = version
+        self.clock: Callable[[], float] = clock
+        self.by_the_book: bool = mode == 'rfc9111'
+        self.invalidate_on_write: bool = invalidate_on_write
+        self.document: bool = document
+        self.flights: Flights = Flights()
+        self.alone: Pauses = Pauses()
+        self.failed: Pauses = Pauses()
+        self.unrenewed: Pauses = Pauses()
+        self.twins: Twins = Twins()
+        self.unmet: Unmet = Unmet()
+        self.switch: Switch = Switch()
 
     def __call__(
         self,
