@@ -1,0 +1,70 @@
+"""What type checkers see of a decorated endpoint: itself. An ignored error that is none is an error (`warn_unused_ignores`)."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from typing_extensions import assert_type
+
+from fastapi_caching_route import (
+    CacheContext,
+    CacheControl,
+    CachedResponse,
+    CachePolicy,
+    CachingRoute,
+    FastAPICache,
+    MemoryCache,
+    RouteReport,
+)
+
+router = APIRouter(route_class=CachingRoute)
+cache = FastAPICache(MemoryCache(max_bytes=1000), policy=CachePolicy(ttl=60), document=True)
+
+
+@cache(ttl=60, tags=['user:{user_id}'], cache_control=CacheControl(max_age=5))
+async def get_user(user_id: int, detail: bool = False) -> str:
+    return f'{user_id} {detail}'
+
+
+def by_path(request: Request) -> str:
+    return request.url.path
+
+
+async def tenant(request: Request) -> str:
+    return request.headers['x-tenant']
+
+
+@cache(key_builder=by_path, identity=tenant, dependencies=[Depends(tenant)])
+def plain(page: int) -> list[int]:
+    return [page]
+
+
+@cache.invalidates(tags=['user:{user_id}'], endpoints=[get_user])
+async def update_user(user_id: int, context: CacheContext) -> None:
+    context.ttl = 5
+    context.tags.add('all')
+    context.ttl = 'five'  # type: ignore[assignment]
+
+
+async def use(request: Request, app: FastAPI) -> None:
+    taken: Callable[[int], Awaitable[str]] = get_user
+    assert_type(await taken(1), str)
+    assert_type(await get_user(7, detail=True), str)
+    assert_type(plain(1), list[int])
+    await get_user('7')  # type: ignore[arg-type]
+    plain()  # type: ignore[call-arg]
+    assert_type(await cache.get_cached('key'), CachedResponse | None)
+    assert_type(await cache.invalidate_cached('key'), int)
+    await cache.invalidate_tags('user:7', soft=True)
+    await cache.invalidate_tags(7)  # type: ignore[arg-type]
+    await cache.set_cached('key', Response('body'))
+    assert_type(cache.explain(app), tuple[RouteReport, ...])
+    with cache.disabled():
+        await cache.clear()
+
+
+FastAPICache(namespace_policy='other')  # type: ignore[arg-type]
+FastAPICache(mode='rfc9999')  # type: ignore[arg-type]
+cache(ttl='60')  # type: ignore[arg-type]
+cache(key_builder=lambda: 'key')  # type: ignore[arg-type, misc]
+cache(unknown=1)  # type: ignore[call-arg]
+CacheControl(max_age='5')  # type: ignore[arg-type]
