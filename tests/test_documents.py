@@ -11,6 +11,7 @@ import sys
 import pytest
 from starlette.testclient import TestClient
 
+import fastapi_caching_route
 from fastapi_caching_route import FastAPICache
 from tests.support import EXAMPLES, FASTAPI, marks
 from tests.transcripts import DOCUMENTS, PYTHON, ROOT, as_run
@@ -76,3 +77,9 @@ def test_every_test_that_a_page_names_is_there():
     named = re.findall(r'`(test_\w+)`', text)
     assert len(named) >= 15
     assert not [name for name in named if f'def {name}(' not in tests]
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / 'docs' / 'reference.md').read_text()
+    named = set(re.findall(r'^::: fastapi_caching_route\.(\w+)$', text, re.MULTILINE))
+    assert named == set(fastapi_caching_route.__all__)
