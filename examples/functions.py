@@ -12,7 +12,7 @@ router = APIRouter(route_class=CachingRoute)
 runs = {'report': 0, 'total': 0}
 
 
-@cached(ttl=60, namespace='functions:')
+@cached(ttl=60, namespace='functions:')  # type: ignore[untyped-decorator]  # aiocache has no types
 async def total(year: int) -> int:
     """Used by several endpoints, and by jobs that are no requests at all."""
     runs['total'] += 1
