@@ -139,8 +139,7 @@ class Exchange:
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
         self.visit = self.plan.store.visit()
-        # What was looked up before this was so in this very step: no flight of this loop has landed in between.
-        self.landings = self.plan.flights.landings
+        self.landings = self.plan.flights.landings  # none has landed since `respond` looked: it is the same step
         found = await self.look_up()
         if found is None:
             await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
@@ -184,6 +183,8 @@ class Exchange:
                 found, self.scope, self.declared.inputs.left_out, normalised=self.plan.terms.by_the_book
             )
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
+        if self.herd is not None:
+            self.herd.variants = self.variants  # which another process may have stored while this one waited
         return found if isinstance(found, Found) else None
 
     def may_bridge(self, entry: Entry, left: float, demand: reuse.Demand) -> bool:

@@ -38,8 +38,8 @@ FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
 
 MOST_REMEMBERED, SHORT = 1024, 512
-"""Request lines of a route of which is remembered what they came to, and the most characters of path, query and path
-parameters together: a megabyte or two at most."""
+"""Request lines of a route of which is remembered what they came to, and the most characters of all that each is
+made of: a megabyte or two at most."""
 
 SEPARATOR = '::'
 """Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
@@ -141,7 +141,8 @@ class Keys:
         keys = self._known.get(line)
         if keys is None:
             keys = self.of(scope, b'')
-            if len(path) + len(query) + sum([len(value) for _, value in params]) <= SHORT:
+            size = len(path) + len(query) + len(line[3] or '') + sum([len(value) for _, value in params])
+            if size <= SHORT:
                 if len(self._known) >= MOST_REMEMBERED:
                     self._known.clear()
                 self._known[line] = keys

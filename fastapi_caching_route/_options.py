@@ -1,7 +1,8 @@
 """Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from inspect import signature
 
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._names import fields_of
@@ -83,6 +84,30 @@ def check_methods(name: str, methods: Collection[str]) -> None:
             'cached; take the decorator away, or put it on the route that reads what this one writes'
         )
         raise ConfigurationError(msg)
+
+
+def check_takes_a_request(option: str, function: object) -> None:
+    """Refuse a callable that cannot be called with the request alone."""
+    if not callable(function):
+        return
+    try:
+        wanted = signature(function)
+    except ValueError:  # some in C do not tell
+        return
+    try:
+        wanted.bind(None)
+    except TypeError as error:
+        msg = f'{option} is called with the request alone, and {function!r} takes {wanted}: {error}'
+        raise ConfigurationError(msg) from None
+
+
+def suspicious(vary_headers: Iterable[str]) -> Iterator[str]:
+    """What is allowed, and hardly meant, with the remedy."""
+    if 'cookie' in {name.lower() for name in vary_headers}:
+        yield (
+            'vary_headers has Cookie: hardly two clients share an entry then. Declare the cookies that count as '
+            'Cookie() parameters, or say by identity who shares'
+        )
 
 
 def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:

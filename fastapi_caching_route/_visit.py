@@ -177,7 +177,11 @@ class Inside:
 
     async def put(self, stored: Stored, span: float) -> bool:
         """See `Outside`."""
-        return self._shelf.write(stored.key, stored, min(span, FOREVER))
+        try:
+            return self._shelf.write(stored.key, stored, min(span, FOREVER))
+        except Exception as error:  # noqa: BLE001, nothing in it should fail, and if it does, nobody's answer shall
+            logger.debug('the table has not taken an entry: %r', error)
+            return False
 
     def owed(self) -> Owed:
         """See `Outside`."""

@@ -1,5 +1,6 @@
 """`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -8,9 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from aiocache.base import BaseCache
 from fastapi.params import Depends
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 from typing_extensions import Doc, Self
 
 from fastapi_caching_route._decoration import (
@@ -20,14 +23,23 @@ from fastapi_caching_route._decoration import (
     document_decorated,
     invalidates_of,
 )
-from fastapi_caching_route._endpoint import Twins, layers, leave
+from fastapi_caching_route._endpoint import Twins, layers, leave, name_of
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.storing import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
-from fastapi_caching_route._options import check_cache, check_positive, field_name, field_text, signing_keys, statuses
+from fastapi_caching_route._options import (
+    check_cache,
+    check_positive,
+    check_takes_a_request,
+    field_name,
+    field_text,
+    signing_keys,
+    statuses,
+    suspicious,
+)
 from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given
@@ -51,6 +63,8 @@ from fastapi_caching_route.policy import (
     checked_policy,
     checked_templates,
 )
+
+logger = logging.getLogger('fastapi_caching_route')
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""
@@ -222,7 +236,13 @@ class FastAPICache:
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
-                decoration = Decoration(self, replace(self.policy, **given))
+                if isinstance(endpoint, Starlette | Router):
+                    msg = 'it is no endpoint; decorate the functions behind the routes, not apps or routers'
+                    raise ConfigurationError(msg)  # noqa: TRY301, said once for all
+                policy = replace(self.policy, **given)
+                for option in ('key_builder', 'identity', 'tags'):
+                    check_takes_a_request(option, getattr(policy, option))
+                decoration = Decoration(self, policy)
                 for layer in layers(endpoint):
                     leave(decoration, layer)
             except ConfigurationError as error:
@@ -231,6 +251,8 @@ class FastAPICache:
             for layer in layers(endpoint):
                 check_decorated(layer)
                 document_decorated(layer)
+            for warning in suspicious(policy.vary_headers):
+                logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
             self.twins.of_endpoint(endpoint)
             self.unmet.add(endpoint)
             return endpoint

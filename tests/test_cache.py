@@ -6,7 +6,7 @@ import typing
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 
@@ -298,3 +298,52 @@ def test_every_public_name_is_there_and_documented():
     for name in fastapi_caching_route.__all__:
         it = getattr(fastapi_caching_route, name)
         assert not isinstance(it, type) or typing.get_args(it) or inspect.getdoc(it)
+
+
+async def is_async(request):
+    return 'name'
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'key_builder': lambda: 'key'}, 'key_builder is called with the request alone'),
+        ({'key_builder': lambda request, response: 'key'}, 'key_builder is called with the request alone'),
+        ({'key_builder': is_async}, 'key_builder must be a plain function'),
+        ({'identity': lambda: 'name'}, 'identity is called with the request alone'),
+        ({'tags': lambda request, user: ['tag']}, 'tags is called with the request alone'),
+    ],
+)
+def test_a_callable_that_cannot_be_called_with_the_request_is_refused(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        FastAPICache()(**options)(endpoint_of_nothing)
+
+
+def endpoint_of_nothing(): ...
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'key_builder': lambda request, *others, more=1: 'key'},
+        {'key_builder': str},
+        {'identity': is_async},
+        {'tags': lambda request: ['tag']},
+    ],
+)
+def test_a_callable_that_takes_more_than_it_needs_is_fine(options):
+    FastAPICache()(**options)(lambda: None)
+
+
+@pytest.mark.parametrize('thing', [FastAPI(), APIRouter()], ids=lambda it: type(it).__name__)
+def test_what_is_no_endpoint_cannot_be_decorated(thing):
+    with pytest.raises(ConfigurationError, match='decorate the functions behind the routes'):
+        FastAPICache()(ttl=5)(thing)
+
+
+def test_varying_with_the_whole_cookie_field_is_warned_of(caplog):
+    FastAPICache()(ttl=5, vary_headers=['Cookie'])(lambda: None)
+    assert [it.message for it in caplog.records if 'hardly two clients share' in it.message]
+    caplog.clear()
+    FastAPICache()(ttl=5, vary_headers=['accept-language'])(lambda: None)
+    assert not caplog.records

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import socket
 import time
 from typing import Annotated
@@ -1299,3 +1300,34 @@ def test_pauses_double_up_to_the_longest_and_end():
 def test_an_option_out_of_its_range_is_refused(options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         FastAPICache()(**options)(lambda: None)
+
+
+async def test_what_varies_in_another_process_stays_what_it_is(redis_port):
+    namespace = f'herds{next(namespaces)}'
+
+    def process(name):
+        cache, router = FastAPICache(RedisCache(port=redis_port, namespace=namespace)), caching_router()
+
+        @router.get('/')
+        @cache(ttl=60, lock=True)
+        async def endpoint(request: Request, response: Response):
+            await asyncio.sleep(0.2)
+            agent = request.headers['user-agent']
+            if agent == 'de':
+                response.headers['vary'] = 'user-agent'
+            return [name, agent]
+
+        app = FastAPI()
+        app.include_router(router)
+        return app, cache
+
+    (first, one), (second, other) = process('A'), process('B')
+
+    async def asked(app, agent, after=0.0):
+        await asyncio.sleep(after)
+        sent = await asgi_call(app, asgi_scope(headers=[(b'user-agent', agent)]))
+        return json.loads(sent[1]['body'])[1]
+
+    async with one, other:
+        assert await asyncio.gather(asked(first, b'de'), asked(second, b'en', 0.1)) == ['de', 'en']
+        assert [await asked(first, agent) for agent in (b'de', b'en', b'fr')] == ['de', 'en', 'fr']

@@ -4,10 +4,12 @@ import sys
 from collections import Counter
 from inspect import CO_COROUTINE
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
 from fastapi.security import APIKeyHeader
+from pydantic import BeforeValidator
 
 import fastapi_caching_route
 from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
@@ -254,3 +256,46 @@ async def test_long_lines_are_not_remembered():
     (route,) = [it for it in app.routes if isinstance(it, CachingRoute)]
     plans = [it.plan for it in route._plans.values()]
     assert [len(it.declared().keys._known) for it in plans] == [1]
+
+
+async def test_what_a_validator_makes_of_a_text_is_asked_each_time():
+    today = ['2026-01-01']
+    day = Annotated[str, BeforeValidator(lambda given: today[0] if given == 'today' else given)]
+    cache, app = FastAPICache(clock=Clock()), FastAPI()
+    app.router.route_class = CachingRoute
+
+    @app.get('/report')
+    @cache(ttl=60)
+    async def report(day: day = '2026-01-01'):
+        return day
+
+    async def asked(query):
+        return (await asgi_call(app, asgi_scope(path='/report', query=query)))[1]['body']
+
+    assert await asked(b'day=today') == b'"2026-01-01"'
+    today[0] = '2026-01-02'
+    assert await asked(b'day=today') == b'"2026-01-02"'
+    assert await asked(b'') == b'"2026-01-01"'
+
+
+@pytest.mark.parametrize('place', [{'root_path': '/' + 'r' * 1000}, {'path_params': {'tenant': 't' * 1000}}])
+async def test_what_is_long_elsewhere_is_not_remembered_either(place):
+    cache, app = FastAPICache(clock=Clock()), FastAPI()
+    app.router.route_class = CachingRoute
+    app.get('/items')(cache(ttl=60)(plain))
+    scope = asgi_scope(path='/items') | place
+    if 'root_path' in place:
+        scope['path'] = place['root_path'] + '/items'
+    assert (await asgi_call(app, scope))[0]['status'] == 200
+    (route,) = [it for it in app.routes if isinstance(it, CachingRoute)]
+    assert [len(it.plan.declared().keys._known) for it in route._plans.values()] == [0]
+
+
+async def test_a_table_that_fails_costs_no_answer(monkeypatch):
+    def failing(*_options):
+        raise RuntimeError('the table')
+
+    memory = MemoryCache()
+    monkeypatch.setattr(memory, 'write', failing)
+    app, scope = app_of(FastAPICache(memory, clock=Clock()), plain), asgi_scope(path='/items')
+    assert [(await asgi_call(app, dict(scope)))[0]['status'] for _ in range(2)] == [200, 200]

@@ -97,7 +97,8 @@ def declared_inputs(
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
-        line_is_all=not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
+        line_is_all=query.is_steady
+        and not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
         reads_query=bool(query),
         keyed_body=keyed_body,
         declared=True,

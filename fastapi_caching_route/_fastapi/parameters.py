@@ -19,7 +19,7 @@ _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
 class Parameters:
     """The declared parameters of one place in the request: query, header or cookie."""
 
-    __slots__ = ('_parameters', '_whole', 'field_names', 'fingerprint')
+    __slots__ = ('_parameters', '_whole', 'field_names', 'fingerprint', 'is_steady')
 
     def __init__(self, place: str, fields: list[Any]) -> None:
         self._parameters = [parameter for field in fields for parameter in _parameters(place, field)]
@@ -28,6 +28,9 @@ class Parameters:
         shown = [name for parameter in self._parameters for name in parameter.shown]
         self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in shown)) if place == 'header' else ()
         self.fingerprint = tuple((parameter.names, parameter.kind) for parameter in self._parameters)
+
+        self.is_steady = not any(map(_runs_code_of_the_users, fields))
+        """Whether the same text always reads the same; a validator of the user's may change its mind."""
 
     def __bool__(self) -> bool:
         return bool(self._parameters)
@@ -145,6 +148,12 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
         return not errors and value == default and _looks(value) == looks
 
     return is_default
+
+
+def _runs_code_of_the_users(field: Any) -> bool:
+    """Whether a function has a part in the validation of a field, as far as that can be seen."""
+    adapter = getattr(field, '_type_adapter', None)
+    return adapter is None or "'function-" in repr(adapter.core_schema)
 
 
 def _looks(value: object) -> str:
