@@ -8,11 +8,19 @@ import logging
 import threading
 import weakref
 from contextlib import suppress
+from inspect import signature
 from typing import Any
+
+from starlette.websockets import WebSocket
 
 from fastapi_caching_route._endpoint import name_of, routed_methods
 
 logger = logging.getLogger('fastapi_caching_route')
+
+BUILD_ITS_ROUTER = (
+    'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
+)
+TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
 
 MOMENT = 1.0
 """Seconds after the last decoration: an app is built by then, and somebody still looks at the log of its start."""
@@ -51,8 +59,17 @@ class Unmet:
         for reference in endpoints:
             endpoint = reference()
             if endpoint is not None and not routed_methods(endpoint):
+                remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
                 logger.warning(
-                    '%s is decorated with @cache, but no CachingRoute serves it, so it is not cached: build its router '
-                    'as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes',
+                    '%s is decorated with @cache, but no CachingRoute serves it, so it is not cached: %s',
                     '.'.join(name_of(endpoint)),
+                    remedy,
                 )
+
+
+def _serves_a_websocket(endpoint: Any) -> bool:
+    try:
+        parameters = signature(endpoint, eval_str=True).parameters.values()
+    except (ValueError, TypeError, NameError):
+        return False
+    return any(isinstance(it.annotation, type) and issubclass(it.annotation, WebSocket) for it in parameters)

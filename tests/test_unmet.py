@@ -5,7 +5,7 @@ import gc
 import re
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachingRoute, ConfigurationError, _unmet
@@ -158,3 +158,15 @@ def test_the_route_class_can_be_that_of_the_app():
 
     client = TestClient(app)
     assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+def test_a_websocket_is_told_that_it_never_is_cached(caplog):
+    cache, app = memory_cache(), FastAPI()
+
+    @app.websocket('/ws')
+    @cache(ttl=5)
+    async def socket(websocket: WebSocket): ...
+
+    cache.unmet.look()
+    (told,) = [it.message for it in caplog.records]
+    assert told.endswith('so it is not cached: a websocket never is; take the decorator away')
