@@ -9,11 +9,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from aiocache import RedisCache
 from fastapi import FastAPI
 
 sys.path.insert(0, str(Path(__file__).parent))
-from servers import free_port, redis_server
+from servers import free_port, redis_server, wait_for
 from speed import cached, large, limit, small, uncached, versions
 
 from fastapi_caching_route import MemoryCache
@@ -76,12 +74,7 @@ def measure(redis: int | None, rounds: int, seconds: int, *, thawed: bool) -> di
         env={**os.environ, 'BENCH_REDIS': str(redis or 0), 'BENCH_THAWED': str(int(thawed))},
     )
     try:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with socket.socket() as found:
-                if found.connect_ex(('127.0.0.1', port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait_for(port)
         results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in cases(redis)}
         for _ in range(rounds):
             for name, path in cases(redis).items():

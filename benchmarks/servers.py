@@ -14,6 +14,23 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def wait_for(port: int, seconds: float = 20) -> None:
+    """Wait until somebody listens there.
+
+    Raises:
+        TimeoutError: nobody did, in so many seconds.
+
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as found:
+            if found.connect_ex(('127.0.0.1', port)) == 0:
+                return
+        time.sleep(0.02)
+    msg = f'nobody listens at port {port} after {seconds} s'
+    raise TimeoutError(msg)
+
+
 @contextmanager
 def redis_server() -> Iterator[int | None]:
     """A redis-server that keeps nothing on disk; its port, or None where there is none in PATH."""
@@ -26,12 +43,7 @@ def redis_server() -> Iterator[int | None]:
         [path, '--port', str(port), '--save', '', '--appendonly', 'no'], stdout=subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            with socket.socket() as found:
-                if found.connect_ex(('127.0.0.1', port)) == 0:
-                    break
-            time.sleep(0.02)
+        wait_for(port)
         yield port
     finally:
         server.terminate()

@@ -136,7 +136,7 @@ class Fetch:
         if self.stale is not None:
             names = tuple(dict.fromkeys((*names, *self.stale.entry.names)))  # it may be confirmed
         self.owed_before = self.visit.owed()
-        self.marks_before = await self.visit.begin(names, windowed=self.plan.windowed)
+        self.marks_before = await self.visit.begin(names, windowed=self.plan.terms.windowed)
 
     def lent(self) -> dict[str, Any]:
         """What the scope is given while the endpoint runs."""

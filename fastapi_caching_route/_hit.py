@@ -31,6 +31,7 @@ def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[M
     if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
         return None
     entry, now = found.entry, plan.clock()
+    # As `Found.age_and_left` does it, and `is_due` asks itself: a call less on each hit.
     seconds, left = reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now)
     if not reuse.is_free(left, validated_always=entry.validated_always):
         return None

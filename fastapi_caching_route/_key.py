@@ -148,10 +148,10 @@ class Keys:
                 self._known[line] = keys
         return keys
 
-    def of(self, scope: Scope, body: bytes, name: str = '') -> KeyPair:
+    def of(self, scope: Scope, body: bytes, who: str = '') -> KeyPair:
         """The key of a request: method and path for people to read, and a digest of all that counts.
 
-        `name` is what an identity callable has made of the request: who shares with it.
+        `who` is what an identity callable has made of the request: who shares with it.
         """
         inputs = self._inputs
         method = 'GET' if scope['method'] == 'HEAD' else scope['method']
@@ -166,7 +166,7 @@ class Keys:
             if inputs.keyed_body or inputs.raw
             else (),
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
-            name or (),
+            who or (),
         )
         # Where a tuple that is written down ends can be seen, so no other pair of tuples comes to the same text.
         digested = self._seed.copy()

@@ -116,8 +116,6 @@ class Plan:
     watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
     """What a scope is to be given so that a function is called when an exception handler of the user's answers."""
     terms: Terms
-    windowed: bool
-    """Whether answers may be of use when they are stale."""
     switch: Switch
     """Whether the cache is in use."""
     methods: frozenset[str]

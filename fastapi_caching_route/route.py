@@ -188,7 +188,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         early=build is not None or callable(who),
         unnamed_guard=policy.route_dependencies == 'always',
     )
-    tags, terms = policy.tags, cache.terms(policy)
+    tags = policy.tags
     return Plan(
         store=cache.store,
         clock=cache.clock,
@@ -214,8 +214,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         ttl_jitter=policy.ttl_jitter,
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
-        terms=terms,
-        windowed=terms.windowed,
+        terms=cache.terms(policy),
         switch=cache.switch,
         methods=METHODS_BY_THE_BOOK if cache.by_the_book else CACHED_METHODS,
         heeds_demands=cache.by_the_book or policy.client_cache_control,

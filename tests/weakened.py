@@ -62,7 +62,7 @@ WEAKENED = [
         '(blake2b(body).digest(),)',
     ),
     ('raw parts', '_key.py', 'raw_parts(scope, inputs.left_out) if inputs.raw else ()', '()'),
-    ('identity name', '_key.py', '        name or (),\n', ''),
+    ('identity name', '_key.py', '            who or (),\n', ''),
     ('identity of route', '_key.py', '(KEY_FORMAT, identity, inputs.fingerprint)', '(KEY_FORMAT, inputs.fingerprint)'),
     (
         'person rule',

@@ -37,18 +37,8 @@ class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
     __slots__ = (
-        *(
-            '_builder',
-            '_early',
-            '_effective',
-            '_explicit',
-            '_keys_of',
-            '_overridden',
-            '_plain',
-            '_provider',
-            '_reading',
-        ),
-        '_unnamed_guard',
+        *('_builder', '_early', '_effective', '_explicit', '_keys_of', '_overridden'),
+        *('_plain', '_provider', '_reading', '_unnamed_guard'),
     )
 
     def __init__(

@@ -28,7 +28,6 @@ class Parameters:
         shown = [name for parameter in self._parameters for name in parameter.shown]
         self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in shown)) if place == 'header' else ()
         self.fingerprint = tuple((parameter.names, parameter.kind) for parameter in self._parameters)
-
         self.is_steady = not any(map(_runs_code_of_the_users, fields))
         """Whether the same text always reads the same; a validator of the user's may change its mind."""
 
