@@ -28,6 +28,10 @@ typecheck:
 docs:
     uv run --group docs mkdocs build --strict
 
+# Draw the diagrams of the documentation anew, with graphviz, npm and Chromium.
+diagrams:
+    ./docs/diagrams/draw.sh
+
 # CPU time of hits and misses against a hand-written route.
 bench *args:
     uv run --group bench --group peers python benchmarks/speed.py {{ args }}

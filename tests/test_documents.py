@@ -1,5 +1,6 @@
 """What the documents say is what happens."""
 
+import html
 import inspect
 import os
 import re
@@ -77,6 +78,18 @@ def test_every_test_that_a_page_names_is_there():
     named = re.findall(r'`(test_\w+)`', text)
     assert len(named) >= 15
     assert not [name for name in named if f'def {name}(' not in tests]
+
+
+@pytest.mark.parametrize('source', sorted((ROOT / 'docs' / 'diagrams').glob('*.[dm]*')), ids=lambda it: it.stem)
+def test_a_drawing_says_what_its_source_says(source):
+    if source.suffix == '.dot':
+        said = [part for label in re.findall(r'label="([^"]+)"', source.read_text()) for part in label.split(r'\n')]
+    else:
+        said = re.findall(r'(?:: | as |alt |else )(.+)$', source.read_text(), re.MULTILINE)
+    drawn = ''.join(re.findall(r'<text.*?</text>', source.with_suffix('.svg').read_text(), re.DOTALL))
+    words = [part.strip() for part in re.findall(r'>([^<>]+)<', html.unescape(drawn)) if part.strip()]
+    assert said
+    assert not [line for line in said if line.strip() not in words and line.strip() not in ' '.join(words)]
 
 
 def test_the_reference_has_every_public_name():
