@@ -21,7 +21,7 @@ from fastapi_caching_route.errors import CacheError, ConfigurationError, Invalid
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Tags
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
 
 __version__ = '0.1.0'
@@ -46,5 +46,7 @@ __all__ = [
     'MemoryStats',
     'RouteHandler',
     'RouteReport',
+    'Skip',
+    'StoreIf',
     'Tags',
 ]

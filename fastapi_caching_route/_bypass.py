@@ -13,7 +13,7 @@ class Bypass:
     reason: str
 
 
-MISTAKES = frozenset({'key-builder', 'identity', 'tags', 'tags-callable'})
+MISTAKES = frozenset({'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable'})
 EXPLAINED = {
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
     'by identity who shares',
@@ -23,6 +23,9 @@ EXPLAINED = {
     'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
     'body': 'the body of the request is larger than max_body_size, or broke off',
     'key-builder': 'the key_builder must return a str with something in it',
+    'skip': 'the skip callable says so',
+    'skip-callable': 'the skip callable has raised',
+    'store-if': 'store_if has raised',
     'tags': 'its tags are texts; one of them is not, or names a parameter that is not in the path of the route',
     'tags-callable': 'the tags callable must return a list of texts, and it did not, or has raised',
     'identity': 'the identity callable must return a str, and it did not',

@@ -100,7 +100,7 @@ class Fetch:
 
     async def run(self) -> None:
         """Let the endpoint answer the client, and keep the answer if it may be kept."""
-        self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget)
+        self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget, self.plan.wanted)
         await (self.run_through() if self.stale is None else overtake(self, self.plan.herds.endpoint_timeout))
 
     async def run_through(self) -> None:
@@ -228,11 +228,12 @@ class Fetch:
         kept = [field for field in self.answer.fields if field not in of_guards] if of_guards else self.answer.fields
         return self.recorder.start(message, partial(self.dressed, message, mine), kept, None)
 
-    def dressed(self, message: Message, mine: RawHeaders, is_kept: bool) -> Message:  # noqa: FBT001, see Recorder.start
+    def dressed(self, message: Message, mine: RawHeaders, refused: str | None) -> Message:
         """The start of an answer that is passed on as it comes, for this client."""
-        in_trouble = self.marks_before is None  # those who wait may have it, if it is held
-        if in_trouble or not is_kept:
-            return with_fields(message, mine, self.plan.status(self.why, detail='store-error' if in_trouble else None))
+        if refused is None and self.marks_before is None:  # those who wait may have it, if it is held
+            refused = 'store-error'
+        if refused is not None:
+            return with_fields(message, mine, self.plan.status(self.why, detail=refused))
         emission = self.emission()
         outdated = {self.plan.miss[0], *([] if age_field(0, emission) else [b'age'])}
         return with_fields(message, without(mine, outdated), self.plan.signs_of_a_miss(self.why, emission))

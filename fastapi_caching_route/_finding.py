@@ -6,11 +6,17 @@ from fastapi_caching_route._key import KeyPair, Scope, full_key, names_a_person,
 from fastapi_caching_route._plan import Declared, Plan, asked
 
 
-async def find_key(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
+async def find_key(plan: Plan, declared: Declared, scope: Scope, body: RequestBody) -> KeyPair | Bypass:
     """The key of a request, or why it must go by the cache."""
-    keys, inputs = declared.keys.at_once(scope), declared.inputs
-    if keys is not None:
-        return keys
+    skipped = False if plan.skip is None else await asked(plan.skip, scope, Bypass('skip-callable'))
+    if skipped:
+        return skipped if isinstance(skipped, Bypass) else Bypass('skip')
+    return declared.keys.at_once(scope) or await _built(plan, declared, scope, body)
+
+
+async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
+    """The key of a request of which more counts than its line."""
+    inputs = declared.inputs
     if plan.key_builder is not None:
         built = await asked(plan.key_builder, scope)
         if not built or not isinstance(built, str):

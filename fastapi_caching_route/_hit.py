@@ -19,7 +19,7 @@ Looked = tuple[KeyPair, Found | Variants | None]
 def look(plan: Plan, declared: Declared, scope: Scope) -> Looked | None:
     """What is stored for a request; None if somebody has to be asked for that, or waited for."""
     inside = plan.store.inside
-    if inside is None or declared.before_key is not None or not plan.serves(scope['method']):
+    if inside is None or declared.before_key is not None or plan.skip is not None or not plan.serves(scope['method']):
         return None
     keys = declared.keys.at_once(scope)
     return None if keys is None else (keys, inside.at_once(keys[1]))

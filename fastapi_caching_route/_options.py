@@ -1,15 +1,13 @@
 """Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from inspect import signature
 
+from fastapi_caching_route._checks import can_be_stored
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._names import fields_of
 from fastapi_caching_route.errors import ConfigurationError
-
-NEVER_STORED = frozenset({206, 304})
-"""Answers to a part of a request: of a range, of a precondition."""
 
 SHORTEST_KEY = 16
 """Bytes: 128 bits."""
@@ -36,9 +34,7 @@ def field_name(option: str, name: object) -> bytes:
 
 def statuses(codes: Collection[int]) -> frozenset[int]:
     """The statuses, refused where their answers can never be stored."""
-    if not isinstance(codes, Collection) or not all(
-        isinstance(code, int) and 200 <= code <= 599 and code not in NEVER_STORED for code in codes
-    ):
+    if not isinstance(codes, Collection) or not all(map(can_be_stored, codes)):
         msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
         raise ConfigurationError(msg)
     return frozenset(codes)
@@ -86,8 +82,8 @@ def check_methods(name: str, methods: Collection[str]) -> None:
         raise ConfigurationError(msg)
 
 
-def check_takes_a_request(option: str, function: object) -> None:
-    """Refuse a callable that cannot be called with the request alone."""
+def check_takes_one(option: str, function: object) -> None:
+    """Refuse a callable that cannot be called with the request alone or, to decide on storing, with the response."""
     if not callable(function):
         return
     try:
@@ -97,17 +93,9 @@ def check_takes_a_request(option: str, function: object) -> None:
     try:
         wanted.bind(None)
     except TypeError as error:
-        msg = f'{option} is called with the request alone, and {function!r} takes {wanted}: {error}'
+        given = 'response' if option == 'store_if' else 'request'
+        msg = f'{option} is called with the {given} alone, and {function!r} takes {wanted}: {error}'
         raise ConfigurationError(msg) from None
-
-
-def suspicious(vary_headers: Iterable[str]) -> Iterator[str]:
-    """What is allowed, and hardly meant, with the remedy."""
-    if 'cookie' in {name.lower() for name in vary_headers}:
-        yield (
-            'vary_headers has Cookie: hardly two clients share an entry then. Declare the cookies that count as '
-            'Cookie() parameters, or say by identity who shares'
-        )
 
 
 def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:

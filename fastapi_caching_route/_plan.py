@@ -12,11 +12,11 @@ from zlib import crc32
 
 from fastapi_caching_route._asgi import Receive, Send
 from fastapi_caching_route._bypass import tell
-from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._entry import Entry, Recording
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders, lines
-from fastapi_caching_route._http.storing import Terms
+from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._key import Inputs, Keys, Scope
 from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
@@ -98,6 +98,10 @@ class Plan:
     """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
     naming: Naming
+    skip: Callable[[Scope], object] | None
+    """Says whether a request goes by the cache, or gives something to await that does."""
+    wanted: Callable[[Recording], bool] | None
+    """Says whether a complete answer that may be kept is kept."""
     tags: Callable[[Scope], object] | None
     """Gives the tags of an answer, or something to await that does."""
     flights: Flights
@@ -226,11 +230,11 @@ def age_field(seconds: float, emission: RawHeaders) -> RawHeaders:
     return [] if any(name == b'cache-control' for name, _ in emission) else [(b'age', b'%d' % seconds)]
 
 
-async def asked(named: Callable[[Scope], object], scope: Scope) -> object:
-    """What a callable of the user's makes of a request; None if it raises."""
+async def asked(named: Callable[[Scope], object], scope: Scope, or_else: object = None) -> object:
+    """What a callable of the user's makes of a request; something else if it raises."""
     try:
         made = named(scope)
         return await made if isawaitable(made) else made
     except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
         logger.debug('a callable for the request raised %s', type(error).__name__)
-        return None
+        return or_else

@@ -47,14 +47,27 @@ class Budget:
 class Recorder:
     """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
 
-    __slots__ = ('_budget', '_chunks', '_dressed', '_held', '_kept', '_limit', '_size', '_status', 'doubt', 'refused')
+    __slots__ = (
+        '_budget',
+        '_chunks',
+        '_dressed',
+        '_held',
+        '_kept',
+        '_limit',
+        '_size',
+        '_status',
+        '_wanted',
+        'doubt',
+        'refused',
+    )
 
-    def __init__(self, limit: int, budget: Budget) -> None:
-        """Give up on bodies of more than `limit` bytes, and where the budget of all recordings is used up."""
+    def __init__(self, limit: int, budget: Budget, wanted: Callable[[Recording], bool] | None = None) -> None:
+        """Give up on bodies of more than `limit` bytes, where the budget of all recordings is used up, and on what is not wanted."""
         self._limit = limit
         self._budget = budget
+        self._wanted = wanted
         self._status = 0
-        self._dressed: Callable[[bool], Message] = _nothing
+        self._dressed: Callable[[str | None], Message] = _nothing
         self._kept: RawHeaders = ()
         self._held = False
         self._chunks: list[bytes] = []
@@ -64,8 +77,10 @@ class Recorder:
         self.doubt: str | None = None
         """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
 
-    def start(self, start: Message, dressed: Callable[[bool], Message], kept: RawHeaders, refused: str | None) -> Step:
-        """Take the start message; it is passed on, if at all, as it is dressed for an answer that is kept, or is not.
+    def start(
+        self, start: Message, dressed: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
+    ) -> Step:
+        """Take the start message; it is passed on, if at all, as it is dressed for an answer that is not kept for a reason, or is.
 
         `kept` are the fields that are recorded: those of the answer, without what is for this one client.
         """
@@ -88,12 +103,12 @@ class Recorder:
         self._size += len(chunk)
         self._chunks.append(chunk)
         if message.get('more_body', False):
-            return Step((*self._released(is_kept=True), message))
+            return Step((*self._released(None), message))
         return self._completed(message)
 
     def release(self) -> Step:
         """What is still held although the endpoint has ended: the start of an answer without a body message."""
-        return Step(self._released(is_kept=False))
+        return Step(self._released(self.refused or 'no body'))
 
     def close(self) -> None:
         """Hold nothing any more, however it ended."""
@@ -107,8 +122,10 @@ class Recorder:
             self.doubt = 'incomplete'
         if self.doubt is not None:
             return self._let_go(self.doubt, last)
-        self.refused = 'complete'
         recording = Recording(self._status, self._kept, b''.join(self._chunks))
+        if self._wanted is not None and not self._wanted(recording):
+            return self._let_go('store-if', last)
+        self.refused = 'complete'
         self.close()
         held, self._held = self._held, False
         return Step(() if held else (last,), recording)
@@ -116,13 +133,13 @@ class Recorder:
     def _let_go(self, reason: str, *messages: Message) -> Step:
         self.refused = reason
         self.close()
-        return Step((*self._released(is_kept=False), *messages))
+        return Step((*self._released(reason), *messages))
 
-    def _released(self, *, is_kept: bool) -> tuple[Message, ...]:
-        """The start message, if it is still held."""
+    def _released(self, refused: str | None) -> tuple[Message, ...]:
+        """The start message, if it is still held; and why it is not kept, if so."""
         held, self._held = self._held, False
-        return (self._dressed(is_kept),) if held else ()
+        return (self._dressed(refused),) if held else ()
 
 
-def _nothing(_is_kept: bool) -> Message:  # noqa: FBT001, see Recorder.start
+def _nothing(_refused: str | None) -> Message:
     return {}

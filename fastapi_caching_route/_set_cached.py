@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi_caching_route._entry import Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
-from fastapi_caching_route._http.storing import Refused, Terms, judge
+from fastapi_caching_route._http.storing import Refused, judge
+from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._visit import Lost, Visit
 
 

@@ -1,4 +1,4 @@
-"""Decorated endpoints that no `CachingRoute` serves: their author thinks that they are cached.
+"""Decorations that come to nothing, since no `CachingRoute` serves the endpoint: their author thinks that they count.
 
 It takes the whole app to know. So they are looked for at the first request that meets the cache and, since an app that
 has forgotten the route class altogether never does, a moment after the last decoration.
@@ -13,12 +13,18 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from fastapi_caching_route._endpoint import name_of, routed_methods
+from fastapi_caching_route._decoration import invalidates_of
+from fastapi_caching_route._endpoint import INSIDE, name_of, routed_methods
+from fastapi_caching_route._fastapi.serving import routes_in
 
 logger = logging.getLogger('fastapi_caching_route')
 
 BUILD_ITS_ROUTER = (
     'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
+)
+PUT_IT_BELOW = (
+    '@cache.invalidates stands above the decorator of a plain route, which has not seen it, so nothing is invalidated: put '
+    'it below, or build the router as APIRouter(route_class=CachingRoute)'
 )
 TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
 
@@ -29,12 +35,14 @@ MOMENT = 1.0
 class Unmet:
     """The endpoints that one cache has decorated, until they have been looked at."""
 
-    __slots__ = ('_endpoints', '_timer')
+    __slots__ = ('_endpoints', '_timer', 'writes')
 
     def __init__(self) -> None:
         """Know of no endpoint yet."""
         self._endpoints: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
+        self.writes = False
+        """Whether `@cache.invalidates` has decorated something since it was looked at last."""
 
     def add(self, endpoint: Any) -> None:
         """Look at the endpoint later, if it is still there."""
@@ -51,8 +59,8 @@ class Unmet:
         with suppress(RuntimeError):  # no threads on this platform
             self._timer.start()
 
-    def look(self) -> None:
-        """Warn of each endpoint that no `CachingRoute` serves; of none of them again."""
+    def look(self, app: Any = None) -> None:
+        """Warn of each endpoint that no `CachingRoute` serves; of none of them again. Of writes, those in an app."""
         if self._timer is not None:
             self._timer.cancel()
         endpoints, self._endpoints = self._endpoints, []
@@ -65,6 +73,16 @@ class Unmet:
                     '.'.join(name_of(endpoint)),
                     remedy,
                 )
+        if self.writes and app is not None:
+            self.writes = False
+            for _, route in routes_in(app):
+                if comes_to_nothing(getattr(route, 'endpoint', None)):
+                    logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
+
+
+def comes_to_nothing(endpoint: Any) -> bool:
+    """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
+    return bool(invalidates_of(endpoint)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
 
 
 def _serves_a_websocket(endpoint: Any) -> bool:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 from typing_extensions import Doc, Self
 
+from fastapi_caching_route._checks import check_namespace, checked_paths, checked_templates
 from fastapi_caching_route._decoration import (
     INVALIDATES,
     Decoration,
@@ -27,18 +28,17 @@ from fastapi_caching_route._endpoint import Twins, layers, leave, name_of
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http.cache_status import item
-from fastapi_caching_route._http.storing import Terms
+from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import (
     check_cache,
     check_positive,
-    check_takes_a_request,
+    check_takes_one,
     field_name,
     field_text,
     signing_keys,
     statuses,
-    suspicious,
 )
 from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._recorder import Budget
@@ -57,11 +57,11 @@ from fastapi_caching_route.policy import (
     CachePolicy,
     Identity,
     KeyBuilder,
+    Skip,
+    StoreIf,
     Tags,
-    check_namespace,
-    checked_paths,
     checked_policy,
-    checked_templates,
+    suspicious,
 )
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -188,6 +188,9 @@ class FastAPICache:
         client_cache_control: bool | None = None,
         cache_control: str | CacheControl | None = None,
         cdn_cache_control: str | CacheControl | None = None,
+        status_ttl: Mapping[int, float] | None = None,
+        skip: Skip | None = None,
+        store_if: StoreIf | None = None,
         max_body_size: int | None = None,
         collapse: bool | None = None,
         collapse_timeout: float | None = None,
@@ -224,6 +227,9 @@ class FastAPICache:
                 'client_cache_control': client_cache_control,
                 'cache_control': cache_control,
                 'cdn_cache_control': cdn_cache_control,
+                'status_ttl': status_ttl,
+                'skip': skip,
+                'store_if': store_if,
                 'max_body_size': max_body_size,
                 'collapse': collapse,
                 'collapse_timeout': collapse_timeout,
@@ -240,8 +246,8 @@ class FastAPICache:
                     msg = 'it is no endpoint; decorate the functions behind the routes, not apps or routers'
                     raise ConfigurationError(msg)  # noqa: TRY301, said once for all
                 policy = replace(self.policy, **given)
-                for option in ('key_builder', 'identity', 'tags'):
-                    check_takes_a_request(option, getattr(policy, option))
+                for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
+                    check_takes_one(option, getattr(policy, option))
                 decoration = Decoration(self, policy)
                 for layer in layers(endpoint):
                     leave(decoration, layer)
@@ -251,7 +257,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 check_decorated(layer)
                 document_decorated(layer)
-            for warning in suspicious(policy.vary_headers):
+            for warning in suspicious(policy):
                 logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
             self.twins.of_endpoint(endpoint)
             self.unmet.add(endpoint)
@@ -408,6 +414,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 leave((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
+            self.unmet.writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
             wrapped: Any = followed(inside, act)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
@@ -493,7 +500,7 @@ class FastAPICache:
     def terms(self, policy: CachePolicy) -> Terms:
         """The terms on which the answers of a route with this policy are stored."""
         return Terms(
-            self.accepted_status_codes,
+            self.accepted_status_codes.union(policy.status_ttl),
             policy.ttl,
             self.store.ttl,
             policy.max_body_size,
@@ -502,6 +509,7 @@ class FastAPICache:
             by_the_book=self.by_the_book,
             stale_on_demand=self.by_the_book or policy.client_cache_control,
             revalidate=policy.revalidate,
+            status_ttl=tuple(policy.status_ttl.items()),
         )
 
 

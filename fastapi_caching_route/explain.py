@@ -13,7 +13,8 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._plan import Declared, Plan
-from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route._unmet import PUT_IT_BELOW, comes_to_nothing
+from fastapi_caching_route.policy import CachePolicy, suspicious
 from fastapi_caching_route.route import CachingRoute, plan_of
 
 
@@ -60,7 +61,8 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
     why_not = _why_not(route, methods, decoration)
     if why_not is not None or decoration is None:
-        return RouteReport(methods, path, name, cached=False, why_not=why_not)
+        warnings = (PUT_IT_BELOW,) if comes_to_nothing(endpoint) else ()
+        return RouteReport(methods, path, name, cached=False, why_not=why_not, warnings=warnings)
     parameters, policy = PathParameters(effective), decoration.policy
     plan = plan_of(decoration, effective, parameters, raw=reads_raw(route, CachingRoute))
     declared = plan.declared()
@@ -109,8 +111,7 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
         )
     if policy.ttl is None and plan.store.ttl is None and isinstance(decoration.cache.backend, SimpleMemoryBackend):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
-    if 'cookie' in {name.lower() for name in policy.vary_headers}:
-        yield 'varies with the whole Cookie field: hardly two clients share an entry; declare the cookies that count'
+    yield from suspicious(policy)
     if plan.naming.unknown:
         yield f'tags name {", ".join(sorted(plan.naming.unknown))}, not a path parameter here: its answers are not stored'
     if any('set_cookie' in getattr(getattr(it, '__code__', None), 'co_names', ()) for it in layers(effective.endpoint)):

@@ -3,18 +3,26 @@
 Pure: knows values, and neither stores nor requests.
 """
 
-import math
-import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from inspect import iscoroutinefunction
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from typing_extensions import Doc
 
-from fastapi_caching_route._key import SEPARATOR
-from fastapi_caching_route._names import fields_of
-from fastapi_caching_route.control import CacheControl, parsed
+from fastapi_caching_route._checks import (
+    are_depends,
+    are_field_names,
+    check_fraction,
+    check_lifetimes,
+    check_namespace,
+    check_option,
+    check_size,
+    check_span,
+    checked_control,
+    checked_templates,
+    is_plain_function,
+)
+from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]
@@ -26,9 +34,13 @@ Tags = Callable[[Any], Collection[str] | Awaitable[Collection[str]]]
 Identity = Callable[[Any], str | Awaitable[str]]
 """Names, from a `starlette.requests.Request`, with whom a request shares entries."""
 
-DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
+Skip = Callable[[Any], object]
+"""Whether a `starlette.requests.Request` goes by the cache: what is true does. May be async."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+StoreIf = Callable[[Any], object]
+"""Whether a `CachedResponse` is stored that otherwise would be: what is true is."""
+
+DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,27 @@ class CachePolicy:
     cdn_cache_control: Annotated[
         str | CacheControl | None, Doc('The same as `CDN-Cache-Control`, for caches in front of us (RFC 9213).')
     ] = None
+    status_ttl: Annotated[
+        Mapping[int, float],
+        Doc(
+            'Seconds for which answers of other statuses are fresh, like `{404: 5}`; they are stored beside those of '
+            '`accepted_status_codes`. In place of `ttl` for its statuses; 0 stores none of them.'
+        ),
+    ] = field(default_factory=dict)
+    skip: Annotated[
+        Skip | None,
+        Doc(
+            'Whether a request goes by the cache, by a callable of the request, plain or async: the endpoint answers, and '
+            'nothing is looked up or stored.'
+        ),
+    ] = None
+    store_if: Annotated[
+        StoreIf | None,
+        Doc(
+            'Whether an answer is stored that could be, by a plain function of the whole response, a `CachedResponse`. '
+            'Not asked again where the endpoint confirms by a 304 what is stored.'
+        ),
+    ] = None
     max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
@@ -153,27 +186,39 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
-        if self.key_builder is not None and not _is_plain_function(self.key_builder):
-            msg = f'key_builder must be a plain function of the request, got {self.key_builder!r}'
-            raise ConfigurationError(msg)
-        if not isinstance(self.dependencies, list | tuple) or not all(map(_is_depends, self.dependencies)):
-            msg = f'dependencies must be a list like [Depends(check)], got {self.dependencies!r}'
-            raise ConfigurationError(msg)
-        if self.identity not in ('auto', 'shared') and not callable(self.identity):
-            msg = f"identity is 'auto', 'shared' or a callable of the request, got {self.identity!r}"
-            raise ConfigurationError(msg)
-        if self.route_dependencies not in {'always', 'on_miss'}:
-            msg = f"route_dependencies is 'always' or 'on_miss', got {self.route_dependencies!r}"
-            raise ConfigurationError(msg)
-        if not isinstance(self.vary_headers, list | tuple | set | frozenset) or not all(
-            map(_is_field_name, self.vary_headers)
+        function = 'must be a plain function of the '
+        for option, of in (('key_builder', 'request'), ('store_if', 'response')):
+            value = getattr(self, option)
+            check_option(option, value, holds=value is None or is_plain_function(value), wanted=f'{function}{of}')
+        for option, holds, wanted in (
+            ('dependencies', are_depends(self.dependencies), 'must be a list like [Depends(check)]'),
+            (
+                'identity',
+                self.identity in ('auto', 'shared') or callable(self.identity),
+                "is 'auto', 'shared' or a callable of the request",
+            ),
+            ('route_dependencies', self.route_dependencies in ('always', 'on_miss'), "is 'always' or 'on_miss'"),
+            (
+                'vary_headers',
+                are_field_names(self.vary_headers),
+                "must be a list of header names, like ['accept-language']",
+            ),
+            ('skip', self.skip is None or callable(self.skip), 'is a callable of the request'),
         ):
-            msg = f"vary_headers must be a list of header names, like ['accept-language'], got {self.vary_headers!r}"
-            raise ConfigurationError(msg)
+            check_option(option, getattr(self, option), holds=holds, wanted=wanted)
+        for option in ('revalidate', 'client_cache_control', 'collapse', 'lock'):
+            value = getattr(self, option)
+            check_option(option, value, holds=isinstance(value, bool), wanted='is True or False')
         if self.namespace is not None:
             check_namespace(self.namespace)
-        self._check_numbers()
-        _check_flags(self.revalidate, self.client_cache_control, self.collapse, self.lock)
+        for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
+            check_span(option, getattr(self, option))
+        for option in ('ttl', 'endpoint_timeout'):
+            check_span(option, getattr(self, option), or_none=True)
+        check_lifetimes('status_ttl', self.status_ttl)
+        check_fraction('eager_refresh', self.eager_refresh, least='more')
+        check_fraction('ttl_jitter', self.ttl_jitter, least='0')
+        check_size('max_body_size', self.max_body_size)
         for option in ('cache_control', 'cdn_cache_control'):
             object.__setattr__(self, option, checked_control(option, getattr(self, option)))
         names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
@@ -181,32 +226,28 @@ class CachePolicy:
         if not callable(self.tags):
             object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
 
-    def _check_numbers(self) -> None:
-        for option in ('ttl', 'stale_while_revalidate', 'stale_if_error', 'collapse_timeout', 'endpoint_timeout'):
-            if getattr(self, option) is None and option not in {'ttl', 'endpoint_timeout'}:
-                msg = f'{option} is in seconds, got None'
-                raise ConfigurationError(msg)
-            _check_span(option, getattr(self, option))
-        _check_fraction('eager_refresh', self.eager_refresh, 'more')
-        _check_fraction('ttl_jitter', self.ttl_jitter, '0')
-        if not isinstance(self.max_body_size, int) or isinstance(self.max_body_size, bool) or self.max_body_size < 0:
-            msg = f'max_body_size is in whole bytes and must not be negative, got {self.max_body_size!r}'
-            raise ConfigurationError(msg)
 
-
-def checked_templates(option: str, templates: object) -> tuple[str, ...]:
-    """Texts with names of path parameters in braces.
-
-    Raises:
-        ConfigurationError: they are something else.
-
-    """
-    if not isinstance(templates, list | tuple | set | frozenset) or not all(isinstance(it, str) for it in templates):
-        msg = f"{option} must be a list of texts, like ['user:{{user_id}}'], got {templates!r}"
-        raise ConfigurationError(msg)
-    for template in templates:
-        fields_of(template)
-    return tuple(dict.fromkeys(templates))
+def suspicious(policy: CachePolicy) -> Iterator[str]:
+    """What is allowed, and hardly meant, with the remedy."""
+    is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
+    if 'cookie' in policy.vary_headers:
+        yield (
+            'vary_headers has Cookie: hardly two clients share an entry then. Declare the cookies that count as '
+            'Cookie() parameters, or say by identity who shares'
+        )
+    if policy.ttl == 0 and not policy.status_ttl and (is_stale or policy.revalidate):
+        yield 'a ttl of 0 stores nothing, so there is nothing to be stale; say a short ttl, like 0.001'
+    if policy.endpoint_timeout is not None and not policy.stale_if_error:
+        yield (
+            'endpoint_timeout has a stale entry answer in place of a slow endpoint, and without stale_if_error there is '
+            'none; say for how long a stale entry may'
+        )
+    control = policy.cache_control
+    if is_stale and isinstance(control, CacheControl) and (control.must_revalidate or control.proxy_revalidate):
+        yield (
+            f'cache_control tells others not to use what is stale ({control}), and the stale windows have this cache do it; '
+            'leave out the one or the other'
+        )
 
 
 def checked_policy(policy: object) -> CachePolicy:
@@ -220,81 +261,3 @@ def checked_policy(policy: object) -> CachePolicy:
         msg = f'policy is a CachePolicy(...), got {policy!r}'
         raise ConfigurationError(msg)
     return policy or CachePolicy()
-
-
-def check_namespace(namespace: object) -> None:
-    """Refuse a namespace that could run into a key.
-
-    Raises:
-        ConfigurationError: it is not a text, or holds our separator or half of it at an end.
-
-    """
-    if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
-        msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
-        raise ConfigurationError(msg)
-
-
-def checked_control(option: str, control: object) -> CacheControl | None:
-    """The directives to be emitted.
-
-    Raises:
-        ConfigurationError: they are none, or contradict each other.
-
-    """
-    if control is None or isinstance(control, CacheControl):
-        return control
-    if not isinstance(control, str):
-        msg = f"{option} is a text like 'public, max-age=60' or a CacheControl(...), got {control!r}"
-        raise ConfigurationError(msg)
-    return parsed(control)
-
-
-def checked_paths(paths: object) -> tuple[str, ...]:
-    """Templates of paths.
-
-    Raises:
-        ConfigurationError: one does not begin with a slash, or has a query.
-
-    """
-    checked = checked_templates('paths', paths)
-    for path in checked:
-        if not path.startswith('/') or '?' in path or '#' in path:
-            msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
-            raise ConfigurationError(msg)
-    return checked
-
-
-def _check_flags(*flags: object) -> None:
-    if not all(isinstance(flag, bool) for flag in flags):
-        msg = f'revalidate, client_cache_control, collapse and lock are True or False, got {flags!r}'
-        raise ConfigurationError(msg)
-
-
-def _is_number(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and not math.isnan(number)
-
-
-def _check_span(option: str, span: Any) -> None:
-    if span is not None and not (_is_number(span) and span >= 0):
-        msg = f'{option} is in seconds and must not be negative, got {span!r}'
-        raise ConfigurationError(msg)
-
-
-def _check_fraction(option: str, fraction: Any, least: str) -> None:
-    if fraction is not None and not (_is_number(fraction) and 0 <= fraction < 1 and (fraction or least == '0')):
-        msg = f'{option} is a fraction of the lifetime, like 0.9 or 0.1, got {fraction!r}'
-        raise ConfigurationError(msg)
-
-
-def _is_plain_function(builder: object) -> bool:
-    if not callable(builder):
-        return False
-    return not (iscoroutinefunction(builder) or iscoroutinefunction(getattr(builder, '__call__', None)))  # noqa: B004, an object may be called through it
-
-
-def _is_depends(dependency: object) -> bool:
-    return callable(getattr(dependency, 'dependency', None))
-
-
-def _is_field_name(name: object) -> bool:
-    return isinstance(name, str) and name != '*' and _TOKEN.fullmatch(name) is not None

@@ -1,14 +1,17 @@
 """`CachingRoute`: where requests enter the cache."""
 
+import logging
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from fastapi_caching_route._bypass import tell
 from fastapi_caching_route._decoration import (
     Decoration,
     check_decorated,
@@ -17,6 +20,7 @@ from fastapi_caching_route._decoration import (
     invalidates_of,
 )
 from fastapi_caching_route._endpoint import name_of, note_routed
+from fastapi_caching_route._entry import Recording
 from fastapi_caching_route._exchange import respond
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import (
@@ -42,6 +46,10 @@ from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import places_of
 from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, targets_of_a_write
 from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.params import CachedResponse
+from fastapi_caching_route.policy import StoreIf
+
+logger = logging.getLogger('fastapi_caching_route')
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -121,7 +129,7 @@ class CachingRoute(APIRoute):
         decoration = decoration_of(self.endpoint)
         parameters, plan = PathParameters(effective), None
         if decoration is not None:
-            decoration.cache.unmet.look()
+            decoration.cache.unmet.look(scope.get('app'))
             plan = plan_of(decoration, effective, parameters, raw=reads_raw(self, CachingRoute))
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(self.endpoint)
@@ -166,7 +174,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
-    build, who = policy.key_builder, policy.identity
+    build, who, skip = policy.key_builder, policy.identity, policy.skip
     asks_itself = policy.revalidate or cache.by_the_book
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
     described_as = (
@@ -185,16 +193,19 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         policy.dependencies,
         Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
         builder=build is not None,
-        early=build is not None or callable(who),
+        early=build is not None or callable(who) or skip is not None,
         unnamed_guard=policy.route_dependencies == 'always',
     )
     tags = policy.tags
+    told: set[str] = set()
     return Plan(
         store=cache.store,
         clock=cache.clock,
         namespace=namespace,
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
+        skip=None if skip is None else lambda scope: skip(Request(scope)),
+        wanted=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
         naming=Naming(
             endpoint=name_of(effective.endpoint),
             places=places_of(effective),
@@ -220,12 +231,27 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         heeds_demands=cache.by_the_book or policy.client_cache_control,
         budget=cache.budget,
         status_name=cache.status_name,
-        told=set(),
+        told=told,
         emitted=emitted(policy.cache_control, policy.cdn_cache_control),
         emitted_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),
     )
+
+
+def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
+    """What says of a complete answer whether the user wants it kept; not, if that cannot be told."""
+
+    def wanted(recording: Recording) -> bool:
+        response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
+        try:
+            return bool(store_if(response))
+        except Exception as error:  # noqa: BLE001, the user's: the answer must not suffer
+            logger.debug('store_if raised %r', error)
+            tell('store-if', path, told)
+            return False
+
+    return wanted
 
 
 def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:

@@ -113,7 +113,7 @@ def test_what_is_suspicious_is_told_with_the_remedy():
     found = reports(app_of(SimpleMemoryCache())[0])
     assert [it.partition(':')[0] for it in found['/api/raw'].warnings] == ['takes the raw request', 'sets a cookie']
     assert [it.partition(':')[0] for it in found['/api/mine'].warnings] == ['no ttl, and a backend that is not bounded']
-    assert [it.partition(':')[0] for it in found['/api/tenant'].warnings] == ['varies with the whole Cookie field']
+    assert [it.partition(':')[0] for it in found['/api/tenant'].warnings] == ['vary_headers has Cookie']
 
 
 def test_mounted_apps_are_told_with_their_paths():

@@ -320,7 +320,7 @@ def test_another_mode_is_a_mistake(mode):
 
 @pytest.mark.parametrize('option', ['revalidate', 'client_cache_control'])
 def test_a_switch_is_on_or_off(option):
-    with pytest.raises(ValueError, match='are True or False'):
+    with pytest.raises(ValueError, match=f'{option} is True or False'):
         CachePolicy(**{option: 'yes'})
 
 

@@ -15,10 +15,10 @@ def body(content, *, more=False):
     return {'type': 'http.response.body', 'body': content, 'more_body': more}
 
 
-def started(refused=None, *, limit=100, plain=START, budget=None):
+def started(refused=None, *, limit=100, plain=START, budget=None, wanted=None):
     """A recorder that has taken the start message, and what it passed on."""
-    recorder = Recorder(limit, budget or Budget(1000))
-    return recorder, recorder.start(plain, lambda kept: AS_MISS if kept else plain, plain['headers'], refused)
+    recorder = Recorder(limit, budget or Budget(1000), wanted)
+    return recorder, recorder.start(plain, lambda why: plain if why else AS_MISS, plain['headers'], refused)
 
 
 def test_an_answer_in_one_message_is_held_and_recorded():
@@ -56,6 +56,20 @@ def test_a_stream_over_the_limit_is_let_go_in_the_middle():
     recorder.feed(body(b'ab', more=True))
     assert recorder.feed(body(b'cd', more=True)) == Step((body(b'cd', more=True),))
     assert recorder.feed(body(b'')) == Step((body(b''),))
+
+
+def test_an_answer_that_is_not_wanted_is_passed_on_and_not_recorded():
+    asked = []
+    recorder, _ = started(wanted=asked.append)
+    assert recorder.feed(body(b'all')) == Step((START, body(b'all')))
+    assert asked == [Recording(200, START['headers'], b'all')]
+    assert recorder.refused == 'store-if'
+
+
+def test_a_stream_that_is_wanted_is_recorded_when_it_is_complete():
+    recorder, _ = started(wanted=lambda it: it.body == b'ab')
+    recorder.feed(body(b'a', more=True))
+    assert recorder.feed(body(b'b')).complete.body == b'ab'
 
 
 @pytest.mark.parametrize('length', [b'2', b'4', b'nonsense'])

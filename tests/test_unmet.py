@@ -170,3 +170,34 @@ def test_a_websocket_is_told_that_it_never_is_cached(caplog):
     cache.unmet.look()
     (told,) = [it.message for it in caplog.records]
     assert told.endswith('so it is not cached: a websocket never is; take the decorator away')
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['above route', 'below route'])
+def test_a_write_on_a_plain_route_that_has_not_seen_its_decorator_is_told(above, caplog):
+    router, plain, cache = caching_router(), APIRouter(), memory_cache()
+
+    @router.get('/items')
+    @cache(ttl=60)
+    async def items():
+        pass
+
+    async def update():
+        pass
+
+    decorate, routed = cache.invalidates(endpoints=[items]), plain.put('/plain')
+    decorate(routed(update)) if above else routed(decorate(update))
+
+    @cache.invalidates(endpoints=[items])
+    @router.put('/items')
+    async def seen():
+        pass
+
+    client = client_of(router, plain)
+    for path in ('/items', '/items'):
+        client.get(path)
+    told = [it.message for it in caplog.records]
+    assert [it.partition(': ')[2].partition(',')[0] for it in told] == [
+        '@cache.invalidates stands above the decorator of a plain route'
+    ] * above
+    report = next(it for it in cache.explain(client.app) if it.path == '/plain')
+    assert bool(report.warnings) is above

@@ -1,13 +1,14 @@
 """Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2), for a shared cache."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.dates import moment
 from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
+from fastapi_caching_route._http.terms import Terms
 
 FOREVER = 30 * 24 * 3600.0
 """The longest lifetime, in seconds: memcached reads a longer span as a date."""
@@ -41,58 +42,6 @@ COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
 """Fields that may name others that are not kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On which terms a route's responses are kept. Spans in seconds, None where nobody said."""
-
-    accepted: frozenset[int]
-    ttl: float | None
-    fallback_ttl: float | None
-    max_body_size: int
-    """Bytes."""
-    stale_while_revalidate: float = 0.0
-    stale_if_error: float = 0.0
-    chosen_ttl: float | None = None
-    """What the endpoint itself has chosen for this one answer; it counts alone."""
-    authorization_covered: bool = False
-    """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
-    by_the_book: bool = False
-    """Whether the fields of the response decide, as in a textbook cache (`mode='rfc9111'`), and not the route."""
-    stale_on_demand: bool = False
-    """Whether clients may ask for what is stale (RFC 9111 §5.2.1.2)."""
-    revalidate: bool = False
-    """Whether the endpoint is asked with a condition where a response is stale (RFC 9111 §4.3)."""
-
-    def for_one(
-        self, ttl: float | None, while_revalidate: float | None, if_error: float | None, *, covered: bool
-    ) -> 'Terms':
-        """The terms for one response, of which its endpoint has said some; `covered` is about its Authorization."""
-        if covered == self.authorization_covered and ttl is while_revalidate is if_error is None:
-            return self
-        return replace(
-            self,
-            chosen_ttl=ttl,
-            stale_while_revalidate=self.stale_while_revalidate if while_revalidate is None else while_revalidate,
-            stale_if_error=self.stale_if_error if if_error is None else if_error,
-            authorization_covered=covered,
-        )
-
-    @property
-    def windowed(self) -> bool:
-        """Whether responses may be of use when they are stale."""
-        return self.stale_allowed or self.revalidate
-
-    @property
-    def stale_allowed(self) -> bool:
-        """Whether somebody wants responses that are stale."""
-        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.stale_on_demand
-
-    @property
-    def switched_off(self) -> bool:
-        """Whether a ttl of 0 says that nothing is to be stored."""
-        return self.chosen_ttl == 0 or (self.chosen_ttl is None and self.ttl == 0 and not self.by_the_book)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +104,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'no-cache': said.no_cache and not can_be_validated,
         'vary': b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
-        'ttl': terms.switched_off
+        'ttl': terms.is_off(status)
         or (span <= received_age(response, now) and not can_be_validated and not _may_be_stale(said, terms)),
     }
     for reason, holds in broken.items():
@@ -242,7 +191,7 @@ def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, 
     if terms.by_the_book:
         guessed = heuristic_lifetime(status, response, said, now) if explicit is None else explicit
         return min(guessed, FOREVER)
-    given = [span for span in (terms.ttl, explicit) if span is not None]
+    given = [span for span in (terms.ttl_of(status), explicit) if span is not None]
     if not given:
         given = [FOREVER if terms.fallback_ttl is None else terms.fallback_ttl]
     return min(*given, FOREVER)

@@ -13,7 +13,6 @@ from fastapi_caching_route._http.storing import (
     FOREVER,
     Refused,
     Storable,
-    Terms,
     _by_all,
     heuristic_lifetime,
     judge,
@@ -21,6 +20,7 @@ from fastapi_caching_route._http.storing import (
     received_age,
     stored_fields,
 )
+from fastapi_caching_route._http.terms import Terms
 
 TERMS = Terms(accepted=frozenset({200}), ttl=60, fallback_ttl=None, max_body_size=100)
 NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT

@@ -1,0 +1,144 @@
+"""Checks of the options of one `@cache(...)` call, each with what was wrong and what would be right."""
+
+import math
+import re
+from collections.abc import Mapping
+from inspect import iscoroutinefunction
+from typing import TypeGuard
+
+from fastapi_caching_route._key import SEPARATOR
+from fastapi_caching_route._names import fields_of
+from fastapi_caching_route.control import CacheControl, parsed
+from fastapi_caching_route.errors import ConfigurationError
+
+NEVER_STORED = frozenset({206, 304})
+"""Answers to a part of a request: of a range, of a precondition."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def checked_templates(option: str, templates: object) -> tuple[str, ...]:
+    """Texts with names of path parameters in braces.
+
+    Raises:
+        ConfigurationError: they are something else.
+
+    """
+    if not isinstance(templates, list | tuple | set | frozenset) or not all(isinstance(it, str) for it in templates):
+        msg = f"{option} must be a list of texts, like ['user:{{user_id}}'], got {templates!r}"
+        raise ConfigurationError(msg)
+    for template in templates:
+        fields_of(template)
+    return tuple(dict.fromkeys(templates))
+
+
+def check_namespace(namespace: object) -> None:
+    """Refuse a namespace that could run into a key.
+
+    Raises:
+        ConfigurationError: it is not a text, or holds our separator or half of it at an end.
+
+    """
+    if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
+        msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
+        raise ConfigurationError(msg)
+
+
+def checked_control(option: str, control: object) -> CacheControl | None:
+    """The directives to be emitted.
+
+    Raises:
+        ConfigurationError: they are none, or contradict each other.
+
+    """
+    if control is None or isinstance(control, CacheControl):
+        return control
+    if not isinstance(control, str):
+        msg = f"{option} is a text like 'public, max-age=60' or a CacheControl(...), got {control!r}"
+        raise ConfigurationError(msg)
+    return parsed(control)
+
+
+def checked_paths(paths: object) -> tuple[str, ...]:
+    """Templates of paths.
+
+    Raises:
+        ConfigurationError: one does not begin with a slash, or has a query.
+
+    """
+    checked = checked_templates('paths', paths)
+    for path in checked:
+        if not path.startswith('/') or '?' in path or '#' in path:
+            msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
+            raise ConfigurationError(msg)
+    return checked
+
+
+def check_option(option: str, value: object, *, holds: bool, wanted: str) -> None:
+    """Refuse an option that is not as it is wanted.
+
+    Raises:
+        ConfigurationError: so it is.
+
+    """
+    if not holds:
+        msg = f'{option} {wanted}, got {value!r}'
+        raise ConfigurationError(msg)
+
+
+def check_span(option: str, span: object, *, or_none: bool = False) -> None:
+    """Refuse what is no number of seconds."""
+    holds = (span is None and or_none) or (_is_number(span) and span >= 0)
+    check_option(option, span, holds=holds, wanted='is in seconds and must not be negative')
+
+
+def check_fraction(option: str, fraction: object, *, least: str) -> None:
+    """Refuse what is no fraction; `least` says whether it may be 0."""
+    holds = fraction is None or (_is_number(fraction) and 0 <= fraction < 1 and bool(fraction or least == '0'))
+    check_option(option, fraction, holds=holds, wanted='is a fraction of the lifetime, like 0.9 or 0.1')
+
+
+def check_size(option: str, size: object) -> None:
+    """Refuse what is no number of bytes."""
+    holds = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    check_option(option, size, holds=holds, wanted='is in whole bytes and must not be negative')
+
+
+def check_lifetimes(option: str, lifetimes: object) -> None:
+    """Refuse what are no lifetimes by status."""
+    holds = isinstance(lifetimes, Mapping) and all(map(can_be_stored, lifetimes))
+    check_option(
+        option, lifetimes, holds=holds, wanted='has lifetimes by final status, like {404: 5}, not for 206 and 304'
+    )
+    for span in lifetimes.values() if isinstance(lifetimes, Mapping) else ():
+        check_span(option, span)
+
+
+def can_be_stored(status: object) -> bool:
+    """Whether it is a final status whose answers are not to a part of the request only: a range, a precondition."""
+    return isinstance(status, int) and 200 <= status <= 599 and status not in NEVER_STORED
+
+
+def is_plain_function(function: object) -> bool:
+    """Whether it can be called without being awaited."""
+    if not callable(function):
+        return False
+    return not (iscoroutinefunction(function) or iscoroutinefunction(getattr(function, '__call__', None)))  # noqa: B004, an object may be called through it
+
+
+def are_depends(dependencies: object) -> bool:
+    """Whether it is a list of `Depends(...)`."""
+    return isinstance(dependencies, list | tuple) and all(
+        callable(getattr(it, 'dependency', None)) for it in dependencies
+    )
+
+
+def are_field_names(names: object) -> bool:
+    """Whether it is a list of names of header fields."""
+    return isinstance(names, list | tuple | set | frozenset) and all(
+        isinstance(name, str) and name != '*' and _TOKEN.fullmatch(name) is not None for name in names
+    )
+
+
+def _is_number(number: object) -> TypeGuard[float]:
+    return isinstance(number, int | float) and not isinstance(number, bool) and not math.isnan(number)
