@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +151,17 @@ def listens(port: int) -> bool:
         return probe.connect_ex(('127.0.0.1', port)) == 0
 
 
+def uvicorn_server(app: str, *options: str, cwd: Path = EXAMPLES) -> AbstractContextManager[int]:
+    """Uvicorn in a process of its own; gives its port."""
+    return real_server(('uvicorn', app, '--port', '{}', '--log-level', 'warning', *options), cwd=cwd)
+
+
 @contextmanager
-def uvicorn_server(app: str, *options: str, cwd: Path = EXAMPLES) -> Iterator[int]:
-    """A real server in a process of its own; gives its port."""
+def real_server(command: Sequence[str], *, cwd: Path = EXAMPLES) -> Iterator[int]:
+    """A server, as a module with options, in a process of its own; braces stand for the port that it is given."""
     port = free_port()
-    command = [sys.executable, '-m', 'uvicorn', app, '--port', str(port), '--log-level', 'warning', *options]
-    server = subprocess.Popen(command, cwd=cwd)  # noqa: S603, our own command
+    started = [sys.executable, '-m', *(it.replace('{}', str(port)) for it in command)]
+    server = subprocess.Popen(started, cwd=cwd)  # noqa: S603, our own command
     try:
         wait_until(lambda: listens(port))
         yield port

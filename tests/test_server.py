@@ -1,4 +1,4 @@
-"""Over a real socket: uvicorn with both of its HTTP implementations, and every byte as it comes."""
+"""Over a real socket: uvicorn with both of its HTTP implementations, hypercorn and granian; and every byte as it comes."""
 
 import gzip
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import uvicorn_server
+from tests.support import real_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,14 +45,22 @@ class Wire:
         self.socket.close()
 
 
-@pytest.fixture(scope='module', params=['httptools', 'h11'])
+SERVERS = {
+    'uvicorn, httptools': ('uvicorn', '--http', 'httptools', '--port', '{}'),
+    'uvicorn, h11': ('uvicorn', '--http', 'h11', '--port', '{}'),
+    'hypercorn': ('hypercorn', '--bind', '127.0.0.1:{}'),
+    'granian': ('granian', '--interface', 'asgi', '--port', '{}'),
+}
+
+
+@pytest.fixture(scope='module', params=SERVERS)
 def implementation(request):
-    return request.param
+    return SERVERS[request.param]
 
 
 @pytest.fixture(scope='module', params=['app', 'dressed'])
 def served(request, implementation):
-    with uvicorn_server(f'tests.wire_app:{request.param}', '--http', implementation, cwd=ROOT) as port:
+    with real_server((*implementation, f'tests.wire_app:{request.param}'), cwd=ROOT) as port:
         wire = Wire(port)
         yield request.param, wire
         wire.close()
@@ -98,3 +106,14 @@ def test_a_stream_is_chunked_when_it_is_made_and_whole_when_it_is_stored(served)
     _, headers, body = wire.get('/stream', asked)
     assert (body, dict(headers)['x-cache'], dict(headers)['content-length']) == (b'012', 'HIT', '3')
     assert json.loads(wire.get('/runs')[2])['stream'] == 1
+
+
+def test_a_file_is_sent_in_bytes_and_stored_whatever_its_server_could_send_itself(served):
+    _, wire = served
+    asked = 'Accept-Encoding: identity'
+    answers = [wire.get('/file', asked) for _ in range(2)]
+    assert [dict(headers)['x-cache'] for _, headers, _ in answers] == ['MISS', 'HIT']
+    assert {body for _, _, body in answers} == {(ROOT / 'tests' / 'wire_app.py').read_bytes()}
+    assert json.loads(wire.get('/runs')[2])['file'] == 1
+    status, headers, body = wire.get('/file', asked, 'Range: bytes=0-2')
+    assert (status, dict(headers)['x-cache'], body) == (206, 'HIT', b'"""')

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiocache import SimpleMemoryCache
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 
 from fastapi_caching_route import CachingRoute, FastAPICache
@@ -31,6 +31,13 @@ async def stream() -> StreamingResponse:
 
     runs['stream'] = runs.get('stream', 0) + 1
     return StreamingResponse(chunks(), media_type='text/plain')
+
+
+@router.get('/file')
+@cache(ttl=60)
+async def file() -> FileResponse:
+    runs['file'] = runs.get('file', 0) + 1
+    return FileResponse(__file__)
 
 
 app = FastAPI()
