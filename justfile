@@ -7,7 +7,7 @@ check: lint typecheck test docs
 
 # The tests, with branch coverage.
 test *args:
-    uv run pytest --cov --cov-report=term {{ args }}
+    uv run pytest -n 2 --cov --cov-report=term {{ args }}
 
 # Style and formatting, without changing anything.
 lint:

@@ -60,7 +60,7 @@ def test_the_readme_names_every_option():
         assert not [name for name in names if f'`{name}`' not in text]
 
 
-@pytest.mark.parametrize('page', ['backends', 'operations', 'herds', 'performance', 'testing', 'tutorial'])
+@pytest.mark.parametrize('page', ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial'])
 def test_the_snippets_of_a_page_run(page, capsys):
     snippets = PYTHON.findall((ROOT / 'docs' / f'{page}.md').read_text())
     known: dict = {}

@@ -18,7 +18,7 @@ from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._store import Store
-from fastapi_caching_route._wire import MAGIC, decode, encode, signed
+from fastapi_caching_route._wire import MAGIC, MARK, decode, encode, signed
 from tests.support import Clock, Elsewhere, caching_router, client_of, free_port, marks
 
 ENTRY = Entry(
@@ -93,7 +93,8 @@ def test_no_byte_can_be_changed_or_lost_unnoticed(stored):
 
 @given(st.binary())
 def test_bytes_of_anybody_are_nothing(raw):
-    assert decode(raw) is None
+    assert decode(raw) is None or raw.startswith(MARK)  # after which all is a token
+    assert not isinstance(decode(raw), Entry | Variants)
     assert decode(MAGIC + raw) is None
 
 
