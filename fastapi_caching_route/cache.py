@@ -64,7 +64,7 @@ from fastapi_caching_route.policy import (
     suspicious,
 )
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
 """Statuses of which answers are stored where nothing else is said."""

@@ -1,6 +1,5 @@
 """`CachingRoute`: where requests enter the cache."""
 
-import logging
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +47,6 @@ from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_a
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import StoreIf
-
-logger = logging.getLogger('fastapi_caching_route')
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -246,8 +243,7 @@ def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording
         response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
         try:
             return bool(store_if(response))
-        except Exception as error:  # noqa: BLE001, the user's: the answer must not suffer
-            logger.debug('store_if raised %r', error)
+        except Exception:  # noqa: BLE001, the user's: the answer must not suffer
             tell('store-if', path, told)
             return False
 
