@@ -19,10 +19,11 @@ format:
     uv run ruff check --fix .
     uv run ruff format .
 
-# Both type checkers.
+# The type checkers, and whether all that is public has its type.
 typecheck:
     uv run mypy
     uv run ty check
+    uv run pyright --verifytypes fastapi_caching_route --ignoreexternal
 
 # Build the documentation; a broken link is an error.
 docs:

@@ -13,6 +13,7 @@ event loop, as long as `_breaker.py` says that it is worth asking, in the format
 `_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
+from fastapi_caching_route._aiocache import Backend
 from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
 from fastapi_caching_route.context import CacheContext
@@ -29,6 +30,7 @@ __version__ = '0.1.0'
 __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',
     'LEFT_OUT_OF_RAW_KEYS',
+    'Backend',
     'CacheContext',
     'CacheControl',
     'CacheError',

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
-from aiocache.base import BaseCache
 
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._linked import Linked, Wire
 from fastapi_caching_route._shelf import Shelf
@@ -12,8 +12,8 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.memory import MemoryCache
 
 
-def check_backend(backend: object) -> None:
-    """See that it is a backend.
+def checked_backend(backend: object) -> BaseCache:
+    """The backend itself, if it is one.
 
     Raises:
         ConfigurationError: it is not, or has a ttl that makes no sense.
@@ -25,6 +25,7 @@ def check_backend(backend: object) -> None:
     if backend.ttl is not None and not backend.ttl >= 0:
         msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'
         raise ConfigurationError(msg)
+    return backend
 
 
 def shelf_of(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Shelf:

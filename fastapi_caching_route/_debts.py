@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from weakref import WeakKeyDictionary
 
-from aiocache.base import BaseCache
-
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._names import EVERYTHING
 

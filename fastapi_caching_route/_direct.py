@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from aiocache.base import BaseCache
-
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._drivers import SHORTEST
 from fastapi_caching_route.memory import MemoryCache
 

@@ -12,7 +12,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from aiocache.base import BaseCache
+from fastapi_caching_route._aiocache import BaseCache
 
 MOST_CONCURRENT = 64
 """Commands that one event loop has under way: more would only wait in the store, which answers one after another."""

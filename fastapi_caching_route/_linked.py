@@ -12,8 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from aiocache.base import BaseCache
-
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._breaker import Breaker, Kind
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._direct import AsTheyAre, added, deleted

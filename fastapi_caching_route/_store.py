@@ -13,9 +13,8 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from aiocache.base import BaseCache
-
-from fastapi_caching_route._backends import check_backend, is_inside, shelf_of
+from fastapi_caching_route._aiocache import BaseCache
+from fastapi_caching_route._backends import is_inside, shelf_of
 from fastapi_caching_route._chore import held
 from fastapi_caching_route._debts import Debts, debts_to
 from fastapi_caching_route._direct import Direct
@@ -38,7 +37,6 @@ class Store:
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
-        check_backend(backend)
         self.shelf: Shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
         shelf = self.shelf

@@ -41,7 +41,7 @@ class Unmet:
         """Know of no endpoint yet."""
         self._endpoints: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
-        self.writes = False
+        self.writes: bool = False
         """Whether `@cache.invalidates` has decorated something since it was looked at last."""
 
     def add(self, endpoint: Any) -> None:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from aiocache.base import BaseCache
 from fastapi.params import Depends
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -16,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Router
 from typing_extensions import Doc, Self
 
+from fastapi_caching_route._aiocache import Backend, BaseCache
+from fastapi_caching_route._backends import checked_backend
 from fastapi_caching_route._checks import check_namespace, checked_paths, checked_templates
 from fastapi_caching_route._decoration import (
     INVALIDATES,
@@ -85,7 +86,7 @@ class FastAPICache:
     def __init__(
         self,
         cache: Annotated[
-            BaseCache | None,
+            Backend | None,
             Doc('Any aiocache backend; its namespace and ttl are the defaults here. None for a `MemoryCache()`.'),
         ] = None,
         *,
@@ -144,7 +145,7 @@ class FastAPICache:
         self.policy: CachePolicy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
-        self.backend: BaseCache = MemoryCache() if cache is None else cache
+        self.backend: BaseCache = checked_backend(MemoryCache() if cache is None else cache)
         self.store: Store = Store(self.backend, store_timeout, signing_keys(signing_key))
         self.left_out: frozenset[bytes] = frozenset(
             field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys

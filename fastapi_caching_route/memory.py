@@ -14,11 +14,10 @@ from sys import getsizeof
 from threading import RLock
 from typing import Annotated, Any
 
-from aiocache.base import BaseCache
-from aiocache.plugins import BasePlugin
-from aiocache.serializers import BaseSerializer, NullSerializer
+from aiocache.serializers import NullSerializer
 from typing_extensions import Doc
 
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._options import check_positive
 
 BESIDE = 250
@@ -58,7 +57,7 @@ class _Kept:
     """The key of the part of time in which it ends; -1 if it never does."""
 
 
-class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
+class MemoryCache(BaseCache):
     """A cache of aiocache in the memory of this process, bounded in bytes; the default of `FastAPICache()`.
 
     Without room, what was not used for longest goes. What has ended is freed without being asked for again. All commands
@@ -69,7 +68,7 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
 
     """
 
-    NAME = 'memory'
+    NAME: str = 'memory'
 
     def __init__(
         self,
@@ -81,8 +80,8 @@ class MemoryCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
         clock: Annotated[Callable[[], float], Doc('Seconds from any moment on, never going back.')] = time.monotonic,
         namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
         ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
-        serializer: Annotated[BaseSerializer | None, Doc('As for every cache of aiocache; none by default.')] = None,
-        plugins: Annotated[Sequence[BasePlugin] | None, Doc('As for every cache of aiocache.')] = None,
+        serializer: Annotated[Any, Doc('As for every cache of aiocache; none by default.')] = None,
+        plugins: Annotated[Sequence[Any] | None, Doc('As for every cache of aiocache.')] = None,
     ) -> None:
         """Keep nothing yet."""
         check_positive('max_bytes', max_bytes)

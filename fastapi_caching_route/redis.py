@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
-from aiocache.base import BaseCache
-from aiocache.plugins import BasePlugin
-from aiocache.serializers import BaseSerializer, JsonSerializer
+from aiocache.serializers import JsonSerializer
 from typing_extensions import Doc
 
+from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._drivers import SHORTEST, close
 
 _GLOB = re.compile(r'[*?\[]')
@@ -20,7 +19,7 @@ _GLOB = re.compile(r'[*?\[]')
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 
-class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no types
+class RedisClientCache(BaseCache):
     """A cache of aiocache that gives its commands by clients which a function of yours makes.
 
     A client of redis.asyncio belongs to one event loop, and one that has stopped answering is thrown away: so the function
@@ -33,7 +32,7 @@ class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no type
     a later one, and with it what that has invalidated.
     """
 
-    NAME = 'redis'
+    NAME: str = 'redis'
 
     def __init__(
         self,
@@ -41,10 +40,8 @@ class RedisClientCache(BaseCache):  # type: ignore[misc]  # aiocache has no type
         *,
         namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
         ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
-        serializer: Annotated[
-            BaseSerializer | None, Doc('For your own values; responses have a format of ours.')
-        ] = None,
-        plugins: Annotated[Sequence[BasePlugin] | None, Doc('As for every cache of aiocache.')] = None,
+        serializer: Annotated[Any, Doc('For your own values; responses have a format of ours.')] = None,
+        plugins: Annotated[Sequence[Any] | None, Doc('As for every cache of aiocache.')] = None,
         timeout: Annotated[
             float | None, Doc('Seconds for your own commands; for responses, `store_timeout` counts.')
         ] = 5,

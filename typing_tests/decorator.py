@@ -1,7 +1,10 @@
 """What type checkers see of a decorated endpoint: itself. An ignored error that is none is an error (`warn_unused_ignores`)."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from aiocache import SimpleMemoryCache
+from aiocache.serializers import PickleSerializer
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from typing_extensions import assert_type
 
@@ -43,6 +46,12 @@ async def update_user(user_id: int, context: CacheContext) -> None:
     context.ttl = 5
     context.tags.add('all')
     context.ttl = 'five'  # type: ignore[assignment]
+
+
+async def build() -> None:
+    assert_type(FastAPICache(SimpleMemoryCache(ttl=5)).backend.ttl, float | None)
+    assert_type(await MemoryCache(serializer=PickleSerializer()).get('key'), Any)
+    FastAPICache('redis://localhost')  # type: ignore[arg-type]
 
 
 async def use(request: Request, app: FastAPI) -> None:
