@@ -43,14 +43,37 @@ def test_the_tour_shows_a_miss_a_hit_and_a_304():
 
 
 def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
-    code, *_ = PYTHON.findall((ROOT / 'README.md').read_text())
-    (tmp_path / 'main.py').write_text(code)
+    first, then = PYTHON.findall((ROOT / 'README.md').read_text())
+    application = 'app = FastAPI()\napp.include_router(router)\n'
+    (tmp_path / 'main.py').write_text(first.replace(application, '') + then + application)
     client = TestClient(runpy.run_path(str(tmp_path / 'main.py'))['app'])
     paths = ('/squares?limit=3', '/squares?limit=3', '/squares?limit=4', '/squares', '/squares?limit=10')
     responses = [client.get(path) for path in paths]
     assert marks(*responses) == ['MISS', 'HIT', 'MISS', 'MISS', 'HIT']
     assert responses[1].json() == [0, 1, 4]
     assert client.get(paths[0], headers={'if-none-match': responses[0].headers['etag']}).status_code == 304
+    client.get('/users/7')
+    client.put('/users/7/name?name=Grace')
+    assert client.get('/users/7').json() == 'Grace'
+
+
+SNIPPETS = ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial']
+
+
+def test_every_snippet_of_every_page_is_run():
+    run = {*DOCUMENTS, ROOT / 'README.md', *(ROOT / 'docs' / f'{page}.md' for page in SNIPPETS)}
+    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('examples/*.md')]
+    with_python = {page for page in pages if PYTHON.search(page.read_text())}
+    assert with_python <= run
+    assert {page for page in pages if '```console' in page.read_text()} <= set(DOCUMENTS)
+
+
+def test_the_table_of_the_readme_is_that_of_the_comparison():
+    tables = [
+        [line for line in (ROOT / page).read_text().splitlines() if line.startswith('|') and line.count('|') == 5]
+        for page in ('README.md', 'docs/comparison.md')
+    ]
+    assert tables[0] == tables[1]
 
 
 def test_the_readme_names_every_option():
@@ -60,7 +83,7 @@ def test_the_readme_names_every_option():
         assert not [name for name in names if f'`{name}`' not in text]
 
 
-@pytest.mark.parametrize('page', ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial'])
+@pytest.mark.parametrize('page', SNIPPETS)
 def test_the_snippets_of_a_page_run(page, capsys):
     snippets = PYTHON.findall((ROOT / 'docs' / f'{page}.md').read_text())
     known: dict = {}
