@@ -46,6 +46,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
     try:
         from rich.console import Console  # noqa: PLC0415, an extra
         from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
     except ImportError:
         parser.error("the table needs rich: pip install 'fastapi-caching-route[cli]'; --json does not")
     table = Table('route', 'cached', 'key', 'guards on hits', 'shared by', show_lines=True)
@@ -56,14 +57,17 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
             for span, why in ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
             if span
         ]
-        beside = [lifetime, *stale, *(f'tag {tag}' for tag in it.tags), *([it.namespace] if it.namespace else [])]
-        table.add_row(
+        of_statuses = [f'{span:g} s for {status}' for status, span in it.status_ttl.items()]
+        beside = [lifetime, *of_statuses, *stale, *it.conditions, *(f'tag {tag}' for tag in it.tags)]
+        beside += [f'namespace {it.namespace}'] if it.namespace else []
+        cells = (
             f'{" ".join(it.methods)} {it.path}',
             '\n'.join(beside) if it.cached else f'no: {it.why_not}',
             '\n'.join(it.key),
             '\n'.join(it.guards),
             it.shared_by,
         )
+        table.add_row(*map(Text, cells))  # Text: brackets are no markup
     console = Console()
     console.print(table)
     for it in reports:

@@ -1,7 +1,7 @@
 """What becomes of each route of an app: which are cached, by what their entries are told apart, and what looks wrong."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
@@ -37,10 +37,14 @@ class RouteReport:
     """Who may get the same entry."""
     ttl: float | None = None
     """None: as the backend says, or else 30 days."""
+    status_ttl: Mapping[int, float] = field(default_factory=dict)
+    """In place of `ttl`, for answers of other statuses."""
     stale_while_revalidate: float = 0.0
     stale_if_error: float = 0.0
     tags: tuple[str, ...] = ()
     namespace: str = ''
+    conditions: tuple[str, ...] = ()
+    """What else decides whether a request is answered from an entry, or an answer stored."""
     warnings: tuple[str, ...] = ()
     """What is allowed, and suspicious."""
 
@@ -76,10 +80,12 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         guards=declared.guards,
         shared_by=_shared_by(policy, declared),
         ttl=policy.ttl,
+        status_ttl=dict(policy.status_ttl),
         stale_while_revalidate=policy.stale_while_revalidate,
         stale_if_error=policy.stale_if_error,
         tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
         namespace=plan.namespace,
+        conditions=tuple(_conditions(policy)),
         warnings=tuple(_warnings(effective, decoration, plan, declared)),
     )
 
@@ -100,6 +106,13 @@ def _shared_by(policy: CachePolicy, declared: Declared) -> str:
     if not declared.inputs.shared:
         return 'who sends the same credentials'
     return 'all whom the guards let in' if declared.on_hit is not None else 'all'
+
+
+def _conditions(policy: CachePolicy) -> Iterator[str]:
+    if policy.skip is not None:
+        yield 'not where skip says so'
+    if policy.store_if is not None:
+        yield 'stored where store_if says so'
 
 
 def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Declared) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from typing import Annotated
@@ -157,3 +158,21 @@ def test_the_command_says_what_is_wrong_with_its_place(place, message, capsys):
 def test_a_report_can_be_written_as_json():
     app, _ = app_of()
     assert json.dumps([dataclasses.asdict(it) for it in explain(app)])
+
+
+def test_what_else_decides_is_told_and_brackets_are_shown(tmp_path):
+    (tmp_path / 'shop.py').write_text(
+        'from fastapi import APIRouter, FastAPI\n'
+        'from fastapi_caching_route import CachingRoute, FastAPICache\n'
+        'cache, router, app = FastAPICache(), APIRouter(route_class=CachingRoute), FastAPI()\n'
+        "@router.get('/[red]')\n"
+        "@cache(ttl=5, status_ttl={404: 2}, skip=bool, store_if=bool, tags=['[bold]'])\n"
+        'def endpoint(): ...\n'
+        'app.include_router(router)\n'
+    )
+    command = [sys.executable, '-m', 'fastapi_caching_route', 'explain', 'shop:app']
+    table = subprocess.run(  # noqa: S603, our own command
+        command, cwd=tmp_path, check=True, capture_output=True, text=True, env={**os.environ, 'COLUMNS': '200'}
+    ).stdout
+    for said in ('/[red]', 'tag [bold]', '2 s for 404', 'not where skip says so', 'stored where store_if says so'):
+        assert said in table
