@@ -1,4 +1,4 @@
-"""Why a request goes by the cache, and how that is said to whoever reads the log."""
+"""Why a request bypasses the cache, or its answer is not stored, and how that is said to whoever reads the log."""
 
 import logging
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ logger = logging.getLogger('fastapi_caching_route')
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Why a request goes by the cache: it cannot be shown who may share its answer."""
+    """Why a request bypasses the cache."""
 
     reason: str
 
 
 MISTAKES = frozenset({'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable'})
+OF_THE_ANSWER = frozenset({'store-if', 'tags', 'tags-callable'})
 EXPLAINED = {
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
     'by identity who shares',
@@ -22,19 +23,20 @@ EXPLAINED = {
     'session': 'the route takes the raw request, and this one has a session; say by identity who shares',
     'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
     'body': 'the body of the request is larger than max_body_size, or broke off',
-    'key-builder': 'the key_builder must return a str with something in it',
+    'key-builder': 'the key_builder must return a str with something in it, and it did not, or has raised',
     'skip': 'the skip callable says so',
     'skip-callable': 'the skip callable has raised',
     'store-if': 'store_if has raised',
     'tags': 'its tags are texts; one of them is not, or names a parameter that is not in the path of the route',
     'tags-callable': 'the tags callable must return a list of texts, and it did not, or has raised',
-    'identity': 'the identity callable must return a str, and it did not',
+    'identity': 'the identity callable must return a str, and it did not, or has raised',
 }
 
 
 def tell(reason: str, path: str, told: set[str]) -> None:
-    """Say in the log why requests go by the cache, the first time that one does for this reason."""
+    """Say in the log why, the first time that it comes to this on a route."""
     if reason not in told:
         told.add(reason)
         level = logging.WARNING if reason in MISTAKES else logging.INFO
-        logger.log(level, '%r goes by the cache: %s', path, EXPLAINED[reason])
+        what = 'is not stored' if reason in OF_THE_ANSWER else 'bypasses the cache'
+        logger.log(level, '%r %s: %s', path, what, EXPLAINED[reason])

@@ -1,20 +1,16 @@
 """Checks of the options of one `@cache(...)` call, each with what was wrong and what would be right."""
 
 import math
-import re
 from collections.abc import Mapping
 from inspect import iscoroutinefunction
 from typing import TypeGuard
 
+from fastapi_caching_route._http.fields import TOKEN
+from fastapi_caching_route._http.storing import OF_ONE_REQUEST
 from fastapi_caching_route._key import SEPARATOR
 from fastapi_caching_route._names import fields_of
 from fastapi_caching_route.control import CacheControl, parsed
 from fastapi_caching_route.errors import ConfigurationError
-
-NEVER_STORED = frozenset({206, 304})
-"""Answers to a part of a request: of a range, of a precondition."""
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def checked_templates(option: str, templates: object) -> tuple[str, ...]:
@@ -92,9 +88,9 @@ def check_span(option: str, span: object, *, or_none: bool = False) -> None:
     check_option(option, span, holds=holds, wanted='is in seconds and must not be negative')
 
 
-def check_fraction(option: str, fraction: object, *, least: str) -> None:
-    """Refuse what is no fraction; `least` says whether it may be 0."""
-    holds = fraction is None or (_is_number(fraction) and 0 <= fraction < 1 and bool(fraction or least == '0'))
+def check_fraction(option: str, fraction: object, *, may_be_zero: bool) -> None:
+    """Refuse what is no fraction."""
+    holds = fraction is None or (_is_number(fraction) and 0 <= fraction < 1 and bool(fraction or may_be_zero))
     check_option(option, fraction, holds=holds, wanted='is a fraction of the lifetime, like 0.9 or 0.1')
 
 
@@ -108,15 +104,18 @@ def check_lifetimes(option: str, lifetimes: object) -> None:
     """Refuse what are no lifetimes by status."""
     holds = isinstance(lifetimes, Mapping) and all(map(can_be_stored, lifetimes))
     check_option(
-        option, lifetimes, holds=holds, wanted='has lifetimes by final status, like {404: 5}, not for 206 and 304'
+        option,
+        lifetimes,
+        holds=holds,
+        wanted='has lifetimes by final status, like {404: 5}, not for 206, 304, 412 and 416',
     )
     for span in lifetimes.values() if isinstance(lifetimes, Mapping) else ():
         check_span(option, span)
 
 
 def can_be_stored(status: object) -> bool:
-    """Whether it is a final status whose answers are not to a part of the request only: a range, a precondition."""
-    return isinstance(status, int) and 200 <= status <= 599 and status not in NEVER_STORED
+    """Whether it is a final status whose answers do not depend on a range or a precondition, which are in no key."""
+    return isinstance(status, int) and 200 <= status <= 599 and status not in OF_ONE_REQUEST
 
 
 def is_plain_function(function: object) -> bool:
@@ -136,7 +135,7 @@ def are_depends(dependencies: object) -> bool:
 def are_field_names(names: object) -> bool:
     """Whether it is a list of names of header fields."""
     return isinstance(names, list | tuple | set | frozenset) and all(
-        isinstance(name, str) and name != '*' and _TOKEN.fullmatch(name) is not None for name in names
+        isinstance(name, str) and name != '*' and TOKEN.fullmatch(name) is not None for name in names
     )
 
 

@@ -84,7 +84,7 @@ class Exchange:
     is_served: bool = False  # from what is stored
 
     def respond(self) -> Awaitable[None]:
-        """Answer the request, once the dependencies have let it in that a key builder may have to hear of."""
+        """Run the dependencies that must come before the key, then answer."""
         if self.plan.serves(self.scope['method']):
             return self.admit(self.declared.before_key, self.answer)
         why, reason = (b'bypass', 'disabled') if self.plan.switch.times_off else (b'method', None)
@@ -144,16 +144,16 @@ class Exchange:
         if found is None:
             await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
             return
-        entry, (seconds, left) = found.entry, found.age_and_left(self.plan.clock())
-        use = found.use(seconds, left, demand)
-        renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.plan.herds.is_due(entry, seconds))
+        entry, (age, left) = found.entry, found.age_and_left(self.plan.clock())
+        use = found.use(age, left, demand)
+        renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.plan.herds.is_due(entry, age))
         renews = renews and await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
         if use is reuse.Use.ANSWER or renews:
-            await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left))
+            await self.admit(self.declared.on_hit, partial(self.reply, entry, age, left))
             if renews and self.is_served:
                 await self.renew(found)
         elif self.may_bridge(entry, left, demand):
-            await self.admit(self.declared.on_hit, partial(self.reply, entry, seconds, left, b'stale-if-error'))
+            await self.admit(self.declared.on_hit, partial(self.reply, entry, age, left, b'stale-if-error'))
         else:
             await self.ask(demand, b'stale' if left <= 0 or entry.validated_always else b'request', found)
 
@@ -192,10 +192,10 @@ class Exchange:
         bridges = demand is reuse.NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
         return bridges and self.plan.failed.holds(self.key, self.plan.clock())
 
-    def reply(self, entry: Entry, seconds: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
+    def reply(self, entry: Entry, age: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         self.is_served = True
-        signs = self.plan.signs_of_a_hit(seconds, left, entry.headers, detail, shared=self.declared.inputs.shared)
+        signs = self.plan.signs_of_a_hit(age, left, entry.headers, detail, shared=self.declared.inputs.shared)
         return self.client.reply(entry, signs, self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
@@ -211,7 +211,7 @@ class Exchange:
                 await self.admit(self.declared.on_hit, partial(self.reply_as_follower, entry, why))
             case Next.LOOK_AGAIN:
                 await self.serve(demand)
-            case _:
+            case Next.ALONE:
                 await self.fetch(why, stale, self.plan.flights.alone()).run()
 
     def others(self) -> Herd:
@@ -234,7 +234,7 @@ class Exchange:
 
     async def is_stored(self) -> bool:
         """Whether there is something fresh by now."""
-        self.visit = self.plan.store.visit()  # with time of its own
+        self.visit = self.plan.store.visit()  # a new visit has a new deadline
         return (found := await self.look_up()) is not None and found.age_and_left(self.plan.clock())[1] > 0
 
     async def reply_as_follower(self, entry: Entry, why: bytes) -> None:

@@ -1,24 +1,24 @@
-"""How the key of a request is found, where more counts than its line: a callable of the user's, a body, who has asked."""
+"""How the key of a request is found, where it depends on more than its line: a callable of the user's, a body, who has ask_user."""
 
 from fastapi_caching_route._asgi import RequestBody
 from fastapi_caching_route._bypass import Bypass
 from fastapi_caching_route._key import KeyPair, Scope, full_key, names_a_person, user_key
-from fastapi_caching_route._plan import Declared, Plan, asked
+from fastapi_caching_route._plan import Declared, Plan, ask_user
 
 
 async def find_key(plan: Plan, declared: Declared, scope: Scope, body: RequestBody) -> KeyPair | Bypass:
-    """The key of a request, or why it must go by the cache."""
-    skipped = False if plan.skip is None else await asked(plan.skip, scope, Bypass('skip-callable'))
-    if skipped:
-        return skipped if isinstance(skipped, Bypass) else Bypass('skip')
+    """The key of a request, or why it must bypass the cache."""
+    skipped = False if plan.skip is None else await ask_user(plan.skip, scope)
+    if skipped is not False:
+        return Bypass('skip' if skipped else 'skip-callable')
     return declared.keys.at_once(scope) or await _built(plan, declared, scope, body)
 
 
 async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
-    """The key of a request of which more counts than its line."""
+    """The key of a request, where it depends on more than method, path and query."""
     inputs = declared.inputs
     if plan.key_builder is not None:
-        built = await asked(plan.key_builder, scope)
+        built = await ask_user(plan.key_builder, scope)
         if not built or not isinstance(built, str):
             return Bypass('key-builder')
         return built, full_key(plan.namespace, user_key(built))
@@ -26,7 +26,7 @@ async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: Req
         reason = names_a_person(scope, inputs.covered)
         if reason is not None:
             return Bypass(reason)
-    name = '' if plan.who is None else await asked(plan.who, scope)
+    name = '' if plan.who is None else await ask_user(plan.who, scope)
     if not isinstance(name, str):
         return Bypass('identity')
     body: bytes | None = b''

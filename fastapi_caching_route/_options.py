@@ -1,10 +1,11 @@
-"""Checks of the options of `FastAPICache`, each with what was wrong and what would be right."""
+"""Checks of the options of `FastAPICache`, and of what it decorates, each with what was wrong and what would be right."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
 from inspect import signature
 
 from fastapi_caching_route._checks import can_be_stored
+from fastapi_caching_route._http.fields import TOKEN
 from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._names import fields_of
 from fastapi_caching_route.errors import ConfigurationError
@@ -12,7 +13,6 @@ from fastapi_caching_route.errors import ConfigurationError
 SHORTEST_KEY = 16
 """Bytes: 128 bits."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_TEXT = re.compile(r'[ -~]+')
 
 
@@ -26,7 +26,7 @@ def field_text(option: str, text: object) -> bytes:
 
 def field_name(option: str, name: object) -> bytes:
     """A header name as lower-case bytes, refused where a server would not send it (RFC 9110 §5.1)."""
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
         msg = f'{option} must be the name of a header field, got {name!r}'
         raise ConfigurationError(msg)
     return name.lower().encode('ascii')
@@ -35,7 +35,7 @@ def field_name(option: str, name: object) -> bytes:
 def statuses(codes: Collection[int]) -> frozenset[int]:
     """The statuses, refused where their answers can never be stored."""
     if not isinstance(codes, Collection) or not all(map(can_be_stored, codes)):
-        msg = f'accepted_status_codes are final statuses (200 to 599) except 206 and 304, got {codes!r}'
+        msg = f'accepted_status_codes are final statuses (200 to 599) except 206, 304, 412 and 416, got {codes!r}'
         raise ConfigurationError(msg)
     return frozenset(codes)
 

@@ -70,13 +70,13 @@ class Herds:
     """The fraction of a lifetime after which a hit has the entry renewed."""
     endpoint_timeout: float | None
 
-    def is_due(self, entry: Entry, seconds: float) -> bool:
+    def is_due(self, entry: Entry, age: float) -> bool:
         """Whether an entry of this age is to be renewed before it is stale: in each process at another moment."""
         eager = self.eager_refresh
-        if eager is None or seconds < entry.lifetime * eager:
+        if eager is None or age < entry.lifetime * eager:
             return False
         share = crc32(f'{os.getpid()} {entry.key} {entry.stored_at}'.encode()) / 2**33  # from 0 to a half
-        return seconds >= entry.lifetime * (eager + (1 - eager) * share)
+        return age >= entry.lifetime * (eager + (1 - eager) * share)
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ class Plan:
     """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
     key_builder: Callable[[Scope], object] | None
     naming: Naming
-    skip: Callable[[Scope], object] | None
-    """Says whether a request goes by the cache, or gives something to await that does."""
+    skip: Callable[[Scope], Awaitable[bool]] | None
+    """Gives something to await that says whether a request bypasses the cache."""
     wanted: Callable[[Recording], bool] | None
     """Says whether a complete answer that may be kept is kept."""
     tags: Callable[[Scope], object] | None
@@ -130,7 +130,7 @@ class Plan:
     status_name: bytes | None
     """The name of this cache in Cache-Status; None where that is not sent."""
     told: set[str]
-    """Why requests went by the cache, as far as the log says it already."""
+    """Why requests bypassed the cache, as far as the log says it already."""
     emitted: RawHeaders
     """Cache-Control and CDN-Cache-Control of ours, and below for answers that others must not get."""
     emitted_for_one: RawHeaders
@@ -147,7 +147,7 @@ class Plan:
 
         None if its tags cannot be told: then it could not be invalidated by them, and must not be stored.
         """
-        tags: object = () if self.tags is None else await asked(self.tags, scope)
+        tags: object = () if self.tags is None else await ask_user(self.tags, scope)
         if are_tags(tags) and not self.naming.unknown:
             return self.naming.names(scope, user_key, tags)
         tell('tags' if are_tags(tags) else 'tags-callable', scope['path'], self.told)
@@ -162,13 +162,13 @@ class Plan:
         return [field for field in emitted if field[0] not in present]
 
     def signs_of_a_hit(
-        self, seconds: float, left: float, headers: RawHeaders, detail: bytes | None = None, *, shared: bool
+        self, age: float, left: float, headers: RawHeaders, detail: bytes | None = None, *, shared: bool
     ) -> RawHeaders:
         """The fields that mark an answer with these headers from an entry of this age, fresh for so many seconds more."""
         if not self.emitted and detail is None:
-            return _signs_of_a_hit(int(seconds), floor(left), self.hit, self.status_name)
+            return _signs_of_a_hit(int(age), floor(left), self.hit, self.status_name)
         emission = self.emission(headers, shared=shared)
-        signs = [*age_field(seconds, emission), *emission, self.hit]
+        signs = [*age_field(age, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left, detail)))
         return signs
@@ -188,21 +188,21 @@ class Plan:
             signs = (*age_field(age, signs), *signs)
         return (*((b'cache-status', it) for it in lines(fields, b'cache-status')), *signs)
 
-    def signs_of_a_follower(self, seconds: float, why: bytes, emission: RawHeaders) -> RawHeaders:
+    def signs_of_a_follower(self, age: float, why: bytes, emission: RawHeaders) -> RawHeaders:
         """The fields that mark an answer from what another request has brought."""
-        signs = [*age_field(seconds, emission), *emission, self.hit]
+        signs = [*age_field(age, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.forwarded(self.status_name, why, collapsed=True)))
         return signs
 
     def signs_of_an_entry(
-        self, seconds: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str | None
+        self, age: float, why: bytes, status: int | None, emission: RawHeaders, *, left: float, detail: str | None
     ) -> RawHeaders:
         """The fields that mark an answer from an entry, after the endpoint was asked and has given this status, or none.
 
         Without a detail that says why not, it is stored.
         """
-        signs = [*age_field(seconds, emission), *emission, self.hit]
+        signs = [*age_field(age, emission), *emission, self.hit]
         if self.status_name is not None:
             stored = detail is None
             value = cache_status.forwarded(
@@ -219,22 +219,22 @@ class Plan:
 
 
 @lru_cache(1024)
-def _signs_of_a_hit(seconds: int, left: int, hit: tuple[bytes, bytes], status_name: bytes | None) -> RawHeaders:
+def _signs_of_a_hit(age: int, left: int, hit: tuple[bytes, bytes], status_name: bytes | None) -> RawHeaders:
     """The same for most hits, of which there are many in one second."""
     status = [] if status_name is None else [(b'cache-status', cache_status.hit(status_name, left))]
-    return ((b'age', b'%d' % seconds), hit, *status)
+    return ((b'age', b'%d' % age), hit, *status)
 
 
-def age_field(seconds: float, emission: RawHeaders) -> RawHeaders:
+def age_field(age: float, emission: RawHeaders) -> RawHeaders:
     """Age, but not beside a Cache-Control of ours: that counts from now on."""
-    return [] if any(name == b'cache-control' for name, _ in emission) else [(b'age', b'%d' % seconds)]
+    return [] if any(name == b'cache-control' for name, _ in emission) else [(b'age', b'%d' % age)]
 
 
-async def asked(named: Callable[[Scope], object], scope: Scope, or_else: object = None) -> object:
-    """What a callable of the user's makes of a request; something else if it raises."""
+async def ask_user(named: Callable[[Scope], object], scope: Scope) -> object:
+    """What a callable of the user's makes of a request; None if it raises."""
     try:
         made = named(scope)
         return await made if isawaitable(made) else made
     except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
         logger.debug('a callable for the request raised %s', type(error).__name__)
-        return or_else
+        return None

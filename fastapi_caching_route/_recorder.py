@@ -1,6 +1,6 @@
 """The endpoint's answer, message by message, until it is known whether it can be kept.
 
-Pure: ASGI messages in, ASGI messages out. An answer in one body message is held back whole, so that it can still become
+Pure, but for what the user says about storing: ASGI messages in, ASGI messages out. An answer in one body message is held back whole, so that it can still become
 a 304; a stream is passed on as it comes while a copy is taken.
 """
 
@@ -73,16 +73,16 @@ class Recorder:
         self._chunks: list[bytes] = []
         self._size = 0
         self.refused: str | None = 'no start'
-        """Why the answer is not kept, if it is not."""
+        """Why the answer is not kept; 'complete' if it is."""
         self.doubt: str | None = None
         """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
 
     def start(
         self, start: Message, dressed: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
     ) -> Step:
-        """Take the start message; it is passed on, if at all, as it is dressed for an answer that is not kept for a reason, or is.
+        """Take the start message.
 
-        `kept` are the fields that are recorded: those of the answer, without what is for this one client.
+        `dressed(reason)` makes the start as it is sent; the reason is None if the answer is kept. `kept` are the fields that are recorded: those of the answer, without what is for this one client.
         """
         self._status, self._dressed, self._kept, self._held = start['status'], dressed, kept, True
         self.refused = 'trailers' if start.get('trailers') else refused or self.doubt

@@ -1,7 +1,8 @@
 """Decorations that come to nothing, since no `CachingRoute` serves the endpoint: their author thinks that they count.
 
-It takes the whole app to know. So they are looked for at the first request that meets the cache and, since an app that
-has forgotten the route class altogether never does, a moment after the last decoration.
+It takes the whole app to know. So they are looked for at the first request to a cached route and, since an app that has
+forgotten the route class altogether never gets one, a moment after the last decoration. Writes can only be looked for in an
+app: at that request, and by `explain`.
 """
 
 import logging
@@ -35,13 +36,13 @@ MOMENT = 1.0
 class Unmet:
     """The endpoints that one cache has decorated, until they have been looked at."""
 
-    __slots__ = ('_endpoints', '_timer', 'writes')
+    __slots__ = ('_endpoints', '_timer', 'has_new_writes')
 
     def __init__(self) -> None:
         """Know of no endpoint yet."""
         self._endpoints: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
-        self.writes: bool = False
+        self.has_new_writes: bool = False
         """Whether `@cache.invalidates` has decorated something since it was looked at last."""
 
     def add(self, endpoint: Any) -> None:
@@ -60,7 +61,7 @@ class Unmet:
             self._timer.start()
 
     def look(self, app: Any = None) -> None:
-        """Warn of each endpoint that no `CachingRoute` serves; of none of them again. Of writes, those in an app."""
+        """Warn, once, of each endpoint that no `CachingRoute` serves; given an app, of writes on its plain routes too."""
         if self._timer is not None:
             self._timer.cancel()
         endpoints, self._endpoints = self._endpoints, []
@@ -73,14 +74,14 @@ class Unmet:
                     '.'.join(name_of(endpoint)),
                     remedy,
                 )
-        if self.writes and app is not None:
-            self.writes = False
+        if self.has_new_writes and app is not None:
+            self.has_new_writes = False
             for _, route in routes_in(app):
-                if comes_to_nothing(getattr(route, 'endpoint', None)):
+                if invalidates_nothing(getattr(route, 'endpoint', None)):
                     logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
 
 
-def comes_to_nothing(endpoint: Any) -> bool:
+def invalidates_nothing(endpoint: Any) -> bool:
     """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
     return bool(invalidates_of(endpoint)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
 

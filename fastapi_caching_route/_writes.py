@@ -15,7 +15,7 @@ from fastapi_caching_route._asgi import Send
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, of_path, of_tag, path_of
-from fastapi_caching_route._plan import asked
+from fastapi_caching_route._plan import ask_user
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Store
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
@@ -73,7 +73,7 @@ class Invalidates:
         """The names that this request has made outdated; all, where that cannot be told."""
         try:
             paths = [filled(template, values) for template in self.paths]
-            tags = await asked(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
             endpoints = self.endpoints()
         except KeyError as error:
             logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all

@@ -30,7 +30,15 @@ from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._key import LEFT_OUT_OF_RAW_KEYS, Scope, escaped, full_key, user_key
+from fastapi_caching_route._key import (
+    CACHED_METHODS,
+    LEFT_OUT_OF_RAW_KEYS,
+    METHODS_BY_THE_BOOK,
+    Scope,
+    escaped,
+    full_key,
+    user_key,
+)
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import (
     check_cache,
@@ -101,7 +109,7 @@ class FastAPICache:
             str | None, Doc('The name of this cache in `Cache-Status` (RFC 9211), which says what happened and why.')
         ] = 'FastAPICache',
         accepted_status_codes: Annotated[
-            Collection[int], Doc('Statuses of which answers are stored; never 206 and 304.')
+            Collection[int], Doc('Statuses of which answers are stored; never 206, 304, 412 and 416.')
         ] = DEFAULT_ACCEPTED_STATUS_CODES,
         version: Annotated[
             str, Doc('Part of every key of declared inputs: change it when a deploy changes what responses look like.')
@@ -162,6 +170,7 @@ class FastAPICache:
         self.version: str = version
         self.clock: Callable[[], float] = clock
         self.by_the_book: bool = mode == 'rfc9111'
+        self.methods: frozenset[str] = METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
         self.invalidate_on_write: bool = invalidate_on_write
         self.document: bool = document
         self.flights: Flights = Flights()
@@ -258,7 +267,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 check_decorated(layer)
                 document_decorated(layer)
-            for warning in suspicious(policy):
+            for warning in suspicious(policy, by_the_book=self.by_the_book):
                 logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
             self.twins.of_endpoint(endpoint)
             self.unmet.add(endpoint)
@@ -279,7 +288,7 @@ class FastAPICache:
     ) -> None:
         """Store a response under a key of a `key_builder`, in place of what the endpoint would answer.
 
-        The rules of storing hold as for any answer; with a ttl of 0, nothing is stored.
+        The rules of storing hold as for any answer, but `store_if` is not asked; with a ttl of 0, nothing is stored.
 
         Raises:
             ConfigurationError: the response is not one that may be stored; the message names the reason.
@@ -415,7 +424,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 leave((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
-            self.unmet.writes = True
+            self.unmet.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
             wrapped: Any = followed(inside, act)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
@@ -501,12 +510,12 @@ class FastAPICache:
     def terms(self, policy: CachePolicy) -> Terms:
         """The terms on which the answers of a route with this policy are stored."""
         return Terms(
-            self.accepted_status_codes.union(policy.status_ttl),
-            policy.ttl,
-            self.store.ttl,
-            policy.max_body_size,
-            policy.stale_while_revalidate,
-            policy.stale_if_error,
+            accepted=self.accepted_status_codes.union(policy.status_ttl),
+            ttl=policy.ttl,
+            fallback_ttl=self.store.ttl,
+            max_body_size=policy.max_body_size,
+            stale_while_revalidate=policy.stale_while_revalidate,
+            stale_if_error=policy.stale_if_error,
             by_the_book=self.by_the_book,
             stale_on_demand=self.by_the_book or policy.client_cache_control,
             revalidate=policy.revalidate,

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from typing_extensions import Doc
 
-from fastapi_caching_route._http.fields import members
+from fastapi_caching_route._http.fields import TOKEN, members
 from fastapi_caching_route.errors import ConfigurationError
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _QUOTED = re.compile(r'"[^"\\]*"')
 
 
@@ -127,7 +126,7 @@ def _are_names(named: object) -> bool:
     return (
         isinstance(named, list | tuple | set | frozenset)
         and bool(named)
-        and all(isinstance(name, str) and _TOKEN.fullmatch(name) for name in named)
+        and all(isinstance(name, str) and TOKEN.fullmatch(name) for name in named)
     )
 
 

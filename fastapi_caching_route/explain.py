@@ -11,9 +11,8 @@ from fastapi_caching_route._endpoint import layers, name_of
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
-from fastapi_caching_route._key import CACHED_METHODS
 from fastapi_caching_route._plan import Declared, Plan
-from fastapi_caching_route._unmet import PUT_IT_BELOW, comes_to_nothing
+from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing
 from fastapi_caching_route.policy import CachePolicy, suspicious
 from fastapi_caching_route.route import CachingRoute, plan_of
 
@@ -65,7 +64,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
     why_not = _why_not(route, methods, decoration)
     if why_not is not None or decoration is None:
-        warnings = (PUT_IT_BELOW,) if comes_to_nothing(endpoint) else ()
+        warnings = (PUT_IT_BELOW,) if invalidates_nothing(endpoint) else ()
         return RouteReport(methods, path, name, cached=False, why_not=why_not, warnings=warnings)
     parameters, policy = PathParameters(effective), decoration.policy
     plan = plan_of(decoration, effective, parameters, raw=reads_raw(route, CachingRoute))
@@ -94,8 +93,8 @@ def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None
     if decoration is None:
         return 'not decorated' if is_of_api(route) else f'a {type(route).__name__}'
     if not isinstance(route, CachingRoute):
-        return f'decorated, but a {type(route).__name__}: build its router as APIRouter(route_class=CachingRoute)'
-    return None if CACHED_METHODS.intersection(methods) else 'decorated, but its methods are never cached'
+        return f'decorated, but no CachingRoute: {BUILD_ITS_ROUTER}'
+    return None if decoration.cache.methods.intersection(methods) else 'decorated, but its methods are never cached'
 
 
 def _shared_by(policy: CachePolicy, declared: Declared) -> str:
@@ -124,7 +123,7 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
         )
     if policy.ttl is None and plan.store.ttl is None and isinstance(decoration.cache.backend, SimpleMemoryBackend):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
-    yield from suspicious(policy)
+    yield from suspicious(policy, by_the_book=decoration.cache.by_the_book)
     if plan.naming.unknown:
         yield f'tags name {", ".join(sorted(plan.naming.unknown))}, not a path parameter here: its answers are not stored'
     if any('set_cookie' in getattr(getattr(it, '__code__', None), 'co_names', ()) for it in layers(effective.endpoint)):

@@ -35,7 +35,7 @@ Identity = Callable[[Any], str | Awaitable[str]]
 """Names, from a `starlette.requests.Request`, with whom a request shares entries."""
 
 Skip = Callable[[Any], object]
-"""Whether a `starlette.requests.Request` goes by the cache: what is true does. May be async."""
+"""Whether a `starlette.requests.Request` bypasses the cache: what is true does. May be async."""
 
 StoreIf = Callable[[Any], object]
 """Whether a `CachedResponse` is stored that otherwise would be: what is true is."""
@@ -126,14 +126,14 @@ class CachePolicy:
     status_ttl: Annotated[
         Mapping[int, float],
         Doc(
-            'Seconds for which answers of other statuses are fresh, like `{404: 5}`; they are stored beside those of '
-            '`accepted_status_codes`. In place of `ttl` for its statuses; 0 stores none of them.'
+            'Seconds for which answers of these statuses are fresh, in place of `ttl`, like `{404: 5}`; they are stored beside '
+            'those of `accepted_status_codes`. 0 stores none of them.'
         ),
-    ] = field(default_factory=dict)
+    ] = field(default_factory=dict, hash=False)
     skip: Annotated[
         Skip | None,
         Doc(
-            'Whether a request goes by the cache, by a callable of the request, plain or async: the endpoint answers, and '
+            'Whether a request bypasses the cache, by a callable of the request, plain or async: the endpoint answers, and '
             'nothing is looked up or stored.'
         ),
     ] = None
@@ -186,11 +186,10 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
-        function = 'must be a plain function of the '
-        for option, of in (('key_builder', 'request'), ('store_if', 'response')):
-            value = getattr(self, option)
-            check_option(option, value, holds=value is None or is_plain_function(value), wanted=f'{function}{of}')
+        builder, store_if = self.key_builder, self.store_if
         for option, holds, wanted in (
+            ('key_builder', builder is None or is_plain_function(builder), 'must be a plain function of the request'),
+            ('store_if', store_if is None or is_plain_function(store_if), 'must be a plain function of the response'),
             ('dependencies', are_depends(self.dependencies), 'must be a list like [Depends(check)]'),
             (
                 'identity',
@@ -216,8 +215,9 @@ class CachePolicy:
         for option in ('ttl', 'endpoint_timeout'):
             check_span(option, getattr(self, option), or_none=True)
         check_lifetimes('status_ttl', self.status_ttl)
-        check_fraction('eager_refresh', self.eager_refresh, least='more')
-        check_fraction('ttl_jitter', self.ttl_jitter, least='0')
+        object.__setattr__(self, 'status_ttl', dict(self.status_ttl))
+        check_fraction('eager_refresh', self.eager_refresh, may_be_zero=False)
+        check_fraction('ttl_jitter', self.ttl_jitter, may_be_zero=True)
         check_size('max_body_size', self.max_body_size)
         for option in ('cache_control', 'cdn_cache_control'):
             object.__setattr__(self, option, checked_control(option, getattr(self, option)))
@@ -227,7 +227,7 @@ class CachePolicy:
             object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
 
 
-def suspicious(policy: CachePolicy) -> Iterator[str]:
+def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
     """What is allowed, and hardly meant, with the remedy."""
     is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
     if 'cookie' in policy.vary_headers:
@@ -235,7 +235,12 @@ def suspicious(policy: CachePolicy) -> Iterator[str]:
             'vary_headers has Cookie: hardly two clients share an entry then. Declare the cookies that count as '
             'Cookie() parameters, or say by identity who shares'
         )
-    if policy.ttl == 0 and not policy.status_ttl and (is_stale or policy.revalidate):
+    if by_the_book and (policy.ttl is not None or policy.status_ttl):
+        yield (
+            "in mode='rfc9111' the fields of the answer decide how long it is fresh, and ttl and status_ttl count for nothing; "
+            'send Cache-Control: max-age'
+        )
+    elif policy.ttl == 0 and not policy.status_ttl and (is_stale or policy.revalidate):
         yield 'a ttl of 0 stores nothing, so there is nothing to be stale; say a short ttl, like 0.001'
     if policy.endpoint_timeout is not None and not policy.stale_if_error:
         yield (

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -38,7 +39,7 @@ from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._key import CACHED_METHODS, METHODS_BY_THE_BOOK, Keys
+from fastapi_caching_route._key import Keys
 from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._store import Store
@@ -46,7 +47,7 @@ from fastapi_caching_route._targets import places_of
 from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, targets_of_a_write
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.params import CachedResponse
-from fastapi_caching_route.policy import StoreIf
+from fastapi_caching_route.policy import Skip, StoreIf
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -171,13 +172,13 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
-    build, who, skip = policy.key_builder, policy.identity, policy.skip
+    build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
     asks_itself = policy.revalidate or cache.by_the_book
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
     described_as = (
         cache.version,
         # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
-        described(policy.tags),
+        described(tags),
         name_of(effective.endpoint),
         cache.twins.of_endpoint(effective.endpoint),
         declaration(effective),
@@ -193,7 +194,6 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         early=build is not None or callable(who) or skip is not None,
         unnamed_guard=policy.route_dependencies == 'always',
     )
-    tags = policy.tags
     told: set[str] = set()
     return Plan(
         store=cache.store,
@@ -201,7 +201,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         namespace=namespace,
         declared=declared,
         key_builder=None if build is None else lambda scope: build(Request(scope)),
-        skip=None if skip is None else lambda scope: skip(Request(scope)),
+        skip=None if skip is None else skipping(skip),
         wanted=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
         naming=Naming(
             endpoint=name_of(effective.endpoint),
@@ -224,7 +224,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         watch=watching_handlers,
         terms=cache.terms(policy),
         switch=cache.switch,
-        methods=METHODS_BY_THE_BOOK if cache.by_the_book else CACHED_METHODS,
+        methods=cache.methods,
         heeds_demands=cache.by_the_book or policy.client_cache_control,
         budget=cache.budget,
         status_name=cache.status_name,
@@ -234,6 +234,16 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         hit=(cache.cache_header, cache.hit),
         miss=(cache.cache_header, cache.miss),
     )
+
+
+def skipping(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
+    """What says of a request whether the user wants it to bypass the cache."""
+
+    async def skipped(scope: Scope) -> bool:
+        said = skip(Request(scope))
+        return bool(await said if isawaitable(said) else said)
+
+    return skipped
 
 
 def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:

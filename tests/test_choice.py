@@ -1,4 +1,4 @@
-"""What is stored by status, and what goes by the cache or is not kept because the user says so."""
+"""What is stored by status, and what bypasses the cache or is not kept because the user says so."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ def test_other_statuses_are_as_without():
 
 
 def test_a_lifetime_of_0_stores_no_answer_of_that_status():
-    client, runs = answering(200, cache=memory_cache(), ttl=60, status_ttl={200: 0})
+    client, runs = answering(200, cache=memory_cache(), ttl=60, status_ttl={200: 0}, stale_if_error=60)
     assert marks(client.get('/'), client.get('/')) == [None, None]
     assert len(runs) == 2
 
@@ -140,7 +140,8 @@ def test_a_skip_that_raises_skips_and_is_told_once(caplog):
     client = skipping(lambda request: request.headers['x-missing'])
     with caplog.at_level(logging.INFO, 'fastapi_caching_route'):
         assert [client.get('/').json() for _ in range(3)] == [1, 2, 3]
-    assert [it.getMessage() for it in caplog.records] == ["'/' goes by the cache: the skip callable has raised"]
+    (told,) = caplog.records
+    assert (told.levelname, told.getMessage()) == ('WARNING', "'/' bypasses the cache: the skip callable has raised")
     assert client.get('/', headers={'x-missing': ''}).headers['x-cache'] == 'MISS'
 
 
@@ -161,8 +162,26 @@ def test_guards_run_where_a_request_is_skipped():
 
 
 def test_a_key_builder_is_not_asked_where_a_request_is_skipped():
-    client = skipping(lambda _: True, key_builder=lambda it: 1 / 0)
+    asked = []
+    client = skipping(lambda _: True, key_builder=lambda it: asked.append(it) or 'key')
     assert client.get('/').headers['cache-status'].endswith('detail=skip')
+    assert not asked
+
+
+def test_explicit_dependencies_run_once_where_a_request_is_skipped():
+    runs = []
+    client = skipping(lambda _: True, dependencies=[Depends(lambda: runs.append(1))])
+    client.get('/')
+    assert len(runs) == 1
+
+
+class Unjudged:
+    def __bool__(self):
+        raise ValueError
+
+
+def test_what_cannot_be_judged_skips():
+    assert skipping(lambda _: Unjudged()).get('/').headers['cache-status'].endswith('detail=skip-callable')
 
 
 def storing(store_if, *, streamed=False, **options):
@@ -174,8 +193,8 @@ def storing(store_if, *, streamed=False, **options):
     async def endpoint(items: int = 0, pause: float = 0.0):
         runs.append(items)
         await asyncio.sleep(pause)
-        body = JSONResponse([0] * items, headers={'x-items': str(items)}).body
-        return StreamingResponse(iter([body[:1], body[1:]])) if streamed else JSONResponse([0] * items)
+        answer = JSONResponse([0] * items)
+        return StreamingResponse(iter([answer.body[:1], answer.body[1:]])) if streamed else answer
 
     return client_of(router), runs
 
@@ -198,7 +217,7 @@ def test_a_stream_that_is_not_wanted_is_sent_and_not_stored():
     assert runs == [0, 0, 1]
 
 
-def test_it_can_only_narrow():
+def test_store_if_can_only_narrow():
     client, _ = answering(404, cache=memory_cache(), store_if=lambda _: True)
     assert marks(client.get('/'), client.get('/')) == [None, None]
 
@@ -208,15 +227,68 @@ def test_a_store_if_that_raises_stores_nothing_and_is_told_once(caplog):
     with caplog.at_level(logging.INFO, 'fastapi_caching_route'):
         assert [client.get('/').status_code for _ in range(2)] == [200, 200]
     assert len(runs) == 2
-    assert [it.getMessage() for it in caplog.records] == ["'/' goes by the cache: store_if has raised"]
+    (told,) = caplog.records
+    assert (told.levelname, told.getMessage()) == ('WARNING', "'/' is not stored: store_if has raised")
 
 
-async def test_those_who_wait_for_an_answer_that_is_not_wanted_run_the_endpoint():
-    client, runs = storing(lambda it: it.body != b'[]')
-    async with AsyncClient(transport=ASGITransport(client.app), base_url='http://test') as asking:
-        answers = await asyncio.gather(*(asking.get('/', params={'pause': 0.05}) for _ in range(5)))
-    assert [it.json() for it in answers] == [[]] * 5
-    assert len(runs) == 5
+def test_store_if_sees_the_status_and_goes_by_truth():
+    seen = []
+    client, _ = answering(
+        404, cache=memory_cache(), status_ttl={404: 5}, store_if=lambda it: seen.append(it.status_code)
+    )
+    assert marks(client.get('/'), client.get('/')) == [None, None]
+    assert seen == [404, 404]
+
+
+async def test_store_if_is_not_asked_of_an_answer_that_is_incomplete():
+    router, asked = caching_router(), []
+
+    @router.get('/')
+    @memory_cache()(store_if=lambda it: asked.append(it) or True)
+    async def endpoint():
+        return StreamingResponse(iter([b'ab']), headers={'content-length': '3'})
+
+    await asgi_call(client_of(router).app, asgi_scope())
+    assert not asked
+
+
+async def test_nobody_waits_where_the_last_answer_was_not_wanted():
+    router, cache, running = caching_router(), memory_cache(), []
+
+    @router.get('/')
+    @cache(ttl=60, store_if=lambda _: False)
+    async def endpoint():
+        running.append(1)
+        at_once = len(running)
+        await asyncio.sleep(0.05)
+        running.clear()
+        return at_once
+
+    async with AsyncClient(transport=ASGITransport(client_of(router).app), base_url='http://test') as asking:
+        await asking.get('/')
+        answers = await asyncio.gather(*(asking.get('/') for _ in range(5)))
+    assert sorted(it.json() for it in answers) == [1, 2, 3, 4, 5]
+
+
+def test_each_route_may_take_back_what_is_the_default_of_all():
+    client, _ = answering(404, cache=memory_cache(policy=CachePolicy(status_ttl={404: 5})), status_ttl={})
+    assert marks(client.get('/'), client.get('/')) == [None, None]
+
+
+def test_a_policy_keeps_what_it_was_given_and_can_be_hashed():
+    given = {404: 5}
+    policy = CachePolicy(status_ttl=given)
+    given[206] = 5
+    assert policy.status_ttl == {404: 5}
+    assert hash(policy) == hash(CachePolicy(status_ttl={404: 5}))
+
+
+def test_by_the_book_it_is_told_that_lifetimes_count_for_nothing(caplog):
+    def endpoint():
+        return None
+
+    memory_cache(mode='rfc9111')(status_ttl={404: 5})(endpoint)
+    assert ['count for nothing' in it.getMessage() for it in caplog.records] == [True]
 
 
 async def test_a_stale_entry_stays_where_its_renewal_is_not_wanted():
@@ -241,7 +313,10 @@ async def test_a_stale_entry_stays_where_its_renewal_is_not_wanted():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'status_ttl': {206: 5}}, 'status_ttl has lifetimes by final status'),
+        *(
+            ({'status_ttl': {it: 5}}, 'status_ttl has lifetimes by final status')
+            for it in (206, 304, 412, 416, 100, 600)
+        ),
         ({'status_ttl': {'404': 5}}, 'status_ttl has lifetimes by final status'),
         ({'status_ttl': [404]}, 'status_ttl has lifetimes by final status'),
         ({'status_ttl': {404: -1}}, 'status_ttl is in seconds and must not be negative'),
@@ -262,7 +337,9 @@ def test_what_cannot_be_meant_is_refused(options, message):
     [
         ({'vary_headers': ['Cookie']}, 'vary_headers has Cookie'),
         ({'ttl': 0, 'stale_while_revalidate': 5}, 'a ttl of 0 stores nothing'),
+        ({'ttl': 0, 'revalidate': True}, 'a ttl of 0 stores nothing'),
         ({'endpoint_timeout': 1}, 'without stale_if_error there is none'),
+        ({'stale_if_error': 9, 'cache_control': 'max-age=5, proxy-revalidate'}, 'not to use what is stale'),
         ({'stale_if_error': 9, 'cache_control': 'max-age=5, must-revalidate'}, 'not to use what is stale'),
     ],
 )

@@ -342,7 +342,7 @@ def test_a_refusal_is_visible_in_the_answer_and_once_in_the_log(headers, detail,
         assert status == f'FastAPICache; fwd=bypass; detail={detail}'
     lines = [it for it in caplog.records if it.levelname == 'INFO' and it.name == 'fastapi_caching_route']
     assert len(lines) == 1
-    assert 'goes by the cache' in lines[0].message
+    assert 'bypasses the cache' in lines[0].message
 
 
 @pytest.mark.parametrize('identity', ['shared', lambda request: 'all'])

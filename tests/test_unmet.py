@@ -193,8 +193,9 @@ def test_a_write_on_a_plain_route_that_has_not_seen_its_decorator_is_told(above,
         pass
 
     client = client_of(router, plain)
-    for path in ('/items', '/items'):
-        client.get(path)
+    router.get('/more')(cache()(lambda: None))
+    for path in ('/items', '/more', '/items'):
+        client_of(router, plain).get(path)
     told = [it.message for it in caplog.records]
     assert [it.partition(': ')[2].partition(',')[0] for it in told] == [
         '@cache.invalidates stands above the decorator of a plain route'

@@ -25,6 +25,9 @@ HOP_BY_HOP = frozenset(
 """Fields about one connection, which a cache does not store (RFC 9110 §7.6.1, RFC 9111 §3.1)."""
 
 
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""The name of a field, as text (RFC 9110 §5.6.2)."""
+
 _MEMBER = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
 """What stands between commas, where those inside of quoted strings do not count (RFC 9110 §5.6.4)."""
 

@@ -24,9 +24,8 @@ class Terms:
     """Whether clients may ask for what is stale (RFC 9111 §5.2.1.2)."""
     revalidate: bool = False
     """Whether the endpoint is asked with a condition where a response is stale (RFC 9111 §4.3)."""
-
     status_ttl: tuple[tuple[int, float], ...] = ()
-    """In place of `ttl`, for answers of other statuses."""
+    """In place of `ttl`, for answers of these statuses; in pairs, since terms are hashed."""
 
     def for_one(
         self, ttl: float | None, while_revalidate: float | None, if_error: float | None, *, covered: bool
