@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 from fastapi_caching_route.explain import RouteReport, explain
@@ -20,10 +21,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     reports = explain(_imported(parser, given.app))
     if given.json:
-        print(json.dumps([asdict(it) for it in reports], indent=2))  # noqa: T201, a command prints
+        print(json.dumps([_finite(asdict(it)) for it in reports], indent=2, allow_nan=False))  # noqa: T201, a command prints
     else:
         _print_table(parser, reports)
     return 0
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """With None for spans without an end, which JSON does not know."""
+    return {name: None if value == inf else value for name, value in values.items()}
 
 
 def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
@@ -31,14 +37,15 @@ def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
     sys.path.insert(0, '')  # where the command is given, as uvicorn does it
     try:
         app: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
+    except (ImportError, ValueError, TypeError) as error:
         parser.error(f'{place}: {error}')
     for part in (name or 'app').split('.'):
         if not hasattr(app, part):
             parser.error(f'{place}: there is no {part!r} in {module}')
         app = getattr(app, part)
     if not hasattr(app, 'routes'):
-        parser.error(f'{place} is no app of FastAPI or Starlette, but {app!r}')
+        hint = '; of a function that makes one, give a module that calls it' if callable(app) else ''
+        parser.error(f'{place} is no app of FastAPI or Starlette, but {app!r}{hint}')
     return app
 
 
@@ -49,9 +56,12 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         parser.error("the table needs rich: pip install 'fastapi-caching-route[cli]'; --json does not")
-    table = Table('route', 'cached', 'key', 'guards on hits', 'shared by', show_lines=True)
-    for it in reports:
-        lifetime = 'as the backend says' if it.ttl is None else f'{it.ttl:g} s'
+    table = Table(show_lines=True)
+    for title in ('route', 'cached', 'key', 'guards on hits', 'shared by'):
+        table.add_column(title, overflow='fold')
+    ours = [it for it in reports if not it.endpoint.startswith('fastapi.')]
+    for it in ours:
+        lifetime = 'while the backend keeps it' if it.ttl is None else f'{it.ttl:g} s'
         stale = [
             f'+{span:g} s {why}'
             for span, why in ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
@@ -62,17 +72,21 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
         beside += [f'namespace {it.namespace}'] if it.namespace else []
         cells = (
             f'{" ".join(it.methods)} {it.path}',
-            '\n'.join(beside) if it.cached else f'no: {it.why_not}',
+            '\n'.join(beside)
+            if it.cached
+            else '\n'.join((f'no: {it.why_not}', *(f'invalidates {name}' for name in it.invalidates))),
             '\n'.join(it.key),
-            '\n'.join(it.guards),
+            '\n'.join((*it.guards, *(f'(not {name})' for name in it.not_run_on_hits))),
             it.shared_by,
         )
         table.add_row(*map(Text, cells))  # Text: brackets are no markup
     console = Console()
     console.print(table)
+    if len(ours) < len(reports):
+        console.print(f'and {len(reports) - len(ours)} routes of FastAPI itself, which are not cached')
     for it in reports:
         for warning in it.warnings:
-            console.print(f'{" ".join(it.methods)} {it.path} {warning}', style='yellow', markup=False)
+            console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ EXPLAINED = {
     'key-builder': 'the key_builder must return a str with something in it, and it did not, or has raised',
     'skip': 'the skip callable says so',
     'skip-callable': 'the skip callable has raised',
-    'store-if': 'store_if has raised',
+    'store-if': 'store_if is a plain function of the response that says whether it is stored; it has raised, or must be awaited',
     'tags': 'its tags are texts; one of them is not, or names a parameter that is not in the path of the route',
     'tags-callable': 'the tags callable must return a list of texts, and it did not, or has raised',
     'identity': 'the identity callable must return a str, and it did not, or has raised',

@@ -127,11 +127,18 @@ class Twins:
     def number(self, name: Hashable, objects: tuple[object, ...]) -> int:
         """Which one this is among the things of one name that are made of different objects; new ones are counted on."""
         alike = self._alike.setdefault(name, [])
-        for known, others in enumerate(alike):
-            if len(others) == len(objects) and all(map(_same, others, objects)):
-                return known
-        alike.append(objects)
-        return len(alike) - 1
+        known = next((at for at, others in enumerate(alike) if _are_same(others, objects)), None)
+        if known is None:
+            alike.append(objects)
+        return len(alike) - 1 if known is None else known
+
+    def knows(self, name: Hashable, objects: tuple[object, ...]) -> bool:
+        """Whether these have been numbered."""
+        return any(_are_same(others, objects) for others in self._alike.get(name, ()))
+
+
+def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
+    return len(some) == len(others) and all(map(_same, some, others))
 
 
 def _same(one: object, other: object) -> bool:

@@ -66,12 +66,10 @@ class Fetch:
     client: Client
     declared: Declared
     fate: Fate
-    forward: App
-    """Lets the endpoint answer."""
+    forward: App  # lets the endpoint answer
     visit: Visit
     key: str
-    why: bytes
-    """In the words of Cache-Status."""
+    why: bytes  # in the words of Cache-Status
     variants: Variants | None
     stale: Found | None
     """What is stored, and may not be served without asking the endpoint."""
@@ -172,9 +170,10 @@ class Fetch:
                 if self.stale is not None:
                     await compare(self, message['status'])
         elif not self.answers_from_store:
-            await self.take(self.recorder.feed({**message, 'body': b''} if self.muted else message))
+            step = self.recorder.feed({**message, 'body': b''} if self.muted else message)
             if self.recorder.refused not in (None, 'complete'):
-                self.tell_followers(self.recorder.refused)
+                self.tell_followers(self.recorder.refused)  # who need not wait until its client has read it
+            await self.take(step)
         elif message['type'] == 'http.response.body' and not message.get('more_body', False):
             await self.answer_from_store()
 
@@ -187,8 +186,8 @@ class Fetch:
 
     @property
     def is_admitted(self) -> bool:
-        """Whether the guards have let the request in."""
-        return self.declared.on_hit is None or self.scope.get(ADMITTED, False)
+        """Whether all that may refuse the request before the endpoint has let it in."""
+        return self.declared.handler is None or self.scope.get(ADMITTED, False)
 
     @property
     def answers_from_store(self) -> bool:
@@ -252,6 +251,8 @@ class Fetch:
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
         unseen = self.unseen()
+        if status in FAILURES and self.stale is not None and self.stale.entry.status not in FAILURES:
+            unseen = 'status'  # what is stored is better, as long as it may be used
         if unseen is not None:
             return Refused(unseen)
         fate, covered = self.fate, self.declared.inputs.authorization_covered

@@ -48,7 +48,7 @@ class Told(Enum):
 
 Outcome = Shared | Told
 
-OF_THE_LEADER = frozenset({'guard', 'head', 'partial', 'authorization', 'disconnected', 'incomplete'})
+OF_THE_LEADER = frozenset({'guard', 'head', 'partial', 'precondition', 'authorization', 'disconnected', 'incomplete'})
 """Why an answer is not kept, where another request might well get one that is."""
 
 OF_THE_ANSWER = frozenset(

@@ -29,7 +29,7 @@ PUT_IT_BELOW = (
 )
 TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
 
-MOMENT = 1.0
+MOMENT = 5.0
 """Seconds after the last decoration: an app is built by then, and somebody still looks at the log of its start."""
 
 

@@ -63,6 +63,8 @@ class Invalidates:
     paths: tuple[str, ...]
     """Templates over path parameters."""
     own_path: bool
+    shown: tuple[str, ...] = ()
+    """The endpoints, by their names."""
 
     @property
     def templates(self) -> tuple[str, ...]:

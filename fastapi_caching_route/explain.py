@@ -1,20 +1,26 @@
 """What becomes of each route of an app: which are cached, by what their entries are told apart, and what looks wrong."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
 
-from fastapi_caching_route._decoration import Decoration, decoration_of
+from fastapi_caching_route._decoration import Decoration, decoration_of, invalidates_of
 from fastapi_caching_route._endpoint import layers, name_of
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing
+from fastapi_caching_route._writes import is_write
+from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
 from fastapi_caching_route.route import CachingRoute, plan_of
+
+_PARAMETER = re.compile(r'{(\w+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class RouteReport:
     """What tells its entries apart, beside the route."""
     guards: tuple[str, ...] = ()
     """The dependencies that run before an entry answers."""
+    not_run_on_hits: tuple[str, ...] = ()
+    """The dependencies that run with the endpoint only; if one refuses a request, it does not refuse a hit."""
     shared_by: str = ''
     """Who may get the same entry."""
     ttl: float | None = None
@@ -44,6 +52,8 @@ class RouteReport:
     namespace: str = ''
     conditions: tuple[str, ...] = ()
     """What else decides whether a request is answered from an entry, or an answer stored."""
+    invalidates: tuple[str, ...] = ()
+    """What a write makes outdated, where it succeeds."""
     warnings: tuple[str, ...] = ()
     """What is allowed, and suspicious."""
 
@@ -51,8 +61,16 @@ class RouteReport:
 def explain(app: Any) -> tuple[RouteReport, ...]:
     """A report on each route of a FastAPI or Starlette app, those of routers, includes and mounts too, in their order.
 
-    Decorators that are above their routes must have run, which they have once the module of the app is imported.
+    Decorators that are above their routes must have run, which they have once the module of the app is imported. Mounted apps
+    that are not of FastAPI or Starlette are left out.
+
+    Raises:
+        ConfigurationError: it is no such app.
+
     """
+    if not hasattr(app, 'routes'):
+        msg = f'explain takes an app of FastAPI or Starlette, got {app!r}'
+        raise ConfigurationError(msg)
     return tuple(_reported(prefix, route) for prefix, route in routes_in(app))
 
 
@@ -64,10 +82,17 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
     why_not = _why_not(route, methods, decoration)
     if why_not is not None or decoration is None:
-        warnings = (PUT_IT_BELOW,) if invalidates_nothing(endpoint) else ()
-        return RouteReport(methods, path, name, cached=False, why_not=why_not, warnings=warnings)
+        return RouteReport(
+            methods,
+            path,
+            name,
+            cached=False,
+            why_not=why_not,
+            invalidates=tuple(_invalidated(route, methods, endpoint)),
+            warnings=(PUT_IT_BELOW,) if invalidates_nothing(endpoint) else (),
+        )
     parameters, policy = PathParameters(effective), decoration.policy
-    plan = plan_of(decoration, effective, parameters, raw=reads_raw(route, CachingRoute))
+    plan = plan_of(decoration, effective, parameters, twin=0, raw=reads_raw(route, CachingRoute))
     declared = plan.declared()
     return RouteReport(
         methods,
@@ -75,16 +100,17 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         name,
         cached=True,
         why_not=None,
-        key=(*(f'path {it}' for it in sorted(parameters.names)), *declared.inputs.shown),
+        key=_key(prefix, policy, parameters, declared),
         guards=declared.guards,
+        not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),
-        ttl=policy.ttl,
+        ttl=None if decoration.cache.by_the_book or policy.ttl == inf else policy.ttl,
         status_ttl=dict(policy.status_ttl),
         stale_while_revalidate=policy.stale_while_revalidate,
         stale_if_error=policy.stale_if_error,
         tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
         namespace=plan.namespace,
-        conditions=tuple(_conditions(policy)),
+        conditions=tuple(_conditions(decoration, methods)),
         warnings=tuple(_warnings(effective, decoration, plan, declared)),
     )
 
@@ -93,7 +119,12 @@ def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None
     if decoration is None:
         return 'not decorated' if is_of_api(route) else f'a {type(route).__name__}'
     if not isinstance(route, CachingRoute):
-        return f'decorated, but no CachingRoute: {BUILD_ITS_ROUTER}'
+        remedy = (
+            BUILD_ITS_ROUTER
+            if is_of_api(route)
+            else 'only endpoints of FastAPI with a method are; take the decorator away'
+        )
+        return f'decorated, but a {type(route).__name__} and no CachingRoute: {remedy}'
     return None if decoration.cache.methods.intersection(methods) else 'decorated, but its methods are never cached'
 
 
@@ -103,15 +134,40 @@ def _shared_by(policy: CachePolicy, declared: Declared) -> str:
     if callable(policy.identity):
         return 'whom identity gives the same name'
     if not declared.inputs.shared:
-        return 'who sends the same credentials'
-    return 'all whom the guards let in' if declared.on_hit is not None else 'all'
+        return 'who sends the same credentials or cookies'
+    if declared.inputs.raw and declared.inputs.personal:
+        return 'who sends nearly the same request, without credentials and cookies'
+    return 'all whom the guards let in' if declared.guards else 'all'
 
 
-def _conditions(policy: CachePolicy) -> Iterator[str]:
+def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared: Declared) -> tuple[str, ...]:
+    if policy.key_builder is not None:
+        return declared.inputs.shown
+    paths = (*_PARAMETER.findall(prefix), *sorted(parameters.names))
+    return (*(f'path {it}' for it in paths), *declared.inputs.shown) or ('the path alone',)
+
+
+def _conditions(decoration: Decoration, methods: tuple[str, ...]) -> Iterator[str]:
+    policy, cached = decoration.policy, decoration.cache.methods.intersection(methods)
+    if decoration.cache.by_the_book:
+        yield 'where the fields of its answer allow it'
+    if len(cached) < len(methods):
+        yield f'{" ".join(sorted(cached))} only'
     if policy.skip is not None:
         yield 'not where skip says so'
     if policy.store_if is not None:
         yield 'stored where store_if says so'
+
+
+def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterator[str]:
+    own_path = isinstance(route, CachingRoute) and any(is_write(it, cached=False) for it in methods)
+    for said in () if invalidates_nothing(endpoint) else invalidates_of(endpoint):
+        yield from ('tags of a callable',) if callable(said.tags) else (f'tag {it}' for it in said.tags)
+        yield from (f'path {it}' for it in said.paths)
+        yield from (f'endpoint {it}' for it in said.shown)
+        own_path = own_path or said.own_path
+    if own_path:
+        yield 'its own path'
 
 
 def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Declared) -> Iterator[str]:

@@ -35,11 +35,11 @@ from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._fastapi.serving import endpoints_at
+from fastapi_caching_route._fastapi.serving import endpoints_at, is_of_api, routes_in
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._key import Keys
+from fastapi_caching_route._key import Keys, Parts
 from fastapi_caching_route._names import Naming, of_path, path_of
 from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._store import Store
@@ -127,8 +127,10 @@ class CachingRoute(APIRoute):
         decoration = decoration_of(self.endpoint)
         parameters, plan = PathParameters(effective), None
         if decoration is not None:
-            decoration.cache.unmet.look(scope.get('app'))
-            plan = plan_of(decoration, effective, parameters, raw=reads_raw(self, CachingRoute))
+            app = scope.get('router') or scope.get('app')  # the outermost
+            decoration.cache.unmet.look(app)
+            twin = twin_of(decoration, effective, app)
+            plan = plan_of(decoration, effective, parameters, twin=twin, raw=reads_raw(self, CachingRoute))
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(self.endpoint)
         reached = Reached(
@@ -168,22 +170,37 @@ class Reached:
         return self.plan is not None and method in self.plan.methods
 
 
-def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, raw: bool) -> Plan:
+def description_of(decoration: Decoration, effective: Any) -> Parts:
+    """What a decorated route is in every process that runs this code."""
+    cache, endpoint = decoration.cache, effective.endpoint
+    # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
+    tags = described(decoration.policy.tags)
+    return (cache.version, tags, name_of(endpoint), cache.twins.of_endpoint(endpoint), declaration(effective))
+
+
+def twin_of(decoration: Decoration, effective: Any, app: Any) -> int:
+    """Which one a route is among those of one description, that are made of different objects.
+
+    They are counted in the order in which they stand in the app, which is the same in every process; and not in that of
+    the requests that reach them.
+    """
+    twins, description = decoration.cache.twins, description_of(decoration, effective)
+    if not twins.knows(description, objects_of(effective)):
+        for _, other in routes_in(app):
+            of_other = decoration_of(getattr(other, 'endpoint', None))
+            if of_other is not None and of_other.cache is decoration.cache and is_of_api(other):
+                twins.number(description_of(of_other, other), objects_of(other))
+    return twins.number(description, objects_of(effective))
+
+
+def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
     build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
     asks_itself = policy.revalidate or cache.by_the_book
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    described_as = (
-        cache.version,
-        # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
-        described(tags),
-        name_of(effective.endpoint),
-        cache.twins.of_endpoint(effective.endpoint),
-        declaration(effective),
-    )
-    identity = (*described_as, cache.twins.number(described_as, objects_of(effective)))
+    identity = (*description_of(decoration, effective), twin)
     namespace = cache.full_namespace(policy.namespace)
     declared = Declarations(
         effective,
@@ -252,10 +269,14 @@ def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording
     def wanted(recording: Recording) -> bool:
         response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
         try:
-            return bool(store_if(response))
-        except Exception:  # noqa: BLE001, the user's: the answer must not suffer
-            tell('store-if', path, told)
-            return False
+            said = store_if(response)
+            if not isawaitable(said):
+                return bool(said)
+            getattr(said, 'close', bool)()  # a coroutine that nobody awaits would warn of it
+        except Exception:  # noqa: BLE001, S110, the user's: the answer must not suffer
+            pass
+        tell('store-if', path, told)
+        return False
 
     return wanted
 

@@ -88,13 +88,13 @@ def test_the_key_the_guards_and_who_shares_are_told():
         'cookie theme',
         'header accept-language',
     )
-    assert (item.guards, item.shared_by) == ((), 'all')
+    assert (item.guards, item.shared_by) == ((), 'who sends the same credentials or cookies')
     assert (item.ttl, item.stale_while_revalidate, item.tags, item.namespace) == (60, 5, ('item:{item}',), 'items')
     assert item.warnings == ()
     mine = found['/api/mine']
     assert mine.key == ('the credential in header authorization',)
     assert mine.guards == ('fastapi.security.api_key.APIKeyHeader', 'tests.test_explain.allowed')
-    assert (mine.shared_by, mine.ttl) == ('who sends the same credentials', None)
+    assert (mine.shared_by, mine.ttl) == ('who sends the same credentials or cookies', None)
     assert found['/api/search'].key == ('the body',)
     assert found['/api/built'].key == ('what the key_builder says',)
     assert found['/api/built'].shared_by == 'whom the key_builder gives the same key'

@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler
-from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.inputs import OURS, Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
 from fastapi_caching_route._key import Inputs, Keys, Parts
 
@@ -26,9 +26,11 @@ class Declared:
     on_hit: Admission | None
     """All that have to let the request in before an entry answers it."""
     handler: Handler | None
-    """Runs the route with all that has not run before the key; None where that is the route as it is."""
+    """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
     guards: tuple[str, ...]
-    """What `on_hit` runs, in words."""
+    """What `before_key` and `on_hit` run, in words."""
+    not_on_hit: tuple[str, ...]
+    """The other dependencies of the endpoint, which run with it only, in words."""
     uncached_handler: Handler | None
     """The same for methods that are never cached, of which there is no key."""
 
@@ -89,7 +91,8 @@ class Declarations:
         explicit = [depends for depends, _ in self._explicit]
         of_route = [_signature(node) for node in tree(route, overrides)]
         foreign = [depends for depends, node in self._explicit if _signature(node) not in of_route]
-        guards = self._guards(route, overrides)
+        may_refuse = self._guards(route, overrides, unnamed=True)
+        guards = self._guards(route, overrides, unnamed=self._unnamed_guard)
         if self._early:
             asked = [_signature(node) for node in explicit_nodes]
             guards = [node for node in guards if _signature(node) not in asked]
@@ -104,17 +107,23 @@ class Declarations:
             self._keys_of(inputs),
             before_key=self._admission(explicit, (), overrides) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards, overrides),
-            guards=tuple(_shown(node.call) for node in (*(() if self._early else explicit_nodes), *guards)),
-            handler=extended_handler(self._effective, late, guards) if explicit or guards else None,
+            guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
+            not_on_hit=tuple(
+                _shown(it.call) for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))
+            ),
+            handler=extended_handler(self._effective, late, guards) if explicit or may_refuse else None,
             uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
         )
 
-    def _guards(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
-        """The dependencies of the route that have to let a request in; as declared, or as overridden."""
+    def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
+        """The dependencies of the route that have to let a request in; as declared, or as overridden.
+
+        `unnamed` says whether those without a parameter name are among them that hold no scheme.
+        """
         guards = []
         for node in route.dependencies:
             nodes = [*tree(node, {}), *tree(overridden(node, overrides), overrides)]
-            if is_guard(node, nodes) and (self._unnamed_guard or node.name or any(map(is_scheme, nodes))):
+            if is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes))):
                 guards.append(node)
         return guards
 
@@ -124,6 +133,10 @@ class Declarations:
         if not explicit and not guards:
             return None
         return Admission(self._effective, explicit, guards, overridden=bool(overrides))
+
+
+def _is_among(node: Dependant, others: Sequence[Dependant]) -> bool:
+    return node.call in OURS or any(node.call is other.call for other in others)
 
 
 def _shown(call: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from fastapi_caching_route._asgi import ADMITTED, GUARD_FIELDS, HANDLER, SHAPED
@@ -26,7 +27,12 @@ def choosing(original: Handler) -> Handler:
 
     async def choose(request: Request) -> Response:
         chosen: Handler | None = request.scope.pop(HANDLER, None)
-        return await (chosen or original)(request)
+        try:
+            return await (chosen or original)(request)
+        except RequestValidationError:
+            # FastAPI goes on with other dependencies where the values of a guard are not valid: it has let nobody in.
+            request.scope[ADMITTED] = False
+            raise
 
     return choose
 

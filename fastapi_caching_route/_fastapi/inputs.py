@@ -18,7 +18,7 @@ from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
 from fastapi_caching_route.context import CacheContext
 
-_OURS = (CacheContext, Answer)
+OURS = (CacheContext, Answer)
 """Dependencies that take the request to say something about the answer, and show it to nobody."""
 
 _PROCESS = token_hex(8)
@@ -102,7 +102,7 @@ def declared_inputs(
         reads_query=bool(query),
         keyed_body=keyed_body,
         declared=True,
-        shared=not handed and not whole & {b'authorization', b'cookie'},
+        shared=not handed and not whole & {b'authorization', b'cookie'} and not cookies,
         raw=raw,
         personal=not reading.shared,
         left_out=reading.left_out
@@ -114,7 +114,11 @@ def declared_inputs(
             *(f'header {it.decode("ascii")}' for it in reading.vary),
             *(f'the credential in {it.place} {it.name}' for it in handed),
             *(('the body',) if keyed_body else ()),
-            *(('all of the request that can be read',) if raw else ()),
+            *(
+                (f'all of the request that can be read{", but for who sends it" if reading.shared else ""}',)
+                if raw
+                else ()
+            ),
             *(('what identity says',) if reading.guards_select else ()),
         ),
         fingerprint=(
@@ -200,7 +204,7 @@ _OWN_INPUTS = (
 
 
 def _takes_the_request(node: Dependant) -> bool:
-    if node.call in _OURS:
+    if node.call in OURS:
         return False
     return bool(node.request_param_name or node.http_connection_param_name)
 

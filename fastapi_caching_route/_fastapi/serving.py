@@ -30,17 +30,27 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
 
 
 def is_of_api(route: object) -> bool:
-    """Whether a route is one of FastAPI's, that has an endpoint with parameters."""
-    return isinstance(route, APIRoute)
+    """Whether a route is one of FastAPI's, that has an endpoint with parameters; as it stands there, or in an include."""
+    return isinstance(getattr(route, 'original_route', route), APIRoute)
 
 
 def routes_in(app: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
     """All routes of an app as requests reach them, in their order, each with the path of the mounts that it is in."""
     for route in _each(getattr(app, 'routes', None) or ()):
         if isinstance(route, Mount | Host):
-            yield from routes_in(route, prefix + (route.path if isinstance(route, Mount) else f'//{route.host}'))
+            yield from routes_in(
+                _inside(route), prefix + (route.path if isinstance(route, Mount) else f'//{route.host}')
+            )
         else:
             yield prefix, route
+
+
+def _inside(route: Any) -> Any:
+    """What is mounted, or what is inside of it, where it is middleware."""
+    inside = route.app
+    while not hasattr(inside, 'routes') and hasattr(inside, 'app'):
+        inside = inside.app
+    return inside
 
 
 def _each(routes: Iterable[Any]) -> Iterator[Any]:

@@ -60,3 +60,7 @@ class Terms:
         if self.chosen_ttl is not None:
             return self.chosen_ttl == 0
         return self.ttl_of(status) == 0 and not self.by_the_book
+
+    def is_short_lived(self, status: int) -> bool:
+        """Whether it is an error that was given a time of its own: who says 5 seconds of a 404 wants it no longer."""
+        return status >= 400 and status in dict(self.status_ttl) and not self.by_the_book
