@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 
 from fastapi_caching_route._checks import can_be_stored
 from fastapi_caching_route._http.fields import TOKEN
@@ -98,6 +98,14 @@ def check_takes_one(option: str, function: object) -> None:
         raise ConfigurationError(msg) from None
 
 
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither True nor False."""
+    for option, flag in flags.items():
+        if not isinstance(flag, bool):
+            msg = f'{option} is True or False, got {flag!r}'
+            raise ConfigurationError(msg)
+
+
 def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:
     """Refuse what is not a policy of namespaces, a clock, a version."""
     if namespace_policy not in ('concat', 'replace'):
@@ -106,7 +114,8 @@ def check_cache(namespace_policy: object, clock: object, version: object, mode: 
     if mode not in ('policy', 'rfc9111'):
         msg = f"mode is 'policy' or 'rfc9111', got {mode!r}"
         raise ConfigurationError(msg)
-    if not callable(clock):
+    now = clock() if callable(clock) and not iscoroutinefunction(clock) else None
+    if not isinstance(now, int | float):
         msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'
         raise ConfigurationError(msg)
     if not isinstance(version, str):

@@ -42,6 +42,7 @@ from fastapi_caching_route._key import (
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import (
     check_cache,
+    check_flags,
     check_positive,
     check_takes_one,
     field_name,
@@ -150,6 +151,7 @@ class FastAPICache:
     ) -> None:
         """Build a cache over a backend; nothing is opened."""
         check_cache(namespace_policy, clock, version, mode)
+        check_flags(invalidate_on_write=invalidate_on_write, document=document)
         self.policy: CachePolicy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
@@ -252,7 +254,7 @@ class FastAPICache:
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
-                if isinstance(endpoint, Starlette | Router):
+                if endpoint is None or isinstance(endpoint, Starlette | Router):
                     msg = 'it is no endpoint; decorate the functions behind the routes, not apps or routers'
                     raise ConfigurationError(msg)  # noqa: TRY301, said once for all
                 policy = replace(self.policy, **given)
@@ -463,7 +465,10 @@ class FastAPICache:
 
     @contextmanager
     def disabled(self) -> Generator[None]:
-        """Have every request answered by its endpoint: `with cache.disabled():`, in tests. Nothing is looked up or stored.
+        """Have every request that comes answered by its endpoint: `with cache.disabled():`, in tests.
+
+        They look nothing up and store nothing; those that have come before go on as they were, and `get_cached` finds what is
+        stored.
 
         Dependencies run as they do without a cache, those of `@cache(dependencies=...)` too; invalidations are carried out.
         It holds for all threads and tasks of this process.

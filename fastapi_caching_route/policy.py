@@ -240,8 +240,12 @@ def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
             "in mode='rfc9111' the fields of the answer decide how long it is fresh, and ttl and status_ttl count for nothing; "
             'send Cache-Control: max-age'
         )
-    elif policy.ttl == 0 and not policy.status_ttl and (is_stale or policy.revalidate):
-        yield 'a ttl of 0 stores nothing, so there is nothing to be stale; say a short ttl, like 0.001'
+    elif (
+        policy.ttl == 0
+        and not any(policy.status_ttl.values())
+        and (is_stale or policy.revalidate or policy.eager_refresh)
+    ):
+        yield 'a ttl of 0 stores nothing, so there is nothing to be stale or renewed; say a short ttl, like 0.001'
     if policy.endpoint_timeout is not None and not policy.stale_if_error:
         yield (
             'endpoint_timeout has a stale entry answer in place of a slow endpoint, and without stale_if_error there is '

@@ -1,5 +1,6 @@
 """FastAPICache: its options, and entries by their keys."""
 
+import asyncio
 import inspect
 import re
 import typing
@@ -144,6 +145,10 @@ def test_other_statuses_are_stored_where_they_are_accepted():
         ({'cache_header': 'a b'}, 'cache_header must be'),
         ({'namespace_policy': ['concat']}, 'namespace_policy is'),
         ({'clock': 1}, 'clock is a function'),
+        ({'clock': lambda: None}, 'clock is a function'),
+        ({'clock': asyncio.sleep}, 'clock is a function'),
+        ({'document': 1}, 'document is True or False'),
+        ({'invalidate_on_write': 'no'}, 'invalidate_on_write is True or False'),
         ({'store_timeout': 0}, 'store_timeout must be'),
         ({'recording_budget': 0}, 'recording_budget must be'),
         ({'cache_header_hit': 'a\r\nset-cookie: b'}, 'cache_header_hit must be'),

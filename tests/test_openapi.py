@@ -54,3 +54,31 @@ def test_what_the_user_says_stays():
     assert responses['200']['headers']['ETag'] == {'description': 'mine'}
     assert responses['304']['description'] == 'my own'
     assert said == {200: {'headers': {'ETag': {'description': 'mine'}}}, 304: {'description': 'my own'}}
+
+
+def test_what_an_include_says_stays():
+    router, said = APIRouter(route_class=CachingRoute), {200: {'description': 'mine', 'headers': {'X-Own': {}}}}
+
+    @router.get('/items')
+    @FastAPICache(document=True)()
+    async def endpoint() -> int: ...
+
+    app = FastAPI()
+    app.include_router(router, responses=said)
+    response = app.openapi()['paths']['/items']['get']['responses']['200']
+    assert response['description'] == 'mine'
+    assert set(response['headers']) == {'X-Own', 'ETag', 'Age', 'Cache-Status'}
+
+
+def test_no_304_is_described_where_none_is_sent():
+    router = APIRouter(route_class=CachingRoute)
+
+    @router.post('/search')
+    @FastAPICache(document=True)()
+    async def search(words: list[str]) -> int: ...
+
+    app = FastAPI()
+    app.include_router(router)
+    responses = app.openapi()['paths']['/search']['post']['responses']
+    assert '304' not in responses
+    assert 'ETag' in responses['200']['headers']

@@ -202,3 +202,21 @@ def test_a_write_on_a_plain_route_that_has_not_seen_its_decorator_is_told(above,
     ] * above
     report = next(it for it in cache.explain(client.app) if it.path == '/plain')
     assert bool(report.warnings) is above
+
+
+def test_a_write_of_the_app_is_told_where_what_is_cached_is_in_an_app_that_is_mounted(caplog):
+    router, cache, outer = caching_router(), memory_cache(), FastAPI()
+
+    @router.get('/items')
+    @cache(ttl=60)
+    async def items():
+        pass
+
+    @cache.invalidates(tags=['items'])
+    @outer.post('/items')
+    async def add():
+        pass
+
+    outer.mount('/sub', client_of(router).app)
+    TestClient(outer).get('/sub/items')
+    assert ['stands above the decorator of a plain route' in it.message for it in caplog.records] == [True]

@@ -1,7 +1,6 @@
 """What OpenAPI says of a cached route: the fields that the cache adds, and the 304."""
 
-from collections.abc import Mapping
-from typing import Any
+from copy import deepcopy
 
 from fastapi.routing import APIRoute
 
@@ -22,13 +21,18 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
         for name, text in FIELDS.items()
         if name not in left_out
     }
-    responses: dict[int | str, dict[str, Any]] = {**route.responses}
-    for status, text in ((route.status_code or 200, None), (NOT_MODIFIED, 'Not Modified: the client has the answer.')):
-        key = str(status) if str(status) in responses else status
-        responses[key] = _merged(responses.get(key, {}), fields, text)
-    route.responses = responses
-
-
-def _merged(said: Mapping[str, Any], fields: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    described = {} if text is None else {'description': text}
-    return {**described, **said, 'headers': {**fields, **said.get('headers', {})}}
+    described: list[tuple[int, dict[str, str]]] = [(route.status_code or 200, {})]
+    if {'GET', 'HEAD'} & set(route.methods or ()):
+        described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the answer.'}))
+    # It is merged with all that the route and its includes say, where `responses` of the route would take the place of theirs.
+    extra = deepcopy(route.openapi_extra or {})
+    for status, texts in described:
+        said = route.responses.get(status) or route.responses.get(str(status)) or {}
+        response = extra.setdefault('responses', {}).setdefault(str(status), {})
+        for name, text in texts.items():
+            if name not in said:
+                response.setdefault(name, text)
+        for name, field in fields.items():
+            if name not in said.get('headers', {}):
+                response.setdefault('headers', {}).setdefault(name, field)
+    route.openapi_extra = extra
