@@ -26,6 +26,9 @@ TESTS = (
     'route',
     'kinds',
     'speed',
+    'choice',
+    'mended',
+    'unmet',
 )
 
 KEPT_LIST = """
