@@ -99,6 +99,19 @@ def app_of(  # noqa: C901, one route after the other
     async def guarded():
         return 'secret'
 
+    known = {'key'}
+
+    def by_key(x_key: Annotated[str, Header()] = ''):
+        if x_key not in known:
+            raise HTTPException(403)
+        return x_key
+
+    @router.get('/named')
+    @decorated
+    async def named(key: Annotated[str, Depends(by_key)]):
+        known.clear()  # whoever asks again is to be refused
+        return 'secret'
+
     app = FastAPI()
     app.include_router(router)
     return app, runs
@@ -134,6 +147,8 @@ async def behaviour(app: FastAPI, runs: Counter[str]) -> dict[str, str]:
         found['a 404, twice'] = ' and '.join(map(str, statuses))
         guarded = await two('/guarded', x_key=('key', 'none'))
         found['a guard in `dependencies=[...]`, on a hit'] = 'runs' if guarded[1].status_code == 403 else 'does not run'
+        named = await two('/named', x_key=('key', 'key'))
+        found['a named dependency that refuses, on a hit'] = 'runs' if named[1].status_code == 403 else 'does not run'
         return found
 
 

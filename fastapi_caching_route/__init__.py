@@ -25,7 +25,7 @@ from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParam
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
 
-__version__ = '0.1.0'
+__version__ = '0.7.0'
 
 __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',

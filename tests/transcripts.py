@@ -61,7 +61,11 @@ def _outputs(app: str, commands: list[str], cwd: Path) -> list[str]:
     with uvicorn_server(app, cwd=cwd) as port:
         runs = [
             subprocess.run(  # noqa: S602, the commands are those of our own documents
-                command.replace('localhost:8000', f'127.0.0.1:{port}'), shell=True, check=True, capture_output=True
+                command.replace('localhost:8000', f'127.0.0.1:{port}'),
+                shell=True,
+                cwd=cwd,
+                check=True,
+                capture_output=True,
             )
             for command in commands
         ]
