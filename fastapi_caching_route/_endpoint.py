@@ -107,11 +107,12 @@ def name_of(endpoint: Any) -> tuple[str, str]:
 class Twins:
     """Numbers things that have one name: the first is 0."""
 
-    __slots__ = ('_alike',)
+    __slots__ = ('_alike', '_counted')
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._alike: dict[Hashable, list[tuple[object, ...]]] = {}
+        self._counted: tuple[object, int] = (None, 0)
 
     def of_endpoint(self, endpoint: Callable[..., Any]) -> int:
         """Which one this is among the endpoints of one name that answer differently by what they hold.
@@ -131,6 +132,13 @@ class Twins:
         if known is None:
             alike.append(objects)
         return len(alike) - 1 if known is None else known
+
+    def are_new(self, app: object, routes: int) -> bool:
+        """Whether an app of so many routes has not been counted through; to do it again for each that is not found is slow."""
+        if not routes or (self._counted[0] is app and self._counted[1] == routes):
+            return False
+        self._counted = (app, routes)
+        return True
 
     def knows(self, name: Hashable, objects: tuple[object, ...]) -> bool:
         """Whether these have been numbered."""

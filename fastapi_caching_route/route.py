@@ -185,8 +185,9 @@ def twin_of(decoration: Decoration, effective: Any, app: Any) -> int:
     the requests that reach them.
     """
     twins, description = decoration.cache.twins, description_of(decoration, effective)
-    if not twins.knows(description, objects_of(effective)):
-        for _, other in routes_in(app):
+    routes = [] if twins.knows(description, objects_of(effective)) else [route for _, route in routes_in(app)]
+    if twins.are_new(app, len(routes)):
+        for other in routes:
             of_other = decoration_of(getattr(other, 'endpoint', None))
             if of_other is not None and of_other.cache is decoration.cache and is_of_api(other):
                 twins.number(description_of(of_other, other), objects_of(other))

@@ -188,7 +188,7 @@ WEAKENED = [
     ('no-store', '_http/storing.py', '(said.no_store and not understood) or ', ''),
     ('private', '_http/storing.py', "        'private': said.private,\n", ''),
     ('vary *', '_http/storing.py', "        'vary': b'*' in names(response, b'vary'),\n", ''),
-    ('twins as they ask', 'route.py', 'if not twins.knows(description, objects_of(effective)):', 'if not effective:'),
+    ('twins as they ask', 'route.py', 'if twins.are_new(app, len(routes)):', 'if not effective:'),
     ('422 of a guard', '_fastapi/extended.py', 'request.scope[ADMITTED] = False', 'pass'),
     ('refusals on misses', '_fastapi/declared.py', 'if explicit or may_refuse else', 'if explicit or guards else'),
     ('preconditions', '_http/storing.py', 'not in_no_key.isdisjoint(dict(request))', 'False'),
