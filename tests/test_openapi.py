@@ -68,6 +68,7 @@ def test_what_an_include_says_stays():
     response = app.openapi()['paths']['/items']['get']['responses']['200']
     assert response['description'] == 'mine'
     assert set(response['headers']) == {'X-Own', 'ETag', 'Age', 'Cache-Status'}
+    assert said == {200: {'description': 'mine', 'headers': {'X-Own': {}}}}
 
 
 def test_no_304_is_described_where_none_is_sent():
