@@ -1,7 +1,7 @@
 """The response cache for FastAPI.
 
 How the files hang together: `cache.py` is the decorator, which leaves a `_decoration.py` with a `policy.py` on an endpoint.
-`route.py` finds it there, makes a `_plan.py` of it, and hands each request to `_exchange.py`: start reading there. That
+`route.py` finds it there, makes a `_plan.py` of it (`_planning.py`), and hands each request to `_exchange.py`: start reading there. That
 asks `_key.py` under what key (`_finding.py`, where that takes more), `_visit.py` what is kept in a `_store.py`, and `_http/` what HTTP
 makes of it; `_hit.py` is all of this in one go, for a hit that needs nobody. A miss goes on in `_herd.py`, where one
 request leads a flight of `_flights.py` and others follow, with a `_lock.py` in other processes too; and for the leader in `_fetch.py`:

@@ -35,13 +35,11 @@ from fastapi_caching_route._flights import ALONE, Flight, Told, told_by, will_be
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, judge
-from fastapi_caching_route._keeping import keep
+from fastapi_caching_route._keeping import keep, unseen
 from fastapi_caching_route._key import Scope, names_a_person
-from fastapi_caching_route._names import are_tags
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step
 from fastapi_caching_route._validation import (
-    FAILURES,
     NOT_MODIFIED,
     compare,
     confirm,
@@ -105,6 +103,8 @@ class Fetch:
         """Let the endpoint answer, from its beginning to its end."""
         await self.begin()
         self.session = deepcopy(dict(self.scope['session'])) if self.scope.get('session') else {}
+        for name in (ADMITTED, GUARD_FIELDS):  # it may be the scope of an earlier request
+            self.scope.pop(name, None)
         self.scope[HANDLER] = self.declared.handler
         # Guards may have to read the body once more, if what is stored answers in the end.
         body = self.body.reader(last=self.stale is None)
@@ -159,7 +159,7 @@ class Fetch:
     async def record(self, message: Message) -> None:
         """The `send` of the endpoint."""
         if message['type'] == 'http.response.start':
-            if message['status'] in FAILURES and await may_stand_in(self):
+            if message['status'] in reuse.FAILURES and await may_stand_in(self):
                 logger.warning('%s: the endpoint answered %d, the stale entry answers', self.key, message['status'])
                 self.failed(message['status'])
             elif message['status'] == NOT_MODIFIED and self.asked:
@@ -171,7 +171,7 @@ class Fetch:
                     await compare(self, message['status'])
         elif not self.answers_from_store:
             step = self.recorder.feed({**message, 'body': b''} if self.muted else message)
-            if self.recorder.refused not in (None, 'complete'):
+            if self.recorder.refused not in (None, 'complete', 'no start'):
                 self.tell_followers(self.recorder.refused)  # who need not wait until its client has read it
             await self.take(step)
         elif message['type'] == 'http.response.body' and not message.get('more_body', False):
@@ -250,26 +250,12 @@ class Fetch:
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
-        unseen = self.unseen()
-        if status in FAILURES and self.stale is not None and self.stale.entry.status not in FAILURES:
-            unseen = 'status'  # what is stored is better, as long as it may be used
-        if unseen is not None:
-            return Refused(unseen)
+        reason = unseen(self, status)
+        if reason is not None:
+            return Refused(reason)
         fate, covered = self.fate, self.declared.inputs.authorization_covered
         terms = self.plan.terms.for_one(fate.ttl, fate.stale_while_revalidate, fate.stale_if_error, covered=covered)
         return judge(self.scope['headers'], status, headers, terms, self.answered_at)
-
-    def unseen(self) -> str | None:
-        """Why an answer must not be kept, that its own messages do not show."""
-        if self.scope['method'] == 'HEAD':
-            return 'head'  # it has no body to answer a GET with
-        if self.session != dict(self.scope.get('session') or {}):
-            return 'session'  # it becomes a cookie outside of us
-        if not are_tags(self.fate.tags):
-            return 'tags'
-        if not self.is_admitted:
-            return 'status'  # a guard's answer, for this client; as on a hit, where it must not tell that there is one
-        return self.recorder.doubt or self.fate.refused
 
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._flights import ALONE, Shared, Told
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.storing import Storable
 from fastapi_caching_route._key import fields_of_variants
-from fastapi_caching_route._names import of_tag
+from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._variants import add_variant
 from fastapi_caching_route._visit import Lost, Visit
 
 if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch
+
+BAD_REQUEST = 400
 
 
 async def keep(
@@ -101,3 +104,40 @@ def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared 
         return Told.EACH
     fetch.plan.alone.end(fetch.key)
     return Shared(entry, variants)
+
+
+def unseen(fetch: 'Fetch', status: int) -> str | None:
+    """Why an answer must not be kept, that its own fields do not show."""
+    if fetch.scope['method'] == 'HEAD':
+        return 'head'  # it has no body to answer a GET with
+    if fetch.session != dict(fetch.scope.get('session') or {}):
+        return 'session'  # it becomes a cookie outside of us
+    if not are_tags(fetch.fate.tags):
+        return 'tags'
+    if not fetch.is_admitted or _stands(fetch, status):
+        return (
+            'status'  # also of a guard's answer, for this client: as on a hit, where it must not tell that there is one
+        )
+    if status >= 400 and _may_be_about_a_part(fetch, status):
+        return 'precondition'
+    return fetch.recorder.doubt or fetch.fate.refused
+
+
+def _stands(fetch: 'Fetch', status: int) -> bool:
+    """Whether what is stored is better than a failure, and may still answer."""
+    if status not in reuse.FAILURES or fetch.stale is None or fetch.stale.entry.status in reuse.FAILURES:
+        return False
+    entry, (_, left) = fetch.stale.entry, fetch.stale.age_and_left(fetch.plan.clock())
+    return left > 0 or reuse.in_window(left, max(entry.stale_while_revalidate, entry.stale_if_error))
+
+
+def _may_be_about_a_part(fetch: 'Fetch', status: int) -> bool:
+    """Whether a range or a precondition may be what was wrong, which are in no key.
+
+    An endpoint that takes the raw request sees them, and `FileResponse` says 400 of a range.
+    """
+    inputs = fetch.declared.inputs
+    sees_them = inputs.raw or not inputs.declared or status == BAD_REQUEST
+    # Those by which we ask, if we do, are in the place of the client's.
+    fields = OF_A_PART if fetch.asked else OF_A_PART | PRECONDITIONS
+    return sees_them and not fields.isdisjoint(dict(fetch.scope['headers']))

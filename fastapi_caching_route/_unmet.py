@@ -9,6 +9,7 @@ import logging
 import threading
 import weakref
 from contextlib import suppress
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -76,13 +77,16 @@ class Unmet:
                 )
         if self.has_new_writes and app is not None:
             self.has_new_writes = False
-            for _, route in routes_in(app):
-                if invalidates_nothing(getattr(route, 'endpoint', None)):
-                    logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
+            with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
+                for _, route in routes_in(app):
+                    if invalidates_nothing(getattr(route, 'endpoint', None)):
+                        logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
 
 
 def invalidates_nothing(endpoint: Any) -> bool:
     """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
     return bool(invalidates_of(endpoint)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger('fastapi_caching_route')
 
 NOT_MODIFIED = 304
-FAILURES = frozenset((500, 502, 503, 504))
-"""Statuses that are a failure of the endpoint (RFC 5861 §4)."""
 
 
 def question(fetch: 'Fetch') -> RawHeaders:
@@ -48,7 +46,7 @@ def question(fetch: 'Fetch') -> RawHeaders:
 
 async def may_stand_in(fetch: 'Fetch') -> bool:
     """Whether what is stored may answer in place of a failure (RFC 5861 §4), and has not been invalidated meanwhile."""
-    if fetch.stale is None or fetch.stale.entry.status in FAILURES:
+    if fetch.stale is None or fetch.stale.entry.status in reuse.FAILURES:
         return False
     _, left = fetch.stale.age_and_left(fetch.plan.clock())
     return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)

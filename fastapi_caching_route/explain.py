@@ -14,11 +14,12 @@ from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._plan import Declared, Plan
+from fastapi_caching_route._planning import plan_of
 from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing
 from fastapi_caching_route._writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
-from fastapi_caching_route.route import CachingRoute, plan_of
+from fastapi_caching_route.route import CachingRoute
 
 _PARAMETER = re.compile(r'{(\w+)')
 

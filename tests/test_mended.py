@@ -4,15 +4,15 @@ import contextvars
 from typing import Annotated
 
 import pytest
-from fastapi import Cookie, Depends, FastAPI, Header, HTTPException, Request
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.applications import Starlette
 from starlette.routing import Host
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import ConfigurationError, FastAPICache
-from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
+from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError, FastAPICache
+from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 tenant_now = contextvars.ContextVar('tenant')
 
@@ -250,3 +250,150 @@ def test_a_store_if_that_must_be_awaited_stores_nothing(caplog):
     client = client_of(router)
     assert marks(client.get('/'), client.get('/')) == [None, None]
     assert ['must be awaited' in it.getMessage() for it in caplog.records] == [True]
+
+
+def test_explicit_dependencies_run_again_where_a_route_class_tries_again():
+    tries = []
+
+    def check(x_token: Annotated[str, Header()] = ''):
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError
+        if x_token != 'good':
+            raise HTTPException(401)
+
+    class Again(CachingRoute):
+        def get_route_handler(self):
+            handler = super().get_route_handler()
+
+            async def twice(request):
+                try:
+                    return await handler(request)
+                except ConnectionError:
+                    return await handler(request)
+
+            return twice
+
+    router, cache = APIRouter(route_class=Again), memory_cache()
+
+    @router.get('/')
+    @cache(ttl=60, dependencies=[Depends(check)])
+    async def endpoint():
+        return 'secret'
+
+    assert client_of(router).get('/').status_code == 401
+    assert len(tries) == 2
+
+
+def test_an_endpoint_may_ask_other_routes_with_its_own_scope():
+    router, cache = caching_router(), memory_cache()
+
+    def guard(x_token: Annotated[str, Header()] = ''):
+        if x_token != 'good':
+            raise HTTPException(404)
+
+    @router.get('/both', dependencies=[Depends(lambda: None)])
+    @cache(ttl=60)
+    async def both(request: Request):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        for path in ('/secret', '/plain'):
+            await router(dict(request.scope) | {'path': path}, request.receive, send)
+        return [it['status'] for it in sent if it['type'] == 'http.response.start']
+
+    @router.get('/secret', dependencies=[Depends(guard)])
+    @cache(ttl=60, status_ttl={404: 60}, identity='shared')
+    async def secret():
+        return 'secret'
+
+    @router.get('/plain')
+    async def plain():
+        return 'plain'
+
+    client = client_of(router)
+    client.get('/both')
+    assert client.get('/secret', headers={'x-token': 'good'}).json() == 'secret'
+    assert client.get('/plain').json() == 'plain'
+
+
+@pytest.mark.parametrize('kind', ['itself', 'odd routes', 'app of itself'])
+def test_odd_things_that_are_mounted_are_not_the_end_of_a_request(kind):
+    class Odd:
+        routes = property(lambda self: 1 / 0)
+
+        async def __call__(self, scope, receive, send): ...
+
+    class OfItself:
+        app = property(lambda self: self)
+
+        async def __call__(self, scope, receive, send): ...
+
+    app, router, cache = FastAPI(), caching_router(), memory_cache()
+    app.mount('/odd', {'itself': app, 'odd routes': Odd(), 'app of itself': OfItself()}[kind])
+    router.get('/')(cache(ttl=60)(lambda: 'answer'))
+    app.include_router(router)
+    client = TestClient(app)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+def test_a_failure_is_stored_for_its_time_where_what_is_stored_cannot_be_used_any_more():
+    clock, router, runs = Clock(), caching_router(), []
+    cache = memory_cache(clock=clock)
+
+    @router.get('/')
+    @cache(ttl=1, revalidate=True, status_ttl={503: 30})
+    async def endpoint():
+        runs.append(1)
+        return Response('', 503 if len(runs) > 1 else 200, headers={'etag': '"a"'})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 2
+    assert [client.get('/').status_code for _ in range(4)] == [503] * 4
+    assert len(runs) == 2
+
+
+def test_a_missing_page_is_stored_though_a_browser_asks_with_a_condition():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    @router.get('/')
+    @cache(ttl=10, status_ttl={404: 30})
+    async def endpoint():
+        runs.append(1)
+        raise HTTPException(404)
+
+    client = client_of(router)
+    assert [client.get('/', headers={'if-none-match': '"a"'}).status_code for _ in range(3)] == [404] * 3
+    assert len(runs) == 1
+
+
+def test_a_window_that_the_endpoint_chooses_counts_for_errors_too():
+    clock, router = Clock(), caching_router()
+    cache = memory_cache(clock=clock)
+
+    @router.get('/')
+    @cache(ttl=10, status_ttl={404: 5})
+    async def endpoint(context: Annotated[CacheContext, Depends()]):
+        context.stale_while_revalidate = 100
+        return Response(status_code=404)
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 6
+    assert 'hit; ttl=-1' in client.get('/').headers['cache-status']
+
+
+async def test_a_debug_message_before_the_start_does_no_harm():
+    router, cache = caching_router(), memory_cache()
+
+    class Debugging(Response):
+        async def __call__(self, scope, receive, send):
+            await send({'type': 'http.response.debug', 'info': {}})
+            await super().__call__(scope, receive, send)
+
+    router.get('/')(cache(ttl=60)(lambda: Debugging('page')))
+    sent = await asgi_call(client_of(router).app, asgi_scope())
+    assert [it['type'] for it in sent] == ['http.response.debug', 'http.response.start', 'http.response.body']

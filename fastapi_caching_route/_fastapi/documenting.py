@@ -25,7 +25,9 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
     if {'GET', 'HEAD'} & set(route.methods or ()):
         described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the answer.'}))
     # It is merged with all that the route and its includes say, where `responses` of the route would take the place of theirs.
-    route.responses = deepcopy(route.responses)  # into which the older releases merge what follows, as if it were theirs
+    route.responses = deepcopy(
+        route.responses
+    )  # into which the older releases merge what follows, as if it were theirs
     extra = deepcopy(route.openapi_extra or {})
     for status, texts in described:
         said = route.responses.get(status) or route.responses.get(str(status)) or {}

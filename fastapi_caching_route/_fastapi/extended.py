@@ -26,13 +26,16 @@ def choosing(original: Handler) -> Handler:
     """A handler that gives way to the one that the scope names, if it names one."""
 
     async def choose(request: Request) -> Response:
-        chosen: Handler | None = request.scope.pop(HANDLER, None)
+        chosen: Handler | None = request.scope.pop(HANDLER, None)  # an endpoint may ask other routes with this scope
         try:
             return await (chosen or original)(request)
         except RequestValidationError:
             # FastAPI goes on with other dependencies where the values of a guard are not valid: it has let nobody in.
             request.scope[ADMITTED] = False
             raise
+        finally:
+            if chosen is not None:
+                request.scope[HANDLER] = chosen  # a route class of the user's may try again
 
     return choose
 

@@ -8,6 +8,9 @@ from starlette.routing import Host, Match, Mount
 
 from fastapi_caching_route._key import Scope
 
+MOST_LAYERS = 100
+"""Of middleware around one app."""
+
 
 def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
     """The endpoints of all routes of this kind whose path is that of the request, whatever their methods.
@@ -34,13 +37,18 @@ def is_of_api(route: object) -> bool:
     return isinstance(getattr(route, 'original_route', route), APIRoute)
 
 
-def routes_in(app: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """All routes of an app as requests reach them, in their order, each with the path of the mounts that it is in."""
-    for route in _each(getattr(app, 'routes', None) or ()):
+def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """All routes of an app as requests reach them, in their order, each with the path of the mounts that it is in.
+
+    Not those of an app that is mounted in itself, of which there is no end.
+    """
+    routes = getattr(app, 'routes', None)
+    for route in _each(routes if isinstance(routes, list | tuple) else ()):
         if isinstance(route, Mount | Host):
-            yield from routes_in(
-                _inside(route), prefix + (route.path if isinstance(route, Mount) else f'//{route.host}')
-            )
+            inside = _inside(route)
+            if not any(inside is it for it in (app, *outside)):
+                where = prefix + (route.path if isinstance(route, Mount) else f'//{route.host}')
+                yield from routes_in(inside, where, (app, *outside))
         else:
             yield prefix, route
 
@@ -48,7 +56,9 @@ def routes_in(app: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 def _inside(route: Any) -> Any:
     """What is mounted, or what is inside of it, where it is middleware."""
     inside = route.app
-    while not hasattr(inside, 'routes') and hasattr(inside, 'app'):
+    for _ in range(MOST_LAYERS):
+        if hasattr(inside, 'routes') or not hasattr(inside, 'app'):
+            break
         inside = inside.app
     return inside
 

@@ -24,6 +24,9 @@ OF_ONE_CLIENT = frozenset(
 OF_A_BODY = frozenset((b'content-encoding', b'content-length', b'content-range', b'content-type', b'transfer-encoding'))
 """Fields that say what the body is, where there is none."""
 
+OF_A_PART = frozenset((b'if-match', b'if-range', b'if-unmodified-since', b'range'))
+"""Fields of a request that ask for a part of the answer, or for none, and that a cache does not evaluate on a miss."""
+
 PRECONDITIONS = frozenset((b'if-none-match', b'if-modified-since'))
 """Those that a cache evaluates itself (RFC 9111 §4.3.2); the others are for the endpoint."""
 

@@ -29,6 +29,9 @@ class Demand:
     max_stale: float | None = None
 
 
+FAILURES = frozenset((500, 502, 503, 504))
+"""Statuses that are a failure of the endpoint (RFC 5861 §4)."""
+
 NO_DEMAND = Demand()
 """The only one of its kind."""
 

@@ -38,10 +38,7 @@ COUNTING = frozenset(
     b'age cache-control cdn-cache-control content-range date etag expires last-modified set-cookie vary'.split()
 )
 """Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
-OF_A_PART = frozenset((b'if-match', b'if-range', b'if-unmodified-since', b'range'))
-"""Fields of a request that ask for a part of the answer, or on a condition, and below those that we may ask by; in no key."""
-OF_A_COPY = frozenset((b'if-modified-since', b'if-none-match'))
-COUNTING_IN_REQUESTS = OF_A_PART | OF_A_COPY | {b'authorization', b'cache-control'}
+COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
 """Fields that may name others that are not kept."""
@@ -97,13 +94,11 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
     span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
-    in_no_key = OF_A_PART if terms.revalidate or terms.by_the_book else OF_A_PART | OF_A_COPY
     stale = _may_be_stale(said, terms) and not terms.is_short_lived(status)
     broken = {
         'status': not _status_may_be_kept(status, said, terms),
         'freshness': terms.by_the_book and not _says_how_long(status, beside, said, now),
         'partial': b'content-range' in present and not terms.by_the_book,
-        'precondition': status >= 400 and not in_no_key.isdisjoint(dict(request)),  # it may be what was wrong
         'set-cookie': b'set-cookie' in present,
         'no-store': (said.no_store and not understood) or directives(request).no_store,
         'private': said.private,

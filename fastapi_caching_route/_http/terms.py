@@ -16,6 +16,8 @@ class Terms:
     stale_if_error: float = 0.0
     chosen_ttl: float | None = None
     """What the endpoint itself has chosen for this one answer; it counts alone."""
+    windows_chosen: bool = False
+    """Whether it has chosen a stale window, too."""
     authorization_covered: bool = False
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
     by_the_book: bool = False
@@ -38,6 +40,7 @@ class Terms:
             chosen_ttl=ttl,
             stale_while_revalidate=self.stale_while_revalidate if while_revalidate is None else while_revalidate,
             stale_if_error=self.stale_if_error if if_error is None else if_error,
+            windows_chosen=while_revalidate is not None or if_error is not None,
             authorization_covered=covered,
         )
 
@@ -63,4 +66,4 @@ class Terms:
 
     def is_short_lived(self, status: int) -> bool:
         """Whether it is an error that was given a time of its own: who says 5 seconds of a 404 wants it no longer."""
-        return status >= 400 and status in dict(self.status_ttl) and not self.by_the_book
+        return status >= 400 and status in dict(self.status_ttl) and not (self.by_the_book or self.windows_chosen)

@@ -1,0 +1,166 @@
+"""What is known of a decorated route before any request comes is put together: from its decorator, its declaration and its cache."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Scope
+
+from fastapi_caching_route._bypass import tell
+from fastapi_caching_route._decoration import (
+    Decoration,
+    decoration_of,
+)
+from fastapi_caching_route._endpoint import Twins, name_of
+from fastapi_caching_route._entry import Recording
+from fastapi_caching_route._fastapi.declared import Declarations
+from fastapi_caching_route._fastapi.effective import (
+    declaration,
+    described,
+    objects_of,
+)
+from fastapi_caching_route._fastapi.handlers import watching_handlers
+from fastapi_caching_route._fastapi.inputs import Reading
+from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
+from fastapi_caching_route._http.conditional import PRECONDITIONS
+from fastapi_caching_route._key import Keys, Parts
+from fastapi_caching_route._names import Naming
+from fastapi_caching_route._plan import Herds, Plan
+from fastapi_caching_route._targets import places_of
+from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.params import CachedResponse
+from fastapi_caching_route.policy import Skip, StoreIf
+
+
+def description_of(decoration: Decoration, effective: Any) -> Parts:
+    """What a decorated route is in every process that runs this code."""
+    cache, endpoint = decoration.cache, effective.endpoint
+    # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
+    tags = described(decoration.policy.tags)
+    return (cache.version, tags, name_of(endpoint), cache.twins.of_endpoint(endpoint), declaration(effective))
+
+
+def twin_of(decoration: Decoration, effective: Any, app: Any) -> int:
+    """Which one a route is among those of one description, that are made of different objects.
+
+    They are counted in the order in which they stand in the app, which is the same in every process; and not in that of
+    the requests that reach them.
+    """
+    twins, description = decoration.cache.twins, description_of(decoration, effective)
+    if not twins.knows(description, objects_of(effective)):
+        with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
+            count_through(twins, app)
+    return twins.number(description, objects_of(effective))
+
+
+def count_through(twins: Twins, app: Any) -> None:
+    """Number the routes of an app in their order, those of this cache."""
+    routes = [route for _, route in routes_in(app) if is_of_api(route)]
+    for route in routes if twins.are_new(app, len(routes)) else ():
+        decoration = decoration_of(route.endpoint)
+        if decoration is not None and decoration.cache.twins is twins:
+            twins.number(description_of(decoration, route), objects_of(route))
+
+
+def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int, raw: bool) -> Plan:
+    """All that is known of a decorated route before a request comes."""
+    cache, policy = decoration.cache, decoration.policy
+    vary = tuple(name.encode('ascii') for name in policy.vary_headers)
+    build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
+    asks_itself = policy.revalidate or cache.by_the_book
+    answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
+    identity = (*description_of(decoration, effective), twin)
+    namespace = cache.full_namespace(policy.namespace)
+    declared = Declarations(
+        effective,
+        partial(Keys, identity, namespace),
+        policy.dependencies,
+        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
+        builder=build is not None,
+        early=build is not None or callable(who) or skip is not None,
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
+    told: set[str] = set()
+    return Plan(
+        store=cache.store,
+        clock=cache.clock,
+        namespace=namespace,
+        declared=declared,
+        key_builder=None if build is None else lambda scope: build(Request(scope)),
+        skip=None if skip is None else skipping(skip),
+        wanted=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
+        naming=Naming(
+            endpoint=name_of(effective.endpoint),
+            places=places_of(effective),
+            namespace=None if policy.namespace is None else namespace,
+            values=parameters.values,
+            parameters=parameters.names,
+            tags=() if callable(tags) else tuple(tags),
+        ),
+        tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
+        flights=cache.flights,
+        alone=cache.alone,
+        failed=cache.failed,
+        unrenewed=cache.unrenewed,
+        herds=Herds(
+            policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
+        ),
+        ttl_jitter=policy.ttl_jitter,
+        who=None if not callable(who) else lambda scope: who(Request(scope)),
+        watch=watching_handlers,
+        terms=cache.terms(policy),
+        switch=cache.switch,
+        methods=cache.methods,
+        heeds_demands=cache.by_the_book or policy.client_cache_control,
+        budget=cache.budget,
+        status_name=cache.status_name,
+        told=told,
+        emitted=emitted(policy.cache_control, policy.cdn_cache_control),
+        emitted_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
+        hit=(cache.cache_header, cache.hit),
+        miss=(cache.cache_header, cache.miss),
+    )
+
+
+def skipping(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
+    """What says of a request whether the user wants it to bypass the cache."""
+
+    async def skipped(scope: Scope) -> bool:
+        said = skip(Request(scope))
+        return bool(await said if isawaitable(said) else said)
+
+    return skipped
+
+
+def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
+    """What says of a complete answer whether the user wants it kept; not, if that cannot be told."""
+
+    def wanted(recording: Recording) -> bool:
+        response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
+        try:
+            said = store_if(response)
+            if not isawaitable(said):
+                return bool(said)
+            getattr(said, 'close', bool)()  # a coroutine that nobody awaits would warn of it
+        except Exception:  # noqa: BLE001, S110, the user's: the answer must not suffer
+            pass
+        tell('store-if', path, told)
+        return False
+
+    return wanted
+
+
+def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
+    """The fields that say how others may store an answer."""
+    both = ((b'cache-control', control), (b'cdn-cache-control', for_cdns))
+    return [(name, str(it).encode('ascii')) for name, it in both if it is not None]
+
+
+def for_one_client(control: object) -> object:
+    """What is said of an answer that others must not get."""
+    return control.for_one_client() if isinstance(control, CacheControl) else None
