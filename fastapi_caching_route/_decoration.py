@@ -1,12 +1,15 @@
 """What the decorators leave on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi_caching_route._endpoint import left_on, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
-from fastapi_caching_route._fastapi.inputs import Reading, declared_inputs
+from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._key import Keys
 from fastapi_caching_route._options import check_methods, check_templates
 from fastapi_caching_route._writes import Invalidates
 from fastapi_caching_route.control import CacheControl
@@ -87,6 +90,15 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
     reading = Reading(
         vary, frozenset(), raw=False, shared=policy.identity != 'auto', answered=frozenset(), guards_select=False
     )
-    if callable(policy.identity) or not declared_inputs(route.dependant, (), (), {}, reading).shared:
+    declared = Declarations(
+        route,
+        partial(Keys, (), ''),
+        policy.dependencies,
+        reading,
+        builder=policy.key_builder is not None,
+        early=policy.key_builder is not None,
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
+    if callable(policy.identity) or not declared().inputs.shared:
         msg = f'{name}: public is said of answers that are not shared by all; leave it out, or say private'
         raise ConfigurationError(msg)

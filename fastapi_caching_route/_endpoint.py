@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -107,12 +108,14 @@ def name_of(endpoint: Any) -> tuple[str, str]:
 class Twins:
     """Numbers things that have one name: the first is 0."""
 
-    __slots__ = ('_alike', '_counted')
+    __slots__ = ('_alike', '_counted', 'token')
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._alike: dict[Hashable, list[tuple[object, ...]]] = {}
         self._counted: tuple[object, int] = (None, 0)
+        self.token = token_hex(8)
+        """By which nobody else shares."""
 
     def of_endpoint(self, endpoint: Callable[..., Any]) -> int:
         """Which one this is among the endpoints of one name that answer differently by what they hold.

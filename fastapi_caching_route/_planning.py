@@ -1,5 +1,6 @@
 """What is known of a decorated route before any request comes is put together: from its decorator, its declaration and its cache."""
 
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -21,6 +22,7 @@ from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import (
     declaration,
     described,
+    is_named,
     objects_of,
 )
 from fastapi_caching_route._fastapi.handlers import watching_handlers
@@ -45,17 +47,19 @@ def description_of(decoration: Decoration, effective: Any) -> Parts:
     return (cache.version, tags, name_of(endpoint), cache.twins.of_endpoint(endpoint), declaration(effective))
 
 
-def twin_of(decoration: Decoration, effective: Any, app: Any) -> int:
+def twin_of(decoration: Decoration, effective: Any, app: Any) -> int | str:
     """Which one a route is among those of one description, that are made of different objects.
 
     They are counted in the order in which they stand in the app, which is the same in every process; and not in that of
-    the requests that reach them.
+    the requests that reach them. One that is not found there shares with no other process, unless its name says all of it.
     """
-    twins, description = decoration.cache.twins, description_of(decoration, effective)
-    if not twins.knows(description, objects_of(effective)):
+    twins, description, objects = decoration.cache.twins, description_of(decoration, effective), objects_of(effective)
+    if not twins.knows(description, objects):
         with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
             count_through(twins, app)
-    return twins.number(description, objects_of(effective))
+    is_found = twins.knows(description, objects) or all(map(is_named, objects))
+    number = twins.number(description, objects)
+    return number if is_found else f'{number} of {os.getpid()} {twins.token}'
 
 
 def count_through(twins: Twins, app: Any) -> None:
@@ -67,7 +71,7 @@ def count_through(twins: Twins, app: Any) -> None:
             twins.number(description_of(decoration, route), objects_of(route))
 
 
-def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int, raw: bool) -> Plan:
+def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int | str, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)

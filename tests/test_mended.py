@@ -8,7 +8,7 @@ from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, HTTPException, 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.applications import Starlette
-from starlette.routing import Host
+from starlette.routing import Host, Mount
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError, FastAPICache
@@ -79,6 +79,61 @@ def test_no_process_gives_one_tenant_the_answer_of_another_in_whatever_order_the
         answers = [client.get('/x', headers={'host': f'{name}.test'}) for name in order]
         assert [it.json() for it in answers] == order
     assert marks(*answers) == ['HIT', 'HIT']
+
+
+class Counted:
+    """Tells by nothing that could be put into a key which one it is."""
+
+    def __init__(self, name):
+        self.names = [name]
+
+    async def __call__(self):
+        tenant_now.set(self.names[0])
+
+
+# Of two apps neither of which knows of the other, and that hold no text, each needs a namespace of its own: see safety.md.
+@pytest.mark.parametrize(('guard', 'is_mounted'), [(Tenant, True), (Tenant, False), (Counted, True)])
+def test_where_an_app_cannot_be_looked_into_no_order_of_requests_counts(guard, is_mounted):
+    backend = Elsewhere()
+
+    def process():
+        cache, router = FastAPICache(backend), caching_router()
+
+        @cache(ttl=60)
+        @router.get('/x')
+        async def endpoint():
+            return tenant_now.get()
+
+        apps = {}
+        for name in ('ann', 'bob'):
+            apps[name] = FastAPI()
+            apps[name].include_router(router, dependencies=[Depends(guard(name))])
+
+        async def dispatch(scope, receive, send):
+            host = dict(scope['headers'])[b'host'].decode().partition('.')[0]
+            await apps[host](scope, receive, send)
+
+        return TestClient(Starlette(routes=[Mount('/', dispatch)]) if is_mounted else dispatch)
+
+    for order in (['ann', 'bob'], ['bob', 'ann']):
+        client = process()
+        assert [client.get('/x', headers={'host': f'{name}.test'}).json() for name in order * 2] == order * 2
+
+
+def test_two_caches_over_one_backend_tell_apart_what_holds_different_texts():
+    backend = Elsewhere()
+
+    def app_of(name):
+        cache, router = FastAPICache(backend), caching_router()
+
+        @router.get('/x')
+        @cache(ttl=60)
+        async def endpoint():
+            return name
+
+        return client_of(router)
+
+    assert [app_of(name).get('/x').json() for name in ('ann', 'bob', 'ann')] == ['ann', 'bob', 'ann']
 
 
 def check_key(x_key: Annotated[str, Header(min_length=8)]):
@@ -198,6 +253,21 @@ def test_what_differs_by_a_cookie_is_not_told_to_be_for_all(identity):
 
     with pytest.raises(ConfigurationError, match='public'):
         router.get('/')(endpoint)
+
+
+@pytest.mark.parametrize('options', [{'identity': 'shared'}, {'key_builder': lambda _: 'key'}])
+def test_what_only_a_guard_reads_of_a_cookie_keeps_nothing_from_being_for_all(options):
+    router, cache = caching_router(), memory_cache()
+
+    def check(csrf: Annotated[str, Cookie()] = ''):
+        """A guard."""
+
+    @router.get('/', dependencies=[Depends(check)])
+    @cache(ttl=60, cache_control='public, max-age=60', **options)
+    async def endpoint():
+        return 'for all'
+
+    assert client_of(router).get('/').headers['cache-control'] == 'public, max-age=60'
 
 
 def test_an_error_with_a_time_of_its_own_has_no_stale_window():

@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
 
 from fastapi_caching_route import CacheControl, CachingRoute, FastAPICache
 
@@ -83,3 +84,21 @@ def test_no_304_is_described_where_none_is_sent():
     responses = app.openapi()['paths']['/search']['post']['responses']
     assert '304' not in responses
     assert 'ETag' in responses['200']['headers']
+
+
+def test_the_status_of_a_class_of_responses_is_described():
+    router = APIRouter(route_class=CachingRoute)
+
+    @router.get('/moved', response_class=RedirectResponse)
+    @FastAPICache(document=True)()
+    async def moved(): ...
+
+    app = FastAPI()
+    app.include_router(router)
+    assert app.openapi()['paths']['/moved']['get']['responses'].keys() == {'307', '304'}
+
+
+def test_what_is_said_in_lower_case_or_not_at_all_does_no_harm():
+    said = {200: {'headers': {'etag': {'description': 'mine'}}}, 304: {'headers': None}}
+    responses = schema_of(FastAPICache(document=True), responses=said)['responses']
+    assert list(responses['200']['headers']) == ['etag', 'Age', 'Cache-Status']

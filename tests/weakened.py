@@ -191,7 +191,7 @@ WEAKENED = [
     (
         'twins as they ask',
         '_planning.py',
-        'if not twins.knows(description, objects_of(effective)):',
+        'if not twins.knows(description, objects):',
         'if not effective:',
     ),
     ('admitted before', '_fetch.py', '            self.scope.pop(name, None)', '            pass'),

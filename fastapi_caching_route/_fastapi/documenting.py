@@ -1,6 +1,8 @@
 """What OpenAPI says of a cached route: the fields that the cache adds, and the 304."""
 
 from copy import deepcopy
+from inspect import signature
+from typing import Any
 
 from fastapi.routing import APIRoute
 
@@ -21,21 +23,35 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
         for name, text in FIELDS.items()
         if name not in left_out
     }
-    described: list[tuple[int, dict[str, str]]] = [(route.status_code or 200, {})]
+    described: list[tuple[int, dict[str, str]]] = [(_status_of(route), {})]
     if {'GET', 'HEAD'} & set(route.methods or ()):
         described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the answer.'}))
-    # It is merged with all that the route and its includes say, where `responses` of the route would take the place of theirs.
-    route.responses = deepcopy(
-        route.responses
-    )  # into which the older releases merge what follows, as if it were theirs
+    # What follows is merged with all that the route and its includes say, where `responses` of the route would take the place of theirs.
+    # The older releases merge it into what the user has given, so that gets a copy.
+    route.responses = deepcopy(route.responses)
     extra = deepcopy(route.openapi_extra or {})
     for status, texts in described:
         said = route.responses.get(status) or route.responses.get(str(status)) or {}
-        response = extra.setdefault('responses', {}).setdefault(str(status), {})
+        response = _within(_within(extra, 'responses'), str(status))
         for name, text in texts.items():
             if name not in said:
                 response.setdefault(name, text)
         for name, field in fields.items():
-            if name not in said.get('headers', {}):
-                response.setdefault('headers', {}).setdefault(name, field)
+            if name.lower() not in {it.lower() for it in said.get('headers') or {}}:
+                _within(response, 'headers').setdefault(name, field)
     route.openapi_extra = extra
+
+
+def _within(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a description, made if there is none."""
+    whole[name] = whole.get(name) or {}
+    part: dict[str, Any] = whole[name]
+    return part
+
+
+def _status_of(route: APIRoute) -> int:
+    """The status of answers that say none: that of the route, or of its class of responses."""
+    response_class: Any = getattr(route.response_class, 'value', route.response_class)
+    default = signature(response_class).parameters.get('status_code')
+    of_class = default.default if default is not None and isinstance(default.default, int) else 200
+    return route.status_code or of_class

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -29,7 +30,7 @@ def declaration(effective: Any) -> Parts:
     """What an effective route is by its declaration, beside its inputs: equal in every process that runs this code."""
     return (
         effective.path_format,
-        tuple(described(node.call) for node in tree(effective.dependant, {})),
+        tuple((described(node.call), texts_in(node.call)) for node in tree(effective.dependant, {})),
         described(effective.response_model),
         described(getattr(effective.response_class, 'value', effective.response_class)),
         effective.status_code,
@@ -40,6 +41,44 @@ def declaration(effective: Any) -> Parts:
 def objects_of(effective: Any) -> Parts:
     """The very objects that an effective route is made of, to tell apart what a declaration describes alike."""
     return (*(node.call for node in tree(effective.dependant, {})), effective.response_model)
+
+
+def texts_in(thing: Any, depth: int = 2) -> Parts:
+    """The texts that a closure, an object, a bound method or a partial object holds: things of one name may differ by them."""
+    if isinstance(thing, partial):
+        held = [thing.func, *thing.args, *(thing.keywords[name] for name in sorted(thing.keywords))]
+    elif isinstance(thing, MethodType):
+        held = [thing.__self__]
+    elif isinstance(thing, FunctionType):
+        held = [_content(cell) for cell in thing.__closure__ or ()]
+    else:
+        own = {} if isinstance(thing, type) else _attributes(thing)
+        held = [own[name] for name in sorted(own, key=str)]
+    texts: list[object] = [it for it in held if isinstance(it, str | bytes)]
+    if depth:
+        texts += [texts_in(it, depth - 1) for it in held if callable(it)]
+    return tuple(texts)
+
+
+def _attributes(thing: Any) -> Mapping[Any, Any]:
+    try:
+        return dict(vars(thing))
+    except Exception:  # noqa: BLE001, an odd object: its name has to do
+        return {}
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing yet
+        return None
+
+
+def is_named(thing: Any) -> bool:
+    """Whether its name says all of it: a function or class of a module, or a scheme of FastAPI's own."""
+    if thing is None or type(thing).__module__.partition('.')[0] in {'fastapi', 'types', 'typing'}:
+        return True
+    return isinstance(thing, FunctionType | type) and '<locals>' not in thing.__qualname__
 
 
 def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
