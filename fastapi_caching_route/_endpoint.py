@@ -114,7 +114,7 @@ class Twins:
         """Know nothing yet."""
         self._alike: dict[Hashable, list[tuple[object, ...]]] = {}
         self._counted: tuple[object, int] = (None, 0)
-        self.token = token_hex(8)
+        self.token: str = token_hex(8)
         """By which nobody else shares."""
 
     def of_endpoint(self, endpoint: Callable[..., Any]) -> int:
