@@ -61,25 +61,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
         table.add_column(title, overflow='fold')
     ours = [it for it in reports if not it.endpoint.startswith('fastapi.')]
     for it in ours:
-        lifetime = 'while the backend keeps it' if it.ttl is None else f'{it.ttl:g} s'
-        stale = [
-            f'+{span:g} s {why}'
-            for span, why in ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
-            if span
-        ]
-        of_statuses = [f'{span:g} s for {status}' for status, span in it.status_ttl.items()]
-        beside = [lifetime, *of_statuses, *stale, *it.conditions, *(f'tag {tag}' for tag in it.tags)]
-        beside += [f'namespace {it.namespace}'] if it.namespace else []
-        cells = (
-            f'{" ".join(it.methods)} {it.path}',
-            '\n'.join(beside)
-            if it.cached
-            else '\n'.join((f'no: {it.why_not}', *(f'invalidates {name}' for name in it.invalidates))),
-            '\n'.join(it.key),
-            '\n'.join((*it.guards, *(f'(not {name})' for name in it.not_run_on_hits))),
-            it.shared_by,
-        )
-        table.add_row(*map(Text, cells))  # Text: brackets are no markup
+        table.add_row(*map(Text, _cells(it)))  # Text: brackets are no markup
     console = Console()
     console.print(table)
     if len(ours) < len(reports):
@@ -87,6 +69,32 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
     for it in reports:
         for warning in it.warnings:
             console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)
+
+
+def _cells(it: RouteReport) -> tuple[str, ...]:
+    """One row of the table."""
+    return (
+        f'{" ".join(it.methods)} {it.path}',
+        '\n'.join(
+            _terms(it) if it.cached else (f'no: {it.why_not}', *(f'invalidates {name}' for name in it.invalidates))
+        ),
+        '\n'.join(it.key),
+        '\n'.join((*it.guards, *(f'(not {name})' for name in it.not_run_on_hits))),
+        it.shared_by,
+    )
+
+
+def _terms(it: RouteReport) -> list[str]:
+    """How long, and on which terms, answers of a cached route are kept."""
+    stale = ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
+    return [
+        'while the backend keeps it' if it.ttl is None else f'{it.ttl:g} s',
+        *(f'{span:g} s for {status}' for status, span in it.status_ttl.items()),
+        *(f'+{span:g} s {why}' for span, why in stale if span),
+        *it.conditions,
+        *(f'tag {tag}' for tag in it.tags),
+        *([f'namespace {it.namespace}'] if it.namespace else []),
+    ]
 
 
 if __name__ == '__main__':

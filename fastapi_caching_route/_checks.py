@@ -94,6 +94,11 @@ def check_fraction(option: str, fraction: object, *, may_be_zero: bool) -> None:
     check_option(option, fraction, holds=holds, wanted='is a fraction of the lifetime, like 0.9 or 0.1')
 
 
+def check_flag(option: str, flag: object) -> None:
+    """Refuse what is neither True nor False."""
+    check_option(option, flag, holds=isinstance(flag, bool), wanted='is True or False')
+
+
 def check_size(option: str, size: object) -> None:
     """Refuse what is no number of bytes."""
     holds = isinstance(size, int) and not isinstance(size, bool) and size >= 0

@@ -136,8 +136,8 @@ class Twins:
             alike.append(objects)
         return len(alike) - 1 if known is None else known
 
-    def are_new(self, app: object, routes: int) -> bool:
-        """Whether an app of so many routes has not been counted through; to do it again for each that is not found is slow."""
+    def begin_count(self, app: object, routes: int) -> bool:
+        """Note that an app of so many routes is counted through; False if it is the one that was last: to do it for each request is slow."""
         if not routes or (self._counted[0] is app and self._counted[1] == routes):
             return False
         self._counted = (app, routes)

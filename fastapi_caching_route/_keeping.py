@@ -114,10 +114,9 @@ def unseen(fetch: 'Fetch', status: int) -> str | None:
         return 'session'  # it becomes a cookie outside of us
     if not are_tags(fetch.fate.tags):
         return 'tags'
+    # A guard's answer is for this client; as on a hit, it must not tell that there is something.
     if not fetch.is_admitted or _stands(fetch, status):
-        return (
-            'status'  # also of a guard's answer, for this client: as on a hit, where it must not tell that there is one
-        )
+        return 'status'
     if status >= 400 and _may_be_about_a_part(fetch, status):
         return 'precondition'
     return fetch.recorder.doubt or fetch.fate.refused

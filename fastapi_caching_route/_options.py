@@ -98,14 +98,6 @@ def check_takes_one(option: str, function: object) -> None:
         raise ConfigurationError(msg) from None
 
 
-def check_flags(**flags: object) -> None:
-    """Refuse what is neither True nor False."""
-    for option, flag in flags.items():
-        if not isinstance(flag, bool):
-            msg = f'{option} is True or False, got {flag!r}'
-            raise ConfigurationError(msg)
-
-
 def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:
     """Refuse what is not a policy of namespaces, a clock, a version."""
     if namespace_policy not in ('concat', 'replace'):

@@ -12,19 +12,11 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from fastapi_caching_route._bypass import tell
-from fastapi_caching_route._decoration import (
-    Decoration,
-    decoration_of,
-)
+from fastapi_caching_route._decoration import Decoration, decoration_of
 from fastapi_caching_route._endpoint import Twins, name_of
 from fastapi_caching_route._entry import Recording
 from fastapi_caching_route._fastapi.declared import Declarations
-from fastapi_caching_route._fastapi.effective import (
-    declaration,
-    described,
-    is_named,
-    objects_of,
-)
+from fastapi_caching_route._fastapi.effective import declaration, described, is_named, objects_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -65,7 +57,7 @@ def twin_of(decoration: Decoration, effective: Any, app: Any) -> int | str:
 def count_through(twins: Twins, app: Any) -> None:
     """Number the routes of an app in their order, those of this cache."""
     routes = [route for _, route in routes_in(app) if is_of_api(route)]
-    for route in routes if twins.are_new(app, len(routes)) else ():
+    for route in routes if twins.begin_count(app, len(routes)) else ():
         decoration = decoration_of(route.endpoint)
         if decoration is not None and decoration.cache.twins is twins:
             twins.number(description_of(decoration, route), objects_of(route))

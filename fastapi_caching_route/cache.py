@@ -17,7 +17,7 @@ from typing_extensions import Doc, Self
 
 from fastapi_caching_route._aiocache import Backend, BaseCache
 from fastapi_caching_route._backends import checked_backend
-from fastapi_caching_route._checks import check_namespace, checked_paths, checked_templates
+from fastapi_caching_route._checks import check_flag, check_namespace, checked_paths, checked_templates
 from fastapi_caching_route._decoration import (
     INVALIDATES,
     Decoration,
@@ -42,7 +42,6 @@ from fastapi_caching_route._key import (
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
 from fastapi_caching_route._options import (
     check_cache,
-    check_flags,
     check_positive,
     check_takes_one,
     field_name,
@@ -151,7 +150,8 @@ class FastAPICache:
     ) -> None:
         """Build a cache over a backend; nothing is opened."""
         check_cache(namespace_policy, clock, version, mode)
-        check_flags(invalidate_on_write=invalidate_on_write, document=document)
+        check_flag('invalidate_on_write', invalidate_on_write)
+        check_flag('document', document)
         self.policy: CachePolicy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)

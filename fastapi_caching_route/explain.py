@@ -46,7 +46,7 @@ class RouteReport:
     ttl: float | None = None
     """None: as the backend says, or else 30 days."""
     status_ttl: Mapping[int, float] = field(default_factory=dict)
-    """In place of `ttl`, for answers of other statuses."""
+    """In place of `ttl`, for answers of these statuses."""
     stale_while_revalidate: float = 0.0
     stale_if_error: float = 0.0
     tags: tuple[str, ...] = ()

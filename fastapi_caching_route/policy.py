@@ -12,6 +12,7 @@ from typing_extensions import Doc
 from fastapi_caching_route._checks import (
     are_depends,
     are_field_names,
+    check_flag,
     check_fraction,
     check_lifetimes,
     check_namespace,
@@ -206,8 +207,7 @@ class CachePolicy:
         ):
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
         for option in ('revalidate', 'client_cache_control', 'collapse', 'lock'):
-            value = getattr(self, option)
-            check_option(option, value, holds=isinstance(value, bool), wanted='is True or False')
+            check_flag(option, getattr(self, option))
         if self.namespace is not None:
             check_namespace(self.namespace)
         for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
