@@ -22,7 +22,7 @@ from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._key import Keys, Parts
+from fastapi_caching_route._key import METHODS_BY_THE_BOOK, Keys, Parts
 from fastapi_caching_route._names import Naming
 from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._targets import places_of
@@ -68,7 +68,10 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     cache, policy = decoration.cache, decoration.policy
     vary = tuple(name.encode('ascii') for name in policy.vary_headers)
     build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
-    asks_itself = policy.revalidate or cache.by_the_book
+    # Of other methods, the endpoint gets the preconditions as the client sent them (RFC 9110 §13.2.1), so there they count.
+    asks_itself = (policy.revalidate or cache.by_the_book) and not cache.methods.intersection(effective.methods) - {
+        *METHODS_BY_THE_BOOK
+    }
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
     identity = (*description_of(decoration, effective), twin)
     namespace = cache.full_namespace(policy.namespace)

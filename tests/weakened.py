@@ -29,6 +29,7 @@ TESTS = (
     'choice',
     'mended',
     'unmet',
+    'models',
 )
 
 KEPT_LIST = """
@@ -258,6 +259,33 @@ WEAKENED = [
         '_fastapi/inputs.py',
         'if not is_guard or dependency.name is not None',
         'if not is_guard',
+    ),
+    (
+        'models: another name',
+        '_fastapi/parameters.py',
+        'shown=shown) if names else None',
+        'shown=shown) if not apart else None',
+    ),
+    (
+        'models: all of a place',
+        '_fastapi/parameters.py',
+        '        if self.names is None or not any(',
+        '        if self.names is None and apart:\n            return None\n        if self.names is None or not any(',
+    ),
+    ('models: named guards', '_fastapi/inputs.py', '    if headers_of_guards:', '    if False:'),
+    (
+        'models: preconditions of a POST',
+        '_planning.py',
+        """ and not cache.methods.intersection(effective.methods) - {
+        *METHODS_BY_THE_BOOK
+    }""",
+        '',
+    ),
+    (
+        'models: Cookie as a header',
+        '_fastapi/security.py',
+        "frozenset(('authorization', 'cookie'))",
+        "frozenset(('authorization',))",
     ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.security import Credential, credential, impersonal
+from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential
 from fastapi_caching_route._fastapi.writing import Answer
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import Inputs, Parts, Scope, selected
@@ -66,16 +66,21 @@ def declared_inputs(
     `guards` are the dependencies of the route that run on hits.
     """
     seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
-    nodes = _deciding(route, guards, overrides) if reading.shared else seen.nodes
+    own, of_guards = _deciding(route, guards, overrides) if reading.shared else (seen.nodes, [])
+    nodes = [*own, *of_guards]
     handed = [] if reading.shared else seen.handed
     query = Parameters('query', [it for node in nodes for it in node.query_params])
-    headers = Parameters('header', _unanswered([it for node in nodes for it in node.header_params], reading.answered))
-    cookies = Parameters('cookie', [it for node in nodes for it in node.cookie_params])
+    headers = Parameters('header', _header_params(own), reading.answered)
+    headers_of_guards = Parameters('header', _header_params(of_guards), reading.answered | PERSONAL)
+    cookies = Parameters('cookie', [it for node in own for it in node.cookie_params])
+    header_names = tuple(dict.fromkeys((*headers.field_names, *headers_of_guards.field_names)))
     reads: list[tuple[str, Callable[[Scope], Parts]]] = []
     if query:
         reads.append(('query', lambda scope: query.read(QueryParams(scope['query_string']))))
     if headers:
         reads.append(('headers', lambda scope: headers.read(Headers(raw=scope['headers']))))
+    if headers_of_guards:
+        reads.append(('headers of guards', lambda scope: headers_of_guards.read(Headers(raw=scope['headers']))))
     if cookies:
         reads.append(('cookies', lambda scope: cookies.read(HTTPConnection(scope).cookies)))
     if reading.vary:
@@ -87,13 +92,13 @@ def declared_inputs(
     keyed_body = any(node.body_params for node in nodes)
     raw = reading.raw or any(_takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
-    own = [*headers.field_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
-    whole = frozenset((*headers.field_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
+    selecting = [*header_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
+    whole = frozenset((*header_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
     some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
     return Inputs(
         read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
-        selecting=tuple(dict.fromkeys((*own, *_of_guards(seen, reading), *reading.vary))),
+        selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, reading), *reading.vary))),
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
@@ -109,7 +114,7 @@ def declared_inputs(
         | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
         shown=(
             *(f'query {it}' for it in query.shown),
-            *(f'header {it}' for it in headers.shown),
+            *(f'header {it}' for it in dict.fromkeys((*headers.shown, *headers_of_guards.shown))),
             *(f'cookie {it}' for it in cookies.shown),
             *(f'header {it.decode("ascii")}' for it in reading.vary),
             *(f'the credential in {it.place} {it.name}' for it in handed),
@@ -124,6 +129,7 @@ def declared_inputs(
         fingerprint=(
             query.fingerprint,
             headers.fingerprint,
+            headers_of_guards.fingerprint,
             cookies.fingerprint,
             reading.vary,
             reading.shared,
@@ -132,9 +138,8 @@ def declared_inputs(
     )
 
 
-def _unanswered(params: list[Any], answered: Collection[str]) -> list[Any]:
-    """The header parameters but for those of which the cache itself answers what they ask."""
-    return [it for it in params if not any(Parameters('header', [it]).may_read(name) for name in answered)]
+def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
+    return [it for node in nodes for it in node.header_params]
 
 
 def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:
@@ -143,7 +148,7 @@ def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:
         return _fields(seen.checked)
     if not reading.guards_select:
         return []
-    headers = Parameters('header', [it for node in seen.nodes for it in node.header_params])
+    headers = Parameters('header', _header_params(seen.nodes), reading.answered)
     cookie = [b'cookie'] if any(node.cookie_params for node in seen.nodes) else []
     return [*headers.field_names, *cookie, *_fields([*seen.handed, *seen.checked])]
 
@@ -183,18 +188,22 @@ def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
     return seen
 
 
-def _deciding(route: Dependant, guards: Sequence[Dependant], overrides: Overrides) -> list[Dependant]:
-    """What decides the answer where somebody has said who shares: the endpoint, and its dependencies.
+def _deciding(
+    route: Dependant, guards: Sequence[Dependant], overrides: Overrides
+) -> tuple[list[Dependant], list[Dependant]]:
+    """The nodes that decide the response where the user has said who shares: the endpoint, and its dependencies.
 
-    Not those that run on hits and give nothing to the endpoint; of the others that run on hits, all that names no person.
+    Guards without a parameter name are not among them, since they give nothing to the endpoint. The nodes of guards with a
+    name come second: of these, whatever names a person does not count, and everything else does.
     """
-    nodes = [Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})]
+    own = [Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})]
+    of_guards: list[Dependant] = []
     for dependency in route.dependencies:
         is_guard = any(dependency is it for it in guards)
         if not is_guard or dependency.name is not None:
             below = _seen([overridden(dependency, overrides)], overrides).nodes
-            nodes += [impersonal(it) for it in below] if is_guard else below
-    return nodes
+            (of_guards if is_guard else own).extend(below)
+    return own, of_guards
 
 
 _OWN_INPUTS = (

@@ -1,15 +1,16 @@
 """Declared query, header and cookie parameters, read from a request as FastAPI reads them."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from fastapi.dependencies.utils import request_params_to_args
 from pydantic import AliasChoices, BaseModel, RootModel
-from starlette.datastructures import QueryParams
+from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._fastapi.effective import described
+from fastapi_caching_route._http.fields import without
 from fastapi_caching_route._key import Parts
 
 _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
@@ -19,10 +20,13 @@ _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
 class Parameters:
     """The declared parameters of one place in the request: query, header or cookie."""
 
-    __slots__ = ('_parameters', '_whole', 'field_names', 'fingerprint', 'is_steady')
+    __slots__ = ('_apart', '_parameters', '_whole', 'field_names', 'fingerprint', 'is_steady')
 
-    def __init__(self, place: str, fields: list[Any]) -> None:
-        self._parameters = [parameter for field in fields for parameter in _parameters(place, field)]
+    def __init__(self, place: str, fields: list[Any], apart: Collection[str] = ()) -> None:
+        """`apart` names header fields that do not count: whatever is declared here, it is as if no client sent them."""
+        self._apart = frozenset(name.encode('latin-1') for name in apart)
+        found = [parameter for field in fields for parameter in _parameters(place, field)]
+        self._parameters = [less for parameter in found if (less := parameter.less(apart)) is not None]
         # A model that lets undeclared parameters through, or that looks at all of them, reads the whole place.
         self._whole = any(parameter.names is None for parameter in self._parameters)
         shown = [name for parameter in self._parameters for name in parameter.shown]
@@ -40,12 +44,19 @@ class Parameters:
         names = ['*' if parameter.names is None else (parameter.shown or ('',))[0] for parameter in self._parameters]
         return tuple(dict.fromkeys(name for name in names if name))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the place counts, the parts of it too that have no name here."""
+        return self._whole
+
     def may_read(self, name: str) -> bool:
         """Whether one of the parameters may be called so in a request."""
         return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)
 
     def read(self, received: Any) -> Parts:
         """The values given, parameter by parameter; one that is given its default reads as one left out."""
+        if self._apart:
+            received = Headers(raw=without(received.raw, self._apart))
         if self._whole:
             return ('whole', tuple(_all_items(received)))
         return tuple(parameter.read(received) for parameter in self._parameters)
@@ -62,6 +73,13 @@ class _Parameter:
     kind: str
     default: Callable[[Any], bool] | None
     """Whether the parameter as received comes to the same as none at all."""
+
+    def less(self, apart: Collection[str]) -> '_Parameter | None':
+        """The parameter without some of its names; None where it has no other."""
+        if self.names is None or not any(name in apart for name in self.names):
+            return self
+        names, shown = (tuple(name for name in some if name not in apart) for some in (self.names, self.shown))
+        return replace(self, names=names, shown=shown) if names else None
 
     def read(self, received: Any) -> Parts:
         given = tuple((name, _values(received, name)) for name in self.names or () if name in received)

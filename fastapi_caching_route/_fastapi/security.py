@@ -1,7 +1,6 @@
 """FastAPI's security schemes: which credential each reads, and to whom its value is handed."""
 
 import inspect
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -12,6 +11,9 @@ from fastapi.security.base import SecurityBase
 from fastapi_caching_route._fastapi.parameters import Parameters
 
 Place = Literal['header', 'query', 'cookie']
+
+PERSONAL = frozenset(('authorization', 'cookie'))
+"""The headers that name a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,9 @@ def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
     return node.name is None or any(is_scheme(it) or _reads_a_person(it) for it in tree)
 
 
-def impersonal(node: Dependant) -> Dependant:
-    """The node without the parameters that name a person: cookies, and Authorization."""
-    found = copy(node)
-    found.cookie_params = []
-    found.header_params = [it for it in node.header_params if not _reads_authorization([it])]
-    return found
-
-
 def _reads_a_person(node: Dependant) -> bool:
-    return bool(node.cookie_params) or _reads_authorization(node.header_params)
-
-
-def _reads_authorization(fields: list[Any]) -> bool:
-    return Parameters('header', fields).may_read('authorization')
+    headers = Parameters('header', node.header_params)
+    return bool(node.cookie_params) or any(map(headers.may_read, PERSONAL))
 
 
 def _unwrapped(call: Any) -> Any:
