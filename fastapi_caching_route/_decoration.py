@@ -1,5 +1,6 @@
 """What the decorators leave on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._key import Keys
+from fastapi_caching_route._key import Inputs, Keys
 from fastapi_caching_route._options import check_methods, check_templates
+from fastapi_caching_route._plan import Declared
 from fastapi_caching_route._writes import Invalidates
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
@@ -77,28 +79,60 @@ def document_decorated(endpoint: Any) -> None:
 
 
 def check_public(name: str, policy: CachePolicy, route: Any) -> None:
-    """Refuse to tell everybody that they may store answers that others must not get.
+    """Refuse to tell every cache in front that it may share responses that only this cache can tell apart.
 
     Raises:
-        ConfigurationError: `public` is to be emitted, and credentials or an identity callable tell entries apart.
+        ConfigurationError: `public` or `s-maxage` is to be emitted, and neither the URL nor `Vary` says what tells entries apart.
 
     """
-    controls = [it for it in (policy.cache_control, policy.cdn_cache_control) if isinstance(it, CacheControl)]
-    if not any(it.public for it in controls):
+    if not says_public(policy):
         return
-    vary = tuple(field.encode('ascii') for field in policy.vary_headers)
-    reading = Reading(
-        vary, frozenset(), raw=False, shared=policy.identity != 'auto', answered=frozenset(), guards_select=False
-    )
     declared = Declarations(
         route,
         partial(Keys, (), ''),
         policy.dependencies,
-        reading,
+        reading_of(policy, frozenset(), raw=route.reads_raw, answered=frozenset()),
         builder=policy.key_builder is not None,
         early=policy.key_builder is not None,
         unnamed_guard=policy.route_dependencies == 'always',
     )
-    if callable(policy.identity) or not declared().inputs.shared:
-        msg = f'{name}: public is said of answers that are not shared by all; leave it out, or say private'
+    wrong = not_for_all(policy, declared().inputs)
+    if wrong is not None:
+        msg = f'{name}: {wrong}'
         raise ConfigurationError(msg)
+
+
+def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
+    """What is allowed on a route and hardly meant, as far as its includes show it, each with the remedy."""
+    wrong = not_for_all(policy, declared.inputs)
+    if wrong is not None:
+        yield f'{wrong}; private is sent in its place'
+
+
+def reading_of(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> Reading:
+    """How the inputs of a route with this policy are put together."""
+    return Reading(
+        vary=tuple(name.encode('ascii') for name in policy.vary_headers),
+        left_out=left_out,
+        raw=raw,
+        shared=policy.identity != 'auto',
+        answered=answered,
+        public=says_public(policy),
+        guards_select=callable(policy.identity),
+    )
+
+
+def says_public(policy: CachePolicy) -> bool:
+    """Whether caches in front are told explicitly that they may share."""
+    controls = [it for it in (policy.cache_control, policy.cdn_cache_control) if isinstance(it, CacheControl)]
+    return any(it.public or it.s_maxage is not None for it in controls)
+
+
+def not_for_all(policy: CachePolicy, inputs: Inputs) -> str | None:
+    """What is wrong with `public` or `s-maxage` on a route with these inputs, and the remedy; None if nothing is."""
+    if inputs.for_all or not says_public(policy):
+        return None
+    return (
+        f'cache_control says public or s-maxage, but a cache in front cannot tell the responses apart, since neither the URL nor '
+        f'Vary says {", ".join(inputs.unsaid)}; leave it out, or say private, or have the endpoint send a Cache-Control of its own'
+    )

@@ -36,11 +36,12 @@ from fastapi_caching_route._herd import Herd, Next
 from fastapi_caching_route._hit import Looked, hit, look
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._key import Scope, variant_key, variant_of
+from fastapi_caching_route._key import Scope
 from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Admission, Declared, Plan
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._validation import for_nobody
+from fastapi_caching_route._varying import variant_key, variant_of
 from fastapi_caching_route._visit import Found, Visit
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -179,9 +180,8 @@ class Exchange:
         self.looked = None  # the next time, there may be something else
         if isinstance(found, Variants):
             self.variants = found
-            variant = variant_of(
-                found, self.scope, self.declared.inputs.left_out, normalised=self.plan.terms.by_the_book
-            )
+            by_the_book = self.plan.terms.by_the_book
+            variant = variant_of(found, self.scope, self.declared.inputs.left_out, normalised=by_the_book)
             found = await self.visit.look_up(variant_key(found, variant)) if variant in found.known else None
         if self.herd is not None:
             self.herd.variants = self.variants  # which another process may have stored while this one waited
@@ -195,7 +195,7 @@ class Exchange:
     def reply(self, entry: Entry, age: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         self.is_served = True
-        signs = self.plan.signs_of_a_hit(age, left, entry.headers, detail, shared=self.declared.inputs.shared)
+        signs = self.plan.signs_of_a_hit(age, left, entry.headers, self.declared.inputs, self.variants, detail=detail)
         return self.client.reply(entry, signs, self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
@@ -239,8 +239,8 @@ class Exchange:
 
     async def reply_as_follower(self, entry: Entry, why: bytes) -> None:
         """Answer from what another request has brought."""
-        now = self.plan.clock()
-        emission = self.plan.emission(entry.headers, shared=self.declared.inputs.shared)
+        now, herd = self.plan.clock(), self.herd
+        emission = self.plan.emission(entry.headers, self.declared.inputs, herd.variants if herd is not None else None)
         signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
         await self.client.reply(entry, signs, now)
 

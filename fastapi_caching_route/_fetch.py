@@ -8,7 +8,7 @@ of an answer in `_recorder`.
 import logging
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -283,4 +283,5 @@ class Fetch:
 
     def emission(self) -> RawHeaders:
         """What we say about how others may store the answer."""
-        return self.plan.emission(self.answer.fields, shared=self.declared.inputs.shared)
+        inputs = replace(self.declared.inputs, for_all=False) if self.varies_with_all else self.declared.inputs
+        return self.plan.emission(self.answer.fields, inputs, self.variants)

@@ -9,9 +9,10 @@ from enum import Enum
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._flights import Flight, Shared, Told
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._key import Inputs, Scope, variant_key, variant_of
+from fastapi_caching_route._key import Inputs, Scope
 from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Plan
+from fastapi_caching_route._varying import variant_key, variant_of
 
 MOST_ATTEMPTS = 4
 """How often a request waits for another one, or leads: what three leaders did not get, each gets for itself."""
@@ -66,9 +67,10 @@ class Herd:
         comes_too_late = flight.closing
         match await flight.outcome(self._until - time.monotonic()):
             case Shared() as shared:
-                if self.suits(shared) and not comes_too_late:
-                    return shared.entry
+                suits = self.suits(shared)
                 self.variants = shared.variants
+                if suits and not comes_too_late:
+                    return shared.entry
                 return Next.LOOK_AGAIN if comes_too_late else None
             case Told.NEXT:
                 return None

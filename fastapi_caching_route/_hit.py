@@ -37,5 +37,5 @@ def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[M
         return None
     if plan.herds.eager_refresh is not None and plan.herds.is_due(entry, age):
         return None
-    signs = plan.signs_of_a_hit(age, left, entry.headers, shared=declared.inputs.shared)
+    signs = plan.signs_of_a_hit(age, left, entry.headers, declared.inputs)
     return messages(scope['method'], scope['headers'], entry, signs, now)

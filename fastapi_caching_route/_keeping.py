@@ -11,9 +11,9 @@ from fastapi_caching_route._flights import ALONE, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.storing import Storable
-from fastapi_caching_route._key import fields_of_variants
 from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._variants import add_variant
+from fastapi_caching_route._varying import fields_of_variants
 from fastapi_caching_route._visit import Lost, Visit
 
 if TYPE_CHECKING:

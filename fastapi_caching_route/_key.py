@@ -6,12 +6,11 @@ crafted value can make the parts of two different requests look the same.
 
 import re
 from collections.abc import Callable, Collection, Iterable, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
-from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._http.fields import RawHeaders, lines, normal
 
 Scope = MutableMapping[str, Any]
@@ -30,9 +29,6 @@ KEY_FORMAT = 2
 
 MAX_KEY_BYTES = 200
 """memcached takes 250, of which some are left for what a backend puts in front."""
-
-MOST_VARIANTS = 64
-"""Answers kept under one key that differ by the fields in their Vary: more than there are languages in most sites."""
 
 FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
@@ -68,9 +64,6 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
 
-ALL_FIELDS = b'*'
-"""Stands among the fields of variants for all that the raw request shows."""
-
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
@@ -102,6 +95,10 @@ class Inputs:
     """Whether the raw request is taken, so that anything may be read."""
     shared: bool
     """Whether no credential tells the entries apart: then one may be for many."""
+    unsaid: tuple[str, ...]
+    """Inputs that decide about the response and that neither the URL nor Vary names, in words."""
+    for_all: bool
+    """Whether there are none of these, so that a cache in front tells requests apart as this one does."""
     personal: bool
     """Whether a raw request that names a person must not share: nobody has said who shares."""
     left_out: frozenset[bytes]
@@ -227,38 +224,6 @@ def _attribute(user: object, name: str) -> object:
         return getattr(user, name, None)
     except NotImplementedError:  # Starlette's BaseUser leaves its properties to those who derive from it
         return None
-
-
-def fields_of_variants(
-    inputs: Inputs, vary: Collection[bytes], variants: Variants | None, *, all_fields: bool
-) -> set[bytes]:
-    """The request fields, beyond those in the key, by which the answers under a key must be told apart.
-
-    Those that the endpoint names in Vary (`vary`), those that the user named beside a key builder, and those that earlier
-    answers named: an answer that does not vary replaces the one for its own fields, not those for others. `all_fields`
-    says that this answer may depend on anything in the request.
-    """
-    varying = {*vary, *(() if inputs.declared else inputs.selecting)}
-    known = set(variants.selecting if variants else ()) - {ALL_FIELDS}
-    return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
-
-
-def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes], *, normalised: bool) -> str:
-    """The digest of what tells the answer for this request apart from the others under its key."""
-    everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
-    return digest((variants.token, selected(scope['headers'], variants.selecting, normalised=normalised), everything))
-
-
-def variant_key(variants: Variants, variant: str) -> str:
-    """The key of one variant."""
-    return shortened(f'{variants.key}:{variants.token}:{variant}')
-
-
-def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
-    """The record with this variant as its newest, and the keys of those that have to go for it."""
-    known = (*(it for it in variants.known if it != variant), variant)
-    dropped = [variant_key(variants, it) for it in known[:-MOST_VARIANTS]]
-    return replace(variants, known=known[-MOST_VARIANTS:]), dropped
 
 
 def root_of(namespace: str | None) -> str:

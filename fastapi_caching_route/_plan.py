@@ -12,7 +12,7 @@ from zlib import crc32
 
 from fastapi_caching_route._asgi import Receive, Send
 from fastapi_caching_route._bypass import tell
-from fastapi_caching_route._entry import Entry, Recording
+from fastapi_caching_route._entry import Entry, Recording, Variants
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders, lines
@@ -21,6 +21,7 @@ from fastapi_caching_route._key import Inputs, Keys, Scope
 from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
+from fastapi_caching_route._varying import may_be_for_all
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -155,21 +156,28 @@ class Plan:
         tell('tags' if are_tags(tags) else 'tags-callable', scope['path'], self.told)
         return None
 
-    def emission(self, headers: RawHeaders, *, shared: bool) -> RawHeaders:
-        """The fields that say how others may store the answer, as far as the endpoint has not said it."""
-        emitted = self.emitted if shared and self.who is None else self.emitted_for_one
-        if not emitted:
+    def emission(self, headers: RawHeaders, inputs: Inputs, variants: Variants | None) -> RawHeaders:
+        """The headers that say how others may store the response, as far as the endpoint has not said it."""
+        if not self.emitted:
             return ()
+        emitted = self.emitted if may_be_for_all(inputs, variants) else self.emitted_for_one
         present = {name for name, _ in headers}
         return [field for field in emitted if field[0] not in present]
 
     def signs_of_a_hit(
-        self, age: float, left: float, headers: RawHeaders, detail: bytes | None = None, *, shared: bool
+        self,
+        age: float,
+        left: float,
+        headers: RawHeaders,
+        inputs: Inputs,
+        variants: Variants | None = None,
+        *,
+        detail: bytes | None = None,
     ) -> RawHeaders:
         """The fields that mark an answer with these headers from an entry of this age, fresh for so many seconds more."""
         if not self.emitted and detail is None:
             return _signs_of_a_hit(int(age), floor(left), self.hit, self.status_name)
-        emission = self.emission(headers, shared=shared)
+        emission = self.emission(headers, inputs, variants)
         signs = [*age_field(age, emission), *emission, self.hit]
         if self.status_name is not None:
             signs.append((b'cache-status', cache_status.hit(self.status_name, left, detail)))

@@ -12,13 +12,12 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from fastapi_caching_route._bypass import tell
-from fastapi_caching_route._decoration import Decoration, decoration_of
+from fastapi_caching_route._decoration import Decoration, decoration_of, reading_of
 from fastapi_caching_route._endpoint import Twins, name_of
 from fastapi_caching_route._entry import Recording
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, described, is_named, objects_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
-from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._http.conditional import PRECONDITIONS
@@ -66,7 +65,6 @@ def count_through(twins: Twins, app: Any) -> None:
 def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int | str, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
     cache, policy = decoration.cache, decoration.policy
-    vary = tuple(name.encode('ascii') for name in policy.vary_headers)
     build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
     # Of other methods, the endpoint gets the preconditions as the client sent them (RFC 9110 §13.2.1), so there they count.
     asks_itself = (policy.revalidate or cache.by_the_book) and not cache.methods.intersection(effective.methods) - {
@@ -79,7 +77,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         effective,
         partial(Keys, identity, namespace),
         policy.dependencies,
-        Reading(vary, cache.left_out, raw=raw, shared=who != 'auto', answered=answered, guards_select=callable(who)),
+        reading_of(policy, cache.left_out, raw=raw, answered=answered),
         builder=build is not None,
         early=build is not None or callable(who) or skip is not None,
         unnamed_guard=policy.route_dependencies == 'always',

@@ -37,12 +37,13 @@ MOMENT = 5.0
 class Unmet:
     """The endpoints that one cache has decorated, until they have been looked at."""
 
-    __slots__ = ('_endpoints', '_timer', 'has_new_writes')
+    __slots__ = ('_endpoints', '_timer', '_told', 'has_new_writes')
 
     def __init__(self) -> None:
         """Know of no endpoint yet."""
         self._endpoints: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
+        self._told: set[str] = set()
         self.has_new_writes: bool = False
         """Whether `@cache.invalidates` has decorated something since it was looked at last."""
 
@@ -81,6 +82,12 @@ class Unmet:
                 for _, route in routes_in(app):
                     if invalidates_nothing(getattr(route, 'endpoint', None)):
                         logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
+
+    def tell(self, path: str, doubt: str) -> None:
+        """Warn, once for each text, of something on a route that is allowed and hardly meant."""
+        if doubt not in self._told:
+            self._told.add(doubt)
+            logger.warning('%r: %s', path, doubt)
 
 
 def invalidates_nothing(endpoint: Any) -> bool:

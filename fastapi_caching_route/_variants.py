@@ -5,7 +5,8 @@ from secrets import token_hex
 
 from fastapi_caching_route._entry import Variants
 from fastapi_caching_route._http.storing import FOREVER
-from fastapi_caching_route._key import Scope, adding, variant_key, variant_of
+from fastapi_caching_route._key import Scope
+from fastapi_caching_route._varying import adding, variant_key, variant_of
 from fastapi_caching_route._visit import Visit
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
 
-from fastapi_caching_route._decoration import Decoration, decoration_of, invalidates_of
+from fastapi_caching_route._decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._endpoint import layers, name_of
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -111,7 +111,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         stale_if_error=policy.stale_if_error,
         tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
         namespace=plan.namespace,
-        conditions=tuple(_conditions(decoration, methods)),
+        conditions=tuple(_conditions(decoration, methods, declared)),
         warnings=tuple(_warnings(effective, decoration, plan, declared)),
     )
 
@@ -148,7 +148,7 @@ def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared:
     return (*(f'path {it}' for it in paths), *declared.inputs.shown) or ('the path alone',)
 
 
-def _conditions(decoration: Decoration, methods: tuple[str, ...]) -> Iterator[str]:
+def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Declared) -> Iterator[str]:
     policy, cached = decoration.policy, decoration.cache.methods.intersection(methods)
     if decoration.cache.by_the_book:
         yield 'where the fields of its answer allow it'
@@ -158,6 +158,11 @@ def _conditions(decoration: Decoration, methods: tuple[str, ...]) -> Iterator[st
         yield 'not where skip says so'
     if policy.store_if is not None:
         yield 'stored where store_if says so'
+    if (policy.cache_control or policy.cdn_cache_control) and not declared.inputs.for_all:
+        yield (
+            f'caches in front are told private, since neither the URL nor Vary says {", ".join(declared.inputs.unsaid)}; a '
+            'Cache-Control of the endpoint is sent as it is'
+        )
 
 
 def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterator[str]:
@@ -181,6 +186,7 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
     if policy.ttl is None and plan.store.ttl is None and isinstance(decoration.cache.backend, SimpleMemoryBackend):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
     yield from suspicious(policy, by_the_book=decoration.cache.by_the_book)
+    yield from doubts(policy, declared)
     if plan.naming.unknown:
         yield f'tags name {", ".join(sorted(plan.naming.unknown))}, not a path parameter here: its answers are not stored'
     if any('set_cookie' in getattr(getattr(it, '__code__', None), 'co_names', ()) for it in layers(effective.endpoint)):

@@ -118,7 +118,8 @@ class CachePolicy:
         str | CacheControl | None,
         Doc(
             'The `Cache-Control` that clients and caches on the way get with an answer that is stored, on misses and hits '
-            'alike, if the endpoint wrote none. It counts from then on, so no `Age` is sent with it.'
+            'alike, if the endpoint wrote none. It counts from then on, so no `Age` is sent with it. It says `private` where more '
+            'than URL and `Vary` tells responses apart; `public` and `s-maxage` are an error there.'
         ),
     ] = None
     cdn_cache_control: Annotated[

@@ -13,6 +13,7 @@ from fastapi_caching_route._decoration import (
     check_decorated,
     decoration_of,
     document_decorated,
+    doubts,
     invalidates_of,
 )
 from fastapi_caching_route._endpoint import note_routed
@@ -93,6 +94,11 @@ class CachingRoute(APIRoute):
         return choosing(super().get_route_handler())
 
     @property
+    def reads_raw(self) -> bool:
+        """Whether a subclass gets at the raw request in a handler of its own."""
+        return reads_raw(self, CachingRoute)
+
+    @property
     def was_reached(self) -> bool:
         """Whether a request has come to it in this process."""
         return bool(self._plans)
@@ -115,7 +121,9 @@ class CachingRoute(APIRoute):
             app = scope.get('router') or scope.get('app')  # the outermost
             decoration.cache.unmet.look(app)
             twin = twin_of(decoration, effective, app)
-            plan = plan_of(decoration, effective, parameters, twin=twin, raw=reads_raw(self, CachingRoute))
+            plan = plan_of(decoration, effective, parameters, twin=twin, raw=self.reads_raw)
+            for doubt in doubts(decoration.policy, plan.declared()):
+                decoration.cache.unmet.tell(effective.path_format, doubt)
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(self.endpoint)
         reached = Reached(

@@ -18,15 +18,8 @@ from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._key import (
-    MOST_VARIANTS,
-    Inputs,
-    Keys,
-    escaped,
-    full_key,
-    names_a_person,
-    variant_of,
-)
+from fastapi_caching_route._key import Inputs, Keys, escaped, full_key, names_a_person
+from fastapi_caching_route._varying import MOST_VARIANTS, variant_of
 from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
 
 
@@ -562,6 +555,8 @@ NOTHING = Inputs(
     declared=True,
     raw=False,
     shared=True,
+    unsaid=(),
+    for_all=True,
     personal=True,
     left_out=frozenset(),
     shown=(),

@@ -9,7 +9,20 @@ PACKAGE = Path(__file__).parent.parent / 'fastapi_caching_route'
 OURS = 'fastapi_caching_route'
 FRAMEWORK = {'fastapi', 'starlette', 'pydantic', 'aiocache'}
 IMPURE = {'asyncio', 'time', 'random', 'secrets', 'logging', 'threading'}
-PURE = ('_key', '_recorder', '_entry', '_wire', '_checks', '_options', '_names', '_fate', 'control', 'policy', 'errors')
+PURE = (
+    '_key',
+    '_varying',
+    '_recorder',
+    '_entry',
+    '_wire',
+    '_checks',
+    '_options',
+    '_names',
+    '_fate',
+    'control',
+    'policy',
+    'errors',
+)
 
 
 def imports(path):

@@ -30,6 +30,7 @@ TESTS = (
     'mended',
     'unmet',
     'models',
+    'caches_in_front',
 )
 
 KEPT_LIST = """
@@ -78,11 +79,11 @@ WEAKENED = [
     ('user key disarm', '_key.py', "return _DECLARED.sub(r'\\1%3A', escaped(key))", 'return escaped(key)'),
     (
         'variants by vary',
-        '_key.py',
+        '_varying.py',
         '    varying = {*vary, *(() if inputs.declared else inputs.selecting)}',
         '    varying = set()',
     ),
-    ('many variants', '_key.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
+    ('many variants', '_varying.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
     ('entry key check', '_visit.py', ' or found.key != key', ''),
     (
         'entry key check in memory',
@@ -129,7 +130,7 @@ WEAKENED = [
         'extended_handler(self._effective, foreign, ()) if foreign else None',
         'None',
     ),
-    ('handler raw variant', '_key.py', '{ALL_FIELDS} if all_fields else set()', 'set()'),
+    ('handler raw variant', '_varying.py', '{ALL_FIELDS} if all_fields else set()', 'set()'),
     ('override of explicit', '_fastapi/inputs.py', '*(overridden(it, overrides) for it in explicit)', '*explicit'),
     (
         'checks of person for handlers',
@@ -287,6 +288,41 @@ WEAKENED = [
         "frozenset(('authorization', 'cookie'))",
         "frozenset(('authorization',))",
     ),
+    ('in front: raw', '_fastapi/inputs.py', "*(('the raw request',) if raw else ())", '*()'),
+    (
+        'in front: all headers',
+        '_fastapi/inputs.py',
+        "*(('all headers',) if headers.is_whole or",
+        "*(('all headers',) if",
+    ),
+    ('in front: credentials', '_fastapi/inputs.py', "*(() if shared else ('credentials or cookies',))", '*()'),
+    (
+        'in front: identity',
+        '_fastapi/inputs.py',
+        "*(('what identity says',) if reading.guards_select else ()),\n        *(('whom",
+        "*(('whom",
+    ),
+    (
+        'in front: guards',
+        '_fastapi/inputs.py',
+        'reading.shared and not reading.public and (guards or explicit)',
+        'False',
+    ),
+    ('in front: key builder', '_fastapi/inputs.py', '        for_all=False,', '        for_all=True,'),
+    (
+        'in front: exception handlers, on a miss',
+        '_fetch.py',
+        'for_all=False) if self.varies_with_all',
+        'for_all=False) if False',
+    ),
+    (
+        'in front: exception handlers, on a hit',
+        '_varying.py',
+        ' and (variants is None or ALL_FIELDS not in variants.selecting)',
+        '',
+    ),
+    ('in front: s-maxage', '_decoration.py', 'it.public or it.s_maxage is not None', 'it.public'),
+    ('in front: includes', 'route.py', 'for doubt in doubts(decoration.policy, plan.declared()):', 'for doubt in ():'),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (
         'herd: refusals',
@@ -411,7 +447,7 @@ WEAKENED = [
     ),
     ('parts that are compressed', '_http/answer.py', "fields.append((b'content-encoding', b'identity'))", 'pass'),
     ('asking about tags of ours', '_http/conditional.py', '[] if our_tag else', '[] if False else'),
-    ('private where it is not shared', '_plan.py', 'if shared and self.who is None', 'if True'),
+    ('private where it is not shared', '_plan.py', 'if may_be_for_all(inputs, variants) else', 'if True else'),
     ('a failure after the answer began', '_fetch.py', 'if self.passed_on or not', 'if not'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
 ]

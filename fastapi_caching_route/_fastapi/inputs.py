@@ -39,6 +39,8 @@ class Reading:
     """Whether credentials and the inputs of guards stay out of the key: `identity` says who shares."""
     answered: frozenset[str]
     """Request fields that the endpoint never gets as the client sent them, since we answer what they ask."""
+    public: bool
+    """Whether the route says itself that caches in front may share, so that it does not matter whom the guards let in."""
     guards_select: bool
     """Whether answers may depend on these all the same, through what `identity` makes of them."""
 
@@ -96,6 +98,14 @@ def declared_inputs(
     whole = frozenset((*header_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
     some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
+    shared = not handed and not whole & {b'authorization', b'cookie'} and not cookies
+    unsaid = (
+        *(('the raw request',) if raw else ()),
+        *(('all headers',) if headers.is_whole or headers_of_guards.is_whole else ()),
+        *(() if shared else ('credentials or cookies',)),
+        *(('what identity says',) if reading.guards_select else ()),
+        *(('whom the guards let in',) if reading.shared and not reading.public and (guards or explicit) else ()),
+    )
     return Inputs(
         read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
         selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, reading), *reading.vary))),
@@ -107,7 +117,9 @@ def declared_inputs(
         reads_query=bool(query),
         keyed_body=keyed_body,
         declared=True,
-        shared=not handed and not whole & {b'authorization', b'cookie'} and not cookies,
+        shared=shared,
+        unsaid=unsaid,
+        for_all=not unsaid,
         raw=raw,
         personal=not reading.shared,
         left_out=reading.left_out
@@ -168,6 +180,8 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         keyed_body=False,
         declared=False,
         shared=not {b'authorization', b'cookie'}.intersection(vary),
+        unsaid=('what the key_builder says',),
+        for_all=False,
         raw=False,
         personal=False,
         left_out=frozenset(),
