@@ -52,9 +52,8 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
         *('b3', 'baggage', 'cf-ray', 'sentry-trace', 'traceparent', 'tracestate', 'uber-trace-id', 'x-amzn-trace-id'),
         *('x-b3-flags', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'x-cloud-trace-context'),
         *('x-correlation-id', 'x-request-id', 'x-request-start'),
-        # forwarding
-        *('cdn-loop', 'cf-connecting-ip', 'forwarded', 'true-client-ip', 'via', 'x-forwarded-for', 'x-forwarded-host'),
-        *('x-forwarded-port', 'x-forwarded-prefix', 'x-forwarded-proto', 'x-forwarded-server', 'x-real-ip'),
+        # the way here; where the request came from, and to which address, does count
+        *('cdn-loop', 'via'),
         # description of the client
         *('device-memory', 'dnt', 'downlink', 'ect', 'rtt', 'save-data', 'sec-ch-ua', 'sec-ch-ua-arch'),
         *('sec-ch-ua-bitness', 'sec-ch-ua-full-version-list', 'sec-ch-ua-mobile', 'sec-ch-ua-model'),
@@ -63,6 +62,9 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
     }
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
+
+NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'what middleware leaves in request.state')
+"""The rest of a raw request that does not count, in words."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
@@ -105,6 +107,8 @@ class Inputs:
     """Request fields that do not count although the raw request is taken."""
     shown: tuple[str, ...]
     """What the key is made of beside method and path, in words."""
+    not_shown: tuple[str, ...]
+    """What does not count, though the raw request shows it, in words."""
     fingerprint: Parts
     """Equal in every process that runs the same declaration."""
 
@@ -190,7 +194,11 @@ def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: boo
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
     """All that an endpoint could read from the raw request, less some fields."""
     fields = sorted((field for field in scope['headers'] if field[0] not in left_out), key=lambda field: field[0])
-    return (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], tuple(fields), _user_parts(scope))
+    # Without Host, a URL shows the address of the server.
+    server = () if any(name == b'host' for name, _ in scope['headers']) else tuple(scope.get('server') or ())
+    client = tuple(scope.get('client') or ())[:1]  # its port is another one on each connection
+    where = (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], client, server)
+    return (*where, tuple(fields), _user_parts(scope))
 
 
 def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:

@@ -37,6 +37,8 @@ class RouteReport:
     """Why it is not cached, and what to do about it where it is decorated."""
     key: tuple[str, ...] = ()
     """What tells its entries apart, beside the route."""
+    not_in_key: tuple[str, ...] = ()
+    """What does not tell its entries apart, though it takes the raw request and could read it."""
     guards: tuple[str, ...] = ()
     """The dependencies that run before an entry answers."""
     not_run_on_hits: tuple[str, ...] = ()
@@ -102,6 +104,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         cached=True,
         why_not=None,
         key=_key(prefix, policy, parameters, declared),
+        not_in_key=declared.inputs.not_shown,
         guards=declared.guards,
         not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),

@@ -560,6 +560,7 @@ NOTHING = Inputs(
     personal=True,
     left_out=frozenset(),
     shown=(),
+    not_shown=(),
     fingerprint=(),
 )
 KEYS = Keys(('app',), '', NOTHING)

@@ -248,7 +248,7 @@ WEAKENED = [
         'if field not in of_guards]',
         ']',
     ),
-    ('user in the key', '_key.py', ', tuple(fields), _user_parts(scope))', ', tuple(fields))'),
+    ('user in the key', '_key.py', '(*where, tuple(fields), _user_parts(scope))', '(*where, tuple(fields))'),
     (
         'guards that stay on misses',
         '_fastapi/inputs.py',

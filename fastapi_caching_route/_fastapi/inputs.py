@@ -15,7 +15,7 @@ from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential
 from fastapi_caching_route._fastapi.writing import Answer
 from fastapi_caching_route._http.fields import lines
-from fastapi_caching_route._key import Inputs, Parts, Scope, selected
+from fastapi_caching_route._key import NOT_IN_RAW_KEYS, Inputs, Parts, Scope, selected
 from fastapi_caching_route.context import CacheContext
 
 OURS = (CacheContext, Answer)
@@ -106,6 +106,7 @@ def declared_inputs(
         *(('what identity says',) if reading.guards_select else ()),
         *(('whom the guards let in',) if reading.shared and not reading.public and (guards or explicit) else ()),
     )
+    left_out = reading.left_out | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset())
     return Inputs(
         read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
         selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, reading), *reading.vary))),
@@ -122,8 +123,8 @@ def declared_inputs(
         for_all=not unsaid,
         raw=raw,
         personal=not reading.shared,
-        left_out=reading.left_out
-        | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset()),
+        left_out=left_out,
+        not_shown=(*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS) if raw else (),
         shown=(
             *(f'query {it}' for it in query.shown),
             *(f'header {it}' for it in dict.fromkeys((*headers.shown, *headers_of_guards.shown))),
@@ -131,11 +132,7 @@ def declared_inputs(
             *(f'header {it.decode("ascii")}' for it in reading.vary),
             *(f'the credential in {it.place} {it.name}' for it in handed),
             *(('the body',) if keyed_body else ()),
-            *(
-                (f'all of the request that can be read{", but for who sends it" if reading.shared else ""}',)
-                if raw
-                else ()
-            ),
+            *(('all of the raw request, but for what not_in_key names',) if raw else ()),
             *(('what identity says',) if reading.guards_select else ()),
         ),
         fingerprint=(
@@ -185,6 +182,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         raw=False,
         personal=False,
         left_out=frozenset(),
+        not_shown=(),
         shown=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
         fingerprint=(),
     )
