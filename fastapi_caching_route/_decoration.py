@@ -107,6 +107,11 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
     wrong = not_for_all(policy, declared.inputs)
     if wrong is not None:
         yield f'{wrong}; private is sent in its place'
+    for name in dict.fromkeys(declared.refusing):
+        yield (
+            f'{name} refuses requests, and does not run on hits: a stored response goes to requests that it would refuse by now. Put it '
+            'into dependencies=[...] of the route, or have it take the Request or a security scheme, and it runs on every request'
+        )
 
 
 def reading_of(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> Reading:

@@ -5,6 +5,7 @@ import inspect
 import logging
 from typing import Annotated, Any
 
+import fastapi
 import httpx
 import pytest
 from fastapi import Cookie, Depends, FastAPI, Header, Request, Response
@@ -169,7 +170,11 @@ def test_public_is_replaced_with_a_warning_where_an_include_brings_the_raw_reque
     async def endpoint():
         return 'for all'
 
-    app.include_router(router, dependencies=[Depends(note)])
+    try:
+        app.include_router(router, dependencies=[Depends(note)])
+    except ConfigurationError:  # these releases build the route anew for the include, so it is refused there
+        assert not hasattr(fastapi.routing, '_IncludedRouter')
+        return
     client = TestClient(app)
     with caplog.at_level(logging.WARNING, 'fastapi_caching_route'):
         asked = [client.get('/') for _ in range(3)]

@@ -31,6 +31,8 @@ TESTS = (
     'unmet',
     'models',
     'caches_in_front',
+    'raw_requests',
+    'refusing',
 )
 
 KEPT_LIST = """
@@ -323,6 +325,18 @@ WEAKENED = [
     ),
     ('in front: s-maxage', '_decoration.py', 'it.public or it.s_maxage is not None', 'it.public'),
     ('in front: includes', 'route.py', 'for doubt in doubts(decoration.policy, plan.declared()):', 'for doubt in ():'),
+    ('raw: client', '_key.py', "tuple(scope.get('client') or ())[:1]", '()'),
+    ('raw: server', '_key.py', "tuple(scope.get('server') or ())", '()'),
+    ('raw: forwarded', '_key.py', "*('cdn-loop', 'via'),", "*('cdn-loop', 'via', 'x-forwarded-host'),"),
+    (
+        'raw: dependencies are guards',
+        '_fastapi/security.py',
+        ' or takes_the_request(it) for it in tree',
+        ' for it in tree',
+    ),
+    ('refusing: told', '_decoration.py', 'in dict.fromkeys(declared.refusing)', 'in ()'),
+    ('refusing: handlers of the app', '_fastapi/refusing.py', '(*_ANSWERED, *classes)', '_ANSWERED'),
+    ('refusing: assigned before', '_fastapi/refusing.py', 'made.get(node.exc.id, node.exc) if', 'node.exc if'),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (
         'herd: refusals',
@@ -426,7 +440,12 @@ WEAKENED = [
         'await self.admit(self.declared.on_hit, partial(self.reply, entry, age, left))',
         'await self.reply(entry, seconds, left)',
     ),
-    ('a context that is no raw access', '_fastapi/inputs.py', '    if node.call in OURS:\n        return False\n', ''),
+    (
+        'a context that is no raw access',
+        '_fastapi/security.py',
+        '    if node.call in OURS:\n        return False\n',
+        '',
+    ),
     (
         'guards before what stands in',
         '_fetch.py',

@@ -1,6 +1,6 @@
 """What a route declares, as it stands for one request: what it reads, and which dependencies run without its endpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler
-from fastapi_caching_route._fastapi.inputs import OURS, Reading, builder_inputs, declared_inputs
-from fastapi_caching_route._fastapi.security import is_guard, is_scheme
+from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.refusing import refuses
+from fastapi_caching_route._fastapi.security import OURS, is_guard, is_scheme
 from fastapi_caching_route._key import Inputs, Keys, Parts
 
 
@@ -31,6 +32,8 @@ class Declared:
     """What `before_key` and `on_hit` run, in words."""
     not_on_hit: tuple[str, ...]
     """The other dependencies of the endpoint, which run with it only, in words."""
+    refusing: tuple[str, ...]
+    """Those among them that refuse requests, by what can be seen of their source, in words."""
     uncached_handler: Handler | None
     """The same for methods that are never cached, of which there is no key."""
 
@@ -102,15 +105,15 @@ class Declarations:
         else:
             inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._reading)
         late = [] if self._early else foreign
+        not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))]
         return Declared(
             inputs,
             self._keys_of(inputs),
             before_key=self._admission(explicit, (), overrides) if self._early else None,
             on_hit=self._admission(() if self._early else explicit, guards, overrides),
             guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
-            not_on_hit=tuple(
-                _shown(it.call) for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))
-            ),
+            not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
+            refusing=tuple(self._refusing(not_on_hit, overrides)),
             handler=extended_handler(self._effective, late, guards) if explicit or may_refuse else None,
             uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
         )
@@ -126,6 +129,14 @@ class Declarations:
             if is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes))):
                 guards.append(node)
         return guards
+
+    def _refusing(self, nodes: Sequence[Dependant], overrides: Overrides) -> Iterator[str]:
+        """The dependencies with a name among these and below them whose source raises what becomes a response."""
+        handled = getattr(self._provider, 'exception_handlers', {})
+        for node in nodes:
+            if node.name is not None:
+                below = tree(overridden(node, overrides), overrides)
+                yield from (_shown(it.call) for it in below if it.call not in OURS and refuses(it.call, handled))
 
     def _admission(
         self, explicit: Sequence[Any], guards: Sequence[Dependant], overrides: Overrides

@@ -12,14 +12,9 @@ from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential
-from fastapi_caching_route._fastapi.writing import Answer
+from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential, takes_the_request
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import NOT_IN_RAW_KEYS, Inputs, Parts, Scope, selected
-from fastapi_caching_route.context import CacheContext
-
-OURS = (CacheContext, Answer)
-"""Dependencies that take the request to say something about the answer, and show it to nobody."""
 
 _PROCESS = token_hex(8)
 _serials = count()
@@ -92,7 +87,7 @@ def declared_inputs(
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
     keyed_body = any(node.body_params for node in nodes)
-    raw = reading.raw or any(_takes_the_request(node) for node in nodes)
+    raw = reading.raw or any(takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
     selecting = [*header_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
     whole = frozenset((*header_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
@@ -222,12 +217,6 @@ _OWN_INPUTS = (
     *('path_params', 'query_params', 'header_params', 'cookie_params', 'body_params'),
     *('call', 'request_param_name', 'http_connection_param_name'),
 )
-
-
-def _takes_the_request(node: Dependant) -> bool:
-    if node.call in OURS:
-        return False
-    return bool(node.request_param_name or node.http_connection_param_name)
 
 
 def _fields(credentials: Collection[Credential]) -> list[bytes]:

@@ -9,8 +9,13 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
 from fastapi_caching_route._fastapi.parameters import Parameters
+from fastapi_caching_route._fastapi.writing import Answer
+from fastapi_caching_route.context import CacheContext
 
 Place = Literal['header', 'query', 'cookie']
+
+OURS = (CacheContext, Answer)
+"""Dependencies of ours that take the request to say something about the response, and show it to nobody."""
 
 PERSONAL = frozenset(('authorization', 'cookie'))
 """The headers that name a person."""
@@ -50,9 +55,17 @@ def credential(node: Dependant) -> Credential | None:
 def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
     """Whether a dependency of a route must let a request in before an entry answers it; `tree` is all of its nodes.
 
-    One without a parameter name is there for nothing else. One with a name is, if what it is given can name a person.
+    One without a parameter name is there for nothing else. One with a name is, if what it is given can name a person: by
+    the raw request, anything can.
     """
-    return node.name is None or any(is_scheme(it) or _reads_a_person(it) for it in tree)
+    return node.name is None or any(is_scheme(it) or _reads_a_person(it) or takes_the_request(it) for it in tree)
+
+
+def takes_the_request(node: Dependant) -> bool:
+    """Whether it is given the raw request, and is none of ours."""
+    if node.call in OURS:
+        return False
+    return bool(node.request_param_name or node.http_connection_param_name)
 
 
 def _reads_a_person(node: Dependant) -> bool:
