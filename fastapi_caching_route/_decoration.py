@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastapi_caching_route._endpoint import left_on, name_of, routed_methods, routes_of
+from fastapi_caching_route._endpoint import INVALIDATES, left_on, name_of, routed_methods, routes_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.inputs import Reading
@@ -20,9 +20,6 @@ from fastapi_caching_route.policy import CachePolicy
 
 if TYPE_CHECKING:
     from fastapi_caching_route.cache import FastAPICache
-
-INVALIDATES = 'invalidates'
-"""The slot of `@cache.invalidates(...)`; the other one is that of `@cache(...)`."""
 
 
 @dataclass(frozen=True, slots=True)

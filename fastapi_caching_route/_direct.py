@@ -58,6 +58,9 @@ class Direct:
     def could_begin(self, *, in_time: bool) -> None:
         """See `Shelf`: it always can."""
 
+    def loop(self) -> None:
+        """See `Shelf`: it needs none."""
+
     async def close(self) -> None:
         """See `Shelf`: nothing was opened."""
 

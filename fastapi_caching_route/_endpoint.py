@@ -20,6 +20,10 @@ INSIDE = f'{_LEFT}inside'
 """Where an endpoint that we have wrapped has the one inside of it."""
 
 
+INVALIDATES = 'invalidates'
+"""The slot of `@cache.invalidates(...)`; the other one is that of `@cache(...)`."""
+
+
 def leave(decoration: object, endpoint: Any, slot: str = '') -> None:
     """Leave a decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time.
 

@@ -166,6 +166,10 @@ class Linked:
             ours.client = client
         return Link(ours, self._timeout, self._breaker, own=client is not None)
 
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """See `Shelf`."""
+        return next((loop for loop in tuple(self._links) if loop.is_running()), None)
+
     async def close(self) -> None:
         """See `Shelf`."""
         for looking in self._looking.values():

@@ -74,6 +74,10 @@ class Moments:
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
         """
+        self.note(names, soft_at)
+
+    def note(self, names: Iterable[str], soft_at: float | None = None) -> None:
+        """The same at once, from any thread."""
         with self._lock:
             moment = self.now + 1
             for name in names:

@@ -1,6 +1,7 @@
 """Where entries are kept: what is asked of a backend, whichever it is. Knows keys, objects of ours, and seconds."""
 
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -44,6 +45,10 @@ class Shelf(Protocol):
 
     def could_begin(self, *, in_time: bool) -> None:
         """Hear whether all that comes before an answer can be stored was done in the time that a request may wait."""
+        ...
+
+    def loop(self) -> AbstractEventLoop | None:
+        """An event loop that runs and has used it, if there is one."""
         ...
 
     async def close(self) -> None:

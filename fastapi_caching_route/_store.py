@@ -21,7 +21,9 @@ from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
+from fastapi_caching_route._names import EVERYTHING
 from fastapi_caching_route._shelf import Shelf
+from fastapi_caching_route._soon import Writer
 from fastapi_caching_route._visit import Inside, Outside, Visit
 from fastapi_caching_route.errors import InvalidationError
 
@@ -33,7 +35,18 @@ Given = TypeVar('Given')
 class Store:
     """Keeps entries where a cache of aiocache keeps its values."""
 
-    __slots__ = ('_under_way', 'debts', 'inside', 'is_shared', 'marks', 'namespace', 'shelf', 'timeout', 'ttl')
+    __slots__ = (
+        '_under_way',
+        '_writer',
+        'debts',
+        'inside',
+        'is_shared',
+        'marks',
+        'namespace',
+        'shelf',
+        'timeout',
+        'ttl',
+    )
 
     def __init__(self, backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> None:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
@@ -48,6 +61,7 @@ class Store:
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._writer = Writer(self.debts, self._invalidate_anyway, self.shelf.close)
 
     def visit(self) -> Visit:
         """For what one request has to do here."""
@@ -89,6 +103,47 @@ class Store:
         """Invalidate names, also if the backend is known to be in trouble."""
         await self.marks.invalidate(partial(self.shelf.set, within=self.timeout, anyway=True), names, None)
 
+    def invalidate_soon(self, names: Sequence[str]) -> None:
+        """Use nothing with one of these names in this process from now on, and have that written for all others.
+
+        From any thread, with or without an event loop.
+        """
+        if not self.is_shared:
+            self.marks.note(names)
+            return
+        self.debts.note(names, self._invalidate_anyway)
+        self._writer.soon(self.shelf.loop())
+
+    def invalidate_now(self, names: Sequence[str]) -> None:
+        """As `invalidate`, in an event loop and over a connection of its own, in a thread where none runs.
+
+        Raises:
+            InvalidationError: it could not be written. It is owed from now on.
+
+        """
+        if not self.is_shared:
+            self.marks.note(names)
+            return
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._invalidate_here(names))
+        except InvalidationError:
+            self._writer.soon(self.shelf.loop())
+            raise
+        finally:
+            loop.close()
+
+    async def _invalidate_here(self, names: Sequence[str]) -> None:
+        try:
+            await self.invalidate(names)
+        except InvalidationError:
+            await self.debts.pay_here(self._invalidate_anyway)  # to connect may have taken all of its time
+            if self.debts.include((EVERYTHING, *names)):
+                raise
+        finally:
+            await self.close()
+            await asyncio.get_running_loop().shutdown_asyncgens()
+
     async def pay(self, within: float) -> float:
         """Have what is owed written, in an event loop that lives; return how long that was waited for, in seconds.
 
@@ -121,10 +176,20 @@ class Store:
         with suppress(Exception):  # it ends by itself
             await self.shelf.release(key, token, self.timeout)
 
+    def open(self) -> None:
+        """Have what other threads invalidate written by this event loop; also what is owed already."""
+        self._writer.home = asyncio.get_running_loop()
+        if self.debts:
+            self._writer.soon(None)
+
     async def close(self) -> None:
-        """Close what was opened in this event loop, when all is done that is under way in it; what is owed stays owed."""
+        """Close what was opened in this event loop, when all is done that is under way in it; what is owed is tried once more."""
         loop = asyncio.get_running_loop()
+        if self._writer.home is loop:
+            self._writer.home = None
         await asyncio.gather(*(it for it in self._under_way if it.get_loop() is loop), return_exceptions=True)
+        if self.debts and self.shelf.stores():
+            await self.debts.pay_here(self._invalidate_anyway)
         await self.debts.close()
         await self.shelf.close()
 

@@ -4,13 +4,34 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fastapi_caching_route._caches import checked_endpoints
 from fastapi_caching_route._decoration import decoration_of
 from fastapi_caching_route._endpoint import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._names import of_all_below, of_endpoint, of_path
+from fastapi_caching_route._names import are_tags, of_all_below, of_endpoint, of_path, of_tag
 from fastapi_caching_route.errors import ConfigurationError
 
 logger = logging.getLogger('fastapi_caching_route')
+
+
+def names_of(tags: Any, endpoints: Any, paths: Any, cache: object) -> tuple[str, ...]:
+    """The names of all that is meant by tags, endpoints of this cache, and paths; None for those that are left out.
+
+    Raises:
+        ConfigurationError: nothing is given at all, or one of them is not a list of what it should be.
+
+    """
+    if tags is None and endpoints is None and paths is None:
+        msg = "say what to invalidate: tags=['user:7'], endpoints=[get_user] or paths=['/users/7']"
+        raise ConfigurationError(msg)
+    for option, texts, example in (('tags', tags, 'user:7'), ('paths', paths, '/users/7')):
+        if texts is not None and not are_tags(texts):
+            msg = f'{option} must be a list of texts, like [{example!r}], got {texts!r}'
+            raise ConfigurationError(msg)
+    check_endpoints(endpoints or (), cache)
+    of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, cache)]
+    of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
+    return tuple(dict.fromkeys((*map(of_tag, tags or ()), *of_endpoints, *of_paths)))
 
 
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
@@ -36,10 +57,7 @@ def check_endpoints(endpoints: object, cache: object) -> None:
         ConfigurationError: it is something else.
 
     """
-    if not isinstance(endpoints, list | tuple | set | frozenset):
-        msg = f'endpoints must be a list of endpoints, like [get_user], got {endpoints!r}'
-        raise ConfigurationError(msg)
-    for endpoint in endpoints:
+    for endpoint in checked_endpoints(endpoints):
         decoration = decoration_of(endpoint)
         if decoration is None or decoration.cache is not cache:
             name = getattr(endpoint, '__qualname__', repr(endpoint))

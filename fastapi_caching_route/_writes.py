@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from fastapi_caching_route._asgi import Send
+from fastapi_caching_route._caches import Targets
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, of_path, of_tag, path_of
@@ -106,6 +107,39 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
             await asyncio.shield(invalidating)
 
 
+class Said:
+    """What a request has said by `CacheContext` that it makes outdated; several threads may say it."""
+
+    __slots__ = ('_at_once', '_taken', '_targets', 'has_succeeded', 'is_over')
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        """Nothing yet. `at_once` says that nobody can ask for it before the response leaves, so it is not waited for."""
+        self._at_once = at_once
+        self._targets: Targets = []
+        self._taken = 0
+        self.has_succeeded: bool = False
+        """Whether the endpoint has."""
+        self.is_over: bool = False
+        """Whether nobody asks for it any more: it may be said by a task that goes on when all else is over."""
+
+    def add(self, targets: Targets) -> None:
+        """Say more."""
+        self._targets += targets
+        if self._at_once or self.is_over:
+            for store, names in targets:
+                store.invalidate_soon(names)
+
+    def take(self) -> Targets:
+        """All of it, also what was taken before: it may have been written again since."""
+        self._taken = len(self._targets)
+        return self._targets[: self._taken]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something was said since it was taken."""
+        return len(self._targets) > self._taken
+
+
 class Writing:
     """The `send` of a write: calls `act` before an answer of 2xx or 3xx leaves.
 
@@ -115,8 +149,8 @@ class Writing:
 
     __slots__ = ('_act', '_fields', '_goes_on', '_send', '_streams', '_succeeds')
 
-    def __init__(self, send: Send, act: Callable[[RawHeaders], Awaitable[None]], *, goes_on: bool) -> None:
-        """Send by `send`; `act` gets the fields of the answer."""
+    def __init__(self, send: Send, act: Callable[[RawHeaders], Awaitable[None]], goes_on: Callable[[], bool]) -> None:
+        """Send by `send`; `act` gets the fields of the answer. At its end, `goes_on` tells whether there may be more to do."""
         self._send = send
         self._act = act
         self._goes_on = goes_on
@@ -141,5 +175,5 @@ class Writing:
 
     async def end(self) -> None:
         """All is over, whether the answer has come to its end or not."""
-        if self._succeeds and (self._streams or self._goes_on):
+        if self._succeeds and (self._streams or self._goes_on()):
             await self._act(self._fields)

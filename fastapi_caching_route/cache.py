@@ -17,15 +17,15 @@ from typing_extensions import Doc, Self
 
 from fastapi_caching_route._aiocache import Backend, BaseCache
 from fastapi_caching_route._backends import checked_backend
+from fastapi_caching_route._caches import note_alive
 from fastapi_caching_route._checks import check_flag, check_namespace, checked_paths, checked_templates
 from fastapi_caching_route._decoration import (
-    INVALIDATES,
     Decoration,
     check_decorated,
     document_decorated,
     invalidates_of,
 )
-from fastapi_caching_route._endpoint import Twins, layers, leave, name_of
+from fastapi_caching_route._endpoint import INVALIDATES, Twins, layers, leave, name_of
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http.cache_status import item
@@ -52,8 +52,9 @@ from fastapi_caching_route._options import (
 from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given
+from fastapi_caching_route._soon import refuse_in_loop
 from fastapi_caching_route._store import Store
-from fastapi_caching_route._targets import check_endpoints, names_of_endpoint, names_of_path
+from fastapi_caching_route._targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._visit import Found
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
@@ -182,6 +183,7 @@ class FastAPICache:
         self.twins: Twins = Twins()
         self.unmet: Unmet = Unmet()
         self.switch: Switch = Switch()
+        note_alive(self)
 
     def __call__(
         self,
@@ -389,6 +391,52 @@ class FastAPICache:
         """
         await self.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
 
+    def invalidate_soon(
+        self,
+        *,
+        tags: Collection[str] | None = None,
+        endpoints: Collection[Callable[..., Any]] | None = None,
+        paths: Collection[str] | None = None,
+    ) -> None:
+        """Invalidate from code that cannot await, like the hooks of an ORM: from any thread, with or without an event loop.
+
+        From now on this process serves nothing that has one of these names, and stores nothing of it that is being
+        computed. For other processes it is written by an event loop of this one, or by a thread where there is none, as
+        soon as the backend takes it. `cache.lifespan` and `async with cache:` write what is left as they end.
+
+        Raises:
+            ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached here.
+
+        """
+        self.store.invalidate_soon(self.named(tags, endpoints, paths))
+
+    def invalidate_now(
+        self,
+        *,
+        tags: Collection[str] | None = None,
+        endpoints: Collection[Callable[..., Any]] | None = None,
+        paths: Collection[str] | None = None,
+    ) -> None:
+        """Invalidate from code without an event loop, like a script or a task of Celery: it returns when it is written.
+
+        Raises:
+            ConfigurationError: as for `invalidate_soon`; or an event loop runs in this thread, which it would block.
+            InvalidationError: as for `invalidate_cached`.
+
+        """
+        names = self.named(tags, endpoints, paths)
+        refuse_in_loop()
+        self.store.invalidate_now(names)
+
+    def named(
+        self,
+        tags: Collection[str] | None,
+        endpoints: Collection[Callable[..., Any]] | None,
+        paths: Collection[str] | None,
+    ) -> tuple[str, ...]:
+        """The names of what these stand for in this cache, by which its store invalidates."""
+        return names_of(tags, endpoints, paths, self)
+
     def invalidates(
         self,
         *misplaced: object,
@@ -436,10 +484,11 @@ class FastAPICache:
 
     async def __aenter__(self) -> Self:
         """Nothing is opened yet: connections are, when they are needed."""
+        self.store.open()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        """Close the connections that were opened in this event loop, after the invalidations that are under way.
+        """Close the connections that were opened in this event loop, after the invalidations that are under way or owed.
 
         The backend and its own client are the user's, and stay open. The cache can be used again.
         """

@@ -1,11 +1,15 @@
 """`CacheContext`: how an endpoint, or a dependency, says what becomes of the answer that is being made."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from fastapi_caching_route._caches import targets_in
+from fastapi_caching_route._fastapi.ending import said_in
 from fastapi_caching_route._fate import FATE, Fate
+from fastapi_caching_route._writes import Said
 from fastapi_caching_route.errors import ConfigurationError
 
 
@@ -14,14 +18,16 @@ class CacheContext:
 
     Declare it as `context: Annotated[CacheContext, Depends()]`. What it says counts until the end of the answer, and only
     where the answer comes from the endpoint: on a hit, nothing is made that could be decided about. On a route that is
-    not cached it does nothing. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
+    not cached it does nothing, but for `invalidate`, which is for writes. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
     """
 
-    __slots__ = ('_fate',)
+    __slots__ = ('_app', '_fate', '_said')
 
     def __init__(self, connection: HTTPConnection) -> None:
         """FastAPI builds it, once for each request."""
         self._fate: Fate = connection.scope.setdefault(FATE, Fate())
+        self._said: Said = said_in(connection.scope)
+        self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
 
     @property
     def key(self) -> str | None:
@@ -95,6 +101,29 @@ class CacheContext:
     def no_store(self, reason: str = 'no-store') -> None:
         """Do not store this answer; `Cache-Status` tells the reason."""
         self._fate.refused = str(reason) or 'no-store'
+
+    def invalidate(
+        self,
+        *,
+        tags: Collection[str] | None = None,
+        endpoints: Collection[Callable[..., Any]] | None = None,
+        paths: Collection[str] | None = None,
+    ) -> None:
+        """Invalidate what this request changes, by names that only its dependencies or its result know.
+
+        It is not awaited, and can be called from `def` and from `async def`, several times. As with `@cache.invalidates`, it
+        happens after the endpoint and before the response leaves, after a 2xx or 3xx only; and again after dependencies and
+        background tasks that write later. If a backend does not answer, that is logged, and the invalidation is owed.
+        Tags and paths count in every `FastAPICache` that a route of this app uses, mounts included, or in all of this process
+        if none does; endpoints in the one that caches them. On a plain
+        `APIRoute`, only an exception says that the endpoint has failed; before FastAPI 0.121 it happens there as by
+        `FastAPICache.invalidate_soon`.
+
+        Raises:
+            ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached.
+
+        """
+        self._said.add(targets_in(self._app, tags, endpoints, paths))
 
 
 def _checked(name: str, seconds: object) -> float | None:

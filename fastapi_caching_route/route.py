@@ -22,6 +22,7 @@ from fastapi_caching_route._fastapi.effective import (
     effective_route,
     goes_on,
     reads_raw,
+    takes,
 )
 from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -32,7 +33,15 @@ from fastapi_caching_route._names import of_path, path_of
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._planning import plan_of, twin_of
 from fastapi_caching_route._store import Store
-from fastapi_caching_route._writes import Invalidates, Writing, invalidate_for_all, is_write, targets_of_a_write
+from fastapi_caching_route._writes import (
+    Invalidates,
+    Said,
+    Writing,
+    invalidate_for_all,
+    is_write,
+    targets_of_a_write,
+)
+from fastapi_caching_route.context import CacheContext
 
 MOST_PLANS = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
@@ -69,7 +78,7 @@ class CachingRoute(APIRoute):
 
     async def _write(self, reached: 'Reached', scope: Scope, receive: Receive, send: Send) -> None:
         """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
-        scope[ROUTE_INVALIDATES] = True
+        said = scope[ROUTE_INVALIDATES] = Said()
 
         async def act(answer: RawHeaders) -> None:
             targets: list[tuple[Store, Collection[str]]] = []
@@ -81,12 +90,13 @@ class CachingRoute(APIRoute):
                     targets += [(it.store, [of_path(path_of(target))]) for it in caches if it.invalidate_on_write]
             values = reached.parameters.values(scope.get('path_params', {})) if reached.invalidates else {}
             targets += [(it.store, await it.names(scope, values)) for it in reached.invalidates]
-            await invalidate_for_all(targets)
+            await invalidate_for_all([*targets, *said.take()])
 
-        writing = Writing(send, act, goes_on=reached.goes_on)
+        writing = Writing(send, act, lambda: reached.goes_on or said.has_more)
         try:
             await super().handle(scope, receive, writing.send)
         finally:
+            said.is_over = True
             await writing.end()
 
     def get_route_handler(self) -> Handler:
@@ -126,6 +136,7 @@ class CachingRoute(APIRoute):
                 decoration.cache.unmet.tell(effective.path_format, doubt)
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(self.endpoint)
+        may_say = bool(invalidates) or takes(effective, CacheContext)
         reached = Reached(
             effective,
             plan,
@@ -133,7 +144,7 @@ class CachingRoute(APIRoute):
             parameters,
             goes_on=goes_on(effective),
             methods=frozenset(effective.methods),
-            writes=frozenset(it for it in effective.methods if invalidates or is_write(it, cached=it in cached)),
+            writes=frozenset(it for it in effective.methods if may_say or is_write(it, cached=it in cached)),
             forward=super().handle,
         )
         self._plans[id(effective)] = reached
@@ -154,7 +165,7 @@ class Reached:
     """Whether dependencies or background tasks may still write when the answer has left."""
     methods: frozenset[str]
     writes: frozenset[str]
-    """Those methods that make something outdated."""
+    """Those methods that make something outdated, or may say so by `CacheContext`."""
     forward: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
     """Lets the endpoint answer, as in every route."""
 

@@ -48,7 +48,7 @@ async def writer(item, ports, client, rounds, seen):
         seen.rounds += 1
 
 
-def race(backend, port, rounds, left_out=''):
+def race(backend, port, rounds, left_out='', *, write='decorator'):
     """Run the servers and the rounds; gives what was seen."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -58,6 +58,7 @@ def race(backend, port, rounds, left_out=''):
             RACE_PORT=str(port),
             RACE_TRUTH=str(folder / 'truth'),
             RACE_LEFT_OUT=left_out,
+            RACE_WRITE=write,
             RACE_NAMESPACE=f'race{token_hex(4)}',
         )
         root = Path(__file__).parent.parent

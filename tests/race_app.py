@@ -5,12 +5,13 @@ import mmap
 import os
 import random
 import struct
+from typing import Annotated
 
 from aiocache import MemcachedCache, RedisCache
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import fastapi_caching_route._store as store
-from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache
 from tests.simulation import marks_class
 
 store.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
@@ -19,7 +20,7 @@ cache = FastAPICache(
     backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace=os.environ['RACE_NAMESPACE']),
     store_timeout=10,
 )
-router = APIRouter(route_class=CachingRoute)
+router, plain = APIRouter(route_class=CachingRoute), APIRouter()
 
 with open(os.environ['RACE_TRUTH'], 'r+b') as file:  # noqa: PTH123, a mapping of it outlives it
     truth = mmap.mmap(file.fileno(), 0)
@@ -38,12 +39,21 @@ async def read(item: int) -> int:
     return found
 
 
-@router.post('/items/{item}/rise')
 @cache.invalidates(tags=['item:{item}'])
 async def write(item: int) -> int:
     struct.pack_into('q', truth, 8 * item, number(item) + 1)
     return number(item)
 
 
+async def write_and_say(item: int, context: Annotated[CacheContext, Depends()]) -> int:
+    context.invalidate(tags=[f'item:{item}'])
+    struct.pack_into('q', truth, 8 * item, number(item) + 1)
+    return number(item)
+
+
 app = FastAPI()
+writes = {'decorator': (router, write), 'context': (router, write_and_say), 'plain context': (plain, write_and_say)}
+written, endpoint = writes[os.environ['RACE_WRITE']]
+written.post('/items/{item}/rise')(endpoint)
 app.include_router(router)
+app.include_router(plain)

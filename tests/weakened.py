@@ -33,6 +33,7 @@ TESTS = (
     'caches_in_front',
     'raw_requests',
     'refusing',
+    'said',
 )
 
 KEPT_LIST = """
@@ -469,6 +470,61 @@ WEAKENED = [
     ('private where it is not shared', '_plan.py', 'if may_be_for_all(inputs, variants) else', 'if True else'),
     ('a failure after the answer began', '_fetch.py', 'if self.passed_on or not', 'if not'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
+    ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
+    ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),
+    (
+        'said: last of all',
+        '_fastapi/ending.py',
+        '    stack.push_async_exit(last)\n    stack.push_async_exit(others)',
+        '    stack.push_async_exit(others)\n    stack.push_async_exit(last)',
+    ),
+    ('said: failed', '_fastapi/ending.py', 'if said.has_succeeded:', 'if True:'),
+    ('said: at once', '_fastapi/ending.py', "at_once=scope['type'] != 'http' or BEFORE not in scope", 'at_once=False'),
+    ('said: too late', '_writes.py', 'if self._at_once or self.is_over:', 'if self._at_once:'),
+    ('said: on a route', 'route.py', '[*targets, *said.take()]', 'targets'),
+    ('said: when the response has left', 'route.py', 'reached.goes_on or said.has_more', 'reached.goes_on'),
+    (
+        'said: other caches',
+        '_caches.py',
+        'found = [cache for cache in alive if cache.store in used] or alive',
+        'found = alive',
+    ),
+    (
+        'said: all caches',
+        '_caches.py',
+        'found = [cache for cache in alive if cache.store in used] or alive',
+        'found = [it for it in alive if it.store in used]',
+    ),
+    ('soon: in this process', '_store.py', '        self.debts.note(names, self._invalidate_anyway)\n', ''),
+    (
+        'soon: in memory',
+        '_store.py',
+        '            self.marks.note(names)\n            return\n        self.debts',
+        '            return\n        self.debts',
+    ),
+    ('soon: thread', '_soon.py', '            self.in_thread()\n', '            pass\n'),
+    ('soon: again', '_soon.py', '        while not self._is_done():', '        while False:'),
+    ('soon: as it is closed', '_store.py', 'if self.debts and self.shelf.stores():', 'if False:'),
+    ('soon: home', '_store.py', 'self._writer.home = asyncio.get_running_loop()', 'pass'),
+    (
+        'soon: at exit',
+        '_debts.py',
+        '        if self._names:\n            logger.warning(\n',
+        '        if False:\n            logger.warning(\n',
+    ),
+    ('now: in a loop', '_soon.py', 'if _own_loop() is not None:', 'if False:'),
+    (
+        'now: again',
+        '_store.py',
+        '            await self.debts.pay_here(self._invalidate_anyway)  # to connect',
+        '            pass  # to connect',
+    ),
+    (
+        'now: tried on',
+        '_store.py',
+        '            self._writer.soon(self.shelf.loop())\n            raise',
+        '            raise',
+    ),
 ]
 
 

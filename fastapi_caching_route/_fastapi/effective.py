@@ -89,6 +89,12 @@ def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
     return handlers or any('handle' in vars(it) for it in inside)
 
 
+def takes(effective: Any, kind: type) -> bool:
+    """Whether the endpoint or a dependency of it declares this class as a dependency."""
+    nodes = tree(effective.dependant, {})
+    return any(isinstance(node.call, type) and issubclass(node.call, kind) for node in nodes)
+
+
 def goes_on(effective: Any) -> bool:
     """Whether something of the route may run after its answer has left: what comes after a `yield`, background tasks."""
     return any(_yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
