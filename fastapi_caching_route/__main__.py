@@ -8,6 +8,7 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
+from fastapi_caching_route._caches import caches_in
 from fastapi_caching_route.explain import RouteReport, explain
 
 
@@ -69,6 +70,11 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
     for it in reports:
         for warning in it.warnings:
             console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)
+    shown = {warning for it in reports for warning in it.warnings}
+    for cache in caches_in(None):  # of endpoints that stand on no route at all
+        for warning in cache.unmet.take():
+            if warning not in shown:
+                console.print(f'\nwarning: {warning}', style='yellow', markup=False)
 
 
 def _cells(it: RouteReport) -> tuple[str, ...]:

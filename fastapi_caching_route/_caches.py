@@ -35,16 +35,26 @@ def note_alive(cache: 'FastAPICache') -> None:
 
 def caches_of(app: Any) -> list['FastAPICache']:
     """The caches that the routes of an app use, mounts included, one for each backend; all of this process, if none."""
-    used = _stores_in(app)
-    with _lock:
-        alive = list(_alive)
-    found = [cache for cache in alive if cache.store in used] or alive
+    found = caches_in(app) or caches_in(None)
     return list({id(cache.backend): cache for cache in found}.values())
+
+
+def caches_in(app: Any) -> list['FastAPICache']:
+    """The caches that the routes of an app use, mounts included; those of this process for None."""
+    used = None if app is None else _stores_in(app)
+    with _lock:
+        return [cache for cache in _alive if used is None or cache.store in used]
+
+
+def look_for_unmet(app: Any) -> None:
+    """Warn, once, of decorations that come to nothing in an app which now gets a request."""
+    for cache in caches_in(app) if app is not None else ():
+        cache.unmet.look(app)
 
 
 def _stores_in(app: Any) -> list['Store']:
     """The stores that the routes of an app use, remembered until it has more routes, or there is one more cache."""
-    count, known = len(getattr(app, 'routes', None) or ()), _known.get(id(app))
+    count, known = len(getattr(app, 'routes', ())), _known.get(id(app))
     if known is not None and known[0]() is app and known[1] == count:
         return known[2]
     stores: dict[Store, None] = {}

@@ -1,11 +1,14 @@
 """Decorations that come to nothing, since no `CachingRoute` serves the endpoint: their author thinks that they count.
 
-It takes the whole app to know. So they are looked for at the first request to a cached route and, since an app that has
-forgotten the route class altogether never gets one, a moment after the last decoration. Writes can only be looked for in an
-app: at that request, and by `explain`.
+It takes the whole app to know. So they are looked for when the app starts, if it has the lifespan of the cache, else at the
+first request in which it calls us: a `CachingRoute`, a `CacheContext`, `@cache.invalidates`. An app that has forgotten the route
+class altogether may never do so, since `@cache` returns the endpoint itself: they are looked for a moment after the last
+decoration, and at the end of a process that is shorter. Writes can only be looked for in an app.
 """
 
+import atexit
 import logging
+import sys
 import threading
 import weakref
 from contextlib import suppress
@@ -30,14 +33,14 @@ PUT_IT_BELOW = (
 )
 TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
 
-MOMENT = 5.0
-"""Seconds after the last decoration: an app is built by then, and somebody still looks at the log of its start."""
+MOMENT = 1.0
+"""Seconds after the last decoration, and again while modules are being imported: an app is built by then."""
 
 
 class Unmet:
     """The endpoints that one cache has decorated, until they have been looked at."""
 
-    __slots__ = ('_endpoints', '_timer', '_told', 'has_new_writes')
+    __slots__ = ('__weakref__', '_endpoints', '_timer', '_told', 'has_new_writes')
 
     def __init__(self) -> None:
         """Know of no endpoint yet."""
@@ -55,27 +58,23 @@ class Unmet:
         self._look_later()
 
     def _look_later(self) -> None:
+        _waiting.add(self)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(MOMENT, self.look)
+        self._timer = threading.Timer(MOMENT, self._look_if_built)
         self._timer.daemon = True
         with suppress(RuntimeError):  # no threads on this platform
             self._timer.start()
 
+    def _look_if_built(self) -> None:
+        self._look_later() if _imports() else self.look()
+
     def look(self, app: Any = None) -> None:
         """Warn, once, of each endpoint that no `CachingRoute` serves; given an app, of writes on its plain routes too."""
-        if self._timer is not None:
-            self._timer.cancel()
-        endpoints, self._endpoints = self._endpoints, []
-        for reference in endpoints:
-            endpoint = reference()
-            if endpoint is not None and not routed_methods(endpoint):
-                remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
-                logger.warning(
-                    '%s is decorated with @cache, but no CachingRoute serves it, so it is not cached: %s',
-                    '.'.join(name_of(endpoint)),
-                    remedy,
-                )
+        if not self._endpoints and not self.has_new_writes:
+            return
+        for message in self.take():
+            logger.warning(message)
         if self.has_new_writes and app is not None:
             self.has_new_writes = False
             with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
@@ -83,11 +82,42 @@ class Unmet:
                     if invalidates_nothing(getattr(route, 'endpoint', None)):
                         logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
 
+    def take(self) -> list[str]:
+        """What is to be said of the endpoints that no `CachingRoute` serves, once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        endpoints, self._endpoints = self._endpoints, []
+        found = (reference() for reference in endpoints)
+        return [unserved(it) for it in found if it is not None and not routed_methods(it)]
+
     def tell(self, path: str, doubt: str) -> None:
         """Warn, once for each text, of something on a route that is allowed and hardly meant."""
         if doubt not in self._told:
             self._told.add(doubt)
             logger.warning('%r: %s', path, doubt)
+
+
+_waiting: 'weakref.WeakSet[Unmet]' = weakref.WeakSet()
+
+
+@atexit.register
+def _look_at_exit() -> None:
+    for it in list(_waiting):
+        it.look()
+
+
+def _imports() -> bool:
+    """Whether a module is still being imported: the one of the app may be, which takes long where others are heavy."""
+    return any(
+        getattr(getattr(it, '__spec__', None), '_initializing', False) is True for it in list(sys.modules.values())
+    )
+
+
+def unserved(endpoint: Any) -> str:
+    """What is wrong with a decorated endpoint that no `CachingRoute` serves, and the remedy."""
+    remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
+    name = '.'.join(name_of(endpoint))
+    return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'
 
 
 def invalidates_nothing(endpoint: Any) -> bool:

@@ -469,6 +469,7 @@ class FastAPICache:
         )
 
         async def act(scope: Scope, values: PathValues) -> None:
+            self.unmet.look(scope.get('router') or scope.get('app'))
             await invalidate_for_all([(said.store, await said.names(scope, values))])
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -495,8 +496,12 @@ class FastAPICache:
         await self.store.close()
 
     @asynccontextmanager
-    async def lifespan(self, app: object) -> AsyncGenerator[None, None]:  # noqa: ARG002, Starlette gives it
-        """For `FastAPI(lifespan=cache.lifespan)`: `async with cache:` for as long as the app lives."""
+    async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
+        """For `FastAPI(lifespan=cache.lifespan)`: `async with cache:` for as long as the app lives.
+
+        At its start, a warning names each decorated endpoint that no `CachingRoute` serves.
+        """
+        self.unmet.look(app)
         async with self:
             yield
 

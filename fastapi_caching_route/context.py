@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._caches import targets_in
+from fastapi_caching_route._caches import look_for_unmet, targets_in
 from fastapi_caching_route._fastapi.ending import said_in
 from fastapi_caching_route._fate import FATE, Fate
 from fastapi_caching_route._writes import Said
@@ -28,6 +28,7 @@ class CacheContext:
         self._fate: Fate = connection.scope.setdefault(FATE, Fate())
         self._said: Said = said_in(connection.scope)
         self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
+        look_for_unmet(self._app)
 
     @property
     def key(self) -> str | None:

@@ -15,7 +15,7 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route._planning import plan_of
-from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing
+from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved
 from fastapi_caching_route._writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
@@ -92,7 +92,10 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
             cached=False,
             why_not=why_not,
             invalidates=tuple(_invalidated(route, methods, endpoint)),
-            warnings=(PUT_IT_BELOW,) if invalidates_nothing(endpoint) else (),
+            warnings=(
+                *((unserved(endpoint),) if decoration is not None and not isinstance(route, CachingRoute) else ()),
+                *((PUT_IT_BELOW,) if invalidates_nothing(endpoint) else ()),
+            ),
         )
     parameters, policy = PathParameters(effective), decoration.policy
     plan = plan_of(decoration, effective, parameters, twin=0, raw=reads_raw(route, CachingRoute))

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from fastapi_caching_route._asgi import HANDLER
+from fastapi_caching_route._caches import look_for_unmet
 from fastapi_caching_route._decoration import (
     check_decorated,
     decoration_of,
@@ -127,9 +128,9 @@ class CachingRoute(APIRoute):
             self._plans.clear()
         decoration = decoration_of(self.endpoint)
         parameters, plan = PathParameters(effective), None
+        app = scope.get('router') or scope.get('app')  # the outermost
+        look_for_unmet(app)
         if decoration is not None:
-            app = scope.get('router') or scope.get('app')  # the outermost
-            decoration.cache.unmet.look(app)
             twin = twin_of(decoration, effective, app)
             plan = plan_of(decoration, effective, parameters, twin=twin, raw=self.reads_raw)
             for doubt in doubts(decoration.policy, plan.declared()):

@@ -3,12 +3,18 @@
 import functools
 import gc
 import re
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import CachingRoute, ConfigurationError, _unmet
+from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError, _unmet
+from fastapi_caching_route.__main__ import main
 from tests.support import caching_router, client_of, marks, memory_cache, wait_until
 
 
@@ -33,6 +39,116 @@ def test_an_app_that_has_forgotten_the_route_class_is_told_once_after_a_moment(a
     assert 'no CachingRoute serves it' in message
     assert 'APIRouter(route_class=CachingRoute)' in message
     assert endpoint is forgotten
+
+
+def test_an_app_with_the_lifespan_of_the_cache_is_told_as_it_starts(caplog, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    cache = memory_cache()
+    app = FastAPI(lifespan=cache.lifespan)
+
+    @app.get('/')
+    @cache(ttl=60)
+    async def forgotten():
+        pass
+
+    assert not warnings_of(caplog, 'forgotten')
+    with TestClient(app) as client:
+        assert len(warnings_of(caplog, 'forgotten')) == 1
+        client.get('/')
+    assert len(warnings_of(caplog, 'forgotten')) == 1
+
+
+@pytest.mark.parametrize('called_by', ['context', 'decorated write', 'caching route'])
+def test_an_app_is_told_at_the_first_request_in_which_it_calls_the_library(called_by, caplog, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    app, router, cache = FastAPI(), caching_router(), memory_cache()
+
+    @app.get('/forgotten')
+    @cache(ttl=60)
+    async def forgotten():
+        pass
+
+    @app.get('/context')
+    async def read(context: Annotated[CacheContext, Depends()]):
+        pass
+
+    @app.get('/decorated write')
+    @cache.invalidates(tags=['a'])
+    async def write():
+        pass
+
+    @router.get('/caching route')
+    async def undecorated():
+        pass
+
+    app.include_router(router)
+    client = TestClient(app)
+    client.get('/forgotten')
+    assert not warnings_of(caplog, 'forgotten')  # nothing of the library is called
+    for _ in range(2):
+        client.get(f'/{called_by}')
+    assert len(warnings_of(caplog, 'forgotten')) == 1
+
+
+SHORT = """
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from fastapi_caching_route import FastAPICache
+app, cache = FastAPI(), FastAPICache()
+@app.get('/')
+@cache(ttl=60)
+async def forgotten(): pass
+TestClient(app).get('/')
+"""
+
+
+def test_a_process_that_ends_before_the_moment_is_told_as_it_ends():
+    ended = subprocess.run([sys.executable, '-c', SHORT], capture_output=True, text=True, check=True)  # noqa: S603, our own script
+    assert ended.stderr.count('forgotten is decorated with @cache, but no CachingRoute serves it') == 1
+
+
+def test_nobody_is_told_while_the_app_is_still_being_imported(caplog, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    module, looks = ModuleType('heavy'), []
+    module.__spec__ = ModuleSpec('heavy', None)
+    module.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, 'heavy', module)
+    imports = _unmet._imports
+    monkeypatch.setattr(_unmet, '_imports', lambda: looks.append(imports()) or looks[-1])
+    cache = memory_cache()
+
+    @cache(ttl=60)
+    async def routed_later():
+        pass
+
+    wait_until(lambda: len(looks) > 2)
+    assert not warnings_of(caplog, 'routed_later')
+    caching_router().get('/')(routed_later)
+    module.__spec__._initializing = False
+    wait_until(lambda: not cache.unmet._endpoints)
+    assert not warnings_of(caplog, 'routed_later')
+
+
+def test_the_command_line_shows_what_is_found_at_start(capsys, monkeypatch):
+    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    module, cache = ModuleType('app_of_forgotten'), memory_cache()
+    module.app = app = FastAPI()
+    monkeypatch.setitem(sys.modules, 'app_of_forgotten', module)
+
+    @app.get('/')
+    @cache(ttl=60)
+    async def on_a_plain_route():
+        pass
+
+    @cache(ttl=60)
+    async def on_no_route():
+        pass
+
+    assert main(['explain', 'app_of_forgotten:app']) == 0
+    printed = re.sub(r'\s+', '', capsys.readouterr().out)  # lines are broken anywhere
+    for name in ('on_a_plain_route', 'on_no_route'):
+        assert printed.count(f'{name} is decorated with @cache, but no CachingRoute serves it'.replace(' ', '')) == 1
+    assert any('on_a_plain_route' in it for report in cache.explain(app) for it in report.warnings)
 
 
 def test_an_endpoint_on_a_plain_route_beside_cached_ones_is_told_at_the_first_request(caplog):

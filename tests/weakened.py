@@ -486,14 +486,14 @@ WEAKENED = [
     (
         'said: other caches',
         '_caches.py',
-        'found = [cache for cache in alive if cache.store in used] or alive',
-        'found = alive',
+        'found = caches_in(app) or caches_in(None)',
+        'found = caches_in(None)',
     ),
     (
         'said: all caches',
         '_caches.py',
-        'found = [cache for cache in alive if cache.store in used] or alive',
-        'found = [it for it in alive if it.store in used]',
+        'found = caches_in(app) or caches_in(None)',
+        'found = caches_in(app)',
     ),
     ('soon: in this process', '_store.py', '        self.debts.note(names, self._invalidate_anyway)\n', ''),
     (
@@ -525,6 +525,19 @@ WEAKENED = [
         '            self._writer.soon(self.shelf.loop())\n            raise',
         '            raise',
     ),
+    (
+        'unmet: at start',
+        'cache.py',
+        '        self.unmet.look(app)\n        async with self:',
+        '        async with self:',
+    ),
+    ('unmet: at a context', 'context.py', '        look_for_unmet(self._app)\n', ''),
+    ('unmet: at a write', 'cache.py', "            self.unmet.look(scope.get('router') or scope.get('app'))\n", ''),
+    ('unmet: at a route', 'route.py', '        look_for_unmet(app)\n', ''),
+    ('unmet: at exit', '_unmet.py', '    for it in list(_waiting):\n        it.look()', '    pass'),
+    ('unmet: imports', '_unmet.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
+    ('unmet: explained', '__main__.py', 'for warning in cache.unmet.take():', 'for warning in ():'),
+    ('unmet: explained route', 'explain.py', 'decoration is not None and not isinstance(route, CachingRoute)', 'False'),
 ]
 
 
