@@ -20,23 +20,12 @@ STREAM_EXTENSIONS = frozenset(('http.response.pathsend', 'http.response.zerocopy
 """Extensions by which a body would travel unseen; an endpoint that is recorded must not be offered them."""
 
 
-SHAPED = b'x-fastapi-caching-route-shaped'
-"""A field by which FastAPI says, to us alone, that it has made the response from what the endpoint returned.
-
-Only then do fields count that dependencies have set.
-"""
 HANDLER = 'fastapi_caching_route.handler'
 """Where a scope names the request handler that the route is to use for this one request."""
 
 
 ADMITTED = 'fastapi_caching_route.admitted'
 """Where a scope says that all dependencies of the route have let the request in."""
-
-GUARD_FIELDS = 'fastapi_caching_route.guard_fields'
-"""Where a scope holds the fields that guards have set on the response: they set them anew for each client."""
-
-_OF_THE_BODY = (b'content-length', b'etag', b'transfer-encoding')
-"""Fields that say something about the body that is sent, which only who sends it can know."""
 
 
 class RequestBody:
@@ -124,23 +113,12 @@ def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
     return changing
 
 
-def joined(headers: RawHeaders, fields: RawHeaders) -> RawHeaders:
-    """The headers with these fields beside them; cookies are added, and Vary is merged.
-
-    A name that is there already is the endpoint's, which has the last word: it ran after all who set these fields.
-    """
-    present = {name for name, _ in headers} - {b'set-cookie'}
-    return with_vary([*headers, *without(fields, {*present, *_OF_THE_BODY, b'vary'})], names(fields, b'vary'))
-
-
 @dataclass(slots=True)
 class StartFields:
     """The fields of an answer as its start message gives them."""
 
     fields: RawHeaders
-    """For everybody: names in lower case, one Vary line, without FastAPI's mark."""
-    shaped: bool
-    """Whether FastAPI made the response, so that fields count that dependencies have set."""
+    """With names in lower case, and one Vary line."""
     vary: frozenset[bytes]
     """What the endpoint itself names in Vary."""
 
@@ -152,11 +130,9 @@ def start_fields(start: Message, selecting: Collection[bytes], *, as_they_are: b
     """
     headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
     present = dict(headers)
-    shaped = SHAPED in present
-    unmarked = without(headers, (SHAPED,)) if shaped else headers
     vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
-    fields = unmarked if as_they_are and vary.issuperset(selecting) else with_vary(unmarked, selecting)
-    return StartFields(fields, shaped, vary)
+    fields = headers if as_they_are and vary.issuperset(selecting) else with_vary(headers, selecting)
+    return StartFields(fields, vary)
 
 
 class Lent:

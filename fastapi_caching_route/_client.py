@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-from fastapi_caching_route._asgi import Send, joined
+from fastapi_caching_route._asgi import Send, to_nobody
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._http import answer
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
+from fastapi_caching_route._written import ByGuards
 
-UNSATISFIABLE = 416
+NOT_MODIFIED, UNSATISFIABLE = 304, 416
 SAYING_HOW_TO_STORE = (b'cache-control', b'cdn-cache-control', b'expires')
 
 
@@ -17,20 +18,21 @@ Field = tuple[bytes, bytes]
 
 
 def messages(
-    method: str, asked: RawHeaders, entry: Entry, signs: Iterable[Field], now: float, *, guard_fields: RawHeaders = ()
+    method: str, asked: RawHeaders, entry: Entry, signs: Iterable[Field], now: float, *, by_guards: ByGuards = ()
 ) -> tuple[Message, Message]:
     """The entry, or what method, preconditions and range leave of it, with the signs of how it came about.
 
-    All of it is made for this one request: who is outside of us changes the messages that they see. `guard_fields` are
-    those that guards have set for its client.
+    All of it is made for this one request: who is outside of us changes the messages that they see. `by_guards` is
+    what guards have written for its client.
     """
-    status, headers, body = answer.shape(method, asked, (entry.status, entry.headers, entry.body), now)
+    whole = entry.made.for_one(entry.headers, by_guards) if by_guards else entry.headers
+    status, headers, body = answer.shape(method, asked, (entry.status, whole, entry.body), now)
     if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
         headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
-    if guard_fields and entry.shaped:
-        # A 304 leaves fields out, and they are the endpoint's all the same.
-        own = {name for name, _ in entry.headers} - {b'set-cookie', b'vary'}
-        headers = joined(headers, without(guard_fields, own))
+    if (
+        status == NOT_MODIFIED and whole is not entry.headers
+    ):  # what guards say is of this exchange, and not of the body
+        headers = [*headers, *(it for it in whole if it not in entry.headers and it not in headers)]
     return (
         {'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]},
         {'type': 'http.response.body', 'body': body},
@@ -38,20 +40,35 @@ def messages(
 
 
 class Client:
-    """The client of one request, with the fields that guards have set on the answer for it."""
+    """The client of one request, with what guards have written on the response for it."""
 
-    __slots__ = ('_method', 'guard_fields', 'headers', 'send')
+    __slots__ = ('_method', 'before_key', 'by_guards', 'headers', 'keeps_tasks', 'send')
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        """Nothing has been set yet."""
+        """Nothing has been written yet."""
         self._method = scope['method']
         self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
         self.send = send
-        self.guard_fields: list[Field] = []
+        self.by_guards: ByGuards = ()
+        self.before_key: ByGuards = ()
+        """The first of it, by those that ran before there was a key."""
+        self.keeps_tasks = True
+        """Whether the background tasks of dependencies run after this response."""
+
+    def headers_of(self, entry: Entry) -> RawHeaders:
+        """The headers of a stored response as this client gets them."""
+        return entry.made.for_one(entry.headers, self.by_guards) if self.by_guards else entry.headers
+
+    def nobody(self, scope: Scope) -> 'Client':
+        """One in its place that gets nothing, and for which the dependencies have run that come before the key."""
+        client = Client(scope, to_nobody)
+        client.before_key = self.before_key
+        return client
 
     async def reply(self, entry: Entry, signs: Iterable[Field], now: float) -> None:
         """Send the entry as it answers this request, with the signs of how it came about."""
-        start, body = messages(self._method, self.headers, entry, signs, now, guard_fields=self.guard_fields)
+        start, body = messages(self._method, self.headers, entry, signs, now, by_guards=self.by_guards)
+        self.keeps_tasks = entry.made.keeps_tasks
         await self.send(start)
         await self.send(body)
 
@@ -59,7 +76,3 @@ class Client:
         """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
         await self.send({'type': 'http.response.start', 'status': 504, 'headers': [(b'content-length', b'0'), *signs]})
         await self.send({'type': 'http.response.body', 'body': b''})
-
-    def with_guards(self, headers: RawHeaders, shaped: bool) -> RawHeaders:  # noqa: FBT001, it is told what it has to know
-        """The fields of an answer with those that guards have set for this client, where FastAPI adds them."""
-        return joined(headers, self.guard_fields) if shaped and self.guard_fields else headers

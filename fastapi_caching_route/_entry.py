@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.storing import Storable, received_age, stored_fields
+from fastapi_caching_route._written import SHAPED, Made
 
 NO_CONTENT = 204
 
@@ -33,8 +34,8 @@ class Entry:
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
-    shaped: bool = True
-    """Whether FastAPI made the response, and so would add fields that dependencies set."""
+    made: Made = SHAPED
+    """How it was made: what guards add to it is up to that."""
     stale_while_revalidate: float = 0.0
     """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
     stale_if_error: float = 0.0
@@ -58,7 +59,8 @@ class Entry:
     def size(self) -> int:
         """Bytes that it takes in memory, estimated from above."""
         fields = sum([len(name) + len(value) + A_FIELD for name, value in self.headers])
-        return AN_ENTRY + len(self.key) + len(self.body) + fields + sum(map(len, self.names)) + A_TEXT * len(self.names)
+        texts = sum(map(len, self.names)) + A_TEXT * len(self.names)
+        return AN_ENTRY + len(self.key) + len(self.body) + fields + texts + self.made.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def entry_of(
     now: float,
     names: tuple[str, ...],
     marks: int | tuple[str, ...] = (),
-    shaped: bool = True,
+    made: Made = SHAPED,
     tagged: bool = True,
     confirmed: Entry | None = None,
 ) -> Entry:
@@ -107,6 +109,7 @@ def entry_of(
     """
     headers = without(stored_fields(recording.headers), (left_out,))
     present = dict(headers)
+    left_out_names = dict(recording.headers).keys() - present.keys()
     untagged = tagged and b'etag' not in present
     if untagged:
         headers.append((b'etag', entity_tag(recording.body)))
@@ -120,7 +123,7 @@ def entry_of(
         # It has been on its way before (RFC 9111 §4.2.3).
         stored_at=now - min(received_age(recording.headers, now), OLDEST),
         lifetime=storable.lifetime,
-        shaped=shaped,
+        made=made.less(left_out_names) if made.by_others else made,
         stale_while_revalidate=storable.stale_while_revalidate,
         stale_if_error=storable.stale_if_error,
         stale_on_demand=storable.stale_on_demand,

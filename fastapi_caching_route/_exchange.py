@@ -22,7 +22,6 @@ from fastapi_caching_route._asgi import (
     after,
     asked_again,
     start_fields,
-    to_nobody,
     with_start,
 )
 from fastapi_caching_route._bypass import Bypass, tell
@@ -35,7 +34,6 @@ from fastapi_caching_route._flights import Flight, Told
 from fastapi_caching_route._herd import Herd, Next
 from fastapi_caching_route._hit import Looked, hit, look
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Admission, Declared, Plan
@@ -43,6 +41,7 @@ from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._validation import for_nobody
 from fastapi_caching_route._varying import variant_key, variant_of
 from fastapi_caching_route._visit import Found, Visit
+from fastapi_caching_route._written import WRITTEN, Written
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -106,14 +105,18 @@ class Exchange:
             await then()
             return
         self.hear()
+        written = self.scope[WRITTEN] = Written(self.client.before_key)
         admitted = False
 
-        async def proceed(fields: RawHeaders, send: Send) -> None:
+        async def proceed(send: Send) -> bool:
             nonlocal admitted
             admitted = True
-            self.client.guard_fields.extend(fields)
+            self.client.by_guards = written.by_guards
+            if admission is self.declared.before_key:
+                self.client.before_key = written.by_guards
             self.client.send = send  # theirs, so that they know when the answer has begun
             await then()
+            return self.client.keeps_tasks
 
         def refused(start: Message) -> Message:
             """The start of a refusal: it looks as if the route had run them, so it does not tell what is stored."""
@@ -162,16 +165,15 @@ class Exchange:
         """Let the endpoint answer without looking anything up or keeping anything."""
         self.hear()
         self.scope[HANDLER] = handler
+        written = self.scope[WRITTEN] = Written(self.client.before_key)
         dress = partial(self.dressed, why=why, reason=reason)
         await self.forward(self.scope, self.body.reader(last=True), with_start(self.client.send, dress))
+        self.client.keeps_tasks = written.keeps_tasks
 
     def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
         """The start of an answer that is not kept, as this client gets it."""
         began = start_fields(start, self.declared.inputs.selecting)
-        return {
-            **start,
-            'headers': [*self.client.with_guards(began.fields, began.shaped), *self.plan.status(why, detail=reason)],
-        }
+        return {**start, 'headers': [*began.fields, *self.plan.status(why, detail=reason)]}
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
@@ -195,7 +197,8 @@ class Exchange:
     def reply(self, entry: Entry, age: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         self.is_served = True
-        signs = self.plan.signs_of_a_hit(age, left, entry.headers, self.declared.inputs, self.variants, detail=detail)
+        headers = self.client.headers_of(entry)
+        signs = self.plan.signs_of_a_hit(age, left, headers, self.declared.inputs, self.variants, detail=detail)
         return self.client.reply(entry, signs, self.plan.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
@@ -239,8 +242,8 @@ class Exchange:
 
     async def reply_as_follower(self, entry: Entry, why: bytes) -> None:
         """Answer from what another request has brought."""
-        now, herd = self.plan.clock(), self.herd
-        emission = self.plan.emission(entry.headers, self.declared.inputs, herd.variants if herd is not None else None)
+        now, variants = self.plan.clock(), self.herd.variants if self.herd is not None else None
+        emission = self.plan.emission(self.client.headers_of(entry), self.declared.inputs, variants)
         signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
         await self.client.reply(entry, signs, now)
 
@@ -284,7 +287,7 @@ class Exchange:
             plan=self.plan,
             scope=self.scope if again is None else again,
             body=self.body if again is None else self.body.again(),
-            client=self.client if again is None else Client(again, to_nobody),
+            client=self.client if again is None else self.client.nobody(again),
             declared=self.declared,
             fate=self.hear() if again is None else Fate(self.own_key),
             forward=self.forward,

@@ -1,7 +1,7 @@
 """A miss: the endpoint answers, and the answer is kept if it may be kept. `_exchange` sends it on its way.
 
-The route runs its guards itself; its handler leaves in `GUARD_FIELDS` of the scope what they have set on the response, and
-marks with `SHAPED` one that FastAPI has made. What HTTP has to say is decided in `_http`, and what becomes of the messages
+The route runs its guards itself; its handler notes in the `Written` of the scope what they and others write on the
+response. What HTTP has to say is decided in `_http`, and what becomes of the messages
 of an answer in `_recorder`.
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 
 from fastapi_caching_route._asgi import (
     ADMITTED,
-    GUARD_FIELDS,
     HANDLER,
     STREAM_EXTENSIONS,
     App,
@@ -50,6 +49,7 @@ from fastapi_caching_route._validation import (
     stand_in,
 )
 from fastapi_caching_route._visit import Found, Visit
+from fastapi_caching_route._written import WRITTEN, Written
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -85,6 +85,8 @@ class Fetch:
     answered_at: float = field(init=False, default=0.0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
+    written: Written = field(init=False, default_factory=Written)
+    """What its dependencies and the endpoint write on the response."""
     session: dict[str, Any] = field(init=False)
     """As it was before the endpoint ran."""
     asked: frozenset[bytes] = field(init=False, default=frozenset())
@@ -103,8 +105,8 @@ class Fetch:
         """Let the endpoint answer, from its beginning to its end."""
         await self.begin()
         self.session = deepcopy(dict(self.scope['session'])) if self.scope.get('session') else {}
-        for name in (ADMITTED, GUARD_FIELDS):  # it may be the scope of an earlier request
-            self.scope.pop(name, None)
+        self.scope.pop(ADMITTED, None)  # it may be the scope of an earlier request
+        self.written = self.scope[WRITTEN] = Written(self.client.before_key)
         self.scope[HANDLER] = self.declared.handler
         # Guards may have to read the body once more, if what is stored answers in the end.
         body = self.body.reader(last=self.stale is None)
@@ -114,6 +116,7 @@ class Fetch:
             if self.answers_from_store and not self.passed_on:  # there was no body
                 await self.answer_from_store()
             await self.take(self.recorder.release())
+            self.client.keeps_tasks = self.written.keeps_tasks
         except Exception as error:
             if self.passed_on or not await may_stand_in(self):
                 self.flight.land(Told.EACH)
@@ -213,8 +216,8 @@ class Fetch:
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
         self.hold(message)
-        # What this client gets; what is kept is less by what guards have set, for they set it anew for the next client.
-        mine = self.client.with_guards(self.answer.fields, self.answer.shaped)
+        self.client.by_guards = self.written.by_guards
+        mine = self.answer.fields
         verdict = self.verdict(message['status'], mine)
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
@@ -222,9 +225,8 @@ class Fetch:
             plain = with_fields(*for_who_has_it(self, message, mine), self.plan.status(self.why, detail=verdict.reason))
             return self.recorder.start(message, lambda _: plain, (), verdict.reason)
         self.storable = verdict
-        of_guards = self.scope.pop(GUARD_FIELDS, ())
-        self.client.guard_fields.extend(of_guards)
-        kept = [field for field in self.answer.fields if field not in of_guards] if of_guards else self.answer.fields
+        # What guards have written they write anew for the next client.
+        kept = self.written.less_guards(mine)
         return self.recorder.start(message, partial(self.dressed, message, mine), kept, None)
 
     def dressed(self, message: Message, mine: RawHeaders, refused: str | None) -> Message:
@@ -233,7 +235,7 @@ class Fetch:
             refused = 'store-error'
         if refused is not None:
             return with_fields(message, mine, self.plan.status(self.why, detail=refused))
-        emission = self.emission()
+        emission = self.emission(mine)
         outdated = {self.plan.miss[0], *([] if age_field(0, emission) else [b'age'])}
         return with_fields(message, without(mine, outdated), self.plan.signs_of_a_miss(self.why, emission))
 
@@ -241,8 +243,8 @@ class Fetch:
         """The answer will not be kept: those who wait for it are to go on without it."""
         if not self.flight.is_waited_for:
             return
-        own = [it for it in self.answer.fields if it not in self.scope.get(GUARD_FIELDS, ())]
-        reason = 'guard' if reason == 'set-cookie' and not lines(own, b'set-cookie') else reason
+        if reason == 'set-cookie' and not lines(self.written.less_guards(self.answer.fields), b'set-cookie'):
+            reason = 'guard'
         told = told_by(reason) if self.is_admitted else Told.NEXT
         if told is Told.EACH and will_be_so_again(reason):
             self.plan.alone.begin(self.key, self.plan.clock(), ALONE)
@@ -270,7 +272,9 @@ class Fetch:
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
                     self.passed_on = True
                     age = reuse.age(entry.stored_at, self.answered_at)
-                    signs = self.plan.signs_of_what_was_held(self.why, self.answer.fields, self.emission(), age, reason)
+                    signs = self.plan.signs_of_what_was_held(
+                        self.why, self.answer.fields, self.emission(self.answer.fields), age, reason
+                    )
                     await self.client.reply(entry, signs, self.answered_at)
         for message in step.passed:
             self.passed_on = True
@@ -281,7 +285,7 @@ class Fetch:
                     raise
                 self.client.send = to_nobody
 
-    def emission(self) -> RawHeaders:
-        """What we say about how others may store the answer."""
+    def emission(self, headers: RawHeaders) -> RawHeaders:
+        """What we say about how others may store the answer that has these headers."""
         inputs = replace(self.declared.inputs, for_all=False) if self.varies_with_all else self.declared.inputs
-        return self.plan.emission(self.answer.fields, inputs, self.variants)
+        return self.plan.emission(headers, inputs, self.variants)

@@ -15,6 +15,7 @@ from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._variants import add_variant
 from fastapi_caching_route._varying import fields_of_variants
 from fastapi_caching_route._visit import Lost, Visit
+from fastapi_caching_route._written import Made
 
 if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch
@@ -23,7 +24,7 @@ BAD_REQUEST = 400
 
 
 async def keep(
-    fetch: 'Fetch', recording: Recording, storable: Storable, confirmed: Entry | None = None
+    fetch: 'Fetch', recording: Recording, storable: Storable, confirmed: Entry | None = None, made: Made | None = None
 ) -> tuple[Entry, str | None]:
     """Store a complete answer under the key of its request or, where answers under it vary, of its variant.
 
@@ -42,7 +43,7 @@ async def keep(
         now=fetch.answered_at,
         names=tuple(dict.fromkeys((*fetch.names, *more))) if more else fetch.names,
         marks=fetch.marks_before if isinstance(fetch.marks_before, int) else (),  # as it will be in this process
-        shaped=fetch.answer.shaped,
+        made=fetch.written.made() if made is None else made,
         tagged=not fetch.plan.terms.by_the_book,
         confirmed=confirmed,
     )

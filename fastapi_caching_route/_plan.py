@@ -28,7 +28,7 @@ logger = logging.getLogger('fastapi_caching_route')
 OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
 """Fields that those add to who is nearer to the client; ours come after theirs."""
 
-Proceed = Callable[[RawHeaders, Send], Awaitable[None]]
+Proceed = Callable[[Send], Awaitable[bool]]
 
 
 class Admission(Protocol):

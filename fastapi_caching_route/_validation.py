@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastapi_caching_route._asgi import GUARD_FIELDS, to_nobody
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording
 from fastapi_caching_route._flights import LONGEST_PAUSE, Told
@@ -20,6 +19,7 @@ from fastapi_caching_route._http.storing import Storable, stored_fields
 from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._visit import Found
+from fastapi_caching_route._written import without_cookies
 
 if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch
@@ -70,7 +70,7 @@ async def overtake(fetch: 'Fetch', patience: float | None) -> None:
         if running.done() or not await may_stand_in(fetch) or fetch.passed_on or fetch.answers_from_store:
             await running
             return
-        client, fetch.client = fetch.client, Client(fetch.scope, to_nobody)
+        client, fetch.client = fetch.client, fetch.client.nobody(fetch.scope)
         behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
         # Until it has ended, all get what is stored.
         fetch.plan.failed.begin(fetch.key, fetch.plan.clock(), LONGEST_PAUSE)
@@ -95,27 +95,29 @@ async def for_nobody(then: Callable[[], Awaitable[None]]) -> None:
 async def confirm(fetch: 'Fetch') -> None:
     """What is stored still holds: it answers, and is kept with the fields of the 304 (RFC 9111 §3.2, §4.3.4)."""
     assert fetch.stale is not None
-    old, given, of_guards = fetch.stale.entry, fetch.answer.fields, fetch.scope.pop(GUARD_FIELDS, ())
+    old, given = fetch.stale.entry, fetch.answer.fields
     cookies = [(name, value) for name, value in given if name == b'set-cookie']
-    fetch.client.guard_fields.extend(without(of_guards, (b'set-cookie',)))
-    fresh = [it for it in given if it not in of_guards and it not in cookies]
+    if fetch.is_admitted:  # else those have written that have run since
+        fetch.client.by_guards = without_cookies(fetch.written.by_guards)
+    fresh = without(fetch.written.less_guards(given), (b'set-cookie',))
     if not conditional.confirms(fresh, old.headers, fetch.asked):
         await fetch.visit.forget(old.key)  # the next request gets what there is now
         await _reply_old(fetch, fetch.client, NOT_MODIFIED, 'validator', cookies)
         return
     fields = conditional.updated(old.headers, fresh, with_type=fetch.plan.terms.by_the_book)
-    fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')), shaped=old.shaped)
+    fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')))
     verdict = fetch.verdict(old.status, [*fields, *cookies])
     reason: str | None = None if await _is_alive(fetch, old) else 'invalidated'
     if reason is None and isinstance(verdict, Storable):
         recording = Recording(old.status, fields, old.body)
-        entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old)
+        entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old, old.made.renewed(fresh))
     else:
         kept = without(stored_fields(fields), (fetch.plan.miss[0],))
         entry = replace(old, headers=tuple(kept), stored_at=fetch.answered_at)
         reason = reason or getattr(verdict, 'reason', None)
     seconds = reuse.age(entry.stored_at, fetch.answered_at)
-    emission = fetch.emission() if reason is None else ()
+    headers = fetch.client.headers_of(entry)
+    emission = fetch.emission(headers) if reason is None else ()
     signs = fetch.plan.signs_of_an_entry(
         seconds, fetch.why, NOT_MODIFIED, emission, left=entry.lifetime - seconds, detail=reason
     )

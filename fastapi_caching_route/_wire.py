@@ -17,8 +17,9 @@ import msgspec
 
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
+from fastapi_caching_route._written import Made, Operations
 
-MAGIC = b'fcr\x02'
+MAGIC = b'fcr\x03'
 """Three letters and the version of the format; an entry of another version is a miss."""
 
 MARK = b'fcrm'
@@ -43,6 +44,8 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     stored_at: float
     lifetime: float
     shaped: bool
+    by_others: tuple[Operations, ...]
+    keeps_tasks: bool
     stale_while_revalidate: float
     stale_if_error: float
     stale_on_demand: bool
@@ -82,7 +85,9 @@ def encode(stored: Entry | Variants | str) -> bytes:
             stored.headers,
             stored.stored_at,
             stored.lifetime,
-            stored.shaped,
+            stored.made.shaped,
+            stored.made.by_others,
+            stored.made.keeps_tasks,
             stored.stale_while_revalidate,
             stored.stale_if_error,
             stored.stale_on_demand,
@@ -137,7 +142,7 @@ def _decode(raw: bytes) -> Entry | Variants | None:
         raw[start:],
         head.stored_at,
         head.lifetime,
-        head.shaped,
+        Made(head.shaped, head.by_others, head.keeps_tasks),
         head.stale_while_revalidate,
         head.stale_if_error,
         head.stale_on_demand,
@@ -175,6 +180,7 @@ def _plausible(head: _EntryHead) -> bool:
         and lengths in ([], [b'%d' % head.size])
         and not any(name in NOT_STORED for name, _ in head.headers)
         and all(map(_legal, head.headers))
+        and all(_legal(it[1:]) for operations in head.by_others for it in operations)
     )
 
 

@@ -19,6 +19,7 @@ PURE = (
     '_options',
     '_names',
     '_fate',
+    '_written',
     'control',
     'policy',
     'errors',

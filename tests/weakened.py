@@ -34,6 +34,7 @@ TESTS = (
     'raw_requests',
     'refusing',
     'said',
+    'response_headers',
 )
 
 KEPT_LIST = """
@@ -175,7 +176,29 @@ WEAKENED = [
         'if not reuse.is_free(left, validated_always=entry.validated_always):',
         'if False:',
     ),
-    ('shaped', '_client.py', 'if shaped and self.guard_fields', 'if self.guard_fields'),
+    (
+        'shaped',
+        '_written.py',
+        'if not self.shaped or not any(by_guards):',
+        'if not any(by_guards):',
+    ),
+    ('written: shaped', '_fastapi/noting.py', 'made is self._response or (are_there if wrote else was_read)', 'True'),
+    ('written: others', '_written.py', '        apply(others, headers)\n', ''),
+    ('written: not stored', '_entry.py', 'made.less(left_out_names) if made.by_others else made', 'made'),
+    ('written: followers', '_exchange.py', 'self.client.by_guards = written.by_guards', 'pass'),
+    ('written: cache-control', '_exchange.py', 'headers = self.client.headers_of(entry)', 'headers = entry.headers'),
+    (
+        'written: planted',
+        '_wire.py',
+        'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
+        'True',
+    ),
+    (
+        'tasks of guards',
+        '_fastapi/admission.py',
+        'if await self._proceed(send) and self.background is not None:',
+        'await self._proceed(send)\n        if self.background is not None:',
+    ),
     (
         'own class reads raw',
         '_fastapi/effective.py',

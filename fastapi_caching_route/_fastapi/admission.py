@@ -4,20 +4,23 @@ So validation errors, exception handlers, `yield`, security scopes, overrides an
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
 from fastapi_caching_route._fastapi.security import credential
-from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._key import Scope
+from fastapi_caching_route._written import WRITTEN
 
-Proceed = Callable[[RawHeaders, Any], Awaitable[None]]
-"""What goes on: it gets the fields that the dependencies have set on the response, and the `send` to use."""
+Proceed = Callable[[Any], Awaitable[bool]]
+"""What goes on: it gets the `send` to use, and returns whether the background tasks of the dependencies are to run."""
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 """How the newer releases read a request; the older ones have no such settings."""
@@ -40,14 +43,17 @@ class Admission:
         # A body that cannot be read is refused before any scheme is asked, which only FastAPI's handler does.
         by_themselves = not (explicit or overridden or effective.body_field) and all(map(_is_fastapis_own, nodes))
         self._schemes: list[Any] = [node.call for node in nodes] if by_themselves else []
+        path = effective.path_format
         shadow = APIRoute(
-            effective.path_format,
+            path,
             _admitted,
             response_model=None,
-            dependencies=list(explicit),
             dependency_overrides_provider=effective.dependency_overrides_provider,
         )
-        shadow.dependant.dependencies.extend(unnamed(node) for node in nodes)
+        guards = [get_parameterless_sub_dependant(depends=it, path=path) for it in explicit]
+        guards += map(unnamed, nodes)
+        begun = shadow.dependant.dependencies  # of `_admitted` itself: it is the last, and FastAPI has it by then
+        shadow.dependant.dependencies = [*noted([(it, True) for it in guards], path), *begun]
         read_body_as(shadow, with_body_of(effective, explicit))
         route = as_route(effective)
         for name in _LIKE_THE_ROUTE:
@@ -70,6 +76,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
         """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""
         scope[_PROCEED] = proceed
+        scope[NOTING] = Noting(scope[WRITTEN])
         await self._app(scope, receive, send)
 
 
@@ -78,28 +85,28 @@ def _is_fastapis_own(node: Dependant) -> bool:
     return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
-async def _admitted(request: Request, response: Response) -> Response:
+async def _admitted(request: Request, noting: Begun) -> Response:
+    noting.to_others()
     proceed: Proceed = request.scope.pop(_PROCEED)
     if 'fastapi_inner_astack' in request.scope:
-        return _Proceeding(proceed, response.headers.raw)
+        return _Proceeding(proceed)
     # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so what they hold open is needed here.
-    await proceed(response.headers.raw, request._send)  # noqa: SLF001, the only way to it in these releases
-    return _Proceeding(_nothing_more, ())
+    keeps_tasks = await proceed(request._send)  # noqa: SLF001, the only way to it in these releases
+    return _Proceeding(partial(_proceeded, keeps_tasks))
 
 
-async def _nothing_more(_fields: RawHeaders, _send: Any) -> None:
+async def _proceeded(keeps_tasks: bool, _send: Any) -> bool:  # noqa: FBT001, it is all that is left to say
     """All has been sent."""
+    return keeps_tasks
 
 
 class _Proceeding(Response):
     """A response that is whatever goes on; what dependencies tear down comes after it."""
 
-    def __init__(self, proceed: Proceed, fields: RawHeaders) -> None:
+    def __init__(self, proceed: Proceed) -> None:
         super().__init__()
         self._proceed = proceed
-        self._fields = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, as every response is called
-        await self._proceed(self._fields, send)
-        if self.background is not None:
+        if await self._proceed(send) and self.background is not None:
             await self.background()

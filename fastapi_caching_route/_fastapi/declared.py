@@ -9,7 +9,7 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
-from fastapi_caching_route._fastapi.extended import Handler, extended_handler
+from fastapi_caching_route._fastapi.extended import Handler, extended_handler, uncached_handler
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import OURS, is_guard, is_scheme
@@ -92,13 +92,14 @@ class Declarations:
         route: Dependant = self._effective.dependant
         explicit_nodes = [node for _, node in self._explicit]
         explicit = [depends for depends, _ in self._explicit]
-        of_route = [_signature(node) for node in tree(route, overrides)]
-        foreign = [depends for depends, node in self._explicit if _signature(node) not in of_route]
+        own = [_signature(node) for node in route.dependencies if node.use_cache]
+        foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
         may_refuse = self._guards(route, overrides, unnamed=True)
         guards = self._guards(route, overrides, unnamed=self._unnamed_guard)
+        asked = [_signature(node) for node in explicit_nodes]
         if self._early:
-            asked = [_signature(node) for node in explicit_nodes]
             guards = [node for node in guards if _signature(node) not in asked]
+        steps = _steps(route, guards, () if self._early else asked)
         if self._builder:
             roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
             inputs = builder_inputs(roots, overrides, self._reading.vary)
@@ -110,12 +111,12 @@ class Declarations:
             inputs,
             self._keys_of(inputs),
             before_key=self._admission(explicit, (), overrides) if self._early else None,
-            on_hit=self._admission(() if self._early else explicit, guards, overrides),
+            on_hit=self._admission(late, steps, overrides),
             guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            handler=extended_handler(self._effective, late, guards) if explicit or may_refuse else None,
-            uncached_handler=extended_handler(self._effective, foreign, ()) if foreign else None,
+            handler=extended_handler(self._effective, late, steps) if explicit or may_refuse else None,
+            uncached_handler=uncached_handler(self._effective, foreign) if foreign else None,
         )
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
@@ -144,6 +145,21 @@ class Declarations:
         if not explicit and not guards:
             return None
         return Admission(self._effective, explicit, guards, overridden=bool(overrides))
+
+
+def _steps(route: Dependant, guards: Sequence[Dependant], asked: Sequence[Parts]) -> list[Dependant]:
+    """The dependencies of the route that run on hits, each in its place: guards, and those that are explicit ones too.
+
+    One on which a guard depends too runs there as well, so it must not be taken for one that does not, if it may write.
+    """
+    below = [_signature(it) for guard in guards for it in tree(guard, {}) if it.use_cache and it is not guard]
+    steps: list[Dependant] = []
+    for node in route.dependencies:
+        is_asked = _signature(node) in asked and not _is_among(node, steps)
+        is_below = _signature(node) in below and any(it.response_param_name for it in tree(node, {}))
+        if any(node is guard for guard in guards) or (node.use_cache and (is_asked or is_below)):
+            steps.append(node)
+    return steps
 
 
 def _is_among(node: Dependant, others: Sequence[Dependant]) -> bool:

@@ -1,8 +1,6 @@
 """The request handler of a route with more dependencies than it was built with, chosen for one request by its scope.
 
-Explicit dependencies run inside of the route like its own: with its exceptions, teardown, fields and background tasks.
-One dependency of ours says whether FastAPI has made the response from what the endpoint returned (then it adds the
-fields that dependencies have set) or the endpoint has returned a `Response` itself (then FastAPI drops them).
+Explicit dependencies run inside of the route like its own: with its exceptions, teardown, headers and background tasks.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -15,9 +13,9 @@ from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_depe
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._asgi import ADMITTED, GUARD_FIELDS, HANDLER, SHAPED
-
-_FIELDS_BEFORE = 'fastapi_caching_route.fields_before'
+from fastapi_caching_route._asgi import ADMITTED, HANDLER
+from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
+from fastapi_caching_route._written import WRITTEN, Written
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -43,21 +41,43 @@ def choosing(original: Handler) -> Handler:
 def extended_handler(effective: Any, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own.
 
-    It says who made the response, and which fields the explicit dependencies and the guards have set on it.
+    It notes what all of them write on the response.
     """
+    route, dependant = _extended(effective, explicit)
     path = effective.path_format
-    route, dependant = as_route(effective), copy(effective.dependant)
-    before, after, end = (get_dependant(path=path, call=it, use_cache=False) for it in (_before, _after, _say_shaped))
-    added = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in explicit]
-    dependant.dependencies = [before, *added, after]
-    for node in effective.dependant.dependencies:
-        watched = any(node is guard for guard in guards)
-        dependant.dependencies += [before, node, after] if watched else [node]
-    dependant.dependencies.append(end)
-    route.dependant = dependant
-    read_body_as(route, with_body_of(effective, explicit))
+    own = effective.dependant.dependencies
+    added = len(dependant.dependencies) - len(own)
+    steps = [(it, True) for it in dependant.dependencies[:added]]
+    steps += [(it, any(it is guard for guard in guards)) for it in own]
+    end = get_dependant(path=path, call=_admitted, use_cache=False)
+    dependant.dependencies = [*noted([*steps, (end, False)], path)]
+    handler: Handler = APIRoute.get_route_handler(route)
+
+    async def handle(request: Request) -> Response:
+        noting = Noting(request.scope.get(WRITTEN) or Written())
+        request.scope[NOTING] = noting
+        response = await handler(request)
+        noting.end(response)
+        return response
+
+    return handle
+
+
+def uncached_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
+    """The handler of an effective route that runs explicit dependencies before its own."""
+    route, _ = _extended(effective, explicit)
     handler: Handler = APIRoute.get_route_handler(route)
     return handler
+
+
+def _extended(effective: Any, explicit: Sequence[Any]) -> tuple[Any, Dependant]:
+    """A copy of the route with explicit dependencies in front of its own, and what it depends on."""
+    route, dependant = as_route(effective), copy(effective.dependant)
+    added = [get_parameterless_sub_dependant(depends=depends, path=effective.path_format) for depends in explicit]
+    dependant.dependencies = [*added, *effective.dependant.dependencies]
+    route.dependant = dependant
+    read_body_as(route, with_body_of(effective, explicit))
+    return route, dependant
 
 
 def as_route(effective: Any) -> Any:
@@ -88,18 +108,9 @@ def unnamed(node: Dependant) -> Dependant:
     return found
 
 
-async def _before(request: Request, response: Response) -> None:
-    request.scope[_FIELDS_BEFORE] = list(response.headers.raw)
-
-
-async def _after(request: Request, response: Response) -> None:
-    before = request.scope.pop(_FIELDS_BEFORE, ())
-    request.scope.setdefault(GUARD_FIELDS, []).extend(it for it in response.headers.raw if it not in before)
-
-
-async def _say_shaped(request: Request, response: Response) -> None:
+async def _admitted(request: Request, noting: Begun) -> None:
     request.scope[ADMITTED] = True
-    response.headers[SHAPED.decode('ascii')] = '1'
+    noting.to_others()
 
 
 async def _nothing() -> None:

@@ -1,0 +1,138 @@
+"""Notes what dependencies and endpoint write on FastAPI's `Response`: dependencies of ours stand between theirs for that.
+
+FastAPI makes one `Response` for each request. All that take it write on it in turn, and at the end FastAPI adds its headers
+to the response that it makes of what the endpoint has returned. Where the endpoint returns a `Response` itself, or raises,
+FastAPI drops them.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import is_
+from typing import Annotated, Any
+
+from fastapi import BackgroundTasks, Depends, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
+from starlette.datastructures import MutableHeaders
+
+from fastapi_caching_route._written import Operation, Written, apply, missed
+
+NOTING = 'fastapi_caching_route.noting'
+"""Where a scope holds the `Noting` of the run that begins with it."""
+
+
+class _Noted(MutableHeaders):
+    """The headers of that response, with a note of each write. It is a `MutableHeaders`, since users write on it."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]], notes: list[Operation]) -> None:
+        super().__init__(raw=raw)
+        self._known = list(raw)
+        self._notes = notes
+        self.was_read = False
+
+    def note_in(self, notes: list[Operation]) -> None:
+        """From now on, note in this list."""
+        self.catch_up()
+        self._notes = notes
+        self.was_read = False
+
+    def catch_up(self) -> None:
+        """Note what was written on the list itself, as `Response.set_cookie` does."""
+        if self._known != self._list:
+            self._notes += missed(self._known, self._list)
+            self._known = list(self._list)
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """The list itself, which FastAPI takes for a response that it makes."""
+        self.was_read = True
+        return self._list
+
+    def __setitem__(self, key: str, value: str) -> None:
+        self.catch_up()
+        super().__setitem__(key, value)
+        self._note('set', key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.catch_up()
+        super().__delitem__(key)
+        self._note('delete', key)
+
+    def append(self, key: str, value: str) -> None:
+        self.catch_up()
+        super().append(key, value)
+        self._note('append', key, value)
+
+    def setdefault(self, key: str, value: str) -> str:
+        self.catch_up()
+        given = super().setdefault(key, value)
+        self._note('default', key, value)
+        return given
+
+    def _note(self, kind: Any, key: str, value: str = '') -> None:
+        operation = (kind, key.lower().encode('latin-1'), value.encode('latin-1'))
+        self._notes.append(operation)
+        self._known = list(self._list)
+
+
+class Noting:
+    """Notes what is written on the response of one run."""
+
+    __slots__ = ('_headers', '_response', '_tasks', '_written')
+
+    def __init__(self, written: Written) -> None:
+        """Note it there."""
+        self._written = written
+
+    def begin(self, response: Response, tasks: BackgroundTasks) -> None:
+        """Begin with what guards have written that have run before."""
+        self._written.begin()
+        apply([it for guard in self._written.by_guards for it in guard], response.headers.raw)
+        self._headers = _Noted(response.headers.raw, self._written.by_others[-1])
+        self._response, self._tasks = response, tasks
+        response._headers = self._headers  # noqa: SLF001, Starlette has no other place for it
+
+    def to_guard(self) -> None:
+        """A guard writes from now on."""
+        self._headers.note_in(self._written.next_guard())
+
+    def to_others(self) -> None:
+        """A dependency that is no guard writes from now on, or the endpoint."""
+        self._headers.note_in(self._written.by_others[-1])
+
+    def end(self, made: Response) -> None:
+        """The endpoint has answered, and this is what FastAPI has made of it."""
+        was_read = self._headers.was_read
+        self._headers.catch_up()
+        wrote = self._response.headers.raw
+        last = made.headers.raw[len(made.headers.raw) - len(wrote) :]
+        are_there = len(last) == len(wrote) and all(map(is_, last, wrote))
+        self._written.shaped = made is self._response or (are_there if wrote else was_read)
+        self._written.keeps_tasks = made.background is self._tasks
+
+
+def noted(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterator[Dependant]:
+    """The dependencies, with some of ours that note what they write; with each is said whether it is a guard."""
+    yield get_dependant(path=path, call=_begin)
+    was_guard = False
+    for node, is_guard in nodes:
+        if is_guard or was_guard:
+            yield get_dependant(path=path, call=_to_guard if is_guard else _to_others, use_cache=False)
+        yield node
+        was_guard = is_guard
+
+
+async def _begin(request: Request, response: Response, tasks: BackgroundTasks) -> Noting:
+    noting: Noting = request.scope.pop(NOTING)
+    noting.begin(response, tasks)
+    return noting
+
+
+Begun = Annotated[Noting, Depends(_begin)]
+
+
+async def _to_guard(noting: Begun) -> None:
+    noting.to_guard()
+
+
+async def _to_others(noting: Begun) -> None:
+    noting.to_others()
