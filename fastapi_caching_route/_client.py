@@ -55,6 +55,13 @@ class Client:
         self.keeps_tasks = True
         """Whether the background tasks of dependencies run after this response."""
 
+    def let_in(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
+        """Guards have let it in, and have written this. The `send` is theirs, so that they know when the answer has begun."""
+        self.by_guards = by_guards
+        if before_key:
+            self.before_key = by_guards
+        self.send = send
+
     def headers_of(self, entry: Entry) -> RawHeaders:
         """The headers of a stored response as this client gets them."""
         return entry.made.for_one(entry.headers, self.by_guards) if self.by_guards else entry.headers

@@ -111,10 +111,7 @@ class Exchange:
         async def proceed(send: Send) -> bool:
             nonlocal admitted
             admitted = True
-            self.client.by_guards = written.by_guards
-            if admission is self.declared.before_key:
-                self.client.before_key = written.by_guards
-            self.client.send = send  # theirs, so that they know when the answer has begun
+            self.client.let_in(written.by_guards, send, before_key=admission is self.declared.before_key)
             await then()
             return self.client.keeps_tasks
 

@@ -92,6 +92,7 @@ class Fetch:
     asked: frozenset[bytes] = field(init=False, default=frozenset())
     """By which fields the endpoint is asked if what is stored still holds, and below, whether it has said so."""
     confirmed: bool = field(init=False, default=False)
+    answers_conditions: bool = field(init=False, default=False)  # those of the client, which the endpoint does not get
     muted: bool = field(init=False, default=False)  # the client has the body already
     passed_on: bool = field(init=False, default=False)
     failure: int | None = field(init=False, default=None)  # its status, if it is not passed on; 0 for an exception

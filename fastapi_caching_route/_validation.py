@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from fastapi_caching_route._client import Client
 from fastapi_caching_route._entry import Entry, Recording
 from fastapi_caching_route._flights import LONGEST_PAUSE, Told
-from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, names, without
+from fastapi_caching_route._http import conditional, ranges, reuse
+from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
 from fastapi_caching_route._http.storing import Storable, stored_fields
 from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._recorder import Message
@@ -36,10 +36,14 @@ def question(fetch: 'Fetch') -> RawHeaders:
     """
     headers: RawHeaders = fetch.scope['headers']
     terms = fetch.plan.terms
+    asked = lines(headers, b'range') if fetch.scope['method'] == 'GET' else ()
+    if asked and b'range' not in fetch.declared.inputs.covered and not ranges.is_valid(asked):
+        headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint is not to refuse it
     if not (terms.revalidate or terms.by_the_book) or fetch.scope['method'] != 'GET':
         return headers
     old = None if fetch.stale is None else fetch.stale.entry
     conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)
+    fetch.answers_conditions = True
     fetch.asked = frozenset(name for name, _ in conditions)
     return conditional.question(headers, conditions)
 
@@ -155,7 +159,7 @@ async def compare(fetch: 'Fetch', status: int) -> None:
 
 def for_who_has_it(fetch: 'Fetch', message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
     """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
-    asked = fetch.client.headers if fetch.scope['headers'] is not fetch.client.headers else ()
+    asked = fetch.client.headers if fetch.answers_conditions else ()
     if not conditional.not_modified(fetch.scope['method'], asked, message['status'], fields, fetch.answered_at):
         return message, fields
     fetch.muted = True

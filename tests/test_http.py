@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CacheContext, CachePolicy, FastAPICache
+from fastapi_caching_route._http import ranges
 from tests.support import Clock, Elsewhere, caching_router, client_of, marks, memory_cache
 
 GIVEN = {'accept-encoding': 'identity'}
@@ -231,6 +232,70 @@ def test_a_file_serves_its_own_ranges_and_is_stored_whole(cache, tmp_path):
     assert client.get('/').content == b'0123456789'
     hit = client.get('/', headers=part)
     assert (hit.status_code, hit.content, marks(hit)) == (206, b'23', ['HIT'])
+
+
+@pytest.mark.parametrize(
+    'asked', ['bytes=5-2', 'bytes=x', 'bytes', 'bytes=-', 'bytes=1-2,x', 'items=0-1', 'bytes=99999999999999999999-']
+)
+def test_a_range_that_is_not_valid_is_ignored_on_a_miss_as_on_a_hit(cache, tmp_path, asked):
+    router, runs = caching_router(), []
+    (tmp_path / 'file').write_bytes(b'0123456789')
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        runs.append(1)
+        return FileResponse(tmp_path / 'file')
+
+    client = client_of(router)
+    answers = [client.get('/', headers={'range': asked}) for _ in range(2)]
+    assert [(it.status_code, it.content) for it in answers] == [(200, b'0123456789')] * 2
+    assert (marks(*answers), runs) == (['MISS', 'HIT'], [1])
+
+
+def test_an_endpoint_that_declares_range_gets_it_as_it_was_sent(cache):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(range_: Annotated[str, Header(alias='range')]):
+        return range_
+
+    assert client_of(router).get('/', headers={'range': 'items=0-1'}).json() == 'items=0-1'
+
+
+def test_hiding_a_range_leaves_preconditions_to_the_endpoint(cache):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(response: Response):
+        response.headers.update({'etag': '"1"', 'cache-control': 'no-store'})
+        return 'whole'
+
+    answer = client_of(router).get('/', headers={'range': 'bytes=x', 'if-none-match': '"1"'})
+    assert (answer.status_code, answer.json()) == (200, 'whole')
+
+
+@pytest.mark.parametrize(
+    ('lines', 'valid'),
+    [
+        ([b'bytes=0-'], True),
+        ([b'Bytes=0-1, 5-5 ,-3'], True),
+        ([b'bytes=00002-2'], True),
+        ([b'bytes=-0'], True),
+        ([b'bytes=2-1'], False),
+        ([b'bytes='], False),
+        ([b'bytes=1'], False),
+        ([b'bytes=1-2-3'], False),
+        ([b'bytes=\xb2-'], False),
+        ([b'bytes=0-1,'], False),
+        ([b'bytes=0-1', b'bytes=0-1'], False),
+        ([], False),
+    ],
+)
+def test_which_ranges_are_valid(lines, valid):
+    assert ranges.is_valid(lines) is valid
 
 
 def test_a_part_is_never_compressed(cache):

@@ -13,7 +13,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._http.fields import lines
+from fastapi_caching_route._wire import decode, encode
+from fastapi_caching_route._written import Made
 from tests.support import Elsewhere, asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 EXAMPLES = int(os.environ.get('EQUIVALENCE_EXAMPLES', '150'))
@@ -345,3 +348,13 @@ def test_background_tasks_of_guards_run_where_they_do_on_the_uncached_route(retu
         ran.clear()
         assert marks(client.get('/')) == [mark]
         assert sorted(ran) == uncached
+
+
+def test_a_write_that_was_planted_in_the_store_cannot_break_a_response():
+    def stored(name, value):
+        made = Made(by_others=((('append', name, value),),))
+        return decode(encode(Entry('key', 200, (), b'', stored_at=0.0, lifetime=1.0, made=made)))
+
+    assert stored(b'link', b'<a>') is not None
+    assert stored(b'link', b'a\r\nset-cookie: a=b') is None
+    assert stored(b'li:nk', b'a') is None

@@ -185,7 +185,7 @@ WEAKENED = [
     ('written: shaped', '_fastapi/noting.py', 'made is self._response or (are_there if wrote else was_read)', 'True'),
     ('written: others', '_written.py', '        apply(others, headers)\n', ''),
     ('written: not stored', '_entry.py', 'made.less(left_out_names) if made.by_others else made', 'made'),
-    ('written: followers', '_exchange.py', 'self.client.by_guards = written.by_guards', 'pass'),
+    ('written: followers', '_client.py', '        self.by_guards = by_guards\n', ''),
     ('written: cache-control', '_exchange.py', 'headers = self.client.headers_of(entry)', 'headers = entry.headers'),
     (
         'written: planted',
@@ -193,6 +193,7 @@ WEAKENED = [
         'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
         'True',
     ),
+    ('range that is not valid', '_validation.py', 'not ranges.is_valid(asked)', 'False'),
     (
         'tasks of guards',
         '_fastapi/admission.py',

@@ -1,12 +1,16 @@
 """Range requests (RFC 9110 §14) on a complete stored response: one range at a time."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.dates import moment
 from fastapi_caching_route._http.fields import RawHeaders, lines
 
 _RANGE = re.compile(rb'bytes=[ \t]*(?P<first>\d*)-(?P<last>\d*)[ \t]*', re.IGNORECASE)
+
+LONGEST = 19
+"""Digits of a position: more than there are in the size of any file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ def part(request: RawHeaders, response: RawHeaders, size: int, now: float) -> Pa
     if len(asked) != 1 or not _same(request, response, now):
         return None
     found = _RANGE.fullmatch(asked[0].strip(b' \t'))
-    if found is None or not (found['first'] or found['last']) or max(len(found['first']), len(found['last'])) > 19:
+    if found is None or not (found['first'] or found['last']) or max(len(found['first']), len(found['last'])) > LONGEST:
         return None
     last = int(found['last']) if found['last'] else None
     if not found['first']:  # the last so many bytes
@@ -38,6 +42,19 @@ def part(request: RawHeaders, response: RawHeaders, size: int, now: float) -> Pa
     if last is not None and last < first:
         return None
     return Part(first, size if last is None else min(last + 1, size)) if first < size else UNSATISFIABLE
+
+
+def is_valid(asked: Sequence[bytes]) -> bool:
+    """Whether these lines of Range are one valid set of byte ranges (§14.1.1); what is not may be ignored (§14.2)."""
+    unit, _, ranges = b''.join(asked).partition(b'=')
+    return len(asked) == 1 and unit.strip(b' \t').lower() == b'bytes' and all(map(_is_range, ranges.split(b',')))
+
+
+def _is_range(text: bytes) -> bool:
+    first, dash, last = (it.strip(b' \t') for it in text.partition(b'-'))
+    if not dash or not (first or last) or not (first + last).isdigit() or max(len(first), len(last)) > LONGEST:
+        return False
+    return not (first and last) or int(first) <= int(last)
 
 
 def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
