@@ -26,6 +26,7 @@ from fastapi_caching_route._fastapi.effective import (
     takes,
 )
 from fastapi_caching_route._fastapi.extended import Handler, choosing
+from fastapi_caching_route._fastapi.limits import body_limit, limited
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
@@ -75,6 +76,9 @@ class CachingRoute(APIRoute):
         if reached.plan is None:
             scope.pop(HANDLER, None)  # of another route, whose endpoint asks with its own scope
             return forward(scope, receive, send)
+        if reached.body_limit is not None:
+            answer = partial(respond, reached.plan, forward=forward)
+            return limited(answer, reached.body_limit, scope, receive, send)
         return respond(reached.plan, scope, receive, send, forward)
 
     async def _write(self, reached: 'Reached', scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,6 +148,7 @@ class CachingRoute(APIRoute):
             invalidates,
             parameters,
             goes_on=goes_on(effective),
+            body_limit=body_limit(effective),
             methods=frozenset(effective.methods),
             writes=frozenset(it for it in effective.methods if may_say or is_write(it, cached=it in cached)),
             forward=super().handle,
@@ -164,6 +169,8 @@ class Reached:
     parameters: PathParameters
     goes_on: bool
     """Whether dependencies or background tasks may still write when the answer has left."""
+    body_limit: int | None
+    """The bytes that a request body may have, where the route itself says so."""
     methods: frozenset[str]
     writes: frozenset[str]
     """Those methods that make something outdated, or may say so by `CacheContext`."""

@@ -35,6 +35,7 @@ TESTS = (
     'refusing',
     'said',
     'response_headers',
+    'body_limit',
 )
 
 KEPT_LIST = """
@@ -193,6 +194,7 @@ WEAKENED = [
         'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
         'True',
     ),
+    ('body limit of a route', 'route.py', 'if reached.body_limit is not None:', 'if False:'),
     ('range that is not valid', '_validation.py', 'not ranges.is_valid(asked)', 'False'),
     (
         'tasks of guards',
