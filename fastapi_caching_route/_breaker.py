@@ -1,7 +1,7 @@
 """Whether a store is worth asking: after a few failures in a row it is not, but for one probe now and then.
 
-Knows moments and failures; neither commands nor loops. Reading, writing and storing may fail each by itself: a store without room
-still answers, and a replica takes nothing. One outage is told once, and so is its end.
+Knows moments and failures; neither commands nor loops. Reading, writing, deleting and storing may fail each by itself: a store
+without room still answers and deletes, and a replica takes nothing. One outage is told once, and so is its end.
 """
 
 import logging
@@ -9,7 +9,7 @@ from typing import Literal
 
 logger = logging.getLogger('fastapi_caching_route')
 
-Kind = Literal['reading', 'writing', 'storing']
+Kind = Literal['reading', 'writing', 'deleting', 'storing']
 """`storing` is all that comes before an answer can be stored, which may be too slow where each command is not."""
 
 FEW = 3
@@ -25,13 +25,15 @@ QUIET = 60.0
 class Breaker:
     """Counts failures in a row, by kind. Several threads may use it; what they lose of a count does no harm."""
 
-    __slots__ = ('_failures', '_probed_at', '_told', '_told_at', 'few')
+    __slots__ = ('_failures', '_probed_at', '_told', '_told_at', 'few', 'why')
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
         self.few = FEW
         """Failures that are enough: no more than commands can be under way, for there may never be another one."""
-        self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'storing': 0}
+        self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'deleting': 0, 'storing': 0}
+        self.why: dict[Kind, str] = {}
+        """The last failure of each kind."""
         self._probed_at: dict[Kind, float] = {}
         self._told = False
         self._told_at = -QUIET
@@ -54,6 +56,7 @@ class Breaker:
     def failed(self, kind: Kind, error: BaseException, now: float) -> None:
         """A command has failed, or has not been answered in time."""
         self._failures[kind] += 1
+        self.why[kind] = repr(error)
         if self._failures[kind] == self.few:
             self._probed_at[kind] = now
         if not self._told and (self.is_open(kind) or now - self._told_at >= QUIET):

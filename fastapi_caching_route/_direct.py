@@ -47,6 +47,10 @@ class Direct:
         """See `Shelf`."""
         return await deleted(key, self._backend)
 
+    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:  # noqa: ARG002, see Shelf
+        """See `Shelf`."""
+        await deleted(key, self._backend)
+
     async def release(self, key: str, token: str, within: float) -> None:  # noqa: ARG002, see Shelf
         """See `Shelf`: nobody else is there to have taken a lock."""
         await self.delete(key, within)

@@ -59,6 +59,11 @@ def is_too_large(error: Exception) -> bool:
     return 'too large' in str(error)
 
 
+def is_full(error: Exception) -> bool:
+    """Whether a store has refused something since it has no room: a Redis under `noeviction`, or a memcached under `-M`."""
+    return any(it in repr(error) for it in ('OutOfMemoryError', "used memory > 'maxmemory'", 'out of memory storing'))
+
+
 def may_be_cancelled(client: Any) -> bool:
     """Whether a client stays in step when a command is cancelled; aiomcache gives the reply to the next command."""
     return not any(it.__module__.startswith('aiomcache') for it in type(client).__mro__)

@@ -16,7 +16,7 @@ from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._breaker import Breaker, Kind
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._direct import AsTheyAre, added, deleted
-from fastapi_caching_route._drivers import accepted_ttl, delete_token, is_too_large, own_client
+from fastapi_caching_route._drivers import accepted_ttl, delete_token, is_full, is_too_large, own_client
 from fastapi_caching_route._key import full_key, root_of
 from fastapi_caching_route._link import Link, all_closed, in_time
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
@@ -54,7 +54,13 @@ class Linked:
 
     async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
         """See `Shelf`."""
-        return bool(await self._write(partial(self._set, key, value, self._ttl(span)), within, anyway=anyway))
+        command = partial(self._set, key, value, self._ttl(span))
+        try:
+            return bool(await self._write('writing', command, within, anyway=anyway))
+        except Exception as error:
+            if not is_full(error):
+                raise
+            return False  # the breaker has heard of it
 
     async def _set(self, key: str, value: object, ttl: float, backend: Any) -> bool:
         try:
@@ -75,18 +81,24 @@ class Linked:
 
     async def delete(self, key: str, within: float) -> int:
         """See `Shelf`."""
-        return int(await self._write(partial(deleted, key), within))
+        return int(await self._write('deleting', partial(deleted, key), within))
+
+    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:
+        """See `Shelf`."""
+        await self._write('deleting', lambda backend: backend.delete(key, namespace=''), within, anyway=anyway)
 
     async def release(self, key: str, token: str, within: float) -> None:
         """See `Shelf`."""
         stored: Any = token if self._wire is None else self._wire.dumps(token)
-        await self._write(lambda backend: delete_token(backend, key, token, stored), within)
+        await self._write('deleting', lambda backend: delete_token(backend, key, token, stored), within)
 
-    async def _write(self, command: Callable[[Any], Awaitable[Any]], within: float, *, anyway: bool = False) -> Any:
+    async def _write(
+        self, kind: Kind, command: Callable[[Any], Awaitable[Any]], within: float, *, anyway: bool = False
+    ) -> Any:
         if not anyway:
-            self._check('writing')
-        link = self._link('writing')
-        return await in_time(link.send('writing', partial(command, link.backend)), within)
+            self._check(kind)
+        link = self._link(kind)
+        return await in_time(link.send(kind, partial(command, link.backend)), within)
 
     def _ttl(self, span: float) -> float:
         return accepted_ttl(self._backend, span)
@@ -116,7 +128,7 @@ class Linked:
             if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
                 looking.begin(partial(self._look_again, ill))
         if self._breaker.is_open(kind):
-            msg = 'the cache backend is in trouble, and is not asked'
+            msg = f'the cache backend is in trouble, and is not asked: {self._breaker.why.get(kind)}'
             raise ConnectionError(msg)
 
     async def _look_again(self, kind: Kind) -> None:
@@ -127,6 +139,8 @@ class Linked:
             link = self._link(kind)
             if kind == 'writing':
                 await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, anyway=True) for key in keys))
+            elif kind == 'deleting':
+                await asyncio.gather(*(self.erase(key, self._timeout, anyway=True) for key in keys))
             else:
                 await in_time(link.get(keys), self._timeout)
             if kind == 'storing':

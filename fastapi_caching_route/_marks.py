@@ -11,6 +11,11 @@ In a store that several processes share, a *mark* is a random token under the ke
 6. Unchanged over a run, it says that none has begun either: marks that are read only after the run, since the endpoint
    has added a name or a stale window, are as good as those from before it (`land`).
 
+7. A store without room takes no new mark, but it still deletes. Then the old mark is deleted in its place, and `last` as well,
+   in the same order: before and after. To lose a mark is to invalidate its name (2), and a `last` that is missing, or was added
+   by another process meanwhile, is not the one that was read before (5, 6). Without `last` the marks of an entry are read on
+   each hit. A deletion that comes late, or twice, only costs misses.
+
 Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order. But each is sent
 once only: one that is sent again may come after a later one, and bring back entries that this has ended.
 
@@ -19,8 +24,9 @@ that may be served stale keep both, all others the soft ones, which tell them al
 """
 
 import asyncio
+import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Any, Protocol
@@ -28,6 +34,8 @@ from typing import Any, Protocol
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._http.storing import FOREVER
 from fastapi_caching_route._key import full_key
+
+logger = logging.getLogger('fastapi_caching_route')
 
 MOST_VERIFIED = 10_000
 """Entries that one process remembers to have found alive: some hundred bytes each."""
@@ -48,8 +56,16 @@ class Commands(Protocol):
     async def add(self, key: str, value: object, span: float, /) -> bool: ...
 
 
-Write = Callable[[str, object, float], Awaitable[bool]]
-"""Keeps something under a key for so many seconds; whether it is kept."""
+class Writes(Protocol):
+    """What an invalidation needs of a store: each command has the whole time-out."""
+
+    async def set(self, key: str, value: object, span: float, /) -> bool:
+        """Keep it; False if the store has no room for it."""
+        ...
+
+    async def delete(self, key: str, /) -> None:
+        """Delete a key, which a store does that has no room."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,7 @@ class Marks:
         None if a mark has changed or is lost, so that the entry must not be used. `beside` is what was found beside it.
         """
         # What is remembered is remembered for the `last` from before the marks were read: it may change meanwhile.
-        last = beside[0] if isinstance(beside[0], str) else ((await self._present(store, self.beside)) or [''])[0]
+        last = beside[0] if isinstance(beside[0], str) else await self._new_last(store)
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
             return known
@@ -117,7 +133,15 @@ class Marks:
             self._verified[entry.key] = (entry.marks, last, stale_at)
         return stale_at
 
-    async def invalidate(self, write: Write, names: Iterable[str], soft_at: float | None) -> None:
+    async def _new_last(self, store: Commands) -> str:
+        """A `last` where there is none; empty if the store takes none, so that nothing is remembered."""
+        try:
+            return ((await self._present(store, self.beside)) or [''])[0]
+        except Exception as error:  # noqa: BLE001, trouble with the store: a full one can still tell what is alive
+            logger.debug('the cache backend does not take the token of the last invalidation: %r', error)
+            return ''
+
+    async def invalidate(self, store: Writes, names: Iterable[str], soft_at: float | None) -> None:
         """Make sure that nothing that began before is used again under these names, by any process.
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
@@ -126,11 +150,11 @@ class Marks:
         when = '' if soft_at is None else f'@{soft_at!r}'
         keys = [self._key(kind, name) for name in names for kind in kinds]
         # Who adds names meanwhile will see that it has begun.
-        await _renew(write, self.beside[0])
+        await _renew(store, self.beside[0])
         for batch in _batches(keys):
-            await asyncio.gather(*(_renew(write, key, when) for key in batch))
+            await asyncio.gather(*(_renew(store, key, when) for key in batch))
         # Who has found entries alive meanwhile will look again.
-        await _renew(write, self.beside[0])
+        await _renew(store, self.beside[0])
 
     async def _present(self, store: Commands, keys: Sequence[str]) -> list[str] | None:
         """The marks under these keys, with new ones where there were none; None if one cannot be had."""
@@ -154,10 +178,10 @@ class Marks:
         return full_key(self._root, kind + name)
 
 
-async def _renew(write: Write, key: str, when: str = '') -> None:
-    if not await write(key, token_urlsafe(9) + when, FOREVER):
-        msg = f'the store has not taken {key}'
-        raise OSError(msg)
+async def _renew(store: Writes, key: str, when: str = '') -> None:
+    """End the mark under a key: by a new one or, where there is no room for it, by none."""
+    if not await store.set(key, token_urlsafe(9) + when, FOREVER):
+        await store.delete(key)
 
 
 def _batches(keys: list[str]) -> Iterator[list[str]]:

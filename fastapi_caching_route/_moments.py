@@ -69,7 +69,7 @@ class Moments:
         stale_at = min((it[1] for it in softened if it is not None and it[0] > since), default=math.inf)
         return stale_at if self._last(entry.names) <= since else None  # the floor last: it rises before a name is lost
 
-    async def invalidate(self, write: object, names: Iterable[str], soft_at: float | None) -> None:  # noqa: ARG002, as `Marks` does it
+    async def invalidate(self, store: object, names: Iterable[str], soft_at: float | None) -> None:  # noqa: ARG002, as `Marks` does it
         """Make sure that nothing that began before is used again under these names.
 
         With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.

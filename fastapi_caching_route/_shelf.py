@@ -3,6 +3,7 @@
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +17,7 @@ class Shelf(Protocol):
     """Keeps objects of ours where a cache of aiocache keeps its values.
 
     `within` is for how many seconds who asks will wait. Trouble is raised: whatever the client library raises, or a
-    TimeoutError. A store that is known to be in trouble is not asked, but for a `set` that is needed `anyway`.
+    TimeoutError. A store that is known to be in trouble is not asked, but for a `set` or an `erase` that is needed `anyway`.
     """
 
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:
@@ -24,7 +25,7 @@ class Shelf(Protocol):
         ...
 
     async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
-        """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether it is kept."""
+        """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether there is room for it."""
         ...
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:
@@ -33,6 +34,10 @@ class Shelf(Protocol):
 
     async def delete(self, key: str, within: float) -> int:
         """How many keys were deleted (0 or 1)."""
+        ...
+
+    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:
+        """Delete a key, for certain."""
         ...
 
     async def release(self, key: str, token: str, within: float) -> None:
@@ -54,6 +59,24 @@ class Shelf(Protocol):
     async def close(self) -> None:
         """Close what was opened in this event loop; what is needed later is opened again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Persistent:
+    """The commands of one who invalidates: each has the whole time-out, since none may be left out."""
+
+    shelf: Shelf
+    timeout: float
+    anyway: bool
+    """Whether they are given also if the store is known to be in trouble."""
+
+    async def set(self, key: str, value: object, span: float) -> bool:
+        """Keep it for `span` seconds; False if there is no room for it."""
+        return await self.shelf.set(key, value, span, self.timeout, anyway=self.anyway)
+
+    async def delete(self, key: str) -> None:
+        """Delete a key, for certain."""
+        await self.shelf.erase(key, self.timeout, anyway=self.anyway)
 
 
 class Commands:

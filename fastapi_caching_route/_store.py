@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,7 +21,7 @@ from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
 from fastapi_caching_route._names import EVERYTHING
-from fastapi_caching_route._shelf import Shelf
+from fastapi_caching_route._shelf import Persistent, Shelf
 from fastapi_caching_route._soon import Writer
 from fastapi_caching_route._visit import Inside, Outside, Visit
 from fastapi_caching_route.errors import InvalidationError
@@ -85,10 +84,8 @@ class Store:
         return self.go_on(self._invalidate(names, soft_at, key))
 
     async def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
-        # Each command has the whole time-out: none may be left out.
-        write = partial(self.shelf.set, within=self.timeout, anyway=False)
         try:
-            await self.marks.invalidate(write, names, soft_at)
+            await self.marks.invalidate(Persistent(self.shelf, self.timeout, anyway=False), names, soft_at)
         except Exception as error:
             self.debts.owe(names, error, self._invalidate_anyway)
             msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
@@ -101,7 +98,7 @@ class Store:
 
     async def _invalidate_anyway(self, names: Sequence[str]) -> None:
         """Invalidate names, also if the backend is known to be in trouble."""
-        await self.marks.invalidate(partial(self.shelf.set, within=self.timeout, anyway=True), names, None)
+        await self.marks.invalidate(Persistent(self.shelf, self.timeout, anyway=True), names, None)
 
     def invalidate_soon(self, names: Sequence[str]) -> None:
         """Use nothing with one of these names in this process from now on, and have that written for all others.

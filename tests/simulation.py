@@ -13,6 +13,7 @@ import math
 import random
 import sys
 import types
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,19 +26,20 @@ PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
 """Turns that a command takes, or an endpoint."""
 
 RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
+REFUSES = (0.2, 0.6)
 
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        for batch in _batches(keys):\n            await asyncio.gather(*(_renew(write, key, when) for key in batch))\n',
+        '        for batch in _batches(keys):\n            await asyncio.gather(*(_renew(store, key, when) for key in batch))\n',
         '',
     ),
     '`last` before the marks': (
-        'will see that it has begun.\n        await _renew(write, self.beside[0])\n',
+        'will see that it has begun.\n        await _renew(store, self.beside[0])\n',
         '\n',
     ),
     '`last` after the marks': (
-        'will look again.\n        await _renew(write, self.beside[0])\n',
+        'will look again.\n        await _renew(store, self.beside[0])\n',
         '\n',
     ),
     'a missing mark is a miss': (
@@ -75,10 +77,25 @@ LEFT_OUT = {
     'read the marks before the endpoint runs': (),
 }
 
+# The same for a store that is full at times.
+LEFT_OUT_WHERE_FULL = {
+    'delete a mark that cannot be written': ('        await store.delete(key)\n', '        pass\n'),
+    'delete `last` after the marks': (
+        'will look again.\n        await _renew(store, self.beside[0])\n',
+        'will look again.\n        await store.set(self.beside[0], token_urlsafe(9), FOREVER)\n',
+    ),
+    'remember nothing without `last`': (
+        'if stale_at is not None and last:',
+        'if stale_at is not None:',
+        'if last and known_last',
+        'if known_last',
+    ),
+}
+
 
 def marks_class(step=None):
     """`Marks` with a step left out, or whole."""
-    source, changes = SOURCE, LEFT_OUT.get(step, ())
+    source, changes = SOURCE, {**LEFT_OUT, **LEFT_OUT_WHERE_FULL}.get(step, ())
     for old, new in zip(changes[::2], changes[1::2], strict=True):
         assert source.count(old) == 1, f'{step}: its text is there {source.count(old)} times'
         source = source.replace(old, new)
@@ -120,6 +137,8 @@ class SlowShelf:
 
     turns: Turns
     kept: dict = field(default_factory=dict)
+    refuses: float = 0
+    """How often it has no room for something new, of which others have made some the next time."""
 
     async def pause(self):
         await self.turns.pause()
@@ -140,11 +159,22 @@ class SlowShelf:
         await self.pause()
         return found
 
+    def is_full(self):
+        return self.refuses > 0 and self.turns.rng.random() < self.refuses
+
     async def set(self, key, value, span):
-        return await self._command(lambda: self.kept.update({key: value}) or True)
+        return await self._command(lambda: not self.is_full() and (self.kept.update({key: value}) or True))
 
     async def add(self, key, value, span):
-        return await self._command(lambda: self.kept.setdefault(key, value) is value)
+        def effect():
+            if self.is_full():
+                raise OSError
+            return self.kept.setdefault(key, value) is value
+
+        return await self._command(effect)
+
+    async def delete(self, key):
+        await self._command(lambda: self.kept.pop(key, None))
 
 
 @dataclass
@@ -154,6 +184,7 @@ class World:
     seed: int
     step: str | None
     inside: bool = False
+    fills: bool = False
     violations: int = 0
     served: int = 0
     runs: int = 0
@@ -162,7 +193,7 @@ class World:
     def __post_init__(self):
         self.rng = random.Random(self.seed)
         self.turns = Turns(self.rng)
-        self.shelf = SlowShelf(self.turns)
+        self.shelf = SlowShelf(self.turns, refuses=self.rng.choice(REFUSES) if self.fills else 0)
         self.version = dict.fromkeys(range(RESOURCES), 0)
         self.oldest = dict.fromkeys(range(RESOURCES), 0)
         self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
@@ -196,13 +227,14 @@ class World:
         self.runs += 1
         windowed, early = self.windowed[it], None
         if not self.begins_late:
-            early = await marks.begin(self.shelf, self.names(it), windowed=windowed)
+            early = await self.begin(it, marks, windowed=windowed)
         await self.shelf.pause()
         version = self.version[it]
         await self.shelf.pause()
-        begun = await marks.begin(self.shelf, self.names(it), windowed=windowed) if self.begins_late else early
-        names = self.names_at_the_end(it)
-        held = None if begun is None else await marks.land(self.shelf, begun, names, windowed=windowed)
+        begun = await self.begin(it, marks, windowed=windowed) if self.begins_late else early
+        names, held = self.names_at_the_end(it), None
+        with suppress(OSError):
+            held = None if begun is None else await marks.land(self.shelf, begun, names, windowed=windowed)
         if held is not None:
             window = 60.0 if windowed else 0.0
             entry = Entry(
@@ -219,6 +251,11 @@ class World:
             )
             await self.shelf.set(entry.key, entry, 60.0)
 
+    async def begin(self, it, marks, *, windowed):
+        with suppress(OSError):
+            return await marks.begin(self.shelf, self.names(it), windowed=windowed)
+        return None
+
     async def write(self):
         """A writer: it changes the data, and then invalidates, by one of several names."""
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
@@ -228,7 +265,7 @@ class World:
         soft_at = 1.0 + self.seed if self.rng.random() < 0.3 else None
         await self.shelf.pause()
         written = dict(self.version)
-        await marks.invalidate(self.shelf.set, [name], soft_at)
+        await marks.invalidate(self.shelf, [name], soft_at)
         self.invalidations += 1
         for changed in self.version if name == 'all' else (it,):
             self.oldest_fresh[changed] = max(self.oldest_fresh[changed], written[changed])
@@ -254,12 +291,12 @@ class World:
             await self.turns.run([self.request()])
 
 
-def simulate(schedules, step=None, *, inside=False, first_only=False):
+def simulate(schedules, step=None, *, inside=False, fills=False, first_only=False):
     """Live through so many schedules; gives them."""
     worlds = []
     with asyncio.Runner() if hasattr(asyncio, 'Runner') else _OldRunner() as runner:
         for seed in range(schedules):
-            worlds.append(World(seed, step, inside))
+            worlds.append(World(seed, step, inside, fills))
             runner.run(worlds[-1].live())
             if first_only and worlds[-1].violations:
                 break
@@ -288,8 +325,10 @@ def main(schedules):
     print(
         f'inside of one process: {sum(it.served for it in inside)} answers, {sum(it.violations for it in inside)} violations'
     )
-    for step in LEFT_OUT:
-        found = sum(it.violations > 0 for it in simulate(schedules, step))
+    full = simulate(schedules, fills=True)
+    print(f'full at times: {sum(it.served for it in full)} answers, {sum(it.violations for it in full)} violations')
+    for step in (*LEFT_OUT, *LEFT_OUT_WHERE_FULL):
+        found = sum(it.violations > 0 for it in simulate(schedules, step, fills=step in LEFT_OUT_WHERE_FULL))
         print(f'without "{step}": violations in {found} schedules')
 
 

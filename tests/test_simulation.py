@@ -3,7 +3,7 @@
 import pytest
 
 from fastapi_caching_route import _moments
-from tests.simulation import LEFT_OUT, simulate
+from tests.simulation import LEFT_OUT, LEFT_OUT_WHERE_FULL, simulate
 
 SCHEDULES = 300
 MOST = 3000
@@ -22,6 +22,12 @@ def test_nothing_older_is_served_inside_of_one_process_either():
     assert sum(it.served for it in worlds) > 10 * SCHEDULES
 
 
+def test_nothing_older_is_served_where_the_store_is_full_at_times():
+    worlds = simulate(2 * SCHEDULES, fills=True)
+    assert sum(it.violations for it in worlds) == 0
+    assert sum(it.served for it in worlds) > 10 * SCHEDULES
+
+
 def test_moments_that_are_forgotten_for_newer_ones_revive_nothing(monkeypatch):
     monkeypatch.setattr(_moments, 'MOST_NAMES', 1)
     worlds = simulate(SCHEDULES, inside=True)
@@ -32,4 +38,10 @@ def test_moments_that_are_forgotten_for_newer_ones_revive_nothing(monkeypatch):
 @pytest.mark.parametrize('step', LEFT_OUT)
 def test_without_any_one_step_something_older_is_served(step):
     worlds = simulate(MOST, step, first_only=True)
+    assert worlds[-1].violations, f'not in {MOST} schedules'
+
+
+@pytest.mark.parametrize('step', LEFT_OUT_WHERE_FULL)
+def test_without_any_one_step_something_older_is_served_where_the_store_is_full(step):
+    worlds = simulate(MOST, step, fills=True, first_only=True)
     assert worlds[-1].violations, f'not in {MOST} schedules'

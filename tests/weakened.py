@@ -36,6 +36,7 @@ TESTS = (
     'said',
     'response_headers',
     'body_limit',
+    'full_store',
 )
 
 KEPT_LIST = """
@@ -495,6 +496,15 @@ WEAKENED = [
     ('asking about tags of ours', '_http/conditional.py', '[] if our_tag else', '[] if False else'),
     ('private where it is not shared', '_plan.py', 'if may_be_for_all(inputs, variants) else', 'if True else'),
     ('a failure after the answer began', '_fetch.py', 'if self.passed_on or not', 'if not'),
+    ('full: marks', '_marks.py', '        await store.delete(key)\n', '        pass\n'),
+    (
+        'full: last before marks',
+        '_marks.py',
+        '# Who adds names meanwhile will see that it has begun.\n        await _renew(store, self.beside[0])\n',
+        'await store.set(self.beside[0], token_urlsafe(9), FOREVER)\n',
+    ),
+    ('full: not asked', '_linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
+    ('full: hits without last', '_marks.py', "            return ''\n", '            raise\n'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),
