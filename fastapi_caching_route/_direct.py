@@ -65,6 +65,10 @@ class Direct:
     def loop(self) -> None:
         """See `Shelf`: it needs none."""
 
+    def late(self) -> float:
+        """See `Shelf`: nothing is waited for."""
+        return 0.0
+
     async def close(self) -> None:
         """See `Shelf`: nothing was opened."""
 

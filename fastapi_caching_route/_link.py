@@ -2,9 +2,13 @@
 
 Who waits for a command may stop waiting; the command is not cancelled by that. A client library whose command is cut off
 half-way may give its reply to the next command on that connection. What hangs is dropped, together with its client.
+
+A large entry may take longer than its time-out although the store answers: its bytes are on their way. So it is read by itself, some
+at a time only, and says nothing about the store: the marks do, which each request reads that has waited for it in vain.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -15,7 +19,7 @@ from fastapi_caching_route import _drivers
 from fastapi_caching_route._breaker import FEW, Breaker, Kind
 from fastapi_caching_route._chore import held
 from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._shelf import LATE
+from fastapi_caching_route._lateness import UNAVOIDABLE, Lateness
 
 MOST_TOGETHER = 64
 """Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
@@ -27,9 +31,15 @@ HANGING = 2.0
 """Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
 be slow: a new connection, over TLS and far away, takes several round trips."""
 
-FEW_TOGETHER = 4
-"""Entries, of which so few go into one reply that they are large: then as many replies at a time are enough. More would take
-their time from each other, and all would be too late."""
+LARGE = 64 * 1024
+"""Bytes of an entry from which on it is read and written by itself: of smaller ones, some go into one reply."""
+
+FEW_LARGE = 4
+"""Large entries that are read or written at a time: more would take their time from each other, and all would be too late. One
+connection stays free for what is small."""
+
+MOST_SIZES = 4096
+"""Keys of which the size of what was read is remembered, some hundred bytes each."""
 
 MOST_WAITING = 10_000
 """Commands under way and waiting for their turns, some kilobytes each; the next one would never be in time."""
@@ -40,18 +50,21 @@ class Link:
 
     __slots__ = (
         '_adding',
+        '_answered_at',
         '_at_end',
-        '_batch',
+        '_batches',
         '_breaker',
         '_get_many',
         '_largest',
         '_loop',
         '_own',
         '_running',
+        '_sizes',
         '_timeout',
         '_turns',
         '_turns_of_large',
         'backend',
+        'lateness',
         'usable',
     )
 
@@ -70,35 +83,48 @@ class Link:
         concurrency = _drivers.concurrency(getattr(backend, 'client', None))
         breaker.few = min(FEW, concurrency)
         self._turns = asyncio.Semaphore(concurrency)
-        self._turns_of_large = asyncio.Semaphore(min(FEW_TOGETHER, concurrency))
+        self._turns_of_large = asyncio.Semaphore(max(1, min(FEW_LARGE, concurrency - 1)))
+        self._sizes: dict[str, int] = {}
         self._largest = 0.0
-        """Bytes of the largest entry that was read lately."""
+        """Bytes of the largest entry that was read lately without its size being known."""
+        self._answered_at: dict[Kind, float] = {}
         self._running: set[asyncio.Task[Any]] = set()
+        self.lateness = Lateness(self._loop, lambda: not self._running)
         self._adding: dict[str, asyncio.Task[Any]] = {}
-        self._batch: tuple[dict[str, None], asyncio.Task[dict[str, Any]]] | None = None
+        self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, Any]]]] = {}
+        """What is to be read in the next command: all that is small together, and each large entry under its key."""
         self._at_end = self._until_end()
         with suppress(StopIteration):  # a generator that has begun is all that an event loop closes before it ends
             self._at_end.__anext__().send(None)
 
     def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, Any]]':
         """What is under each key, or None; look-ups that come before it is sent go with it."""
-        if self._batch is None or len(self._batch[0]) + len(keys) > self._most_together():
+        is_large = any(self._sizes.get(key, self._largest) >= LARGE for key in keys)
+        name = keys[0] if is_large else ''
+        batch = self._batches.get(name)
+        if batch is None or len(batch[0]) + len(keys) > self._most_together():
             together: dict[str, None] = {}  # aiomcache takes no key twice
-            turns = self._turns if self._most_together() > FEW_TOGETHER else self._turns_of_large
-            self._batch = (together, self.send('reading', partial(self._read, together), turns))
-        self._batch[0].update(dict.fromkeys(keys))
-        return self._batch[1]
+            running = self.send('reading', partial(self._read, name, together), is_large=is_large)
+            batch = self._batches[name] = together, running
+        batch[0].update(dict.fromkeys(keys))
+        return batch[1]
 
     def _most_together(self) -> float:
         return min(MOST_TOGETHER, MOST_BYTES / self._largest) if self._largest else MOST_TOGETHER
 
-    async def _read(self, together: dict[str, None]) -> dict[str, Any]:
-        if self._batch is not None and self._batch[0] is together:
-            self._batch = None  # it is closed
+    async def _read(self, name: str, together: dict[str, None]) -> dict[str, Any]:
+        if name in self._batches and self._batches[name][0] is together:
+            del self._batches[name]  # it is closed
         keys = list(together)
-        values = await self._get_many(keys)
-        self._largest = max(self._largest / 2, *(len(it.body) for it in values if isinstance(it, Entry)), 1)
-        return dict(zip(keys, values or [None] * len(keys), strict=True))  # none where aiocache is switched off
+        found = dict(
+            zip(keys, await self._get_many(keys) or [None] * len(keys), strict=True)
+        )  # none where aiocache is off
+        sizes = {key: len(it.body) if isinstance(it, Entry) else 0 for key, it in found.items() if it is not None}
+        self._largest = max([self._largest / 2, *(size for key, size in sizes.items() if key not in self._sizes)])
+        if len(self._sizes) > MOST_SIZES:
+            self._sizes.clear()
+        self._sizes.update(sizes)
+        return found
 
     def add(self, key: str, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
         """Give a command that adds something; who wants to add under the same key meanwhile has it done, too."""
@@ -108,18 +134,23 @@ class Link:
             adding.add_done_callback(lambda _: self._adding.pop(key, None))
         return adding
 
-    def send(
-        self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore | None = None
-    ) -> 'asyncio.Task[Any]':
+    def send(self, kind: Kind, command: Callable[[], Awaitable[Any]], *, is_large: bool = False) -> 'asyncio.Task[Any]':
         """Give a command, as soon as fewer than the client bears are under way."""
         if len(self._running) >= MOST_WAITING:
             msg = 'too many commands wait for the cache backend'
             raise ConnectionError(msg)
-        return held(self._loop.create_task(self._run(kind, command, turns or self._turns)), self._running)
+        run = self._run_large(kind, command) if is_large else self._run(kind, command)
+        running = held(self._loop.create_task(run), self._running)
+        self.lateness.watch()
+        return running
 
-    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], turns: asyncio.Semaphore) -> Any:
-        async with turns:
-            watch = Watch(self, kind, self._loop, self._timeout)
+    async def _run_large(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> Any:
+        async with self._turns_of_large:
+            return await self._run(kind, command, is_large=True)
+
+    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], *, is_large: bool = False) -> Any:
+        async with self._turns:
+            watch = Watch(self, kind, self._loop, self._timeout, is_large=is_large)
             try:
                 given = await command()
             except Exception as error:
@@ -129,20 +160,27 @@ class Link:
             finally:
                 watch.end()
             if not watch.has_rung:
+                self._answered_at[kind] = time.monotonic()
                 self._breaker.worked(kind)
             return given
 
-    def overdue(self, kind: Kind) -> None:
-        """Hear that a command takes longer than it may."""
-        self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s'), time.monotonic())
+    def has_answered(self, kind: Kind, since: float) -> bool:
+        """Whether another command of this kind was answered in time since that moment."""
+        return self._answered_at.get(kind, -math.inf) > since
 
-    def give_up(self, running: 'asyncio.Task[Any] | None') -> None:
-        """Close a client of ours with all commands that hang. Another one's may be in use elsewhere."""
-        if self._own and self.usable:
+    def overdue(self, kind: Kind, late: float) -> None:
+        """Hear that a command takes longer than it may, and by how many seconds this event loop was late meanwhile."""
+        busy = f', while this process was busy for {late:.2f} s of its own' if late >= 0.01 else ''
+        self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s{busy}'), time.monotonic())
+
+    def give_up(self, running: 'asyncio.Task[Any]', *, alone: bool) -> None:
+        """Close a client of ours with all commands that hang; or cancel this one, if it is `alone` or the client not ours."""
+        may_be_cancelled = _drivers.may_be_cancelled(getattr(self.backend, 'client', None))
+        if may_be_cancelled and (alone or not self._own):
+            running.cancel()  # as aiocache would have done, by its own time-out
+        elif self._own and self.usable:
             self.usable = False
             held(self._loop.create_task(self.close()), _closing)
-        elif not self._own and running is not None and _drivers.may_be_cancelled(getattr(self.backend, 'client', None)):
-            running.cancel()  # as aiocache would have done, by its own time-out
 
     async def close(self) -> None:
         """Use it no more, and close what we have opened."""
@@ -172,72 +210,54 @@ async def all_closed() -> None:
 
 
 class Watch:
-    """Rings when a command takes longer than its time-out, and gives it up when it takes much longer."""
+    """Rings when a command takes longer than its time-out, and gives it up when it takes much longer.
 
-    __slots__ = ('_due_at', '_handle', '_kind', '_link', '_loop', '_running', '_timeout', 'has_rung')
+    The time by which the event loop is late does not count. Nobody hears of it where other commands are answered meanwhile.
+    """
 
-    def __init__(self, link: Link, kind: Kind, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+    __slots__ = (
+        '_began_at',
+        '_handle',
+        '_is_large',
+        '_kind',
+        '_late_before',
+        '_link',
+        '_loop',
+        '_running',
+        '_seconds',
+        'has_rung',
+    )
+
+    def __init__(
+        self, link: Link, kind: Kind, loop: asyncio.AbstractEventLoop, timeout: float, *, is_large: bool
+    ) -> None:
         """Begin now, for the command of this task, of which the link is to hear."""
         self._link = link
         self._kind: Kind = kind
-        self._running = asyncio.current_task(loop)
+        self._running: Any = asyncio.current_task(loop)
         self._loop = loop
-        self._timeout = timeout
+        self._is_large = is_large
+        self._seconds = timeout
+        self._began_at = time.monotonic()
+        self._late_before = link.lateness.seconds
         self.has_rung = False
-        self._wait(timeout)
-
-    def _wait(self, seconds: float) -> None:
-        self._due_at = self._loop.time() + seconds
-        self._handle = self._loop.call_later(seconds, self._ring)
+        self._handle = loop.call_later(timeout, self._ring)
 
     def _ring(self) -> None:
-        if self._loop.time() - self._due_at > LATE:  # the reply may be there, and we had no time to read it
-            self._wait(self._timeout)
+        late = self._link.lateness.seconds - self._late_before
+        left = self._seconds + late - (time.monotonic() - self._began_at)
+        answered = self._link.has_answered(self._kind, self._began_at)
+        if left > UNAVOIDABLE:  # the reply may be there, and we had no time to read it
+            self._handle = self._loop.call_later(left, self._ring)
         elif self.has_rung:
-            self._link.give_up(self._running)
+            self._link.give_up(self._running, alone=answered)
         else:
             self.has_rung = True
-            self._link.overdue(self._kind)
-            self._wait(HANGING)
+            if not (answered or self._is_large):
+                self._link.overdue(self._kind, late)
+            self._seconds += HANGING
+            self._handle = self._loop.call_later(HANGING, self._ring)
 
     def end(self) -> None:
         """The command has come to its end."""
         self._handle.cancel()
-
-
-async def in_time(running: 'asyncio.Task[Any]', seconds: float) -> Any:
-    """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
-
-    An event loop that is late itself gives it as many seconds again.
-
-    Raises:
-        TimeoutError: it did not give anything in time, or was dropped.
-
-    """
-    began, seconds = time.monotonic(), max(seconds, 0)
-    await _wait(running, seconds)
-    if not running.done() and time.monotonic() - began > seconds + LATE:  # we were busy, which is not its fault
-        await _wait(running, max(seconds, LATE))
-    if not running.done() or running.cancelled():
-        msg = 'the cache backend did not answer in time'
-        raise TimeoutError(msg)
-    return running.result()
-
-
-async def _wait(running: 'asyncio.Task[Any]', seconds: float) -> None:
-    """Wait until it is done, or so many seconds are over: as `asyncio.wait`, at half of its cost, for each look-up waits once."""
-    if running.done():
-        return
-    waiter = running.get_loop().create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = running.get_loop().call_later(seconds, wake)
-    running.add_done_callback(wake)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        running.remove_done_callback(wake)

@@ -17,8 +17,10 @@ from fastapi_caching_route._breaker import Breaker, Kind
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._direct import AsTheyAre, added, deleted
 from fastapi_caching_route._drivers import accepted_ttl, delete_token, is_full, is_too_large, own_client
+from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._key import full_key, root_of
-from fastapi_caching_route._link import Link, all_closed, in_time
+from fastapi_caching_route._lateness import in_time
+from fastapi_caching_route._link import LARGE, Link, all_closed
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -49,14 +51,16 @@ class Linked:
     async def get(self, keys: Sequence[str], within: float) -> list[Any]:
         """See `Shelf`."""
         self._check('reading')
-        found = await in_time(self._link('reading').get(keys), within)
+        link = self._link('reading')
+        found = await in_time(link.get(keys), within, link.lateness)
         return [found[key] for key in keys]
 
     async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
         """See `Shelf`."""
         command = partial(self._set, key, value, self._ttl(span))
+        is_large = isinstance(value, Entry) and len(value.body) >= LARGE
         try:
-            return bool(await self._write('writing', command, within, anyway=anyway))
+            return bool(await self._write('writing', command, within, anyway=anyway, is_large=is_large))
         except Exception as error:
             if not is_full(error):
                 raise
@@ -77,7 +81,8 @@ class Linked:
         """See `Shelf`."""
         self._check('writing')
         link = self._link('writing')
-        return bool(await in_time(link.add(key, lambda: added(link.backend, key, value, self._ttl(span))), within))
+        adding = link.add(key, lambda: added(link.backend, key, value, self._ttl(span)))
+        return bool(await in_time(adding, within, link.lateness))
 
     async def delete(self, key: str, within: float) -> int:
         """See `Shelf`."""
@@ -93,12 +98,18 @@ class Linked:
         await self._write('deleting', lambda backend: delete_token(backend, key, token, stored), within)
 
     async def _write(
-        self, kind: Kind, command: Callable[[Any], Awaitable[Any]], within: float, *, anyway: bool = False
+        self,
+        kind: Kind,
+        command: Callable[[Any], Awaitable[Any]],
+        within: float,
+        *,
+        anyway: bool = False,
+        is_large: bool = False,
     ) -> Any:
         if not anyway:
             self._check(kind)
         link = self._link(kind)
-        return await in_time(link.send(kind, partial(command, link.backend)), within)
+        return await in_time(link.send(kind, partial(command, link.backend), is_large=is_large), within, link.lateness)
 
     def _ttl(self, span: float) -> float:
         return accepted_ttl(self._backend, span)
@@ -115,6 +126,11 @@ class Linked:
         elif now - self._too_slow_at > self._timeout:
             self._too_slow_at = now
             self._breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
+
+    def late(self) -> float:
+        """See `Shelf`."""
+        link = self._links.get(asyncio.get_running_loop())
+        return 0.0 if link is None else link.lateness.seconds
 
     def _check(self, kind: Kind) -> None:
         """See that the backend is worth asking. While it is not, look again now and then; nobody waits for that.
@@ -142,11 +158,11 @@ class Linked:
             elif kind == 'deleting':
                 await asyncio.gather(*(self.erase(key, self._timeout, anyway=True) for key in keys))
             else:
-                await in_time(link.get(keys), self._timeout)
+                await in_time(link.get(keys), self._timeout, link.lateness)
             if kind == 'storing':
                 began = time.monotonic()
                 for _ in range(2):  # to look up, and to read marks
-                    await in_time(link.get(keys), self._timeout - (time.monotonic() - began))
+                    await in_time(link.get(keys), self._timeout - (time.monotonic() - began), link.lateness)
                 self._breaker.worked('storing')
 
     def _link(self, kind: Kind) -> Link:

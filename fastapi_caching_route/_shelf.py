@@ -9,9 +9,6 @@ from typing import Any, Protocol, TypeVar
 
 Given = TypeVar('Given')
 
-LATE = 0.05
-"""Seconds by which an event loop is so late that a time-out says nothing about the store."""
-
 
 class Shelf(Protocol):
     """Keeps objects of ours where a cache of aiocache keeps its values.
@@ -56,6 +53,10 @@ class Shelf(Protocol):
         """An event loop that runs and has used it, if there is one."""
         ...
 
+    def late(self) -> float:
+        """For how many seconds this event loop was too busy to wait for it, all in all: that is no fault of the store."""
+        ...
+
     async def close(self) -> None:
         """Close what was opened in this event loop; what is needed later is opened again."""
         ...
@@ -80,7 +81,10 @@ class Persistent:
 
 
 class Commands:
-    """The commands of a shelf for one who has so many seconds for all of them together, and no more."""
+    """The commands of a shelf for one who has so many seconds for all of them together, and no more.
+
+    The time by which the event loop is late itself does not count.
+    """
 
     __slots__ = ('_shelf', '_until')
 
@@ -96,9 +100,9 @@ class Commands:
 
     async def get(self, keys: Sequence[str]) -> list[Any]:
         """What is under each key, or None."""
-        left = self.left
-        found = await self._shelf.get(keys, left)
-        self._forgive(left)
+        late_before = self._shelf.late()
+        found = await self._shelf.get(keys, self.left)
+        self._until += self._shelf.late() - late_before
         return found
 
     async def set(self, key: str, value: object, span: float) -> bool:
@@ -114,12 +118,7 @@ class Commands:
         return await self._timed(partial(self._shelf.delete, key))
 
     async def _timed(self, command: Callable[[float], Awaitable[Given]]) -> Given:
-        left = self.left
-        given = await command(left)
-        self._forgive(left)
+        late_before = self._shelf.late()
+        given = await command(self.left)
+        self._until += self._shelf.late() - late_before
         return given
-
-    def _forgive(self, left: float) -> None:
-        """Have as many seconds again, if we were so busy ourselves that time is over though it has answered."""
-        if self.left < -LATE:
-            self._until = time.monotonic() + left

@@ -37,6 +37,7 @@ TESTS = (
     'response_headers',
     'body_limit',
     'full_store',
+    'slow_links',
 )
 
 KEPT_LIST = """
@@ -505,6 +506,12 @@ WEAKENED = [
     ),
     ('full: not asked', '_linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
     ('full: hits without last', '_marks.py', "            return ''\n", '            raise\n'),
+    ('large: apart', '_link.py', "name = keys[0] if is_large else ''", "name, is_large = '', False"),
+    ('large: no failure', '_link.py', 'if not (answered or self._is_large):', 'if not answered:'),
+    ('large: others answered', '_link.py', 'if not (answered or self._is_large):', 'if not self._is_large:'),
+    ('large: given up alone', '_link.py', 'alone=answered)', 'alone=False)'),
+    ('late: commands', '_shelf.py', 'self._until += self._shelf.late() - late_before', 'pass'),
+    ('late: our own', '_lateness.py', 'left = seconds + late -', 'left = seconds -'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),
