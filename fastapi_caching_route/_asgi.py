@@ -27,6 +27,10 @@ HANDLER = 'fastapi_caching_route.handler'
 ADMITTED = 'fastapi_caching_route.admitted'
 """Where a scope says that all dependencies of the route have let the request in."""
 
+OF_THE_ENDPOINT = 'fastapi_caching_route.of_the_endpoint'
+"""Where a scope says whether the response comes from the endpoint or a dependency that is no guard. It is False while a
+guard runs, and where declared values are not valid; it is missing where the request has not reached the route's handler."""
+
 
 class RequestBody:
     """The body of a request for several readers, each of which gets all of it from its beginning."""

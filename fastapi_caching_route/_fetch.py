@@ -15,6 +15,7 @@ from typing import Any
 from fastapi_caching_route._asgi import (
     ADMITTED,
     HANDLER,
+    OF_THE_ENDPOINT,
     STREAM_EXTENSIONS,
     App,
     Lent,
@@ -34,10 +35,10 @@ from fastapi_caching_route._flights import ALONE, Flight, Told, told_by, will_be
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, judge
-from fastapi_caching_route._keeping import keep, unseen
+from fastapi_caching_route._keeping import end_stored, keep, unseen
 from fastapi_caching_route._key import Scope, names_a_person
 from fastapi_caching_route._plan import Declared, Plan, age_field
-from fastapi_caching_route._recorder import Message, Recorder, Step
+from fastapi_caching_route._recorder import Message, Recorder, Step, is_last
 from fastapi_caching_route._validation import (
     NOT_MODIFIED,
     compare,
@@ -80,9 +81,11 @@ class Fetch:
     marks_before: Any = field(init=False, default=None)
     """By which the store tells whether a name was invalidated meanwhile; None if it is in trouble."""
     owed_before: Owed = field(init=False, default_factory=dict)
+    endings_before: int = field(init=False, default=0)
     renewed: bool = field(init=False, default=False)
     """Whether what it brought is stored."""
     answered_at: float = field(init=False, default=0.0)
+    status: int = field(init=False, default=0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
     written: Written = field(init=False, default_factory=Written)
@@ -106,7 +109,8 @@ class Fetch:
         """Let the endpoint answer, from its beginning to its end."""
         await self.begin()
         self.session = deepcopy(dict(self.scope['session'])) if self.scope.get('session') else {}
-        self.scope.pop(ADMITTED, None)  # it may be the scope of an earlier request
+        for name in (ADMITTED, OF_THE_ENDPOINT):  # it may be the scope of an earlier request
+            self.scope.pop(name, None)
         self.written = self.scope[WRITTEN] = Written(self.client.before_key)
         self.scope[HANDLER] = self.declared.handler
         # Guards may have to read the body once more, if what is stored answers in the end.
@@ -137,7 +141,7 @@ class Fetch:
         self.names = names
         if self.stale is not None:
             names = tuple(dict.fromkeys((*names, *self.stale.entry.names)))  # it may be confirmed
-        self.owed_before = self.visit.owed()
+        self.owed_before, self.endings_before = self.visit.owed(), self.plan.store.endings.count
         self.marks_before = await self.visit.begin(names, windowed=self.plan.terms.windowed)
 
     def lent(self) -> dict[str, Any]:
@@ -150,7 +154,7 @@ class Fetch:
         inputs = self.declared.inputs
         self.varies_with_all = inputs.declared and not inputs.raw
         if self.varies_with_all and inputs.personal and names_a_person(self.scope, inputs.covered):
-            self.recorder.doubt = 'exception-handler'
+            self.recorder.doubt = self.recorder.doubt or 'exception-handler'
 
     async def receive_watched(self, receive: Receive) -> Message:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
@@ -177,8 +181,10 @@ class Fetch:
             step = self.recorder.feed({**message, 'body': b''} if self.muted else message)
             if self.recorder.refused not in (None, 'complete', 'no start'):
                 self.tell_followers(self.recorder.refused)  # who need not wait until its client has read it
+            if step.complete is None and is_last(message):
+                await end_stored(self, self.visit)
             await self.take(step)
-        elif message['type'] == 'http.response.body' and not message.get('more_body', False):
+        elif is_last(message):
             await self.answer_from_store()
 
     def failed(self, status: int) -> None:
@@ -211,7 +217,7 @@ class Fetch:
 
     def hold(self, message: Message) -> None:
         """Note when the answer began, and its fields."""
-        self.answered_at = self.plan.clock()
+        self.answered_at, self.status = self.plan.clock(), message['status']
         self.answer = start_fields(message, self.declared.inputs.selecting, as_they_are=self.plan.terms.by_the_book)
 
     def start(self, message: Message) -> Step:
@@ -268,6 +274,7 @@ class Fetch:
                 verdict = self.verdict(step.complete.status, self.answer.fields)
             if isinstance(verdict, Refused):
                 self.tell_followers(verdict.reason)
+                await end_stored(self, self.visit)
             else:
                 entry, reason = await keep(self, step.complete, verdict)
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance

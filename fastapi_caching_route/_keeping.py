@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fastapi_caching_route._asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._flights import ALONE, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.storing import Storable
+from fastapi_caching_route._http.storing import Storable, ends_what_is_stored
 from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._variants import add_variant
 from fastapi_caching_route._varying import fields_of_variants
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fastapi_caching_route._fetch import Fetch
 
 BAD_REQUEST = 400
+
+INCOMPLETE = frozenset({'disconnected', 'incomplete'})
+"""Doubts about whether the response is the whole of what the endpoint had to say."""
 
 
 async def keep(
@@ -47,7 +51,16 @@ async def keep(
         tagged=not fetch.plan.terms.by_the_book,
         confirmed=confirmed,
     )
-    return entry, await fetch.visit.storing(partial(_put, fetch, entry, entry.lifetime + storable.window))
+    storing = partial(_replace, fetch, entry, entry.lifetime + storable.window, is_new=confirmed is None)
+    return entry, await fetch.visit.storing(storing)
+
+
+async def _replace(fetch: 'Fetch', entry: Entry, span: float, visit: Visit, *, is_new: bool) -> str | None:
+    """Store the entry in place of what was stored, which ends even if that cannot be done; return why not, if so."""
+    reason = await _put(fetch, entry, span, visit)
+    if reason is not None and is_new:
+        await end_stored(fetch, visit)
+    return reason
 
 
 async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str | None:
@@ -61,12 +74,41 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
         key, variants = await _place(fetch, visit)
         if key != entry.key or marks != entry.marks:
             entry = replace(entry, key=key, marks=() if marks is None else marks)
+        if _has_ended(fetch, key):
+            return 'invalidated'
         is_stored = marks is not None and await visit.put(entry, span)
+        if _has_ended(fetch, key):  # meanwhile, and this may have been stored after it was deleted
+            await visit.forget(key)
+            return 'invalidated'
+        if is_stored:
+            fetch.plan.store.endings.stored_anew(key)
         fetch.renewed = is_stored
         fetch.flight.land(_outcome(fetch, entry, variants))
         return None if is_stored else 'store-error'
     finally:
         fetch.flight.land(Told.NEXT)  # without effect if it has landed
+
+
+def _has_ended(fetch: 'Fetch', key: str) -> bool:
+    """Whether another run, which has ended since this one began, has said that what is under the key is not current."""
+    endings = fetch.plan.store.endings
+    return any(endings.have_come(it, fetch.endings_before) for it in (key, fetch.key))
+
+
+async def end_stored(fetch: 'Fetch', visit: Visit) -> None:
+    """End what is stored for the request, since the endpoint itself has answered otherwise, and that is not stored.
+
+    A refusal ends nothing, whoever makes it, or any client could. Where nothing was found because the store is in trouble,
+    there may be something all the same.
+    """
+    if not fetch.scope.get(OF_THE_ENDPOINT) or fetch.recorder.doubt in INCOMPLETE:
+        return
+    if not ends_what_is_stored(fetch.scope['method'], fetch.status, fetch.scope['headers']):
+        return
+    if fetch.stale is not None:
+        await visit.end(fetch.stale.entry.key, fetch.answered_at)
+    elif fetch.marks_before is None:
+        fetch.plan.store.endings.note(fetch.key, fetch.answered_at)  # nobody waits for a store in trouble to delete it
 
 
 async def _marks_now(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:

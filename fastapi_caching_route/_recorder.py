@@ -141,5 +141,10 @@ class Recorder:
         return (self._dressed(refused),) if held else ()
 
 
+def is_last(message: Message) -> bool:
+    """Whether it ends the body of the response."""
+    return message['type'] == 'http.response.body' and not message.get('more_body', False)
+
+
 def _nothing(_refused: str | None) -> Message:
     return {}

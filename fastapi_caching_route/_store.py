@@ -17,6 +17,7 @@ from fastapi_caching_route._backends import is_inside, shelf_of
 from fastapi_caching_route._chore import held
 from fastapi_caching_route._debts import Debts, debts_to
 from fastapi_caching_route._direct import Direct
+from fastapi_caching_route._endings import Endings
 from fastapi_caching_route._key import root_of
 from fastapi_caching_route._marks import Marks
 from fastapi_caching_route._moments import Moments
@@ -38,6 +39,7 @@ class Store:
         '_under_way',
         '_writer',
         'debts',
+        'endings',
         'inside',
         'is_shared',
         'marks',
@@ -51,8 +53,11 @@ class Store:
         """Use the backend as the user built it, its namespace and ttl included; a request waits `timeout` seconds for it."""
         self.shelf: Shelf = shelf_of(backend, timeout, signing_keys)
         self.marks: Any = _moments_of(backend) if is_inside(backend) else Marks(root_of(backend.namespace))
+        self.endings: Endings = Endings()
         shelf = self.shelf
-        self.inside: Inside | None = Inside(shelf, _moments_of(backend)) if isinstance(shelf, Direct) else None
+        self.inside: Inside | None = (
+            Inside(shelf, _moments_of(backend), self.endings) if isinstance(shelf, Direct) else None
+        )
         self.debts: Debts = debts_to(backend)
         self.is_shared: bool = not is_inside(backend)
         """Whether other processes may use it, too."""

@@ -146,8 +146,9 @@ def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:
 
 
 async def _is_alive(fetch: 'Fetch', entry: Entry) -> bool:
-    """Whether the entry may still be used: an invalidation may have come while the endpoint ran."""
-    return isinstance(await fetch.visit.look_up(entry.key), Found)
+    """Whether the entry may still be used: an invalidation, or another entry, may have come while the endpoint ran."""
+    found = await fetch.visit.look_up(entry.key)
+    return isinstance(found, Found) and found.entry == entry
 
 
 async def compare(fetch: 'Fetch', status: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi_caching_route._debts import Owed
 from fastapi_caching_route._direct import Direct
+from fastapi_caching_route._endings import Endings
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.storing import FOREVER
@@ -80,10 +81,14 @@ class Outside:
 
     async def _look_up(self, key: str, store: Commands) -> Found | Variants | None:
         marks = self._store.marks
+        endings = self._store.endings
         found, *beside = await store.get((key, *marks.beside))
         if isinstance(found, Variants):
             return found if found.key == key else None
         if not isinstance(found, Entry) or found.key != key or self._store.debts.include(found.names):
+            return None
+        if endings.includes(key, found.stored_at):
+            await store.delete(key)  # which could not be done then
             return None
         stale_at = await marks.stale_at(store, found, beside)
         return None if stale_at is None else Found(found, stale_at)
@@ -123,6 +128,11 @@ class Outside:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
         await self._or_nothing(lambda store: store.delete(key))
 
+    async def end(self, key: str, now: float) -> None:
+        """Do not use what was stored until now under a full key any more. Where it cannot be deleted, this process remembers it."""
+        self._store.endings.note(key, now)
+        await self.forget(key)
+
     async def storing(self, store_it: 'Callable[[Outside], Coroutine[Any, Any, str | None]]') -> str | None:
         """Store an answer. Its client waits for that no longer than is left to it; it goes on behind the answer if need be.
 
@@ -147,11 +157,12 @@ class Outside:
 class Inside:
     """What all requests do at a store that is a table in this process: at once, so that nothing fails and nothing is owed."""
 
-    __slots__ = ('_moments', '_read', '_shelf')
+    __slots__ = ('_endings', '_moments', '_read', '_shelf')
 
-    def __init__(self, shelf: Direct, moments: Moments) -> None:
+    def __init__(self, shelf: Direct, moments: Moments, endings: Endings) -> None:
         """One for all, since it keeps nothing of a request."""
         self._shelf = shelf
+        self._endings = endings
         self._read = shelf.read
         self._moments = moments
 
@@ -194,6 +205,11 @@ class Inside:
     async def forget(self, key: str) -> None:
         """See `Outside`."""
         await self._shelf.delete(key, 0)
+
+    async def end(self, key: str, now: float) -> None:
+        """See `Outside`."""
+        self._endings.note(key, now)
+        await self.forget(key)
 
     async def storing(self, store_it: 'Callable[[Inside], Coroutine[Any, Any, str | None]]') -> str | None:
         """See `Outside`."""

@@ -611,25 +611,6 @@ async def test_renewals_that_fail_are_tried_less_and_less_often(clock, caplog):
     assert [at - began for at in app.runs[1:]] == [0, 1, 3, 7, 15, 31, 61, 91]
 
 
-async def test_a_renewal_that_must_not_be_stored_leaves_the_stale_entry(clock):
-    app = App(clock=clock)
-
-    @app.router.get('/')
-    @app.cache(ttl=10, stale_while_revalidate=100)
-    async def endpoint(response: Response):
-        app.runs.append(1)
-        if len(app.runs) > 1:
-            response.headers['cache-control'] = 'no-store'
-        return len(app.runs)
-
-    await app.ask()
-    clock.now += 11
-    assert {it.body for it in seen([await app.ask() for _ in range(5)])} == {b'1'}
-    assert len(app.runs) == 2
-    clock.now += 100
-    assert seen([await app.ask()])[0].body == b'3'
-
-
 async def test_who_misses_while_it_is_renewed_waits_for_that(clock):
     app = App(clock=clock)
     counting(app, ttl=10, stale_while_revalidate=5)
@@ -1085,18 +1066,6 @@ async def test_those_who_wait_for_a_slow_endpoint_get_the_stale_entry_too(clock)
     app.gate.open.set()
     await leading
     assert seen([await app.ask()])[0].body == b'2'
-
-
-async def test_renewals_that_cannot_be_stored_are_tried_less_often(clock):
-    backend = Elsewhere()
-    app = App(backend, clock=clock, store_timeout=1)
-    counting(app, ttl=10, stale_while_revalidate=600)
-    await app.ask()
-    clock.now += 11
-    backend.failing.add('set')
-    for _ in range(20):
-        assert seen([await app.ask()])[0].body == b'1'
-    assert len(app.runs) == 2
 
 
 async def test_one_process_renews_for_all(two):

@@ -38,6 +38,7 @@ TESTS = (
     'body_limit',
     'full_store',
     'slow_links',
+    'withdrawn',
 )
 
 KEPT_LIST = """
@@ -128,7 +129,7 @@ WEAKENED = [
     (
         'explicit on miss',
         '_fastapi/declared.py',
-        'extended_handler(self._effective, late, guards) if explicit or may_refuse else None',
+        'extended_handler(self._effective, late, steps, admitting) if explicit or may_refuse else None',
         'None',
     ),
     (
@@ -512,6 +513,59 @@ WEAKENED = [
     ('large: given up alone', '_link.py', 'alone=answered)', 'alone=False)'),
     ('late: commands', '_shelf.py', 'self._until += self._shelf.late() - late_before', 'pass'),
     ('late: our own', '_lateness.py', 'left = seconds + late -', 'left = seconds -'),
+    (
+        'withdrawn: at all',
+        '_fetch.py',
+        '            if step.complete is None and is_last(message):\n                await end_stored(self, self.visit)\n',
+        '',
+    ),
+    (
+        'withdrawn: what cannot be stored',
+        '_keeping.py',
+        '    if reason is not None and is_new:\n        await end_stored(fetch, visit)\n',
+        '',
+    ),
+    ('withdrawn: not by a refusal', '_keeping.py', 'if not fetch.scope.get(OF_THE_ENDPOINT) or fetch', 'if fetch'),
+    (
+        'withdrawn: not by a guard',
+        '_fastapi/noting.py',
+        '    request.scope[OF_THE_ENDPOINT] = False\n',
+        '',
+    ),
+    (
+        'withdrawn: not by a guard that does not run on hits',
+        '_fastapi/extended.py',
+        'async def _refusal_begins(request: Request) -> None:\n    request.scope[OF_THE_ENDPOINT] = False',
+        'async def _refusal_begins(request: Request) -> None:\n    pass',
+    ),
+    (
+        'withdrawn: not by values that are not valid',
+        '_fastapi/extended.py',
+        'request.scope[ADMITTED] = request.scope[OF_THE_ENDPOINT] = False',
+        'request.scope[ADMITTED] = False',
+    ),
+    ('withdrawn: not by what breaks off', '_keeping.py', ' or fetch.recorder.doubt in INCOMPLETE', ''),
+    ('withdrawn: not by a limit', '_http/storing.py', ' or status == TOO_MANY_REQUESTS', ''),
+    ('withdrawn: not by a HEAD', '_http/storing.py', "method == 'HEAD' or status >= 500", 'status >= 500'),
+    (
+        'withdrawn: not by a part',
+        '_http/storing.py',
+        ' or status in OF_ONE_REQUEST:\n        return False',
+        ':\n        return False',
+    ),
+    (
+        'withdrawn: remembered where it cannot be deleted',
+        '_visit.py',
+        'if endings.includes(key, found.stored_at):',
+        'if False:',
+    ),
+    (
+        'withdrawn: by a run that began before',
+        '_keeping.py',
+        'return any(endings.have_come',
+        'return False and any(endings.have_come',
+    ),
+    ('withdrawn: another entry', '_validation.py', ' and found.entry == entry', ''),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),

@@ -95,8 +95,10 @@ class Declarations:
         own = [_signature(node) for node in route.dependencies if node.use_cache]
         foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
         may_refuse = self._guards(route, overrides, unnamed=True)
-        guards = self._guards(route, overrides, unnamed=self._unnamed_guard)
         asked = [_signature(node) for node in explicit_nodes]
+        admitting = [it for it in route.dependencies if any(_signature(node) in asked for node in tree(it, overrides))]
+        admitting += may_refuse
+        guards = self._guards(route, overrides, unnamed=self._unnamed_guard)
         if self._early:
             guards = [node for node in guards if _signature(node) not in asked]
         steps = _steps(route, guards, () if self._early else asked)
@@ -115,7 +117,7 @@ class Declarations:
             guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            handler=extended_handler(self._effective, late, steps) if explicit or may_refuse else None,
+            handler=extended_handler(self._effective, late, steps, admitting) if explicit or may_refuse else None,
             uncached_handler=uncached_handler(self._effective, foreign) if foreign else None,
         )
 

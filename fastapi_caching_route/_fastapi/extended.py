@@ -13,7 +13,7 @@ from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_depe
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._asgi import ADMITTED, HANDLER
+from fastapi_caching_route._asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT
 from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
 from fastapi_caching_route._written import WRITTEN, Written
 
@@ -25,11 +25,12 @@ def choosing(original: Handler) -> Handler:
 
     async def choose(request: Request) -> Response:
         chosen: Handler | None = request.scope.pop(HANDLER, None)  # an endpoint may ask other routes with this scope
+        request.scope[OF_THE_ENDPOINT] = True
         try:
             return await (chosen or original)(request)
         except RequestValidationError:
             # FastAPI goes on with other dependencies where the values of a guard are not valid: it has let nobody in.
-            request.scope[ADMITTED] = False
+            request.scope[ADMITTED] = request.scope[OF_THE_ENDPOINT] = False
             raise
         finally:
             if chosen is not None:
@@ -38,18 +39,28 @@ def choosing(original: Handler) -> Handler:
     return choose
 
 
-def extended_handler(effective: Any, explicit: Sequence[Any], guards: Sequence[Dependant]) -> Handler:
+def extended_handler(
+    effective: Any, explicit: Sequence[Any], guards: Sequence[Dependant], admitting: Sequence[Dependant]
+) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own.
 
-    It notes what all of them write on the response.
+    It notes what all of them write on the response. `admitting` are all dependencies of the route whose response is a refusal,
+    also those that do not run on hits.
     """
     route, dependant = _extended(effective, explicit)
     path = effective.path_format
     own = effective.dependant.dependencies
     added = len(dependant.dependencies) - len(own)
     steps = [(it, True) for it in dependant.dependencies[:added]]
-    steps += [(it, any(it is guard for guard in guards)) for it in own]
-    end = get_dependant(path=path, call=_admitted, use_cache=False)
+    begins, ends, end = (
+        get_dependant(path=path, call=it, use_cache=False) for it in (_refusal_begins, _refusal_ends, _admitted)
+    )
+    for node in own:
+        if any(node is guard for guard in guards):  # in noting what it writes, it is said that it is one
+            steps.append((node, True))
+        else:
+            some = [begins, node, ends] if any(node is it for it in admitting) else [node]
+            steps += [(it, False) for it in some]
     dependant.dependencies = [*noted([*steps, (end, False)], path)]
     handler: Handler = APIRoute.get_route_handler(route)
 
@@ -106,6 +117,14 @@ def unnamed(node: Dependant) -> Dependant:
     found = copy(node)
     found.name = None
     return found
+
+
+async def _refusal_begins(request: Request) -> None:
+    request.scope[OF_THE_ENDPOINT] = False
+
+
+async def _refusal_ends(request: Request) -> None:
+    request.scope[OF_THE_ENDPOINT] = True
 
 
 async def _admitted(request: Request, noting: Begun) -> None:

@@ -14,6 +14,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from starlette.datastructures import MutableHeaders
 
+from fastapi_caching_route._asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._written import Operation, Written, apply, missed
 
 NOTING = 'fastapi_caching_route.noting'
@@ -130,9 +131,11 @@ async def _begin(request: Request, response: Response, tasks: BackgroundTasks) -
 Begun = Annotated[Noting, Depends(_begin)]
 
 
-async def _to_guard(noting: Begun) -> None:
+async def _to_guard(request: Request, noting: Begun) -> None:
+    request.scope[OF_THE_ENDPOINT] = False
     noting.to_guard()
 
 
-async def _to_others(noting: Begun) -> None:
+async def _to_others(request: Request, noting: Begun) -> None:
+    request.scope[OF_THE_ENDPOINT] = True
     noting.to_others()

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
+from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.dates import moment
 from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
 from fastapi_caching_route._http.terms import Terms
@@ -30,6 +31,8 @@ UNDERSTOOD = HEURISTIC_STATUSES.union(
 
 OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
 """Answers to a part of the request that is in no key: to a range, to a precondition."""
+
+BAD_REQUEST, TOO_MANY_REQUESTS = 400, 429
 
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
@@ -165,6 +168,17 @@ def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
         terms.stale_while_revalidate if while_revalidating is None else float(while_revalidating),
         terms.stale_if_error if on_error is None else float(on_error),
     )
+
+
+def ends_what_is_stored(method: str, status: int, request: RawHeaders) -> bool:
+    """Whether a complete response says that what is stored is not the current one, even if it cannot be stored itself.
+
+    A failure does not say so, nor does a limit on requests (RFC 6585 §4), nor does a HEAD (RFC 9111 §4.3.5 says when), nor
+    what only a range or a precondition of this request has caused.
+    """
+    if method == 'HEAD' or status >= 500 or status == TOO_MANY_REQUESTS or status in OF_ONE_REQUEST:
+        return False
+    return status != BAD_REQUEST or (OF_A_PART | PRECONDITIONS).isdisjoint(dict(request))
 
 
 def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
