@@ -83,9 +83,9 @@ async def _silence() -> Message:
     return message
 
 
-def asked_again(scope: Scope) -> Scope:
-    """A request once more, for nobody, and for the whole of the answer."""
-    again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT)}
+def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
+    """A request once more, for nobody, and for the whole of the response; of preconditions and ranges, some are `kept`."""
+    again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT.difference(kept))}
     if scope['method'] == 'HEAD':
         again['method'] = 'GET'
     if 'session' in scope:

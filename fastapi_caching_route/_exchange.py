@@ -20,7 +20,6 @@ from fastapi_caching_route._asgi import (
     RequestBody,
     Send,
     after,
-    asked_again,
     start_fields,
     with_start,
 )
@@ -256,7 +255,7 @@ class Exchange:
             return
         flight = flights.lead(herd.flight_key)
         lock = herd.lock()
-        fetch = self.fetch(b'stale', stale, flight, asked_again(self.scope))
+        fetch = self.fetch(b'stale', stale, flight, herd.asked_again())
         try:
             if lock is not None and await lock.is_taken():  # another process renews it
                 return

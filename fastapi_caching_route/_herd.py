@@ -6,12 +6,14 @@ Decides, and waits; what follows from it is done in `_exchange`.
 import time
 from enum import Enum
 
+from fastapi_caching_route._asgi import asked_again
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._flights import Flight, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._key import Inputs, Scope
 from fastapi_caching_route._lock import Lock
 from fastapi_caching_route._plan import Plan
+from fastapi_caching_route._variants import conditions_of
 from fastapi_caching_route._varying import variant_key, variant_of
 
 MOST_ATTEMPTS = 4
@@ -108,6 +110,10 @@ class Herd:
     def suits(self, shared: Shared) -> bool:
         """Whether an entry that another request has brought is the one for this request."""
         return shared.variants is None or self.key_in(shared.variants) == shared.entry.key
+
+    def asked_again(self) -> Scope:
+        """This request once more, for a renewal."""
+        return asked_again(self._scope, conditions_of(self._inputs, self.variants))
 
     def lock(self) -> Lock | None:
         """The lock on the run, if other processes are to wait for it."""

@@ -34,8 +34,7 @@ FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
 
 MOST_REMEMBERED, SHORT = 1024, 512
-"""Request lines of a route of which is remembered what they came to, and the most characters of all that each is
-made of: a megabyte or two at most."""
+"""Request lines of a route whose keys are remembered, and the most characters of each: a megabyte or two at most."""
 
 SEPARATOR = '::'
 """Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
@@ -93,6 +92,8 @@ class Inputs:
     """Whether the body is part of the key."""
     declared: bool
     """Whether the key is made of declared inputs, and not by a key builder."""
+    conditions: frozenset[bytes]
+    """Preconditions and ranges that the endpoint reads as the client sent them: a renewal has to ask with them."""
     raw: bool
     """Whether the raw request is taken, so that anything may be read."""
     shared: bool
@@ -214,8 +215,7 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
     if scope.get('session') and b'cookie' not in carried:
         return 'session'
     user = _user_parts(scope)
-    nobody, in_the_key = user == (), user is not None and bool(carried)
-    return None if nobody or in_the_key else 'user'
+    return None if user == () or (user is not None and carried) else 'user'
 
 
 def _user_parts(scope: Scope) -> Parts | None:

@@ -18,6 +18,7 @@ from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
 from fastapi_caching_route._http.storing import Storable, stored_fields
 from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._recorder import Message
+from fastapi_caching_route._variants import conditions_of
 from fastapi_caching_route._visit import Found
 from fastapi_caching_route._written import without_cookies
 
@@ -45,7 +46,8 @@ def question(fetch: 'Fetch') -> RawHeaders:
     conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)
     fetch.answers_conditions = True
     fetch.asked = frozenset(name for name, _ in conditions)
-    return conditional.question(headers, conditions)
+    kept = conditions_of(fetch.declared.inputs, fetch.variants)
+    return conditional.question(headers, conditions, kept=kept)
 
 
 async def may_stand_in(fetch: 'Fetch') -> bool:

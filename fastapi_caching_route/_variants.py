@@ -4,10 +4,19 @@ from collections.abc import Collection
 from secrets import token_hex
 
 from fastapi_caching_route._entry import Variants
+from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 from fastapi_caching_route._http.storing import FOREVER
-from fastapi_caching_route._key import Scope
-from fastapi_caching_route._varying import adding, variant_key, variant_of
+from fastapi_caching_route._key import Inputs, Scope
+from fastapi_caching_route._varying import ALL_FIELDS, adding, variant_key, variant_of
 from fastapi_caching_route._visit import Visit
+
+
+def conditions_of(inputs: Inputs, variants: Variants | None) -> set[bytes]:
+    """The preconditions and ranges that are in the key of a request or select its variant: a renewal has to have them, too."""
+    selecting = set(variants.selecting) if variants else set()
+    if ALL_FIELDS in selecting:
+        selecting |= OF_ONE_CLIENT - inputs.left_out
+    return {*inputs.conditions, *selecting}
 
 
 async def add_variant(

@@ -553,6 +553,7 @@ NOTHING = Inputs(
     reads_query=False,
     keyed_body=False,
     declared=True,
+    conditions=frozenset(),
     raw=False,
     shared=True,
     unsaid=(),

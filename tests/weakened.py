@@ -39,6 +39,7 @@ TESTS = (
     'full_store',
     'slow_links',
     'withdrawn',
+    'renewals',
 )
 
 KEPT_LIST = """
@@ -566,6 +567,19 @@ WEAKENED = [
         'return False and any(endings.have_come',
     ),
     ('withdrawn: another entry', '_validation.py', ' and found.entry == entry', ''),
+    (
+        'renewals: conditions that are declared',
+        '_variants.py',
+        'return {*inputs.conditions, *selecting}',
+        'return selecting',
+    ),
+    (
+        'renewals: conditions that select a variant',
+        '_variants.py',
+        'return {*inputs.conditions, *selecting}',
+        'return {*inputs.conditions}',
+    ),
+    ('renewals: ranges that are validated', '_http/conditional.py', '.difference(kept) if asked', ' if asked'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential, takes_the_request
+from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._key import NOT_IN_RAW_KEYS, Inputs, Parts, Scope, selected
 
@@ -87,6 +88,7 @@ def declared_inputs(
     # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
     override = (_PROCESS, next(_serials)) if overrides else ()
     keyed_body = any(node.body_params for node in nodes)
+    declared_conditions = _declared_conditions(nodes, reading.answered)
     raw = reading.raw or any(takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
     selecting = [*header_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
@@ -113,6 +115,11 @@ def declared_inputs(
         reads_query=bool(query),
         keyed_body=keyed_body,
         declared=True,
+        conditions=frozenset(
+            name
+            for name in OF_ONE_CLIENT
+            if name in whole or name in declared_conditions or (raw and name not in left_out)
+        ),
         shared=shared,
         unsaid=unsaid,
         for_all=not unsaid,
@@ -146,6 +153,13 @@ def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
     return [it for node in nodes for it in node.header_params]
 
 
+def _declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] = ()) -> list[bytes]:
+    """The preconditions and ranges that the nodes declare, or can see, but for those that are `answered` for them."""
+    headers = Parameters('header', _header_params(nodes))
+    read = [name for name in OF_ONE_CLIENT if headers.may_read(name.decode('ascii'))]
+    return [name for name in read if name.decode('ascii') not in answered]
+
+
 def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:
     """Request fields for Vary that are not in the key: what guards read decides who gets an answer at all."""
     if not reading.shared:
@@ -171,6 +185,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         reads_query=False,
         keyed_body=False,
         declared=False,
+        conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
         shared=not {b'authorization', b'cookie'}.intersection(vary),
         unsaid=('what the key_builder says',),
         for_all=False,

@@ -86,12 +86,14 @@ def conditions(stored: RawHeaders, *, our_tag: bool) -> list[tuple[bytes, bytes]
     return asked + [(b'if-modified-since', date) for date in lines(stored, b'last-modified')[:1]]
 
 
-def question(request: RawHeaders, asked: RawHeaders) -> list[tuple[bytes, bytes]]:
+def question(
+    request: RawHeaders, asked: RawHeaders, *, kept: Collection[bytes] = frozenset()
+) -> list[tuple[bytes, bytes]]:
     """The request as the endpoint gets it, with conditions of our own, and then for the whole of the response.
 
-    What the client asks about what *it* has stored is left out: we answer that.
+    What the client asks about what *it* has stored is left out: we answer that. A range that is `kept` is part of what is asked for.
     """
-    ours = PRECONDITIONS | {b'if-range', b'range'} if asked else PRECONDITIONS
+    ours = PRECONDITIONS | {b'if-range', b'range'}.difference(kept) if asked else PRECONDITIONS
     return [*without(request, ours), *asked]
 
 
