@@ -13,7 +13,7 @@ class Bypass:
     reason: str
 
 
-MISTAKES = frozenset({'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable'})
+MISTAKES = frozenset({'no-asyncio', 'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable'})
 OF_THE_ANSWER = frozenset({'store-if', 'tags', 'tags-callable'})
 EXPLAINED = {
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
@@ -22,6 +22,8 @@ EXPLAINED = {
     'identity who shares',
     'session': 'the route takes the raw request, and this one has a session; say by identity who shares',
     'user': 'the route takes the raw request, and this one has a user; say by identity who shares',
+    'no-asyncio': 'the cache needs asyncio, and this app runs on something else (trio); so it stores nothing '
+    'there, and all endpoints answer themselves',
     'body': 'the body of the request is larger than max_body_size, or broke off',
     'key-builder': 'the key_builder must return a str with something in it, and it did not, or has raised',
     'skip': 'the skip callable says so',

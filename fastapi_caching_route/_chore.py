@@ -8,6 +8,14 @@ from typing import Any, TypeVar
 Given = TypeVar('Given')
 
 
+def on_asyncio() -> bool:
+    """Whether this runs in a task of asyncio; if not, it may be trio, on which nothing of ours can wait."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
+
 def held(running: 'asyncio.Task[Given]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[Given]':
     """The task, kept among others until it has ended; its exception has been heard, even if nobody waits for it."""
 

@@ -84,10 +84,10 @@ class Exchange:
 
     def respond(self) -> Awaitable[None]:
         """Run the dependencies that must come before the key, then answer."""
-        if self.plan.serves(self.scope['method']):
+        passed_by = self.plan.passes_by(self.scope)
+        if passed_by is None:
             return self.admit(self.declared.before_key, self.answer)
-        why, reason = (b'bypass', 'disabled') if self.plan.switch.times_off else (b'method', None)
-        return self.pass_by(why, self.declared.uncached_handler, reason)
+        return self.pass_by(passed_by[0], self.declared.uncached_handler, passed_by[1])
 
     async def behind_guards(self, then: Callable[[], Awaitable[None]]) -> None:
         """Go on if the guards let this request in, as its client has sent it: the endpoint may be asked with other fields."""

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from fastapi_caching_route._asgi import Receive, Send
 from fastapi_caching_route._bypass import tell
+from fastapi_caching_route._chore import on_asyncio
 from fastapi_caching_route._entry import Entry, Recording, Variants
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
@@ -146,6 +147,15 @@ class Plan:
     def serves(self, method: str) -> bool:
         """Whether answers to this method are cached, and the cache is in use."""
         return method in self.methods and not self.switch.times_off
+
+    def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
+        """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""
+        if not self.serves(scope['method']):
+            return (b'bypass', 'disabled') if self.switch.times_off else (b'method', None)
+        if on_asyncio():
+            return None
+        tell('no-asyncio', scope['path'], self.store.told)
+        return b'bypass', 'no-asyncio'
 
     async def names(self, scope: Scope, user_key: str | None) -> tuple[str, ...] | None:
         """The names of an answer to this request; `user_key` is its full key where the user has built it.

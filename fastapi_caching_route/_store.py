@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._backends import is_inside, shelf_of
-from fastapi_caching_route._chore import held
+from fastapi_caching_route._chore import held, on_asyncio
 from fastapi_caching_route._debts import Debts, debts_to
 from fastapi_caching_route._direct import Direct
 from fastapi_caching_route._endings import Endings
@@ -46,6 +46,7 @@ class Store:
         'namespace',
         'shelf',
         'timeout',
+        'told',
         'ttl',
     )
 
@@ -64,6 +65,8 @@ class Store:
         self.timeout: float = timeout
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
+        self.told: set[str] = set()
+        """What the log says already of all that use it."""
         self._under_way: set[asyncio.Task[Any]] = set()
         self._writer = Writer(self.debts, self._invalidate_anyway, self.shelf.close)
 
@@ -80,6 +83,12 @@ class Store:
             InvalidationError: it could not be written. It is owed from now on.
 
         """
+        if not on_asyncio():
+            self.invalidate_soon(names)
+            if self.is_shared:
+                msg = f'{names} are invalidated in this process alone: to tell others, the cache needs asyncio'
+                raise InvalidationError(msg)
+            return 0
         return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, key=key))
 
     def begin_invalidation(

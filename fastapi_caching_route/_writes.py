@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from fastapi_caching_route._asgi import Send
 from fastapi_caching_route._caches import Targets
+from fastapi_caching_route._chore import on_asyncio
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, of_path, of_tag, path_of
@@ -98,7 +99,10 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
     """Invalidate names in each store; where one does not answer, that is owed and logged, and the write goes on."""
     together: dict[Store, dict[str, Any]] = {}
     for store, names in targets:
-        together.setdefault(store, {}).update(dict.fromkeys(names))
+        if on_asyncio():
+            together.setdefault(store, {}).update(dict.fromkeys(names))
+        else:
+            store.invalidate_soon(tuple(names))
     begun = [
         store.begin_invalidation(tuple(all_names)) for store, all_names in together.items()
     ]  # all, before any is waited for

@@ -19,6 +19,7 @@ from fastapi_caching_route._aiocache import Backend, BaseCache
 from fastapi_caching_route._backends import checked_backend
 from fastapi_caching_route._caches import note_alive
 from fastapi_caching_route._checks import check_flag, check_namespace, checked_paths, checked_templates
+from fastapi_caching_route._chore import on_asyncio
 from fastapi_caching_route._decoration import (
     Decoration,
     check_decorated,
@@ -485,7 +486,8 @@ class FastAPICache:
 
     async def __aenter__(self) -> Self:
         """Nothing is opened yet: connections are, when they are needed."""
-        self.store.open()
+        if on_asyncio():
+            self.store.open()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
@@ -493,7 +495,8 @@ class FastAPICache:
 
         The backend and its own client are the user's, and stay open. The cache can be used again.
         """
-        await self.store.close()
+        if on_asyncio():
+            await self.store.close()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:

@@ -40,6 +40,7 @@ TESTS = (
     'slow_links',
     'withdrawn',
     'renewals',
+    'trio',
 )
 
 KEPT_LIST = """
@@ -198,6 +199,8 @@ WEAKENED = [
         'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
         'True',
     ),
+    ('trio', '_plan.py', '        if on_asyncio():\n', '        if True:\n'),
+    ('trio: writes', '_writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
     ('body limit of a route', 'route.py', 'if reached.body_limit is not None:', 'if False:'),
     ('range that is not valid', '_validation.py', 'not ranges.is_valid(asked)', 'False'),
     (
