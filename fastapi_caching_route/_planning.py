@@ -19,6 +19,7 @@ from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.effective import declaration, described, is_named, objects_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._fastapi.schemas import outline
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._key import METHODS_BY_THE_BOOK, Keys, Parts
@@ -36,6 +37,13 @@ def description_of(decoration: Decoration, effective: Any) -> Parts:
     # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
     tags = described(decoration.policy.tags)
     return (cache.version, tags, name_of(endpoint), cache.twins.of_endpoint(endpoint), declaration(effective))
+
+
+def outlines_of(effective: Any) -> Parts:
+    """What the responses of a route look like by their models, which a deploy may change and keep the name of."""
+    by_alias = effective.response_model_by_alias
+    models = (effective.response_model, getattr(effective, 'stream_item_type', None))
+    return tuple(outline(it, by_alias=by_alias) for it in models)
 
 
 def twin_of(decoration: Decoration, effective: Any, app: Any) -> int | str:
@@ -71,7 +79,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         *METHODS_BY_THE_BOOK
     }
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    identity = (*description_of(decoration, effective), twin)
+    identity = (*description_of(decoration, effective), twin, *outlines_of(effective))
     namespace = cache.full_namespace(policy.namespace)
     declared = Declarations(
         effective,

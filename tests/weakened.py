@@ -41,6 +41,7 @@ TESTS = (
     'withdrawn',
     'renewals',
     'trio',
+    'deploys',
 )
 
 KEPT_LIST = """
@@ -371,6 +372,9 @@ WEAKENED = [
     ('refusing: told', '_decoration.py', 'in dict.fromkeys(declared.refusing)', 'in ()'),
     ('refusing: handlers of the app', '_fastapi/refusing.py', '(*_ANSWERED, *classes)', '_ANSWERED'),
     ('refusing: assigned before', '_fastapi/refusing.py', 'made.get(node.exc.id, node.exc) if', 'node.exc if'),
+    ('deploys: schema', '_planning.py', ', twin, *outlines_of(effective))', ', twin)'),
+    ('deploys: sets', '_fastapi/schemas.py', 'sorted(items, key=repr) if has_sets and in_default else items', 'items'),
+    ('deploys: beside what has no schema', '_fastapi/schemas.py', 'schema_generator=_Forgiving, ', ''),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (
         'herd: refusals',

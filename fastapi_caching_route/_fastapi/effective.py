@@ -125,4 +125,9 @@ def overridden(dependency: Dependant, overrides: Overrides) -> Dependant:
 def described(thing: object) -> str:
     """A class or function by its name, anything else by its looks; without addresses, which each process has its own."""
     name = getattr(thing, '__qualname__', None)
-    return f'{getattr(thing, "__module__", "")}.{name}' if name else _ADDRESS.sub('', repr(thing))
+    return f'{getattr(thing, "__module__", "")}.{name}' if name else without_addresses(repr(thing))
+
+
+def without_addresses(text: str) -> str:
+    """The text without the addresses of objects, which each process has its own."""
+    return _ADDRESS.sub('', text)
