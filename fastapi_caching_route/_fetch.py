@@ -134,7 +134,7 @@ class Fetch:
 
     async def begin(self) -> None:
         """Name the answer and note the marks of its names, before the endpoint reads anything."""
-        names = await self.plan.names(self.scope, None if self.declared.inputs.declared else self.key)
+        names = await self.plan.names(self.scope, None if self.declared.inputs.declared else self.fate.key)
         if names is None:
             self.recorder.doubt = 'tags'
             return

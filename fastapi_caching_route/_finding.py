@@ -2,7 +2,7 @@
 
 from fastapi_caching_route._asgi import RequestBody
 from fastapi_caching_route._bypass import Bypass
-from fastapi_caching_route._key import KeyPair, Scope, full_key, names_a_person, user_key
+from fastapi_caching_route._key import KeyPair, Scope, names_a_person
 from fastapi_caching_route._plan import Declared, Plan, ask_user
 
 
@@ -21,7 +21,7 @@ async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: Req
         built = await ask_user(plan.key_builder, scope)
         if not built or not isinstance(built, str):
             return Bypass('key-builder')
-        return built, full_key(plan.namespace, user_key(built))
+        return declared.keys.built(built)
     if inputs.raw and inputs.personal:
         reason = names_a_person(scope, inputs.covered)
         if reason is not None:

@@ -39,6 +39,9 @@ MOST_REMEMBERED, SHORT = 1024, 512
 SEPARATOR = '::'
 """Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
 
+OVERRIDDEN = '%+'
+"""Between a key that the user made and what says under which overrides it holds. No escaped text contains it."""
+
 LEFT_OUT_OF_RAW_KEYS = frozenset(
     {
         # transport
@@ -149,6 +152,11 @@ class Keys:
                     self._known.clear()
                 self._known[line] = keys
         return keys
+
+    def built(self, key: str) -> KeyPair:
+        """The key of a request for which a key builder has made this one; while dependencies are overridden, one of its own."""
+        suffix = f'{OVERRIDDEN}{digest(self._inputs.fingerprint)}' if self._inputs.fingerprint else ''
+        return key, full_key(self._namespace, user_key(key) + suffix)
 
     def of(self, scope: Scope, body: bytes, who: str = '') -> KeyPair:
         """The key of a request: method and path for people to read, and a digest of all that counts.

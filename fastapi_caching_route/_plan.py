@@ -18,7 +18,7 @@ from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._key import Inputs, Keys, Scope
+from fastapi_caching_route._key import Inputs, Keys, Scope, full_key, user_key
 from fastapi_caching_route._names import Naming, are_tags
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
@@ -157,14 +157,15 @@ class Plan:
         tell('no-asyncio', scope['path'], self.store.told)
         return b'bypass', 'no-asyncio'
 
-    async def names(self, scope: Scope, user_key: str | None) -> tuple[str, ...] | None:
-        """The names of an answer to this request; `user_key` is its full key where the user has built it.
+    async def names(self, scope: Scope, built: str | None) -> tuple[str, ...] | None:
+        """The names of an answer to this request; `built` is its key where a key builder has made it.
 
         None if its tags cannot be told: then it could not be invalidated by them, and must not be stored.
         """
         tags: object = () if self.tags is None else await ask_user(self.tags, scope)
         if are_tags(tags) and not self.naming.unknown:
-            return self.naming.names(scope, user_key, tags)
+            by_user = None if built is None else full_key(self.namespace, user_key(built))
+            return self.naming.names(scope, by_user, tags)
         tell('tags' if are_tags(tags) else 'tags-callable', scope['path'], self.told)
         return None
 

@@ -258,7 +258,7 @@ async def test_long_lines_are_not_remembered():
     assert [len(it.declared().keys._known) for it in plans] == [1]
 
 
-async def test_what_a_validator_makes_of_a_text_is_asked_each_time():
+async def test_what_a_validator_makes_of_a_text_never_takes_the_entry_of_the_default():
     today = ['2026-01-01']
     day = Annotated[str, BeforeValidator(lambda given: today[0] if given == 'today' else given)]
     cache, app = FastAPICache(clock=Clock()), FastAPI()
@@ -272,9 +272,11 @@ async def test_what_a_validator_makes_of_a_text_is_asked_each_time():
     async def asked(query):
         return (await asgi_call(app, asgi_scope(path='/report', query=query)))[1]['body']
 
-    assert await asked(b'day=today') == b'"2026-01-01"'
     today[0] = '2026-01-02'
     assert await asked(b'day=today') == b'"2026-01-02"'
+    assert await asked(b'') == b'"2026-01-01"'
+    today[0] = '2026-01-01'
+    assert await asked(b'day=today') == b'"2026-01-02"'  # of the same text, for its ttl
     assert await asked(b'') == b'"2026-01-01"'
 
 

@@ -42,6 +42,7 @@ TESTS = (
     'renewals',
     'trio',
     'deploys',
+    'defaults',
 )
 
 KEPT_LIST = """
@@ -375,6 +376,25 @@ WEAKENED = [
     ('deploys: schema', '_planning.py', ', twin, *outlines_of(effective))', ', twin)'),
     ('deploys: sets', '_fastapi/schemas.py', 'sorted(items, key=repr) if has_sets and in_default else items', 'items'),
     ('deploys: beside what has no schema', '_fastapi/schemas.py', 'schema_generator=_Forgiving, ', ''),
+    ('overrides: key builder', '_key.py', 'user_key(key) + suffix', 'user_key(key)'),
+    (
+        'defaults: plain types',
+        '_fastapi/parameters.py',
+        'if not is_plain(field.field_info.annotation) or _runs',
+        'if _runs',
+    ),
+    (
+        'defaults: code of the user',
+        '_fastapi/parameters.py',
+        'is_plain(field.field_info.annotation) or _runs_code_of_the_users(field):',
+        'is_plain(field.field_info.annotation):',
+    ),
+    (
+        'defaults: types',
+        '_fastapi/plain.py',
+        'return (kind, value.isoformat() if',
+        'return (None, value.isoformat() if',
+    ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (
         'herd: refusals',

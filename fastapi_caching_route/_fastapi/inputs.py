@@ -85,8 +85,7 @@ def declared_inputs(
         reads.append(('vary', lambda scope: selected(scope['headers'], reading.vary)))
     if handed:
         reads.append(('credentials', lambda scope: _given(scope, handed)))
-    # What overrides stand for cannot be told from their names (two lambdas have one), so no entry outlives a change.
-    override = (_PROCESS, next(_serials)) if overrides else ()
+    override = _serial(overrides)
     keyed_body = any(node.body_params for node in nodes)
     declared_conditions = _declared_conditions(nodes, reading.answered)
     raw = reading.raw or any(takes_the_request(node) for node in nodes)
@@ -110,8 +109,7 @@ def declared_inputs(
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
-        line_is_all=query.is_steady
-        and not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
+        line_is_all=not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
         reads_query=bool(query),
         keyed_body=keyed_body,
         declared=True,
@@ -147,6 +145,14 @@ def declared_inputs(
             override,
         ),
     )
+
+
+def _serial(overrides: Overrides) -> Parts:
+    """What is in a key while dependencies are overridden, so that no entry outlives a change of the overrides.
+
+    What they stand for cannot be told from their names: two lambdas have one.
+    """
+    return (_PROCESS, next(_serials)) if overrides else ()
 
 
 def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
@@ -194,7 +200,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         left_out=frozenset(),
         not_shown=(),
         shown=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
-        fingerprint=(),
+        fingerprint=_serial(overrides),
     )
 
 

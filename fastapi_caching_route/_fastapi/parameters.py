@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from fastapi.dependencies.utils import request_params_to_args
@@ -10,6 +9,7 @@ from pydantic import AliasChoices, BaseModel, RootModel
 from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._fastapi.effective import described
+from fastapi_caching_route._fastapi.plain import is_plain, told_apart
 from fastapi_caching_route._http.fields import without
 from fastapi_caching_route._key import Parts
 
@@ -20,7 +20,7 @@ _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
 class Parameters:
     """The declared parameters of one place in the request: query, header or cookie."""
 
-    __slots__ = ('_apart', '_parameters', '_whole', 'field_names', 'fingerprint', 'is_steady')
+    __slots__ = ('_apart', '_parameters', '_whole', 'field_names', 'fingerprint')
 
     def __init__(self, place: str, fields: list[Any], apart: Collection[str] = ()) -> None:
         """`apart` names header fields that do not count: whatever is declared here, it is as if no client sent them."""
@@ -32,8 +32,6 @@ class Parameters:
         shown = [name for parameter in self._parameters for name in parameter.shown]
         self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in shown)) if place == 'header' else ()
         self.fingerprint = tuple((parameter.names, parameter.kind) for parameter in self._parameters)
-        self.is_steady = not any(map(_runs_code_of_the_users, fields))
-        """Whether the same text always reads the same; a validator of the user's may change its mind."""
 
     def __bool__(self) -> bool:
         return bool(self._parameters)
@@ -146,23 +144,29 @@ def _kind(info: Any) -> str:
 
 
 def _omission(field: Any) -> Callable[[Any], bool] | None:
-    """A test whether values received for the field come to the same as none, by FastAPI's own reading of both."""
+    """A test whether values received for the field come to the same as none, by FastAPI's own reading of both.
+
+    Of plain types only: no code of the user's runs for a key, and a value that equals another, and looks like it, may
+    still be told from it (`ByteSize(1000)` and 1000).
+    """
     factory = field.field_info.default_factory
+    if not is_plain(field.field_info.annotation) or _runs_code_of_the_users(field):
+        return None
     if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
         return None
     omitted, errors = request_params_to_args([field], QueryParams(''))
     if errors:
         return None
-    default = omitted[field.name]
-    looks = _looks(default)  # Decimal('1.0') equals Decimal('1.00'), and an endpoint can tell them apart
+    default = told_apart(omitted[field.name])
+    if default is None:
+        return None
 
     def is_default(received: Any) -> bool:
         try:
             values, errors = request_params_to_args([field], received)
-        except Exception:  # noqa: BLE001, a validator of the user's: it raises again in the route, in its turn
+        except Exception:  # noqa: BLE001, an enum of the user's may raise: it does so again in the route, in its turn
             return False
-        value = None if errors else values[field.name]
-        return not errors and value == default and _looks(value) == looks
+        return not errors and told_apart(values[field.name]) == default
 
     return is_default
 
@@ -171,12 +175,6 @@ def _runs_code_of_the_users(field: Any) -> bool:
     """Whether a function has a part in the validation of a field, as far as that can be seen."""
     adapter = getattr(field, '_type_adapter', None)
     return adapter is None or "'function-" in repr(adapter.core_schema)
-
-
-def _looks(value: object) -> str:
-    """How a value would be told from an equal one; a moment at a fixed offset by the offset, whoever made its tzinfo."""
-    fixed = isinstance(value, datetime) and value.tzinfo is not None and value.tzinfo.utcoffset(None) is not None
-    return value.isoformat() if isinstance(value, datetime) and fixed else repr(value)
 
 
 def _values(received: Any, name: str) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""Plain types, whose values are made and compared without code of the user's, and by what their values are told apart."""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+_VALUES = frozenset((str, bytes, int, float, bool, NoneType, Decimal, date, datetime, time, timedelta, UUID))
+_COLLECTIONS = frozenset((list, tuple, set, frozenset))
+_OF_SEVERAL = frozenset((*_COLLECTIONS, Union, UnionType))
+
+
+def is_plain(annotation: Any) -> bool:
+    """Whether all values of a parameter of this type are of types in which there is no code of the user's."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return is_plain(arguments[0])
+    if origin is Literal:
+        return all(told_apart(it) is not None for it in arguments)
+    if origin in _OF_SEVERAL:
+        return all(it is ... or is_plain(it) for it in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _looks_nothing_up(annotation)
+    # A parameter of any type gets the text itself.
+    return annotation is Any or annotation in (*_VALUES, *_COLLECTIONS)
+
+
+def told_apart(value: object) -> tuple[object, ...] | None:
+    """By what a plain value is told from all that an endpoint could tell from it; None for any other value.
+
+    `Decimal('1.0')` equals `Decimal('1.00')`, and `True` equals 1; they are not the same. A moment at a fixed offset is the
+    same, whoever made its tzinfo.
+    """
+    kind = type(value)
+    if isinstance(value, list | tuple | set | frozenset) and kind in _COLLECTIONS:
+        inside = [told_apart(it) for it in value]
+        ordered = inside if kind in {list, tuple} else sorted(inside, key=repr)
+        return None if None in inside else (kind, *ordered)
+    if isinstance(value, Enum):
+        return (kind, value.name)
+    if kind not in _VALUES:
+        return None
+    fixed = isinstance(value, datetime) and value.tzinfo is not None and value.tzinfo.utcoffset(None) is not None
+    return (kind, value.isoformat() if isinstance(value, datetime) and fixed else repr(value))
+
+
+def _looks_nothing_up(kind: type[Enum]) -> bool:
+    """Whether an enum has no method of its own by which it makes members of other values."""
+    return getattr(kind._missing_, '__func__', None) is getattr(Enum._missing_, '__func__', None)
