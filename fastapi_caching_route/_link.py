@@ -9,6 +9,7 @@ at a time only, and says nothing about the store: the marks do, which each reque
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -65,6 +66,7 @@ class Link:
         '_turns_of_large',
         'backend',
         'lateness',
+        'pid',
         'usable',
     )
 
@@ -74,6 +76,8 @@ class Link:
         Its client is ours alone if it is our `own`, and is closed at the end of the event loop.
         """
         self.usable = True
+        self.pid: int = os.getpid()
+        """The process in which the event loop runs: in one that was forked from it, it stands still."""
         self.backend = backend
         self._timeout = timeout
         self._breaker = breaker

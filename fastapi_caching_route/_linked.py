@@ -6,6 +6,7 @@ Knows bytes and keys; trouble with the backend is raised.
 import asyncio
 import copy
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -198,7 +199,8 @@ class Linked:
 
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """See `Shelf`."""
-        return next((loop for loop in tuple(self._links) if loop.is_running()), None)
+        links = tuple(self._links.items())
+        return next((loop for loop, link in links if loop.is_running() and link.pid == os.getpid()), None)
 
     async def close(self) -> None:
         """See `Shelf`."""

@@ -4,6 +4,7 @@ Knows loops and threads. What is owed, and that it counts in this process until 
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from threading import Lock, Thread
@@ -28,12 +29,12 @@ class Writer:
     process alive.
     """
 
-    __slots__ = ('_begun_in', '_close', '_debts', '_lock', '_thread', '_under_way', '_write', 'home')
+    __slots__ = ('_begun_in', '_close', '_debts', '_home', '_lock', '_thread', '_under_way', '_write')
 
     def __init__(self, debts: Debts, write: Write, close: Callable[[], Awaitable[None]]) -> None:
         """Write by `write`, and `close` what that has opened where the event loop is one of our own."""
-        self.home: Loop | None = None
-        """The event loop in which the app has opened the cache."""
+        self._home: tuple[Loop, int] | None = None
+        """The event loop in which the app has opened the cache, and the process in which it runs."""
         self._debts = debts
         self._write = write
         self._close = close
@@ -41,6 +42,15 @@ class Writer:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    @property
+    def home(self) -> Loop | None:
+        """The event loop in which the app has opened the cache; None in a process that was forked since."""
+        return self._home[0] if self._home is not None and self._home[1] == os.getpid() else None
+
+    @home.setter
+    def home(self, loop: Loop | None) -> None:
+        self._home = None if loop is None else (loop, os.getpid())
 
     def soon(self, known: Loop | None) -> None:
         """Begin: in the event loop of this thread, else in the one of the app or one that is known to have used the store."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -439,12 +440,10 @@ def test_what_is_invalidated_soon_is_gone_here_at_once_and_there_soon(cache, bac
     router, items, *_ = lists_of(cache)
     there = FastAPICache(new_backend(namespace=backend.namespace), store_timeout=5) if cache.store.is_shared else cache
     router_there, items_there, *_ = lists_of(there)
-    seen = []
 
     def change():
         items['ada'] = ['new']
         cache.invalidate_soon(tags=['items of ada'])
-        seen.append(bool(cache.store.debts) or not cache.store.is_shared)
 
     @router.post('/loop')
     async def from_loop():
@@ -471,7 +470,6 @@ def test_what_is_invalidated_soon_is_gone_here_at_once_and_there_soon(cache, bac
         assert read(client, 'bob') == ['HIT']
         client.portal.call(closing, backend)
         client_there.portal.call(closing, there.backend)
-    assert seen == [True]
 
 
 def shared(**options):
@@ -589,6 +587,31 @@ def test_an_app_that_opens_its_cache_writes_what_was_owed_before_and_what_its_th
     asyncio.run(run())
     assert begun == [None]
     assert backend.commands.count('set') >= 4
+
+
+@pytest.mark.parametrize('has_opened', [True, False], ids=['opened', 'used'])
+def test_a_process_that_was_forked_does_not_wait_for_the_event_loop_of_its_parent(has_opened, monkeypatch):
+    backend, cache, app, *_ = shared()
+    parent = os.getpid()
+
+    def child():
+        cache.invalidate_soon(tags=['a'])
+        wait_until(lambda: not cache.store.debts)  # while the loop of the parent stands still
+
+    async def run():
+        if has_opened:
+            cache.store.open()
+        else:
+            await ask(app)
+        backend.commands.clear()
+        monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+        thread = threading.Thread(target=child)
+        thread.start()
+        thread.join()
+        monkeypatch.setattr(os, 'getpid', lambda: parent)
+
+    asyncio.run(run())
+    assert backend.commands.count('set') == 4
 
 
 SCRIPT = """

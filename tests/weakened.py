@@ -676,6 +676,8 @@ WEAKENED = [
     ('unmet: imports', '_unmet.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
     ('unmet: explained', '__main__.py', 'for warning in cache.unmet.take():', 'for warning in ():'),
     ('unmet: explained route', 'explain.py', 'decoration is not None and not isinstance(route, CachingRoute)', 'False'),
+    ('soon: fork', '_soon.py', ' and self._home[1] == os.getpid()', ''),
+    ('soon: fork of a loop', '_linked.py', ' and link.pid == os.getpid()', ''),
 ]
 
 
