@@ -43,6 +43,7 @@ TESTS = (
     'trio',
     'deploys',
     'defaults',
+    'handed_on',
 )
 
 KEPT_LIST = """
@@ -200,6 +201,20 @@ WEAKENED = [
         '_wire.py',
         'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
         'True',
+    ),
+    ('handed on', '_fastapi/handing.py', 'if value is not None:', 'if False:'),
+    (
+        'handed on: scopes',
+        '_fastapi/handing.py',
+        'tuple(sorted({scope for scopes in given for scope in scopes}))',
+        '()',
+    ),
+    ('handed on: raised', '_fastapi/handing.py', '                handed[RAISED] = error\n', ''),
+    (
+        'handed on: ends with the function',
+        '_fastapi/handing.py',
+        "(is_generator and getattr(node, 'scope', None) == 'function')",
+        'False',
     ),
     ('trio', '_plan.py', '        if on_asyncio():\n', '        if True:\n'),
     ('trio: writes', '_writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),

@@ -9,11 +9,11 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.handing import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
 from fastapi_caching_route._fastapi.security import credential
 from fastapi_caching_route._key import Scope
@@ -36,7 +36,7 @@ class Admission:
     def __init__(
         self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant], *, overridden: bool
     ) -> None:
-        """Run `explicit`, a list of `Depends(...)`, and then `nodes`, a part of the tree of the effective route.
+        """Run these nodes, which stand for `explicit`, a list of `Depends(...)`, or in the tree of the effective route.
 
         `overridden` says that others may stand in for them.
         """
@@ -50,10 +50,8 @@ class Admission:
             response_model=None,
             dependency_overrides_provider=effective.dependency_overrides_provider,
         )
-        guards = [get_parameterless_sub_dependant(depends=it, path=path) for it in explicit]
-        guards += map(unnamed, nodes)
         begun = shadow.dependant.dependencies  # of `_admitted` itself: it is the last, and FastAPI has it by then
-        shadow.dependant.dependencies = [*noted([(it, True) for it in guards], path), *begun]
+        shadow.dependant.dependencies = [*noted([(unnamed(it), True) for it in nodes], path), *begun]
         read_body_as(shadow, with_body_of(effective, explicit))
         route = as_route(effective)
         for name in _LIKE_THE_ROUTE:
@@ -75,9 +73,25 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
         """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""
-        scope[_PROCEED] = proceed
+        handled: list[BaseException] = []
+
+        async def proceed_and_tell(send: Send) -> bool:
+            keeps_tasks = await proceed(send)
+            if (raised := raised_in_route(scope)) is not None:
+                handled.append(raised)
+                raise raised  # so that what these tear down knows of it, as in the route
+            return keeps_tasks
+
+        scope[_PROCEED] = proceed_and_tell
         scope[NOTING] = Noting(scope[WRITTEN])
-        await self._app(scope, receive, send)
+        forget_raised(scope)
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            if not any(
+                it is error or it is error.__cause__ for it in handled
+            ):  # the route has made a response of these
+                raise
 
 
 def _is_fastapis_own(node: Dependant) -> bool:

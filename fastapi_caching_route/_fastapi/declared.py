@@ -10,6 +10,7 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, uncached_handler
+from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import OURS, is_guard, is_scheme
@@ -102,22 +103,28 @@ class Declarations:
         if self._early:
             guards = [node for node in guards if _signature(node) not in asked]
         steps = _steps(route, guards, () if self._early else asked)
+        handing = Handing(self._effective.path_format, self._explicit, overrides) if self._early else None
         if self._builder:
             roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
             inputs = builder_inputs(roots, overrides, self._reading.vary)
         else:
             inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._reading)
         late = [] if self._early else foreign
+        before = [node for depends, node in self._explicit if depends in late]
         not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))]
         return Declared(
             inputs,
             self._keys_of(inputs),
-            before_key=self._admission(explicit, (), overrides) if self._early else None,
-            on_hit=self._admission(late, steps, overrides),
+            before_key=None if handing is None else self._admission(explicit, handing.nodes, overrides),
+            on_hit=self._admission(
+                late, [*before, *(steps if handing is None else map(handing.handed_to, steps))], overrides
+            ),
             guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            handler=extended_handler(self._effective, late, steps, admitting) if explicit or may_refuse else None,
+            handler=extended_handler(self._effective, late, steps, admitting, handing)
+            if explicit or may_refuse
+            else None,
             uncached_handler=uncached_handler(self._effective, foreign) if foreign else None,
         )
 
@@ -144,7 +151,7 @@ class Declarations:
     def _admission(
         self, explicit: Sequence[Any], guards: Sequence[Dependant], overrides: Overrides
     ) -> Admission | None:
-        if not explicit and not guards:
+        if not guards:
             return None
         return Admission(self._effective, explicit, guards, overridden=bool(overrides))
 

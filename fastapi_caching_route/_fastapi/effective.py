@@ -97,10 +97,11 @@ def takes(effective: Any, kind: type) -> bool:
 
 def goes_on(effective: Any) -> bool:
     """Whether something of the route may run after its answer has left: what comes after a `yield`, background tasks."""
-    return any(_yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
+    return any(yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
 
 
-def _yields(call: Any) -> bool:
+def yields(call: Any) -> bool:
+    """Whether a dependency goes on after its `yield`."""
     called = inspect.unwrap(call.func if isinstance(call, partial) else call)
     if not inspect.isroutine(called):
         called = type(called).__call__

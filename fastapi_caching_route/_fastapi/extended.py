@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from fastapi_caching_route._asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT
+from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
 from fastapi_caching_route._written import WRITTEN, Written
 
@@ -40,9 +41,13 @@ def choosing(original: Handler) -> Handler:
 
 
 def extended_handler(
-    effective: Any, explicit: Sequence[Any], guards: Sequence[Dependant], admitting: Sequence[Dependant]
+    effective: Any,
+    explicit: Sequence[Any],
+    guards: Sequence[Dependant],
+    admitting: Sequence[Dependant],
+    handing: Handing | None = None,
 ) -> Handler:
-    """The handler of an effective route that runs explicit dependencies before its own.
+    """The handler of an effective route that runs explicit dependencies before its own, or has the values of those that ran.
 
     It notes what all of them write on the response. `admitting` are all dependencies of the route whose response is a refusal,
     also those that do not run on hits.
@@ -56,10 +61,11 @@ def extended_handler(
         get_dependant(path=path, call=it, use_cache=False) for it in (_refusal_begins, _refusal_ends, _admitted)
     )
     for node in own:
+        runs = node if handing is None else handing.handed_to(node)
         if any(node is guard for guard in guards):  # in noting what it writes, it is said that it is one
-            steps.append((node, True))
+            steps.append((runs, True))
         else:
-            some = [begins, node, ends] if any(node is it for it in admitting) else [node]
+            some = [begins, runs, ends] if any(node is it for it in admitting) else [runs]
             steps += [(it, False) for it in some]
     dependant.dependencies = [*noted([*steps, (end, False)], path)]
     handler: Handler = APIRoute.get_route_handler(route)
