@@ -181,7 +181,7 @@ class Keys:
         # Where a tuple that is written down ends can be seen, so no other pair of tuples comes to the same text.
         digested = self._seed.copy()
         digested.update(ascii(parts).encode('ascii'))
-        key = f'{method}:{escaped(path)[:FRONT_BYTES]}:{digested.hexdigest()}'
+        key = f'{method}:{escaped(path[:FRONT_BYTES])[:FRONT_BYTES]}:{digested.hexdigest()}'
         return key, full_key(self._namespace, key)
 
 

@@ -1,7 +1,7 @@
 """What entries can be invalidated by: their names.
 
-Pure. A name is a short printable text; two things of one kind have one name only if they are the same, except where the
-kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
+Pure. A name is a printable text of at most 200 characters, however long the thing is that clients have named: what is longer ends in
+a digest of the whole. Two things of one kind have one name only if they are the same, except where the kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -9,13 +9,13 @@ from functools import lru_cache
 from string import Formatter
 from typing import Any, TypeGuard
 
-from fastapi_caching_route._key import Scope, escaped
+from fastapi_caching_route._key import FRONT_BYTES, Scope, digest, escaped, shortened
 from fastapi_caching_route.errors import ConfigurationError
 
 EVERYTHING = 'all'
 
 SHORT = 256
-"""Characters of a path whose ancestors are remembered, of a thousand such paths."""
+"""Characters of a text that stands in a name as it is, and of a path whose ancestors are remembered, of a thousand such paths."""
 
 MOST_SEGMENTS = 16
 """Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
@@ -79,7 +79,7 @@ def are_tags(tags: object) -> TypeGuard[Collection[str]]:
 
 def of_namespace(namespace: str) -> str:
     """The name of all entries in a full namespace."""
-    return f'namespace:{escaped(namespace)}'
+    return _name('namespace', namespace)
 
 
 def of_endpoint(endpoint: tuple[str, str], template: str, values: PathValues | None = None) -> str:
@@ -87,30 +87,39 @@ def of_endpoint(endpoint: tuple[str, str], template: str, values: PathValues | N
 
     Endpoints of one name that differ by what they hold are told apart by their paths, in whatever order they were made.
     """
-    with_values = f'?{sorted(values.items())!r}' if values else ''
-    return escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}')
+    with_values = f'?{_short(repr(sorted(values.items())))}' if values else ''
+    return shortened(escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}'))
 
 
 def of_path(path: str) -> str:
     """The name of all entries of one path: of every query, header and credential."""
-    return f'path:{escaped(path)}'
+    return _name('path', path)
 
 
 def of_all_below(path: str) -> str:
     """The name of all entries of the paths that go on below this one, at the boundary of a segment."""
     segments = path.rstrip('/').split('/')
     below = '/'.join(segments[: MOST_SEGMENTS + 1])
-    return f'below:{escaped(below)}' if below else EVERYTHING
+    return _name('below', below) if below else EVERYTHING
 
 
 def of_tag(tag: str) -> str:
     """The name of all entries with this tag."""
-    return f'tag:{escaped(tag)}'
+    return _name('tag', tag)
+
+
+def _name(kind: str, text: str) -> str:
+    return shortened(f'{kind}:{escaped(text)}') if len(text) <= SHORT else f'{kind}:{_short(text)}'
+
+
+def _short(text: str) -> str:
+    """The text itself or, where it is long, its front and a digest of the whole: to escape all of it takes long."""
+    return text if len(text) <= SHORT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
 
 
 def of_key(full_key: str) -> str:
     """The name of the entries under one full key."""
-    return f'key:{full_key}'
+    return shortened(f'key:{full_key}')
 
 
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:

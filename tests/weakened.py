@@ -44,6 +44,7 @@ TESTS = (
     'deploys',
     'defaults',
     'handed_on',
+    'long_names',
 )
 
 KEPT_LIST = """
@@ -550,6 +551,8 @@ WEAKENED = [
     ),
     ('full: not asked', '_linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
     ('full: hits without last', '_marks.py', "            return ''\n", '            raise\n'),
+    ('long names: short', '_key.py', '    return key[: MAX_KEY_BYTES - len(tail)] + tail', '    return key'),
+    ('long names: digest', '_names.py', '%~{digest(text)}', '%~'),
     ('large: apart', '_link.py', "name = keys[0] if is_large else ''", "name, is_large = '', False"),
     ('large: no failure', '_link.py', 'if not (answered or self._is_large):', 'if not answered:'),
     ('large: others answered', '_link.py', 'if not (answered or self._is_large):', 'if not self._is_large:'),
