@@ -13,9 +13,14 @@ class Bypass:
     reason: str
 
 
-MISTAKES = frozenset({'no-asyncio', 'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable'})
+MISTAKES = frozenset(
+    {'no-asyncio', 'key-builder', 'identity', 'skip-callable', 'store-if', 'tags', 'tags-callable', 'many-tags'}
+)
 OF_THE_ANSWER = frozenset({'store-if', 'tags', 'tags-callable'})
+WHAT = {'many-tags': 'is stored for groups of its tags'}
 EXPLAINED = {
+    'many-tags': 'there are more than 256, so that invalidating a tag of another response may end it, too; give fewer and coarser '
+    'tags',
     'authorization': 'the route takes the raw request, and this one has Authorization; name it in vary_headers, or say '
     'by identity who shares',
     'cookie': 'the route takes the raw request, and this one has cookies; name cookie in vary_headers, or say by '
@@ -40,5 +45,5 @@ def tell(reason: str, path: str, told: set[str]) -> None:
     if reason not in told:
         told.add(reason)
         level = logging.WARNING if reason in MISTAKES else logging.INFO
-        what = 'is not stored' if reason in OF_THE_ANSWER else 'bypasses the cache'
+        what = 'is not stored' if reason in OF_THE_ANSWER else WHAT.get(reason, 'bypasses the cache')
         logger.log(level, '%r %s: %s', path, what, EXPLAINED[reason])

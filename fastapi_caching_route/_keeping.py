@@ -45,7 +45,7 @@ async def keep(
         key=fetch.key,
         left_out=fetch.plan.miss[0],
         now=fetch.answered_at,
-        names=tuple(dict.fromkeys((*fetch.names, *more))) if more else fetch.names,
+        names=fetch.plan.bounded(tuple(dict.fromkeys((*fetch.names, *more))), fetch.scope) if more else fetch.names,
         marks=fetch.marks_before if isinstance(fetch.marks_before, int) else (),  # as it will be in this process
         made=fetch.written.made() if made is None else made,
         tagged=not fetch.plan.terms.by_the_book,

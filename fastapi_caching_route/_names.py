@@ -4,10 +4,11 @@ Pure. A name is a printable text of at most 200 characters, however long the thi
 a digest of the whole. Two things of one kind have one name only if they are the same, except where the kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from string import Formatter
 from typing import Any, TypeGuard
+from zlib import crc32
 
 from fastapi_caching_route._key import FRONT_BYTES, Scope, digest, escaped, shortened
 from fastapi_caching_route.errors import ConfigurationError
@@ -19,6 +20,12 @@ SHORT = 256
 
 MOST_SEGMENTS = 16
 """Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
+
+MOST_TAGS = 256
+"""Of a response. One with more has the names of their groups instead: each name is a mark in the store, that is read with it."""
+
+GROUPS = 256
+"""Groups of tags, by a hash of the tag."""
 
 PathValues = Mapping[str, str]
 """Path parameters after validation, as text."""
@@ -106,6 +113,27 @@ def of_all_below(path: str) -> str:
 def of_tag(tag: str) -> str:
     """The name of all entries with this tag."""
     return _name('tag', tag)
+
+
+def names_of_tags(tags: Iterable[str]) -> list[str]:
+    """What an invalidation of these tags ends: the entries with one of them, and those with very many, by their groups."""
+    own = list(map(of_tag, tags))
+    return [*own, *dict.fromkeys(map(_group, own))]
+
+
+def coarser(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of an entry, with the groups of its tags in place of the tags if there are more than `MOST_TAGS`."""
+    if len(names) <= MOST_TAGS or sum(map(_is_of_tag, names)) <= MOST_TAGS:
+        return names
+    return tuple(dict.fromkeys(_group(name) if _is_of_tag(name) else name for name in names))
+
+
+def _is_of_tag(name: str) -> bool:
+    return name.startswith('tag:')
+
+
+def _group(of_tag: str) -> str:
+    return f'tags:{crc32(of_tag.encode("ascii")) % GROUPS}'
 
 
 def _name(kind: str, text: str) -> str:

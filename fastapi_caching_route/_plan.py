@@ -19,7 +19,7 @@ from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._key import Inputs, Keys, Scope, full_key, user_key
-from fastapi_caching_route._names import Naming, are_tags
+from fastapi_caching_route._names import Naming, are_tags, coarser
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._varying import may_be_for_all
@@ -165,9 +165,16 @@ class Plan:
         tags: object = () if self.tags is None else await ask_user(self.tags, scope)
         if are_tags(tags) and not self.naming.unknown:
             by_user = None if built is None else full_key(self.namespace, user_key(built))
-            return self.naming.names(scope, by_user, tags)
+            return self.bounded(self.naming.names(scope, by_user, tags), scope)
         tell('tags' if are_tags(tags) else 'tags-callable', scope['path'], self.told)
         return None
+
+    def bounded(self, names: tuple[str, ...], scope: Scope) -> tuple[str, ...]:
+        """The names of an entry: of its tags only the groups, if there are very many."""
+        fewer = coarser(names)
+        if fewer is not names:
+            tell('many-tags', scope['path'], self.told)
+        return fewer
 
     def emission(self, headers: RawHeaders, inputs: Inputs, variants: Variants | None) -> RawHeaders:
         """The headers that say how others may store the response, as far as the endpoint has not said it."""

@@ -8,7 +8,7 @@ from fastapi_caching_route._caches import checked_endpoints
 from fastapi_caching_route._decoration import decoration_of
 from fastapi_caching_route._endpoint import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._names import are_tags, of_all_below, of_endpoint, of_path, of_tag
+from fastapi_caching_route._names import are_tags, names_of_tags, of_all_below, of_endpoint, of_path
 from fastapi_caching_route.errors import ConfigurationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -31,7 +31,7 @@ def names_of(tags: Any, endpoints: Any, paths: Any, cache: object) -> tuple[str,
     check_endpoints(endpoints or (), cache)
     of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, cache)]
     of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
-    return tuple(dict.fromkeys((*map(of_tag, tags or ()), *of_endpoints, *of_paths)))
+    return tuple(dict.fromkeys((*names_of_tags(tags or ()), *of_endpoints, *of_paths)))
 
 
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:

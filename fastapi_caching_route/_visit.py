@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger('fastapi_caching_route')
 
+FEW_NAMES = 32
+"""Names of a response up to which it says something about the store if their marks cannot be had in time."""
+
 Stored = Entry | Variants
 Marked = int | tuple[str, ...]
 Given = TypeVar('Given')
@@ -99,7 +102,7 @@ class Outside:
         if not shelf.stores():
             return None
         begun = await self._or_nothing(partial(self._store.marks.begin, names=names, windowed=windowed))
-        if begun is not None or (had_time and self._left <= 0):
+        if begun is not None or (had_time and self._left <= 0 and len(names) <= FEW_NAMES):
             shelf.could_begin(in_time=begun is not None)
         return begun
 

@@ -16,7 +16,7 @@ from fastapi_caching_route._caches import Targets
 from fastapi_caching_route._chore import on_asyncio
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._key import Scope
-from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, of_path, of_tag, path_of
+from fastapi_caching_route._names import EVERYTHING, PathValues, are_tags, filled, names_of_tags, of_path, path_of
 from fastapi_caching_route._plan import ask_user
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._store import Store
@@ -92,7 +92,7 @@ class Invalidates:
             )
             return (EVERYTHING,)
         own = [path_of(scope)] if self.own_path else []
-        return dict.fromkeys((*map(of_tag, tags), *endpoints, *map(of_path, (*paths, *own))))
+        return dict.fromkeys((*names_of_tags(tags), *endpoints, *map(of_path, (*paths, *own))))
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:

@@ -40,7 +40,7 @@ from fastapi_caching_route._key import (
     full_key,
     user_key,
 )
-from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, of_key, of_namespace, of_tag
+from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
 from fastapi_caching_route._options import (
     check_cache,
     check_positive,
@@ -342,7 +342,7 @@ class FastAPICache:
         if not tags or not all(isinstance(tag, str) for tag in tags):
             msg = f"invalidate_tags takes one or more texts, like 'user:7', got {tags!r}"
             raise ConfigurationError(msg)
-        await self.store.invalidate(tuple(map(of_tag, tags)), soft_at=self._soft_at(soft))
+        await self.store.invalidate(tuple(names_of_tags(tags)), soft_at=self._soft_at(soft))
 
     async def invalidate_endpoint(
         self, endpoint: Callable[..., Any], /, *, soft: bool = False, **path_params: Any

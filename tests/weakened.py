@@ -45,6 +45,7 @@ TESTS = (
     'defaults',
     'handed_on',
     'long_names',
+    'many_tags',
 )
 
 KEPT_LIST = """
@@ -551,6 +552,15 @@ WEAKENED = [
     ),
     ('full: not asked', '_linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
     ('full: hits without last', '_marks.py', "            return ''\n", '            raise\n'),
+    ('many tags: groups', '_names.py', 'return [*own, *dict.fromkeys(map(_group, own))]', 'return own'),
+    ('many tags: bound', '_names.py', 'if len(names) <= MOST_TAGS or', 'if names or'),
+    ('many tags: others', '_visit.py', ' and len(names) <= FEW_NAMES', ''),
+    (
+        'many tags: context',
+        '_keeping.py',
+        'fetch.plan.bounded(tuple(dict.fromkeys((*fetch.names, *more))), fetch.scope)',
+        'tuple(dict.fromkeys((*fetch.names, *more)))',
+    ),
     ('long names: short', '_key.py', '    return key[: MAX_KEY_BYTES - len(tail)] + tail', '    return key'),
     ('long names: digest', '_names.py', '%~{digest(text)}', '%~'),
     ('large: apart', '_link.py', "name = keys[0] if is_large else ''", "name, is_large = '', False"),
