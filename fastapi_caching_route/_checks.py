@@ -6,6 +6,7 @@ from inspect import iscoroutinefunction
 from typing import TypeGuard
 
 from fastapi_caching_route._http.fields import TOKEN
+from fastapi_caching_route._http.sending import STATUSES
 from fastapi_caching_route._http.storing import OF_ONE_REQUEST
 from fastapi_caching_route._key import SEPARATOR
 from fastapi_caching_route._names import fields_of
@@ -120,7 +121,7 @@ def check_lifetimes(option: str, lifetimes: object) -> None:
 
 def can_be_stored(status: object) -> bool:
     """Whether it is a final status whose answers do not depend on a range or a precondition, which are in no key."""
-    return isinstance(status, int) and 200 <= status <= 599 and status not in OF_ONE_REQUEST
+    return isinstance(status, int) and status in STATUSES and status not in OF_ONE_REQUEST
 
 
 def is_plain_function(function: object) -> bool:

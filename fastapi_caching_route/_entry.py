@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
+from fastapi_caching_route._http.sending import NO_CONTENT
 from fastapi_caching_route._http.storing import Storable, received_age, stored_fields
 from fastapi_caching_route._written import SHAPED, Made
-
-NO_CONTENT = 204
 
 OLDEST = 2.0**31
 """Seconds of age; an older response is no staler."""

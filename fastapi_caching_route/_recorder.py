@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_caching_route._entry import Recording
-from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.sending import fits
 
 Message = MutableMapping[str, Any]
 
@@ -117,8 +118,7 @@ class Recorder:
         self._chunks.clear()
 
     def _completed(self, last: Message) -> Step:
-        length = lines(self._kept, b'content-length')
-        if length and length[0] != b'%d' % self._size:
+        if not fits(self._status, self._kept, self._size):
             self.doubt = 'incomplete'
         if self.doubt is not None:
             return self._let_go(self.doubt, last)

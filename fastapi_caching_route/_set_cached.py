@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi_caching_route._entry import Recording, entry_of
 from fastapi_caching_route._http.conditional import OUR_TAG
+from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, judge
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._visit import Lost, Visit
@@ -17,18 +18,22 @@ async def keep_given(
     The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
     has not waited for, and nobody here can know.
     """
+    status, body = response.status_code, bytes(response.body)
+    given = [(name.lower(), value) for name, value in response.headers.raw]
     # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
-    headers = [it for it in response.headers.raw if it[0] != b'content-length' and not _our_tag(*it)]
-    verdict = judge((), response.status_code, headers, terms, now)
+    headers = [it for it in given if it[0] != b'content-length' and not _our_tag(*it)]
+    verdict = judge((), status, headers, terms, now)
     if isinstance(verdict, Refused):
         return verdict.reason
+    if not fits(status, headers, len(body)):
+        return 'body'
     windowed = verdict.window > 0
     begun = await visit.begin(names, windowed=windowed)
     landed = Lost('store-error') if begun is None else await visit.land(begun, names, windowed=windowed)
     if isinstance(landed, Lost):
         return None
     entry = entry_of(
-        Recording(response.status_code, headers, bytes(response.body)),
+        Recording(status, headers, body),
         verdict,
         key=key,
         left_out=left_out,

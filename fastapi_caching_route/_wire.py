@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._http.sending import STATUSES, fits, legal, sendable
 from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
 from fastapi_caching_route._written import Made, Operations
 
@@ -33,8 +34,6 @@ SHORT = 8192
 
 _PREFIX = struct.Struct('>4sI')
 _LENGTH = struct.Struct('>I')
-_OF_A_NAME = b"!#$%&'*+.^_`|~-0123456789abcdefghijklmnopqrstuvwxyz"
-_OF_A_VALUE = bytes((9, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 
 class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='entry'):
@@ -172,19 +171,12 @@ def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
 
 def _plausible(head: _EntryHead) -> bool:
     """Whether we could have made it: what is planted in the store must not be able to break a response."""
-    lengths = [value for name, value in head.headers if name == b'content-length']
     return (
-        200 <= head.status <= 599
+        head.status in STATUSES
         and math.isfinite(head.stored_at)
         and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
-        and lengths in ([], [b'%d' % head.size])
+        and fits(head.status, head.headers, head.size)
         and not any(name in NOT_STORED for name, _ in head.headers)
-        and all(map(_legal, head.headers))
-        and all(_legal(it[1:]) for operations in head.by_others for it in operations)
+        and sendable(head.headers)
+        and legal([it[1:] for operations in head.by_others for it in operations])
     )
-
-
-def _legal(field: tuple[bytes, bytes]) -> bool:
-    """Whether a server may send the field: nothing in it ends it early (RFC 9110 §5.5)."""
-    name, value = field
-    return bool(name) and not name.translate(None, _OF_A_NAME) and not value.translate(None, _OF_A_VALUE)

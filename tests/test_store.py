@@ -11,7 +11,7 @@ import zlib
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 from aiocache.serializers import JsonSerializer, PickleSerializer, StringSerializer
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
@@ -73,7 +73,8 @@ def test_what_is_written_is_read_again(stored):
     st.floats(allow_nan=False, allow_infinity=False),
     st.floats(min_value=0, max_value=FOREVER),
 )
-def test_any_entry_is_read_again(key, status, body, stored_at, lifetime):
+def test_any_entry_that_can_be_sent_is_read_again(key, status, body, stored_at, lifetime):
+    assume(status != 204 or not body)
     entry = Entry(key, status, ((b'a', b'b'),), body, stored_at, lifetime)
     try:
         written = encode(entry)

@@ -46,6 +46,7 @@ TESTS = (
     'handed_on',
     'long_names',
     'many_tags',
+    'sending',
 )
 
 KEPT_LIST = """
@@ -282,6 +283,16 @@ WEAKENED = [
         "        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),\n",
         '',
     ),
+    ('unsendable headers', '_http/storing.py', 'if not sendable(response):', 'if False:'),
+    ('unsendable values', '_http/sending.py', ' and not values.translate(None, _OF_A_VALUE)', ''),
+    ('unsendable names', '_http/sending.py', " and not b''.join(names).translate(None, _OF_A_NAME)", ''),
+    ('header without a name', '_http/sending.py', 'return all(names) and', 'return'),
+    ('two lengths', '_http/sending.py', " and len(lines(headers, b'content-length')) <= 1", ''),
+    ('body of a 204', '_http/sending.py', ' and not (status == NO_CONTENT and size)', ''),
+    ('body of a 204 by hand', '_set_cached.py', 'if not fits(status, headers, len(body)):', 'if False:'),
+    ('length of a body', '_recorder.py', 'if not fits(self._status, self._kept, self._size):', 'if False:'),
+    ('unsendable stored bytes', '_wire.py', '        and sendable(head.headers)\n', ''),
+    ('unsendable statuses', '_http/storing.py', ' or status not in STATUSES', ''),
     ('signature', '_wire.py', 'return content if valid else None', 'return content'),
     ('checksum', '_wire.py', ' or crc32(memoryview(raw)[_PREFIX.size :]) != checksum', ''),
     ('legal fields', '_wire.py', ' or not _plausible(head)', ''),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiocache import SimpleMemoryCache
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -38,6 +38,13 @@ async def stream() -> StreamingResponse:
 async def file() -> FileResponse:
     runs['file'] = runs.get('file', 0) + 1
     return FileResponse(__file__)
+
+
+@router.get('/title')
+@cache(ttl=60)
+async def title() -> Response:
+    runs['title'] = runs.get('title', 0) + 1
+    return Response('text', headers={'x-title': 'title\r\n 1' if runs['title'] == 1 else f'title {runs["title"]}'})
 
 
 app = FastAPI()

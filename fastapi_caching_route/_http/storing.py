@@ -9,6 +9,7 @@ from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.dates import moment
 from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
+from fastapi_caching_route._http.sending import STATUSES, sendable
 from fastapi_caching_route._http.terms import Terms
 
 FOREVER = 30 * 24 * 3600.0
@@ -78,6 +79,8 @@ class Refused:
 
 def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
+    if not sendable(response):
+        return Refused('header')
     says_nothing = COUNTING.isdisjoint(dict(response)) and COUNTING_IN_REQUESTS.isdisjoint(dict(request))
     verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now)
     size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
@@ -138,7 +141,9 @@ def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
     """By the book, every final status but those of partial answers (RFC 9111 §3); else those that are accepted."""
     if not terms.by_the_book:
         return status in terms.accepted
-    return status not in OF_ONE_REQUEST and (status in UNDERSTOOD or not said.must_understand)
+    if status in OF_ONE_REQUEST or status not in STATUSES:
+        return False
+    return status in UNDERSTOOD or not said.must_understand
 
 
 def _says_how_long(status: int, response: RawHeaders, said: Directives, now: float) -> bool:
