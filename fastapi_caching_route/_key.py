@@ -5,13 +5,13 @@ crafted value can make the parts of two different requests look the same.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
-from fastapi_caching_route._http.fields import RawHeaders, lines, normal
+from fastapi_caching_route._http.fields import lines
 
 Scope = MutableMapping[str, Any]
 Parts = tuple[object, ...]
@@ -189,15 +189,6 @@ def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:
     """The path parameters of a request as texts: those of its path, and what a Host route has added."""
     params = scope.get('path_params')
     return tuple(sorted([(name, str(value)) for name, value in params.items()])) if params else ()
-
-
-def selected(headers: RawHeaders, selecting: Iterable[bytes], *, normalised: bool = False) -> Parts:
-    """The values of the selecting fields, every line of each (RFC 9111 §4.1).
-
-    Where they are `normalised`, several lines are one list, and blanks around its members do not count.
-    """
-    value = normal if normalised else lambda headers, name: tuple(lines(headers, name))
-    return tuple((name, value(headers, name)) for name in selecting)
 
 
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:

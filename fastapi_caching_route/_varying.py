@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._key import Inputs, Scope, digest, raw_parts, selected, shortened
+from fastapi_caching_route._http.fields import selected
+from fastapi_caching_route._key import Inputs, Scope, digest, raw_parts, shortened
 
 MOST_VARIANTS = 64
 """Answers kept under one key that differ by the fields in their Vary: more than there are languages in most sites."""

@@ -47,6 +47,7 @@ TESTS = (
     'long_names',
     'many_tags',
     'sending',
+    'linear',
 )
 
 KEPT_LIST = """
@@ -282,6 +283,13 @@ WEAKENED = [
         '_http/storing.py',
         "        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),\n",
         '',
+    ),
+    ('blanks around signs', '_http/fields.py', "re.compile(rb'([;=])')", "re.compile(rb'[ \\t]*([;=])[ \\t]*')"),
+    (
+        'many selecting fields',
+        '_http/fields.py',
+        '        if name in given:\n',
+        '        if name in list(given):\n',
     ),
     ('unsendable headers', '_http/storing.py', 'if not sendable(response):', 'if False:'),
     ('unsendable values', '_http/sending.py', ' and not values.translate(None, _OF_A_VALUE)', ''),

@@ -8,6 +8,9 @@ from collections.abc import Collection, Sequence
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
+Selected = tuple[tuple[bytes, tuple[bytes, ...] | None], ...]
+"""Fields by name, each with its values; None for one that is absent, where that is told from an empty one."""
+
 HOP_BY_HOP = frozenset(
     (
         b'connection',
@@ -28,8 +31,11 @@ HOP_BY_HOP = frozenset(
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a field, as text (RFC 9110 §5.6.2)."""
 
-_MEMBER = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
+_MEMBER = re.compile(rb'(?:[^,"]+|"(?:[^"\\]+|\\.?)*"?)+', re.DOTALL)
 """What stands between commas, where those inside of quoted strings do not count (RFC 9110 §5.6.4)."""
+
+_SIGN = re.compile(rb'([;=])')
+"""What stands between the parts of a member."""
 
 LARGEST, DIGITS = 2**31, len(str(2**31))
 """A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
@@ -51,7 +57,12 @@ def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
 
 def members(headers: RawHeaders, name: bytes) -> list[bytes]:
     """The members of a list field over all its lines, blanks stripped, empty ones left out (RFC 9110 §5.6.1)."""
-    found = (member.strip(b' \t') for line in lines(headers, name) for member in _MEMBER.findall(line))
+    return members_of(lines(headers, name))
+
+
+def members_of(values: Sequence[bytes]) -> list[bytes]:
+    """The same, of all lines of one field."""
+    found = (member.strip(b' \t') for line in values for member in _MEMBER.findall(line))
     return [member for member in found if member]
 
 
@@ -62,16 +73,30 @@ NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
 """Fields that are no lists, in which every character may count."""
 
 
-def normal(headers: RawHeaders, name: bytes) -> tuple[bytes, ...] | None:
-    """The value of a field as it compares with others that mean the same (RFC 9111 §4.1); None if it is absent."""
-    if not lines(headers, name):
+def normal(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None:
+    """The lines of a field as they compare with others that mean the same (RFC 9111 §4.1); None if it is absent."""
+    if not values:
         return None
-    if name in NO_LISTS or any(b'"' in line for line in lines(headers, name)):
-        return tuple(lines(headers, name))
-    found = members(headers, name)
+    if name in NO_LISTS or any(b'"' in line for line in values):
+        return tuple(values)
+    found = members_of(values)
     if name not in IN_ANY_CASE:
         return tuple(found)
-    return tuple(b''.join(re.split(rb'[ \t]*([;=])[ \t]*', member)).lower() for member in found)
+    # Blanks are stripped from the parts: a pattern that takes in those around a sign is quadratic in their number.
+    parts = ((part.strip(b' \t') for part in _SIGN.split(member)) for member in found)
+    return tuple(b''.join(it).lower() for it in parts)
+
+
+def selected(headers: RawHeaders, selecting: Sequence[bytes], *, normalised: bool = False) -> Selected:
+    """The values of the selecting fields, every line of each (RFC 9111 §4.1).
+
+    Where they are `normalised`, several lines are one list, and blanks around its members do not count.
+    """
+    given: dict[bytes, list[bytes]] = {name: [] for name in selecting}
+    for name, value in headers:  # once, however many names there are: an endpoint may name as many as it likes in Vary
+        if name in given:
+            given[name].append(value)
+    return tuple((name, normal(name, given[name]) if normalised else tuple(given[name])) for name in selecting)
 
 
 def names(headers: RawHeaders, name: bytes) -> set[bytes]:

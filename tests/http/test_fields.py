@@ -98,10 +98,10 @@ def test_a_whole_number_is_digits_alone_and_never_too_large(text, number):
     ],
 )
 def test_values_that_mean_the_same_compare_as_one(name, values, expected):
-    assert normal([(name, value) for value in values], name) == expected
+    assert normal(name, values) == expected
 
 
 @given(st.lists(st.binary()))
 def test_no_bytes_make_the_comparison_fail(values):
-    found = normal([(b'x', value) for value in values], b'x')
+    found = normal(b'x', values)
     assert found is None or all(isinstance(it, bytes) for it in found)
