@@ -127,13 +127,18 @@ class StartFields:
     """What the endpoint itself names in Vary."""
 
 
-def start_fields(start: Message, selecting: Collection[bytes], *, as_they_are: bool = False) -> StartFields:
+def start_fields(
+    start: Message, selecting: Collection[bytes], *, ours: bytes, as_they_are: bool = False
+) -> StartFields:
     """Read the fields of a start message, once, whoever wrote them and in whatever form.
 
-    With `as_they_are`, Vary is written anew only where something is added to it.
+    `ours` is the header by which we say HIT or MISS: one that an upstream has sent says nothing of this response. With
+    `as_they_are`, Vary is written anew only where something is added to it.
     """
     headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
     present = dict(headers)
+    if ours in present:
+        headers = without(headers, (ours,))
     vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
     fields = headers if as_they_are and vary.issuperset(selecting) else with_vary(headers, selecting)
     return StartFields(fields, vary)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from fastapi_caching_route._asgi import Send, to_nobody
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._http import answer
+from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._key import Scope
 from fastapi_caching_route._recorder import Message
@@ -18,14 +19,21 @@ Field = tuple[bytes, bytes]
 
 
 def messages(
-    method: str, asked: RawHeaders, entry: Entry, signs: Iterable[Field], now: float, *, by_guards: ByGuards = ()
+    method: str,
+    asked: RawHeaders,
+    entry: Entry,
+    signs: Iterable[Field],
+    now: float,
+    *,
+    by_guards: ByGuards = (),
+    ours: bytes = b'',
 ) -> tuple[Message, Message]:
     """The entry, or what method, preconditions and range leave of it, with the signs of how it came about.
 
     All of it is made for this one request: who is outside of us changes the messages that they see. `by_guards` is
-    what guards have written for its client.
+    what guards have written for its client, who have no say about the header that is `ours`.
     """
-    whole = entry.made.for_one(entry.headers, by_guards) if by_guards else entry.headers
+    whole = entry.made.for_one(entry.headers, by_guards, ours) if by_guards else entry.headers
     status, headers, body = answer.shape(method, asked, (entry.status, whole, entry.body), now)
     if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
         headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
@@ -42,10 +50,11 @@ def messages(
 class Client:
     """The client of one request, with what guards have written on the response for it."""
 
-    __slots__ = ('_method', 'before_key', 'by_guards', 'headers', 'keeps_tasks', 'send')
+    __slots__ = ('_method', '_ours', 'before_key', 'by_guards', 'headers', 'keeps_tasks', 'send')
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        """Nothing has been written yet."""
+    def __init__(self, scope: Scope, send: Send, ours: bytes) -> None:
+        """Nothing has been written yet. `ours` is the name of the header that says HIT or MISS."""
+        self._ours = ours
         self._method = scope['method']
         self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
         self.send = send
@@ -64,17 +73,22 @@ class Client:
 
     def headers_of(self, entry: Entry) -> RawHeaders:
         """The headers of a stored response as this client gets them."""
-        return entry.made.for_one(entry.headers, self.by_guards) if self.by_guards else entry.headers
+        return entry.made.for_one(entry.headers, self.by_guards, self._ours) if self.by_guards else entry.headers
 
     def nobody(self, scope: Scope) -> 'Client':
         """One in its place that gets nothing, and for which the dependencies have run that come before the key."""
-        client = Client(scope, to_nobody)
+        client = Client(scope, to_nobody, self._ours)
         client.before_key = self.before_key
         return client
 
-    async def reply(self, entry: Entry, signs: Iterable[Field], now: float) -> None:
-        """Send the entry as it answers this request, with the signs of how it came about."""
-        start, body = messages(self._method, self.headers, entry, signs, now, by_guards=self.by_guards)
+    async def reply(self, entry: Entry, signs: Iterable[Field], now: float, *, own: RawHeaders = ()) -> None:
+        """Send the entry as it answers this request, with the signs of how it came about.
+
+        `own` are those of its headers that are for this client alone: a 304 has them too.
+        """
+        start, body = messages(self._method, self.headers, entry, signs, now, by_guards=self.by_guards, ours=self._ours)
+        if own and start['status'] == NOT_MODIFIED:
+            start['headers'] += without(own, OF_A_304 | OF_A_BODY)
         self.keeps_tasks = entry.made.keeps_tasks
         await self.send(start)
         await self.send(body)

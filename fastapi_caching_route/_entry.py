@@ -3,7 +3,7 @@
 Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
@@ -61,6 +61,10 @@ class Entry:
         texts = sum(map(len, self.names)) + A_TEXT * len(self.names)
         return AN_ENTRY + len(self.key) + len(self.body) + fields + texts + self.made.size
 
+    def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
+        """As the client of the response itself gets it: with its own headers, made as it was, though that is not kept."""
+        return replace(self, headers=(*without(self.headers, dict(own)), *own), made=made) if own else self
+
 
 @dataclass(frozen=True, slots=True)
 class Variants:
@@ -108,7 +112,7 @@ def entry_of(
     """
     headers = without(stored_fields(recording.headers), (left_out,))
     present = dict(headers)
-    left_out_names = dict(recording.headers).keys() - present.keys()
+    left_out_names = {*(dict(recording.headers).keys() - present.keys()), left_out}
     untagged = tagged and b'etag' not in present
     if untagged:
         headers.append((b'etag', entity_tag(recording.body)))

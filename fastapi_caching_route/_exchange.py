@@ -52,12 +52,12 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     declared = plan.declared()
     looked = look(plan, declared, scope)
     answer = None if looked is None else hit(plan, declared, scope, looked)
+    for message in answer or ():
+        await send(message)
     if answer is None:
         scope.pop(FATE, None)  # it may be the scope of an earlier request, that somebody sends once more
-        await Exchange(plan, declared, scope, RequestBody(receive), Client(scope, send), forward, looked).respond()
-    else:
-        await send(answer[0])
-        await send(answer[1])
+        client = Client(scope, send, plan.miss[0])
+        await Exchange(plan, declared, scope, RequestBody(receive), client, forward, looked).respond()
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class Exchange:
 
     def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
         """The start of an answer that is not kept, as this client gets it."""
-        began = start_fields(start, self.declared.inputs.selecting)
+        began = start_fields(start, self.declared.inputs.selecting, ours=self.plan.miss[0])
         return {**start, 'headers': [*began.fields, *self.plan.status(why, detail=reason)]}
 
     async def look_up(self) -> Found | None:

@@ -34,8 +34,8 @@ from fastapi_caching_route._fate import Fate
 from fastapi_caching_route._flights import ALONE, Flight, Told, told_by, will_be_so_again
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
-from fastapi_caching_route._http.storing import Refused, Storable, judge
-from fastapi_caching_route._keeping import end_stored, keep, unseen
+from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client
+from fastapi_caching_route._keeping import end_stored, judged, keep, unseen
 from fastapi_caching_route._key import Scope, names_a_person
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step, is_last
@@ -217,8 +217,9 @@ class Fetch:
 
     def hold(self, message: Message) -> None:
         """Note when the answer began, and its fields."""
-        self.answered_at, self.status = self.plan.clock(), message['status']
-        self.answer = start_fields(message, self.declared.inputs.selecting, as_they_are=self.plan.terms.by_the_book)
+        plan, selecting = self.plan, self.declared.inputs.selecting
+        self.answered_at, self.status = plan.clock(), message['status']
+        self.answer = start_fields(message, selecting, ours=plan.miss[0], as_they_are=plan.terms.by_the_book)
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
@@ -243,7 +244,7 @@ class Fetch:
         if refused is not None:
             return with_fields(message, mine, self.plan.status(self.why, detail=refused))
         emission = self.emission(mine)
-        outdated = {self.plan.miss[0], *([] if age_field(0, emission) else [b'age'])}
+        outdated = () if age_field(0, emission) else (b'age',)
         return with_fields(message, without(mine, outdated), self.plan.signs_of_a_miss(self.why, emission))
 
     def tell_followers(self, reason: str) -> None:
@@ -260,11 +261,7 @@ class Fetch:
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
         reason = unseen(self, status)
-        if reason is not None:
-            return Refused(reason)
-        fate, covered = self.fate, self.declared.inputs.authorization_covered
-        terms = self.plan.terms.for_one(fate.ttl, fate.stale_while_revalidate, fate.stale_if_error, covered=covered)
-        return judge(self.scope['headers'], status, headers, terms, self.answered_at)
+        return Refused(reason) if reason else judged(self, self.scope['headers'], status, headers)
 
     async def take(self, step: Step) -> None:
         """Do what follows from a message: an answer is stored before the client has the end of it."""
@@ -283,7 +280,9 @@ class Fetch:
                     signs = self.plan.signs_of_what_was_held(
                         self.why, self.answer.fields, self.emission(self.answer.fields), age, reason
                     )
-                    await self.client.reply(entry, signs, self.answered_at)
+                    own = fields_for_one_client(step.complete.headers)
+                    mine = entry.for_one(own, self.written.made())
+                    await self.client.reply(mine, signs, self.answered_at, own=own)
         for message in step.passed:
             self.passed_on = True
             try:

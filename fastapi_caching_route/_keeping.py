@@ -11,7 +11,9 @@ from fastapi_caching_route._entry import Entry, Recording, Variants, entry_of
 from fastapi_caching_route._flights import ALONE, Shared, Told
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.storing import Storable, ends_what_is_stored
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.sending import legal
+from fastapi_caching_route._http.storing import Refused, Storable, ends_what_is_stored, judge
 from fastapi_caching_route._names import are_tags, of_tag
 from fastapi_caching_route._variants import add_variant
 from fastapi_caching_route._varying import fields_of_variants
@@ -162,7 +164,16 @@ def unseen(fetch: 'Fetch', status: int) -> str | None:
         return 'status'
     if status >= 400 and _may_be_about_a_part(fetch, status):
         return 'precondition'
-    return fetch.recorder.doubt or fetch.fate.refused
+    # A guard may have written over what is not legal: for this client, and not for the next one.
+    is_legal = legal([it[1:] for operations in fetch.written.made().by_others for it in operations])
+    return fetch.recorder.doubt or fetch.fate.refused or (None if is_legal else 'header')
+
+
+def judged(fetch: 'Fetch', request: RawHeaders, status: int, headers: RawHeaders) -> Storable | Refused:
+    """Whether an answer may be kept, by its start, and by what its endpoint has said of it."""
+    fate, covered = fetch.fate, fetch.declared.inputs.authorization_covered
+    terms = fetch.plan.terms.for_one(fate.ttl, fate.stale_while_revalidate, fate.stale_if_error, covered=covered)
+    return judge(request, status, headers, terms, fetch.answered_at)
 
 
 def _stands(fetch: 'Fetch', status: int) -> bool:

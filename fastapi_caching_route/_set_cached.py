@@ -8,6 +8,13 @@ from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, judge
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._visit import Lost, Visit
+from fastapi_caching_route.policy import CachePolicy
+
+
+def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
+    """Note the ttl of a route, if its entries are found by user-built keys: the shortest in each full namespace."""
+    if policy.key_builder is not None and policy.ttl:
+        ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
 
 
 async def keep_given(

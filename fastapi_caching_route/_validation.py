@@ -15,7 +15,7 @@ from fastapi_caching_route._entry import Entry, Recording
 from fastapi_caching_route._flights import LONGEST_PAUSE, Told
 from fastapi_caching_route._http import conditional, ranges, reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
-from fastapi_caching_route._http.storing import Storable, stored_fields
+from fastapi_caching_route._http.storing import Storable, fields_for_one_client, stored_fields
 from fastapi_caching_route._keeping import keep
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._variants import conditions_of
@@ -128,7 +128,9 @@ async def confirm(fetch: 'Fetch') -> None:
         seconds, fetch.why, NOT_MODIFIED, emission, left=entry.lifetime - seconds, detail=reason
     )
     earlier = [(name, value) for name, value in given if name == b'cache-status']
-    await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at)
+    own = fields_for_one_client(fields)
+    entry = entry.for_one(own, old.made.renewed(fresh))
+    await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at, own=own)
 
 
 async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail: str, more: RawHeaders = ()) -> None:

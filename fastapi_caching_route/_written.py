@@ -87,11 +87,11 @@ class Made:
         """Bytes that it takes in memory, estimated from above."""
         return sum(AN_OPERATION + len(it[1]) + len(it[2]) for operations in self.by_others for it in operations)
 
-    def for_one(self, headers: RawHeaders, by_guards: ByGuards) -> RawHeaders:
-        """The stored headers as one client gets them, for whom guards have written this."""
+    def for_one(self, headers: RawHeaders, by_guards: ByGuards, ours: bytes) -> RawHeaders:
+        """The stored headers as one client gets them, for whom guards have written this, but for the one that is `ours`."""
         if not self.shaped or not any(by_guards):
             return headers
-        return in_place(headers, together(self.by_others), together(self.by_others, by_guards), OF_THE_BODY)
+        return in_place(headers, together(self.by_others), together(self.by_others, by_guards), OF_THE_BODY | {ours})
 
     def less(self, left_out: Collection[bytes]) -> 'Made':
         """The same without what is written on headers that are not stored."""

@@ -52,7 +52,7 @@ from fastapi_caching_route._options import (
 )
 from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._recorder import Budget
-from fastapi_caching_route._set_cached import keep_given
+from fastapi_caching_route._set_cached import keep_given, note_ttl
 from fastapi_caching_route._soon import refuse_in_loop
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import check_endpoints, names_of, names_of_endpoint, names_of_path
@@ -184,6 +184,8 @@ class FastAPICache:
         self.twins: Twins = Twins()
         self.unmet: Unmet = Unmet()
         self.switch: Switch = Switch()
+        self.ttls: dict[str, float] = {}
+        """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
         note_alive(self)
 
     def __call__(
@@ -263,6 +265,7 @@ class FastAPICache:
                 policy = replace(self.policy, **given)
                 for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
                     check_takes_one(option, getattr(policy, option))
+                note_ttl(self.ttls, self.full_namespace(policy.namespace), policy)
                 decoration = Decoration(self, policy)
                 for layer in layers(endpoint):
                     leave(decoration, layer)
@@ -293,13 +296,18 @@ class FastAPICache:
     ) -> None:
         """Store a response under a key of a `key_builder`, in place of what the endpoint would answer.
 
-        The rules of storing hold as for any answer, but `store_if` is not asked; with a ttl of 0, nothing is stored.
+        The rules of storing hold as for any answer, but `store_if` is not asked; with a ttl of 0, nothing is stored. Without a
+        ttl, it is the shortest of the routes with a `key_builder` in this namespace, since a key does not tell its route; else
+        that of the policy of this cache, else the backend's own.
 
         Raises:
             ConfigurationError: the response is not one that may be stored; the message names the reason.
 
         """
-        policy = replace(self.policy, **_said(caching_params))
+        given = _said(caching_params)
+        policy = replace(self.policy, **given)
+        if 'ttl' not in given:
+            policy = replace(policy, ttl=self.ttls.get(self.full_namespace(policy.namespace), policy.ttl))
         namespace = None if policy.namespace is None else self.full_namespace(policy.namespace)
         full = self._full_key(key, policy.namespace)
         names = names_of_key(full, namespace)

@@ -88,6 +88,40 @@ async def test_what_is_stored_by_hand_ends_with_its_ttl():
     assert await cache.get_cached('a') is None
 
 
+@pytest.mark.parametrize(
+    ('of_cache', 'of_routes', 'given', 'lifetime'),
+    [
+        pytest.param(60, [], None, 60, id='of the cache'),
+        pytest.param(None, [('', 60)], None, 60, id='of the route'),
+        pytest.param(3600, [('', 60)], None, 60, id='of the route before that of the cache'),
+        pytest.param(60, [('', 3600)], None, 3600, id='of the route though it is longer'),
+        pytest.param(None, [('', 60), ('', 5)], None, 5, id='the shortest of several routes'),
+        pytest.param(None, [('', 60), ('', 0)], None, 60, id='a route that stores nothing says nothing'),
+        pytest.param(60, [('other', 5)], None, 60, id='not of a route in another namespace'),
+        pytest.param(None, [('', 60)], 600, 600, id='what is given counts alone'),
+        pytest.param(None, [('other', 5)], None, 30 * 24 * 3600, id='nobody says how long'),
+    ],
+)
+async def test_what_is_stored_by_hand_without_a_ttl_has_that_of_its_route_or_of_the_cache(
+    of_cache, of_routes, given, lifetime
+):
+    clock, router = Clock(), caching_router()
+    cache = memory_cache(clock=clock, policy=CachePolicy(ttl=of_cache, namespace='users'))
+    for number, (namespace, ttl) in enumerate(of_routes):
+        options = {'namespace': namespace} if namespace else {}
+
+        @cache(ttl=ttl, key_builder=lambda request: request.url.path, **options)
+        @router.get(f'/{number}')
+        async def endpoint():
+            return 'of the endpoint'
+
+    await cache.set_cached('/0', CachedResponse(b'body'), None if given is None else {'ttl': given})
+    clock.now += lifetime - 1
+    assert (await cache.get_cached('/0', 'users')).body == b'body'
+    clock.now += 2
+    assert await cache.get_cached('/0', 'users') is None
+
+
 def test_parameters_are_completed_with_the_defaults_of_the_cache():
     cache = memory_cache(policy=CachePolicy(ttl=5, namespace='users'))
     assert cache.prepare_cache_params({'ttl': 7}) == {

@@ -71,7 +71,7 @@ PARSERS = {
         NOW,
     ),
     'updates': lambda value: conditional.updated([(b'a', b'b')], [(b'connection', value)], with_type=True),
-    'starts': lambda value: start_fields({'headers': [(b'vary', value)]}, (b'x',)),
+    'starts': lambda value: start_fields({'headers': [(b'vary', value)]}, (b'x',), ours=b'x-cache'),
     'details': item,
     'keys': lambda value: escaped(value.decode('latin-1')),
     'keys of users': lambda value: user_key(value.decode('latin-1')),

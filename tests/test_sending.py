@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response, Security
 from fastapi.responses import StreamingResponse
+from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
 from fastapi_caching_route import CachedResponse, ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._wire import decode, encode
-from tests.support import Elsewhere, asgi_call, asgi_scope, caching_router, memory_cache, real_server
+from tests.support import Elsewhere, asgi_call, asgi_scope, caching_router, client_of, memory_cache, real_server
 from tests.test_server import Wire
 
 UNSENDABLE = {
@@ -125,6 +127,31 @@ async def test_a_204_is_stored_without_a_body_only(body, runs_needed, store):
     for _ in range(2):
         await asgi_call(app, asgi_scope())
     assert len(runs) == runs_needed
+
+
+def test_a_header_that_cannot_be_sent_is_not_stored_under_that_of_a_guard():
+    """A guard writes over it for one client, and not for the next one."""
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    async def titled(response: Response):
+        response.headers['x-title'] = 'a\r\nset-cookie: evil=1'
+
+    async def guard(response: Response, key: Annotated[str, Security(APIKeyHeader(name='x-key'))]):
+        if key == 'first':
+            response.headers['x-title'] = 'of the guard'
+
+    @router.get('/')
+    @cache(ttl=60, identity='shared')
+    async def endpoint(title: Annotated[None, Depends(titled)], user: Annotated[None, Depends(guard)]):
+        runs.append(1)
+        return 'text'
+
+    client = client_of(router)
+    for _ in range(2):
+        response = client.get('/', headers={'x-key': 'first'})
+        assert response.headers['x-title'] == 'of the guard'
+        assert response.headers['cache-status'] == 'FastAPICache; fwd=uri-miss; detail=header'
+    assert len(runs) == 2
 
 
 async def test_a_status_that_is_none_is_not_stored_by_the_book():

@@ -48,6 +48,8 @@ TESTS = (
     'many_tags',
     'sending',
     'linear',
+    'named_headers',
+    'cache',
 )
 
 KEPT_LIST = """
@@ -284,6 +286,21 @@ WEAKENED = [
         "        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),\n",
         '',
     ),
+    ('named headers', '_fetch.py', ', own=own)', ')'),
+    ('named headers of a 304', '_validation.py', ', own=own)', ')'),
+    ('named headers beside a 304', '_client.py', 'if own and start', 'if not own and start'),
+    ('named headers stored', '_http/storing.py', " | names(response, b'connection') | named_fields(response))", ')'),
+    ('needed headers', '_http/storing.py', ' or not named.isdisjoint(NEEDED)', ''),
+    (
+        'foreign HIT',
+        '_asgi.py',
+        'without(headers, (SHAPED, ours)) if shaped or ours in present else',
+        'without(headers, (SHAPED,)) if shaped else',
+    ),
+    ('HIT of a guard', '_written.py', 'OF_THE_BODY | {ours})', 'OF_THE_BODY)'),
+    ('HIT of a dependency', '_entry.py', ' - present.keys()), left_out}', ' - present.keys())}'),
+    ('unsendable headers under those of guards', '_keeping.py', " or (None if is_legal else 'header')", ''),
+    ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     ('blanks around signs', '_http/fields.py', "re.compile(rb'([;=])')", "re.compile(rb'[ \\t]*([;=])[ \\t]*')"),
     (
         'many selecting fields',

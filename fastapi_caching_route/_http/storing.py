@@ -47,6 +47,9 @@ COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
 """Fields that may name others that are not kept."""
 
+NEEDED = frozenset((b'content-encoding', b'content-type', b'vary'))
+"""Headers without which a body cannot be read, or would answer a request that it is not for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storable:
@@ -97,6 +100,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
     """The judgement by all that is said, but for the size."""
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
+    named = named_fields(response)
     span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
@@ -107,7 +111,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'partial': b'content-range' in present and not terms.by_the_book,
         'set-cookie': b'set-cookie' in present,
         'no-store': (said.no_store and not understood) or directives(request).no_store,
-        'private': said.private,
+        'private': said.private or not named.isdisjoint(NEEDED),
         'no-cache': said.no_cache and not can_be_validated,
         'vary': b'*' in names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
@@ -262,6 +266,19 @@ def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The fields that are kept: all but those about the connection, and those that `no-cache` and `private` name (§3.1)."""
     if NAMING_OTHERS.isdisjoint(dict(response)):
         return without(response, NOT_STORED)
+    return without(response, NOT_STORED | names(response, b'connection') | named_fields(response))
+
+
+def fields_for_one_client(response: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The headers that `no-cache` and `private` name: the client of this response gets them, and no other one (§5.2.2.4, §5.2.2.7)."""
+    named = named_fields(response)
+    if not named:
+        return []
+    others = NOT_STORED | names(response, b'connection') | {b'content-length'}
+    return [field for field in response if field[0] in named and field[0] not in others]
+
+
+def named_fields(response: RawHeaders) -> frozenset[bytes]:
+    """The names of the headers that `no-cache="..."` and `private="..."` name."""
     targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
-    unstored = directives(response).unstored_fields | (targeted.unstored_fields if targeted else frozenset())
-    return without(response, NOT_STORED | names(response, b'connection') | unstored)
+    return directives(response).unstored_fields | (targeted.unstored_fields if targeted else frozenset())
