@@ -11,7 +11,8 @@ about a stale one when the endpoint has been asked, `_client.py` sends either. `
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the
 backend: `_direct.py` if it is a table of this process with nobody's code in it, as `memory.py` is; else `_linked.py`, with a `_link.py` for each
 event loop, as long as `_breaker.py` says that it is worth asking, in the format of `_wire.py`; `_drivers.py` knows the clients,
-`_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route. `_fastapi/` is all that is known of the inside of FastAPI.
+`_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route.
+`_workers.py` knows whether other processes serve beside this one. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
 from fastapi_caching_route._aiocache import Backend

@@ -22,13 +22,14 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.schemas import outline
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._http.conditional import PRECONDITIONS
+from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._key import METHODS_BY_THE_BOOK, Keys, Parts
 from fastapi_caching_route._names import Naming
 from fastapi_caching_route._plan import Herds, Plan
 from fastapi_caching_route._targets import places_of
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.params import CachedResponse
-from fastapi_caching_route.policy import Skip, StoreIf
+from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
 
 
 def description_of(decoration: Decoration, effective: Any) -> Parts:
@@ -118,7 +119,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         ttl_jitter=policy.ttl_jitter,
         who=None if not callable(who) else lambda scope: who(Request(scope)),
         watch=watching_handlers,
-        terms=cache.terms(policy),
+        terms=terms_of(cache, policy),
         switch=cache.switch,
         methods=cache.methods,
         heeds_demands=cache.by_the_book or policy.client_cache_control,
@@ -169,3 +170,19 @@ def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
 def for_one_client(control: object) -> object:
     """What is said of an answer that others must not get."""
     return control.for_one_client() if isinstance(control, CacheControl) else None
+
+
+def terms_of(cache: Any, policy: CachePolicy) -> Terms:
+    """The terms on which the answers of a route with this policy are stored."""
+    return Terms(
+        accepted=cache.accepted_status_codes.union(policy.status_ttl),
+        ttl=policy.ttl,
+        fallback_ttl=cache.store.ttl,
+        max_body_size=policy.max_body_size,
+        stale_while_revalidate=policy.stale_while_revalidate,
+        stale_if_error=policy.stale_if_error,
+        by_the_book=cache.by_the_book,
+        stale_on_demand=cache.by_the_book or policy.client_cache_control,
+        revalidate=policy.revalidate,
+        status_ttl=tuple(policy.status_ttl.items()),
+    )

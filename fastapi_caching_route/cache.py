@@ -30,7 +30,6 @@ from fastapi_caching_route._endpoint import INVALIDATES, Twins, layers, leave, n
 from fastapi_caching_route._fastapi.writing import followed
 from fastapi_caching_route._flights import Flights, Pauses
 from fastapi_caching_route._http.cache_status import item
-from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._key import (
     CACHED_METHODS,
     LEFT_OUT_OF_RAW_KEYS,
@@ -51,6 +50,7 @@ from fastapi_caching_route._options import (
     statuses,
 )
 from fastapi_caching_route._plan import Switch
+from fastapi_caching_route._planning import terms_of
 from fastapi_caching_route._recorder import Budget
 from fastapi_caching_route._set_cached import keep_given, note_ttl
 from fastapi_caching_route._soon import refuse_in_loop
@@ -58,6 +58,7 @@ from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._unmet import Unmet
 from fastapi_caching_route._visit import Found
+from fastapi_caching_route._workers import tell_of_workers
 from fastapi_caching_route._writes import Invalidates, invalidate_for_all
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
@@ -316,7 +317,7 @@ class FastAPICache:
             full,
             value,
             names=names,
-            terms=self.terms(policy),
+            terms=terms_of(self, policy),
             left_out=self.cache_header,
             now=self.clock(),
         )
@@ -510,9 +511,11 @@ class FastAPICache:
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
         """For `FastAPI(lifespan=cache.lifespan)`: `async with cache:` for as long as the app lives.
 
-        At its start, a warning names each decorated endpoint that no `CachingRoute` serves.
+        At its start, a warning names each decorated endpoint that no `CachingRoute` serves, and another one says if this
+        process is one of several workers whose backend is in memory.
         """
         self.unmet.look(app)
+        tell_of_workers(is_shared=self.store.is_shared)
         async with self:
             yield
 
@@ -577,21 +580,6 @@ class FastAPICache:
             return escaped(root)
         check_namespace(namespace)
         return escaped(f'{root}:{namespace}' if root and self.namespace_policy == 'concat' else namespace)
-
-    def terms(self, policy: CachePolicy) -> Terms:
-        """The terms on which the answers of a route with this policy are stored."""
-        return Terms(
-            accepted=self.accepted_status_codes.union(policy.status_ttl),
-            ttl=policy.ttl,
-            fallback_ttl=self.store.ttl,
-            max_body_size=policy.max_body_size,
-            stale_while_revalidate=policy.stale_while_revalidate,
-            stale_if_error=policy.stale_if_error,
-            by_the_book=self.by_the_book,
-            stale_on_demand=self.by_the_book or policy.client_cache_control,
-            revalidate=policy.revalidate,
-            status_ttl=tuple(policy.status_ttl.items()),
-        )
 
 
 def _said(options: Mapping[str, Any] | None) -> dict[str, Any]:

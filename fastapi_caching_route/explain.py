@@ -16,6 +16,7 @@ from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._plan import Declared, Plan
 from fastapi_caching_route._planning import plan_of
 from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved
+from fastapi_caching_route._workers import ONE_OF_SEVERAL, is_one_of_several
 from fastapi_caching_route._writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
@@ -191,6 +192,8 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
         )
     if policy.ttl is None and plan.store.ttl is None and isinstance(decoration.cache.backend, SimpleMemoryBackend):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
+    if not plan.store.is_shared and is_one_of_several():
+        yield ONE_OF_SEVERAL
     yield from suspicious(policy, by_the_book=decoration.cache.by_the_book)
     yield from doubts(policy, declared)
     if plan.naming.unknown:

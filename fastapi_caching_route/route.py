@@ -35,6 +35,7 @@ from fastapi_caching_route._names import of_path, path_of
 from fastapi_caching_route._plan import Plan
 from fastapi_caching_route._planning import plan_of, twin_of
 from fastapi_caching_route._store import Store
+from fastapi_caching_route._workers import tell_of_workers
 from fastapi_caching_route._writes import (
     Invalidates,
     Said,
@@ -137,6 +138,7 @@ class CachingRoute(APIRoute):
         if decoration is not None:
             twin = twin_of(decoration, effective, app)
             plan = plan_of(decoration, effective, parameters, twin=twin, raw=self.reads_raw)
+            tell_of_workers(is_shared=plan.store.is_shared)
             for doubt in doubts(decoration.policy, plan.declared()):
                 decoration.cache.unmet.tell(effective.path_format, doubt)
         cached = () if plan is None else plan.methods

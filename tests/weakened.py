@@ -50,6 +50,7 @@ TESTS = (
     'linear',
     'named_headers',
     'cache',
+    'workers',
 )
 
 KEPT_LIST = """
@@ -739,6 +740,12 @@ WEAKENED = [
     ('unmet: at exit', '_unmet.py', '    for it in list(_waiting):\n        it.look()', '    pass'),
     ('unmet: imports', '_unmet.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
     ('unmet: explained', '__main__.py', 'for warning in cache.unmet.take():', 'for warning in ():'),
+    ('workers: at a route', 'route.py', '            tell_of_workers(is_shared=plan.store.is_shared)\n', ''),
+    ('workers: at start', 'cache.py', '        tell_of_workers(is_shared=self.store.is_shared)\n', ''),
+    ('workers: reloaded', '_workers.py', ' and not config.should_reload', ''),
+    ('workers: shared store', '_workers.py', 'if not is_shared and not', 'if not'),
+    ('workers: once', '_workers.py', '        _has_told.set()\n', ''),
+    ('workers: explained', 'explain.py', 'not plan.store.is_shared and is_one_of_several()', 'False'),
     ('unmet: explained route', 'explain.py', 'decoration is not None and not isinstance(route, CachingRoute)', 'False'),
     ('soon: fork', '_soon.py', ' and self._home[1] == os.getpid()', ''),
     ('soon: fork of a loop', '_linked.py', ' and link.pid == os.getpid()', ''),
