@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
+from fastapi_caching_route._form import digest_of_form
 from fastapi_caching_route._http.fields import lines
 
 Scope = MutableMapping[str, Any]
@@ -93,6 +94,8 @@ class Inputs:
     """Whether any query parameter is declared; else the query does not count."""
     keyed_body: bool
     """Whether the body is part of the key."""
+    form: bool
+    """Whether all that is read of it are fields of a form."""
     declared: bool
     """Whether the key is made of declared inputs, and not by a key builder."""
     conditions: frozenset[bytes]
@@ -172,9 +175,7 @@ class Keys:
             path,
             _path_values(scope),
             inputs.read(scope),
-            (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
-            if inputs.keyed_body or inputs.raw
-            else (),
+            _content(scope, body, inputs),
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
             who or (),
         )
@@ -183,6 +184,14 @@ class Keys:
         digested.update(ascii(parts).encode('ascii'))
         key = f'{method}:{escaped(path[:FRONT_BYTES])[:FRONT_BYTES]}:{digested.hexdigest()}'
         return key, full_key(self._namespace, key)
+
+
+def _content(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
+    """What counts of a body; of a form, not the boundary, which clients make anew for each request."""
+    if not (inputs.keyed_body or inputs.raw):
+        return ()
+    form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
+    return ('form', form) if form else (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
 
 
 def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:

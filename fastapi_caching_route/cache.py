@@ -576,7 +576,7 @@ class FastAPICache:
     def full_namespace(self, namespace: str | None) -> str:
         """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
         root = self.store.namespace.strip(':')
-        if namespace is None:
+        if namespace is None or namespace == '':
             return escaped(root)
         check_namespace(namespace)
         return escaped(f'{root}:{namespace}' if root and self.namespace_policy == 'concat' else namespace)

@@ -209,7 +209,9 @@ class CachePolicy:
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
         for option in ('revalidate', 'client_cache_control', 'collapse', 'lock'):
             check_flag(option, getattr(self, option))
-        if self.namespace is not None:
+        if self.namespace == '':
+            object.__setattr__(self, 'namespace', None)
+        elif self.namespace is not None:
             check_namespace(self.namespace)
         for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
             check_span(option, getattr(self, option))

@@ -552,6 +552,7 @@ NOTHING = Inputs(
     line_is_all=True,
     reads_query=False,
     keyed_body=False,
+    form=False,
     declared=True,
     conditions=frozenset(),
     raw=False,

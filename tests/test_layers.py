@@ -12,6 +12,7 @@ IMPURE = {'asyncio', 'time', 'random', 'secrets', 'logging', 'threading'}
 PURE = (
     '_key',
     '_varying',
+    '_form',
     '_recorder',
     '_entry',
     '_wire',

@@ -51,6 +51,7 @@ TESTS = (
     'named_headers',
     'cache',
     'workers',
+    'forms',
 )
 
 KEPT_LIST = """
@@ -448,6 +449,29 @@ WEAKENED = [
         '_fastapi/plain.py',
         'return (kind, value.isoformat() if',
         'return (None, value.isoformat() if',
+    ),
+    ('forms: lengths', '_form.py', "            digest.update(b'%d:' % len(piece))\n", ''),
+    ('forms: where a part begins', '_form.py', "not part.startswith(b'\\r\\n') or not head", 'not head'),
+    ('forms: the end', '_form.py', "if before or end not in {b'--', b'--\\r\\n'}:", 'if before:'),
+    ('forms: what comes before', '_form.py', 'if before or end', 'if end'),
+    ('forms: other parameters', '_form.py', '_TYPE.fullmatch(', '_TYPE.match('),
+    (
+        'forms: other bodies',
+        '_fastapi/inputs.py',
+        'form=not raw and all(isinstance(it.field_info, Form)',
+        'form=not raw and all(True',
+    ),
+    (
+        'namespace of no letters',
+        'policy.py',
+        "        if self.namespace == '':\n            object",
+        '        if False:\n            object',
+    ),
+    (
+        'namespace of no letters, in keys',
+        'cache.py',
+        "if namespace is None or namespace == '':",
+        'if namespace is None:',
     ),
     ('what is planted', '_wire.py', ' or not _plausible(head)', ''),
     (

@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
+from fastapi.params import Form
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
@@ -112,6 +113,7 @@ def declared_inputs(
         line_is_all=not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
         reads_query=bool(query),
         keyed_body=keyed_body,
+        form=not raw and all(isinstance(it.field_info, Form) for node in seen.nodes for it in node.body_params),
         declared=True,
         conditions=frozenset(
             name
@@ -190,6 +192,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         line_is_all=False,
         reads_query=False,
         keyed_body=False,
+        form=False,
         declared=False,
         conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
         shared=not {b'authorization', b'cookie'}.intersection(vary),
