@@ -7,6 +7,8 @@ without room still answers and deletes, and a replica takes nothing. One outage 
 import logging
 from typing import Literal
 
+from fastapi_caching_route._outage import in_words
+
 logger = logging.getLogger('fastapi_caching_route')
 
 Kind = Literal['reading', 'writing', 'deleting', 'storing']
@@ -25,7 +27,7 @@ QUIET = 60.0
 class Breaker:
     """Counts failures in a row, by kind. Several threads may use it; what they lose of a count does no harm."""
 
-    __slots__ = ('_failures', '_probed_at', '_told', '_told_at', 'few', 'why')
+    __slots__ = ('_failures', '_probed_at', '_told', '_told_at', 'address', 'few', 'why')
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
@@ -34,6 +36,8 @@ class Breaker:
         self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'deleting': 0, 'storing': 0}
         self.why: dict[Kind, str] = {}
         """The last failure of each kind."""
+        self.address = ''
+        """Where the store is, for the log."""
         self._probed_at: dict[Kind, float] = {}
         self._told = False
         self._told_at = -QUIET
@@ -56,14 +60,15 @@ class Breaker:
     def failed(self, kind: Kind, error: BaseException, now: float) -> None:
         """A command has failed, or has not been answered in time."""
         self._failures[kind] += 1
-        self.why[kind] = repr(error)
+        self.why[kind] = said = in_words(error)
         if self._failures[kind] == self.few:
             self._probed_at[kind] = now
         if not self._told and (self.is_open(kind) or now - self._told_at >= QUIET):
-            logger.warning('the cache backend is in trouble, endpoints answer without it: %r', error)
+            at = f' at {self.address}' if self.address else ''
+            logger.warning('the cache backend%s is in trouble, endpoints answer without it: %s', at, said)
             self._told, self._told_at = True, now
         else:
-            logger.debug('%s failed: %r', kind, error)
+            logger.debug('%s failed: %s', kind, said)
 
     def worked(self, kind: Kind) -> None:
         """A command has been answered in time."""

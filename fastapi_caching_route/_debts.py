@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._chore import Chore
 from fastapi_caching_route._names import EVERYTHING
+from fastapi_caching_route._outage import in_words
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -66,7 +67,9 @@ class Debts:
     def _tell(self, names: Sequence[str], error: Exception) -> None:
         level = logging.DEBUG if self._told else logging.WARNING
         self._told = True
-        logger.log(level, 'an invalidation of %s could not be written yet, and is tried again: %r', names, error)
+        logger.log(
+            level, 'an invalidation of %s could not be written yet, and is tried again: %s', names, in_words(error)
+        )
 
     def __bool__(self) -> bool:
         """Whether anything is owed."""

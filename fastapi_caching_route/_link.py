@@ -103,8 +103,9 @@ class Link:
 
     def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, Any]]':
         """What is under each key, or None; look-ups that come before it is sent go with it."""
-        is_large = any(self._sizes.get(key, self._largest) >= LARGE for key in keys)
-        name = keys[0] if is_large else ''
+        is_large = any(self._sizes.get(key, 0) >= LARGE for key in keys)
+        may_be_large = is_large or (self._largest >= LARGE and any(key not in self._sizes for key in keys))
+        name = keys[0] if may_be_large else ''
         batch = self._batches.get(name)
         if batch is None or len(batch[0]) + len(keys) > self._most_together():
             together: dict[str, None] = {}  # aiomcache takes no key twice
@@ -174,7 +175,7 @@ class Link:
 
     def overdue(self, kind: Kind, late: float) -> None:
         """Hear that a command takes longer than it may, and by how many seconds this event loop was late meanwhile."""
-        busy = f', while this process was busy for {late:.2f} s of its own' if late >= 0.01 else ''
+        busy = f', beside {late:.2f} s for which this process itself was busy' if late >= 0.01 else ''
         self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s{busy}'), time.monotonic())
 
     def give_up(self, running: 'asyncio.Task[Any]', *, alone: bool) -> None:

@@ -22,6 +22,7 @@ from fastapi_caching_route._entry import Entry
 from fastapi_caching_route._key import full_key, root_of
 from fastapi_caching_route._lateness import in_time
 from fastapi_caching_route._link import LARGE, Link, all_closed
+from fastapi_caching_route._outage import address_of
 from fastapi_caching_route._wire import MARK, decode, encode, opened, signed
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -195,6 +196,7 @@ class Linked:
         client = own_client(self._backend)
         if client is not None:
             ours.client = client
+        self._breaker.address = address_of(getattr(ours, 'client', None))
         return Link(ours, self._timeout, self._breaker, own=client is not None)
 
     def loop(self) -> asyncio.AbstractEventLoop | None:

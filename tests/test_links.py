@@ -389,7 +389,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog):
     breaker.worked('writing')
     breaker.worked('reading')
     assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
-        ('WARNING', "the cache backend is in trouble, endpoints answer without it: OSError('down')"),
+        ('WARNING', 'the cache backend is in trouble, endpoints answer without it: OSError: down'),
         ('INFO', 'the cache backend works again'),
     ]
 
@@ -410,7 +410,7 @@ def test_an_outage_soon_after_a_failure_is_told_all_the_same(caplog):
     breaker.worked('reading')
     for _ in range(FEW):
         breaker.failed('reading', OSError('outage'), 1001.0)
-    assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ["OSError('once')", "OSError('outage')"]
+    assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ['once', 'outage']
 
 
 # What waits, and how long
@@ -653,7 +653,7 @@ async def test_a_function_that_makes_no_client_is_trouble_like_any_other(caplog)
         for _ in range(20):
             assert (await ask())[1]['body'] == b'1'
     assert len(made) == FEW
-    assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ["OSError('no such host')"]
+    assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ['no such host']
 
 
 async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):

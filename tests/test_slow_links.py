@@ -81,7 +81,7 @@ async def test_a_small_entry_stays_a_hit_beside_large_ones_over_a_slow_link(redi
         async with cache:
 
             async def ask_for_large(number):
-                for _ in range(6):
+                for _ in range(10):
                     await ask(f'/large/{number}')
 
             asking, got = [asyncio.ensure_future(ask_for_large(number)) for number in (1, 1, 2)], []

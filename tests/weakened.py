@@ -52,6 +52,7 @@ TESTS = (
     'cache',
     'workers',
     'forms',
+    'outage',
 )
 
 KEPT_LIST = """
@@ -613,6 +614,8 @@ WEAKENED = [
     ),
     ('full: not asked', '_linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
     ('full: hits without last', '_marks.py', "            return ''\n", '            raise\n'),
+    ('outage: credentials', '_outage.py', "_CREDENTIALS.sub('://', str(error))", 'str(error)'),
+    ('outage: busy', '_link.py', ' if late >= 0.01 else', ' if late >= 100 else'),
     ('many tags: groups', '_names.py', 'return [*own, *dict.fromkeys(map(_group, own))]', 'return own'),
     ('many tags: bound', '_names.py', 'if len(names) <= MOST_TAGS or', 'if names or'),
     ('many tags: others', '_visit.py', ' and len(names) <= FEW_NAMES', ''),
@@ -624,7 +627,7 @@ WEAKENED = [
     ),
     ('long names: short', '_key.py', '    return key[: MAX_KEY_BYTES - len(tail)] + tail', '    return key'),
     ('long names: digest', '_names.py', '%~{digest(text)}', '%~'),
-    ('large: apart', '_link.py', "name = keys[0] if is_large else ''", "name, is_large = '', False"),
+    ('large: apart', '_link.py', "name = keys[0] if may_be_large else ''", "name, is_large = '', False"),
     ('large: no failure', '_link.py', 'if not (answered or self._is_large):', 'if not answered:'),
     ('large: others answered', '_link.py', 'if not (answered or self._is_large):', 'if not self._is_large:'),
     ('large: given up alone', '_link.py', 'alone=answered)', 'alone=False)'),
