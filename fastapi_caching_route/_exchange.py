@@ -19,7 +19,6 @@ from fastapi_caching_route._asgi import (
     Receive,
     RequestBody,
     Send,
-    after,
     start_fields,
     with_start,
 )
@@ -222,7 +221,7 @@ class Exchange:
     async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
         """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
         assert self.herd is not None
-        lock = self.herd.lock()
+        lock = self.herd.lock(flight)
         try:
             if lock is None or await lock.take(self.is_stored):
                 await self.fetch(why, stale, flight).run()
@@ -254,7 +253,7 @@ class Exchange:
         if was_begun or self.plan.unrenewed.holds(self.key, self.plan.clock()):
             return
         flight = flights.lead(herd.flight_key)
-        lock = herd.lock()
+        lock = herd.lock(flight)
         fetch = self.fetch(b'stale', stale, flight, herd.asked_again())
         try:
             if lock is not None and await lock.is_taken():  # another process renews it
@@ -271,11 +270,9 @@ class Exchange:
             self.plan.unrenewed.lengthen(self.key, self.plan.clock())
 
     def end(self, flight: Flight, lock: Lock | None) -> None:
-        """Tell those who wait, as far as that is not done when the answer is stored; after that, others may take the lock."""
+        """Tell those who wait, as far as that is not done when the response is stored."""
         if not flight.closing:
             flight.land(Told.NEXT if lock is None else Told.LOOK)  # another process may have stored something
-        if lock is not None:
-            self.plan.store.go_on(after(flight.landing(), lock.release))
 
     def fetch(self, why: bytes, stale: Found | None, flight: Flight, again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""

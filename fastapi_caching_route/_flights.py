@@ -52,7 +52,7 @@ OF_THE_LEADER = frozenset({'guard', 'head', 'partial', 'precondition', 'authoriz
 """Why an answer is not kept, where another request might well get one that is."""
 
 OF_THE_ANSWER = frozenset(
-    {'freshness', 'no-cache', 'no-store', 'private', 'set-cookie', 'size', 'store-if', 'ttl', 'vary'}
+    {'freshness', 'live', 'no-cache', 'no-store', 'private', 'set-cookie', 'size', 'store-if', 'ttl', 'vary'}
 )
 """Why it is not kept, where the next one will not be either: nobody is to wait for that."""
 

@@ -6,7 +6,7 @@ Decides, and waits; what follows from it is done in `_exchange`.
 import time
 from enum import Enum
 
-from fastapi_caching_route._asgi import asked_again
+from fastapi_caching_route._asgi import after, asked_again
 from fastapi_caching_route._entry import Entry, Variants
 from fastapi_caching_route._flights import Flight, Shared, Told
 from fastapi_caching_route._http import reuse
@@ -115,7 +115,11 @@ class Herd:
         """This request once more, for a renewal."""
         return asked_again(self._scope, conditions_of(self._inputs, self.variants))
 
-    def lock(self) -> Lock | None:
-        """The lock on the run, if other processes are to wait for it."""
+    def lock(self, flight: Flight) -> Lock | None:
+        """The lock on the run, if other processes are to wait for it: until it has landed, though its response may go on."""
         herds, store = self._plan.herds, self._plan.store
-        return Lock(store, self.flight_key, patience=herds.collapse_timeout) if herds.lock and store.is_shared else None
+        if not (herds.lock and store.is_shared):
+            return None
+        lock = Lock(store, self.flight_key, patience=herds.collapse_timeout)
+        store.go_on(after(flight.landing(), lock.release))
+        return lock

@@ -39,7 +39,7 @@ async def endless() -> StreamingResponse:
         finally:
             seen['closed'] += 1
 
-    return StreamingResponse(events(), media_type='text/event-stream')
+    return StreamingResponse(events(), media_type='text/plain')
 
 
 @app.get('/flood')

@@ -53,6 +53,7 @@ TESTS = (
     'workers',
     'forms',
     'outage',
+    'live',
 )
 
 KEPT_LIST = """
@@ -699,6 +700,20 @@ WEAKENED = [
         'return {*inputs.conditions}',
     ),
     ('renewals: ranges that are validated', '_http/conditional.py', '.difference(kept) if asked', ' if asked'),
+    ('live: at all', '_http/storing.py', '    if is_live(response):\n', '    if False:\n'),
+    (
+        'live: in any case',
+        '_http/storing.py',
+        "strip(b' \\t').lower() for name, value",
+        "strip(b' \\t') for name, value",
+    ),
+    ('live: nobody is to wait', '_flights.py', "'freshness', 'live',", "'freshness',"),
+    (
+        'live: other processes',
+        '_herd.py',
+        'after(flight.landing(), lock.release)',
+        'after(flight.landing(), lock.is_taken)',
+    ),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),

@@ -44,6 +44,13 @@ COUNTING = frozenset(
 """Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
 COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 
+LIVE_TYPES = frozenset((b'text/event-stream', b'multipart/x-mixed-replace'))
+"""Media types of responses that go on and on, each for one client; those of gRPC, which needs its own connection, begin as below.
+
+Lines of JSON (application/x-ndjson, application/jsonl) are none of them: they have an end, and are documents like any other.
+"""
+_GRPC = b'application/grpc'
+
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
 """Fields that may name others that are not kept."""
 
@@ -84,10 +91,18 @@ def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, 
     """Whether this response may be kept, and for how long: decided from its start alone."""
     if not sendable(response):
         return Refused('header')
+    if is_live(response):
+        return Refused('live')
     says_nothing = COUNTING.isdisjoint(dict(response)) and COUNTING_IN_REQUESTS.isdisjoint(dict(request))
     verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now)
     size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
     return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
+
+
+def is_live(response: RawHeaders) -> bool:
+    """Whether its media type (RFC 9110 §8.3) says that the response is a live stream, of which nobody wants a replay."""
+    types = [value.partition(b';')[0].strip(b' \t').lower() for name, value in response if name == b'content-type']
+    return any(it in LIVE_TYPES or it.startswith(_GRPC) for it in types)
 
 
 @lru_cache(256)
