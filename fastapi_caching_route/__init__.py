@@ -5,7 +5,7 @@ How the files hang together: `cache.py` is the decorator, which leaves a `_decor
 asks `_key.py` under what key (`_finding.py`, where that takes more), `_visit.py` what is kept in a `_store.py`, and `_http/` what HTTP
 makes of it; `_hit.py` is all of this in one go, for a hit that needs nobody. A miss goes on in `_herd.py`, where one
 request leads a flight of `_flights.py` and others follow, with a `_lock.py` in other processes too; and for the leader in `_fetch.py`:
-`_recorder.py` watches the endpoint answer, `_keeping.py` makes an `_entry.py` of it or ends the old
+`_recorder.py` watches the endpoint answer, `_passing.py` passes on what it lets go, `_keeping.py` makes an `_entry.py` of it or ends the old
 one (`_endings.py`), about which `context.py` has a say; `_validation.py` is
 about a stale one when the endpoint has been asked, `_client.py` sends either. `_varying.py` tells responses under one key apart. `_names.py` is what
 entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when. `_backends.py` chooses the way to the

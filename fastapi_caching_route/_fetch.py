@@ -24,7 +24,6 @@ from fastapi_caching_route._asgi import (
     StartFields,
     less_extensions,
     start_fields,
-    to_nobody,
     with_fields,
 )
 from fastapi_caching_route._client import Client
@@ -37,6 +36,7 @@ from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client
 from fastapi_caching_route._keeping import end_stored, judged, keep, unseen
 from fastapi_caching_route._key import Scope, names_a_person
+from fastapi_caching_route._passing import Passing
 from fastapi_caching_route._plan import Declared, Plan, age_field
 from fastapi_caching_route._recorder import Message, Recorder, Step, is_last
 from fastapi_caching_route._validation import (
@@ -76,6 +76,7 @@ class Fetch:
     """Does something if the guards let the request in."""
     flight: Flight
     recorder: Recorder = field(init=False)
+    passing: Passing = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
     marks_before: Any = field(init=False, default=None)
@@ -103,6 +104,7 @@ class Fetch:
     async def run(self) -> None:
         """Let the endpoint answer the client, and keep the answer if it may be kept."""
         self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget, self.plan.wanted)
+        self.passing = Passing(self)
         await (self.run_through() if self.stale is None else overtake(self, self.plan.herds.endpoint_timeout))
 
     async def run_through(self) -> None:
@@ -118,11 +120,13 @@ class Fetch:
         try:
             with Lent(self.scope, self.lent()):
                 await self.forward(self.scope, partial(self.receive_watched, body), self.record)
+            await self.passing.catch_up()
             if self.answers_from_store and not self.passed_on:  # there was no body
                 await self.answer_from_store()
             await self.take(self.recorder.release())
             self.client.keeps_tasks = self.written.keeps_tasks
         except Exception as error:
+            self.passing.hold()
             if self.passed_on or not await may_stand_in(self):
                 self.flight.land(Told.EACH)
                 raise
@@ -130,6 +134,7 @@ class Fetch:
             self.failed(0)
             await self.answer_from_store()
         finally:
+            self.passing.close()
             self.recorder.close()
 
     async def begin(self) -> None:
@@ -175,9 +180,11 @@ class Fetch:
                 self.hold(message)
             else:
                 await self.take(self.start(message))
+                self.passing.start_soon(length_is_known=bool(lines(self.answer.fields, b'content-length')))
                 if self.stale is not None:
                     await compare(self, message['status'])
         elif not self.answers_from_store:
+            await self.passing.catch_up()
             step = self.recorder.feed({**message, 'body': b''} if self.muted else message)
             if self.recorder.refused not in (None, 'complete', 'no start'):
                 self.tell_followers(self.recorder.refused)  # who need not wait until its client has read it
@@ -283,14 +290,7 @@ class Fetch:
                     own = fields_for_one_client(step.complete.headers)
                     mine = entry.for_one(own, self.written.made())
                     await self.client.reply(mine, signs, self.answered_at, own=own)
-        for message in step.passed:
-            self.passed_on = True
-            try:
-                await self.client.send(message)
-            except OSError:  # its client has left
-                if not self.flight.followers:
-                    raise
-                self.client.send = to_nobody
+        await self.passing.pass_on(step.passed)
 
     def emission(self, headers: RawHeaders) -> RawHeaders:
         """What we say about how others may store the answer that has these headers."""

@@ -57,6 +57,7 @@ class Recorder:
         '_limit',
         '_size',
         '_status',
+        '_taken',
         '_wanted',
         'doubt',
         'refused',
@@ -73,6 +74,7 @@ class Recorder:
         self._held = False
         self._chunks: list[bytes] = []
         self._size = 0
+        self._taken = 0  # of the budget
         self.refused: str | None = 'no start'
         """Why the answer is not kept; 'complete' if it is."""
         self.doubt: str | None = None
@@ -99,7 +101,7 @@ class Recorder:
         chunk = bytes(message.get('body', b''))
         if self._size + len(chunk) > self._limit:
             return self._let_go('size', message)
-        if not self._budget.take(len(chunk)):
+        if not self._takes(len(chunk), message):
             return self._let_go('budget', message)
         self._size += len(chunk)
         self._chunks.append(chunk)
@@ -107,14 +109,33 @@ class Recorder:
             return Step((*self._released(None), message))
         return self._completed(message)
 
+    def _takes(self, size: int, message: Message) -> bool:
+        """Whether there is room for a chunk. What is held whole is there already, and needs none: streams never starve it."""
+        if self._held and is_last(message):
+            return True
+        taken = self._budget.take(size)
+        self._taken += size if taken else 0
+        return taken
+
+    def begin(self) -> tuple[Message, ...]:
+        """The start, which is held no longer, since the body takes its time."""
+        if self.refused is None and self.doubt is not None:
+            return self._let_go(self.doubt).passed
+        return self._released(self.refused)
+
+    def give_up(self) -> None:
+        """Keep nothing of what is passed on: its client takes too long."""
+        if self.refused is None:
+            self._let_go('slow-client')
+
     def release(self) -> Step:
         """What is still held although the endpoint has ended: the start of an answer without a body message."""
         return Step(self._released(self.refused or 'no body'))
 
     def close(self) -> None:
         """Hold nothing any more, however it ended."""
-        self._budget.give_back(self._size)
-        self._size = 0
+        self._budget.give_back(self._taken)
+        self._size = self._taken = 0
         self._chunks.clear()
 
     def _completed(self, last: Message) -> Step:

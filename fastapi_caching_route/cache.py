@@ -131,7 +131,7 @@ class FastAPICache:
             Collection[str], Doc('Request fields that do not count on routes that take the raw request.')
         ] = LEFT_OUT_OF_RAW_KEYS,
         recording_budget: Annotated[
-            int, Doc('Bytes that all answers together hold that are being recorded; further ones are not stored.')
+            int, Doc('Bytes that all streams together hold that are being recorded; further ones are not stored.')
         ] = 64 * 1024 * 1024,
         clock: Annotated[
             Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')

@@ -91,6 +91,42 @@ def test_all_recordings_together_stay_within_the_budget():
     assert budget.used == 0
 
 
+def test_what_is_held_whole_needs_no_room_in_the_budget():
+    budget = Budget(5)
+    stream, _ = started(budget=budget)
+    stream.feed(body(b'abcde', more=True))
+    whole, _ = started(budget=budget)
+    assert whole.feed(body(b'abc')).complete.body == b'abc'
+    assert budget.used == 5
+    stream.close()
+    assert budget.used == 0
+
+
+def test_a_start_that_is_passed_on_before_the_body_makes_it_a_stream():
+    recorder, _ = started()
+    assert recorder.begin() == (AS_MISS,)
+    assert recorder.begin() == ()
+    assert recorder.feed(body(b'all')) == Step((body(b'all'),), Recording(200, START['headers'], b'all'))
+
+
+def test_a_start_that_is_passed_on_says_what_is_in_doubt():
+    recorder, _ = started()
+    recorder.doubt = 'disconnected'
+    assert recorder.begin() == (START,)
+    assert recorder.refused == 'disconnected'
+
+
+def test_a_recording_that_is_given_up_passes_on_the_rest_and_makes_room():
+    budget = Budget(1000)
+    recorder, _ = started(budget=budget)
+    recorder.feed(body(b'a', more=True))
+    recorder.give_up()
+    assert (recorder.refused, budget.used) == ('slow-client', 0)
+    assert recorder.feed(body(b'b')) == Step((body(b'b'),))
+    recorder.give_up()
+    assert recorder.refused == 'slow-client'
+
+
 @pytest.mark.parametrize('end', ['size', 'unknown', 'incomplete', 'closed'])
 def test_a_recording_gives_its_room_back_however_it_ends(end):
     budget = Budget(1000)

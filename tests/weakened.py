@@ -54,6 +54,7 @@ TESTS = (
     'forms',
     'outage',
     'live',
+    'passing',
 )
 
 KEPT_LIST = """
@@ -714,6 +715,27 @@ WEAKENED = [
         'after(flight.landing(), lock.release)',
         'after(flight.landing(), lock.is_taken)',
     ),
+    ('passing: nobody waits for a slow client', '_passing.py', '        self._fetch.flight.land(Told.NEXT)\n', ''),
+    (
+        'passing: the room of a slow client',
+        '_passing.py',
+        '        self._ending = self._loop.call_later(GIVEN_UP - STALLED, self._fetch.recorder.give_up)\n',
+        '',
+    ),
+    (
+        'passing: a client that takes its time',
+        '_passing.py',
+        'for timer in (watching, self._ending):',
+        'for timer in ():',
+    ),
+    ('passing: room for what is held', '_recorder.py', 'if self._held and is_last(message):', 'if False:'),
+    (
+        'passing: the start of a stream',
+        '_passing.py',
+        'SOON if length_is_known else 0, self._start)',
+        '60, self._start)',
+    ),
+    ('passing: the start before the rest', '_passing.py', '            await starting\n', '            pass\n'),
     ('refusals alike', '_exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),
