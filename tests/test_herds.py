@@ -486,7 +486,7 @@ async def test_who_comes_while_the_answer_is_being_stored_looks_it_up():
     counting(app)
     backend.slow['set'] = 0.05
     leading = app.ask()
-    while backend.commands[-1:] != ['set']:
+    while backend.commands[-1:] != ['set']:  # noqa: ASYNC110, a backend has no event for that
         await asyncio.sleep(0)
     late = [app.ask() for _ in range(5)]
     answers = seen(await asyncio.gather(leading, *late))
