@@ -9,10 +9,10 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from inspect import signature
 from typing import Any
 
 from fastapi_caching_route._aiocache import BaseCache
+from fastapi_caching_route._redis_clients import of_same_settings
 
 MOST_CONCURRENT = 64
 """Commands that one event loop has under way: more would only wait in the store, which answers one after another."""
@@ -22,9 +22,6 @@ SHORTEST = 0.001
 
 LONGEST_IN_MEMCACHED = 30 * 86400
 """Seconds; it takes more for a date."""
-
-SILENT = {'protocol': 2, 'driver_info': None}
-"""Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
 
 
 def concurrency(client: Any) -> int:
@@ -75,38 +72,8 @@ def own_client(backend: BaseCache) -> Any | None:
     if new_client is not None:
         return new_client()
     client = getattr(backend, 'client', None)
-    match f'{type(client).__module__}.{type(client).__qualname__}':
-        case 'redis.asyncio.client.Redis':
-            return _redis(client)
-        case 'aiomcache.client.Client':
-            return _memcached(client)
-        case _:
-            return None
-
-
-def _redis(client: Any) -> Any | None:
-    from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool  # noqa: PLC0415, it is optional
-    from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
-    from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
-
-    pool = client.connection_pool
-    if type(pool) not in (ConnectionPool, BlockingConnectionPool):
-        return None
-    settings: dict[str, Any] = {
-        **{name: value for name, value in pool.connection_kwargs.items() if not name.startswith(('maint_', 'orig_'))},
-        # No word but what is needed: each is a round trip before the first command, and that has a deadline.
-        **{name: value for name, value in SILENT.items() if name in _settings_of(pool.connection_class)},
-        # A mark that is written twice may come back after another one. And some would be tried again for seconds.
-        'retry': Retry(NoBackoff(), 0),
-    }
-    own_pool = ConnectionPool(connection_class=pool.connection_class, max_connections=pool.max_connections, **settings)
-    return type(client)(connection_pool=own_pool)
-
-
-def _settings_of(connection_class: type) -> set[str]:
-    """What a class of connections and its bases can be told."""
-    inits = [vars(it)['__init__'] for it in connection_class.__mro__ if '__init__' in vars(it) and it is not object]
-    return {name for init in inits for name in signature(init).parameters}
+    kind = f'{type(client).__module__}.{type(client).__qualname__}'
+    return _memcached(client) if kind == 'aiomcache.client.Client' else of_same_settings(client)
 
 
 def _memcached(client: Any) -> Any:

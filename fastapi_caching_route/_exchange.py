@@ -122,7 +122,7 @@ class Exchange:
     def hear(self) -> Fate:
         """What user code says about the answer, through the scope: dependencies, and then the endpoint."""
         fate: Fate = self.scope.setdefault(FATE, Fate())
-        fate.key = self.own_key
+        fate.key, fate.full_key = self.own_key, self.key
         return fate
 
     async def answer(self) -> None:
@@ -282,7 +282,7 @@ class Exchange:
             body=self.body if again is None else self.body.again(),
             client=self.client if again is None else self.client.nobody(again),
             declared=self.declared,
-            fate=self.hear() if again is None else Fate(self.own_key),
+            fate=self.hear() if again is None else Fate(self.own_key, self.key),
             forward=self.forward,
             visit=self.visit if again is None else self.plan.store.visit(),
             key=self.key,

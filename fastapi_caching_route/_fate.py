@@ -12,6 +12,8 @@ class Fate:
 
     key: str | None = None
     """Not said, but known: the key without its namespace."""
+    full_key: str = ''
+    """With its namespace, as the store has it."""
     ttl: float | None = None
     tags: set[str] = field(default_factory=set)
     refused: str | None = None

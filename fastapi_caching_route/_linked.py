@@ -192,6 +192,7 @@ class Linked:
             return Link(AsTheyAre(self._backend), self._timeout, self._breaker, own=False)
         ours: Any = copy.copy(self._backend)
         ours.serializer = self._wire
+        ours.plugins = [_Plugin(it, self._backend) for it in self._backend.plugins]
         ours.timeout = None  # aiocache would cancel what takes longer
         client = own_client(self._backend)
         if client is not None:
@@ -212,6 +213,20 @@ class Linked:
         if link is not None:
             await link.close()
         await all_closed()
+
+
+class _Plugin:
+    """A plugin of aiocache that is called with the backend of the user, on which it counts, and not with our copy."""
+
+    def __init__(self, plugin: Any, backend: BaseCache) -> None:
+        """Call this plugin with this backend."""
+        self._plugin = plugin
+        self._backend = backend
+
+    def __getattr__(self, hook: str) -> Any:
+        """A hook, like `post_get`, without the backend that it will be given."""
+        called = getattr(self._plugin, hook)
+        return lambda _, *args, **options: called(self._backend, *args, **options)
 
 
 class Wire:

@@ -1,4 +1,4 @@
-"""A response that user code gives in place of what an endpoint would answer."""
+"""Keys that user code gives, and responses that it gives in place of what an endpoint would answer."""
 
 from typing import Any
 
@@ -7,14 +7,68 @@ from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, judge
 from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._key import full_key, user_key
 from fastapi_caching_route._visit import Lost, Visit
+from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
+
+
+class EntryKey(str):
+    """The key of one request, without its namespace, as user code is shown it; it knows under which full key the entry is."""
+
+    __slots__ = ('full',)
+
+    full: str
+
+    @classmethod
+    def of(cls, key: str, full: str) -> 'EntryKey':
+        """This key, of the entry under this full key."""
+        made = cls(key)
+        made.full = full
+        return made
+
+    def within(self, namespace: str) -> str:
+        """The full key under this namespace: that of the entry, if it is in there, else as of any key of a user."""
+        own = full_key(namespace, self)
+        return own if own == self.full else full_key(namespace, user_key(self))
 
 
 def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
     """Note the ttl of a route, if its entries are found by user-built keys: the shortest in each full namespace."""
     if policy.key_builder is not None and policy.ttl:
         ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
+
+
+def key_to_find(cache: Any, key: object, namespace: str | None) -> str:
+    """The full key of what is found by a key of a user in this namespace, or by one of a `CacheContext`, which knows its own.
+
+    Raises:
+        ConfigurationError: it is no text, or the namespace cannot be one.
+
+    """
+    if not isinstance(key, str):
+        msg = f'a key is a str, got {key!r}'
+        raise ConfigurationError(msg)
+    if not isinstance(key, EntryKey):
+        return full_key(cache.full_namespace(namespace), user_key(key))
+    return key.full if namespace is None else key.within(cache.full_namespace(namespace))
+
+
+def key_to_store(cache: Any, key: object, namespace: str | None) -> str:
+    """The full key under which user code stores a response.
+
+    Raises:
+        ConfigurationError: as above; or it is the key of a `CacheContext` by which no request would find that response.
+
+    """
+    full = key_to_find(cache, str(key) if isinstance(key, EntryKey) else key, namespace)
+    if isinstance(key, EntryKey) and not key.full.startswith(full):  # after it stands what tests have overridden
+        msg = (
+            f'set_cached({key!r}, ...): no request would find that response; only a route with a key_builder takes one, under '
+            "the namespace of the route, if it has one: CacheParams(namespace='...')"
+        )
+        raise ConfigurationError(msg)
+    return full
 
 
 async def keep_given(

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 from fastapi.params import Depends
 from starlette.applications import Starlette
@@ -36,8 +36,6 @@ from fastapi_caching_route._key import (
     METHODS_BY_THE_BOOK,
     Scope,
     escaped,
-    full_key,
-    user_key,
 )
 from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
 from fastapi_caching_route._options import (
@@ -52,7 +50,7 @@ from fastapi_caching_route._options import (
 from fastapi_caching_route._plan import Switch
 from fastapi_caching_route._planning import terms_of
 from fastapi_caching_route._recorder import Budget
-from fastapi_caching_route._set_cached import keep_given, note_ttl
+from fastapi_caching_route._set_cached import keep_given, key_to_find, key_to_store, note_ttl
 from fastapi_caching_route._soon import refuse_in_loop
 from fastapi_caching_route._store import Store
 from fastapi_caching_route._targets import check_endpoints, names_of, names_of_endpoint, names_of_path
@@ -158,8 +156,8 @@ class FastAPICache:
         self.policy: CachePolicy = checked_policy(policy)
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
-        self.backend: BaseCache = checked_backend(MemoryCache() if cache is None else cache)
-        self.store: Store = Store(self.backend, store_timeout, signing_keys(signing_key))
+        self._backend: BaseCache = checked_backend(MemoryCache() if cache is None else cache)
+        self.store: Store = Store(self._backend, store_timeout, signing_keys(signing_key))
         self.left_out: frozenset[bytes] = frozenset(
             field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys
         )
@@ -188,6 +186,16 @@ class FastAPICache:
         self.ttls: dict[str, float] = {}
         """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
         note_alive(self)
+
+    @property
+    def backend(self) -> BaseCache:
+        """The cache of aiocache in which responses are stored, as it was given."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend: object) -> NoReturn:
+        msg = f'the backend cannot be replaced, since routes use the old one; build FastAPICache(backend) anew, got {backend!r}'
+        raise ConfigurationError(msg)
 
     def __call__(
         self,
@@ -285,8 +293,11 @@ class FastAPICache:
         return decorate
 
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
-        """The fresh response that is stored under a key of a `key_builder`, or None."""
-        found = await self.store.visit().look_up(self._full_key(key, namespace))
+        """The fresh response that is stored under a key of a `key_builder`, or under the key of a `CacheContext`; or None.
+
+        With a key of a `key_builder`, give the namespace of its route, if it has one.
+        """
+        found = await self.store.visit().look_up(key_to_find(self, key, namespace))
         if not isinstance(found, Found) or found.age_and_left(self.clock())[1] <= 0:
             return None
         entry = found.entry
@@ -302,7 +313,8 @@ class FastAPICache:
         that of the policy of this cache, else the backend's own.
 
         Raises:
-            ConfigurationError: the response is not one that may be stored; the message names the reason.
+            ConfigurationError: the response is not one that may be stored, and the message names the reason; or the key is
+                the `CacheContext.key` of a route without a `key_builder`, or with another namespace.
 
         """
         given = _said(caching_params)
@@ -310,7 +322,7 @@ class FastAPICache:
         if 'ttl' not in given:
             policy = replace(policy, ttl=self.ttls.get(self.full_namespace(policy.namespace), policy.ttl))
         namespace = None if policy.namespace is None else self.full_namespace(policy.namespace)
-        full = self._full_key(key, policy.namespace)
+        full = key_to_store(self, key, policy.namespace)
         names = names_of_key(full, namespace)
         refused = await keep_given(
             self.store.visit(),
@@ -326,7 +338,7 @@ class FastAPICache:
             raise ConfigurationError(msg)
 
     async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
-        """Invalidate what is stored under a key of a `key_builder`; return how many keys were deleted (0 or 1).
+        """Invalidate what is stored under a key of a `key_builder` or of a `CacheContext`; return how many keys were deleted (0 or 1).
 
         This and all others of its kind hold, once they have returned, for every process that shares the backend: no
         answer is served from then on that was computed before. With `soft`, entries with a stale window are stale from
@@ -337,7 +349,7 @@ class FastAPICache:
                 invalidation as soon as it can.
 
         """
-        full = self._full_key(key, namespace)
+        full = key_to_find(self, key, namespace)
         return await self.store.invalidate((of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full)
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
@@ -566,12 +578,6 @@ class FastAPICache:
     def set_cache_header(self, response: Response, *, hit: bool) -> None:
         """Mark a response as this cache marks its own: HIT or MISS in the cache header."""
         response.headers[self.cache_header.decode('latin-1')] = (self.hit if hit else self.miss).decode('latin-1')
-
-    def _full_key(self, key: str, namespace: str | None) -> str:
-        if not isinstance(key, str):
-            msg = f'a key is a str, got {key!r}'
-            raise ConfigurationError(msg)
-        return full_key(self.full_namespace(namespace), user_key(key))
 
     def full_namespace(self, namespace: str | None) -> str:
         """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._caches import look_for_unmet, targets_in
 from fastapi_caching_route._fastapi.ending import said_in
 from fastapi_caching_route._fate import FATE, Fate
+from fastapi_caching_route._set_cached import EntryKey
 from fastapi_caching_route._writes import Said
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -34,9 +35,12 @@ class CacheContext:
     def key(self) -> str | None:
         """The key of this request, without its namespace; None where it is not cached, or the key is not known yet.
 
+        `get_cached` and `invalidate_cached` of its cache find the entry by this object, which knows the namespace; a copy of its
+        text does not. `set_cached` takes it with the namespace of the route, and only where that has a `key_builder`.
+
         Explicit dependencies that run before a `key_builder` or an identity callable see None.
         """
-        return self._fate.key
+        return None if self._fate.key is None else EntryKey.of(self._fate.key, self._fate.full_key)
 
     @property
     def ttl(self) -> float | None:

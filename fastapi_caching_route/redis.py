@@ -1,7 +1,4 @@
-"""`RedisClientCache`: a cache of aiocache over any client of redis.asyncio, for Redis Cluster and Sentinel.
-
-aiocache's own `RedisCache` is for a single server, and is all that one needs there.
-"""
+"""`RedisClientCache`: a cache of aiocache over any client of redis.asyncio: a single server, Redis Cluster, Sentinel."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +9,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._aiocache import BaseCache
 from fastapi_caching_route._drivers import SHORTEST, close
+from fastapi_caching_route._redis_clients import maker_of
 
 _GLOB = re.compile(r'[*?\[]')
 """What means something in a pattern of SCAN."""
@@ -20,23 +18,34 @@ _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del
 
 
 class RedisClientCache(BaseCache):
-    """A cache of aiocache that gives its commands by clients which a function of yours makes.
+    """A cache of aiocache over clients of redis.asyncio, by a client, a URL, or a function that makes clients.
 
-    A client of redis.asyncio belongs to one event loop, and one that has stopped answering is thrown away: so the function
-    is called once for each event loop, and again when it is needed.
+        RedisClientCache('redis://10.0.0.1:6379/0')
+        RedisClientCache(RedisCluster(host='10.0.0.1'))
+        RedisClientCache(Sentinel([('10.0.0.1', 26379)]).master_for('main'))
+        RedisClientCache(lambda: MyRedis(host='10.0.0.1', retry=Retry(NoBackoff(), 0)))
 
-        RedisClientCache(lambda: RedisCluster(host='10.0.0.1', retry=Retry(NoBackoff(), 0)))
-        RedisClientCache(lambda: Sentinel([('10.0.0.1', 26379)]).master_for('main', retry=Retry(NoBackoff(), 0)))
+    A client of redis.asyncio belongs to one event loop, and one that has stopped responding is thrown away. So a given client
+    is a pattern: responses are stored over new clients with the same settings, one for each event loop. They repeat no command
+    and read from no replica: a mark that is written twice may come back after a later one. A function is called once for each
+    event loop, and again when a client was thrown away; its clients are used as they are, and must not repeat commands either.
 
-    Clients should not try a command again by themselves, as these do not: a mark that is written twice may come back after
-    a later one, and with it what that has invalidated.
+    Raises:
+        ConfigurationError: no such clients can be made from it, they block, or they have `decode_responses=True`.
+
     """
 
     NAME: str = 'redis'
 
     def __init__(
         self,
-        new_client: Annotated[Callable[[], Any], Doc('Makes a client of redis.asyncio that gives bytes, not texts.')],
+        client: Annotated[
+            Any,
+            Doc(
+                'A client of redis.asyncio (`Redis`, `RedisCluster`, that of `Sentinel.master_for`), a URL (`redis://`, '
+                '`rediss://`, `unix://`), or a function that makes a client.'
+            ),
+        ],
         *,
         namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
         ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
@@ -50,12 +59,12 @@ class RedisClientCache(BaseCache):
         super().__init__(
             serializer=serializer or JsonSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=timeout
         )
-        self.new_client = new_client
-        self._client: Any = None
+        self.new_client: Callable[[], Any] = maker_of(client)
+        self._client: Any = None if callable(client) or isinstance(client, str) else client
 
     @property
     def client(self) -> Any:
-        """The client of this object, made when it is needed."""
+        """The client of this object for your own commands: the one that was given, else made when it is needed."""
         if self._client is None:
             self._client = self.new_client()
         return self._client

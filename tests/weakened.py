@@ -55,6 +55,7 @@ TESTS = (
     'outage',
     'live',
     'passing',
+    'misuse',
 )
 
 KEPT_LIST = """
@@ -518,7 +519,7 @@ WEAKENED = [
         '        behind_guards = fetch.behind_guards\n',
     ),
     ('tickets of debts', '_debts.py', ' if self._names.get(name) is ticket]', ']'),
-    ('a token is sent once', '_drivers.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
+    ('a token is sent once', '_redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     ('a closed batch', '_link.py', '            self._batch = None  # it is closed\n', '            pass\n'),
     ('keys taken once', '_link.py', '        keys = list(together)\n', '        keys = list(together)[:2]\n'),
     ('whole lines', '_drivers.py', 'partial(_whole_line, reader.readline)', 'reader.readline'),
@@ -804,6 +805,15 @@ WEAKENED = [
     ('unmet: at exit', '_unmet.py', '    for it in list(_waiting):\n        it.look()', '    pass'),
     ('unmet: imports', '_unmet.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
     ('unmet: explained', '__main__.py', 'for warning in cache.unmet.take():', 'for warning in ():'),
+    ('client: texts', '_redis_clients.py', 'client.get_encoder().decode_responses', 'False'),
+    ('client: of a replica', '_redis_clients.py', ', True) is False:', ', True) is None:'),
+    ('client: repeats', '_redis_clients.py', "        'retry': Retry(NoBackoff(), 0),\n", ''),
+    ('client: of a cluster', '_redis_clients.py', ' if name in taken}', '}'),
+    ('client: sentinels', '_redis_clients.py', "if name != 'sentinels'", 'if name'),
+    ('plugins: the backend', '_linked.py', 'called(self._backend, *args', 'called(_, *args'),
+    ('key of the context', '_set_cached.py', 'return key.full if namespace is None else', 'return'),
+    ('key of the context: another', '_set_cached.py', 'not key.full.startswith(full)', 'False'),
+    ('key of the context: namespace', '_set_cached.py', 'return own if own == self.full else', 'return'),
     ('workers: at a route', 'route.py', '            tell_of_workers(is_shared=plan.store.is_shared)\n', ''),
     ('workers: at start', 'cache.py', '        tell_of_workers(is_shared=self.store.is_shared)\n', ''),
     ('workers: reloaded', '_workers.py', ' and not config.should_reload', ''),

@@ -1,0 +1,170 @@
+"""Clients of redis-py: which of them can be used, and new ones with the settings of a given one.
+
+A client belongs to one event loop, and one that hangs is thrown away: so the client of a user is a pattern for ours, alone, in a
+cluster or behind Sentinel. redis-py is optional, so it is imported where it is needed.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction, signature
+from typing import Any
+
+from fastapi_caching_route.errors import ConfigurationError
+
+SILENT = {'protocol': 2, 'driver_info': None}
+"""Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
+
+OF_A_POOL = ('maint_', 'orig_', 'connection_pool')
+"""Beginnings of settings that a pool has added for itself."""
+
+TAKES = (
+    'RedisClientCache takes a client of redis.asyncio (Redis, RedisCluster, or what master_for of a Sentinel gives), a URL like '
+    "'redis://10.0.0.1:6379/0', or a function that makes a client"
+)
+
+
+def maker_of(source: Any) -> Callable[[], Any]:
+    """A function that makes clients: by a URL, with the settings of a client, or the function that was given.
+
+    Raises:
+        ConfigurationError: it is none of these, or such a client cannot be used; the message says what can.
+
+    """
+    if isinstance(source, str):
+        return partial(of_same_settings, _by_url(source))
+    _check_usable(source)
+    if iscoroutinefunction(source):
+        msg = f'{TAKES}; it is a plain function, without async, got {source!r}'
+        raise ConfigurationError(msg)
+    if callable(source):
+        return partial(_made_by, source)
+    if of_same_settings(source) is None:
+        msg = f'{TAKES}; no client can be made with the settings of this one: give a function that makes it, got {source!r}'
+        raise ConfigurationError(msg)
+    return partial(of_same_settings, source)
+
+
+def _by_url(url: str) -> Any:
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415, it is optional
+
+        client = Redis.from_url(url)
+    except (ValueError, ImportError) as error:
+        msg = f'{TAKES}; this URL cannot be used: {error}'  # without the URL, which may hold a password
+        raise ConfigurationError(msg) from None
+    _check_usable(client)
+    return client
+
+
+def _made_by(function: Callable[[], Any]) -> Any:
+    client = function()
+    _check_usable(client)
+    return client
+
+
+def _check_usable(client: Any) -> None:
+    """Refuse a client that could never read an entry.
+
+    Raises:
+        ConfigurationError: it blocks, gives texts, or reads from replicas.
+
+    """
+    kind = client if isinstance(client, type) else type(client)
+    if any(
+        it.__module__ in ('redis.client', 'redis.cluster') and it.__name__ in ('Redis', 'RedisCluster')
+        for it in kind.__mro__
+    ):
+        msg = f'{TAKES}; a client that blocks cannot be used: take the class of this name from redis.asyncio, got {client!r}'
+        raise ConfigurationError(msg)
+    if isawaitable(client) and not hasattr(client, 'get'):
+        client.close() if hasattr(client, 'close') else None
+        msg = f'{TAKES}; the function must return a client, not something to be awaited, got {client!r}'
+        raise ConfigurationError(msg)
+    if not isinstance(client, type) and hasattr(client, 'get_encoder') and client.get_encoder().decode_responses:
+        msg = f'{TAKES}; the client must give bytes: leave decode_responses=True away, got {client!r}'
+        raise ConfigurationError(msg)
+    if getattr(getattr(client, 'connection_pool', None), 'is_master', True) is False:
+        msg = f'{TAKES}; a replica takes no writes: use master_for, not slave_for, got {client!r}'
+        raise ConfigurationError(msg)
+
+
+def of_same_settings(client: Any) -> Any | None:
+    """A new client with the settings of this one, which has opened nothing yet; None where there can be none."""
+    match f'{type(client).__module__}.{type(client).__qualname__}':
+        case 'redis.asyncio.client.Redis':
+            pool = _pool_like(client.connection_pool)
+            return None if pool is None else type(client)(connection_pool=pool)
+        case 'redis.asyncio.cluster.RedisCluster':
+            return _cluster_like(client)
+        case _:
+            return None
+
+
+def _pool_like(pool: Any) -> Any | None:
+    from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool  # noqa: PLC0415, it is optional
+    from redis.asyncio.sentinel import SentinelConnectionPool  # noqa: PLC0415, it is optional
+
+    settings = {
+        **_own(pool.connection_kwargs),
+        **_quiet(pool.connection_class),
+        'connection_class': pool.connection_class,
+        'max_connections': pool.max_connections,
+    }
+    if type(pool) in (ConnectionPool, BlockingConnectionPool):
+        return ConnectionPool(**settings)
+    if type(pool) is SentinelConnectionPool:
+        more = {'is_master': pool.is_master, 'check_connection': pool.check_connection}
+        new_pool: Any = SentinelConnectionPool
+        return new_pool(pool.service_name, _sentinel_like(pool.sentinel_manager), **settings, **more)
+    return None
+
+
+def _sentinel_like(sentinel: Any) -> Any:
+    """A Sentinel with clients of its own: they belong to an event loop, too."""
+    own = type(sentinel)([], sentinel.min_other_sentinels, {}, **_own(sentinel.connection_kwargs))
+    own.__dict__.update({name: it for name, it in vars(sentinel).items() if name != 'sentinels'})
+    own.sentinels = [it for it in map(of_same_settings, sentinel.sentinels) if it is not None]
+    return own
+
+
+def _cluster_like(cluster: Any) -> Any:
+    from redis.asyncio.cluster import ClusterNode  # noqa: PLC0415, it is optional
+    from redis.asyncio.connection import SSLConnection  # noqa: PLC0415, it is optional
+
+    given, nodes = cluster.connection_kwargs, cluster.nodes_manager
+    taken = _settings_of(type(cluster))
+    of_cluster = {
+        'ssl': issubclass(given.get('connection_class', object), SSLConnection),
+        'require_full_coverage': nodes.require_full_coverage,
+        'address_remap': getattr(nodes, 'address_remap', None),
+        'dynamic_startup_nodes': getattr(nodes, '_dynamic_startup_nodes', True),
+        'reinitialize_steps': cluster.reinitialize_steps,
+    }
+    settings = {**_own(given), **of_cluster, **_quiet(type(cluster))}
+    # Not from replicas, whatever was said: they may not have heard of an invalidation yet.
+    return type(cluster)(
+        startup_nodes=[ClusterNode(it.host, it.port) for it in cluster.startup_nodes],
+        **{name: value for name, value in settings.items() if name in taken},
+    )
+
+
+def _own(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if not name.startswith(OF_A_POOL)}
+
+
+def _quiet(takes: type) -> dict[str, Any]:
+    """Settings without a word but what is needed: each is a round trip before the first command, and that has a deadline."""
+    from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
+    from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
+
+    return {
+        **{name: value for name, value in SILENT.items() if name in _settings_of(takes)},
+        # A mark that is written twice may come back after another one. And some would be tried again for seconds.
+        'retry': Retry(NoBackoff(), 0),
+    }
+
+
+def _settings_of(taking: type) -> set[str]:
+    """What a class and its bases can be told."""
+    inits = [vars(it)['__init__'] for it in taking.__mro__ if '__init__' in vars(it) and it is not object]
+    return {name for init in inits for name in signature(init).parameters}
