@@ -60,7 +60,8 @@ async def keep(
 async def _replace(fetch: 'Fetch', entry: Entry, span: float, visit: Visit, *, is_new: bool) -> str | None:
     """Store the entry in place of what was stored, which ends even if that cannot be done; return why not, if so."""
     reason = await _put(fetch, entry, span, visit)
-    if reason is not None and is_new:
+    # What nobody has seen to be stale may go on: a store in trouble for a moment must not cost all that it keeps.
+    if reason is not None and is_new and fetch.stale is not None:
         await end_stored(fetch, visit)
     return reason
 
