@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi_caching_route._client import Client
-from fastapi_caching_route._entry import Entry, Recording
+from fastapi_caching_route._entry import OLDEST, Entry, Recording
 from fastapi_caching_route._flights import LONGEST_PAUSE, Told
 from fastapi_caching_route._http import conditional, ranges, reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
-from fastapi_caching_route._http.storing import Storable, fields_for_one_client, stored_fields
-from fastapi_caching_route._keeping import keep
+from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, received_age, stored_fields
+from fastapi_caching_route._keeping import judged, keep
 from fastapi_caching_route._recorder import Message
 from fastapi_caching_route._variants import conditions_of
 from fastapi_caching_route._visit import Found
@@ -107,10 +107,10 @@ async def confirm(fetch: 'Fetch') -> None:
         fetch.client.by_guards = without_cookies(fetch.written.by_guards)
     fresh = without(fetch.written.less_guards(given), (b'set-cookie',))
     if not conditional.confirms(fresh, old.headers, fetch.asked):
-        await fetch.visit.forget(old.key)  # the next request gets what there is now
+        await fetch.visit.end(old.key, fetch.answered_at)  # the next request gets what there is now
         await _reply_old(fetch, fetch.client, NOT_MODIFIED, 'validator', cookies)
         return
-    fields = conditional.updated(old.headers, fresh, with_type=fetch.plan.terms.by_the_book)
+    fields = conditional.updated(old.headers, fresh)
     fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')))
     verdict = fetch.verdict(old.status, [*fields, *cookies])
     reason: str | None = None if await _is_alive(fetch, old) else 'invalidated'
@@ -119,7 +119,10 @@ async def confirm(fetch: 'Fetch') -> None:
         entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old, old.made.renewed(fresh))
     else:
         kept = without(stored_fields(fields), (fetch.plan.miss[0],))
-        entry = replace(old, headers=tuple(kept), stored_at=fetch.answered_at)
+        stored_at = fetch.answered_at - min(received_age(fields, fetch.answered_at), OLDEST)
+        entry = replace(old, headers=tuple(kept), stored_at=stored_at)
+        if isinstance(verdict, Refused) and _is_withdrawn(fetch, old, fields):
+            await fetch.visit.end(old.key, fetch.answered_at)  # else it would stand in for a failure
         reason = reason or getattr(verdict, 'reason', None)
     seconds = reuse.age(entry.stored_at, fetch.answered_at)
     headers = fetch.client.headers_of(entry)
@@ -131,6 +134,11 @@ async def confirm(fetch: 'Fetch') -> None:
     own = fields_for_one_client(fields)
     entry = entry.for_one(own, old.made.renewed(fresh))
     await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at, own=own)
+
+
+def _is_withdrawn(fetch: 'Fetch', old: Entry, fields: RawHeaders) -> bool:
+    """Whether the 304 itself says that nothing is to be stored any more (RFC 9111 §3): not only for this request."""
+    return fetch.fate.refused is not None or isinstance(judged(fetch, (), old.status, fields), Refused)
 
 
 async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail: str, more: RawHeaders = ()) -> None:

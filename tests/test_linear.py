@@ -70,7 +70,7 @@ PARSERS = {
         (200, [(b'etag', value), (b'last-modified', value)], b'body'),
         NOW,
     ),
-    'updates': lambda value: conditional.updated([(b'a', b'b')], [(b'connection', value)], with_type=True),
+    'updates': lambda value: conditional.updated([(b'a', b'b')], [(b'connection', value)]),
     'starts': lambda value: start_fields({'headers': [(b'vary', value)]}, (b'x',), ours=b'x-cache'),
     'details': item,
     'keys': lambda value: escaped(value.decode('latin-1')),
@@ -143,9 +143,7 @@ MANY_HEADERS = {
     'fields left out': lambda names: storing.stored_fields(
         [*((it, b'1') for it in names), (b'connection', b','.join(names))]
     ),
-    'updates': lambda names: conditional.updated(
-        [(it, b'1') for it in names], [(it, b'2') for it in names], with_type=True
-    ),
+    'updates': lambda names: conditional.updated([(it, b'1') for it in names], [(it, b'2') for it in names]),
     'storing': lambda names: storing.judge((), 200, [(it, b'1') for it in names], BY_THE_BOOK, NOW),
 }
 

@@ -30,7 +30,7 @@ OF_A_PART = frozenset((b'if-match', b'if-range', b'if-unmodified-since', b'range
 PRECONDITIONS = frozenset((b'if-none-match', b'if-modified-since'))
 """Those that a cache evaluates itself (RFC 9111 §4.3.2); the others are for the endpoint."""
 
-NOT_UPDATED = frozenset((b'content-encoding', b'content-length', b'content-md5', b'content-range', b'etag'))
+NOT_UPDATED = OF_A_BODY | {b'content-md5', b'etag'}
 """Fields that say what the stored body is, which a 304 that has none cannot know better (RFC 9111 §3.2)."""
 
 
@@ -106,17 +106,22 @@ def contradicts(head: RawHeaders, stored: RawHeaders) -> bool:
 def confirms(fresh: RawHeaders, stored: RawHeaders, asked: Collection[bytes]) -> bool:
     """Whether a 304 with these fields is about this stored response (RFC 9111 §4.3.4).
 
-    It is if we have asked by its tag. Where we could only ask by a date, a tag in the answer is one of something else.
+    A strong tag must be the stored one, a weak one must compare weakly. A 304 that has no tag is about the response by
+    whose tag we have asked; where we could only ask by a date, it must not have another one.
     """
-    return b'if-none-match' in asked or lines(fresh, b'etag') in ([], lines(stored, b'etag'))
+    tag, known = lines(fresh, b'etag')[:1], lines(stored, b'etag')[:1]
+    if tag and tag[0].startswith(b'W/'):
+        return [it.removeprefix(b'W/') for it in known] == [tag[0].removeprefix(b'W/')]
+    if tag:
+        return tag == known
+    date, known_date = lines(fresh, b'last-modified')[:1], lines(stored, b'last-modified')[:1]
+    return b'if-none-match' in asked or date in ([], known_date)
 
 
-def updated(stored: RawHeaders, fresh: RawHeaders, *, with_type: bool) -> list[tuple[bytes, bytes]]:
+def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The fields of a stored response after a 304 with these ones (RFC 9111 §3.2): all that it gives, for the old ones.
 
-    A Date that it does not give is that of now, whoever writes it. Without `with_type`, Content-Type stays as it is: FastAPI
-    says one of every response, though it has no body.
+    A Date that it does not give is that of now, whoever writes it. What says how the stored body is to be read stays.
     """
-    kept = NOT_UPDATED if with_type else NOT_UPDATED | {b'content-type'}
-    given = without(fresh, kept | names(fresh, b'connection'))
+    given = without(fresh, NOT_UPDATED | names(fresh, b'connection'))
     return [*without(stored, {name for name, _ in given} | {b'age', b'date'}), *given]

@@ -9,7 +9,7 @@ _MONTHS = {
         ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'], 1
     )
 }
-_TIME = r'(?P<time>\d{1,2}:\d\d:\d\d)'
+_TIME = r'(?P<time>\d\d:\d\d:\d\d)'
 _FORMS = (
     # Sun, 06 Nov 1994 08:49:37 GMT
     re.compile(

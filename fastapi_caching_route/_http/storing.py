@@ -1,6 +1,5 @@
 """Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2), for a shared cache."""
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,7 +7,7 @@ from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.dates import moment
-from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, names, whole_number, without
+from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, members, names, whole_number, without
 from fastapi_caching_route._http.sending import STATUSES, sendable
 from fastapi_caching_route._http.terms import Terms
 
@@ -263,18 +262,14 @@ def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now:
 def received_age(response: RawHeaders, now: float) -> float:
     """How old the response was when it came, in seconds: what Age says, or how long its Date has passed (RFC 9111 §4.2.3).
 
-    Deviation: an Age that is no number, or several, is not ignored as §5.1 wants it but means that it is stale, because too
-    old is worse than too often; test_an_age_that_cannot_be_read_means_stale.
+    Of several values of Age, the first counts; one that is no number is ignored (§5.1).
     """
     if {b'age', b'date'}.isdisjoint(dict(response)):
         return 0.0
-    ages, date = lines(response, b'age'), lines(response, b'date')
+    ages, date = members(response, b'age'), lines(response, b'date')
     date_at = moment(date[0], now) if date else None
     apparent = 0.0 if date_at is None else max(0.0, now - date_at)
-    if not ages:
-        return apparent
-    age = whole_number(ages[0]) if len(ages) == 1 else None
-    return math.inf if age is None else max(apparent, age)
+    return max(apparent, (whole_number(ages[0]) if ages else None) or 0)
 
 
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -156,7 +156,7 @@ def test_a_304_updates_all_fields_but_those_of_the_body():
         (b'connection', b'x-c'),
         (b'x-c', b'4'),
     ]
-    assert dict(updated(stored, fresh, with_type=True)) == {
+    assert dict(updated(stored, fresh)) == {
         b'etag': b'"a"',
         b'content-length': b'5',
         b'date': b'new',
@@ -185,17 +185,28 @@ def test_a_tag_of_our_own_is_nothing_to_ask_about():
     assert conditions(stored, our_tag=True) == [(b'if-modified-since', LAST)]
 
 
-def test_a_304_without_a_date_is_of_now_and_may_leave_the_type_alone():
-    stored = [(b'date', b'old'), (b'content-type', b'text/csv')]
-    fresh = [(b'content-type', b'application/json')]
-    assert updated(stored, fresh, with_type=True) == fresh
-    assert updated(stored, fresh, with_type=False) == stored[1:]
+def test_a_304_without_a_date_is_of_now():
+    assert updated([(b'date', b'old'), (b'x-a', b'1')], [(b'x-b', b'2')]) == [(b'x-a', b'1'), (b'x-b', b'2')]
+
+
+@pytest.mark.parametrize('name', ['content-type', 'content-encoding', 'content-length', 'content-range', 'etag'])
+def test_a_304_does_not_change_how_the_stored_body_is_read(name):
+    stored = [(name.encode(), b'old'), (b'x-a', b'1')]
+    assert updated(stored, [(name.encode(), b'new')]) == stored
 
 
 @pytest.mark.parametrize(
     ('fresh', 'asked', 'expected'),
     [
-        pytest.param([(b'etag', b'"b"')], [b'if-none-match'], True, id='4.3.4 asked by the tag'),
+        pytest.param([(b'etag', b'"a"')], [b'if-none-match'], True, id='4.3.4 asked by the tag, the same tag'),
+        pytest.param([(b'etag', b'"b"')], [b'if-none-match'], False, id='4.3.4 asked by the tag, another tag'),
+        pytest.param([(b'etag', b'W/"a"')], [b'if-none-match'], True, id='4.3.4 a weak tag compares weakly'),
+        pytest.param([(b'etag', b'W/"b"')], [b'if-none-match'], False, id='4.3.4 another weak tag'),
+        pytest.param([], [b'if-none-match'], True, id='4.3.4 asked by the tag, no tag'),
+        pytest.param([(b'last-modified', LAST)], [b'if-none-match'], True, id='4.3.4 asked by the tag, another date'),
+        pytest.param(
+            [(b'last-modified', LAST)], [b'if-modified-since'], False, id='4.3.4 asked by a date, another one'
+        ),
         pytest.param([(b'etag', b'"b"')], [b'if-modified-since'], False, id='4.3.4 asked by a date, another tag'),
         pytest.param([(b'etag', b'"a"')], [b'if-modified-since'], True, id='4.3.4 asked by a date, the same tag'),
         pytest.param([], [b'if-modified-since'], True, id='4.3.4 asked by a date, no tag'),
@@ -203,3 +214,17 @@ def test_a_304_without_a_date_is_of_now_and_may_leave_the_type_alone():
 )
 def test_a_304_is_about_what_was_asked(fresh, asked, expected):
     assert confirms(fresh, [(b'etag', b'"a"')], asked) is expected
+
+
+@pytest.mark.parametrize(
+    ('tag', 'expected'),
+    [(b'"a"', False), (b'W/"a"', True), (b'W/"b"', False)],
+    ids=['4.3.4 a strong tag is not a weak one', '4.3.4 the same', '4.3.4 another'],
+)
+def test_a_304_is_about_what_has_a_weak_tag(tag, expected):
+    assert confirms([(b'etag', tag)], [(b'etag', b'W/"a"')], [b'if-none-match']) is expected
+
+
+def test_a_304_with_a_tag_is_not_about_what_has_none():
+    for tag in (b'"a"', b'W/"a"'):
+        assert not confirms([(b'etag', tag)], [(b'last-modified', LAST)], [b'if-modified-since'])

@@ -219,13 +219,16 @@ def test_heuristic_freshness(status, fields, expected):
         pytest.param([(b'date', b'soon')], 0, id='no date'),
         pytest.param([(b'age', b'99999999999999999999')], 2**31, id='1.2.2 huge'),
         *(
-            pytest.param([(b'age', it)], math.inf, id=f'5.1 {it}')
-            for it in (b'-1', b'1.5', b'a', b'', b'1, 2', b'1;a=b')
+            pytest.param([(b'age', it)], 0, id=f'5.1 ignored: {it}')
+            for it in (b'-1', b'1.5', b'a', b'', b'1;a=b', b'a, 5', b'"1"')
         ),
-        pytest.param([(b'age', b'1'), (b'age', b'1')], math.inf, id='5.1 two lines'),
+        pytest.param([(b'age', b'a'), (b'date', b'Sun, 06 Nov 1994 08:49:17 GMT')], 20, id='5.1 ignored beside a date'),
+        pytest.param([(b'age', b'0, 5')], 0, id='5.1 the first of a list'),
+        pytest.param([(b'age', b'5 ,0')], 5, id='5.1 the first of a list, blanks'),
+        pytest.param([(b'age', b'5'), (b'age', b'0')], 5, id='5.1 the first of two lines'),
     ],
 )
-def test_an_age_that_cannot_be_read_means_stale(fields, expected):
+def test_the_age_that_a_response_has_when_it_comes(fields, expected):
     assert received_age(fields, NOW) == expected
 
 
