@@ -1,7 +1,8 @@
 """A textbook shared HTTP cache in front of any origin: `ORIGIN=http://127.0.0.1:8080 uvicorn reverse_proxy:app`.
 
 The endpoint passes requests on as they are, and answers as they come back; what is stored, for how long, and when the origin
-is asked again is decided by the fields of both (RFC 9111).
+is asked again is decided by the fields of both (RFC 9111). A request with `Cookie` or `Authorization` bypasses the cache: the
+key is the URL, and many origins answer by these without saying so.
 """
 
 import os
@@ -56,6 +57,11 @@ def url_of(request: Request) -> str:
     return f'{request.url.scheme}://{request.headers.get("host", "")}{path.decode("latin-1")}{query_of(request).decode("latin-1")}'
 
 
+def is_personal(request: Request) -> bool:
+    """Whether the response may be for one user: no other request must get it."""
+    return 'authorization' in request.headers or 'cookie' in request.headers
+
+
 def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The fields that are for more than one connection (RFC 9110 §7.6.1)."""
     listed = {
@@ -65,7 +71,7 @@ def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 @router.api_route('/{path:path}', methods=METHODS, include_in_schema=False)
-@cache(key_builder=url_of, stale_if_error=3600)
+@cache(key_builder=url_of, skip=is_personal, stale_if_error=3600)
 async def forward(request: Request) -> Response:
     target = httpx.URL(ORIGIN).copy_with(raw_path=request.scope['raw_path'] + query_of(request))
     headers = [it for it in end_to_end(request.headers.raw) if it[0] != b'host']

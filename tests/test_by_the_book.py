@@ -11,8 +11,10 @@ from time import time
 
 import httpx
 import pytest
+from fastapi import FastAPI, Request, Response
 
-from tests.support import EXAMPLES, uvicorn_server
+from fastapi_caching_route import FastAPICache
+from tests.support import EXAMPLES, asgi_call, asgi_scope, caching_router, uvicorn_server
 
 
 @dataclass
@@ -119,8 +121,68 @@ def test_a_fresh_answer_is_stored_and_answers_again(ask, origin):
 
 
 def test_what_says_nothing_about_its_freshness_is_not_reused(ask, origin):
-    assert [status_of(ask()).partition(';')[0] for _ in range(2)] == ['fwd=uri-miss', 'fwd=stale']
+    assert [status_of(ask()) for _ in range(2)] == ['fwd=uri-miss; detail=ttl'] * 2
     assert len(origin.asked) == 2
+
+
+@pytest.mark.parametrize(
+    'validator', [TAG, ('Last-Modified', formatdate(time() + 3600, usegmt=True))], ids=['ETag', 'Last-Modified']
+)
+@pytest.mark.parametrize('demand', [None, 'max-stale', 'max-stale=9999999999'])
+@pytest.mark.parametrize('failure', ['down', 503, None])
+def test_what_says_nothing_about_its_freshness_is_never_served_stale(ask, origin, validator, demand, failure):
+    origin.answers(validator, body=b'of ada')
+    ask()
+    origin.down = failure == 'down'
+    origin.answers(status=200 if failure in (None, 'down') else failure, body=b'of bob')
+    response = ask(**({} if demand is None else {'Cache-Control': demand}))
+    assert b'ada' not in response.content
+    assert 'hit' not in response.headers.get('cache-status', '')
+
+
+@pytest.mark.parametrize('said', ['max-age=0', 'public'])
+def test_what_says_that_it_is_for_others_is_served_stale_where_they_want_it(ask, origin, said):
+    origin.answers(('Cache-Control', said), TAG)
+    ask()
+    assert status_of(ask(Cache_Control='max-stale')).startswith('hit; ttl=')
+    origin.down = True
+    assert status_of(ask()).endswith('; detail=stale-if-error')
+
+
+@pytest.mark.parametrize('name', ['Cookie', 'Authorization'])
+@pytest.mark.parametrize('said', [('Cache-Control', 'max-age=600'), ('Cache-Control', 'public, max-age=600'), TAG])
+def test_the_proxy_gives_no_user_the_page_of_another(ask, origin, name, said):
+    for user in ('ada', 'bob'):
+        origin.answers(said, body=user.encode())
+        response = ask(**{name: user})
+        assert (response.text, response.headers['cache-status']) == (user, 'FastAPICache; fwd=bypass; detail=skip')
+    origin.answers(said, body=b'nobody')
+    assert ask().text == 'nobody'
+    origin.answers(said, body=b'ada')
+    assert ask(**{name: 'ada'}).text == 'ada'
+
+
+async def test_no_user_gets_the_page_of_another_by_a_key_of_its_url():
+    """Nothing is set that could keep them apart."""
+    router, cache, app = caching_router(), FastAPICache(mode='rfc9111'), FastAPI()
+    down = []
+
+    @router.get('/')
+    @cache(key_builder=lambda request: request.url.path, stale_if_error=3600, stale_while_revalidate=3600)
+    async def endpoint(request: Request) -> Response:
+        return Response('down', 503) if down else Response(request.headers.get('x-user'), headers={'etag': '"v"'})
+
+    app.include_router(router)
+
+    async def ask(user, **demands):
+        headers = [(b'x-user', user.encode()), *((b'cache-control', it.encode()) for it in demands.values())]
+        start, body = await asgi_call(app, asgi_scope(headers=headers))
+        return start['status'], body['body'].decode()
+
+    assert await ask('ada') == (200, 'ada')
+    assert await ask('bob', demand='max-stale') == (200, 'bob')
+    down.append(1)
+    assert await ask('eve') == await ask('eve', demand='max-stale=99') == (503, 'down')
 
 
 def test_a_guess_is_a_tenth_of_the_time_since_it_was_modified(ask, origin):

@@ -50,6 +50,7 @@ TESTS = (
     'linear',
     'named_headers',
     'validation',
+    'by_the_book',
     'cache',
     'workers',
     'forms',
@@ -292,6 +293,12 @@ WEAKENED = [
         '_http/storing.py',
         "        'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),\n",
         '',
+    ),
+    (
+        'stale though nothing is said',
+        '_http/storing.py',
+        '(chosen or said.public or explicit_lifetime(response, said, now) is not None)',
+        'True',
     ),
     (
         'withdrawn by a 304',

@@ -118,7 +118,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
     span = lifetime(status, beside, said, terms, now)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
-    stale = _may_be_stale(said, terms) and not terms.is_short_lived(status)
+    stale = _may_be_stale(beside, said, terms, now) and not terms.is_short_lived(status)
     broken = {
         'status': not _status_may_be_kept(status, said, terms),
         'freshness': terms.by_the_book and not _says_how_long(status, beside, said, now),
@@ -169,17 +169,21 @@ def _says_how_long(status: int, response: RawHeaders, said: Directives, now: flo
     return said.public or status in HEURISTIC_STATUSES or explicit_lifetime(response, said, now) is not None
 
 
-def _may_be_stale(said: Directives, terms: Terms) -> bool:
+def _may_be_stale(response: RawHeaders, said: Directives, terms: Terms, now: float) -> bool:
     """Whether nothing forbids to serve it stale (RFC 9111 §4.2.4).
+
+    By the book, it must say itself that it is for others, by its freshness or by `public`: one that says nothing is only
+    kept to be validated, and may well be for one client.
 
     Deviation: outside of the book, s-maxage does not, because there it is the route that asks for a stale window;
     test_a_stale_window_of_the_route_counts_beside_s_maxage.
     """
     if said.must_revalidate or said.proxy_revalidate or said.no_cache:
         return False
-    if terms.by_the_book:
-        return said.s_maxage is None
-    return terms.stale_allowed
+    if not terms.by_the_book:
+        return terms.stale_allowed
+    chosen = terms.chosen_ttl is not None or terms.windows_chosen
+    return said.s_maxage is None and (chosen or said.public or explicit_lifetime(response, said, now) is not None)
 
 
 def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
