@@ -90,15 +90,18 @@ def test_more_is_counted_than_is_taken_but_not_much_more():
         headers = tuple((b'name-%d-%d' % (at, number), b'value-%d-%d' % (at, number)) for at in range(5))
         return (200, headers, bytes(2000 + number % 10), (f'a{number}', f'b{number}'), float(number))
 
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        memory = MemoryCache()
-        for number in range(5000):
-            memory.write(f'GET:/things/{number}:0123456789', response(number), 60 + number)
-        taken = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
+    def measured():
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            memory = MemoryCache()
+            for number in range(5000):
+                memory.write(f'GET:/things/{number}:0123456789', response(number), 60 + number)
+            return tracemalloc.get_traced_memory()[0] - before, memory
+        finally:
+            tracemalloc.stop()
+
+    taken, memory = min((measured() for _ in range(3)), key=lambda it: it[0])  # other threads allocate meanwhile, too
     assert memory.stats().entries == 5000
     assert taken <= memory.stats().bytes <= 1.25 * taken
 

@@ -358,7 +358,7 @@ async def test_it_is_written_before_the_response_leaves(new_writes):
     app.include_router(router)
     app.include_router(writes)
     await app(asgi_scope('POST', '/write'), patient(), send)
-    assert written == [4]  # two marks of the name, and `last` twice
+    assert written == [6]  # two marks of the tag and of its group, and `last` twice
 
 
 @ROUTERS
@@ -552,7 +552,9 @@ def test_many_invalidations_of_one_moment_are_written_together():
         await cache.store.settled()
 
     asyncio.run(change())
-    assert backend.commands.count('set') <= 6  # two marks of each of the two names, and `last` twice
+    assert (
+        backend.commands.count('set') <= 10
+    )  # two marks of each of the two tags and of their groups, and `last` twice
 
 
 def test_it_stays_owed_by_an_app_that_is_closed_while_the_store_is_down():
@@ -611,7 +613,7 @@ def test_a_process_that_was_forked_does_not_wait_for_the_event_loop_of_its_paren
         monkeypatch.setattr(os, 'getpid', lambda: parent)
 
     asyncio.run(run())
-    assert backend.commands.count('set') == 4
+    assert backend.commands.count('set') == 6
 
 
 SCRIPT = """
