@@ -112,7 +112,7 @@ def entry_of(
     """
     headers = without(stored_fields(recording.headers), (left_out,))
     present = dict(headers)
-    left_out_names = {*(dict(recording.headers).keys() - present.keys()), left_out}
+    left_out_names = dict(recording.headers).keys() - present.keys()
     untagged = tagged and b'etag' not in present
     if untagged:
         headers.append((b'etag', entity_tag(recording.body)))

@@ -213,7 +213,7 @@ WEAKENED = [
     (
         'written: planted',
         '_wire.py',
-        'all(_legal(it[1:]) for operations in head.by_others for it in operations)',
+        'legal([it[1:] for operations in head.by_others for it in operations])',
         'True',
     ),
     ('handed on', '_fastapi/handing.py', 'if value is not None:', 'if False:'),
@@ -255,7 +255,7 @@ WEAKENED = [
     ),
     ('set-cookie', '_http/storing.py', "        'set-cookie': b'set-cookie' in present,\n", ''),
     ('no-store', '_http/storing.py', '(said.no_store and not understood) or ', ''),
-    ('private', '_http/storing.py', "        'private': said.private,\n", ''),
+    ('private', '_http/storing.py', 'said.private or not named', 'not named'),
     ('vary *', '_http/storing.py', "        'vary': b'*' in names(response, b'vary'),\n", ''),
     (
         'twins as they ask',
@@ -335,14 +335,8 @@ WEAKENED = [
     ('named headers beside a 304', '_client.py', 'if own and start', 'if not own and start'),
     ('named headers stored', '_http/storing.py', " | names(response, b'connection') | named_fields(response))", ')'),
     ('needed headers', '_http/storing.py', ' or not named.isdisjoint(NEEDED)', ''),
-    (
-        'foreign HIT',
-        '_asgi.py',
-        'without(headers, (SHAPED, ours)) if shaped or ours in present else',
-        'without(headers, (SHAPED,)) if shaped else',
-    ),
+    ('foreign HIT', '_asgi.py', 'if ours in present:', 'if False:'),
     ('HIT of a guard', '_written.py', 'OF_THE_BODY | {ours})', 'OF_THE_BODY)'),
-    ('HIT of a dependency', '_entry.py', ' - present.keys()), left_out}', ' - present.keys())}'),
     ('unsendable headers under those of guards', '_keeping.py', " or (None if is_legal else 'header')", ''),
     ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     ('blanks around signs', '_http/fields.py', "re.compile(rb'([;=])')", "re.compile(rb'[ \\t]*([;=])[ \\t]*')"),
