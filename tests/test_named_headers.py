@@ -202,6 +202,11 @@ def upstream_app(name='X-Cache', **options):
         response.headers[name] = 'HIT from elsewhere'
         return 'text'
 
+    @router.get('/guarded')
+    @cache(ttl=60)
+    async def guarded() -> str:
+        return 'text'  # only a guard writes the header
+
     app.include_router(router)
     return app, cache
 
@@ -214,7 +219,7 @@ def test_no_upstream_says_hit_in_our_name_where_nothing_is_stored(path, name):
         assert name not in client.get(path).headers
 
 
-@pytest.mark.parametrize('path', ['/stored', '/returned'])
+@pytest.mark.parametrize('path', ['/stored', '/returned', '/guarded'])
 def test_no_upstream_says_hit_in_our_name_where_it_is_stored(path):
     client = TestClient(upstream_app()[0])
     assert [client.get(path).headers.get_list('x-cache') for _ in range(2)] == [['MISS'], ['HIT']]
