@@ -106,10 +106,13 @@ async def end_stored(fetch: 'Fetch', visit: Visit) -> None:
     """
     if not fetch.scope.get(OF_THE_ENDPOINT) or fetch.recorder.doubt in INCOMPLETE:
         return
-    if not ends_what_is_stored(fetch.scope['method'], fetch.status, fetch.scope['headers']):
+    asked, stale = fetch.scope['headers'], fetch.stale
+    if not ends_what_is_stored(fetch.scope['method'], fetch.status, asked):
         return
-    if fetch.stale is not None:
-        await visit.end(fetch.stale.entry.key, fetch.answered_at)
+    if stale is not None and fetch.status == stale.entry.status and reuse.asks_for_no_storing(asked):
+        return  # it would have been stored, had its client not forbidden that, which no client may do to others
+    if stale is not None:
+        await visit.end(stale.entry.key, fetch.answered_at)
     elif fetch.marks_before is None:
         fetch.plan.store.endings.note(fetch.key, fetch.answered_at)  # nobody waits for a store in trouble to delete it
 

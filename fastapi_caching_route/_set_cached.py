@@ -79,6 +79,9 @@ async def keep_given(
     The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
     has not waited for, and nobody here can know.
     """
+    if not isinstance(getattr(response, 'body', None), bytes | bytearray | memoryview):
+        msg = f'set_cached takes a response with its whole body, and a {type(response).__name__} has none yet'
+        raise ConfigurationError(msg)
     status, body = response.status_code, bytes(response.body)
     given = [(name.lower(), value) for name, value in response.headers.raw]
     # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.

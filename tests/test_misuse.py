@@ -9,6 +9,7 @@ import redis.asyncio
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 from aiocache.plugins import BasePlugin, HitMissRatioPlugin
 from fastapi import Depends
+from fastapi.responses import StreamingResponse
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.sentinel import Sentinel
 from redis.cluster import LoadBalancingStrategy
@@ -269,3 +270,8 @@ def test_plugins_are_called_with_the_backend_of_the_user(kind, request):
     assert hearing.backends == {id(backend)}
     assert hearing.hooks == {'pre_set', 'post_multi_get'}
     assert backend.hit_miss_ratio['total'] > backend.hit_miss_ratio['hits'] >= 1
+
+
+async def test_a_stream_cannot_be_set_as_a_stored_response():
+    with pytest.raises(ConfigurationError, match='whole body'):
+        await FastAPICache().set_cached('k', StreamingResponse(iter([b'a'])))

@@ -188,6 +188,16 @@ def test_what_says_nothing_about_the_resource_ends_nothing(kind, clock):
     assert (last.status_code, last.text, len(runs)) == (200, OLD, 3)
 
 
+def test_a_client_that_wants_nothing_stored_ends_nothing_for_others(clock):
+    cache, runs = FastAPICache(clock=clock), []
+    client = client_of(article(cache, runs, [saying(Response(OLD)), saying(Response('new')), raising(503)]))
+    assert client.get('/article').text == OLD
+    clock.now += 100
+    assert client.get('/article', headers={'cache-control': 'no-store'}).text == 'new'
+    assert client.get('/article').text == OLD
+    assert len(runs) == 3
+
+
 def test_a_range_that_a_file_refuses_ends_nothing(clock, tmp_path):
     cache, router, state = FastAPICache(clock=clock), caching_router(), ['fine']
     (tmp_path / 'file').write_text(OLD)

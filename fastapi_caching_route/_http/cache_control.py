@@ -4,6 +4,7 @@ Directive names in any case, arguments as tokens or quoted strings (§5.2), unkn
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from fastapi_caching_route._http.fields import RawHeaders, members, whole_number
@@ -37,6 +38,10 @@ class Directives:
 
 NOTHING = Directives()
 
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FORBIDDING = frozenset((b'no-cache', b'no-store', b'private'))
+"""Directives that count even where something that cannot be read follows them: not to store is never wrong."""
+
 
 def directives(headers: RawHeaders, name: bytes = b'cache-control') -> Directives:
     """What the Cache-Control lines of a message say; of a repeated span, the shorter counts (RFC 9111 §4.2.1)."""
@@ -45,7 +50,11 @@ def directives(headers: RawHeaders, name: bytes = b'cache-control') -> Directive
     given: dict[bytes, list[bytes | None]] = {}
     for member in members(headers, name):
         directive, equals, argument = member.partition(b'=')
-        given.setdefault(directive.strip(b' \t').lower(), []).append(argument.strip(b' \t') if equals else None)
+        name = directive.strip(b' \t').lower()
+        found = _TOKEN.match(name)
+        if found is not None and found.end() < len(name) and found[0] in _FORBIDDING:  # like `private;x-user`
+            name, equals = found[0], b''
+        given.setdefault(name, []).append(argument.strip(b' \t') if equals else None)
     if not given:
         return NOTHING
     no_cache, unvalidated = _qualified(given.get(b'no-cache'))
@@ -85,7 +94,11 @@ def _delta_seconds(argument: bytes | None) -> int:
 
 
 def _qualified(arguments: list[bytes | None] | None) -> tuple[bool, frozenset[bytes]]:
-    """Whether a directive that may name fields stands without any, and the fields that it names otherwise."""
+    """Whether a directive that may name fields stands without any, and the fields that it names otherwise.
+
+    An argument that is no list of names cannot be read, so it counts as none: the whole response is meant.
+    """
     named = [(argument or b'').strip(b'"') for argument in arguments or ()]
-    fields = (field.strip(b' \t').lower() for names in named for field in names.split(b','))
-    return any(not names.strip(b' \t,') for names in named), frozenset(field for field in fields if field)
+    fields = {field.strip(b' \t').lower() for names in named for field in names.split(b',')} - {b''}
+    is_bare = any(not names.strip(b' \t,') for names in named) or not all(map(_TOKEN.fullmatch, fields))
+    return is_bare, frozenset(fields)

@@ -39,11 +39,22 @@ from fastapi_caching_route._http.fields import LARGEST
         pytest.param([b'must-revalidate'], Directives(must_revalidate=True), id='5.2.2.2 must-revalidate'),
         pytest.param([b'surprise="no-store"'], Directives(), id='5.2.3 unknown directive'),
         pytest.param([b'x="a, no-store"'], Directives(), id='5.6.4 not inside of quotes'),
+        *(
+            pytest.param([line], Directives(private=True), id=f'5.2.2.7 cannot be read: {line.decode()}')
+            for line in (b'private;x-a', b'private "x-a"', b'private : x-a')
+        ),
+        pytest.param([b'no-store;x'], Directives(no_store=True), id='5.2.2.5 cannot be read'),
         pytest.param([], Directives(), id='absent'),
     ],
 )
 def test_directives(lines, expected):
     assert directives([(b'cache-control', line) for line in lines]) == expected
+
+
+@pytest.mark.parametrize('argument', [b'"x-a x-b"', b'x-a x-b', b'"x-a";x', b'"x-a"x', b'"x-a, (b)"'])
+def test_an_argument_that_is_no_list_of_names_means_the_whole_response(argument):
+    assert directives([(b'cache-control', b'private=' + argument)]).private
+    assert directives([(b'cache-control', b'no-cache=' + argument)]).no_cache
 
 
 @given(st.lists(st.binary()))
