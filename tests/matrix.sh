@@ -9,8 +9,7 @@ default=$(uv run python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if command -v pyenv >/dev/null; then  # uv finds what is in PATH, and that is one of them at a time
     export PYENV_VERSION; PYENV_VERSION=$(pyenv versions --bare | grep -E '^3\.[0-9.]+t?$' | sort -rV | paste -sd: -)
 fi
-lowest=(--with 'fastapi==0.115.0' --with 'starlette==0.37.2' --with 'pydantic==2.0.2' --with 'msgspec==0.10.1')
-lowest+=(--with 'aiocache==0.12.3' --with 'redis==5.0.1' --with 'httpx<0.28')
+lowest=(--with 'fastapi==0.115.0' --with 'httpx<0.28')
 tests=(pytest -q -n 2 -p no:cacheprovider)
 failed=0
 
