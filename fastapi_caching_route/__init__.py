@@ -12,7 +12,9 @@ entries are invalidated by, `_marks.py` and `_moments.py` how, `_writes.py` when
 backend: `_direct.py` if it is a table of this process with nobody's code in it, as `memory.py` is; else `_linked.py`, with a `_link.py` for each
 event loop, as long as `_breaker.py` says that it is worth asking, in the format of `_wire.py`; `_drivers.py` knows the clients,
 `_debts.py` the invalidations that it has not taken yet. `explain.py` tells of all this for each route.
-`_workers.py` knows whether other processes serve beside this one. `_fastapi/` is all that is known of the inside of FastAPI.
+`_workers.py` knows whether other processes serve beside this one. `_form.py` gives one digest to equal multipart forms, `_written.py`
+holds what guards and others write on a response, `_caches.py` finds the caches of an app, `_soon.py` writes what synchronous code
+invalidates, `_outage.py` and `_lateness.py` tell a store in trouble from a process that is busy. `_fastapi/` is all that is known of the inside of FastAPI.
 """
 
 from fastapi_caching_route._aiocache import Backend
