@@ -1,6 +1,8 @@
 """What many tests need: a client, a clock that is set by hand, and names for what is looked at."""
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -161,10 +163,22 @@ def real_server(command: Sequence[str], *, cwd: Path = EXAMPLES) -> Iterator[int
     """A server, as a module with options, in a process of its own; braces stand for the port that it is given."""
     port = free_port()
     started = [sys.executable, '-m', *(it.replace('{}', str(port)) for it in command)]
-    server = subprocess.Popen(started, cwd=cwd)  # noqa: S603, our own command
+    server = subprocess.Popen(started, cwd=cwd, start_new_session=True)  # noqa: S603, our own command
     try:
         wait_until(lambda: listens(port))
         yield port
     finally:
-        server.terminate()
-        server.wait(timeout=20)
+        stop(server)
+
+
+def stop(server: subprocess.Popen[Any], seconds: float = 10) -> None:
+    """Ask a server that leads its own session to end; kill it and its workers if it does not.
+
+    granian waits for ever for a worker that was asked to end while it started.
+    """
+    server.terminate()
+    try:
+        server.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(timeout=seconds)

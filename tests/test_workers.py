@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastapi_caching_route._workers import is_one_of_several
-from tests.support import free_port, listens, wait_until
+from tests.support import free_port, listens, stop, wait_until
 
 ROOT = Path(__file__).parent.parent
 APP = 'tests.workers_app:app'
@@ -48,14 +48,18 @@ def served(command, folder, **environment):
     started = [sys.executable, '-m', *(it.replace('{}', str(port)) for it in command)]
     with log.open('w') as output:
         server = subprocess.Popen(  # noqa: S603, our own command
-            started, cwd=ROOT, stderr=output, stdout=output, env={**inherited, **environment}
+            started,
+            cwd=ROOT,
+            stderr=output,
+            stdout=output,
+            env={**inherited, **environment},
+            start_new_session=True,
         )
         try:
             wait_until(lambda: listens(port))
             yield f'http://127.0.0.1:{port}', log
         finally:
-            server.terminate()
-            server.wait(timeout=20)
+            stop(server)
 
 
 def warnings_in(log):
