@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.faults import Stage
-from tests.support import free_port, listens, wait_until
+from tests.servers import free_port, listens, wait_until
 
 CLIENTS = 200
 PAUSE = 0.2

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.support import uvicorn_server  # noqa: E402, the path comes first
+from tests.servers import uvicorn_server  # noqa: E402, the path comes first
 
 MB = 1024 * 1024
 

@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers, started from PATH on free ports."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 
+from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._unmet import Unmet
-from tests.support import free_port, listens, wait_until
+from tests.servers import free_port, listens, wait_until
+from tests.support import Clock
+
+serials = itertools.count()
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def anyio_backend():
 @pytest.fixture(autouse=True)
 def no_timers(request, monkeypatch):
     """Tests decorate many endpoints that never meet a route; nobody needs to hear of it a second later."""
-    if request.module.__name__.rpartition('.')[2] != 'test_unmet':
+    if request.module.__name__.rpartition('.')[2] != 'test_missing_route_class':
         monkeypatch.setattr(Unmet, '_look_later', lambda self: None)
 
 
@@ -98,3 +103,25 @@ def new_backend(request, backend_kind) -> Callable[..., object]:
     port = request.getfixturevalue(f'{backend_kind}_port')
     kind = RedisCache if backend_kind == 'redis' else MemcachedCache
     return lambda **options: kind(endpoint='127.0.0.1', port=port, **options)
+
+
+@pytest.fixture
+def namespace():
+    return f'test{next(serials)}'
+
+
+@pytest.fixture
+def backend(new_backend, namespace):
+    """A backend of each kind, in a namespace of its own."""
+    return new_backend(namespace=namespace)
+
+
+@pytest.fixture
+def cache(backend):
+    """A cache on that backend."""
+    return FastAPICache(backend, store_timeout=5)
+
+
+@pytest.fixture
+def clock():
+    return Clock()

@@ -27,7 +27,8 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
-from tests.support import asgi_call, asgi_scope, caching_router, free_port, listens, wait_until
+from tests.servers import free_port, listens, wait_until
+from tests.support import asgi_call, asgi_scope, caching_router
 
 PATHS = 20
 WORKERS = 10

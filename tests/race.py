@@ -16,7 +16,7 @@ from secrets import token_hex
 
 import httpx
 
-from tests.support import uvicorn_server
+from tests.servers import uvicorn_server
 
 ITEMS = 12
 """Each is written by one client, so that it knows what it must read."""

@@ -1,4 +1,4 @@
-"""The app of `test_streams.py`, for a server in a process of its own."""
+"""The app of `promises/test_streams_on_a_server.py`, for a server in a process of its own."""
 
 import asyncio
 import resource

@@ -17,8 +17,9 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from fastapi_caching_route import FastAPICache, MemoryCache
+from tests.backends.fakes import Elsewhere
 from tests.simulation import Turns
-from tests.support import Clock, Elsewhere, asgi_call, asgi_scope, caching_router
+from tests.support import Clock, asgi_call, asgi_scope, caching_router
 
 REQUESTS = 30
 WRITES = 3

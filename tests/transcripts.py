@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support import EXAMPLES, uvicorn_server
+from tests.servers import EXAMPLES, ROOT, uvicorn_server
 
-ROOT = EXAMPLES.parent
 DOCUMENTS = (
     EXAMPLES / 'README.md',
     ROOT / 'docs' / 'index.md',

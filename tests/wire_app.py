@@ -1,4 +1,4 @@
-"""The app of `test_server.py`, for a server in a process of its own."""
+"""The app of `promises/test_servers.py`, for a server in a process of its own."""
 
 from collections.abc import AsyncIterator
 from typing import Any

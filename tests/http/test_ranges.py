@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastapi_caching_route._http import ranges
 from fastapi_caching_route._http.answer import shape
 from fastapi_caching_route._http.ranges import UNSATISFIABLE, Part, content_range, part
 
@@ -92,3 +93,24 @@ def test_no_bytes_make_it_fail_or_ask_for_more_than_there_is(asked, named, size)
     found = part([(b'range', asked), (b'if-range', named)], STORED, size, NOW)
     assert found is None or 0 <= found.start <= found.end <= size
     assert found is None or content_range(found, size).startswith(b'bytes ')
+
+
+@pytest.mark.parametrize(
+    ('lines', 'valid'),
+    [
+        ([b'bytes=0-'], True),
+        ([b'Bytes=0-1, 5-5 ,-3'], True),
+        ([b'bytes=00002-2'], True),
+        ([b'bytes=-0'], True),
+        ([b'bytes=2-1'], False),
+        ([b'bytes='], False),
+        ([b'bytes=1'], False),
+        ([b'bytes=1-2-3'], False),
+        ([b'bytes=\xb2-'], False),
+        ([b'bytes=0-1,'], False),
+        ([b'bytes=0-1', b'bytes=0-1'], False),
+        ([], False),
+    ],
+)
+def test_which_ranges_are_valid(lines, valid):
+    assert ranges.is_valid(lines) is valid

@@ -1,0 +1,108 @@
+"""What the log says of a store in trouble: where it is, what is wrong, and whether this process itself was too busy."""
+
+import asyncio
+import time
+
+import pytest
+import redis
+import redis.asyncio
+from aiocache import MemcachedCache, RedisCache
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._outage import address_of
+from fastapi_caching_route.redis import RedisClientCache
+from tests.backends.fakes import Elsewhere
+from tests.servers import free_port
+from tests.support import asgi_call, asgi_scope, caching_router, client_of
+
+SECRET = 'open-sesame'
+
+
+def client_on(backend, **options):
+    cache, router = FastAPICache(backend, **options), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint() -> str:
+        return 'answer'
+
+    return client_of(router, lifespan=cache.lifespan)
+
+
+def on_unix_socket(path):
+    def pool(**_):
+        return redis.asyncio.ConnectionPool(
+            connection_class=redis.asyncio.UnixDomainSocketConnection, path=path, password=SECRET
+        )
+
+    return RedisCache(connection_pool_class=pool)
+
+
+BACKENDS = {
+    'redis': (lambda port, _: RedisCache(endpoint='127.0.0.1', port=port, password=SECRET), '127.0.0.1:{port}'),
+    'url': (
+        lambda port, _: RedisClientCache(
+            lambda: redis.asyncio.Redis.from_url(f'redis://me:{SECRET}@127.0.0.1:{port}/1')
+        ),
+        '127.0.0.1:{port}',
+    ),
+    'unix': (lambda _, path: on_unix_socket(path), '{path}'),
+    'memcached': (lambda port, _: MemcachedCache(endpoint='127.0.0.1', port=port), '127.0.0.1:{port}'),
+}
+
+
+@pytest.mark.parametrize('kind', BACKENDS)
+def test_the_line_of_an_outage_has_the_address_and_the_error_and_no_credentials(kind, caplog, tmp_path):
+    port, path = free_port(), str(tmp_path / 'redis.sock')
+    new_backend, address = BACKENDS[kind]
+    with client_on(new_backend(port, path)) as client:
+        assert [client.get('/').json() for _ in range(3)] == ['answer'] * 3
+    (line,) = [it.getMessage() for it in caplog.records if 'in trouble' in it.getMessage()]
+    front, _, error = line.partition(' is in trouble, endpoints answer without it: ')
+    assert front == 'the cache backend at ' + address.format(port=port, path=path)
+    name, _, text = error.partition(': ')
+    assert name.endswith('Error')
+    assert 'connect' in text.lower()
+    assert SECRET not in caplog.text
+
+
+def test_an_error_of_the_server_is_told_with_its_text(redis_server, caplog):
+    with redis.Redis(port=redis_server.port) as server:
+        server.config_set('maxmemory', '1')
+    with client_on(RedisCache(endpoint='127.0.0.1', port=redis_server.port), store_timeout=2) as client:
+        client.get('/')
+    assert "OutOfMemoryError: command not allowed when used memory > 'maxmemory'" in caplog.text
+
+
+def test_credentials_in_the_text_of_an_error_are_left_out(caplog):
+    class Failing(Elsewhere):
+        async def _multi_get(self, keys, encoding=None, _conn=None):
+            msg = f'cannot reach redis://me:{SECRET}@{SECRET}@10.0.0.1:6379/0'
+            raise OSError(msg)
+
+    with client_on(Failing()) as client:
+        client.get('/')
+    assert 'OSError: cannot reach redis://10.0.0.1:6379/0' in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize('busy', [0, 0.3])
+async def test_a_reply_that_is_late_is_told_with_the_time_for_which_this_process_was_busy_itself(busy, caplog):
+    backend = Elsewhere()
+    client = client_on(backend, store_timeout=0.1)
+    backend.hanging.add('multi_get')
+    asking = asyncio.ensure_future(asgi_call(client.app, asgi_scope()))
+    await asyncio.sleep(0.01)
+    time.sleep(busy)  # noqa: ASYNC251, it is what is tested
+    await asking
+    await asyncio.sleep(0.05)
+    (line,) = [it.getMessage() for it in caplog.records if 'in trouble' in it.getMessage()]
+    assert 'TimeoutError: no reply within 0.1 s' in line
+    if busy:
+        assert 's for which this process itself was busy' in line
+
+
+def test_an_address_is_known_of_each_kind_of_client():
+    cluster = redis.asyncio.RedisCluster(host='10.0.0.1', password=SECRET)
+    primary = redis.asyncio.Sentinel([('10.0.0.1', 26379)]).master_for('main')
+    assert [address_of(it) for it in (cluster, primary, object(), None)] == ['10.0.0.1:6379', 'main (Sentinel)', '', '']

@@ -1,0 +1,104 @@
+"""Cache keys, made of values: readable, short, and different for different requests."""
+
+import pytest
+from aiocache import SimpleMemoryCache
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._key import Inputs, Keys, escaped, full_key
+from tests.fastapi.endpoints import a_query
+from tests.support import asgi_scope, caching_router, client_of, marks
+
+
+def test_a_change_of_version_leaves_all_entries_behind():
+    backend = SimpleMemoryCache()
+
+    def deployed(version):
+        router = caching_router()
+        FastAPICache(backend, version=version)(ttl=60)(router.get('/')(a_query))
+        return client_of(router)
+
+    assert [marks(deployed(version).get('/')) for version in ('1', '1', '2', '2', '1')] == [
+        ['MISS'],
+        ['HIT'],
+        ['MISS'],
+        ['HIT'],
+        ['HIT'],
+    ]
+
+
+NOTHING = Inputs(
+    read=lambda scope: (),
+    selecting=(),
+    covered=frozenset(),
+    keyed=frozenset(),
+    authorization_covered=False,
+    line_is_all=True,
+    reads_query=False,
+    keyed_body=False,
+    form=False,
+    declared=True,
+    conditions=frozenset(),
+    raw=False,
+    shared=True,
+    unsaid=(),
+    for_all=True,
+    personal=True,
+    left_out=frozenset(),
+    shown=(),
+    not_shown=(),
+    fingerprint=(),
+)
+
+
+KEYS = Keys(('app',), '', NOTHING)
+
+
+def test_a_key_can_be_read_and_holds_its_path_in_front():
+    key, _ = KEYS.of(asgi_scope(path='/users/7'), b'')
+    assert key.startswith('GET:/users/7:')
+    assert len(key.rpartition(':')[2]) == 32
+
+
+@pytest.mark.parametrize('path', ['/a b', '/ü\n\x00', '/' + 'x' * 1000, '/%', '/a::b', '/\ud800'])
+def test_a_key_is_short_and_printable_whatever_the_path(path):
+    key = Keys(('app',), 'api:users', NOTHING).of(asgi_scope() | {'path': path}, b'')[1]
+    assert len(key) <= 200
+    assert all('!' <= sign <= '~' for sign in key)
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        ({'path': '/a'}, {'path': '/b'}),
+        ({'path': '/a', 'root_path': ''}, {'path': '/a', 'root_path': '/a'}),
+        ({'path': '/' + 'x' * 1000 + 'a'}, {'path': '/' + 'x' * 1000 + 'b'}),
+        ({'method': 'GET'}, {'method': 'POST'}),
+    ],
+)
+def test_keys_of_different_requests_differ(one, other):
+    keys = {KEYS.of(asgi_scope() | it, b'') for it in (one, other)}
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        (('user', '123'), ('user1', '23')),
+        (('', 'a:b'), ('a', 'b')),
+        (('', 'a::b'), ('a', 'b')),
+        (('a', ':b'), ('a', 'b')),
+        (('a', 'b c'), ('a', 'b_c')),
+        (('a', 'b%20c'), ('a', 'b c')),
+        (('a', 'x' * 300), ('a', 'x' * 301)),
+        (('a', 'é'), ('a', 'Ã©')),
+    ],
+)
+def test_namespaces_and_keys_of_users_never_run_into_each_other(one, other):
+    keys = {full_key(namespace, escaped(key)) for namespace, key in (one, other)}
+    assert len(keys) == 2
+    assert all(len(key) <= 200 and key.isascii() and ' ' not in key for key in keys)
+
+
+def test_a_key_of_a_user_stays_as_it_is():
+    assert full_key('api:users', escaped('user:7')) == 'api:users::user:7'
+    assert full_key('', escaped('user:7')) == 'user:7'

@@ -1,0 +1,117 @@
+"""Variants of one key, selected by `Vary` and `vary_headers`."""
+
+from typing import Annotated
+
+import pytest
+from aiocache import SimpleMemoryCache
+from fastapi import Cookie, Header, Request, Response
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._entry import Variants
+from fastapi_caching_route._varying import MOST_VARIANTS, variant_of
+from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
+
+
+def test_declared_fields_are_named_in_vary_once_and_beside_those_of_the_endpoint():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60, vary_headers=['X-Plan', 'accept-language'])
+    @router.get('/')
+    async def endpoint(accept_language: Annotated[str, Header()] = 'en', theme: Annotated[str, Cookie()] = ''):
+        return Response(headers={'vary': 'Accept-Encoding, X-Plan'})
+
+    client = client_of(router)
+    for response in (client.get('/'), client.get('/')):
+        assert response.headers['vary'] == 'accept-encoding, x-plan, accept-language, cookie'
+
+
+def test_vary_headers_are_part_of_the_key_every_line_of_them():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    @cache(ttl=60, vary_headers=['x-plan'])
+    @router.get('/')
+    async def endpoint():
+        runs.append(1)
+        return len(runs)
+
+    client = client_of(router)
+    asked = [[], [('x-plan', '')], [('x-plan', 'a')], [('x-plan', 'a'), ('x-plan', 'b')], [('x-plan', 'a, b')]]
+    assert [client.get('/', headers=it).json() for it in asked * 2] == [1, 2, 3, 4, 5] * 2
+
+
+def test_the_vary_of_the_endpoint_selects_among_variants():
+    router, cache, runs = caching_router(), memory_cache(), []
+
+    @cache(ttl=60, key_builder=lambda request: request.url.path)
+    @router.get('/')
+    async def endpoint(request: Request):
+        runs.append(1)
+        language = request.headers.get('accept-language', '')
+        return Response(language, headers={'vary': 'Accept-Language'})
+
+    client = client_of(router)
+    languages = ['de', 'fr', 'de', 'fr']
+    assert [client.get('/', headers={'accept-language': it}).text for it in languages] == languages
+    assert len(runs) == 2
+
+
+@pytest.mark.parametrize(('normalised', 'expected'), [(False, 10), (True, 8)])
+def test_variants_differ_by_token_and_by_their_fields(normalised, expected):
+    requests = ([], [(b'x', b'')], [(b'x', b'a')], [(b'x', b'a'), (b'x', b'b')], [(b'x', b'a, b')], [(b'y', b'a')])
+    found = {
+        variant_of(Variants('k', (b'x',), token), asgi_scope(headers=request), (), normalised=normalised)
+        for token in ('a', 'b')
+        for request in requests
+    }
+    assert len(found) == expected  # several lines of one field are one list, by the book
+
+
+def test_a_client_that_makes_up_fields_cannot_fill_the_store():
+    backend = SimpleMemoryCache()
+    cache, router = FastAPICache(backend), caching_router()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint(request: Request):
+        language = request.headers['accept-language']
+        return Response(language, headers={'vary': 'accept-language'})
+
+    client = client_of(router)
+    for number in range(300):
+        assert client.get('/', headers={'accept-language': f'x-{number}'}).text == f'x-{number}'
+    assert len(backend._cache) == 1 + MOST_VARIANTS
+    assert len(backend._cache['one'].known) == MOST_VARIANTS
+    newest = [client.get('/', headers={'accept-language': f'x-{number}'}) for number in range(300 - MOST_VARIANTS, 300)]
+    assert marks(*newest) == ['HIT'] * MOST_VARIANTS
+    assert marks(client.get('/', headers={'accept-language': 'x-0'})) == ['MISS']
+
+
+def test_an_answer_that_does_not_vary_replaces_only_the_one_for_its_own_fields():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.get('/')
+    async def endpoint(request: Request):
+        language = request.headers['accept-language']
+        return Response(language, headers={'vary': 'accept-language'} if language == 'de' else {})
+
+    client = client_of(router)
+    languages = ['de', 'fr', 'de', 'fr', 'it']
+    assert [client.get('/', headers={'accept-language': it}).text for it in languages] == languages
+
+
+def test_a_variant_that_lives_short_does_not_take_the_others_along():
+    clock, router, runs = Clock(), caching_router(), []
+    cache = memory_cache(clock=clock)
+
+    @cache(ttl=60, key_builder=lambda _: 'one', vary_headers=['x-plan'])
+    @router.get('/')
+    async def endpoint(request: Request):
+        runs.append(1)
+        return Response(headers={'cache-control': f'max-age={request.headers["x-plan"]}'})
+
+    with client_of(router) as client:
+        client.get('/', headers={'x-plan': '60'})
+        client.get('/', headers={'x-plan': '1'})
+        clock.now += 2
+        assert marks(client.get('/', headers={'x-plan': '60'})) == ['HIT']

@@ -1,0 +1,201 @@
+"""The lock: one run of the endpoint in all processes that share a store."""
+
+import asyncio
+import json
+
+import pytest
+from aiocache import MemcachedCache, RedisCache
+from fastapi import FastAPI, Request, Response
+
+from fastapi_caching_route import FastAPICache
+from tests.backends.fakes import Elsewhere
+from tests.exchange.herds import App, Gate, counting, namespaces, seen, settled
+from tests.support import Clock, asgi_call, asgi_scope, caching_router
+
+
+@pytest.fixture(params=['redis', 'memcached'])
+def two(request):
+    port, namespace = request.getfixturevalue(f'{request.param}_port'), f'lock{next(namespaces)}'
+    kind = RedisCache if request.param == 'redis' else MemcachedCache
+    apps = [App(kind(endpoint='127.0.0.1', port=port, namespace=namespace), store_timeout=5) for _ in range(2)]
+    for app in apps:
+        app.runs = apps[0].runs
+        app.gate = apps[0].gate = apps[0].gate or Gate()
+    return apps
+
+
+async def ended(*apps):
+    for app in apps:
+        await app.cache.store.close()
+
+
+async def test_one_process_renews_for_all(two):
+    clock = Clock()
+    for app in two:
+        app.cache.clock = clock
+        counting(app, ttl=10, stale_while_revalidate=600, lock=True)
+    two[0].gate.open.set()
+    await two[0].ask()
+    await ended(two[0])  # the lock is released
+    clock.now += 11
+    two[0].gate = two[1].gate = Gate()
+    renewing = two[0].ask()
+    await two[0].gate.reached.wait()
+    assert seen([await two[1].ask()])[0].body == b'1'
+    assert len(two[0].runs) == 2
+    two[0].gate.open.set()
+    await renewing
+    await ended(*two)
+
+
+async def test_a_renewal_that_is_cancelled_as_it_takes_the_lock_leaves_no_flight_behind(clock):
+    backend = Elsewhere()
+    app = App(backend, clock=clock, store_timeout=5)
+    counting(app, ttl=10, stale_while_revalidate=600, lock=True)
+    await app.ask()
+    await ended(app)
+    clock.now += 11
+    backend.slow['add'] = 0.1
+    renewing = app.ask()
+    await asyncio.sleep(0.05)
+    assert (backend.commands[-1], len(app.cache.flights)) == ('add', 1)
+    renewing.cancel()
+    await asyncio.gather(renewing, return_exceptions=True)
+    assert len(app.cache.flights) == 0
+    await ended(app)
+
+
+# Across processes: caches that know nothing of each other, on one store
+
+
+async def test_one_process_runs_the_endpoint_for_all(two):
+    for app in two:
+        counting(app, lock=True)
+    asking = [app.ask() for app in two for _ in range(20)]
+    await settled(two[0], two[0].gate.reached, 19)
+    await asyncio.sleep(0.1)
+    assert len(two[0].runs) == 1
+    two[0].gate.open.set()
+    answers = seen(await asyncio.gather(*asking))
+    assert {it.body for it in answers} == {b'1'}
+    assert len(two[0].runs) == 1
+    assert all(it.mark == 'HIT' for it in answers) is False
+    assert sum(it.mark == 'HIT' for it in answers) == 39
+    await ended(*two)
+
+
+async def test_without_a_lock_each_process_runs_it(two):
+    for app in two:
+        counting(app)
+    asking = [app.ask() for app in two]
+    for _ in range(1000):  # a busy machine takes its time to reach the store
+        if len(two[0].runs) == 2:
+            break
+        await asyncio.sleep(0.005)
+    assert len(two[0].runs) == 2
+    two[0].gate.open.set()
+    await asyncio.gather(*asking)
+    await ended(*two)
+
+
+async def test_a_lock_whose_owner_is_gone_ends_by_itself(two, monkeypatch):
+    async def released(*_):
+        """Nothing is released."""
+
+    monkeypatch.setattr(two[0].cache.store.shelf.__class__, 'release', released)  # as if it was killed
+    for app in two:
+        counting(app, lock=True, collapse_timeout=6)  # memcached counts in whole seconds, and one more
+    first = two[0].ask()
+    await two[0].gate.reached.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    two[0].gate.open.set()
+    began = asyncio.get_running_loop().time()
+    answers = seen(await asyncio.gather(*(two[1].ask() for _ in range(10))))
+    assert {it.body for it in answers} == {b'2'}
+    assert 0.5 < asyncio.get_running_loop().time() - began < 6
+    await ended(*two)
+
+
+async def test_only_its_owner_takes_a_lock_away(two):
+    store = two[0].cache.store
+    assert await store.add('lock-key', 'mine', 60) is True
+    await store.release('lock-key', 'yours')
+    assert await store.add('lock-key', 'yours', 60) is False
+    await store.release('lock-key', 'mine')
+    assert await store.add('lock-key', 'yours', 60) is True
+    await store.release('lock-key', 'yours')
+    await ended(*two)
+
+
+async def test_only_its_owner_takes_a_lock_away_from_any_backend():
+    store = FastAPICache(Elsewhere()).store
+    assert await store.add('lock-key', 'mine', 60) is True
+    await store.release('lock-key', 'yours')
+    assert await store.add('lock-key', 'yours', 60) is False
+    await store.release('lock-key', 'mine')
+    assert await store.add('lock-key', 'yours', 60) is True
+
+
+async def test_what_is_not_stored_lets_the_next_process_run(two):
+    def of(app):
+        @app.router.get('/')
+        @app.cache(ttl=60, lock=True)
+        async def endpoint():
+            app.runs.append(1)
+            await app.gate.pass_through()
+            return Response('mine', headers={'cache-control': 'no-store'})
+
+    for app in two:
+        of(app)
+    asking = [app.ask() for app in two]
+    await two[0].gate.reached.wait()
+    two[0].gate.open.set()
+    await asyncio.gather(*asking)
+    assert len(two[0].runs) == 2
+    await ended(*two)
+
+
+async def test_a_lock_in_a_store_that_is_down_holds_nobody_up():
+    backend = Elsewhere()
+    app = App(backend, store_timeout=0.05)
+    counting(app, lock=True)
+    for command in ('multi_get', 'set', 'add'):
+        backend.failing.add(command)
+    app.gate = Gate()
+    asking = [app.ask() for _ in range(20)]
+    await settled(app, app.gate.reached, 19)
+    app.gate.open.set()
+    assert {it.body for it in seen(await asyncio.gather(*asking))} == {b'1'}
+    assert len(app.runs) == 1
+
+
+async def test_what_varies_in_another_process_stays_what_it_is(redis_port):
+    namespace = f'herds{next(namespaces)}'
+
+    def process(name):
+        cache, router = FastAPICache(RedisCache(port=redis_port, namespace=namespace)), caching_router()
+
+        @router.get('/')
+        @cache(ttl=60, lock=True)
+        async def endpoint(request: Request, response: Response):
+            await asyncio.sleep(0.2)
+            agent = request.headers['user-agent']
+            if agent == 'de':
+                response.headers['vary'] = 'user-agent'
+            return [name, agent]
+
+        app = FastAPI()
+        app.include_router(router)
+        return app, cache
+
+    (first, one), (second, other) = process('A'), process('B')
+
+    async def asked(app, agent, after=0.0):
+        await asyncio.sleep(after)
+        sent = await asgi_call(app, asgi_scope(headers=[(b'user-agent', agent)]))
+        return json.loads(sent[1]['body'])[1]
+
+    async with one, other:
+        assert await asyncio.gather(asked(first, b'de'), asked(second, b'en', 0.1)) == ['de', 'en']
+        assert [await asked(first, agent) for agent in (b'de', b'en', b'fr')] == ['de', 'en', 'fr']

@@ -1,0 +1,122 @@
+"""What the documents say is what happens."""
+
+import html
+import inspect
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+
+import pytest
+from starlette.testclient import TestClient
+
+import fastapi_caching_route
+from fastapi_caching_route import FastAPICache
+from tests.servers import EXAMPLES
+from tests.support import FASTAPI, marks
+from tests.transcripts import DOCUMENTS, PYTHON, ROOT, as_run
+
+
+@pytest.mark.skipif(FASTAPI < (0, 160), reason='the documents show what the newest FastAPI answers')
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda it: f'{it.parent.name}/{it.name}')
+def test_every_command_prints_what_the_document_says(document):
+    if shutil.which('curl') is None:
+        assert os.environ.get('CI') != 'true', 'curl is missing'
+        pytest.skip('curl is missing')
+    assert as_run(document) == document.read_text()
+
+
+def test_every_example_is_named_in_their_readme():
+    text = (EXAMPLES / 'README.md').read_text()
+    assert all(path.name in text for path in EXAMPLES.glob('*.py'))
+
+
+def test_the_tour_shows_a_miss_a_hit_and_a_304():
+    run = subprocess.run(  # noqa: S603, our own command
+        [sys.executable, EXAMPLES / 'tour.py'], check=True, capture_output=True, text=True
+    )
+    rows = re.findall(r'^GET .*?(\d{3})\s+(MISS|HIT)\s+[\d.]+ ms\s+("\S+")\s+(.+)$', run.stdout, re.MULTILINE)
+    assert [row[:2] for row in rows] == [('200', 'MISS'), ('200', 'HIT'), ('304', 'HIT'), ('200', 'HIT')]
+    assert len({tag for _, _, tag, _ in rows}) == 1
+    assert rows[2][3] == '(no body)'
+
+
+def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
+    first, then = PYTHON.findall((ROOT / 'README.md').read_text())
+    application = 'app = FastAPI()\napp.include_router(router)\n'
+    (tmp_path / 'main.py').write_text(first.replace(application, '') + then + application)
+    client = TestClient(runpy.run_path(str(tmp_path / 'main.py'))['app'])
+    paths = ('/squares?limit=3', '/squares?limit=3', '/squares?limit=4', '/squares', '/squares?limit=10')
+    responses = [client.get(path) for path in paths]
+    assert marks(*responses) == ['MISS', 'HIT', 'MISS', 'MISS', 'HIT']
+    assert responses[1].json() == [0, 1, 4]
+    assert client.get(paths[0], headers={'if-none-match': responses[0].headers['etag']}).status_code == 304
+    client.get('/users/7')
+    client.put('/users/7/name?name=Grace')
+    assert client.get('/users/7').json() == 'Grace'
+
+
+SNIPPETS = ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial']
+
+
+def test_every_snippet_of_every_page_is_run():
+    run = {*DOCUMENTS, ROOT / 'README.md', *(ROOT / 'docs' / f'{page}.md' for page in SNIPPETS)}
+    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('examples/*.md')]
+    with_python = {page for page in pages if PYTHON.search(page.read_text())}
+    assert with_python <= run
+    assert {page for page in pages if '```console' in page.read_text()} <= set(DOCUMENTS)
+
+
+def test_the_table_of_the_readme_is_that_of_the_comparison():
+    tables = [
+        [line for line in (ROOT / page).read_text().splitlines() if line.startswith('|') and line.count('|') == 5]
+        for page in ('README.md', 'docs/comparison.md')
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_the_readme_names_every_option():
+    text = (ROOT / 'README.md').read_text()
+    for function in (FastAPICache.__init__, FastAPICache.__call__):
+        names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache', 'misplaced'}]
+        assert not [name for name in names if f'`{name}`' not in text]
+
+
+@pytest.mark.parametrize('page', SNIPPETS)
+def test_the_snippets_of_a_page_run(page, capsys):
+    snippets = PYTHON.findall((ROOT / 'docs' / f'{page}.md').read_text())
+    known: dict = {}
+    for snippet in snippets:
+        capsys.readouterr()
+        exec(snippet, known)  # noqa: S102, it is ours
+        said = re.findall(r'^# (.+)$', snippet, re.MULTILINE)
+        assert capsys.readouterr().out.splitlines() == said
+    assert snippets
+
+
+def test_every_test_that_a_page_names_is_there():
+    text = (ROOT / 'docs' / 'safety.md').read_text()
+    tests = '\n'.join(path.read_text() for path in (ROOT / 'tests').rglob('test_*.py'))
+    named = re.findall(r'`(test_\w+)`', text)
+    assert len(named) >= 15
+    assert not [name for name in named if f'def {name}(' not in tests]
+
+
+@pytest.mark.parametrize('source', sorted((ROOT / 'docs' / 'diagrams').glob('*.[dm]*')), ids=lambda it: it.stem)
+def test_a_drawing_says_what_its_source_says(source):
+    if source.suffix == '.dot':
+        said = [part for label in re.findall(r'label="([^"]+)"', source.read_text()) for part in label.split(r'\n')]
+    else:
+        said = re.findall(r'(?:: | as |alt |else )(.+)$', source.read_text(), re.MULTILINE)
+    drawn = ''.join(re.findall(r'<text.*?</text>', source.with_suffix('.svg').read_text(), re.DOTALL))
+    words = [part.strip() for part in re.findall(r'>([^<>]+)<', html.unescape(drawn)) if part.strip()]
+    assert said
+    assert not [line for line in said if line.strip() not in words and line.strip() not in ' '.join(words)]
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / 'docs' / 'reference.md').read_text()
+    named = set(re.findall(r'^::: fastapi_caching_route\.(\w+)$', text, re.MULTILINE))
+    assert named == set(fastapi_caching_route.__all__)

@@ -1,0 +1,53 @@
+"""The examples that need a Redis, on real servers; those that do not are run by what their README shows."""
+
+import httpx
+import pytest
+
+from tests.servers import EXAMPLES, uvicorn_server
+
+
+@pytest.fixture
+def on_redis(redis_port, monkeypatch):
+    monkeypatch.setenv('REDIS_PORT', str(redis_port))
+
+
+def asked(port, path, method='GET', **options):
+    """One request on a connection of its own, so that any worker may get it."""
+    return httpx.request(method, f'http://127.0.0.1:{port}{path}', **options)
+
+
+def test_workers_share_what_is_stored_and_what_is_invalidated(on_redis):
+    with uvicorn_server('redis_tags:app', '--workers', '2') as port:
+        first = asked(port, '/products/1')
+        assert first.headers['x-cache'] == 'MISS'
+        others = [asked(port, '/products/1') for _ in range(20)]
+        assert {it.text for it in others} == {first.text}
+        assert {it.headers['x-cache'] for it in others} == {'HIT'}
+        second = asked(port, '/products/2').text
+        assert asked(port, '/products/1/price?price=5', 'POST').status_code == 200
+        assert asked(port, '/products/1').headers['x-cache'] == 'MISS'
+        assert {asked(port, '/products/2').text for _ in range(5)} == {second}
+        asked(port, '/products/import', 'POST')
+        assert [asked(port, f'/products/{it}').headers['x-cache'] for it in (1, 2)] == ['MISS', 'MISS']
+
+
+def test_what_reads_the_session_is_not_shared(on_redis):
+    with uvicorn_server('sessions:app') as port, httpx.Client(base_url=f'http://127.0.0.1:{port}') as ada:
+        for path in ('/news', '/hello', '/basket'):
+            assert [asked(port, path).headers.get('x-cache') for _ in range(2)] == ['MISS', 'HIT']
+        ada.post('/login?user=ada')
+        assert [ada.get('/news').headers['x-cache'] for _ in range(2)] == ['HIT', 'HIT']
+        hello = [ada.get('/hello') for _ in range(2)]
+        assert [it.json()['user'] for it in hello] == ['ada', 'ada']
+        assert not any('x-cache' in it.headers for it in hello)
+        baskets = [ada.get('/basket') for _ in range(2)]
+        assert [it.headers['x-cache'] for it in baskets] == ['MISS', 'HIT']
+        assert {it.json()['basket of'] for it in baskets} == {'ada'}
+        assert asked(port, '/hello').json()['user'] == ''
+
+
+def test_every_example_has_a_place_where_it_is_run():
+    shown = (EXAMPLES / 'README.md').read_text()
+    tests = '\n'.join(path.read_text() for path in EXAMPLES.parent.glob('tests/**/test_*.py'))
+    for path in EXAMPLES.glob('*.py'):
+        assert f'<!-- {path.stem}:app -->' in shown or path.stem in tests, path

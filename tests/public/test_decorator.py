@@ -1,0 +1,202 @@
+"""`@cache(...)`: what can be decorated, and mistakes that are found at once."""
+
+import re
+
+import pytest
+from aiocache import SimpleMemoryCache
+from fastapi import APIRouter, FastAPI, Request
+
+from fastapi_caching_route import CacheError, ConfigurationError, FastAPICache
+from tests.support import caching_router, client_of, marks, memory_cache
+
+
+def test_the_decorator_without_parentheses_says_so():
+    with pytest.raises(ConfigurationError, match='needs its parentheses'):
+
+        @memory_cache()
+        async def endpoint():
+            pass
+
+
+@pytest.mark.parametrize(
+    'misuse',
+    [
+        lambda: memory_cache(accepted_status_codes=200),
+        lambda: memory_cache(policy={'ttl': 1}),
+        lambda: memory_cache(version=3),
+        lambda: FastAPICache(SimpleMemoryCache(ttl=-5)),
+        lambda: memory_cache()(vary_headers=5)(lambda: None),
+        lambda: memory_cache()(vary_headers=(it for it in ['x-a']))(lambda: None),
+        lambda: memory_cache()(key_builder=AsyncBuilder())(lambda: None),
+    ],
+)
+def test_misuse_has_a_clear_error(misuse):
+    with pytest.raises(ConfigurationError):
+        misuse()
+
+
+class AsyncBuilder:
+    async def __call__(self, request):
+        return 'key'
+
+
+def test_a_static_method_can_be_decorated_above_and_below():
+    cache, router = memory_cache(), caching_router()
+
+    class Endpoints:
+        @cache(ttl=60)
+        @staticmethod
+        async def above():
+            return 'above'
+
+        @staticmethod
+        @cache(ttl=60)
+        async def below():
+            return 'below'
+
+    router.get('/above')(Endpoints.above)
+    router.get('/below')(Endpoints.below)
+    client = client_of(router)
+    assert marks(*(client.get(it) for it in ('/above', '/above', '/below', '/below'))) == ['MISS', 'HIT'] * 2
+
+
+def test_an_endpoint_that_is_decorated_late_is_cached_from_then_on():
+    cache, router = memory_cache(), caching_router()
+
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    assert marks(client.get('/')) == [None]
+    cache(ttl=60)(endpoint)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+@pytest.mark.parametrize(
+    ('options', 'fault'),
+    [
+        ({'ttl': -1}, 'ttl is in seconds and must not be negative, got -1'),
+        ({'ttl': float('nan')}, 'ttl is in seconds'),
+        ({'ttl': '60'}, 'ttl is in seconds'),
+        ({'ttl': True}, 'ttl is in seconds'),
+        ({'max_body_size': -1}, 'max_body_size is in whole bytes'),
+        ({'max_body_size': 1.5}, 'max_body_size is in whole bytes'),
+        ({'key_builder': 'user:7'}, 'key_builder must be a plain function'),
+        ({'dependencies': [print]}, 'dependencies must be a list like [Depends(check)]'),
+        ({'dependencies': print}, 'dependencies must be a list like [Depends(check)]'),
+        ({'vary_headers': 'accept'}, 'vary_headers must be a list of header names'),
+        ({'vary_headers': ['']}, 'vary_headers must be'),
+        ({'vary_headers': ['*']}, 'vary_headers must be'),
+        ({'vary_headers': ['a b']}, 'vary_headers must be'),
+        ({'namespace': 'a::b'}, 'namespace must be a str'),
+        ({'namespace': ':a'}, 'namespace must be a str'),
+        ({'namespace': 7}, 'namespace must be a str'),
+    ],
+)
+def test_a_fault_in_a_decoration_is_named_with_the_endpoint(options, fault):
+    async def endpoint():
+        pass
+
+    with pytest.raises(ConfigurationError, match=re.escape(fault)) as raised:
+        memory_cache()(**options)(endpoint)
+    assert '@cache on test_a_fault_in_a_decoration_is_named_with_the_endpoint.<locals>.endpoint: ' in str(raised.value)
+    assert isinstance(raised.value, ValueError)
+    assert isinstance(raised.value, CacheError)
+
+
+def test_an_async_key_builder_is_refused():
+    async def build(request: Request):
+        return 'key'
+
+    with pytest.raises(ConfigurationError, match='key_builder must be a plain function'):
+        memory_cache()(key_builder=build)(lambda: None)
+
+
+def test_what_cannot_be_decorated_is_refused():
+    class Slotted:
+        __slots__ = ()
+
+        def method(self):
+            pass
+
+    with pytest.raises(ConfigurationError, match='takes no attributes; decorate a function, in the class body'):
+        memory_cache()(ttl=60)(Slotted().method)
+    with pytest.raises(ConfigurationError, match='an endpoint must be callable'):
+        memory_cache()(ttl=60)('endpoint')
+
+
+def test_the_last_of_two_decorations_counts():
+    old, new, router = memory_cache(cache_header='x-old'), memory_cache(cache_header='x-new'), caching_router()
+
+    @new(ttl=60)
+    @old(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'answer'
+
+    headers = client_of(router).get('/').headers
+    assert ('x-new' in headers, 'x-old' in headers) == (True, False)
+
+
+def test_a_callable_object_can_be_an_endpoint():
+    cache, router, runs = memory_cache(), caching_router(), []
+
+    class Endpoint:
+        def __call__(self, q: str = ''):
+            runs.append(q)
+            return q
+
+    router.get('/')(cache(ttl=60)(Endpoint()))
+    client = client_of(router)
+    assert marks(client.get('/'), client.get('/'), client.get('/?q=a')) == ['MISS', 'HIT', 'MISS']
+    assert runs == ['', 'a']
+
+
+async def is_async(request):
+    return 'name'
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'key_builder': lambda: 'key'}, 'key_builder is called with the request alone'),
+        ({'key_builder': lambda request, response: 'key'}, 'key_builder is called with the request alone'),
+        ({'key_builder': is_async}, 'key_builder must be a plain function'),
+        ({'identity': lambda: 'name'}, 'identity is called with the request alone'),
+        ({'tags': lambda request, user: ['tag']}, 'tags is called with the request alone'),
+    ],
+)
+def test_a_callable_that_cannot_be_called_with_the_request_is_refused(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        FastAPICache()(**options)(endpoint_of_nothing)
+
+
+def endpoint_of_nothing(): ...
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'key_builder': lambda request, *others, more=1: 'key'},
+        {'key_builder': str},
+        {'identity': is_async},
+        {'tags': lambda request: ['tag']},
+    ],
+)
+def test_a_callable_that_takes_more_than_it_needs_is_fine(options):
+    FastAPICache()(**options)(lambda: None)
+
+
+@pytest.mark.parametrize('thing', [FastAPI(), APIRouter()], ids=lambda it: type(it).__name__)
+def test_what_is_no_endpoint_cannot_be_decorated(thing):
+    with pytest.raises(ConfigurationError, match='decorate the functions behind the routes'):
+        FastAPICache()(ttl=5)(thing)
+
+
+def test_varying_with_the_whole_cookie_field_is_warned_of(caplog):
+    FastAPICache()(ttl=5, vary_headers=['Cookie'])(lambda: None)
+    assert [it.message for it in caplog.records if 'hardly two clients share' in it.message]
+    caplog.clear()
+    FastAPICache()(ttl=5, vary_headers=['accept-language'])(lambda: None)
+    assert not caplog.records

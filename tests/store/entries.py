@@ -1,0 +1,35 @@
+"""An entry, and how it is stored and looked up."""
+
+import dataclasses
+
+from fastapi_caching_route._entry import Entry, Variants
+
+ENTRY = Entry(
+    key='api::GET:/a b',
+    status=200,
+    headers=((b'content-type', b'image/png'), (b'set-up', b'\xe9'), (b'etag', b'"x"')),
+    body=bytes(range(256)) * 10,
+    stored_at=1_800_000_000.25,
+    lifetime=0.5,
+    stale_if_error=2.0,
+    windowed=True,
+    names=('all', 'tag:a'),
+    marks=('x', 'y', 'z', 'w'),
+)
+
+
+VARIANTS = Variants('key', (b'accept', b'x-plan'), 'token')
+
+
+async def keep(store, entry=ENTRY):
+    """Store an entry with the marks of its names; give it as it was stored."""
+    visit = store.visit()
+    begun = await visit.begin(entry.names, windowed=entry.windowed)
+    marked = dataclasses.replace(entry, marks=await visit.land(begun, entry.names, windowed=entry.windowed))
+    assert await visit.put(marked, 60)
+    return marked
+
+
+async def look_up(store, key=ENTRY.key):
+    found = await store.visit().look_up(key)
+    return found.entry if found is not None else None

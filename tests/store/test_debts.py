@@ -1,0 +1,71 @@
+"""Invalidations that a store in trouble has not taken yet."""
+
+import pytest
+from aiocache import RedisCache
+
+from fastapi_caching_route import FastAPICache, InvalidationError
+from tests.backends.fakes import Elsewhere
+from tests.routes.shop import shop
+from tests.support import client_of, closing, found
+
+
+def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_written_later(caplog, redis_server):
+    caplog.set_level('INFO')
+    backend = RedisCache(endpoint='127.0.0.1', port=redis_server.port, namespace='owed')
+    cache = FastAPICache(backend, store_timeout=0.5)
+    router, writes, *_ = shop(cache)
+
+    @writes.put('/things/{thing_id}')
+    @cache.invalidates(tags=['thing:{thing_id}'])
+    async def write(thing_id: int):
+        return 'written'
+
+    with client_of(router, writes) as client:
+        assert found(client, '/things/7', '/things/7') == ['MISS', 'HIT']
+        redis_server.freeze()
+        assert client.put('/things/7').json() == 'written'
+        with pytest.raises(InvalidationError, match='tried again'):
+            client.portal.call(cache.invalidate_tags, 'thing:8')
+        redis_server.resume()
+        # The old entry is still there, and this process does not use it, written or not.
+        assert found(client, '/things/7') in (['MISS'], [None])
+        assert 'could not be written yet' in caplog.text
+        client.portal.call(cache.store.settled)
+        assert 'all invalidations are written' in caplog.text
+        assert not cache.store.debts
+        found(client, '/things/7')
+        assert found(client, '/things/7') == ['HIT']
+        client.portal.call(closing, backend)
+
+
+@pytest.mark.parametrize('broken', ['failing', 'hanging'])
+def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, caplog, monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._debts.FIRST_WAIT', 0.01)
+    backend = Elsewhere(namespace='owed')
+    cache, sibling = FastAPICache(backend, store_timeout=0.02), FastAPICache(backend, store_timeout=0.02)
+    router, writes, *_ = shop(cache)
+
+    @router.get('/sibling')
+    @sibling(ttl=60, tags=['thing:7'])
+    async def of_sibling():
+        return 1
+
+    @writes.put('/things/{thing_id}')
+    @cache.invalidates(tags=['thing:{thing_id}'])
+    async def write(thing_id: int):
+        return 'written'
+
+    paths = ('/things/7', '/sibling', '/things')
+    with client_of(router, writes) as client:
+        found(client, *paths)
+        getattr(backend, broken).add('set')
+        assert client.put('/things/7').json() == 'written'
+        with pytest.raises(InvalidationError, match='tried again'):
+            client.portal.call(cache.invalidate_path, '/things')
+        # Everything is there to be read, and only what is owed is not used. Nothing can be stored.
+        assert found(client, *paths, '/things?page=2') == [None] * 4
+        getattr(backend, broken).clear()
+        client.portal.call(cache.store.settled)
+        assert found(client, *paths) == ['MISS'] * 3
+        assert found(client, *paths) == ['HIT'] * 3
+    assert caplog.text.count('could not be written yet') == 1  # of one outage

@@ -1,0 +1,101 @@
+"""Marks: a response that was computed before an invalidation is never served after it."""
+
+import asyncio
+import sys
+import threading
+
+from fastapi import FastAPI, Response
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._moments import Moments
+from tests.backends.fakes import Elsewhere
+from tests.support import caching_router, client_of, closing, marks
+
+
+def test_an_answer_that_was_computed_before_an_invalidation_is_never_served_after_it(cache, backend):
+    router, truth = caching_router(), ['old']
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    @router.get('/')
+    @cache(ttl=60, tags=['it'])
+    async def slow():
+        found = truth[0]
+        if found == 'old':
+            inside.set()
+            await go_on.wait()
+        return found
+
+    async def scenario(app):
+        import httpx  # noqa: PLC0415, here alone
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url='http://test') as client:
+            first = asyncio.ensure_future(client.get('/'))
+            await inside.wait()
+            truth[0] = 'new'
+            await cache.invalidate_tags('it')
+            go_on.set()
+            late = await first
+            found = [await client.get('/') for _ in range(2)]
+            await closing(backend)
+            return [late, *found]
+
+    app = FastAPI()
+    app.include_router(router)
+    late, *found = asyncio.run(scenario(app))
+    assert late.json() == 'old'  # it was asked before
+    assert late.headers.get('cache-status').endswith('detail=invalidated')
+    assert [it.json() for it in found] == ['new', 'new']
+    assert marks(*found) == ['MISS', 'HIT']
+
+
+def test_threads_that_read_while_others_invalidate_never_find_what_is_gone():
+    moments, wrong, stop = Moments(), [], threading.Event()
+    asyncio.run(moments.invalidate(None, ['a'], None))
+    old = Entry('k', 200, (), b'', 0.0, 60.0, names=('a', 'b'), marks=0)
+
+    def read():
+        while not stop.is_set():
+            for coroutine in (moments.stale_at(None, old, ()), moments.land(None, 0, ('a',), windowed=False)):
+                found = at_once(coroutine)
+                if found is not None:
+                    wrong.append(found)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(3000):
+            at_once(moments.invalidate(None, ['a'], None))
+            at_once(moments.invalidate(None, [f'other{number}'], 1.0))
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+def at_once(coroutine):
+    """What a coroutine gives that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError('it waits')
+
+
+def test_an_invalidation_elsewhere_does_not_keep_an_answer_from_being_stored():
+    backend = Elsewhere()
+    cache, router = FastAPICache(backend, store_timeout=5), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, revalidate=True)
+    async def endpoint():
+        await cache.invalidate_tags('something else')
+        return Response('x', headers={'etag': '"a"'})
+
+    client = client_of(router)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
