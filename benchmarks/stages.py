@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from speed import LimitRoute, cached, limit, receive, scope_of, small, to_nobody, versions
 
 from fastapi_caching_route import MemoryCache
-from fastapi_caching_route import _client as client
-from fastapi_caching_route import _hit as hits
-from fastapi_caching_route._http import answer, reuse
+from fastapi_caching_route._exchange import call as client
+from fastapi_caching_route._exchange import lookup as hits
+from fastapi_caching_route._http import representation as answer
+from fastapi_caching_route._http import reuse
 
 TIMES, ROUNDS = 2000, 60
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from fastapi_caching_route._caches import caches_in
+from fastapi_caching_route._routes.caches import caches_in
 from fastapi_caching_route.explain import RouteReport, explain
 
 

@@ -15,49 +15,45 @@ from starlette.responses import Response
 from starlette.routing import Router
 from typing_extensions import Doc, Self
 
-from fastapi_caching_route._aiocache import Backend, BaseCache
-from fastapi_caching_route._backends import checked_backend
-from fastapi_caching_route._caches import note_alive
-from fastapi_caching_route._checks import check_flag, check_namespace, checked_paths, checked_templates
-from fastapi_caching_route._chore import on_asyncio
-from fastapi_caching_route._decoration import (
-    Decoration,
-    check_decorated,
-    document_decorated,
-    invalidates_of,
-)
-from fastapi_caching_route._endpoint import INVALIDATES, Twins, layers, leave, name_of
-from fastapi_caching_route._fastapi.writing import followed
-from fastapi_caching_route._flights import Flights, Pauses
-from fastapi_caching_route._http.cache_status import item
-from fastapi_caching_route._key import (
-    CACHED_METHODS,
-    LEFT_OUT_OF_RAW_KEYS,
-    METHODS_BY_THE_BOOK,
-    Scope,
-    escaped,
-)
-from fastapi_caching_route._names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
-from fastapi_caching_route._options import (
-    check_cache,
+from fastapi_caching_route._backends.aiocache import Backend, BaseCache
+from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._concurrency.pauses import Pauses
+from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._concurrency.workers import tell_of_workers
+from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.checks import (
+    check_flag,
+    check_namespace,
     check_positive,
     check_takes_one,
+    checked_paths,
+    checked_templates,
     field_name,
     field_text,
     signing_keys,
     statuses,
 )
-from fastapi_caching_route._plan import Switch
-from fastapi_caching_route._planning import terms_of
-from fastapi_caching_route._recorder import Budget
-from fastapi_caching_route._set_cached import keep_given, key_to_find, key_to_store, note_ttl
-from fastapi_caching_route._soon import refuse_in_loop
-from fastapi_caching_route._store import Store
-from fastapi_caching_route._targets import check_endpoints, names_of, names_of_endpoint, names_of_path
-from fastapi_caching_route._unmet import Unmet
-from fastapi_caching_route._visit import Found
-from fastapi_caching_route._workers import tell_of_workers
-from fastapi_caching_route._writes import Invalidates, invalidate_for_all
+from fastapi_caching_route._core.inputs import CACHED_METHODS, LEFT_OUT_OF_RAW_KEYS, METHODS_BY_THE_BOOK
+from fastapi_caching_route._core.key import escaped
+from fastapi_caching_route._core.names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
+from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._exchange.plan import Switch
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, layers, leave, name_of
+from fastapi_caching_route._fastapi.writing import followed
+from fastapi_caching_route._http.cache_status import item
+from fastapi_caching_route._routes.caches import note_alive
+from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
+from fastapi_caching_route._routes.namesakes import Twins
+from fastapi_caching_route._routes.planning import terms_of
+from fastapi_caching_route._routes.settings import check_cache
+from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
+from fastapi_caching_route._routes.unserved import Unmet
+from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
+from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl
+from fastapi_caching_route._store.opening import checked_backend
+from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.soon import refuse_in_loop
+from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.explain import RouteReport, explain

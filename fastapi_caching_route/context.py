@@ -6,11 +6,12 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._caches import look_for_unmet, targets_in
+from fastapi_caching_route._core.asgi import FATE
+from fastapi_caching_route._core.key import EntryKey
+from fastapi_caching_route._core.wishes import Fate
 from fastapi_caching_route._fastapi.ending import said_in
-from fastapi_caching_route._fate import FATE, Fate
-from fastapi_caching_route._set_cached import EntryKey
-from fastapi_caching_route._writes import Said
+from fastapi_caching_route._routes.caches import look_for_unmet, targets_in
+from fastapi_caching_route._routes.writes import Said
 from fastapi_caching_route.errors import ConfigurationError
 
 

@@ -143,3 +143,18 @@ def _directive(name: str, value: object) -> str:
         return f'{_written(name)}={value}'
     names = value if isinstance(value, Collection) else ()
     return f'{_written(name)}="{", ".join(names)}"'
+
+
+def checked_control(option: str, control: object) -> CacheControl | None:
+    """The directives to be emitted.
+
+    Raises:
+        ConfigurationError: they are none, or contradict each other.
+
+    """
+    if control is None or isinstance(control, CacheControl):
+        return control
+    if not isinstance(control, str):
+        msg = f"{option} is a text like 'public, max-age=60' or a CacheControl(...), got {control!r}"
+        raise ConfigurationError(msg)
+    return parsed(control)

@@ -8,16 +8,17 @@ from typing import Any
 
 from aiocache.backends.memory import SimpleMemoryBackend
 
-from fastapi_caching_route._decoration import Decoration, decoration_of, doubts, invalidates_of
-from fastapi_caching_route._endpoint import layers, name_of
+from fastapi_caching_route._concurrency.workers import ONE_OF_SEVERAL, is_one_of_several
+from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import reads_raw
+from fastapi_caching_route._fastapi.endpoints import layers, name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
-from fastapi_caching_route._plan import Declared, Plan
-from fastapi_caching_route._planning import plan_of
-from fastapi_caching_route._unmet import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved
-from fastapi_caching_route._workers import ONE_OF_SEVERAL, is_one_of_several
-from fastapi_caching_route._writes import is_write
+from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
+from fastapi_caching_route._routes.planning import plan_of
+from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved
+from fastapi_caching_route._routes.writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
 from fastapi_caching_route.route import CachingRoute

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 from aiocache.serializers import NullSerializer
 from typing_extensions import Doc
 
-from fastapi_caching_route._aiocache import BaseCache
-from fastapi_caching_route._options import check_positive
+from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._core.checks import check_positive
 
 BESIDE = 250
 """Bytes that an entry takes beside itself: its places in the tables, its size, when it ends. Measured, see the tests."""

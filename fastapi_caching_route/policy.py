@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import Doc
 
-from fastapi_caching_route._checks import (
+from fastapi_caching_route._core.checks import (
     are_depends,
     are_field_names,
     check_flag,
@@ -19,11 +19,10 @@ from fastapi_caching_route._checks import (
     check_option,
     check_size,
     check_span,
-    checked_control,
     checked_templates,
     is_plain_function,
 )
-from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.control import CacheControl, checked_control
 from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]

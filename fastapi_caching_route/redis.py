@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from aiocache.serializers import JsonSerializer
 from typing_extensions import Doc
 
-from fastapi_caching_route._aiocache import BaseCache
-from fastapi_caching_route._drivers import SHORTEST, close
-from fastapi_caching_route._redis_clients import maker_of
+from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
+from fastapi_caching_route._backends.clients import close
+from fastapi_caching_route._backends.redis_clients import maker_of
 
 _GLOB = re.compile(r'[*?\[]')
 """What means something in a pattern of SCAN."""

@@ -8,35 +8,34 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from fastapi_caching_route._asgi import HANDLER
-from fastapi_caching_route._caches import look_for_unmet
-from fastapi_caching_route._decoration import (
-    check_decorated,
-    decoration_of,
-    document_decorated,
-    doubts,
-    invalidates_of,
-)
-from fastapi_caching_route._endpoint import note_routed
-from fastapi_caching_route._exchange import respond
+from fastapi_caching_route._concurrency.workers import tell_of_workers
+from fastapi_caching_route._core.asgi import HANDLER, ROUTE_INVALIDATES
+from fastapi_caching_route._core.names import of_path, path_of
+from fastapi_caching_route._exchange.exchange import respond
+from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import (
     effective_route,
     goes_on,
     reads_raw,
     takes,
 )
+from fastapi_caching_route._fastapi.endpoints import note_routed
 from fastapi_caching_route._fastapi.extended import Handler, choosing
 from fastapi_caching_route._fastapi.limits import body_limit, limited
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
-from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._names import of_path, path_of
-from fastapi_caching_route._plan import Plan
-from fastapi_caching_route._planning import plan_of, twin_of
-from fastapi_caching_route._store import Store
-from fastapi_caching_route._workers import tell_of_workers
-from fastapi_caching_route._writes import (
+from fastapi_caching_route._routes.caches import look_for_unmet
+from fastapi_caching_route._routes.decoration import (
+    check_decorated,
+    decoration_of,
+    document_decorated,
+    doubts,
+    invalidates_of,
+)
+from fastapi_caching_route._routes.namesakes import twin_of
+from fastapi_caching_route._routes.planning import plan_of
+from fastapi_caching_route._routes.writes import (
     Invalidates,
     Said,
     Writing,
@@ -44,6 +43,7 @@ from fastapi_caching_route._writes import (
     is_write,
     targets_of_a_write,
 )
+from fastapi_caching_route._store.remote import Store
 from fastapi_caching_route.context import CacheContext
 
 MOST_PLANS = 256

@@ -13,7 +13,7 @@ import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._unmet import Unmet
+from fastapi_caching_route._routes.unserved import Unmet
 from tests.servers import free_port, listens, wait_until
 from tests.support import Clock
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from aiocache import MemcachedCache, RedisCache
 from fastapi import APIRouter, Depends, FastAPI
 
-import fastapi_caching_route._store as store
+import fastapi_caching_route._store.remote as store
 from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache
 from tests.simulation import marks_class
 

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import fastapi_caching_route._marks as real
-from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._moments import Moments
+import fastapi_caching_route._store.marks as real
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.moments import Moments
 
 SOURCE = Path(real.__file__).read_text()
 PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)

@@ -12,20 +12,17 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
+from fastapi_caching_route._core.asgi import NOTING, PROCEED, WRITTEN, Scope
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
 from fastapi_caching_route._fastapi.handing import forget_raised, raised_in_route
-from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
+from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
 from fastapi_caching_route._fastapi.security import credential
-from fastapi_caching_route._key import Scope
-from fastapi_caching_route._written import WRITTEN
 
 Proceed = Callable[[Any], Awaitable[bool]]
 """What goes on: it gets the `send` to use, and returns whether the background tasks of the dependencies are to run."""
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 """How the newer releases read a request; the older ones have no such settings."""
-
-_PROCEED = 'fastapi_caching_route.proceed'
 
 
 class Admission:
@@ -82,7 +79,7 @@ class Admission:
                 raise raised  # so that what these tear down knows of it, as in the route
             return keeps_tasks
 
-        scope[_PROCEED] = proceed_and_tell
+        scope[PROCEED] = proceed_and_tell
         scope[NOTING] = Noting(scope[WRITTEN])
         forget_raised(scope)
         try:
@@ -101,7 +98,7 @@ def _is_fastapis_own(node: Dependant) -> bool:
 
 async def _admitted(request: Request, noting: Begun) -> Response:
     noting.to_others()
-    proceed: Proceed = request.scope.pop(_PROCEED)
+    proceed: Proceed = request.scope.pop(PROCEED)
     if 'fastapi_inner_astack' in request.scope:
         return _Proceeding(proceed)
     # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so what they hold open is needed here.

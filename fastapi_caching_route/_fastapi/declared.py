@@ -7,6 +7,9 @@ from typing import Any
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
+from fastapi_caching_route._core.asgi import Parts
+from fastapi_caching_route._core.inputs import Inputs
+from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import Admission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, uncached_handler
@@ -14,7 +17,6 @@ from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import OURS, is_guard, is_scheme
-from fastapi_caching_route._key import Inputs, Keys, Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._key import Parts, Scope
+from fastapi_caching_route._core.asgi import Parts, Scope
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 

@@ -10,23 +10,20 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from fastapi_caching_route._fastapi.writing import ROUTE_INVALIDATES
-from fastapi_caching_route._key import Scope
-from fastapi_caching_route._writes import Said, invalidate_for_all
+from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, SAID, Scope
+from fastapi_caching_route._routes.writes import Said, invalidate_for_all
 
 BEFORE, AFTER = 'fastapi_function_astack', 'fastapi_inner_astack'
 """Where the scope holds the two stacks."""
 
-_SAID = 'fastapi_caching_route.said'
-
 
 def said_in(scope: Scope) -> Said:
     """What this request says, which is carried out by its route, or else by the stacks that there are."""
-    for name in (ROUTE_INVALIDATES, _SAID):
+    for name in (ROUTE_INVALIDATES, SAID):
         said: Said | None = scope.get(name)
         if said is not None and not said.is_over:  # guards may run before the endpoint, in stacks of their own
             return said
-    said = scope[_SAID] = Said(at_once=scope['type'] != 'http' or BEFORE not in scope)
+    said = scope[SAID] = Said(at_once=scope['type'] != 'http' or BEFORE not in scope)
     for name in (BEFORE, AFTER):
         if isinstance(scope.get(name), AsyncExitStack):
             _end_with(scope[name], _carrying_out(said, is_last=name == AFTER))

@@ -13,10 +13,10 @@ from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_depe
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT
+from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, NOTING, OF_THE_ENDPOINT, WRITTEN
+from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._fastapi.handing import Handing
-from fastapi_caching_route._fastapi.noting import NOTING, Begun, Noting, noted
-from fastapi_caching_route._written import WRITTEN, Written
+from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -12,11 +12,8 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 
+from fastapi_caching_route._core.asgi import HANDED, Parts, Scope
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, yields
-from fastapi_caching_route._key import Parts, Scope
-
-HANDED = 'fastapi_caching_route.handed'
-"""Where a scope holds the values, each under an object of the `Handing` that knows it."""
 
 RAISED = 'raised'
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette._utils import is_async_callable
 
-from fastapi_caching_route._key import Scope
+from fastapi_caching_route._core.asgi import Scope
 
 
 def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:

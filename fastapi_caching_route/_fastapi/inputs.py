@@ -11,12 +11,13 @@ from fastapi.params import Form
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
+from fastapi_caching_route._core.asgi import Parts, Scope
+from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential, takes_the_request
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 from fastapi_caching_route._http.fields import lines, selected
-from fastapi_caching_route._key import NOT_IN_RAW_KEYS, Inputs, Parts, Scope
 
 _PROCESS = token_hex(8)
 _serials = count()

@@ -14,11 +14,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from starlette.datastructures import MutableHeaders
 
-from fastapi_caching_route._asgi import OF_THE_ENDPOINT
-from fastapi_caching_route._written import Operation, Written, apply, missed
-
-NOTING = 'fastapi_caching_route.noting'
-"""Where a scope holds the `Noting` of the run that begins with it."""
+from fastapi_caching_route._core.asgi import NOTING, OF_THE_ENDPOINT
+from fastapi_caching_route._core.written import Operation, Written, apply, missed
 
 
 class _Noted(MutableHeaders):

@@ -8,10 +8,10 @@ from fastapi.dependencies.utils import request_params_to_args
 from pydantic import AliasChoices, BaseModel, RootModel
 from starlette.datastructures import Headers, QueryParams
 
+from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import described
 from fastapi_caching_route._fastapi.plain import is_plain, told_apart
 from fastapi_caching_route._http.fields import without
-from fastapi_caching_route._key import Parts
 
 _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
 """Default factories that make the same value each time."""

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.routing import Host, Match, Mount
 
-from fastapi_caching_route._key import Scope
+from fastapi_caching_route._core.asgi import Scope
 
 MOST_LAYERS = 100
 """Of middleware around one app."""

@@ -13,13 +13,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._endpoint import INSIDE
+from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, Scope
 from fastapi_caching_route._fastapi.effective import effective_route
+from fastapi_caching_route._fastapi.endpoints import INSIDE
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._key import Scope
-
-ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'
-"""Where a scope says that the route itself does what has to happen after its endpoint."""
 
 PARAMETER = 'fastapi_caching_route_answer'
 """By which FastAPI gives a wrapped endpoint what it has to know."""

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from fastapi_caching_route._breaker import FEW, PAUSE, QUIET, Breaker
+from fastapi_caching_route._backends.breaker import FEW, PAUSE, QUIET, Breaker
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_on, mark
 

@@ -8,7 +8,7 @@ from aiocache import RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
-from fastapi_caching_route._breaker import FEW, PAUSE, Breaker
+from fastapi_caching_route._backends.breaker import FEW, PAUSE, Breaker
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
@@ -112,7 +112,7 @@ async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):
 
 
 async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._link.HANGING', 0.1)
+    monkeypatch.setattr('fastapi_caching_route._backends.link.HANGING', 0.1)
     backend = Elsewhere()
     with app_on(backend, store_timeout=0.05) as (cache, ask):
         assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']

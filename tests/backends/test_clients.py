@@ -10,7 +10,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.cluster import LoadBalancingStrategy
 
 from fastapi_caching_route import ConfigurationError, FastAPICache
-from fastapi_caching_route._drivers import own_client
+from fastapi_caching_route._backends.clients import own_client
 from fastapi_caching_route.redis import RedisClientCache
 from tests.support import caching_router, client_of, marks
 

@@ -9,7 +9,7 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
-from fastapi_caching_route._breaker import FEW, PAUSE
+from fastapi_caching_route._backends.breaker import FEW, PAUSE
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
 from tests.conftest import run

@@ -9,7 +9,7 @@ import redis.asyncio
 from aiocache import MemcachedCache, RedisCache
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._outage import address_of
+from fastapi_caching_route._backends.outage import address_of
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
 from tests.servers import free_port

@@ -9,8 +9,8 @@ from aiocache import RedisCache
 from fastapi import FastAPI, Response
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._breaker import FEW
-from fastapi_caching_route._link import LARGE
+from fastapi_caching_route._backends.breaker import FEW
+from fastapi_caching_route._backends.link import LARGE
 from tests.backends.fakes import Elsewhere
 from tests.faults import Proxy
 from tests.servers import free_port
@@ -134,7 +134,7 @@ async def test_large_replies_of_which_nobody_knew_are_no_outage_where_others_are
 
 
 async def test_a_reply_that_takes_for_ever_is_given_up_alone(redis_port, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._link.HANGING', 0.1)
+    monkeypatch.setattr('fastapi_caching_route._backends.link.HANGING', 0.1)
     stored, ask_near, _ = app_on(on(redis_port, 'given up'), store_timeout=5)
     async with stored:
         assert [await ask_near(path) for path in ('/small', '/large/1')] == ['MISS'] * 2

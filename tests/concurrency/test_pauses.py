@@ -1,6 +1,6 @@
 """Pauses after failures, and numbers that are remembered for some keys."""
 
-from fastapi_caching_route._flights import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
+from fastapi_caching_route._concurrency.pauses import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
 
 
 def test_only_so_many_keys_are_remembered():

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.testclient import TestClient
 
-from fastapi_caching_route._form import MOST_PARTS, digest_of_form
+from fastapi_caching_route._core.form import MOST_PARTS, digest_of_form
 from tests.support import caching_router, client_of, marks, memory_cache
 
 

@@ -4,7 +4,8 @@ import pytest
 from aiocache import SimpleMemoryCache
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._key import Inputs, Keys, escaped, full_key
+from fastapi_caching_route._core.inputs import Inputs
+from fastapi_caching_route._core.key import Keys, escaped, full_key
 from tests.fastapi.endpoints import a_query
 from tests.support import asgi_scope, caching_router, client_of, marks
 

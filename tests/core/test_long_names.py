@@ -8,7 +8,7 @@ from aiocache import RedisCache
 from fastapi import Request
 
 from fastapi_caching_route import FastAPICache, MemoryCache
-from fastapi_caching_route._key import MAX_KEY_BYTES
+from fastapi_caching_route._core.key import MAX_KEY_BYTES
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks
 
 LONG = 57_000

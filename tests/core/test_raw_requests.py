@@ -9,7 +9,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS
-from fastapi_caching_route._key import names_a_person
+from fastapi_caching_route._core.inputs import names_a_person
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 TELLING_WHERE_FROM = [

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fastapi_caching_route._entry import Entry, Recording, entry_of
+from fastapi_caching_route._core.entry import Entry, Recording, entry_of
+from fastapi_caching_route._core.recorder import Budget, Recorder, Step
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.storing import Storable
-from fastapi_caching_route._recorder import Budget, Recorder, Step
 
 START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain')]}
 AS_MISS = START | {'headers': [*START['headers'], (b'x-cache', b'MISS')]}

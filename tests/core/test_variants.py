@@ -7,8 +7,7 @@ from aiocache import SimpleMemoryCache
 from fastapi import Cookie, Header, Request, Response
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._entry import Variants
-from fastapi_caching_route._varying import MOST_VARIANTS, variant_of
+from fastapi_caching_route._core.variants import MOST_VARIANTS, Variants, variant_of
 from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fastapi_caching_route._plan import Herds
+from fastapi_caching_route._exchange.plan import Herds
 from tests.exchange.herds import App, Gate, counting, seen, settled
 from tests.servers import uvicorn_server
 

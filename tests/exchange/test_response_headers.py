@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._entry import Entry
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._http.fields import lines
-from fastapi_caching_route._wire import decode, encode
-from fastapi_caching_route._written import Made
+from fastapi_caching_route._store.wire import decode, encode
 from tests.backends.fakes import Elsewhere
 from tests.promises.attacks import key_header
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache

@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from fastapi_caching_route import FastAPICache, _passing
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._exchange import passing as _passing
 from tests.support import Clock, asgi_call, asgi_scope, caching_router, memory_cache, patient
 
 

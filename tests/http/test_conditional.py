@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._http.answer import shape
 from fastapi_caching_route._http.conditional import (
     client_has,
     conditions,
@@ -15,6 +14,7 @@ from fastapi_caching_route._http.conditional import (
     question,
     updated,
 )
+from fastapi_caching_route._http.representation import shape
 
 NOW = 1_800_000_000.0
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_caching_route._http import ranges
-from fastapi_caching_route._http.answer import shape
 from fastapi_caching_route._http.ranges import UNSATISFIABLE, Part, content_range, part
+from fastapi_caching_route._http.representation import shape
 
 NOW = 1_800_000_000.0
 DATE, MODIFIED = b'Fri, 15 Jan 2027 08:00:00 GMT', b'Fri, 15 Jan 2027 07:00:00 GMT'

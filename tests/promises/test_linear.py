@@ -14,14 +14,16 @@ import pytest
 from fastapi import Cookie, FastAPI, Header, Request, Response
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._asgi import start_fields
-from fastapi_caching_route._http import answer, cache_control, conditional, dates, fields, ranges, reuse, storing
+from fastapi_caching_route._core.inputs import raw_parts
+from fastapi_caching_route._core.key import escaped, user_key
+from fastapi_caching_route._core.names import Naming
+from fastapi_caching_route._exchange.messages import start_fields
+from fastapi_caching_route._http import cache_control, conditional, dates, fields, ranges, reuse, storing
+from fastapi_caching_route._http import representation as answer
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.structured import directives_of
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._key import escaped, raw_parts, user_key
-from fastapi_caching_route._names import Naming
-from fastapi_caching_route._writes import targets_of_a_write
+from fastapi_caching_route._routes.writes import targets_of_a_write
 from tests.support import asgi_call, asgi_scope, caching_router
 
 SHORT, LONG = 6_000, 60_000

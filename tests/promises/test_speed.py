@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 
 import fastapi_caching_route
 from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
-from fastapi_caching_route import _exchange as exchange
+from fastapi_caching_route._exchange import exchange
 from tests.backends.fakes import Elsewhere
 from tests.support import Clock, asgi_call, asgi_scope, caching_router
 

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from fastapi_caching_route._workers import is_one_of_several
+from fastapi_caching_route._concurrency.workers import is_one_of_several
 from tests.servers import ROOT, free_port, listens, stop, wait_until
 
 APP = 'tests.workers_app:app'

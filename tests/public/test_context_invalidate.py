@@ -273,7 +273,7 @@ def test_what_is_being_computed_when_it_is_said_is_not_stored():
 
 @ROUTERS
 def test_a_write_that_has_said_it_is_answered_while_the_store_is_down(new_writes, caplog, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._debts.FIRST_WAIT', 0.01)
+    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_WAIT', 0.01)
     backend = Elsewhere(namespace='owed')
     cache = FastAPICache(backend, store_timeout=1)
     (router, *_), writes = lists_of(cache), new_writes()

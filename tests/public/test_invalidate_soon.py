@@ -100,7 +100,7 @@ def test_without_an_event_loop_a_thread_writes_it():
 
 
 def test_a_thread_that_writes_tries_again_until_the_store_takes_it(caplog, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._soon.FIRST_WAIT', 0.01)
+    monkeypatch.setattr('fastapi_caching_route._store.soon.FIRST_WAIT', 0.01)
     caplog.set_level('INFO')
     backend, cache, *_ = shared()
     backend.failing.add('set')

@@ -13,8 +13,9 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError, _unmet
+from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError
 from fastapi_caching_route.__main__ import main
+from fastapi_caching_route._routes import unserved as _unmet
 from tests.servers import wait_until
 from tests.support import caching_router, client_of, marks, memory_cache
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
 
 ENTRY = Entry(
     key='api::GET:/a b',

@@ -40,7 +40,7 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
 
 @pytest.mark.parametrize('broken', ['failing', 'hanging'])
 def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, caplog, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._debts.FIRST_WAIT', 0.01)
+    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_WAIT', 0.01)
     backend = Elsewhere(namespace='owed')
     cache, sibling = FastAPICache(backend, store_timeout=0.02), FastAPICache(backend, store_timeout=0.02)
     router, writes, *_ = shop(cache)

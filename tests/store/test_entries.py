@@ -8,7 +8,7 @@ from aiocache import MemcachedCache, RedisCache
 from aiocache.serializers import JsonSerializer, PickleSerializer, StringSerializer
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._store import Store
+from fastapi_caching_route._store.remote import Store
 from tests.backends.fakes import Elsewhere
 from tests.servers import free_port
 from tests.store.entries import ENTRY, keep, look_up

@@ -11,8 +11,8 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._breaker import FEW
-from fastapi_caching_route._marks import Marks
+from fastapi_caching_route._backends.breaker import FEW
+from fastapi_caching_route._store.marks import Marks
 from tests.conftest import run
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks
 

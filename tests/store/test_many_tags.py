@@ -9,7 +9,7 @@ from aiocache import RedisCache
 from fastapi import Depends
 
 from fastapi_caching_route import CacheContext, FastAPICache, MemoryCache
-from fastapi_caching_route._names import GROUPS, MOST_TAGS, coarser, names_of_tags, of_tag
+from fastapi_caching_route._core.names import GROUPS, MOST_TAGS, coarser, names_of_tags, of_tag
 from tests.backends.fakes import Elsewhere
 from tests.support import caching_router, client_of, marks
 

@@ -7,8 +7,8 @@ import threading
 from fastapi import FastAPI, Response
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._moments import Moments
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.moments import Moments
 from tests.backends.fakes import Elsewhere
 from tests.support import caching_router, client_of, closing, marks
 

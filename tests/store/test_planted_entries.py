@@ -11,9 +11,9 @@ from aiocache import RedisCache, SimpleMemoryCache
 from aiocache.serializers import StringSerializer
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
-from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._store import Store
-from fastapi_caching_route._wire import encode, signed
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.wire import encode, signed
 from tests.promises.attacks import attacked
 from tests.store.entries import ENTRY, VARIANTS, keep, look_up
 from tests.support import caching_router, client_of, closing, marks

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastapi_caching_route import _moments
+from fastapi_caching_route._store import moments as _moments
 from tests.simulation import LEFT_OUT, LEFT_OUT_WHERE_FULL, simulate
 
 SCHEDULES = 300

@@ -11,8 +11,8 @@ from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
 from fastapi_caching_route import CachedResponse, ConfigurationError, FastAPICache, MemoryCache
-from fastapi_caching_route._entry import Entry
-from fastapi_caching_route._wire import decode, encode
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.wire import decode, encode
 from tests.backends.fakes import Elsewhere
 from tests.servers import ROOT, Wire, real_server
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, memory_cache

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._entry import Entry, Variants
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.storing import FOREVER
-from fastapi_caching_route._wire import MAGIC, MARK, decode, encode
+from fastapi_caching_route._store.wire import MAGIC, MARK, decode, encode
 from tests.store.entries import ENTRY, VARIANTS
 
 

@@ -1,0 +1,1 @@
+"""Flights, pauses, tasks: a leaf. Knows nothing of ours."""

@@ -1,0 +1,163 @@
+"""What the decorators leave on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._core.inputs import CACHED_METHODS, Inputs
+from fastapi_caching_route._core.key import Keys
+from fastapi_caching_route._core.names import fields_of
+from fastapi_caching_route._fastapi.declared import Declarations
+from fastapi_caching_route._fastapi.documenting import document
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, left_on, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.inputs import Reading
+from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._routes.writes import Invalidates
+from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.policy import CachePolicy
+
+if TYPE_CHECKING:
+    from fastapi_caching_route.cache import FastAPICache
+
+
+@dataclass(frozen=True, slots=True)
+class Decoration:
+    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+
+    cache: 'FastAPICache'
+    policy: CachePolicy
+
+
+def decoration_of(endpoint: object) -> Decoration | None:
+    """What `@cache(...)` has left on an endpoint, if anything."""
+    found: Decoration | None = left_on(endpoint)
+    return found
+
+
+def invalidates_of(endpoint: object) -> tuple[Invalidates, ...]:
+    """What `@cache.invalidates(...)` has left on an endpoint."""
+    found: tuple[Invalidates, ...] | None = left_on(endpoint, INVALIDATES)
+    return found or ()
+
+
+def check_decorated(endpoint: Any) -> None:
+    """Refuse decorations that cannot work on the routes that are there: at each route, and at each decorator.
+
+    Raises:
+        ConfigurationError: only methods that are never cached, or a template names no path parameter of the route.
+
+    """
+    name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
+    if decoration is not None:
+        check_methods(name, routed_methods(endpoint))
+        decoration.cache.twins.of_endpoint(endpoint)
+    templates = [template for said in invalidates_of(endpoint) for template in said.templates]
+    if decoration is not None and not callable(decoration.policy.tags):
+        templates += decoration.policy.tags
+    for route in routes_of(endpoint):
+        check_templates(name, templates, PathParameters(route).known)
+        if decoration is not None:
+            check_public(name, decoration.policy, route)
+
+
+def document_decorated(endpoint: Any) -> None:
+    """Have OpenAPI describe what the cache does on the routes of an endpoint, if its cache is to be documented."""
+    decoration = decoration_of(endpoint)
+    if decoration is None or not decoration.cache.document:
+        return
+    for route in routes_of(endpoint):
+        document(
+            route,
+            cache_status=decoration.cache.status_name is not None,
+            cache_control=decoration.policy.cache_control is not None,
+        )
+
+
+def check_public(name: str, policy: CachePolicy, route: Any) -> None:
+    """Refuse to tell every cache in front that it may share responses that only this cache can tell apart.
+
+    Raises:
+        ConfigurationError: `public` or `s-maxage` is to be emitted, and neither the URL nor `Vary` says what tells entries apart.
+
+    """
+    if not says_public(policy):
+        return
+    declared = Declarations(
+        route,
+        partial(Keys, (), ''),
+        policy.dependencies,
+        reading_of(policy, frozenset(), raw=route.reads_raw, answered=frozenset()),
+        builder=policy.key_builder is not None,
+        early=policy.key_builder is not None,
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
+    wrong = not_for_all(policy, declared().inputs)
+    if wrong is not None:
+        msg = f'{name}: {wrong}'
+        raise ConfigurationError(msg)
+
+
+def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
+    """What is allowed on a route and hardly meant, as far as its includes show it, each with the remedy."""
+    wrong = not_for_all(policy, declared.inputs)
+    if wrong is not None:
+        yield f'{wrong}; private is sent in its place'
+    for name in dict.fromkeys(declared.refusing):
+        yield (
+            f'{name} refuses requests, and does not run on hits: a stored response goes to requests that it would refuse by now. Put it '
+            'into dependencies=[...] of the route, or have it take the Request or a security scheme, and it runs on every request'
+        )
+
+
+def reading_of(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> Reading:
+    """How the inputs of a route with this policy are put together."""
+    return Reading(
+        vary=tuple(name.encode('ascii') for name in policy.vary_headers),
+        left_out=left_out,
+        raw=raw,
+        shared=policy.identity != 'auto',
+        answered=answered,
+        public=says_public(policy),
+        guards_select=callable(policy.identity),
+    )
+
+
+def says_public(policy: CachePolicy) -> bool:
+    """Whether caches in front are told explicitly that they may share."""
+    controls = [it for it in (policy.cache_control, policy.cdn_cache_control) if isinstance(it, CacheControl)]
+    return any(it.public or it.s_maxage is not None for it in controls)
+
+
+def not_for_all(policy: CachePolicy, inputs: Inputs) -> str | None:
+    """What is wrong with `public` or `s-maxage` on a route with these inputs, and the remedy; None if nothing is."""
+    if inputs.for_all or not says_public(policy):
+        return None
+    return (
+        f'cache_control says public or s-maxage, but a cache in front cannot tell the responses apart, since neither the URL nor '
+        f'Vary says {", ".join(inputs.unsaid)}; leave it out, or say private, or have the endpoint send a Cache-Control of its own'
+    )
+
+
+def check_templates(name: str, templates: Iterable[str], known: Collection[str]) -> None:
+    """Refuse templates that name a parameter which the route does not have."""
+    for template in templates:
+        unknown = fields_of(template) - set(known)
+        if unknown:
+            msg = (
+                f'{name}: {template!r} names {", ".join(sorted(unknown))}, which is not a path parameter of its route; '
+                f'there are {", ".join(sorted(known)) or "none"}'
+            )
+            raise ConfigurationError(msg)
+
+
+def check_methods(name: str, methods: Collection[str]) -> None:
+    """Refuse to cache an endpoint none of whose methods is ever cached."""
+    if methods and CACHED_METHODS.isdisjoint(methods):
+        msg = (
+            f'@cache on {name}: it answers {", ".join(sorted(methods))}, and only GET, HEAD, QUERY and POST are ever '
+            'cached; take the decorator away, or put it on the route that reads what this one writes'
+        )
+        raise ConfigurationError(msg)

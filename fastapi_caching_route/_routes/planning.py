@@ -1,0 +1,145 @@
+"""What is known of a decorated route before any request comes is put together: from its decorator, its declaration and its cache."""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Scope
+
+from fastapi_caching_route._core.entry import Recording
+from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
+from fastapi_caching_route._core.key import Keys
+from fastapi_caching_route._core.names import Naming
+from fastapi_caching_route._exchange.plan import Herds, Plan, tell
+from fastapi_caching_route._fastapi.declared import Declarations
+from fastapi_caching_route._fastapi.endpoints import name_of
+from fastapi_caching_route._fastapi.handlers import watching_handlers
+from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._http.conditional import PRECONDITIONS
+from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._routes.decoration import Decoration, reading_of
+from fastapi_caching_route._routes.namesakes import description_of, outlines_of
+from fastapi_caching_route._routes.targets import places_of
+from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.params import CachedResponse
+from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
+
+
+def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int | str, raw: bool) -> Plan:
+    """All that is known of a decorated route before a request comes."""
+    cache, policy = decoration.cache, decoration.policy
+    build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
+    # Of other methods, the endpoint gets the preconditions as the client sent them (RFC 9110 §13.2.1), so there they count.
+    asks_itself = (policy.revalidate or cache.by_the_book) and not cache.methods.intersection(effective.methods) - {
+        *METHODS_BY_THE_BOOK
+    }
+    answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
+    identity = (*description_of(decoration, effective), twin, *outlines_of(effective))
+    namespace = cache.full_namespace(policy.namespace)
+    declared = Declarations(
+        effective,
+        partial(Keys, identity, namespace),
+        policy.dependencies,
+        reading_of(policy, cache.left_out, raw=raw, answered=answered),
+        builder=build is not None,
+        early=build is not None or callable(who) or skip is not None,
+        unnamed_guard=policy.route_dependencies == 'always',
+    )
+    told: set[str] = set()
+    return Plan(
+        store=cache.store,
+        clock=cache.clock,
+        namespace=namespace,
+        declared=declared,
+        key_builder=None if build is None else lambda scope: build(Request(scope)),
+        skip=None if skip is None else skipping(skip),
+        wanted=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
+        naming=Naming(
+            endpoint=name_of(effective.endpoint),
+            places=places_of(effective),
+            namespace=None if policy.namespace is None else namespace,
+            values=parameters.values,
+            parameters=parameters.names,
+            tags=() if callable(tags) else tuple(tags),
+        ),
+        tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
+        flights=cache.flights,
+        alone=cache.alone,
+        failed=cache.failed,
+        unrenewed=cache.unrenewed,
+        herds=Herds(
+            policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
+        ),
+        ttl_jitter=policy.ttl_jitter,
+        who=None if not callable(who) else lambda scope: who(Request(scope)),
+        watch=watching_handlers,
+        terms=terms_of(cache, policy),
+        switch=cache.switch,
+        methods=cache.methods,
+        heeds_demands=cache.by_the_book or policy.client_cache_control,
+        budget=cache.budget,
+        status_name=cache.status_name,
+        told=told,
+        emitted=emitted(policy.cache_control, policy.cdn_cache_control),
+        emitted_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
+        hit=(cache.cache_header, cache.hit),
+        miss=(cache.cache_header, cache.miss),
+    )
+
+
+def skipping(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
+    """What says of a request whether the user wants it to bypass the cache."""
+
+    async def skipped(scope: Scope) -> bool:
+        said = skip(Request(scope))
+        return bool(await said if isawaitable(said) else said)
+
+    return skipped
+
+
+def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
+    """What says of a complete answer whether the user wants it kept; not, if that cannot be told."""
+
+    def wanted(recording: Recording) -> bool:
+        response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
+        try:
+            said = store_if(response)
+            if not isawaitable(said):
+                return bool(said)
+            getattr(said, 'close', bool)()  # a coroutine that nobody awaits would warn of it
+        except Exception:  # noqa: BLE001, S110, the user's: the answer must not suffer
+            pass
+        tell('store-if', path, told)
+        return False
+
+    return wanted
+
+
+def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
+    """The fields that say how others may store an answer."""
+    both = ((b'cache-control', control), (b'cdn-cache-control', for_cdns))
+    return [(name, str(it).encode('ascii')) for name, it in both if it is not None]
+
+
+def for_one_client(control: object) -> object:
+    """What is said of an answer that others must not get."""
+    return control.for_one_client() if isinstance(control, CacheControl) else None
+
+
+def terms_of(cache: Any, policy: CachePolicy) -> Terms:
+    """The terms on which the answers of a route with this policy are stored."""
+    return Terms(
+        accepted=cache.accepted_status_codes.union(policy.status_ttl),
+        ttl=policy.ttl,
+        fallback_ttl=cache.store.ttl,
+        max_body_size=policy.max_body_size,
+        stale_while_revalidate=policy.stale_while_revalidate,
+        stale_if_error=policy.stale_if_error,
+        by_the_book=cache.by_the_book,
+        stale_on_demand=cache.by_the_book or policy.client_cache_control,
+        revalidate=policy.revalidate,
+        status_ttl=tuple(policy.status_ttl.items()),
+    )

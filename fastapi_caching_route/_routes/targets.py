@@ -1,0 +1,114 @@
+"""What user code means when it names something to invalidate, and what is wrong with it if it means nothing."""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fastapi_caching_route._core.names import are_tags, names_of_tags, of_all_below, of_endpoint, of_path
+from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
+from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._routes.caches import checked_endpoints
+from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route.errors import ConfigurationError
+
+logger = logging.getLogger('fastapi_caching_route')
+
+
+def names_of(tags: Any, endpoints: Any, paths: Any, cache: object) -> tuple[str, ...]:
+    """The names of all that is meant by tags, endpoints of this cache, and paths; None for those that are left out.
+
+    Raises:
+        ConfigurationError: nothing is given at all, or one of them is not a list of what it should be.
+
+    """
+    if tags is None and endpoints is None and paths is None:
+        msg = "say what to invalidate: tags=['user:7'], endpoints=[get_user] or paths=['/users/7']"
+        raise ConfigurationError(msg)
+    for option, texts, example in (('tags', tags, 'user:7'), ('paths', paths, '/users/7')):
+        if texts is not None and not are_tags(texts):
+            msg = f'{option} must be a list of texts, like [{example!r}], got {texts!r}'
+            raise ConfigurationError(msg)
+    check_endpoints(endpoints or (), cache)
+    of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, cache)]
+    of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
+    return tuple(dict.fromkeys((*names_of_tags(tags or ()), *of_endpoints, *of_paths)))
+
+
+def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
+    """The name of one path, or those of all that begin with it.
+
+    Raises:
+        ConfigurationError: it is not a path.
+
+    """
+    if not isinstance(path, str) or not path.startswith('/') or '?' in path or '#' in path:
+        msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
+        raise ConfigurationError(msg)
+    if not prefix:
+        return (of_path(path),)
+    stem = path.rstrip('/')
+    return (of_all_below(path), of_path(stem), of_path(f'{stem}/')) if stem else (of_all_below(path),)
+
+
+def check_endpoints(endpoints: object, cache: object) -> None:
+    """Refuse what is not a list of endpoints that this cache caches.
+
+    Raises:
+        ConfigurationError: it is something else.
+
+    """
+    for endpoint in checked_endpoints(endpoints):
+        decoration = decoration_of(endpoint)
+        if decoration is None or decoration.cache is not cache:
+            name = getattr(endpoint, '__qualname__', repr(endpoint))
+            msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
+            raise ConfigurationError(msg)
+
+
+def names_of_endpoint(endpoint: Any, given: Mapping[str, object], cache: object) -> tuple[str, ...]:
+    """The names of all entries of an endpoint of this cache, or those of its entries with these path values.
+
+    Raises:
+        ConfigurationError: it is not cached here, these are not its path parameters, or one of them is not valid.
+
+    """
+    check_endpoints([endpoint], cache)
+    named, routes = name_of(endpoint), routes_of(endpoint)
+    places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
+    whole = tuple(of_endpoint(named, template) for template in places)
+    if not places:
+        msg = (
+            f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import what makes its router'
+        )
+        raise ConfigurationError(msg)
+    if not given:
+        return whole
+    fitting = {template: it for template, it in places.items() if it.names == given.keys()}
+    if fitting:
+        return tuple(of_endpoint(named, template, it.checked(given)) for template, it in fitting.items())
+    if not any(route.was_reached for route in routes) and any(it.names < given.keys() for it in places.values()):
+        # The rest may be in the prefix of an include. All of the endpoint is never too little.
+        logger.warning(
+            'invalidate_endpoint(%s): all its entries are invalidated, for no request has shown yet whether %s is in the '
+            'prefix of an include',
+            named[1],
+            _listed(set(given).difference(*(it.names for it in places.values()))),
+        )
+        return whole
+    there = ' or '.join(sorted({_listed(it.names) for it in places.values()}))
+    msg = f'invalidate_endpoint({named[1]}): its path parameters are {there}; got {_listed(given)}'
+    raise ConfigurationError(msg)
+
+
+def places_of(effective: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The path templates under which entries of an effective route are known, each with its parameters.
+
+    A process that has not met the include knows the path of a route without its prefix.
+    """
+    routes = [effective, *routes_of(effective.endpoint)]
+    known = {it.path_format: it for it in routes if effective.path_format.endswith(it.path_format)}
+    return tuple((template, tuple(sorted(it.param_convertors))) for template, it in known.items())
+
+
+def _listed(names: Collection[str]) -> str:
+    return ', '.join(sorted(names)) or 'none'

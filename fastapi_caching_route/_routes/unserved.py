@@ -1,0 +1,135 @@
+"""Decorations that come to nothing, since no `CachingRoute` serves the endpoint: their author thinks that they count.
+
+It takes the whole app to know. So they are looked for when the app starts, if it has the lifespan of the cache, else at the
+first request in which it calls us: a `CachingRoute`, a `CacheContext`, `@cache.invalidates`. An app that has forgotten the route
+class altogether may never do so, since `@cache` returns the endpoint itself: they are looked for a moment after the last
+decoration, and at the end of a process that is shorter. Writes can only be looked for in an app.
+"""
+
+import atexit
+import logging
+import sys
+import threading
+import weakref
+from contextlib import suppress
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from fastapi_caching_route._fastapi.endpoints import INSIDE, name_of, routed_methods
+from fastapi_caching_route._fastapi.serving import routes_in
+from fastapi_caching_route._routes.decoration import invalidates_of
+
+logger = logging.getLogger('fastapi_caching_route')
+
+BUILD_ITS_ROUTER = (
+    'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
+)
+PUT_IT_BELOW = (
+    '@cache.invalidates stands above the decorator of a plain route, which has not seen it, so nothing is invalidated: put '
+    'it below, or build the router as APIRouter(route_class=CachingRoute)'
+)
+TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
+
+MOMENT = 1.0
+"""Seconds after the last decoration, and again while modules are being imported: an app is built by then."""
+
+
+class Unmet:
+    """The endpoints that one cache has decorated, until they have been looked at."""
+
+    __slots__ = ('__weakref__', '_endpoints', '_timer', '_told', 'has_new_writes')
+
+    def __init__(self) -> None:
+        """Know of no endpoint yet."""
+        self._endpoints: list[weakref.ref[Any]] = []
+        self._timer: threading.Timer | None = None
+        self._told: set[str] = set()
+        self.has_new_writes: bool = False
+        """Whether `@cache.invalidates` has decorated something since it was looked at last."""
+
+    def add(self, endpoint: Any) -> None:
+        """Look at the endpoint later, if it is still there."""
+        with suppress(TypeError):  # not everything that can be called can be referred to weakly
+            reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
+            self._endpoints.append(reference)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        _waiting.add(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(MOMENT, self._look_if_built)
+        self._timer.daemon = True
+        with suppress(RuntimeError):  # no threads on this platform
+            self._timer.start()
+
+    def _look_if_built(self) -> None:
+        self._look_later() if _imports() else self.look()
+
+    def look(self, app: Any = None) -> None:
+        """Warn, once, of each endpoint that no `CachingRoute` serves; given an app, of writes on its plain routes too."""
+        if not self._endpoints and not self.has_new_writes:
+            return
+        for message in self.take():
+            logger.warning(message)
+        if self.has_new_writes and app is not None:
+            self.has_new_writes = False
+            with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
+                for _, route in routes_in(app):
+                    if invalidates_nothing(getattr(route, 'endpoint', None)):
+                        logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
+
+    def take(self) -> list[str]:
+        """What is to be said of the endpoints that no `CachingRoute` serves, once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        endpoints, self._endpoints = self._endpoints, []
+        found = (reference() for reference in endpoints)
+        return [unserved(it) for it in found if it is not None and not routed_methods(it)]
+
+    def tell(self, path: str, doubt: str) -> None:
+        """Warn, once for each text, of something on a route that is allowed and hardly meant."""
+        if doubt not in self._told:
+            self._told.add(doubt)
+            logger.warning('%r: %s', path, doubt)
+
+
+_waiting: 'weakref.WeakSet[Unmet]' = weakref.WeakSet()
+
+
+@atexit.register
+def _look_at_exit() -> None:
+    for it in list(_waiting):
+        it.look()
+
+
+def _imports() -> bool:
+    """Whether a module is still being imported: the one of the app may be, which takes long where others are heavy."""
+    return any(
+        getattr(getattr(it, '__spec__', None), '_initializing', False) is True for it in list(sys.modules.values())
+    )
+
+
+def unserved(endpoint: Any) -> str:
+    """What is wrong with a decorated endpoint that no `CachingRoute` serves, and the remedy."""
+    remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
+    name = '.'.join(name_of(endpoint))
+    return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'
+
+
+def invalidates_nothing(endpoint: Any) -> bool:
+    """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    return bool(invalidates_of(endpoint)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
+
+
+def _serves_a_websocket(endpoint: Any) -> bool:
+    try:
+        parameters = signature(endpoint, eval_str=True).parameters.values()
+    except (ValueError, TypeError, NameError):
+        return False
+    return any(isinstance(it.annotation, type) and issubclass(it.annotation, WebSocket) for it in parameters)

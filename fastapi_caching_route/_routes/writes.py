@@ -1,0 +1,181 @@
+"""What a write makes outdated, and when that is invalidated: before its answer leaves, so that its client reads it.
+
+Knows names and ASGI messages, and neither routes nor the framework.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._core.asgi import Message, Scope, Send
+from fastapi_caching_route._core.names import EVERYTHING, PathValues, are_tags, filled, names_of_tags, of_path, path_of
+from fastapi_caching_route._exchange.plan import ask_user
+from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._routes.caches import Targets
+from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route.errors import ConfigurationError, InvalidationError
+
+logger = logging.getLogger('fastapi_caching_route')
+
+SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
+"""Methods that change nothing: those of RFC 9110 §9.2.1, and QUERY, which is defined to be one of them."""
+
+
+def is_write(method: str, *, cached: bool) -> bool:
+    """Whether an answer to this method makes its own path outdated (RFC 9111 §4.4). A POST that is cached is a question."""
+    return method not in SAFE and not (cached and method == 'POST')
+
+
+def targets_of_a_write(scope: Scope, answer: RawHeaders) -> list[Scope]:
+    """The request of a write, and such ones for the paths that Location and Content-Location name (RFC 9111 §4.4).
+
+    Only those of the same origin.
+    """
+    scheme, host = scope.get('scheme', 'http'), b''.join(lines(scope['headers'], b'host')).decode('latin-1')
+    here = f'{scheme}://{host}{quote(scope["path"])}'
+    targets = [scope]
+    for value in (*lines(answer, b'location'), *lines(answer, b'content-location')):
+        with suppress(ValueError):
+            target = urlsplit(urljoin(here, value.decode('latin-1')))
+            if _origin(target) == _origin(urlsplit(here)):
+                targets.append({**scope, 'path': unquote(target.path) or '/'})
+    return targets
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or {'http': 80, 'https': 443}.get(url.scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidates:
+    """What one `@cache.invalidates(...)` says."""
+
+    store: Store
+    tags: tuple[str, ...] | Callable[[Scope], object]
+    """Templates over path parameters, or gives the tags of a request."""
+    endpoints: Callable[[], tuple[str, ...]]
+    """Gives their names; by the first request, all routes are there."""
+    paths: tuple[str, ...]
+    """Templates over path parameters."""
+    own_path: bool
+    shown: tuple[str, ...] = ()
+    """The endpoints, by their names."""
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All that are filled with path parameters."""
+        return (*self.paths, *(() if callable(self.tags) else self.tags))
+
+    async def names(self, scope: Scope, values: PathValues) -> Collection[str]:
+        """The names that this request has made outdated; all, where that cannot be told."""
+        try:
+            paths = [filled(template, values) for template in self.paths]
+            tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            endpoints = self.endpoints()
+        except KeyError as error:
+            logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
+            return (EVERYTHING,)
+        except ConfigurationError as error:
+            logger.error('%s: all entries are invalidated', error)  # noqa: TRY400, it says all
+            return (EVERYTHING,)
+        if not are_tags(tags):
+            logger.error(
+                '%r: its tags callable must return a list of texts, and did not, or has raised: all entries are invalidated',
+                scope['path'],
+            )
+            return (EVERYTHING,)
+        own = [path_of(scope)] if self.own_path else []
+        return dict.fromkeys((*names_of_tags(tags), *endpoints, *map(of_path, (*paths, *own))))
+
+
+async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
+    """Invalidate names in each store; where one does not answer, that is owed and logged, and the write goes on."""
+    together: dict[Store, dict[str, Any]] = {}
+    for store, names in targets:
+        if on_asyncio():
+            together.setdefault(store, {}).update(dict.fromkeys(names))
+        else:
+            store.invalidate_soon(tuple(names))
+    begun = [
+        store.begin_invalidation(tuple(all_names)) for store, all_names in together.items()
+    ]  # all, before any is waited for
+    for invalidating in begun:
+        with suppress(InvalidationError):
+            await asyncio.shield(invalidating)
+
+
+class Said:
+    """What a request has said by `CacheContext` that it makes outdated; several threads may say it."""
+
+    __slots__ = ('_at_once', '_taken', '_targets', 'has_succeeded', 'is_over')
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        """Nothing yet. `at_once` says that nobody can ask for it before the response leaves, so it is not waited for."""
+        self._at_once = at_once
+        self._targets: Targets = []
+        self._taken = 0
+        self.has_succeeded: bool = False
+        """Whether the endpoint has."""
+        self.is_over: bool = False
+        """Whether nobody asks for it any more: it may be said by a task that goes on when all else is over."""
+
+    def add(self, targets: Targets) -> None:
+        """Say more."""
+        self._targets += targets
+        if self._at_once or self.is_over:
+            for store, names in targets:
+                store.invalidate_soon(names)
+
+    def take(self) -> Targets:
+        """All of it, also what was taken before: it may have been written again since."""
+        self._taken = len(self._targets)
+        return self._targets[: self._taken]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something was said since it was taken."""
+        return len(self._targets) > self._taken
+
+
+class Writing:
+    """The `send` of a write: calls `act` before an answer of 2xx or 3xx leaves.
+
+    A stream may go on writing while it is sent. So it acts again before its end, whichever that is; and once more when all
+    is over, if something `goes_on` that may still write when the answer has left.
+    """
+
+    __slots__ = ('_act', '_fields', '_goes_on', '_send', '_streams', '_succeeds')
+
+    def __init__(self, send: Send, act: Callable[[RawHeaders], Awaitable[None]], goes_on: Callable[[], bool]) -> None:
+        """Send by `send`; `act` gets the fields of the answer. At its end, `goes_on` tells whether there may be more to do."""
+        self._send = send
+        self._act = act
+        self._goes_on = goes_on
+        self._succeeds = False
+        self._fields: RawHeaders = ()
+        self._streams = False
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the answer."""
+        if message['type'] == 'http.response.start':
+            self._succeeds = 200 <= message['status'] < 400
+            if self._succeeds:
+                self._fields = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
+                await self._act(self._fields)
+        elif message['type'] == 'http.response.body' and self._succeeds:
+            if message.get('more_body', False):
+                self._streams = True
+            elif self._streams:
+                self._streams = False
+                await self._act(self._fields)
+        await self._send(message)
+
+    async def end(self) -> None:
+        """All is over, whether the answer has come to its end or not."""
+        if self._succeeds and (self._streams or self._goes_on()):
+            await self._act(self._fields)

@@ -1,0 +1,93 @@
+"""Keys that user code gives, and responses that it gives in place of what an endpoint would answer."""
+
+from typing import Any
+
+from fastapi_caching_route._core.entry import Recording, entry_of
+from fastapi_caching_route._core.key import EntryKey, full_key, user_key
+from fastapi_caching_route._http.conditional import OUR_TAG
+from fastapi_caching_route._http.sending import fits
+from fastapi_caching_route._http.storing import Refused, judge
+from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._store.visit import Lost, Visit
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.policy import CachePolicy
+
+
+def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
+    """Note the ttl of a route, if its entries are found by user-built keys: the shortest in each full namespace."""
+    if policy.key_builder is not None and policy.ttl:
+        ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
+
+
+def key_to_find(cache: Any, key: object, namespace: str | None) -> str:
+    """The full key of what is found by a key of a user in this namespace, or by one of a `CacheContext`, which knows its own.
+
+    Raises:
+        ConfigurationError: it is no text, or the namespace cannot be one.
+
+    """
+    if not isinstance(key, str):
+        msg = f'a key is a str, got {key!r}'
+        raise ConfigurationError(msg)
+    if not isinstance(key, EntryKey):
+        return full_key(cache.full_namespace(namespace), user_key(key))
+    return key.full if namespace is None else key.within(cache.full_namespace(namespace))
+
+
+def key_to_store(cache: Any, key: object, namespace: str | None) -> str:
+    """The full key under which user code stores a response.
+
+    Raises:
+        ConfigurationError: as above; or it is the key of a `CacheContext` by which no request would find that response.
+
+    """
+    full = key_to_find(cache, str(key) if isinstance(key, EntryKey) else key, namespace)
+    if isinstance(key, EntryKey) and not key.full.startswith(full):  # after it stands what tests have overridden
+        msg = (
+            f'set_cached({key!r}, ...): no request would find that response; only a route with a key_builder takes one, under '
+            "the namespace of the route, if it has one: CacheParams(namespace='...')"
+        )
+        raise ConfigurationError(msg)
+    return full
+
+
+async def keep_given(
+    visit: Visit, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
+) -> str | None:
+    """Store a response under a full key, with these names; return why it must not be stored, if so.
+
+    The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
+    has not waited for, and nobody here can know.
+    """
+    if not isinstance(getattr(response, 'body', None), bytes | bytearray | memoryview):
+        msg = f'set_cached takes a response with its whole body, and a {type(response).__name__} has none yet'
+        raise ConfigurationError(msg)
+    status, body = response.status_code, bytes(response.body)
+    given = [(name.lower(), value) for name, value in response.headers.raw]
+    # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
+    headers = [it for it in given if it[0] != b'content-length' and not _our_tag(*it)]
+    verdict = judge((), status, headers, terms, now)
+    if isinstance(verdict, Refused):
+        return verdict.reason
+    if not fits(status, headers, len(body)):
+        return 'body'
+    windowed = verdict.window > 0
+    begun = await visit.begin(names, windowed=windowed)
+    landed = Lost('store-error') if begun is None else await visit.land(begun, names, windowed=windowed)
+    if isinstance(landed, Lost):
+        return None
+    entry = entry_of(
+        Recording(status, headers, body),
+        verdict,
+        key=key,
+        left_out=left_out,
+        now=now,
+        names=names,
+        marks=landed,
+    )
+    await visit.put(entry, entry.lifetime + verdict.window)
+    return None
+
+
+def _our_tag(name: bytes, value: bytes) -> bool:
+    return name == b'etag' and OUR_TAG.fullmatch(value) is not None

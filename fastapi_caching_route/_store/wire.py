@@ -1,0 +1,210 @@
+"""What entries look like outside of the process: one run of bytes, which is not trusted when it comes back.
+
+    magic and version | CRC-32 of the rest | length of the head | head (msgpack) | body
+
+Pure. Nothing in it is executed; whatever is not exactly what we wrote is nothing (RFC 9111 has no repair).
+"""
+
+import hashlib
+import hmac
+import logging
+import math
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._core.written import Made, Operations
+from fastapi_caching_route._http.sending import STATUSES, fits, legal, sendable
+from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
+
+logger = logging.getLogger('fastapi_caching_route')
+
+
+class Wire:
+    """Our format, as aiocache calls a serializer."""
+
+    encoding = None  # bytes stay bytes
+
+    def __init__(self, signing_keys: Sequence[bytes]) -> None:
+        """Sign with the first of the keys, if there are any, and then take no entry that none of them has signed."""
+        self._keys = signing_keys
+
+    def dumps(self, value: Any) -> Any:
+        """The bytes of something to be stored."""
+        return signed(encode(value), self._keys[0]) if self._keys and not isinstance(value, str) else encode(value)
+
+    def loads(self, value: Any) -> Any:
+        """What stored bytes stand for, or None."""
+        if self._keys and value is not None and not (isinstance(value, bytes) and value.startswith(MARK)):
+            value = opened(value, self._keys)
+            if value is None:
+                logger.warning('an entry in the cache backend has no valid signature, and is not used')
+        return decode(value)
+
+
+MAGIC = b'fcr\x03'
+"""Three letters and the version of the format; an entry of another version is a miss."""
+
+MARK = b'fcrm'
+"""In front of a mark: a random token, which is worth nothing to whoever can write it."""
+
+SIGNED = b'fcrs'
+"""In front of a signature (HMAC-SHA256)."""
+
+SHORT = 8192
+"""Bytes of what is remembered when it has been read: of so few, all together take a few megabytes."""
+
+_PREFIX = struct.Struct('>4sI')
+_LENGTH = struct.Struct('>I')
+
+
+class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='entry'):
+    key: str
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    stored_at: float
+    lifetime: float
+    shaped: bool
+    by_others: tuple[Operations, ...]
+    keeps_tasks: bool
+    stale_while_revalidate: float
+    stale_if_error: float
+    stale_on_demand: bool
+    validated_always: bool
+    lifetime_was_chosen: bool
+    tag_is_ours: bool
+    windowed: bool
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
+    size: int
+
+
+class _VariantsHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='variants'):
+    key: str
+    selecting: tuple[bytes, ...]
+    token: str
+    known: tuple[str, ...]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_EntryHead | _VariantsHead)
+
+
+def encode(stored: Entry | Variants | str) -> bytes:
+    """The bytes of an entry, of a record of variants, or of a mark."""
+    if isinstance(stored, str):
+        return MARK + stored.encode('ascii')
+    head: _EntryHead | _VariantsHead
+    if isinstance(stored, Variants):
+        head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known), b''
+    else:
+        assert isinstance(stored.marks, tuple)  # a moment never leaves its process
+        body = stored.body
+        head = _EntryHead(
+            stored.key,
+            stored.status,
+            stored.headers,
+            stored.stored_at,
+            stored.lifetime,
+            stored.made.shaped,
+            stored.made.by_others,
+            stored.made.keeps_tasks,
+            stored.stale_while_revalidate,
+            stored.stale_if_error,
+            stored.stale_on_demand,
+            stored.validated_always,
+            stored.lifetime_was_chosen,
+            stored.tag_is_ours,
+            stored.windowed,
+            stored.names,
+            stored.marks,
+            len(body),
+        )
+    packed = _encoder.encode(head)
+    rest = b''.join((_LENGTH.pack(len(packed)), packed, body))
+    return _PREFIX.pack(MAGIC, crc32(rest)) + rest
+
+
+def decode(raw: object) -> Entry | Variants | str | None:
+    """What the bytes stand for; None for whatever we have not written just so."""
+    if not isinstance(raw, bytes):
+        return None
+    if raw.startswith(MARK):
+        return raw[len(MARK) :].decode('latin-1')
+    return _decode_short(raw) if len(raw) <= SHORT else _decode(raw)
+
+
+@lru_cache(256)
+def _decode_short(raw: bytes) -> Entry | Variants | None:
+    """The same, of which the last are remembered: the same bytes are always the same, and cannot be changed."""
+    return _decode(raw)
+
+
+def _decode(raw: bytes) -> Entry | Variants | None:
+    if len(raw) < _PREFIX.size + _LENGTH.size:
+        return None
+    magic, checksum = _PREFIX.unpack_from(raw)
+    if magic != MAGIC or crc32(memoryview(raw)[_PREFIX.size :]) != checksum:
+        return None
+    (length,) = _LENGTH.unpack_from(raw, _PREFIX.size)
+    start = _PREFIX.size + _LENGTH.size + length
+    try:
+        head = _decoder.decode(memoryview(raw)[_PREFIX.size + _LENGTH.size : start])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if isinstance(head, _VariantsHead):
+        return Variants(head.key, head.selecting, head.token, head.known)
+    if len(raw) - start != head.size or not _plausible(head):
+        return None
+    return Entry(
+        head.key,
+        head.status,
+        head.headers,
+        raw[start:],
+        head.stored_at,
+        head.lifetime,
+        Made(head.shaped, head.by_others, head.keeps_tasks),
+        head.stale_while_revalidate,
+        head.stale_if_error,
+        head.stale_on_demand,
+        head.validated_always,
+        head.lifetime_was_chosen,
+        head.tag_is_ours,
+        head.windowed,
+        head.names,
+        head.marks,
+    )
+
+
+def signed(raw: bytes, key: bytes) -> bytes:
+    """The bytes with a signature of their own, which covers the key of the entry too, since that is among them."""
+    return SIGNED + hmac.digest(key, raw, 'sha256') + raw
+
+
+def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
+    """The bytes inside of a signature by one of the keys; None if there is none."""
+    start = len(SIGNED) + hashlib.sha256().digest_size
+    if not isinstance(raw, bytes) or not raw.startswith(SIGNED) or len(raw) < start:
+        return None
+    signature, content = raw[len(SIGNED) : start], raw[start:]
+    valid = any(hmac.compare_digest(hmac.digest(key, content, 'sha256'), signature) for key in keys)
+    return content if valid else None
+
+
+def _plausible(head: _EntryHead) -> bool:
+    """Whether we could have made it: what is planted in the store must not be able to break a response."""
+    return (
+        head.status in STATUSES
+        and math.isfinite(head.stored_at)
+        and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
+        and fits(head.status, head.headers, head.size)
+        and not any(name in NOT_STORED for name, _ in head.headers)
+        and sendable(head.headers)
+        and legal([it[1:] for operations in head.by_others for it in operations])
+    )
