@@ -69,9 +69,9 @@ async def of_a_hit() -> dict[str, float]:
     route, scope = seen[-1]
     plan = route._reached(scope).plan
     declared = plan.declared()
-    inside, keys = plan.store.inside, declared.keys.at_once(scope)
+    inside, keys = plan.runtime.store.inside, declared.keys.at_once(scope)
     found = inside.at_once(keys[1])
-    entry, now = found.entry, plan.clock()
+    entry, now = found.entry, plan.runtime.clock()
     whole, signs = (entry.status, entry.headers, entry.body), plan.signs_of_a_hit(1, 2, entry.headers, shared=True)
     limited = LimitRoute('/case', small)
     stages = least(

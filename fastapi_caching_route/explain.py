@@ -191,9 +191,13 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
             'takes the raw request: nearly all request fields split its entries, and requests with credentials, cookies '
             'or a session are not cached; declare what it reads, or say identity'
         )
-    if policy.ttl is None and plan.store.ttl is None and isinstance(decoration.cache.backend, SimpleMemoryBackend):
+    if (
+        policy.ttl is None
+        and plan.runtime.store.ttl is None
+        and isinstance(decoration.cache.backend, SimpleMemoryBackend)
+    ):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
-    if not plan.store.is_shared and is_one_of_several():
+    if not plan.runtime.store.is_shared and is_one_of_several():
         yield ONE_OF_SEVERAL
     yield from suspicious(policy, by_the_book=decoration.cache.by_the_book)
     yield from doubts(policy, declared)

@@ -138,7 +138,7 @@ class CachingRoute(APIRoute):
         if decoration is not None:
             twin = twin_of(decoration, effective, app)
             plan = plan_of(decoration, effective, parameters, twin=twin, raw=self.reads_raw)
-            tell_of_workers(is_shared=plan.store.is_shared)
+            tell_of_workers(is_shared=plan.runtime.store.is_shared)
             for doubt in doubts(decoration.policy, plan.declared()):
                 decoration.cache.unmet.tell(effective.path_format, doubt)
         cached = () if plan is None else plan.methods

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi_caching_route._concurrency.flights import Flight, Told
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import FATE, HANDLER, WRITTEN, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Variants, variant_key, variant_of
 from fastapi_caching_route._core.wishes import Fate
@@ -45,7 +47,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         await send(message)
     if answer is None:
         scope.pop(FATE, None)  # it may be the scope of an earlier request, that somebody sends once more
-        client = Client(scope, send, plan.miss[0])
+        client = Client(scope, send, plan.labels.miss[0])
         await Exchange(plan, declared, scope, RequestBody(receive), client, forward, looked).respond()
 
 
@@ -119,7 +121,7 @@ class Exchange:
         """Answer from the store when RFC 9111 §4 allows it, else from the endpoint."""
         keys = self.looked[0] if self.looked else await find_key(self.plan, self.declared, self.scope, self.body)
         if isinstance(keys, Bypass):
-            tell(keys.reason, self.scope['path'], self.plan.told)
+            tell(reasons.named(keys.reason), self.scope['path'], self.plan.told)
             await self.pass_by(b'bypass', self.declared.handler, keys.reason)
         else:
             self.own_key, self.key = keys
@@ -127,13 +129,15 @@ class Exchange:
 
     async def serve(self, demand: reuse.Demand) -> None:
         """Answer from what is stored, or let the endpoint answer."""
-        self.visit = self.plan.store.visit()
-        self.landings = self.plan.flights.landings  # none has landed since `respond` looked: it is the same step
+        self.visit = self.plan.runtime.store.visit()
+        self.landings = (
+            self.plan.runtime.flights.landings
+        )  # none has landed since `respond` looked: it is the same step
         found = await self.look_up()
         if found is None:
             await self.ask(demand, b'vary-miss' if self.variants else b'uri-miss')
             return
-        entry, (age, left) = found.entry, found.age_and_left(self.plan.clock())
+        entry, (age, left) = found.entry, found.age_and_left(self.plan.runtime.clock())
         use = found.use(age, left, demand)
         renews = use is reuse.Use.RENEW or (use is reuse.Use.ANSWER and self.plan.herds.is_due(entry, age))
         renews = renews and await self.body.whole(self.plan.terms.max_body_size) is not None  # it can be sent again
@@ -157,8 +161,8 @@ class Exchange:
 
     def dressed(self, start: Message, why: bytes, reason: str | None) -> Message:
         """The start of an answer that is not kept, as this client gets it."""
-        began = start_fields(start, self.declared.inputs.selecting, ours=self.plan.miss[0])
-        return {**start, 'headers': [*began.fields, *self.plan.status(why, detail=reason)]}
+        began = start_fields(start, self.declared.inputs.selecting, ours=self.plan.labels.miss[0])
+        return {**start, 'headers': [*began.fields, *self.plan.labels.on_pass(Outcome(why, detail=reason))]}
 
     async def look_up(self) -> Found | None:
         """What is stored for this request and has not been invalidated, fresh or not."""
@@ -177,19 +181,19 @@ class Exchange:
     def may_bridge(self, entry: Entry, left: float, demand: reuse.Demand) -> bool:
         """Whether a stale entry answers at once, since the endpoint has failed lately (RFC 5861 §4)."""
         bridges = demand is reuse.NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
-        return bridges and self.plan.failed.holds(self.key, self.plan.clock())
+        return bridges and self.plan.runtime.failing.holds(self.key, self.plan.runtime.clock())
 
     def reply(self, entry: Entry, age: float, left: float, detail: bytes | None = None) -> Awaitable[None]:
         """Answer from an entry of this age that is fresh for so many seconds more."""
         self.is_served = True
         headers = self.client.headers_of(entry)
-        signs = self.plan.signs_of_a_hit(age, left, headers, self.declared.inputs, self.variants, detail=detail)
-        return self.client.reply(entry, signs, self.plan.clock())
+        signs = self.plan.labels.on_hit(age, left, headers, self.declared.inputs, self.variants, detail=detail)
+        return self.client.reply(entry, signs, self.plan.runtime.clock())
 
     async def ask(self, demand: reuse.Demand, why: bytes, stale: Found | None = None) -> None:
         """Let the endpoint answer, if the client wants that; what is stored may not answer without asking it."""
         if demand.only_if_cached:
-            signs = self.plan.status(None, detail='only-if-cached')
+            signs = self.plan.labels.on_pass(Outcome(None, detail=reasons.ONLY_IF_CACHED.name))
             await self.admit(self.declared.on_hit, partial(self.client.reply_nothing, signs))
             return
         match await self.others().join(demand):
@@ -200,7 +204,7 @@ class Exchange:
             case Next.LOOK_AGAIN:
                 await self.serve(demand)
             case Next.ALONE:
-                await self.fetch(why, stale, self.plan.flights.alone()).run()
+                await self.fetch(why, stale, self.plan.runtime.flights.alone()).run()
 
     def others(self) -> Herd:
         """Those who ask for the same, since the last look-up."""
@@ -222,14 +226,14 @@ class Exchange:
 
     async def is_stored(self) -> bool:
         """Whether there is something fresh by now."""
-        self.visit = self.plan.store.visit()  # a new visit has a new deadline
-        return (found := await self.look_up()) is not None and found.age_and_left(self.plan.clock())[1] > 0
+        self.visit = self.plan.runtime.store.visit()  # a new visit has a new deadline
+        return (found := await self.look_up()) is not None and found.age_and_left(self.plan.runtime.clock())[1] > 0
 
     async def reply_as_follower(self, entry: Entry, why: bytes) -> None:
         """Answer from what another request has brought."""
-        now, variants = self.plan.clock(), self.herd.variants if self.herd is not None else None
-        emission = self.plan.emission(self.client.headers_of(entry), self.declared.inputs, variants)
-        signs = self.plan.signs_of_a_follower(reuse.age(entry.stored_at, now), why, emission)
+        now, variants = self.plan.runtime.clock(), self.herd.variants if self.herd is not None else None
+        ours = self.plan.labels.our_cache_control(self.client.headers_of(entry), self.declared.inputs, variants)
+        signs = self.plan.labels.on_entry(Outcome(why, collapsed=True), reuse.age(entry.stored_at, now), ours)
         await self.client.reply(entry, signs, now)
 
     async def renew(self, stale: Found) -> None:
@@ -237,10 +241,10 @@ class Exchange:
 
         One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody listens.
         """
-        herd, flights = self.others(), self.plan.flights
+        herd, flights = self.others(), self.plan.runtime.flights
         was_begun = flights.under_way(herd.flight_key, self.plan.herds.collapse_timeout) is not None
         was_begun = was_begun or flights.has_brought(herd.flight_key, self.landings)
-        if was_begun or self.plan.unrenewed.holds(self.key, self.plan.clock()):
+        if was_begun or self.plan.runtime.unrenewable.holds(self.key, self.plan.runtime.clock()):
             return
         flight = flights.lead(herd.flight_key)
         lock = herd.lock(flight)
@@ -255,9 +259,9 @@ class Exchange:
             self.end(flight, lock)
         await flight.landing()
         if fetch.renewed:
-            self.plan.unrenewed.end(self.key)
+            self.plan.runtime.unrenewable.end(self.key)
         else:
-            self.plan.unrenewed.lengthen(self.key, self.plan.clock())
+            self.plan.runtime.unrenewable.lengthen(self.key, self.plan.runtime.clock())
 
     def end(self, flight: Flight, lock: Lock | None) -> None:
         """Tell those who wait, as far as that is not done when the response is stored."""
@@ -274,7 +278,7 @@ class Exchange:
             declared=self.declared,
             fate=self.hear() if again is None else Fate(self.own_key, self.key),
             forward=self.forward,
-            visit=self.visit if again is None else self.plan.store.visit(),
+            visit=self.visit if again is None else self.plan.runtime.store.visit(),
             key=self.key,
             why=why,
             variants=self.variants if self.herd is None else self.herd.variants,

@@ -52,7 +52,7 @@ class Herd:
     async def join(self, demand: reuse.Demand) -> Flight | Entry | Next:
         """A flight to be led, or what another one has brought for all."""
         self._until = self._until or time.monotonic() + self._plan.herds.collapse_timeout
-        flights = self._plan.flights
+        flights = self._plan.runtime.flights
         while self._attempts < MOST_ATTEMPTS and self.may_share(demand):
             self._attempts += 1
             flight = flights.under_way(self.flight_key, self._plan.herds.collapse_timeout)
@@ -100,7 +100,7 @@ class Herd:
         """Whether this request may wait for what another one brings, or others for what this one does."""
         if not self._plan.herds.collapse or demand is not reuse.NO_DEMAND:
             return False
-        alone = self._plan.alone.holds(self._key, self._plan.clock())
+        alone = self._plan.runtime.unshareable.holds(self._key, self._plan.runtime.clock())
         return not (alone or reuse.asks_for_no_storing(self._scope['headers']))
 
     def may_lead(self) -> bool:
@@ -119,7 +119,7 @@ class Herd:
 
     def lock(self, flight: Flight) -> Lock | None:
         """The lock on the run, if other processes are to wait for it: until it has landed, though its response may go on."""
-        herds, store = self._plan.herds, self._plan.store
+        herds, store = self._plan.herds, self._plan.runtime.store
         if not (herds.lock and store.is_shared):
             return None
         lock = Lock(store, self.flight_key, patience=herds.collapse_timeout)

@@ -46,7 +46,7 @@ async def keep(
         recording,
         storable,
         key=fetch.key,
-        left_out=fetch.plan.miss[0],
+        left_out=fetch.plan.labels.miss[0],
         now=fetch.answered_at,
         names=fetch.plan.bounded(tuple(dict.fromkeys((*fetch.names, *more))), fetch.scope) if more else fetch.names,
         marks=fetch.marks_before if isinstance(fetch.marks_before, int) else (),  # as it will be in this process
@@ -85,7 +85,7 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
             await visit.forget(key)
             return 'invalidated'
         if is_stored:
-            fetch.plan.store.endings.stored_anew(key)
+            fetch.plan.runtime.store.endings.stored_anew(key)
         fetch.renewed = is_stored
         fetch.flight.land(_outcome(fetch, entry, variants))
         return None if is_stored else 'store-error'
@@ -95,7 +95,7 @@ async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str |
 
 def _has_ended(fetch: 'Fetch', key: str) -> bool:
     """Whether another run, which has ended since this one began, has said that what is under the key is not current."""
-    endings = fetch.plan.store.endings
+    endings = fetch.plan.runtime.store.endings
     return any(endings.have_come(it, fetch.endings_before) for it in (key, fetch.key))
 
 
@@ -115,7 +115,9 @@ async def end_stored(fetch: 'Fetch', visit: Visit) -> None:
     if stale is not None:
         await visit.end(stale.entry.key, fetch.answered_at)
     elif fetch.marks_before is None:
-        fetch.plan.store.endings.note(fetch.key, fetch.answered_at)  # nobody waits for a store in trouble to delete it
+        fetch.plan.runtime.store.endings.note(
+            fetch.key, fetch.answered_at
+        )  # nobody waits for a store in trouble to delete it
 
 
 async def _marks_now(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:
@@ -146,13 +148,13 @@ async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
 
 def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared | Told:
     """Those who wait may have the entry if it would answer them from the store."""
-    now = fetch.plan.clock()
+    now = fetch.plan.runtime.clock()
     _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
-    fetch.plan.failed.end(fetch.key)
+    fetch.plan.runtime.failing.end(fetch.key)
     if entry.validated_always or left <= 0:
-        fetch.plan.alone.begin(fetch.key, now, ALONE)
+        fetch.plan.runtime.unshareable.begin(fetch.key, now, ALONE)
         return Told.EACH
-    fetch.plan.alone.end(fetch.key)
+    fetch.plan.runtime.unshareable.end(fetch.key)
     return Shared(entry, variants)
 
 
@@ -185,7 +187,7 @@ def _stands(fetch: 'Fetch', status: int) -> bool:
     """Whether what is stored is better than a failure, and may still answer."""
     if status not in reuse.FAILURES or fetch.stale is None or fetch.stale.entry.status in reuse.FAILURES:
         return False
-    entry, (_, left) = fetch.stale.entry, fetch.stale.age_and_left(fetch.plan.clock())
+    entry, (_, left) = fetch.stale.entry, fetch.stale.age_and_left(fetch.plan.runtime.clock())
     return left > 0 or reuse.in_window(left, max(entry.stale_while_revalidate, entry.stale_if_error))
 
 

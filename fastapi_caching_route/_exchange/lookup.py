@@ -14,7 +14,7 @@ from fastapi_caching_route._store.visit import Found
 
 async def find_key(plan: Plan, declared: Declared, scope: Scope, body: RequestBody) -> KeyPair | Bypass:
     """The key of a request, or why it must bypass the cache."""
-    skipped = False if plan.skip is None else await ask_user(plan.skip, scope)
+    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
     if skipped is not False:
         return Bypass('skip' if skipped else 'skip-callable')
     return declared.keys.at_once(scope) or await _built(plan, declared, scope, body)
@@ -23,8 +23,8 @@ async def find_key(plan: Plan, declared: Declared, scope: Scope, body: RequestBo
 async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
     """The key of a request, where it depends on more than method, path and query."""
     inputs = declared.inputs
-    if plan.key_builder is not None:
-        built = await ask_user(plan.key_builder, scope)
+    if plan.hooks.key_builder is not None:
+        built = await ask_user(plan.hooks.key_builder, scope)
         if not built or not isinstance(built, str):
             return Bypass('key-builder')
         return declared.keys.built(built)
@@ -32,7 +32,7 @@ async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: Req
         reason = names_a_person(scope, inputs.covered)
         if reason is not None:
             return Bypass(reason)
-    name = '' if plan.who is None else await ask_user(plan.who, scope)
+    name = '' if plan.hooks.identity is None else await ask_user(plan.hooks.identity, scope)
     if not isinstance(name, str):
         return Bypass('identity')
     body: bytes | None = b''
@@ -47,8 +47,13 @@ Looked = tuple[KeyPair, Found | Variants | None]
 
 def look(plan: Plan, declared: Declared, scope: Scope) -> Looked | None:
     """What is stored for a request; None if somebody has to be asked for that, or waited for."""
-    inside = plan.store.inside
-    if inside is None or declared.before_key is not None or plan.skip is not None or not plan.serves(scope['method']):
+    inside = plan.runtime.store.inside
+    if (
+        inside is None
+        or declared.before_key is not None
+        or plan.hooks.skip is not None
+        or not plan.serves(scope['method'])
+    ):
         return None
     keys = declared.keys.at_once(scope)
     return None if keys is None else (keys, inside.at_once(keys[1]))
@@ -59,12 +64,12 @@ def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[M
     found = looked[1]
     if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
         return None
-    entry, now = found.entry, plan.clock()
+    entry, now = found.entry, plan.runtime.clock()
     # What `Found.age_and_left` and `Herds.is_due` do, written out: two calls less on each hit.
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now)
     if not reuse.is_free(left, validated_always=entry.validated_always):
         return None
     if plan.herds.eager_refresh is not None and plan.herds.is_due(entry, age):
         return None
-    signs = plan.signs_of_a_hit(age, left, entry.headers, declared.inputs)
+    signs = plan.labels.on_hit(age, left, entry.headers, declared.inputs)
     return messages(scope['method'], scope['headers'], entry, signs, now)

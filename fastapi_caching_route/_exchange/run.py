@@ -1,8 +1,6 @@
 """A miss: the endpoint answers, and the answer is kept if it may be kept. `_exchange` sends it on its way.
 
-The route runs its guards itself; its handler notes in the `Written` of the scope what they and others write on the
-response. What HTTP has to say is decided in `_http`, and what becomes of the messages
-of an answer in `_recorder`.
+The route runs its guards itself; its handler notes in the `Written` of the scope what they and others write on the response.
 """
 
 import logging
@@ -14,6 +12,7 @@ from typing import Any
 
 from fastapi_caching_route._concurrency.flights import Flight, Told
 from fastapi_caching_route._concurrency.pauses import ALONE
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import (
     ADMITTED,
     HANDLER,
@@ -27,7 +26,8 @@ from fastapi_caching_route._core.asgi import (
 )
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import names_a_person
-from fastapi_caching_route._core.reasons import told_by, will_be_so_again
+from fastapi_caching_route._core.labels import Outcome, age_unless_ours
+from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.recorder import Recorder, Step, is_last
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.wishes import Fate
@@ -36,7 +36,7 @@ from fastapi_caching_route._exchange.call import Client, RequestBody
 from fastapi_caching_route._exchange.keeping import end_stored, judged, keep, unseen
 from fastapi_caching_route._exchange.messages import Lent, StartFields, less_extensions, start_fields, with_fields
 from fastapi_caching_route._exchange.passing import Passing
-from fastapi_caching_route._exchange.plan import Plan, age_field
+from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._exchange.stale import (
     NOT_MODIFIED,
     compare,
@@ -80,20 +80,17 @@ class Fetch:
     passing: Passing = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
-    marks_before: Any = field(init=False, default=None)
-    """By which the store tells whether a name was invalidated meanwhile; None if it is in trouble."""
+    marks_before: Any = field(init=False, default=None)  # None if the store is in trouble
     owed_before: Owed = field(init=False, default_factory=dict)
     endings_before: int = field(init=False, default=0)
-    renewed: bool = field(init=False, default=False)
-    """Whether what it brought is stored."""
+    renewed: bool = field(init=False, default=False)  # whether what it brought is stored
     answered_at: float = field(init=False, default=0.0)
     status: int = field(init=False, default=0)
     answer: StartFields = field(init=False)
     storable: Storable = field(init=False)
     written: Written = field(init=False, default_factory=Written)
     """What its dependencies and the endpoint write on the response."""
-    session: dict[str, Any] = field(init=False)
-    """As it was before the endpoint ran."""
+    session: dict[str, Any] = field(init=False)  # as it was before the endpoint ran
     asked: frozenset[bytes] = field(init=False, default=frozenset())
     """By which fields the endpoint is asked if what is stored still holds, and below, whether it has said so."""
     confirmed: bool = field(init=False, default=False)
@@ -104,7 +101,7 @@ class Fetch:
 
     async def run(self) -> None:
         """Let the endpoint answer the client, and keep the answer if it may be kept."""
-        self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.budget, self.plan.wanted)
+        self.recorder = Recorder(self.plan.terms.max_body_size, self.plan.runtime.budget, self.plan.hooks.store_if)
         self.passing = Passing(self)
         await (self.run_through() if self.stale is None else overtake(self, self.plan.herds.endpoint_timeout))
 
@@ -147,7 +144,7 @@ class Fetch:
         self.names = names
         if self.stale is not None:
             names = tuple(dict.fromkeys((*names, *self.stale.entry.names)))  # it may be confirmed
-        self.owed_before, self.endings_before = self.visit.owed(), self.plan.store.endings.count
+        self.owed_before, self.endings_before = self.visit.owed(), self.plan.runtime.store.endings.count
         self.marks_before = await self.visit.begin(names, windowed=self.plan.terms.windowed)
 
     def lent(self) -> dict[str, Any]:
@@ -199,7 +196,7 @@ class Fetch:
         """Note that what is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
         self.failure = status
         if self.is_admitted:  # else it is a guard that has failed, for this client
-            self.plan.failed.lengthen(self.key, self.plan.clock())
+            self.plan.runtime.failing.lengthen(self.key, self.plan.runtime.clock())
             self.flight.land(Told.LOOK)
 
     @property
@@ -226,8 +223,8 @@ class Fetch:
     def hold(self, message: Message) -> None:
         """Note when the answer began, and its fields."""
         plan, selecting = self.plan, self.declared.inputs.selecting
-        self.answered_at, self.status = plan.clock(), message['status']
-        self.answer = start_fields(message, selecting, ours=plan.miss[0], as_they_are=plan.terms.by_the_book)
+        self.answered_at, self.status = plan.runtime.clock(), message['status']
+        self.answer = start_fields(message, selecting, ours=plan.labels.miss[0], as_they_are=plan.terms.by_the_book)
 
     def start(self, message: Message) -> Step:
         """Decide from the start of the answer whether it is kept, and in which form it is passed on."""
@@ -238,7 +235,9 @@ class Fetch:
         if isinstance(verdict, Refused):
             logger.debug('%s: not stored: %s', self.key, verdict.reason)
             self.tell_followers(verdict.reason)
-            plain = with_fields(*for_who_has_it(self, message, mine), self.plan.status(self.why, detail=verdict.reason))
+            plain = with_fields(
+                *for_who_has_it(self, message, mine), self.plan.labels.on_pass(Outcome(self.why, detail=verdict.reason))
+            )
             return self.recorder.start(message, lambda _: plain, (), verdict.reason)
         self.storable = verdict
         # What guards have written they write anew for the next client.
@@ -250,10 +249,12 @@ class Fetch:
         if refused is None and self.marks_before is None:  # those who wait may have it, if it is held
             refused = 'store-error'
         if refused is not None:
-            return with_fields(message, mine, self.plan.status(self.why, detail=refused))
+            return with_fields(message, mine, self.plan.labels.on_pass(Outcome(self.why, detail=refused)))
         emission = self.emission(mine)
-        outdated = () if age_field(0, emission) else (b'age',)
-        return with_fields(message, without(mine, outdated), self.plan.signs_of_a_miss(self.why, emission))
+        outdated = () if age_unless_ours(0, emission) else (b'age',)
+        return with_fields(
+            message, without(mine, outdated), self.plan.labels.on_miss(Outcome(self.why, stored=True), emission)
+        )
 
     def tell_followers(self, reason: str) -> None:
         """The answer will not be kept: those who wait for it are to go on without it."""
@@ -261,10 +262,10 @@ class Fetch:
             return
         if reason == 'set-cookie' and not lines(self.written.less_guards(self.answer.fields), b'set-cookie'):
             reason = 'guard'
-        told = told_by(reason) if self.is_admitted else Told.NEXT
-        if told is Told.EACH and will_be_so_again(reason):
-            self.plan.alone.begin(self.key, self.plan.clock(), ALONE)
-        self.flight.land(told)
+        extent = reasons.named(reason).extent if self.is_admitted else Extent.THIS_REQUEST
+        if extent is Extent.THIS_KEY:
+            self.plan.runtime.unshareable.begin(self.key, self.plan.runtime.clock(), ALONE)
+        self.flight.land(Told.NEXT if extent is Extent.THIS_REQUEST else Told.EACH)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""
@@ -285,9 +286,9 @@ class Fetch:
                 if not step.passed:  # it was held, to be sent like a hit, as a 304 for instance
                     self.passed_on = True
                     age = reuse.age(entry.stored_at, self.answered_at)
-                    signs = self.plan.signs_of_what_was_held(
-                        self.why, self.answer.fields, self.emission(self.answer.fields), age, reason
-                    )
+                    outcome = Outcome(self.why, stored=reason is None, detail=reason)
+                    fields = self.answer.fields
+                    signs = self.plan.labels.on_held(outcome, self.emission(fields), fields, age)
                     own = fields_for_one_client(step.complete.headers)
                     mine = entry.for_one(own, self.written.made())
                     await self.client.reply(mine, signs, self.answered_at, own=own)
@@ -296,4 +297,4 @@ class Fetch:
     def emission(self, headers: RawHeaders) -> RawHeaders:
         """What we say about how others may store the answer that has these headers."""
         inputs = replace(self.declared.inputs, for_all=False) if self.varies_with_all else self.declared.inputs
-        return self.plan.emission(headers, inputs, self.variants)
+        return self.plan.labels.our_cache_control(headers, inputs, self.variants)

@@ -14,6 +14,7 @@ from fastapi_caching_route._concurrency.flights import Told
 from fastapi_caching_route._concurrency.pauses import LONGEST_PAUSE
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.entry import OLDEST, Entry, Recording
+from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.written import without_cookies
 from fastapi_caching_route._exchange.call import Client
 from fastapi_caching_route._exchange.keeping import judged, keep
@@ -55,7 +56,7 @@ async def may_stand_in(fetch: 'Fetch') -> bool:
     """Whether what is stored may answer in place of a failure (RFC 5861 §4), and has not been invalidated meanwhile."""
     if fetch.stale is None or fetch.stale.entry.status in reuse.FAILURES:
         return False
-    _, left = fetch.stale.age_and_left(fetch.plan.clock())
+    _, left = fetch.stale.age_and_left(fetch.plan.runtime.clock())
     return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
 
 
@@ -80,12 +81,12 @@ async def overtake(fetch: 'Fetch', patience: float | None) -> None:
         client, fetch.client = fetch.client, fetch.client.nobody(fetch.scope)
         behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
         # Until it has ended, all get what is stored.
-        fetch.plan.failed.begin(fetch.key, fetch.plan.clock(), LONGEST_PAUSE)
+        fetch.plan.runtime.failing.begin(fetch.key, fetch.plan.runtime.clock(), LONGEST_PAUSE)
         fetch.flight.land(Told.LOOK)
         await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
         await asyncio.wait((running,))
         if not fetch.renewed:
-            fetch.plan.failed.lengthen(fetch.key, fetch.plan.clock())
+            fetch.plan.runtime.failing.lengthen(fetch.key, fetch.plan.runtime.clock())
         if not running.cancelled() and running.exception() is not None:
             logger.warning(
                 '%s: the endpoint failed, long after its client was served: %r', fetch.key, running.exception()
@@ -119,7 +120,7 @@ async def confirm(fetch: 'Fetch') -> None:
         recording = Recording(old.status, fields, old.body)
         entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old, old.made.renewed(fresh))
     else:
-        kept = without(stored_fields(fields), (fetch.plan.miss[0],))
+        kept = without(stored_fields(fields), (fetch.plan.labels.miss[0],))
         stored_at = fetch.answered_at - min(received_age(fields, fetch.answered_at), OLDEST)
         entry = replace(old, headers=tuple(kept), stored_at=stored_at)
         if isinstance(verdict, Refused) and _is_withdrawn(fetch, old, fields):
@@ -128,9 +129,10 @@ async def confirm(fetch: 'Fetch') -> None:
     seconds = reuse.age(entry.stored_at, fetch.answered_at)
     headers = fetch.client.headers_of(entry)
     emission = fetch.emission(headers) if reason is None else ()
-    signs = fetch.plan.signs_of_an_entry(
-        seconds, fetch.why, NOT_MODIFIED, emission, left=entry.lifetime - seconds, detail=reason
+    outcome = Outcome(
+        fetch.why, stored=reason is None, status=NOT_MODIFIED, ttl=entry.lifetime - seconds, detail=reason
     )
+    signs = fetch.plan.labels.on_entry(outcome, seconds, emission)
     earlier = [(name, value) for name, value in given if name == b'cache-status']
     own = fields_for_one_client(fields)
     entry = entry.for_one(own, old.made.renewed(fresh))
@@ -146,9 +148,9 @@ async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail:
     """Answer from the stale entry as it is."""
     stale = fetch.stale
     assert stale is not None
-    seconds, left = stale.age_and_left(fetch.plan.clock())
-    signs = fetch.plan.signs_of_an_entry(seconds, fetch.why, status, (), left=left, detail=detail)
-    await client.reply(stale.entry, [*more, *signs], fetch.plan.clock())
+    seconds, left = stale.age_and_left(fetch.plan.runtime.clock())
+    signs = fetch.plan.labels.on_entry(Outcome(fetch.why, status=status, ttl=left, detail=detail), seconds, ())
+    await client.reply(stale.entry, [*more, *signs], fetch.plan.runtime.clock())
 
 
 def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:

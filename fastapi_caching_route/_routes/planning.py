@@ -9,11 +9,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import Keys
+from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming
-from fastapi_caching_route._exchange.plan import Herds, Plan, tell
+from fastapi_caching_route._exchange.plan import Herds, Hooks, Plan, Runtime, tell
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
@@ -50,13 +52,25 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     )
     told: set[str] = set()
     return Plan(
-        store=cache.store,
-        clock=cache.clock,
+        runtime=Runtime(
+            store=cache.store,
+            clock=cache.clock,
+            flights=cache.flights,
+            unshareable=cache.alone,
+            failing=cache.failed,
+            unrenewable=cache.unrenewed,
+            budget=cache.budget,
+            switch=cache.switch,
+        ),
+        hooks=Hooks(
+            key_builder=None if build is None else lambda scope: build(Request(scope)),
+            identity=None if not callable(who) else lambda scope: who(Request(scope)),
+            skip=None if skip is None else skipping(skip),
+            tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
+            store_if=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
+        ),
         namespace=namespace,
         declared=declared,
-        key_builder=None if build is None else lambda scope: build(Request(scope)),
-        skip=None if skip is None else skipping(skip),
-        wanted=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
         naming=Naming(
             endpoint=name_of(effective.endpoint),
             places=places_of(effective),
@@ -65,28 +79,22 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
             parameters=parameters.names,
             tags=() if callable(tags) else tuple(tags),
         ),
-        tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
-        flights=cache.flights,
-        alone=cache.alone,
-        failed=cache.failed,
-        unrenewed=cache.unrenewed,
+        terms=terms_of(cache, policy),
         herds=Herds(
             policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
         ),
-        ttl_jitter=policy.ttl_jitter,
-        who=None if not callable(who) else lambda scope: who(Request(scope)),
-        watch=watching_handlers,
-        terms=terms_of(cache, policy),
-        switch=cache.switch,
+        labels=Labels(
+            name=cache.status_name,
+            hit=(cache.cache_header, cache.hit),
+            miss=(cache.cache_header, cache.miss),
+            cache_control=emitted(policy.cache_control, policy.cdn_cache_control),
+            cache_control_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
+        ),
         methods=cache.methods,
         heeds_demands=cache.by_the_book or policy.client_cache_control,
-        budget=cache.budget,
-        status_name=cache.status_name,
+        ttl_jitter=policy.ttl_jitter,
+        watch=watching_handlers,
         told=told,
-        emitted=emitted(policy.cache_control, policy.cdn_cache_control),
-        emitted_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
-        hit=(cache.cache_header, cache.hit),
-        miss=(cache.cache_header, cache.miss),
     )
 
 
@@ -112,7 +120,7 @@ def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording
             getattr(said, 'close', bool)()  # a coroutine that nobody awaits would warn of it
         except Exception:  # noqa: BLE001, S110, the user's: the answer must not suffer
             pass
-        tell('store-if', path, told)
+        tell(reasons.STORE_IF, path, told)
         return False
 
     return wanted

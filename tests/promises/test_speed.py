@@ -70,7 +70,7 @@ HIT = {
     'age_and_left': 1,
     'age': 1,
     'is_free': 1,
-    'signs_of_a_hit': 1,
+    'on_hit': 1,
     'messages': 1,
     'shape': 1,
 }

