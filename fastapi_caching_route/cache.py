@@ -37,6 +37,7 @@ from fastapi_caching_route._core.inputs import CACHED_METHODS, LEFT_OUT_OF_RAW_K
 from fastapi_caching_route._core.key import escaped
 from fastapi_caching_route._core.names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
 from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.plan import Switch
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, layers, leave, name_of
 from fastapi_caching_route._fastapi.writing import followed
@@ -50,10 +51,9 @@ from fastapi_caching_route._routes.targets import check_endpoints, names_of, nam
 from fastapi_caching_route._routes.unserved import Unmet
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl
-from fastapi_caching_route._store.opening import checked_backend
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.soon import refuse_in_loop
-from fastapi_caching_route._store.visit import Found
+from fastapi_caching_route._store.visit import Found, Store
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.explain import RouteReport, explain
@@ -153,7 +153,7 @@ class FastAPICache:
         check_positive('store_timeout', store_timeout)
         check_positive('recording_budget', recording_budget)
         self._backend: BaseCache = checked_backend(MemoryCache() if cache is None else cache)
-        self.store: Store = Store(self._backend, store_timeout, signing_keys(signing_key))
+        self.store: Store = store_over(self._backend, store_timeout, signing_keys(signing_key))
         self.left_out: frozenset[bytes] = frozenset(
             field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys
         )
@@ -172,7 +172,7 @@ class FastAPICache:
         self.methods: frozenset[str] = METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
         self.invalidate_on_write: bool = invalidate_on_write
         self.document: bool = document
-        self.flights: Flights = Flights()
+        self.flights: Flights[Brought] = Flights()
         self.alone: Pauses = Pauses()
         self.failed: Pauses = Pauses()
         self.unrenewed: Pauses = Pauses()

@@ -18,9 +18,9 @@ from aiocache.serializers import NullSerializer
 from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import BaseCache
-from fastapi_caching_route._core.checks import check_positive
+from fastapi_caching_route.errors import ConfigurationError
 
-BESIDE = 250
+TABLE_BYTES = 250
 """Bytes that an entry takes beside itself: its places in the tables, its size, when it ends. Measured, see the tests."""
 
 FREED_AT_ONCE = 16
@@ -84,9 +84,9 @@ class MemoryCache(BaseCache):
         plugins: Annotated[Sequence[Any] | None, Doc('As for every cache of aiocache.')] = None,
     ) -> None:
         """Keep nothing yet."""
-        check_positive('max_bytes', max_bytes)
+        _check_bound('max_bytes', max_bytes)
         if max_entries is not None:
-            check_positive('max_entries', max_entries)
+            _check_bound('max_entries', max_entries)
         super().__init__(
             serializer=serializer or NullSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=None
         )
@@ -127,7 +127,7 @@ class MemoryCache(BaseCache):
         `size` is how many bytes it takes, if who has it knows that.
         """
         span = span if span is not None and span < math.inf else None
-        size = (size_of(value) if size is None else size) + getsizeof(key) + BESIDE
+        size = (size_of(value) if size is None else size) + getsizeof(key) + TABLE_BYTES
         with self._lock:
             self._drop(key)
             self._free_ended(FREED_AT_ONCE)
@@ -256,6 +256,12 @@ class MemoryCache(BaseCache):
         """The value under a key, without that it counts as used."""
         kept = self._kept.get(key)
         return None if kept is None or kept.ends_at <= self._clock() else kept.value
+
+
+def _check_bound(option: str, bound: object) -> None:
+    if not isinstance(bound, int | float) or isinstance(bound, bool) or not bound > 0:
+        msg = f'{option} must be a number above 0, got {bound!r}'
+        raise ConfigurationError(msg)
 
 
 def size_of(value: Any) -> int:

@@ -43,7 +43,7 @@ from fastapi_caching_route._routes.writes import (
     is_write,
     targets_of_a_write,
 )
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.context import CacheContext
 
 MOST_PLANS = 256

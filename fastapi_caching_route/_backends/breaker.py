@@ -14,13 +14,13 @@ logger = logging.getLogger('fastapi_caching_route')
 Kind = Literal['reading', 'writing', 'deleting', 'storing']
 """`storing` is all that comes before an answer can be stored, which may be too slow where each command is not."""
 
-FEW = 3
+FAILURES_TO_OPEN = 3
 """Failures in a row after which a store is not asked any more: one may be an accident."""
 
-PAUSE = 0.5
+PROBE_SECONDS = 0.5
 """Seconds between probes: by so much a store is used again too late, and so often it is bothered while it is down."""
 
-QUIET = 60.0
+WARN_AGAIN_SECONDS = 60.0
 """Seconds for which failures that are not an outage yet are not told again."""
 
 
@@ -31,7 +31,7 @@ class Breaker:
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
-        self.few = FEW
+        self.few = FAILURES_TO_OPEN
         """Failures that are enough: no more than commands can be under way, for there may never be another one."""
         self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'deleting': 0, 'storing': 0}
         self.why: dict[Kind, str] = {}
@@ -40,7 +40,7 @@ class Breaker:
         """Where the store is, for the log."""
         self._probed_at: dict[Kind, float] = {}
         self._told = False
-        self._told_at = -QUIET
+        self._told_at = -WARN_AGAIN_SECONDS
 
     def is_open(self, kind: Kind) -> bool:
         """Whether commands of this kind are not worth their time."""
@@ -52,7 +52,7 @@ class Breaker:
 
     def takes_probe(self, kind: Kind, now: float) -> bool:
         """Whether it is time to try one again; who is told so is the one to do it."""
-        if now - self._probed_at.get(kind, -PAUSE) < PAUSE:
+        if now - self._probed_at.get(kind, -PROBE_SECONDS) < PROBE_SECONDS:
             return False
         self._probed_at[kind] = now
         return True
@@ -63,7 +63,7 @@ class Breaker:
         self.why[kind] = said = in_words(error)
         if self._failures[kind] == self.few:
             self._probed_at[kind] = now
-        if not self._told and (self.is_open(kind) or now - self._told_at >= QUIET):
+        if not self._told and (self.is_open(kind) or now - self._told_at >= WARN_AGAIN_SECONDS):
             at = f' at {self.address}' if self.address else ''
             logger.warning('the cache backend%s is in trouble, endpoints answer without it: %s', at, said)
             self._told, self._told_at = True, now

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.redis_clients import of_same_settings
 
-MOST_CONCURRENT = 64
+MAX_CONCURRENT = 64
 """Commands that one event loop has under way: more would only wait in the store, which answers one after another."""
 
 
@@ -19,7 +19,7 @@ def concurrency(client: Any) -> int:
     """How many commands a client bears at a time: with more, redis-py raises, and aiomcache may wait for ever."""
     most = getattr(getattr(client, 'connection_pool', None), 'max_connections', None)
     most = most or getattr(getattr(client, '_pool', None), '_maxsize', None)
-    return max(1, min(MOST_CONCURRENT, most)) if isinstance(most, int) else MOST_CONCURRENT
+    return max(1, min(MAX_CONCURRENT, most)) if isinstance(most, int) else MAX_CONCURRENT
 
 
 def may_be_cancelled(client: Any) -> bool:

@@ -1,96 +1,45 @@
-"""Where entries are kept: what is asked of a backend, whichever it is. Knows keys, objects of ours, and seconds."""
+"""Commands to a backend under one time budget: that of a request, or the whole time-out for each of an invalidation."""
 
 import time
-from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-Given = TypeVar('Given')
+from fastapi_caching_route._backends.linked import LinkedBackend
 
-
-class Shelf(Protocol):
-    """Keeps objects of ours where a cache of aiocache keeps its values.
-
-    `within` is for how many seconds who asks will wait. Trouble is raised: whatever the client library raises, or a
-    TimeoutError. A store that is known to be in trouble is not asked, but for a `set` or an `erase` that is needed `anyway`.
-    """
-
-    async def get(self, keys: Sequence[str], within: float) -> list[Any]:
-        """What is under each key, or None; in one command."""
-        ...
-
-    async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
-        """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether there is room for it."""
-        ...
-
-    async def add(self, key: str, value: object, span: float, within: float) -> bool:
-        """The same, but only where there is nothing yet."""
-        ...
-
-    async def delete(self, key: str, within: float) -> int:
-        """How many keys were deleted (0 or 1)."""
-        ...
-
-    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:
-        """Delete a key, for certain."""
-        ...
-
-    async def release(self, key: str, token: str, within: float) -> None:
-        """Delete a key, if this token is there."""
-        ...
-
-    def stores(self) -> bool:
-        """Whether it is worth its time to store something."""
-        ...
-
-    def could_begin(self, *, in_time: bool) -> None:
-        """Hear whether all that comes before an answer can be stored was done in the time that a request may wait."""
-        ...
-
-    def loop(self) -> AbstractEventLoop | None:
-        """An event loop that runs and has used it, if there is one."""
-        ...
-
-    def late(self) -> float:
-        """For how many seconds this event loop was too busy to wait for it, all in all: that is no fault of the store."""
-        ...
-
-    async def close(self) -> None:
-        """Close what was opened in this event loop; what is needed later is opened again."""
-        ...
+T = TypeVar('T')
 
 
 @dataclass(frozen=True, slots=True)
 class Persistent:
     """The commands of one who invalidates: each has the whole time-out, since none may be left out."""
 
-    shelf: Shelf
+    backend: LinkedBackend
     timeout: float
-    anyway: bool
+    even_if_open: bool
     """Whether they are given also if the store is known to be in trouble."""
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """Keep it for `span` seconds; False if there is no room for it."""
-        return await self.shelf.set(key, value, span, self.timeout, anyway=self.anyway)
+        return await self.backend.set(key, value, span, self.timeout, even_if_open=self.even_if_open)
 
     async def delete(self, key: str) -> None:
         """Delete a key, for certain."""
-        await self.shelf.erase(key, self.timeout, anyway=self.anyway)
+        await self.backend.erase(key, self.timeout, even_if_open=self.even_if_open)
 
 
 class Commands:
-    """The commands of a shelf for one who has so many seconds for all of them together, and no more.
+    """The commands of one who has so many seconds for all of them together, and no more.
 
     The time by which the event loop is late itself does not count.
     """
 
-    __slots__ = ('_shelf', '_until')
+    __slots__ = ('_backend', '_until')
 
-    def __init__(self, shelf: Shelf, seconds: float) -> None:
+    def __init__(self, backend: LinkedBackend, seconds: float) -> None:
         """The seconds begin now."""
-        self._shelf = shelf
+        self._backend = backend
         self._until = time.monotonic() + seconds
 
     @property
@@ -98,27 +47,27 @@ class Commands:
         """How many seconds are left."""
         return self._until - time.monotonic()
 
-    async def get(self, keys: Sequence[str]) -> list[Any]:
+    async def get(self, keys: Sequence[str]) -> list[object]:
         """What is under each key, or None."""
-        late_before = self._shelf.late()
-        found = await self._shelf.get(keys, self.left)
-        self._until += self._shelf.late() - late_before
+        late_before = self._backend.late()
+        found = await self._backend.get(keys, self.left)
+        self._until += self._backend.late() - late_before
         return found
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """Keep it for `span` seconds; whether it is kept."""
-        return await self._timed(partial(self._shelf.set, key, value, span))
+        return await self._timed(partial(self._backend.set, key, value, span))
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """The same, but only where there is nothing yet."""
-        return await self._timed(partial(self._shelf.add, key, value, span))
+        return await self._timed(partial(self._backend.add, key, value, span))
 
     async def delete(self, key: str) -> int:
         """How many keys were deleted (0 or 1)."""
-        return await self._timed(partial(self._shelf.delete, key))
+        return await self._timed(partial(self._backend.delete, key))
 
-    async def _timed(self, command: Callable[[float], Awaitable[Given]]) -> Given:
-        late_before = self._shelf.late()
+    async def _timed(self, command: Callable[[float], Awaitable[T]]) -> T:
+        late_before = self._backend.late()
         given = await command(self.left)
-        self._until += self._shelf.late() - late_before
+        self._until += self._backend.late() - late_before
         return given

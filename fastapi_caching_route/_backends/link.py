@@ -14,37 +14,36 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi_caching_route._backends.breaker import FEW, Breaker, Kind
-from fastapi_caching_route._backends.clients import close, may_be_cancelled
-from fastapi_caching_route._backends.clients import concurrency as concurrency_of
-from fastapi_caching_route._backends.drivers import get_many
-from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE, Lateness
-from fastapi_caching_route._concurrency.tasks import held
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
+from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness
+from fastapi_caching_route._concurrency.tasks import keep_running
 
-MOST_TOGETHER = 64
+T = TypeVar('T')
+
+MAX_TOGETHER = 64
 """Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
 
-MOST_BYTES = 1024 * 1024
+MAX_REPLY_BYTES = 1024 * 1024
 """Bytes in one reply, as far as the sizes of the last ones tell; a single entry may have more."""
 
-HANGING = 2.0
+GIVE_UP_SECONDS = 2.0
 """Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
 be slow: a new connection, over TLS and far away, takes several round trips."""
 
-LARGE = 64 * 1024
+LARGE_BYTES = 64 * 1024
 """Bytes of an entry from which on it is read and written by itself: of smaller ones, some go into one reply."""
 
-FEW_LARGE = 4
+MAX_LARGE = 4
 """Large entries that are read or written at a time: more would take their time from each other, and all would be too late. One
 connection stays free for what is small."""
 
-MOST_SIZES = 4096
+MAX_SIZES = 4096
 """Keys of which the size of what was read is remembered, some hundred bytes each."""
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """Commands under way and waiting for their turns, some kilobytes each; the next one would never be in time."""
 
 
@@ -57,56 +56,53 @@ class Link:
         '_at_end',
         '_batches',
         '_breaker',
-        '_get_many',
         '_largest',
         '_loop',
-        '_own',
         '_running',
         '_sizes',
         '_timeout',
         '_turns',
         '_turns_of_large',
-        'backend',
+        '_weigh',
+        'driver',
         'lateness',
         'pid',
         'usable',
     )
 
-    def __init__(self, backend: Any, timeout: float, breaker: Breaker, *, own: bool) -> None:
-        """Send them by this backend; one that takes longer than `timeout` seconds has failed.
+    def __init__(self, driver: Driver, timeout: float, breaker: Breaker, weigh: Callable[[object], int]) -> None:
+        """Send them by this driver; one that takes longer than `timeout` seconds has failed.
 
-        Its client is ours alone if it is our `own`, and is closed at the end of the event loop.
+        `weigh` gives the size of an object, by which replies are made up.
         """
         self.usable = True
         self.pid: int = os.getpid()
         """The process in which the event loop runs: in one that was forked from it, it stands still."""
-        self.backend = backend
+        self.driver: Driver = driver
         self._timeout = timeout
         self._breaker = breaker
-        self._own = own
-        self._get_many = get_many(backend)
+        self._weigh = weigh
         self._loop = asyncio.get_running_loop()
-        concurrency = concurrency_of(getattr(backend, 'client', None))
-        breaker.few = min(FEW, concurrency)
-        self._turns = asyncio.Semaphore(concurrency)
-        self._turns_of_large = asyncio.Semaphore(max(1, min(FEW_LARGE, concurrency - 1)))
+        breaker.few = min(FAILURES_TO_OPEN, driver.concurrency)
+        self._turns = asyncio.Semaphore(driver.concurrency)
+        self._turns_of_large = asyncio.Semaphore(max(1, min(MAX_LARGE, driver.concurrency - 1)))
         self._sizes: dict[str, int] = {}
         self._largest = 0.0
         """Bytes of the largest entry that was read lately without its size being known."""
         self._answered_at: dict[Kind, float] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self.lateness = Lateness(self._loop, lambda: not self._running)
-        self._adding: dict[str, asyncio.Task[Any]] = {}
-        self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, Any]]]] = {}
+        self._adding: dict[str, asyncio.Task[bool]] = {}
+        self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, object]]]] = {}
         """What is to be read in the next command: all that is small together, and each large entry under its key."""
         self._at_end = self._until_end()
         with suppress(StopIteration):  # a generator that has begun is all that an event loop closes before it ends
             self._at_end.__anext__().send(None)
 
-    def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, Any]]':
+    def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, object]]':
         """What is under each key, or None; look-ups that come before it is sent go with it."""
-        is_large = any(self._sizes.get(key, 0) >= LARGE for key in keys)
-        may_be_large = is_large or (self._largest >= LARGE and any(key not in self._sizes for key in keys))
+        is_large = any(self._sizes.get(key, 0) >= LARGE_BYTES for key in keys)
+        may_be_large = is_large or (self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys))
         name = keys[0] if may_be_large else ''
         batch = self._batches.get(name)
         if batch is None or len(batch[0]) + len(keys) > self._most_together():
@@ -117,23 +113,21 @@ class Link:
         return batch[1]
 
     def _most_together(self) -> float:
-        return min(MOST_TOGETHER, MOST_BYTES / self._largest) if self._largest else MOST_TOGETHER
+        return min(MAX_TOGETHER, MAX_REPLY_BYTES / self._largest) if self._largest else MAX_TOGETHER
 
-    async def _read(self, name: str, together: dict[str, None]) -> dict[str, Any]:
+    async def _read(self, name: str, together: dict[str, None]) -> dict[str, object]:
         if name in self._batches and self._batches[name][0] is together:
             del self._batches[name]  # it is closed
         keys = list(together)
-        found = dict(
-            zip(keys, await self._get_many(keys) or [None] * len(keys), strict=True)
-        )  # none where aiocache is off
-        sizes = {key: len(it.body) if isinstance(it, Entry) else 0 for key, it in found.items() if it is not None}
+        found = dict(zip(keys, await self.driver.get_many(keys), strict=True))
+        sizes = {key: self._weigh(it) for key, it in found.items() if it is not None}
         self._largest = max([self._largest / 2, *(size for key, size in sizes.items() if key not in self._sizes)])
-        if len(self._sizes) > MOST_SIZES:
+        if len(self._sizes) > MAX_SIZES:
             self._sizes.clear()
         self._sizes.update(sizes)
         return found
 
-    def add(self, key: str, command: Callable[[], Awaitable[Any]]) -> 'asyncio.Task[Any]':
+    def add(self, key: str, command: Callable[[], Awaitable[bool]]) -> 'asyncio.Task[bool]':
         """Give a command that adds something; who wants to add under the same key meanwhile has it done, too."""
         adding = self._adding.get(key)
         if adding is None:
@@ -141,21 +135,21 @@ class Link:
             adding.add_done_callback(lambda _: self._adding.pop(key, None))
         return adding
 
-    def send(self, kind: Kind, command: Callable[[], Awaitable[Any]], *, is_large: bool = False) -> 'asyncio.Task[Any]':
+    def send(self, kind: Kind, command: Callable[[], Awaitable[T]], *, is_large: bool = False) -> 'asyncio.Task[T]':
         """Give a command, as soon as fewer than the client bears are under way."""
-        if len(self._running) >= MOST_WAITING:
+        if len(self._running) >= MAX_WAITING:
             msg = 'too many commands wait for the cache backend'
             raise ConnectionError(msg)
         run = self._run_large(kind, command) if is_large else self._run(kind, command)
-        running = held(self._loop.create_task(run), self._running)
+        running = keep_running(self._loop.create_task(run), self._running)
         self.lateness.watch()
         return running
 
-    async def _run_large(self, kind: Kind, command: Callable[[], Awaitable[Any]]) -> Any:
+    async def _run_large(self, kind: Kind, command: Callable[[], Awaitable[T]]) -> T:
         async with self._turns_of_large:
             return await self._run(kind, command, is_large=True)
 
-    async def _run(self, kind: Kind, command: Callable[[], Awaitable[Any]], *, is_large: bool = False) -> Any:
+    async def _run(self, kind: Kind, command: Callable[[], Awaitable[T]], *, is_large: bool = False) -> T:
         async with self._turns:
             watch = Watch(self, kind, self._loop, self._timeout, is_large=is_large)
             try:
@@ -182,12 +176,11 @@ class Link:
 
     def give_up(self, running: 'asyncio.Task[Any]', *, alone: bool) -> None:
         """Close a client of ours with all commands that hang; or cancel this one, if it is `alone` or the client not ours."""
-        is_cancellable = may_be_cancelled(getattr(self.backend, 'client', None))
-        if is_cancellable and (alone or not self._own):
+        if self.driver.may_be_cancelled and (alone or not self.driver.is_ours):
             running.cancel()  # as aiocache would have done, by its own time-out
-        elif self._own and self.usable:
+        elif self.driver.is_ours and self.usable:
             self.usable = False
-            held(self._loop.create_task(self.close()), _closing)
+            keep_running(self._loop.create_task(self.close()), _closing)
 
     async def close(self) -> None:
         """Use it no more, and close what we have opened."""
@@ -200,11 +193,11 @@ class Link:
             yield
         finally:
             self.usable = False
-            if self._own:
+            if self.driver.is_ours:
                 for running in self._running:
                     running.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
-                await close(self.backend.client)
+                await self.driver.close()
 
 
 _closing: set['asyncio.Task[None]'] = set()
@@ -254,7 +247,7 @@ class Watch:
         late = self._link.lateness.seconds - self._late_before
         left = self._seconds + late - (time.monotonic() - self._began_at)
         answered = self._link.has_answered(self._kind, self._began_at)
-        if left > UNAVOIDABLE:  # the reply may be there, and we had no time to read it
+        if left > UNAVOIDABLE_SECONDS:  # the reply may be there, and we had no time to read it
             self._handle = self._loop.call_later(left, self._ring)
         elif self.has_rung:
             self._link.give_up(self._running, alone=answered)
@@ -262,8 +255,8 @@ class Watch:
             self.has_rung = True
             if not (answered or self._is_large):
                 self._link.overdue(self._kind, late)
-            self._seconds += HANGING
-            self._handle = self._loop.call_later(HANGING, self._ring)
+            self._seconds += GIVE_UP_SECONDS
+            self._handle = self._loop.call_later(GIVE_UP_SECONDS, self._ring)
 
     def end(self) -> None:
         """The command has come to its end."""

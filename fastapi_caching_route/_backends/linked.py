@@ -1,84 +1,89 @@
-"""A backend that may be slow, or down: asked over links with time-outs, in our own format, as long as it is worth asking.
+"""A backend that may be slow, or down: asked over links with time-outs, as long as it is worth asking.
 
-Knows bytes and keys; trouble with the backend is raised.
+Knows keys, objects of ours and seconds; neither what the objects are, nor how keys are made, nor client libraries.
 """
 
 import asyncio
-import copy
 import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
-from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.breaker import Breaker, Kind
-from fastapi_caching_route._backends.clients import own_client
-from fastapi_caching_route._backends.drivers import (
-    AsTheyAre,
-    accepted_ttl,
-    added,
-    delete_token,
-    deleted,
-    is_full,
-    is_too_large,
-)
-from fastapi_caching_route._backends.link import LARGE, Link, all_closed
-from fastapi_caching_route._backends.outage import address_of
+from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.link import LARGE_BYTES, Link, all_closed
+from fastapi_caching_route._backends.outage import is_full, is_too_large
 from fastapi_caching_route._concurrency.lateness import in_time
-from fastapi_caching_route._concurrency.tasks import Chore
-from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._core.key import full_key, root_of
-from fastapi_caching_route._store.wire import Wire
+from fastapi_caching_route._concurrency.tasks import Background
 
 logger = logging.getLogger('fastapi_caching_route')
 
-PROBE, PROBES = '%probe', 32
-"""The keys of what is read or written to see whether that works again; so many, where they are on several nodes."""
+T = TypeVar('T')
 
-MOST_LINKS = 16
+MAX_LINKS = 16
 """Links to event loops that do not run at the moment, and may never run again."""
 
 
-class Linked:
-    """A backend that may take its time, or be down. Each event loop uses it over a link of its own."""
+class LinkedBackend:
+    """Keeps objects of ours where a backend keeps its values. Each event loop uses it over a link of its own.
 
-    __slots__ = ('_backend', '_breaker', '_links', '_looking', '_timeout', '_told', '_too_slow_at', '_wire')
+    `within` is for how many seconds who asks will wait. Trouble is raised: whatever the client library raises, or a
+    TimeoutError. A store that is known to be in trouble is not asked, but for a `set` or an `erase` that is needed
+    `even_if_open`, by which the breaker is meant.
+    """
 
-    def __init__(self, backend: BaseCache, wire: 'Wire | None', timeout: float) -> None:
-        """Keep objects there in our format, or as they are without one. What takes `timeout` seconds counts as failed."""
-        self._backend = backend
-        self._wire = wire
+    __slots__ = (
+        *('_breaker', '_links', '_looking', '_new_driver', '_probe_keys', '_timeout', '_told', '_too_slow_at'),
+        '_weigh',
+    )
+
+    def __init__(
+        self,
+        new_driver: Callable[[], Driver],
+        timeout: float,
+        *,
+        probe_keys: Sequence[str],
+        weigh: Callable[[object], int],
+    ) -> None:
+        """Send commands by a new driver for each event loop. What takes `timeout` seconds counts as failed.
+
+        `probe_keys` are read or written to see whether that works again, and `weigh` gives the size of an object, by which
+        replies are made up.
+        """
+        self._new_driver = new_driver
         self._timeout = timeout
+        self._probe_keys = probe_keys
+        self._weigh = weigh
         self._breaker = Breaker()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
-        self._looking: dict[Kind, Chore] = {}
+        self._looking: dict[Kind, Background] = {}
         self._told: set[str] = set()
         self._too_slow_at = 0.0
 
-    async def get(self, keys: Sequence[str], within: float) -> list[Any]:
-        """See `Shelf`."""
+    async def get(self, keys: Sequence[str], within: float) -> list[object]:
+        """What is under each key, or None; in one command."""
         self._check('reading')
         link = self._link('reading')
         found = await in_time(link.get(keys), within, link.lateness)
         return [found[key] for key in keys]
 
-    async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:
-        """See `Shelf`."""
-        command = partial(self._set, key, value, self._ttl(span))
-        is_large = isinstance(value, Entry) and len(value.body) >= LARGE
+    async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
+        """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether there is room for it."""
+        command = partial(self._set, key, value, span)
+        is_large = self._weigh(value) >= LARGE_BYTES
         try:
-            return bool(await self._write('writing', command, within, anyway=anyway, is_large=is_large))
+            return await self._write('writing', command, within, even_if_open=even_if_open, is_large=is_large)
         except Exception as error:
             if not is_full(error):
                 raise
             return False  # the breaker has heard of it
 
-    async def _set(self, key: str, value: object, ttl: float, backend: Any) -> bool:
+    async def _set(self, key: str, value: object, span: float, driver: Driver) -> bool:
         try:
-            return bool(await backend.set(key, value, ttl=ttl, namespace=''))
+            return await driver.set(key, value, span)
         except Exception as error:
             if not is_too_large(error):
                 raise
@@ -88,48 +93,47 @@ class Linked:
             return False
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:
-        """See `Shelf`."""
+        """The same, but only where there is nothing yet."""
         self._check('writing')
         link = self._link('writing')
-        adding = link.add(key, lambda: added(link.backend, key, value, self._ttl(span)))
-        return bool(await in_time(adding, within, link.lateness))
+        adding = link.add(key, partial(link.driver.add, key, value, span))
+        return await in_time(adding, within, link.lateness)
 
     async def delete(self, key: str, within: float) -> int:
-        """See `Shelf`."""
-        return int(await self._write('deleting', partial(deleted, key), within))
+        """How many keys were deleted (0 or 1)."""
+        return await self._write('deleting', lambda driver: driver.delete(key), within)
 
-    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:
-        """See `Shelf`."""
-        await self._write('deleting', lambda backend: backend.delete(key, namespace=''), within, anyway=anyway)
+    async def erase(self, key: str, within: float, *, even_if_open: bool = False) -> None:
+        """Delete a key, for certain."""
+        await self._write('deleting', lambda driver: driver.erase(key), within, even_if_open=even_if_open)
 
     async def release(self, key: str, token: str, within: float) -> None:
-        """See `Shelf`."""
-        stored: Any = token if self._wire is None else self._wire.dumps(token)
-        await self._write('deleting', lambda backend: delete_token(backend, key, token, stored), within)
+        """Delete a key, if this token is there."""
+        await self._write('deleting', lambda driver: driver.release(key, token), within)
 
     async def _write(
         self,
         kind: Kind,
-        command: Callable[[Any], Awaitable[Any]],
+        command: Callable[[Driver], Awaitable[T]],
         within: float,
         *,
-        anyway: bool = False,
+        even_if_open: bool = False,
         is_large: bool = False,
-    ) -> Any:
-        if not anyway:
+    ) -> T:
+        if not even_if_open:
             self._check(kind)
         link = self._link(kind)
-        return await in_time(link.send(kind, partial(command, link.backend), is_large=is_large), within, link.lateness)
+        return await in_time(link.send(kind, partial(command, link.driver), is_large=is_large), within, link.lateness)
 
-    def _ttl(self, span: float) -> float:
-        return accepted_ttl(self._backend, span)
-
-    def stores(self) -> bool:
-        """See `Shelf`."""
+    def worth_storing(self) -> bool:
+        """Whether it is worth its time to store something."""
         return not (self._breaker.is_open('writing') or self._breaker.is_open('storing'))
 
-    def could_begin(self, *, in_time: bool) -> None:
-        """See `Shelf`. Many at once that could not are one failure: they were too many, and will not be next time."""
+    def report_storing(self, *, in_time: bool) -> None:
+        """Hear whether all that comes before an answer can be stored was done in the time that a request may wait.
+
+        Many at once that could not are one failure: they were too many, and will not be next time.
+        """
         now = time.monotonic()
         if in_time:
             self._breaker.worked('storing')
@@ -138,7 +142,7 @@ class Linked:
             self._breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
 
     def late(self) -> float:
-        """See `Shelf`."""
+        """For how many seconds this event loop was too busy to wait for it, all in all: that is no fault of the store."""
         link = self._links.get(asyncio.get_running_loop())
         return 0.0 if link is None else link.lateness.seconds
 
@@ -150,7 +154,7 @@ class Linked:
 
         """
         for ill in self._breaker.all_open():
-            looking = self._looking.setdefault(ill, Chore())
+            looking = self._looking.setdefault(ill, Background())
             if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
                 looking.begin(partial(self._look_again, ill))
         if self._breaker.is_open(kind):
@@ -159,14 +163,12 @@ class Linked:
 
     async def _look_again(self, kind: Kind) -> None:
         """See whether it works again: the breaker hears of it."""
-        root, count = root_of(self._backend.namespace), PROBES if hasattr(self._backend, 'new_client') else 1
-        keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
         with suppress(Exception):  # the breaker has heard of that, too
-            link = self._link(kind)
+            link, keys = self._link(kind), self._probe_keys
             if kind == 'writing':
-                await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, anyway=True) for key in keys))
+                await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, even_if_open=True) for key in keys))
             elif kind == 'deleting':
-                await asyncio.gather(*(self.erase(key, self._timeout, anyway=True) for key in keys))
+                await asyncio.gather(*(self.erase(key, self._timeout, even_if_open=True) for key in keys))
             else:
                 await in_time(link.get(keys), self._timeout, link.lateness)
             if kind == 'storing':
@@ -192,46 +194,24 @@ class Linked:
         """Forget the links of event loops that have ended, and of others that do not run where there are many."""
         links = tuple(self._links)
         for loop in links:
-            if loop.is_closed() or (len(links) > MOST_LINKS and not loop.is_running()):
+            if loop.is_closed() or (len(links) > MAX_LINKS and not loop.is_running()):
                 self._links.pop(loop, None)  # another thread may do the same
 
     def _new_link(self) -> Link:
-        if self._wire is None:
-            return Link(AsTheyAre(self._backend), self._timeout, self._breaker, own=False)
-        ours: Any = copy.copy(self._backend)
-        ours.serializer = self._wire
-        ours.plugins = [_Plugin(it, self._backend) for it in self._backend.plugins]
-        ours.timeout = None  # aiocache would cancel what takes longer
-        client = own_client(self._backend)
-        if client is not None:
-            ours.client = client
-        self._breaker.address = address_of(getattr(ours, 'client', None))
-        return Link(ours, self._timeout, self._breaker, own=client is not None)
+        driver = self._new_driver()
+        self._breaker.address = driver.address
+        return Link(driver, self._timeout, self._breaker, self._weigh)
 
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """See `Shelf`."""
+        """An event loop that runs and has used it, if there is one."""
         links = tuple(self._links.items())
         return next((loop for loop, link in links if loop.is_running() and link.pid == os.getpid()), None)
 
     async def close(self) -> None:
-        """See `Shelf`."""
+        """Close what was opened in this event loop; what is needed later is opened again."""
         for looking in self._looking.values():
             await looking.end()
         link = self._links.pop(asyncio.get_running_loop(), None)
         if link is not None:
             await link.close()
         await all_closed()
-
-
-class _Plugin:
-    """A plugin of aiocache that is called with the backend of the user, on which it counts, and not with our copy."""
-
-    def __init__(self, plugin: Any, backend: BaseCache) -> None:
-        """Call this plugin with this backend."""
-        self._plugin = plugin
-        self._backend = backend
-
-    def __getattr__(self, hook: str) -> Any:
-        """A hook, like `post_get`, without the backend that it will be given."""
-        called = getattr(self._plugin, hook)
-        return lambda _, *args, **options: called(self._backend, *args, **options)

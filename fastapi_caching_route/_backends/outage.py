@@ -1,4 +1,4 @@
-"""How the log tells of a store in trouble: which one it is, and what is wrong with it. No credentials."""
+"""What a store in trouble says, and how the log tells of it: which one it is, and what is wrong with it. No credentials."""
 
 import re
 from typing import Any
@@ -11,6 +11,16 @@ def in_words(error: BaseException) -> str:
     """The type of an error and its text."""
     text = _CREDENTIALS.sub('://', str(error))
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether a store has refused something for its size: memcached takes 1 MB, or as its option -I says."""
+    return 'too large' in str(error)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a store has refused something since it has no room: a Redis under `noeviction`, or a memcached under `-M`."""
+    return any(it in repr(error) for it in ('OutOfMemoryError', "used memory > 'maxmemory'", 'out of memory storing'))
 
 
 def address_of(client: Any) -> str:

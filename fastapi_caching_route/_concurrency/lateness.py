@@ -6,15 +6,17 @@ Knows clocks and timers, and neither stores nor commands.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-BEAT = 0.02
+T = TypeVar('T')
+
+BEAT_SECONDS = 0.02
 """Seconds between two looks at the clock, while something is waited for."""
 
-MOST_FORGIVEN = 4.0
+MAX_FORGIVEN = 4.0
 """How many times as long as it would someone waits at most, since the loop is late: who is served so slowly may well wait."""
 
-UNAVOIDABLE = 0.002
+UNAVOIDABLE_SECONDS = 0.002
 """Seconds by which timers are late without anything being wrong."""
 
 
@@ -38,8 +40,8 @@ class Lateness:
             self._wait()
 
     def _wait(self) -> None:
-        self._due_at = time.monotonic() + BEAT
-        self._loop.call_later(BEAT, self._beat)
+        self._due_at = time.monotonic() + BEAT_SECONDS
+        self._loop.call_later(BEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
         self._seconds = self.seconds
@@ -50,14 +52,14 @@ class Lateness:
     @property
     def seconds(self) -> float:
         """How late it was until now, all in all."""
-        late = time.monotonic() - self._due_at - UNAVOIDABLE if self._is_watched else 0.0
+        late = time.monotonic() - self._due_at - UNAVOIDABLE_SECONDS if self._is_watched else 0.0
         return self._seconds + max(late, 0.0)
 
 
-async def in_time(running: 'asyncio.Task[Any]', seconds: float, lateness: Lateness) -> Any:
+async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness) -> T:
     """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
 
-    The seconds by which the event loop is late do not count, up to `MOST_FORGIVEN`.
+    The seconds by which the event loop is late do not count, up to `MAX_FORGIVEN`.
 
     Raises:
         TimeoutError: it did not give anything in time, or was dropped.
@@ -66,9 +68,9 @@ async def in_time(running: 'asyncio.Task[Any]', seconds: float, lateness: Latene
     began, late_before, seconds = time.monotonic(), lateness.seconds, max(seconds, 0.0)
     await _wait(running, seconds)
     while not running.done():
-        late = min(lateness.seconds - late_before, MOST_FORGIVEN * max(seconds, BEAT))
+        late = min(lateness.seconds - late_before, MAX_FORGIVEN * max(seconds, BEAT_SECONDS))
         left = seconds + late - (time.monotonic() - began)
-        if left < UNAVOIDABLE:
+        if left < UNAVOIDABLE_SECONDS:
             break
         await _wait(running, left)
     if not running.done() or running.cancelled():

@@ -2,14 +2,13 @@
 
 from collections import OrderedDict
 
-MOST_REMEMBERED = 10_000
+MAX_KEYS = 10_000
 """Keys of which is remembered how they went lately, some hundred bytes each; the oldest goes for a new one."""
 
-ALONE = 10.0
+UNSHAREABLE_SECONDS = 10.0
 """Seconds for which a key is remembered of which answers are not for sharing."""
 
-
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
 """Seconds for which an endpoint that has failed is not asked again where there is a stale entry: twice as long each time."""
 
 
@@ -20,7 +19,7 @@ class Pauses:
 
     def __init__(self) -> None:
         """There is none."""
-        self._until, self._lengths = Lately(), Lately()
+        self._until, self._lengths = RecentNumbers(), RecentNumbers()
 
     def holds(self, key: str, now: float) -> bool:
         """Whether it is not over yet for this key."""
@@ -32,7 +31,7 @@ class Pauses:
 
     def lengthen(self, key: str, now: float) -> None:
         """Leave the key alone for twice as long as the last time."""
-        length = min(max(2 * self._lengths.of(key), FIRST_PAUSE), LONGEST_PAUSE)
+        length = min(max(2 * self._lengths.of(key), FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
         self._lengths.note(key, length)
         self.begin(key, now, length)
 
@@ -42,7 +41,7 @@ class Pauses:
         self._lengths.forget(key)
 
 
-class Lately:
+class RecentNumbers:
     """A number for each of many keys, of which the oldest are forgotten; 0 for those that are not known."""
 
     __slots__ = ('_numbers',)
@@ -59,7 +58,7 @@ class Lately:
         """Keep a number for a key, as the newest."""
         self._numbers.pop(key, None)
         self._numbers[key] = number
-        if len(self._numbers) > MOST_REMEMBERED:
+        if len(self._numbers) > MAX_KEYS:
             self._numbers.popitem(last=False)
 
     def forget(self, key: str) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-Given = TypeVar('Given')
+T = TypeVar('T')
 
 
 async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[None]]) -> None:
@@ -22,7 +22,7 @@ def on_asyncio() -> bool:
         return False
 
 
-def held(running: 'asyncio.Task[Given]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[Given]':
+def keep_running(running: 'asyncio.Task[T]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[T]':
     """The task, kept among others until it has ended; its exception has been heard, even if nobody waits for it."""
 
     def ended(task: 'asyncio.Task[Any]') -> None:
@@ -35,7 +35,7 @@ def held(running: 'asyncio.Task[Given]', among: 'set[asyncio.Task[Any]]') -> 'as
     return running
 
 
-class Chore:
+class Background:
     """Begins a task, unless it is under way already.
 
     It is not if its event loop was closed, or is not run any more, or has stayed behind in the process that forked this one.

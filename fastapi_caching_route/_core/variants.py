@@ -29,7 +29,7 @@ class Variants:
 
 
 @dataclass(slots=True)
-class Shared:
+class Brought:
     """All who wait may answer from this entry, if their selecting fields are those of its variant."""
 
     entry: Entry

@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from fastapi_caching_route._concurrency.flights import Flight, Told
+from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import FATE, HANDLER, WRITTEN, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
-from fastapi_caching_route._core.variants import Variants, variant_key, variant_of
+from fastapi_caching_route._core.variants import Brought, Variants, variant_key, variant_of
 from fastapi_caching_route._core.wishes import Fate
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import Client, RequestBody
@@ -131,7 +131,7 @@ class Exchange:
         """Answer from what is stored, or let the endpoint answer."""
         self.visit = self.plan.runtime.store.visit()
         self.landings = (
-            self.plan.runtime.flights.landings
+            self.plan.runtime.flights.brought_so_far
         )  # none has landed since `respond` looked: it is the same step
         found = await self.look_up()
         if found is None:
@@ -204,7 +204,7 @@ class Exchange:
             case Next.LOOK_AGAIN:
                 await self.serve(demand)
             case Next.ALONE:
-                await self.fetch(why, stale, self.plan.runtime.flights.alone()).run()
+                await self.fetch(why, stale, self.plan.runtime.flights.unfollowed()).run()
 
     def others(self) -> Herd:
         """Those who ask for the same, since the last look-up."""
@@ -212,7 +212,7 @@ class Exchange:
         self.herd.landings, self.herd.variants = self.landings, self.variants
         return self.herd
 
-    async def lead(self, flight: Flight, why: bytes, stale: Found | None) -> None:
+    async def lead(self, flight: Flight[Brought], why: bytes, stale: Found | None) -> None:
         """Let the endpoint answer this request, and those who wait for it, here and in other processes."""
         assert self.herd is not None
         lock = self.herd.lock(flight)
@@ -258,17 +258,17 @@ class Exchange:
         finally:
             self.end(flight, lock)
         await flight.landing()
-        if fetch.renewed:
+        if fetch.flight.stored:
             self.plan.runtime.unrenewable.end(self.key)
         else:
             self.plan.runtime.unrenewable.lengthen(self.key, self.plan.runtime.clock())
 
-    def end(self, flight: Flight, lock: Lock | None) -> None:
+    def end(self, flight: Flight[Brought], lock: Lock | None) -> None:
         """Tell those who wait, as far as that is not done when the response is stored."""
-        if not flight.closing:
-            flight.land(Told.NEXT if lock is None else Told.LOOK)  # another process may have stored something
+        if not flight.is_storing:
+            flight.land(Instead.LEAD if lock is None else Instead.LOOK_UP)  # another process may have stored something
 
-    def fetch(self, why: bytes, stale: Found | None, flight: Flight, again: Scope | None = None) -> Fetch:
+    def fetch(self, why: bytes, stale: Found | None, flight: Flight[Brought], again: Scope | None = None) -> Fetch:
         """A run of the endpoint for the client or, if it is asked again, for nobody."""
         fetch = Fetch(
             plan=self.plan,

@@ -6,12 +6,11 @@ Decides, and waits; what follows from it is done in `_exchange`.
 import time
 from enum import Enum
 
-from fastapi_caching_route._concurrency.flights import Flight, Told
-from fastapi_caching_route._concurrency.tasks import after
+from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.inputs import Inputs
-from fastapi_caching_route._core.variants import Shared, Variants, variant_key, variant_of
+from fastapi_caching_route._core.variants import Brought, Variants, variant_key, variant_of
 from fastapi_caching_route._exchange.call import asked_again
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import reuse
@@ -49,7 +48,7 @@ class Herd:
         self.variants: Variants | None = None
         """Of which the answer is one, if answers under the key vary, as far as that is known by now."""
 
-    async def join(self, demand: reuse.Demand) -> Flight | Entry | Next:
+    async def join(self, demand: reuse.Demand) -> Flight[Brought] | Entry | Next:
         """A flight to be led, or what another one has brought for all."""
         self._until = self._until or time.monotonic() + self._plan.herds.collapse_timeout
         flights = self._plan.runtime.flights
@@ -66,19 +65,19 @@ class Herd:
                 return flights.lead(self.flight_key) if self.may_lead() else Next.ALONE
         return Next.ALONE
 
-    async def follow(self, flight: Flight) -> Entry | Next | None:
+    async def follow(self, flight: Flight[Brought]) -> Entry | Next | None:
         """What a flight brings for this request; None if there is to be another one."""
-        comes_too_late = flight.closing
+        comes_too_late = flight.is_storing
         match await flight.outcome(self._until - time.monotonic()):
-            case Shared() as shared:
-                suits = self.suits(shared)
-                self.variants = shared.variants
+            case Brought() as brought:
+                suits = self.suits(brought)
+                self.variants = brought.variants
                 if suits and not comes_too_late:
-                    return shared.entry
+                    return brought.entry
                 return Next.LOOK_AGAIN if comes_too_late else None
-            case Told.NEXT:
+            case Instead.LEAD:
                 return None
-            case Told.LOOK:
+            case Instead.LOOK_UP:
                 return Next.LOOK_AGAIN
             case _:
                 return Next.ALONE
@@ -109,19 +108,19 @@ class Herd:
         personal = b'authorization' in asked and not self._inputs.authorization_covered
         return self._scope['method'] != 'HEAD' and b'range' not in asked and not personal
 
-    def suits(self, shared: Shared) -> bool:
+    def suits(self, brought: Brought) -> bool:
         """Whether an entry that another request has brought is the one for this request."""
-        return shared.variants is None or self.key_in(shared.variants) == shared.entry.key
+        return brought.variants is None or self.key_in(brought.variants) == brought.entry.key
 
     def asked_again(self) -> Scope:
         """This request once more, for a renewal."""
         return asked_again(self._scope, conditions_of(self._inputs, self.variants))
 
-    def lock(self, flight: Flight) -> Lock | None:
+    def lock(self, flight: Flight[Brought]) -> Lock | None:
         """The lock on the run, if other processes are to wait for it: until it has landed, though its response may go on."""
-        herds, store = self._plan.herds, self._plan.runtime.store
-        if not (herds.lock and store.is_shared):
+        herds, tokens = self._plan.herds, self._plan.runtime.store.tokens
+        if tokens is None or not herds.lock:
             return None
-        lock = Lock(store, self.flight_key, patience=herds.collapse_timeout)
-        store.go_on(after(flight.landing(), lock.release))
+        lock = Lock(tokens, self.flight_key, patience=herds.collapse_timeout)
+        lock.release_after(flight.landing())
         return lock

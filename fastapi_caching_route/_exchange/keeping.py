@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastapi_caching_route._concurrency.flights import Told
-from fastapi_caching_route._concurrency.pauses import ALONE
+from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._core.entry import Entry, Recording, entry_of
 from fastapi_caching_route._core.names import are_tags, of_tag
-from fastapi_caching_route._core.variants import Shared, Variants, fields_of_variants
+from fastapi_caching_route._core.variants import Brought, Variants, fields_of_variants
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
@@ -19,7 +19,7 @@ from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.sending import legal
 from fastapi_caching_route._http.storing import Refused, Storable, ends_what_is_stored, judge
 from fastapi_caching_route._store.variants import add_variant
-from fastapi_caching_route._store.visit import Lost, Visit
+from fastapi_caching_route._store.visit import Alive, Lost, Visit
 
 if TYPE_CHECKING:
     from fastapi_caching_route._exchange.run import Fetch
@@ -49,7 +49,7 @@ async def keep(
         left_out=fetch.plan.labels.miss[0],
         now=fetch.answered_at,
         names=fetch.plan.bounded(tuple(dict.fromkeys((*fetch.names, *more))), fetch.scope) if more else fetch.names,
-        marks=fetch.marks_before if isinstance(fetch.marks_before, int) else (),  # as it will be in this process
+        marks=fetch.before.held,  # as it will be in this process
         made=fetch.written.made() if made is None else made,
         tagged=not fetch.plan.terms.by_the_book,
         confirmed=confirmed,
@@ -70,33 +70,32 @@ async def _replace(fetch: 'Fetch', entry: Entry, span: float, visit: Visit, *, i
 async def _put(fetch: 'Fetch', entry: Entry, span: float, visit: Visit) -> str | None:
     """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
     # Who joins from now on might come after an invalidation that is not seen below.
-    fetch.flight.closing = True
+    fetch.flight.is_storing = True
     try:
-        marks = await _marks_now(fetch, entry, visit)
-        if isinstance(marks, Lost):
-            return marks.reason
+        standing = await visit.marks_after(fetch.before, entry.names, windowed=entry.windowed)
+        if isinstance(standing, Lost):
+            return standing.reason
         key, variants = await _place(fetch, visit)
+        marks = standing.marks if isinstance(standing, Alive) else ()
         if key != entry.key or marks != entry.marks:
-            entry = replace(entry, key=key, marks=() if marks is None else marks)
-        if _has_ended(fetch, key):
+            entry = replace(entry, key=key, marks=marks)
+        if _has_ended(fetch, visit, key):
             return 'invalidated'
-        is_stored = marks is not None and await visit.put(entry, span)
-        if _has_ended(fetch, key):  # meanwhile, and this may have been stored after it was deleted
+        is_stored = isinstance(standing, Alive) and await visit.put(entry, span)
+        if _has_ended(fetch, visit, key):  # meanwhile, and this may have been stored after it was deleted
             await visit.forget(key)
             return 'invalidated'
         if is_stored:
-            fetch.plan.runtime.store.endings.stored_anew(key)
-        fetch.renewed = is_stored
-        fetch.flight.land(_outcome(fetch, entry, variants))
+            visit.stored_anew(key)
+        fetch.flight.land(_outcome(fetch, entry, variants), stored=is_stored)
         return None if is_stored else 'store-error'
     finally:
-        fetch.flight.land(Told.NEXT)  # without effect if it has landed
+        fetch.flight.land(Instead.LEAD)  # without effect if it has landed
 
 
-def _has_ended(fetch: 'Fetch', key: str) -> bool:
+def _has_ended(fetch: 'Fetch', visit: Visit, key: str) -> bool:
     """Whether another run, which has ended since this one began, has said that what is under the key is not current."""
-    endings = fetch.plan.runtime.store.endings
-    return any(endings.have_come(it, fetch.endings_before) for it in (key, fetch.key))
+    return any(visit.has_ended(fetch.before, it) for it in (key, fetch.key))
 
 
 async def end_stored(fetch: 'Fetch', visit: Visit) -> None:
@@ -114,17 +113,8 @@ async def end_stored(fetch: 'Fetch', visit: Visit) -> None:
         return  # it would have been stored, had its client not forbidden that, which no client may do to others
     if stale is not None:
         await visit.end(stale.entry.key, fetch.answered_at)
-    elif fetch.marks_before is None:
-        fetch.plan.runtime.store.endings.note(
-            fetch.key, fetch.answered_at
-        )  # nobody waits for a store in trouble to delete it
-
-
-async def _marks_now(fetch: 'Fetch', entry: Entry, visit: Visit) -> int | tuple[str, ...] | Lost | None:
-    """The marks for the entry, or why nobody may use it; None where the store cannot tell, and nobody here says no."""
-    if fetch.marks_before is not None:
-        return await visit.land(fetch.marks_before, entry.names, windowed=entry.windowed)
-    return Lost('invalidated') if visit.owes_more(entry.names, since=fetch.owed_before) else None
+    elif not fetch.before.is_known:
+        visit.note_ending(fetch.key, fetch.answered_at)  # nobody waits for a store in trouble to delete it
 
 
 async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
@@ -146,16 +136,16 @@ async def _place(fetch: 'Fetch', visit: Visit) -> tuple[str, Variants | None]:
     )
 
 
-def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Shared | Told:
+def _outcome(fetch: 'Fetch', entry: Entry, variants: Variants | None) -> Brought | Instead:
     """Those who wait may have the entry if it would answer them from the store."""
     now = fetch.plan.runtime.clock()
     _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
     fetch.plan.runtime.failing.end(fetch.key)
     if entry.validated_always or left <= 0:
-        fetch.plan.runtime.unshareable.begin(fetch.key, now, ALONE)
-        return Told.EACH
+        fetch.plan.runtime.unshareable.begin(fetch.key, now, UNSHAREABLE_SECONDS)
+        return Instead.FORWARD
     fetch.plan.runtime.unshareable.end(fetch.key)
-    return Shared(entry, variants)
+    return Brought(entry, variants)
 
 
 def unseen(fetch: 'Fetch', status: int) -> str | None:

@@ -47,16 +47,16 @@ Looked = tuple[KeyPair, Found | Variants | None]
 
 def look(plan: Plan, declared: Declared, scope: Scope) -> Looked | None:
     """What is stored for a request; None if somebody has to be asked for that, or waited for."""
-    inside = plan.runtime.store.inside
+    look_up = plan.runtime.store.at_once
     if (
-        inside is None
+        look_up is None
         or declared.before_key is not None
         or plan.hooks.skip is not None
         or not plan.serves(scope['method'])
     ):
         return None
     keys = declared.keys.at_once(scope)
-    return None if keys is None else (keys, inside.at_once(keys[1]))
+    return None if keys is None else (keys, look_up(keys[1]))
 
 
 def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[Message, Message] | None:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from fastapi_caching_route._concurrency.flights import Told
+from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._exchange.call import to_nobody
 
@@ -78,7 +78,7 @@ class Passing:
 
     def _stalled(self) -> None:
         """Its client takes nothing: those who wait go on without it, and in the end its recording makes room for others."""
-        self._fetch.flight.land(Told.NEXT)
+        self._fetch.flight.land(Instead.LEAD)
         self._ending = self._loop.call_later(GIVEN_UP - STALLED, self._fetch.recorder.give_up)
 
     def close(self) -> None:

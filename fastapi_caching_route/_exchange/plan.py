@@ -18,8 +18,9 @@ from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, are_tags, coarser
 from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.visit import Store
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -38,7 +39,7 @@ class Runtime:
     store: Store
     clock: Callable[[], float]
     """Seconds since the epoch."""
-    flights: Flights
+    flights: Flights[Brought]
     """The runs of endpoints that are under way in this process."""
     unshareable: Pauses
     """Keys whose responses could not be shared lately."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from fastapi_caching_route._concurrency.flights import Flight, Told
-from fastapi_caching_route._concurrency.pauses import ALONE
+from fastapi_caching_route._concurrency.flights import Flight, Instead
+from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import (
     ADMITTED,
@@ -29,7 +29,7 @@ from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.labels import Outcome, age_unless_ours
 from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.recorder import Recorder, Step, is_last
-from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._core.variants import Brought, Variants
 from fastapi_caching_route._core.wishes import Fate
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import Client, RequestBody
@@ -50,8 +50,7 @@ from fastapi_caching_route._exchange.stale import (
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client
-from fastapi_caching_route._store.debts import Owed
-from fastapi_caching_route._store.visit import Found, Visit
+from fastapi_caching_route._store.visit import Before, Found, Visit
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -75,15 +74,12 @@ class Fetch:
     """What is stored, and may not be served without asking the endpoint."""
     behind_guards: Callable[[Callable[[], Awaitable[None]]], Awaitable[object]]
     """Does something if the guards let the request in."""
-    flight: Flight
+    flight: Flight[Brought]
     recorder: Recorder = field(init=False)
     passing: Passing = field(init=False)
     varies_with_all: bool = field(init=False, default=False)
     names: tuple[str, ...] = field(init=False, default=())
-    marks_before: Any = field(init=False, default=None)  # None if the store is in trouble
-    owed_before: Owed = field(init=False, default_factory=dict)
-    endings_before: int = field(init=False, default=0)
-    renewed: bool = field(init=False, default=False)  # whether what it brought is stored
+    before: Before = field(init=False, default_factory=Before)  # what was so before the endpoint ran
     answered_at: float = field(init=False, default=0.0)
     status: int = field(init=False, default=0)
     answer: StartFields = field(init=False)
@@ -126,7 +122,7 @@ class Fetch:
         except Exception as error:
             self.passing.hold()
             if self.passed_on or not await may_stand_in(self):
-                self.flight.land(Told.EACH)
+                self.flight.land(Instead.FORWARD)
                 raise
             logger.warning('%s: the endpoint failed, the stale entry answers: %r', self.key, error)
             self.failed(0)
@@ -144,8 +140,7 @@ class Fetch:
         self.names = names
         if self.stale is not None:
             names = tuple(dict.fromkeys((*names, *self.stale.entry.names)))  # it may be confirmed
-        self.owed_before, self.endings_before = self.visit.owed(), self.plan.runtime.store.endings.count
-        self.marks_before = await self.visit.begin(names, windowed=self.plan.terms.windowed)
+        self.before = await self.visit.marks_before(names, windowed=self.plan.terms.windowed)
 
     def lent(self) -> dict[str, Any]:
         """What the scope is given while the endpoint runs."""
@@ -163,7 +158,7 @@ class Fetch:
         """The `receive` of the endpoint: one that hears that its client has left may answer less than the whole."""
         message = await receive()
         if message['type'] == 'http.disconnect':
-            await self.flight.needed_no_more()  # others wait for the whole of the answer
+            await self.flight.no_longer_needed()  # others wait for the whole of the answer
             self.recorder.doubt = 'disconnected'
         return message
 
@@ -197,7 +192,7 @@ class Fetch:
         self.failure = status
         if self.is_admitted:  # else it is a guard that has failed, for this client
             self.plan.runtime.failing.lengthen(self.key, self.plan.runtime.clock())
-            self.flight.land(Told.LOOK)
+            self.flight.land(Instead.LOOK_UP)
 
     @property
     def is_admitted(self) -> bool:
@@ -246,7 +241,7 @@ class Fetch:
 
     def dressed(self, message: Message, mine: RawHeaders, refused: str | None) -> Message:
         """The start of an answer that is passed on as it comes, for this client."""
-        if refused is None and self.marks_before is None:  # those who wait may have it, if it is held
+        if refused is None and not self.before.is_known:  # those who wait may have it, if it is held
             refused = 'store-error'
         if refused is not None:
             return with_fields(message, mine, self.plan.labels.on_pass(Outcome(self.why, detail=refused)))
@@ -264,8 +259,8 @@ class Fetch:
             reason = 'guard'
         extent = reasons.named(reason).extent if self.is_admitted else Extent.THIS_REQUEST
         if extent is Extent.THIS_KEY:
-            self.plan.runtime.unshareable.begin(self.key, self.plan.runtime.clock(), ALONE)
-        self.flight.land(Told.NEXT if extent is Extent.THIS_REQUEST else Told.EACH)
+            self.plan.runtime.unshareable.begin(self.key, self.plan.runtime.clock(), UNSHAREABLE_SECONDS)
+        self.flight.land(Instead.LEAD if extent is Extent.THIS_REQUEST else Instead.FORWARD)
 
     def verdict(self, status: int, headers: RawHeaders) -> Storable | Refused:
         """Whether the answer may be kept, by its start and by what cannot be seen there."""

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastapi_caching_route._concurrency.flights import Told
-from fastapi_caching_route._concurrency.pauses import LONGEST_PAUSE
+from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.entry import OLDEST, Entry, Recording
 from fastapi_caching_route._core.labels import Outcome
@@ -81,11 +81,11 @@ async def overtake(fetch: 'Fetch', patience: float | None) -> None:
         client, fetch.client = fetch.client, fetch.client.nobody(fetch.scope)
         behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
         # Until it has ended, all get what is stored.
-        fetch.plan.runtime.failing.begin(fetch.key, fetch.plan.runtime.clock(), LONGEST_PAUSE)
-        fetch.flight.land(Told.LOOK)
+        fetch.plan.runtime.failing.begin(fetch.key, fetch.plan.runtime.clock(), MAX_PAUSE_SECONDS)
+        fetch.flight.land(Instead.LOOK_UP)
         await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
         await asyncio.wait((running,))
-        if not fetch.renewed:
+        if not fetch.flight.stored:
             fetch.plan.runtime.failing.lengthen(fetch.key, fetch.plan.runtime.clock())
         if not running.cancelled() and running.exception() is not None:
             logger.warning(

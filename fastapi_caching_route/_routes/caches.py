@@ -14,7 +14,7 @@ from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from fastapi_caching_route._store.remote import Store
+    from fastapi_caching_route._store.visit import Store
     from fastapi_caching_route.cache import FastAPICache
 
 Targets = list[tuple['Store', tuple[str, ...]]]

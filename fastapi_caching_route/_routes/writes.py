@@ -17,7 +17,7 @@ from fastapi_caching_route._core.names import EVERYTHING, PathValues, are_tags, 
 from fastapi_caching_route._exchange.plan import ask_user
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._routes.caches import Targets
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')

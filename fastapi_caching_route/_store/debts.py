@@ -12,20 +12,19 @@ from functools import partial
 from threading import Lock
 from weakref import WeakKeyDictionary
 
-from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.outage import in_words
-from fastapi_caching_route._concurrency.tasks import Chore
+from fastapi_caching_route._concurrency.tasks import Background
 from fastapi_caching_route._core.names import EVERYTHING
 
 logger = logging.getLogger('fastapi_caching_route')
 
-MOST_OWED = 10_000
+MAX_OWED = 10_000
 """Names that one process owes to a backend that does not answer; with more, it owes everything."""
 
-FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 """Seconds between attempts to write what is owed: soon after a stumble, and not often during an outage."""
 
-SHOWN = 10
+MAX_SHOWN = 10
 """Names of which the log tells that they were never written."""
 
 Owed = Mapping[str, object]
@@ -40,12 +39,12 @@ class Debts:
     They bring a `write` that invalidates names in the backend, and raises if it does not answer. Several threads may use it.
     """
 
-    __slots__ = ('_lock', '_names', '_paying', '_settling', '_told', '_write')
+    __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write')
 
     def __init__(self) -> None:
         """Nothing is owed."""
         self._names: dict[str, object] = {}
-        self._settling, self._paying = Chore(), Chore()
+        self._retrying_later, self._retrying = Background(), Background()
         self._lock = Lock()
         self._told = False
         """Whether the log says that the backend does not take them: once for one outage."""
@@ -55,13 +54,13 @@ class Debts:
         """From now on nothing with one of these names is used here, until that could be written."""
         self.note(names, write)
         self._tell(names, error)
-        self.settle_later(write)
+        self.retry_later(write)
 
     def note(self, names: Sequence[str], write: Write) -> None:
         """The same, from any thread; somebody has to see to it that it is written."""
-        ticket = object()  # by which `pay_here` tells what has come to be owed again while it was being written
+        ticket = object()  # by which `retry_here` tells what has come to be owed again while it was being written
         with self._lock:
-            self._names.update(dict.fromkeys(names if len(self._names) < MOST_OWED else (EVERYTHING,), ticket))
+            self._names.update(dict.fromkeys(names if len(self._names) < MAX_OWED else (EVERYTHING,), ticket))
             self._write = write
 
     def _tell(self, names: Sequence[str], error: Exception) -> None:
@@ -87,27 +86,22 @@ class Debts:
         """Whether one of these names has come to be owed since."""
         return any(name in self._names and self._names[name] is not since.get(name) for name in (EVERYTHING, *names))
 
-    async def settled(self, write: Write) -> None:
-        """Wait until nothing is owed."""
-        while self._names:
-            await asyncio.wait([self.settle_later(write)])
-
-    def settle_later(self, write: Write) -> 'asyncio.Task[None]':
+    def retry_later(self, write: Write) -> 'asyncio.Task[None]':
         """See to it that what is owed is written, again and again until the backend takes it."""
-        return self._settling.begin(partial(self._settle, write))
+        return self._retrying_later.begin(partial(self._retry_until_written, write))
 
-    async def _settle(self, write: Write) -> None:
-        wait = FIRST_WAIT
+    async def _retry_until_written(self, write: Write) -> None:
+        wait = FIRST_RETRY_SECONDS
         while self._names:
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
-            await asyncio.wait([self.pay(write)])
+            wait = min(2 * wait, MAX_RETRY_SECONDS)
+            await asyncio.wait([self.retry(write)])
 
-    def pay(self, write: Write) -> 'asyncio.Task[None]':
+    def retry(self, write: Write) -> 'asyncio.Task[None]':
         """Try to write what is owed, now."""
-        return self._paying.begin(partial(self.pay_here, write))
+        return self._retrying.begin(partial(self.retry_here, write))
 
-    async def pay_here(self, write: Write) -> None:
+    async def retry_here(self, write: Write) -> None:
         """The same, in this event loop, whether another one is at it or not: to write a name twice does no harm."""
         owed = dict(self._names)
         if not owed:
@@ -127,23 +121,23 @@ class Debts:
 
     async def close(self) -> None:
         """Do not try any more in this event loop; what is owed stays owed."""
-        await self._settling.end()
-        await self._paying.end()
+        await self._retrying_later.end()
+        await self._retrying.end()
 
     def at_exit(self) -> None:
         """The process ends: try once more, and say what other processes will never hear of."""
         if self._write is not None and self._names:
             with suppress(RuntimeError):  # no event loop can be made any more
-                asyncio.run(self.pay_here(self._write))
+                asyncio.run(self.retry_here(self._write))
         if self._names:
             logger.warning(
                 'this process ends, and the cache backend has not taken the invalidation of %s: other processes may go on '
                 'serving what is stored under these names; clear() is the remedy',
-                ', '.join(sorted(self._names)[:SHOWN]) + (' ...' if len(self._names) > SHOWN else ''),
+                ', '.join(sorted(self._names)[:MAX_SHOWN]) + (' ...' if len(self._names) > MAX_SHOWN else ''),
             )
 
 
-_all: WeakKeyDictionary[BaseCache, Debts] = WeakKeyDictionary()
+_all: WeakKeyDictionary[object, Debts] = WeakKeyDictionary()
 
 
 @atexit.register
@@ -152,6 +146,6 @@ def _at_exit() -> None:
         debts.at_exit()
 
 
-def debts_to(backend: BaseCache) -> Debts:
+def debts_to(backend: object) -> Debts:
     """What this process owes to a backend."""
     return _all.setdefault(backend, Debts())

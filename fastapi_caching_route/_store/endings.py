@@ -3,7 +3,7 @@
 Deleting alone is not enough: the store may be in trouble, and a run that began before may store what it has read by then.
 """
 
-from fastapi_caching_route._concurrency.pauses import Lately
+from fastapi_caching_route._concurrency.pauses import RecentNumbers
 
 
 class Endings:
@@ -15,7 +15,7 @@ class Endings:
         """Nothing has ended yet."""
         self.count: int = 0
         """How many there have been."""
-        self._counted, self._moments = Lately(), Lately()
+        self._counted, self._moments = RecentNumbers(), RecentNumbers()
 
     def note(self, key: str, now: float) -> None:
         """End what was stored until now under a full key."""

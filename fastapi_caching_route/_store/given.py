@@ -8,7 +8,7 @@ from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, judge
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._store.visit import Lost, Visit
+from fastapi_caching_route._store.visit import Alive, Visit
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 
@@ -72,9 +72,9 @@ async def keep_given(
     if not fits(status, headers, len(body)):
         return 'body'
     windowed = verdict.window > 0
-    begun = await visit.begin(names, windowed=windowed)
-    landed = Lost('store-error') if begun is None else await visit.land(begun, names, windowed=windowed)
-    if isinstance(landed, Lost):
+    before = await visit.marks_before(names, windowed=windowed)
+    standing = await visit.marks_after(before, names, windowed=windowed)
+    if not isinstance(standing, Alive):
         return None
     entry = entry_of(
         Recording(status, headers, body),
@@ -83,7 +83,7 @@ async def keep_given(
         left_out=left_out,
         now=now,
         names=names,
-        marks=landed,
+        marks=standing.marks,
     )
     await visit.put(entry, entry.lifetime + verdict.window)
     return None

@@ -1,91 +1,212 @@
-"""Entries in a table of this process: at once, so that nothing fails and nothing is pending."""
+"""Entries in a table of this process: at once, so that nothing fails and nothing is pending.
 
+Knows neither time-outs, marks nor debts.
+"""
+
+import asyncio
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
-from fastapi_caching_route._backends.drivers import AsTheyAre, added, deleted
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._store.endings import Endings
+from fastapi_caching_route._store.moments import Moments
+from fastapi_caching_route._store.visit import (
+    Alive,
+    Before,
+    Found,
+    LookUp,
+    Lost,
+    Standing,
+    StoredObject,
+    Unknown,
+    Visit,
+)
 from fastapi_caching_route.memory import MemoryCache
 
+logger = logging.getLogger('fastapi_caching_route')
 
-class Direct:
-    """A backend whose commands are done as soon as they are given, and do not fail."""
 
-    __slots__ = ('_backend', '_is_on', '_write', 'read')
+class LocalStore:
+    """Keeps entries in a backend that is a table of this process, with no code of the user's in it."""
 
-    def __init__(self, backend: BaseCache) -> None:
-        """Keep objects in this backend as they are, since they cannot be changed."""
-        self._backend = AsTheyAre(backend)
-        self.read: Callable[[str], Any] = (
-            backend.read if isinstance(backend, MemoryCache) else partial(_read_there, backend)
-        )
-        """What is under a key, or None: by the table itself, since aiocache's `get` takes longer than all else on a hit."""
-        self._write: Callable[[str, Any, float], bool] = partial(_write_there, backend)
-        if isinstance(backend, MemoryCache):
-            self._write = partial(_write_ours, backend)
-        self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
+    __slots__ = ('_moments', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'told', 'ttl')
 
-    async def get(self, keys: Sequence[str], within: float) -> list[Any]:  # noqa: ARG002, see Shelf
-        """See `Shelf`."""
-        return [self.read(key) for key in keys]
+    def __init__(self, backend: BaseCache, moments: Moments) -> None:
+        """Use the backend as the user built it, its namespace and ttl included; several stores over it share `moments`."""
+        self._table = _Table(backend)
+        self._moments = moments
+        self._visit = LocalVisit(self._table, moments)
+        self.at_once: LookUp | None = self._visit.at_once
+        self.is_shared: bool = False
+        self.tokens: None = None
+        self.namespace: str = backend.namespace or ''
+        self.ttl: float | None = backend.ttl
+        self.told: set[str] = set()
 
-    async def set(self, key: str, value: object, span: float, within: float, *, anyway: bool = False) -> bool:  # noqa: ARG002, see Shelf
-        """See `Shelf`."""
-        return self.write(key, value, span)
+    def visit(self) -> Visit:
+        """See `Store`: one for all, since it keeps nothing of a request."""
+        return self._visit
 
-    def write(self, key: str, value: object, span: float) -> bool:
-        """The same, at once."""
-        return self._is_on and self._write(key, value, max(span, SHORTEST))
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+        """See `Store`."""
+        return self._invalidate(names, soft_at, key)
 
-    async def add(self, key: str, value: object, span: float, within: float) -> bool:  # noqa: ARG002, see Shelf
-        """See `Shelf`."""
-        return await added(self._backend, key, value, max(span, SHORTEST))
+    def begin_invalidation(
+        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+    ) -> 'asyncio.Future[int]':
+        """See `Store`: it is done by then."""
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        done.set_result(self._invalidate(names, soft_at, key))
+        return done
 
-    async def delete(self, key: str, within: float) -> int:  # noqa: ARG002, see Shelf
-        """See `Shelf`."""
-        return await deleted(key, self._backend)
+    def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+        self._moments.note(names, soft_at)
+        with suppress(Exception):  # whether it is deleted or not, it will not be used again
+            return 0 if key is None else self._table.delete(key)
+        return 0
 
-    async def erase(self, key: str, within: float, *, anyway: bool = False) -> None:  # noqa: ARG002, see Shelf
-        """See `Shelf`."""
-        await deleted(key, self._backend)
+    def invalidate_soon(self, names: Sequence[str]) -> None:
+        """See `Store`: at once."""
+        self._moments.note(names)
 
-    async def release(self, key: str, token: str, within: float) -> None:  # noqa: ARG002, see Shelf
-        """See `Shelf`: nobody else is there to have taken a lock."""
-        await self.delete(key, within)
+    def invalidate_now(self, names: Sequence[str]) -> None:
+        """See `Store`."""
+        self._moments.note(names)
 
-    def stores(self) -> bool:
-        """See `Shelf`."""
-        return True
-
-    def could_begin(self, *, in_time: bool) -> None:
-        """See `Shelf`: it always can."""
-
-    def loop(self) -> None:
-        """See `Shelf`: it needs none."""
-
-    def late(self) -> float:
-        """See `Shelf`: nothing is waited for."""
-        return 0.0
+    def open(self) -> None:
+        """See `Store`: it needs no event loop."""
 
     async def close(self) -> None:
-        """See `Shelf`: nothing was opened."""
+        """See `Store`: nothing was opened."""
 
 
-def _write_ours(backend: MemoryCache, key: str, value: Any, span: float) -> bool:
-    return backend.write(key, value, span, getattr(value, 'size', None))
+class LocalVisit:
+    """What all requests do at such a store."""
+
+    __slots__ = ('_endings', '_moments', '_read', '_table')
+
+    def __init__(self, table: '_Table', moments: Moments) -> None:
+        """Nothing has ended yet."""
+        self._table = table
+        self._read = table.read
+        self._moments = moments
+        self._endings = Endings()
+
+    async def look_up(self, key: str) -> Found | Variants | None:
+        """See `Visit`."""
+        return self.at_once(key)
+
+    def at_once(self, key: str) -> Found | Variants | None:
+        """The same, at once."""
+        found = self._read(key)
+        if not isinstance(found, Entry):
+            return found if isinstance(found, Variants) and found.key == key else None
+        stale_at = self._moments.stale_since(found) if found.key == key else None
+        return None if stale_at is None else Found(found, stale_at)
+
+    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:  # noqa: ARG002, see `Visit`
+        """See `Visit`."""
+        return Before(self._moments.now, endings=self._endings.count)
+
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002, see `Visit`
+        """See `Visit`."""
+        began = before.early
+        if not isinstance(began, int):
+            return Unknown()
+        return Alive(began) if self._moments.are_unchanged(names, began) else Lost('invalidated')
+
+    async def put(self, stored: StoredObject, span: float) -> bool:
+        """See `Visit`."""
+        try:
+            return self._table.write(stored.key, stored, min(span, FOREVER))
+        except Exception as error:  # noqa: BLE001, nothing in it should fail, and if it does, nobody's answer shall
+            logger.debug('the table has not taken an entry: %r', error)
+            return False
+
+    async def forget(self, key: str) -> None:
+        """See `Visit`."""
+        self._table.delete(key)
+
+    async def end(self, key: str, now: float) -> None:
+        """See `Visit`."""
+        self.note_ending(key, now)
+        self._table.delete(key)
+
+    def note_ending(self, key: str, now: float) -> None:
+        """See `Visit`."""
+        self._endings.note(key, now)
+
+    def has_ended(self, before: Before, key: str) -> bool:
+        """See `Visit`."""
+        return self._endings.have_come(key, before.endings)
+
+    def stored_anew(self, key: str) -> None:
+        """See `Visit`."""
+        self._endings.stored_anew(key)
+
+    async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
+        """See `Visit`."""
+        return await store_it(self)
 
 
-def _write_there(backend: Any, key: str, value: object, span: float) -> bool:
-    """Have aiocache keep it, without its time-outs, plugins and serializers: then there is nothing in it that waits."""
-    try:
-        backend._set(key, value, ttl=span).send(None)  # noqa: SLF001
-    except StopIteration as end:
-        return bool(end.value)
-    msg = f'{type(backend).__name__}._set waits for something, and a table must not'
-    raise RuntimeError(msg)
+class _Table:
+    """The table of a backend: read and written without aiocache's commands, which may wait and take longer than a hit.
+
+    Objects are kept as they are, since they cannot be changed.
+    """
+
+    __slots__ = ('_delete', '_is_on', '_write', 'read')
+
+    def __init__(self, backend: BaseCache) -> None:
+        """Use the table of our own class, or of aiocache's."""
+        self.read: Callable[[str], object]
+        """What is under a key, or None."""
+        self._write: Callable[[str, StoredObject, float], bool]
+        self._delete: Callable[[str], int]
+        if isinstance(backend, MemoryCache):
+            self.read, self._write, self._delete = backend.read, partial(_write_ours, backend), backend.remove
+        else:
+            self.read, self._write = partial(_read_there, backend), partial(_write_there, backend)
+            self._delete = partial(_delete_there, backend)
+        self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
+
+    def write(self, key: str, stored: StoredObject, span: float) -> bool:
+        """Keep it for `span` seconds; whether it is kept."""
+        return self._is_on and self._write(key, stored, max(span, SHORTEST))
+
+    def delete(self, key: str) -> int:
+        """How many keys were deleted (0 or 1)."""
+        return self._delete(key) if self._is_on else 0
 
 
-def _read_there(backend: Any, key: str) -> Any:
+def _write_ours(backend: MemoryCache, key: str, stored: StoredObject, span: float) -> bool:
+    return backend.write(key, stored, span, stored.size)
+
+
+def _read_there(backend: Any, key: str) -> object:
     return backend._cache.get(key)  # noqa: SLF001, aiocache's own table, of which `clear()` makes a new one
+
+
+def _write_there(backend: Any, key: str, stored: StoredObject, span: float) -> bool:
+    return bool(_done(backend._set(key, stored, ttl=span)))  # noqa: SLF001, without its time-outs, plugins and serializers
+
+
+def _delete_there(backend: Any, key: str) -> int:
+    return int(_done(backend._delete(key)))  # noqa: SLF001, as above
+
+
+def _done(command: Coroutine[Any, Any, Any]) -> Any:
+    """What a command gives that waits for nothing."""
+    try:
+        command.send(None)
+    except StopIteration as end:
+        return end.value
+    msg = 'a command of a table in this process waits for something, and must not'
+    raise RuntimeError(msg)

@@ -10,21 +10,22 @@ from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from secrets import token_urlsafe
 
+from fastapi_caching_route._concurrency.tasks import after
 from fastapi_caching_route._core.key import shortened
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.visit import Tokens
 
-FIRST_POLL, LONGEST_POLL = 0.02, 0.25
+FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
 """Seconds between two looks at whether the owner is done; at random around that, so that not all look at once."""
 
 
 class Lock:
     """A lock on what is stored under one key."""
 
-    __slots__ = ('_key', '_lease', '_patience', '_store', '_token')
+    __slots__ = ('_key', '_lease', '_patience', '_token', '_tokens')
 
-    def __init__(self, store: Store, key: str, *, patience: float) -> None:
+    def __init__(self, tokens: Tokens, key: str, *, patience: float) -> None:
         """Wait for it `patience` seconds. It ends after half of them, so that another one of those who wait can have it."""
-        self._store = store
+        self._tokens = tokens
         self._key = shortened(f'%lock:{key}')
         self._patience = patience
         self._lease = patience / 2
@@ -35,18 +36,22 @@ class Lock:
 
         A lock that cannot be had, since the store is in trouble or its owner takes too long, is gone without.
         """
-        until, poll, waited = time.monotonic() + self._patience, FIRST_POLL, False
+        until, poll, waited = time.monotonic() + self._patience, FIRST_POLL_SECONDS, False
         while await self.is_taken() and time.monotonic() < until:
             await sleep(poll * (0.5 + random.random()))  # noqa: S311, it is no secret
-            poll, waited = min(1.5 * poll, LONGEST_POLL), True
+            poll, waited = min(1.5 * poll, MAX_POLL_SECONDS), True
             if await look():
                 return False
         return not (waited and await look())  # it may have been stored between the last look and now
 
     async def is_taken(self) -> bool:
         """Whether somebody else has it; if not, it is ours now, or there is none to be had."""
-        return await self._store.add(self._key, self._token, self._lease) is False
+        return await self._tokens.add(self._key, self._token, self._lease) is False
+
+    def release_after(self, landing: Awaitable[object]) -> None:
+        """Take it away when that is done which it is for, whoever waits for it."""
+        self._tokens.go_on(after(landing, self.release))
 
     async def release(self) -> None:
         """Take it away, if it is ours."""
-        await self._store.release(self._key, self._token)
+        await self._tokens.release(self._key, self._token)

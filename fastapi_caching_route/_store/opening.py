@@ -1,16 +1,28 @@
-"""The backends of aiocache that there are, and the way to each: `_direct.py` or `_linked.py`."""
+"""Which store a backend of aiocache gets, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 
 from fastapi_caching_route._backends.aiocache import BaseCache
-from fastapi_caching_route._backends.commands import Shelf
-from fastapi_caching_route._backends.linked import Linked
-from fastapi_caching_route._store.local import Direct
+from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver
+from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.key import full_key, root_of
+from fastapi_caching_route._store.debts import debts_to
+from fastapi_caching_route._store.local import LocalStore
+from fastapi_caching_route._store.marks import Marks
+from fastapi_caching_route._store.moments import MomentsLedger, moments_of
+from fastapi_caching_route._store.remote import RemoteStore
+from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.visit import Ledger, Store
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.memory import MemoryCache
+
+PROBE, PROBES = '%probe', 32
+"""The keys of what is read or written to see whether a backend works again; so many, where they are on several nodes."""
 
 
 def checked_backend(backend: object) -> BaseCache:
@@ -29,23 +41,46 @@ def checked_backend(backend: object) -> BaseCache:
     return backend
 
 
-def shelf_of(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Shelf:
-    """The way to a backend as the user built it; commands get `timeout` seconds if they can wait at all.
+def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Store:
+    """The store over a backend as the user built it; a request waits `timeout` seconds for it, if it can wait at all.
 
     What leaves the process is signed with the first of the keys, and must be signed with one of them.
     """
-    if not is_inside(backend):
-        return Linked(backend, Wire(signing_keys), timeout)
-    if type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache) and not _has_own_code(backend):
-        return Direct(backend)
-    return Linked(backend, None, timeout)  # somebody else's code is in it, and may wait or fail
+    match (_is_inside(backend), _has_own_code(backend)):
+        case (False, _):
+            new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
+            return _remote(backend, new_driver, Marks(root_of(backend.namespace)), timeout, is_shared=True)
+        case (True, False):
+            return LocalStore(backend, moments_of(backend))
+        case _:
+            # In this process, but somebody else's code runs with each command, and may wait or fail: so it is asked
+            # as if it were elsewhere, with time-outs and a breaker. But nothing is lost there and everything has an
+            # order, so that moments do for marks, and nothing has to be turned into bytes.
+            ledger = MomentsLedger(moments_of(backend))
+            return _remote(backend, partial(InProcessDriver, backend), ledger, timeout, is_shared=False)
+
+
+def _is_inside(backend: BaseCache) -> bool:
+    """Whether a backend is in this process, and in no other."""
+    return isinstance(backend, (SimpleMemoryBackend, MemoryCache))
 
 
 def _has_own_code(backend: BaseCache) -> bool:
-    """Whether code of the user's runs in it with each command."""
-    return bool(backend.plugins) or backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
+    """Whether code of the user's runs in it with each command: a subclass, plugins, or a function that builds keys."""
+    is_known = type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache)
+    return not is_known or bool(backend.plugins) or backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
 
 
-def is_inside(backend: BaseCache) -> bool:
-    """Whether a backend is in this process, and in no other."""
-    return isinstance(backend, (SimpleMemoryBackend, MemoryCache))
+def _remote(
+    backend: BaseCache, new_driver: Callable[[], Driver], ledger: Ledger, timeout: float, *, is_shared: bool
+) -> RemoteStore:
+    root, count = root_of(backend.namespace), PROBES if hasattr(backend, 'new_client') else 1
+    probe_keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
+    linked = LinkedBackend(new_driver, timeout, probe_keys=probe_keys, weigh=_size_of_body)
+    parts = Parts(linked, ledger, debts_to(backend), timeout)
+    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared)
+
+
+def _size_of_body(stored: object) -> int:
+    """By which replies are made up: all but the body of an entry is small."""
+    return len(stored.body) if isinstance(stored, Entry) else 0

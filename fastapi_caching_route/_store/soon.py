@@ -12,13 +12,13 @@ from typing import Any
 
 import anyio.from_thread
 
-from fastapi_caching_route._concurrency.tasks import held
-from fastapi_caching_route._store.debts import FIRST_WAIT, LONGEST_WAIT, Debts, Write
+from fastapi_caching_route._concurrency.tasks import keep_running
+from fastapi_caching_route._store.debts import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Debts, Write
 from fastapi_caching_route.errors import ConfigurationError
 
 Loop = asyncio.AbstractEventLoop
 
-AT_MOST = 2.0
+MAX_ATTEMPT_SECONDS = 2.0
 """Seconds for which one attempt in an event loop waits for another that is under way there."""
 
 
@@ -77,29 +77,29 @@ class Writer:
 
     def _begin(self) -> None:
         self._begun_in = None
-        held(asyncio.get_running_loop().create_task(self._in_loop()), self._under_way)
+        keep_running(asyncio.get_running_loop().create_task(self._in_loop()), self._under_way)
 
     async def _in_loop(self) -> None:
         for _ in range(2):  # the attempt that is under way may have begun before this was owed
-            await asyncio.wait([self._debts.pay(self._write)], timeout=AT_MOST)
+            await asyncio.wait([self._debts.retry(self._write)], timeout=MAX_ATTEMPT_SECONDS)
         if self._debts:
-            self._debts.settle_later(self._write)
+            self._debts.retry_later(self._write)
 
     def in_thread(self) -> None:
         """Begin in a thread, if there is none that is at it."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():  # as it is in a process that was forked, too
-                self._thread = Thread(target=lambda: asyncio.run(self._settle()), daemon=True)
+                self._thread = Thread(target=lambda: asyncio.run(self._retry()), daemon=True)
                 with suppress(RuntimeError):  # the process ends, or has no threads
                     self._thread.start()
 
-    async def _settle(self) -> None:
-        wait = FIRST_WAIT
-        await self._debts.pay_here(self._write)
+    async def _retry(self) -> None:
+        wait = FIRST_RETRY_SECONDS
+        await self._debts.retry_here(self._write)
         while not self._is_done():
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
-            await self._debts.pay_here(self._write)
+            wait = min(2 * wait, MAX_RETRY_SECONDS)
+            await self._debts.retry_here(self._write)
         await self._close()
 
     def _is_done(self) -> bool:

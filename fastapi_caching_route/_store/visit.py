@@ -1,37 +1,23 @@
-"""What one request does at a store: it looks something up, and keeps what the endpoint has answered.
+"""What the rest of the package knows of a store: what one request does at it, and what invalidates entries in it.
 
-Knows keys, names and entries as wholes. Trouble with the backend costs what is stored, never an answer: a look-up finds
-nothing, and storing does nothing.
+Protocols and values only. Who implements them is in `local` and `remote`; `opening` says which store a backend gets.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from fastapi_caching_route._backends.commands import Commands
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.storing import FOREVER
-from fastapi_caching_route._store.debts import Owed
-from fastapi_caching_route._store.endings import Endings
-from fastapi_caching_route._store.local import Direct
-from fastapi_caching_route._store.moments import Moments
 
-if TYPE_CHECKING:
-    from fastapi_caching_route._store.remote import Store
+StoredObject = Entry | Variants
+HeldMarks = int | tuple[str, ...]
+"""What an entry keeps to tell whether it is alive: a moment of this process, or the marks of its names."""
 
-logger = logging.getLogger('fastapi_caching_route')
-
-FEW_NAMES = 32
-"""Names of a response up to which it says something about the store if their marks cannot be had in time."""
-
-Stored = Entry | Variants
-Marked = int | tuple[str, ...]
-Given = TypeVar('Given')
+Early = int | Mapping[str, str]
+"""What a ledger has read before the endpoint ran: a moment of this process, or marks by their keys."""
 
 
 @dataclass(slots=True)
@@ -57,6 +43,37 @@ class Found:
         )
 
 
+LookUp = Callable[[str], Found | Variants | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was so before the endpoint ran: an answer is as current as this. Without anything, it is not known."""
+
+    early: Early | None = None
+    """None if the store is in trouble."""
+    owed: Mapping[str, object] = field(default_factory=dict)
+    """The invalidations that could not be written yet, see `Debts.owed`."""
+    endings: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there can be marks for the answer; if not, `marks_after` gives none."""
+        return self.early is not None
+
+    @property
+    def held(self) -> HeldMarks:
+        """The marks that an entry will have if it keeps a moment; none where they are known only after the run."""
+        return self.early if isinstance(self.early, int) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """An answer that may be stored, with these marks."""
+
+    marks: HeldMarks
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """An answer that must not be stored: a name of it was invalidated while it was computed, or nobody can tell."""
@@ -64,161 +81,194 @@ class Lost:
     reason: str
 
 
-class Outside:
-    """What one request does at a store. It waits no longer than the time-out for all of that together: then it finds nothing.
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The store cannot tell, so that nothing is stored; and nothing in this process says no."""
 
-    Only the time counts for which it waits here, and not what the endpoint takes in between.
-    """
 
-    __slots__ = ('_left', '_store')
+Standing = Alive | Lost | Unknown
+"""What has become of an answer while it was computed."""
 
-    def __init__(self, store: 'Store') -> None:
-        """Nothing has been waited for yet."""
-        self._store = store
-        self._left = store.timeout
+
+class Visit(Protocol):
+    """What one request does at a store. Trouble is nothing found, nothing stored: never an exception."""
 
     async def look_up(self, key: str) -> Found | Variants | None:
         """What is stored under a full key, and is alive; anything that was not stored under just this key is nothing."""
-        if self._store.debts:
-            self._left -= await self._store.pay(self._left)
-        return await self._or_nothing(partial(self._look_up, key))
+        ...
 
-    async def _look_up(self, key: str, store: Commands) -> Found | Variants | None:
-        marks = self._store.marks
-        endings = self._store.endings
-        found, *beside = await store.get((key, *marks.beside))
-        if isinstance(found, Variants):
-            return found if found.key == key else None
-        if not isinstance(found, Entry) or found.key != key or self._store.debts.include(found.names):
-            return None
-        if endings.includes(key, found.stored_at):
-            await store.delete(key)  # which could not be done then
-            return None
-        stale_at = await marks.stale_at(store, found, beside)
-        return None if stale_at is None else Found(found, stale_at)
+    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
+        """What `marks_after` will ask for: to be got before the endpoint runs.
 
-    async def begin(self, names: Sequence[str], *, windowed: bool) -> object | None:
-        """What `land` will ask for: to be got before the endpoint runs. None if the backend is in trouble."""
-        shelf, had_time = self._store.shelf, self._left > 0
-        if not shelf.stores():
-            return None
-        begun = await self._or_nothing(partial(self._store.marks.begin, names=names, windowed=windowed))
-        if begun is not None or (had_time and self._left <= 0 and len(names) <= FEW_NAMES):
-            shelf.could_begin(in_time=begun is not None)
-        return begun
+        `windowed` says whether the entry may be served stale.
+        """
+        ...
 
-    async def land(self, begun: object, names: Sequence[str], *, windowed: bool) -> Marked | Lost:
-        """The marks for an answer with these names; or why it must not be stored."""
-        landed = await self._or_nothing(partial(self._landed, begun, names, windowed=windowed))
-        return Lost('store-error') if landed is None else landed
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:
+        """Whether an answer with these names may be stored, and with which marks."""
+        ...
 
-    async def _landed(self, begun: object, names: Sequence[str], store: Commands, *, windowed: bool) -> Marked | Lost:
-        marks: Marked | None = await self._store.marks.land(store, begun, names, windowed=windowed)
-        return Lost('invalidated') if marks is None else marks
-
-    async def put(self, stored: Stored, span: float) -> bool:
-        """Store under its own key for `span` seconds; return whether the backend is known to have taken it."""
-        return bool(await self._or_nothing(lambda store: store.set(stored.key, stored, min(span, FOREVER))))
-
-    def owed(self) -> Owed:
-        """What invalidations could not be written yet, for `owes_more`."""
-        return self._store.debts.owed()
-
-    def owes_more(self, names: Sequence[str], since: Owed) -> bool:
-        """Whether an invalidation of one of these names has come to be owed since."""
-        return self._store.debts.has_grown(names, since)
+    async def put(self, stored: StoredObject, span: float) -> bool:
+        """Store under its own key for `span` seconds; return whether the store is known to have taken it."""
+        ...
 
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key, if that can be done now; it will end by itself."""
-        await self._or_nothing(lambda store: store.delete(key))
+        ...
 
     async def end(self, key: str, now: float) -> None:
         """Do not use what was stored until now under a full key any more. Where it cannot be deleted, this process remembers it."""
-        self._store.endings.note(key, now)
-        await self.forget(key)
+        ...
 
-    async def storing(self, store_it: 'Callable[[Outside], Coroutine[Any, Any, str | None]]') -> str | None:
+    def note_ending(self, key: str, now: float) -> None:
+        """The same, but nobody waits for a store to delete it."""
+        ...
+
+    def has_ended(self, before: Before, key: str) -> bool:
+        """Whether another run, which has ended since this one began, has said that what is under the key is not current."""
+        ...
+
+    def stored_anew(self, key: str) -> None:
+        """What is stored under a key now is newer than its last ending."""
+        ...
+
+    async def storing(self, store_it: 'Callable[[Visit], Coroutine[Any, Any, str | None]]') -> str | None:
         """Store an answer. Its client waits for that no longer than is left to it; it goes on behind the answer if need be.
 
         Return why the answer is not stored, or 'store-slow' if that is not known by then.
         """
-        running = self._store.go_on(store_it(Outside(self._store)))  # which has time of its own: nobody waits for it
-        await asyncio.wait((running,), timeout=max(self._left, 0))
-        return running.result() if running.done() and not running.cancelled() else 'store-slow'
-
-    async def _or_nothing(self, asked: Callable[[Commands], Awaitable[Given]]) -> Given | None:
-        """What the store gives, or None where it is in trouble."""
-        commands = Commands(self._store.shelf, self._left)
-        try:
-            return await asked(commands)
-        except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend is of no use to a request: %r', error)
-            return None
-        finally:
-            self._left = commands.left
+        ...
 
 
-class Inside:
-    """What all requests do at a store that is a table in this process: at once, so that nothing fails and nothing is owed."""
+class Tokens(Protocol):
+    """What locks are made of, in a store that several processes share."""
 
-    __slots__ = ('_endings', '_moments', '_read', '_shelf')
+    async def add(self, key: str, token: str, span: float) -> bool | None:
+        """Keep a token for so many seconds where there is none; whether that was done, None if the store is in trouble."""
+        ...
 
-    def __init__(self, shelf: Direct, moments: Moments, endings: Endings) -> None:
-        """One for all, since it keeps nothing of a request."""
-        self._shelf = shelf
-        self._endings = endings
-        self._read = shelf.read
-        self._moments = moments
+    async def release(self, key: str, token: str) -> None:
+        """Delete a token, if it is this one."""
+        ...
 
-    async def look_up(self, key: str) -> Found | Variants | None:
-        """See `Outside`."""
-        return self.at_once(key)
-
-    def at_once(self, key: str) -> Found | Variants | None:
-        """The same, at once."""
-        found = self._read(key)
-        if not isinstance(found, Entry):
-            return found if isinstance(found, Variants) and found.key == key else None
-        stale_at = self._moments.stale_since(found) if found.key == key else None
-        return None if stale_at is None else Found(found, stale_at)
-
-    async def begin(self, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, see Outside
-        """See `Outside`."""
-        return self._moments.now
-
-    async def land(self, begun: Any, names: Sequence[str], *, windowed: bool) -> Marked | Lost:  # noqa: ARG002, see Outside
-        """See `Outside`."""
-        return begun if self._moments.are_unchanged(names, begun) else Lost('invalidated')
-
-    async def put(self, stored: Stored, span: float) -> bool:
-        """See `Outside`."""
-        try:
-            return self._shelf.write(stored.key, stored, min(span, FOREVER))
-        except Exception as error:  # noqa: BLE001, nothing in it should fail, and if it does, nobody's answer shall
-            logger.debug('the table has not taken an entry: %r', error)
-            return False
-
-    def owed(self) -> Owed:
-        """See `Outside`."""
-        return {}
-
-    def owes_more(self, names: Sequence[str], since: Owed) -> bool:  # noqa: ARG002, see Outside
-        """See `Outside`."""
-        return False
-
-    async def forget(self, key: str) -> None:
-        """See `Outside`."""
-        await self._shelf.delete(key, 0)
-
-    async def end(self, key: str, now: float) -> None:
-        """See `Outside`."""
-        self._endings.note(key, now)
-        await self.forget(key)
-
-    async def storing(self, store_it: 'Callable[[Inside], Coroutine[Any, Any, str | None]]') -> str | None:
-        """See `Outside`."""
-        return await store_it(self)
+    def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':
+        """Begin something that is to come to its end, even if nobody waits for it any more."""
+        ...
 
 
-Visit = Outside | Inside
-"""What one request does at a store, whichever it is."""
+class Store(Protocol):
+    """Keeps entries, and ends them by their names."""
+
+    namespace: str
+    ttl: float | None
+    is_shared: bool
+    """Whether other processes may use it, too."""
+    told: set[str]
+    """What the log says already of all that use it."""
+    at_once: LookUp | None
+    """Looks something up as `Visit.look_up` does, without waiting; None where a look-up may have to wait."""
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """For locks; None where no other process uses the store."""
+        ...
+
+    def visit(self) -> Visit:
+        """For what one request has to do here."""
+        ...
+
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+        """Invalidate all entries with one of the names, for all processes; delete this full key too.
+
+        Return how many keys were deleted (0 or 1).
+
+        Raises:
+            InvalidationError: it could not be written. It is owed from now on.
+
+        """
+        ...
+
+    def begin_invalidation(
+        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+    ) -> 'asyncio.Future[int]':
+        """The same, begun now, and going on to its end even if who has asked for it is cancelled."""
+        ...
+
+    def invalidate_soon(self, names: Sequence[str]) -> None:
+        """Use nothing with one of these names in this process from now on, and have that written for all others.
+
+        From any thread, with or without an event loop.
+        """
+        ...
+
+    def invalidate_now(self, names: Sequence[str]) -> None:
+        """As `invalidate`, in an event loop and over a connection of its own, in a thread where none runs.
+
+        Raises:
+            InvalidationError: it could not be written. It is owed from now on.
+
+        """
+        ...
+
+    def open(self) -> None:
+        """Have what other threads invalidate written by this event loop; also what is owed already."""
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened in this event loop, when all is done that is under way in it; what is owed is tried once more."""
+        ...
+
+
+class Reads(Protocol):
+    """What a ledger needs of a backend for one request: commands of one who knows how long he can wait."""
+
+    async def get(self, keys: Sequence[str], /) -> Sequence[object]: ...
+    async def set(self, key: str, value: object, span: float, /) -> bool: ...
+    async def add(self, key: str, value: object, span: float, /) -> bool: ...
+
+
+class Writes(Protocol):
+    """What a ledger needs of a backend for an invalidation: each command has the whole time-out."""
+
+    async def set(self, key: str, value: object, span: float, /) -> bool:
+        """Keep it; False if the store has no room for it."""
+        ...
+
+    async def delete(self, key: str, /) -> None:
+        """Delete a key, which a store does that has no room."""
+        ...
+
+
+class Ledger(Protocol):
+    """Tells whether the entries of a `RemoteStore` are alive. Who asks brings the backend, as it is for him."""
+
+    beside: tuple[str, ...]
+    """Keys to be read together with an entry; `stale_at` needs what is found there."""
+
+    async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Early | None:
+        """What `marks_after` will ask for, read before the endpoint reads anything; None if the backend does not keep marks."""
+        ...
+
+    async def marks_after(
+        self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool
+    ) -> HeldMarks | None:
+        """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
+        ...
+
+    async def stale_at(self, store: Reads, entry: Entry, beside: Sequence[object]) -> float | None:
+        """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
+
+        None if one of its names was invalidated, so that the entry must not be used. `beside` is what was found beside it.
+        """
+        ...
+
+    async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
+        """Make sure that nothing that began before is used again under these names, by any process.
+
+        With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
+        """
+        ...
+
+    def invalidate_here(self, names: Sequence[str]) -> bool:
+        """Invalidate at once, from any thread, where no command is needed for that; else return False."""
+        ...

@@ -29,7 +29,7 @@ logger = logging.getLogger('fastapi_caching_route')
 class Wire:
     """Our format, as aiocache calls a serializer."""
 
-    encoding = None  # bytes stay bytes
+    encoding: str | None = None  # bytes stay bytes
 
     def __init__(self, signing_keys: Sequence[bytes]) -> None:
         """Sign with the first of the keys, if there are any, and then take no entry that none of them has signed."""
@@ -57,7 +57,7 @@ MARK = b'fcrm'
 SIGNED = b'fcrs'
 """In front of a signature (HMAC-SHA256)."""
 
-SHORT = 8192
+MAX_REMEMBERED_BYTES = 8192
 """Bytes of what is remembered when it has been read: of so few, all together take a few megabytes."""
 
 _PREFIX = struct.Struct('>4sI')
@@ -137,7 +137,7 @@ def decode(raw: object) -> Entry | Variants | str | None:
         return None
     if raw.startswith(MARK):
         return raw[len(MARK) :].decode('latin-1')
-    return _decode_short(raw) if len(raw) <= SHORT else _decode(raw)
+    return _decode_short(raw) if len(raw) <= MAX_REMEMBERED_BYTES else _decode(raw)
 
 
 @lru_cache(256)

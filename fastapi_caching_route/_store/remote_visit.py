@@ -1,0 +1,174 @@
+"""What one request does at a store that may be slow, or down, and what it needs for that.
+
+Trouble with the backend costs what is stored, never an answer: a look-up finds nothing, and storing does nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi_caching_route._backends.commands import Commands, Persistent
+from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._concurrency.tasks import keep_running
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._store.debts import Debts
+from fastapi_caching_route._store.endings import Endings
+from fastapi_caching_route._store.visit import (
+    Alive,
+    Before,
+    Early,
+    Found,
+    Ledger,
+    Lost,
+    Standing,
+    StoredObject,
+    Unknown,
+    Visit,
+)
+
+logger = logging.getLogger('fastapi_caching_route')
+
+T = TypeVar('T')
+
+FEW_NAMES = 32
+"""Names of a response up to which it says something about the store if their marks cannot be had in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a remote store consists of, and works with at each visit."""
+
+    backend: LinkedBackend
+    ledger: Ledger
+    debts: Debts
+    timeout: float
+    """Seconds for which a request waits for the store, all in all, and an invalidation for each command."""
+    endings: Endings = field(default_factory=Endings)
+    under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
+
+    async def write(self, names: Sequence[str]) -> None:
+        """Invalidate names, also if the backend is known to be in trouble."""
+        await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
+
+    async def retry(self, within: float) -> float:
+        """Have what is owed written, in an event loop that lives; return how long that was waited for, in seconds.
+
+        Event loops may be short: there may be none later that has the time.
+        """
+        began = time.monotonic()
+        self.debts.retry_later(self.write)
+        if self.backend.worth_storing():
+            await asyncio.wait([self.debts.retry(self.write)], timeout=max(within, 0))
+        return time.monotonic() - began
+
+    def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
+        """Begin something that is to come to its end, even if nobody waits for it any more."""
+        return keep_running(asyncio.get_running_loop().create_task(work), self.under_way)
+
+
+class RemoteVisit:
+    """Waits no longer than the time-out for all of that together: then it finds nothing.
+
+    Only the time counts for which it waits here, and not what the endpoint takes in between.
+    """
+
+    __slots__ = ('_left', '_parts')
+
+    def __init__(self, parts: Parts) -> None:
+        """Nothing has been waited for yet."""
+        self._parts = parts
+        self._left = parts.timeout
+
+    async def look_up(self, key: str) -> Found | Variants | None:
+        """See `Visit`."""
+        if self._parts.debts:
+            self._left -= await self._parts.retry(self._left)
+        return await self._or_nothing(partial(self._look_up, key))
+
+    async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
+        ledger = self._parts.ledger
+        found, *beside = await commands.get((key, *ledger.beside))
+        if isinstance(found, Variants):
+            return found if found.key == key else None
+        if not isinstance(found, Entry) or found.key != key or self._parts.debts.include(found.names):
+            return None
+        if self._parts.endings.includes(key, found.stored_at):
+            await commands.delete(key)  # which could not be done then
+            return None
+        stale_at = await ledger.stale_at(commands, found, beside)
+        return None if stale_at is None else Found(found, stale_at)
+
+    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
+        """See `Visit`."""
+        owed, endings = self._parts.debts.owed(), self._parts.endings.count
+        return Before(await self._early(names, windowed=windowed), owed, endings)
+
+    async def _early(self, names: Sequence[str], *, windowed: bool) -> Early | None:
+        backend, had_time = self._parts.backend, self._left > 0
+        if not backend.worth_storing():
+            return None
+        early = await self._or_nothing(partial(self._parts.ledger.marks_before, names=names, windowed=windowed))
+        if early is not None or (had_time and self._left <= 0 and len(names) <= FEW_NAMES):
+            backend.report_storing(in_time=early is not None)
+        return early
+
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:
+        """See `Visit`."""
+        if before.early is None:
+            return Lost('invalidated') if self._parts.debts.has_grown(names, before.owed) else Unknown()
+        marked = await self._or_nothing(partial(self._marks_after, before.early, names, windowed=windowed))
+        return Lost('store-error') if marked is None else marked
+
+    async def _marks_after(self, early: Early, names: Sequence[str], commands: Commands, *, windowed: bool) -> Standing:
+        marks = await self._parts.ledger.marks_after(commands, early, names, windowed=windowed)
+        return Lost('invalidated') if marks is None else Alive(marks)
+
+    async def put(self, stored: StoredObject, span: float) -> bool:
+        """See `Visit`."""
+        return bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
+
+    async def forget(self, key: str) -> None:
+        """See `Visit`."""
+        await self._or_nothing(lambda commands: commands.delete(key))
+
+    async def end(self, key: str, now: float) -> None:
+        """See `Visit`."""
+        self.note_ending(key, now)
+        await self.forget(key)
+
+    def note_ending(self, key: str, now: float) -> None:
+        """See `Visit`."""
+        self._parts.endings.note(key, now)
+
+    def has_ended(self, before: Before, key: str) -> bool:
+        """See `Visit`."""
+        return self._parts.endings.have_come(key, before.endings)
+
+    def stored_anew(self, key: str) -> None:
+        """See `Visit`."""
+        self._parts.endings.stored_anew(key)
+
+    async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
+        """See `Visit`."""
+        running = self._parts.go_on(
+            store_it(RemoteVisit(self._parts))
+        )  # which has time of its own: nobody waits for it
+        await asyncio.wait((running,), timeout=max(self._left, 0))
+        return running.result() if running.done() and not running.cancelled() else 'store-slow'
+
+    async def _or_nothing(self, asked: Callable[[Commands], Awaitable[T]]) -> T | None:
+        """What the store gives, or None where it is in trouble."""
+        commands = Commands(self._parts.backend, self._left)
+        try:
+            return await asked(commands)
+        except Exception as error:  # noqa: BLE001, whatever a client library raises
+            logger.debug('the cache backend is of no use to a request: %r', error)
+            return None
+        finally:
+            self._left = commands.left
