@@ -69,10 +69,10 @@ async def of_a_hit() -> dict[str, float]:
     route, scope = seen[-1]
     plan = route._reached(scope).plan
     declared = plan.declared()
-    inside, keys = plan.runtime.store.inside, declared.keys.at_once(scope)
-    found = inside.at_once(keys[1])
+    look_up, keys = plan.runtime.store.at_once, declared.keys.at_once(scope)
+    found = look_up(keys[1])
     entry, now = found.entry, plan.runtime.clock()
-    whole, signs = (entry.status, entry.headers, entry.body), plan.signs_of_a_hit(1, 2, entry.headers, shared=True)
+    whole, signs = (entry.status, entry.headers, entry.body), plan.labels.on_hit(1, 2, entry.headers, declared.inputs)
     limited = LimitRoute('/case', small)
     stages = least(
         {
@@ -80,9 +80,9 @@ async def of_a_hit() -> dict[str, float]:
             'which route, reached how': lambda: route._reached(scope),
             'what it declares': plan.declared,
             'key': lambda: declared.keys.at_once(scope),
-            'look-up and marks': lambda: inside.at_once(keys[1]),
+            'look-up and marks': lambda: look_up(keys[1]),
             'judgement': lambda: reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now),
-            'Age, X-Cache, Cache-Status': lambda: plan.signs_of_a_hit(1, 2, entry.headers, shared=True),
+            'Age, X-Cache, Cache-Status': lambda: plan.labels.on_hit(1, 2, entry.headers, declared.inputs),
             'preconditions and range': lambda: answer.shape('GET', scope['headers'], whole, now),
             'two messages': lambda: client.messages('GET', scope['headers'], entry, signs, now),
             '(look)': lambda: hits.look(plan, declared, scope),

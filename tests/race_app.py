@@ -10,11 +10,11 @@ from typing import Annotated
 from aiocache import MemcachedCache, RedisCache
 from fastapi import APIRouter, Depends, FastAPI
 
-import fastapi_caching_route._store.remote as store
 from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache
+from fastapi_caching_route._store import opening
 from tests.simulation import marks_class
 
-store.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
+opening.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
 backend = {'redis': RedisCache, 'memcached': MemcachedCache}[os.environ['RACE_BACKEND']]
 cache = FastAPICache(
     backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace=os.environ['RACE_NAMESPACE']),

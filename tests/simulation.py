@@ -19,7 +19,7 @@ from pathlib import Path
 
 import fastapi_caching_route._store.marks as real
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._store.moments import Moments
+from fastapi_caching_route._store.moments import Moments, MomentsLedger
 
 SOURCE = Path(real.__file__).read_text()
 PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
@@ -200,7 +200,9 @@ class World:
         self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.begins_late = self.step == 'read the marks before the endpoint runs'
-        self.processes = [Moments()] if self.inside else [marks_class(self.step)('api') for _ in range(PROCESSES)]
+        self.processes = (
+            [MomentsLedger(Moments())] if self.inside else [marks_class(self.step)('api') for _ in range(PROCESSES)]
+        )
 
     def names(self, it):
         return ('all', f'path:{it}')
@@ -234,7 +236,7 @@ class World:
         begun = await self.begin(it, marks, windowed=windowed) if self.begins_late else early
         names, held = self.names_at_the_end(it), None
         with suppress(OSError):
-            held = None if begun is None else await marks.land(self.shelf, begun, names, windowed=windowed)
+            held = None if begun is None else await marks.marks_after(self.shelf, begun, names, windowed=windowed)
         if held is not None:
             window = 60.0 if windowed else 0.0
             entry = Entry(
@@ -253,7 +255,7 @@ class World:
 
     async def begin(self, it, marks, *, windowed):
         with suppress(OSError):
-            return await marks.begin(self.shelf, self.names(it), windowed=windowed)
+            return await marks.marks_before(self.shelf, self.names(it), windowed=windowed)
         return None
 
     async def write(self):

@@ -27,6 +27,14 @@ def memory_cache(**options: Any) -> FastAPICache:
     return FastAPICache(SimpleMemoryCache(), **options)
 
 
+async def all_written(store: Any) -> None:
+    """Wait until the backend has taken all invalidations of a store."""
+    debts = getattr(store, 'debts', None)  # none where nothing has to be written
+    while debts:
+        debts.retry_later(store._parts.write)
+        await asyncio.sleep(0.01)
+
+
 def caching_router(**options: Any) -> APIRouter:
     return APIRouter(route_class=CachingRoute, **options)
 

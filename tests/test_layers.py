@@ -19,8 +19,8 @@ INSIDE = {
     '_routes': ('unserved', 'planning', 'targets', 'namesakes', 'decoration', 'writes', 'caches', 'settings'),
     '_exchange': (*('exchange', 'run', 'stale', 'passing', 'keeping', 'messages', 'lookup', 'herd', 'plan', 'call'),),
     '_store': (
-        *('variants', 'lock', 'given', 'visit', 'remote', 'soon', 'opening', 'wire', 'marks', 'moments', 'local'),
-        *('endings', 'debts'),
+        *('opening', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts', 'endings'),
+        *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (
         *('serving', 'schemas', 'limits', 'handlers', 'ending', 'documenting', 'declared', 'refusing', 'inputs'),
@@ -28,7 +28,7 @@ INSIDE = {
         *('noting', 'handing', 'effective'),
     ),
     '_backends': (
-        *('linked', 'link', 'drivers', 'commands', 'clients', 'redis_clients', 'breaker', 'outage', 'aiocache'),
+        *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'breaker', 'outage', 'aiocache'),
     ),
     '_core': (
         *(
@@ -56,16 +56,11 @@ INSIDE = {
 
 NEVER = {
     *(('_exchange', '_fastapi'), ('_store', '_fastapi'), ('_fastapi', '_store'), ('_fastapi', '_exchange')),
-    *(('_backends', '_core'), ('_core', '_concurrency')),
+    *(('_backends', '_core'), ('_concurrency', '_core'), ('memory', '_core'), ('_core', '_concurrency')),
 }
 """Imports that would go down and are wrong all the same."""
 
 NOT_YET = {
-    ('_backends/linked', '_store/wire'),
-    ('_backends/linked', '_core/entry'),
-    ('_backends/linked', '_core/key'),
-    ('_backends/link', '_core/entry'),
-    ('_concurrency/flights', '_core/variants'),
     ('_fastapi/ending', '_routes/writes'),
     ('_fastapi/security', 'context'),
     ('_routes/caches', 'cache'),
@@ -73,7 +68,6 @@ NOT_YET = {
     ('_exchange/keeping', '_exchange/run'),
     ('_exchange/passing', '_exchange/run'),
     ('_exchange/stale', '_exchange/run'),
-    ('_store/remote', '_store/visit'),
 }
 """Imports that go up, or are wrong, and are to end."""
 

@@ -8,7 +8,7 @@ from aiocache import RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
-from fastapi_caching_route._backends.breaker import FEW, PAUSE, Breaker
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECONDS, Breaker
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
@@ -98,7 +98,7 @@ async def test_a_function_that_makes_no_client_is_trouble_like_any_other(caplog)
     with app_on(RedisClientCache(new_client)) as (_, ask):
         for _ in range(20):
             assert (await ask())[1]['body'] == b'1'
-    assert len(made) == FEW
+    assert len(made) == FAILURES_TO_OPEN
     assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ['no such host']
 
 
@@ -112,7 +112,7 @@ async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):
 
 
 async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._backends.link.HANGING', 0.1)
+    monkeypatch.setattr('fastapi_caching_route._backends.link.GIVE_UP_SECONDS', 0.1)
     backend = Elsewhere()
     with app_on(backend, store_timeout=0.05) as (cache, ask):
         assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
@@ -120,10 +120,10 @@ async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
         for _ in range(100):
             await ask()
             await asyncio.sleep(0.02)
-        (link,) = cache.store.shelf._links.values()
+        (link,) = cache.store.backend._links.values()
         assert len(link._running) <= 3
         backend.hanging.clear()
-        await asyncio.sleep(PAUSE + 0.2)
+        await asyncio.sleep(PROBE_SECONDS + 0.2)
         await ask()
         await asyncio.sleep(0.05)
         assert mark(await ask()) == 'HIT'
@@ -135,7 +135,7 @@ async def test_a_backend_needs_no_delete(caplog):
             raise NotImplementedError
 
     with app_on(Plain(), store_timeout=1) as (cache, _):
-        for _ in range(2 * FEW):
+        for _ in range(2 * FAILURES_TO_OPEN):
             assert await cache.invalidate_cached('some key') == 0
     assert caplog.records == []
 

@@ -9,12 +9,12 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
-from fastapi_caching_route._backends.breaker import FEW, PAUSE
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECONDS
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
 from tests.conftest import run
 from tests.servers import wait_until
-from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks
+from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of, marks
 
 
 async def test_one_request_waits_no_longer_than_the_time_out_for_all_of_its_commands():
@@ -75,7 +75,7 @@ async def test_a_loop_that_was_busy_itself_does_not_blame_the_store(caplog):
     app.include_router(app_of(cache))
     await asgi_call(app, asgi_scope(path='/things/1'))
     backend.slow['multi_get'] = 0.01
-    for _ in range(FEW + 1):
+    for _ in range(FAILURES_TO_OPEN + 1):
         asking = asyncio.ensure_future(asgi_call(app, asgi_scope(path='/things/1')))
         await asyncio.sleep(0.005)
         time.sleep(0.3)  # noqa: ASYNC251, it is what is tested
@@ -118,7 +118,7 @@ async def test_what_is_too_large_for_memcached_is_not_an_outage(memcached_port, 
     app.include_router(router)
     app.include_router(app_of(cache))
     async with cache:
-        for number in range(2 * FEW):
+        for number in range(2 * FAILURES_TO_OPEN):
             start, *_ = await asgi_call(app, asgi_scope(path=f'/large/{number}'))
             assert b'detail=store-error' in dict(start['headers'])[b'cache-status']
         answers = [(await asgi_call(app, asgi_scope(path='/things/1')))[0] for _ in range(2)]
@@ -151,7 +151,7 @@ async def test_a_store_that_is_too_slow_to_store_still_gives_hits(caplog):
     with app_on(backend, store_timeout=0.3) as (_, ask):
         assert [mark(await ask()) for _ in range(2)] == ['MISS', 'HIT']
         backend.slow['multi_get'] = 0.16
-        for number in range(FEW):
+        for number in range(FAILURES_TO_OPEN):
             await ask(f'/things/{10 + number}')
         backend.commands.clear()
         began = time.monotonic()
@@ -161,7 +161,7 @@ async def test_a_store_that_is_too_slow_to_store_still_gives_hits(caplog):
         assert mark(await ask()) == 'HIT'
         assert [it.levelname for it in caplog.records] == ['WARNING']
         backend.slow.clear()
-        await asyncio.sleep(PAUSE + 0.05)
+        await asyncio.sleep(PROBE_SECONDS + 0.05)
         await ask()
         await asyncio.sleep(0.05)
         assert [mark(await ask('/things/20')) for _ in range(2)] == ['MISS', 'HIT']
@@ -175,10 +175,10 @@ async def test_what_comes_to_be_owed_again_while_it_is_written_stays_owed():
             await cache.invalidate_tags('all')
         backend.failing.clear()
         backend.slow['set'] = 0.02
-        paying = cache.store.debts.pay(cache.store._invalidate_anyway)
+        paying = cache.store.debts.retry(cache.store._parts.write)
         await asyncio.sleep(0.01)
-        cache.store.debts.owe(('tag:all',), OSError('again'), cache.store._invalidate_anyway)
+        cache.store.debts.owe(('tag:all',), OSError('again'), cache.store._parts.write)
         await paying
         assert cache.store.debts
-        await cache.store.settled()
+        await all_written(cache.store)
         await cache.store.close()

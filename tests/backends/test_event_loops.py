@@ -113,8 +113,8 @@ def test_a_lifespan_closes_it_too(backend):
     cache = FastAPICache(backend, store_timeout=5)
     with client_of(app_of(cache), lifespan=cache.lifespan) as client:
         assert marks(client.get('/things/1'), client.get('/things/1')) == ['MISS', 'HIT']
-        assert len(cache.store.shelf._links) == 1
-    assert cache.store.shelf._links == {}
+        assert len(cache.store.backend._links) == 1
+    assert cache.store.backend._links == {}
 
 
 def test_an_event_loop_that_ends_closes_its_connections_without_being_told(backend):

@@ -9,8 +9,8 @@ from aiocache import RedisCache
 from fastapi import FastAPI, Response
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._backends.breaker import FEW
-from fastapi_caching_route._backends.link import LARGE
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN
+from fastapi_caching_route._backends.link import LARGE_BYTES
 from tests.backends.fakes import Elsewhere
 from tests.faults import Proxy
 from tests.servers import free_port
@@ -112,16 +112,16 @@ async def test_a_small_entry_does_not_wait_for_a_large_one_that_is_wanted_at_the
 async def test_large_replies_of_which_nobody_knew_are_no_outage_where_others_are_answered_meanwhile(redis_port, caplog):
     stored, ask_near, _ = app_on(on(redis_port, 'unknown'), store_timeout=5)
     async with stored:
-        assert [await ask_near(path) for path in ('/small', *(f'/large/{it}' for it in range(FEW)))] == ['MISS'] * (
-            FEW + 1
-        )
+        assert [await ask_near(path) for path in ('/small', *(f'/large/{it}' for it in range(FAILURES_TO_OPEN)))] == [
+            'MISS'
+        ] * (FAILURES_TO_OPEN + 1)
     async with slow_link(redis_port, 3_000_000) as port:
         cache, ask, runs = app_on(on(port, 'unknown'), store_timeout=0.25)
         async with cache:
             await ask()
             runs.clear()
             asking = []
-            for number in range(FEW):
+            for number in range(FAILURES_TO_OPEN):
                 asking.append(asyncio.ensure_future(ask(f'/large/{number}')))
                 for _ in range(3):  # each look-up is a command of its own
                     await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def test_large_replies_of_which_nobody_knew_are_no_outage_where_others_are
 
 
 async def test_a_reply_that_takes_for_ever_is_given_up_alone(redis_port, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._backends.link.HANGING', 0.1)
+    monkeypatch.setattr('fastapi_caching_route._backends.link.GIVE_UP_SECONDS', 0.1)
     stored, ask_near, _ = app_on(on(redis_port, 'given up'), store_timeout=5)
     async with stored:
         assert [await ask_near(path) for path in ('/small', '/large/1')] == ['MISS'] * 2
@@ -142,7 +142,7 @@ async def test_a_reply_that_takes_for_ever_is_given_up_alone(redis_port, monkeyp
         cache, ask, _ = app_on(on(port, 'given up'), store_timeout=0.1)
         async with cache:
             await ask()
-            (link,) = cache.store.shelf._links.values()
+            (link,) = cache.store.backend._links.values()
             asking = asyncio.ensure_future(ask('/large/1'))
             got = []
             for _ in range(20):
@@ -159,7 +159,7 @@ async def test_a_store_that_answers_nothing_is_not_asked_any_more_where_only_lar
     async with cache:
         assert [await ask('/large/1') for _ in range(3)] == ['MISS', 'HIT', 'HIT']
         backend.hanging.add('multi_get')
-        for _ in range(6 * FEW):
+        for _ in range(6 * FAILURES_TO_OPEN):
             await ask('/large/1')
         asked = len(backend.commands)
         for _ in range(10):
@@ -170,12 +170,12 @@ async def test_a_store_that_answers_nothing_is_not_asked_any_more_where_only_lar
 async def test_large_entries_that_are_written_slowly_do_not_keep_invalidations_from_being_written():
     class SlowForLarge(Elsewhere):
         async def _set(self, key, value, ttl=None, _cas_token=None, _conn=None):
-            await asyncio.sleep(0.08 if len(value) > LARGE else 0)
+            await asyncio.sleep(0.08 if len(value) > LARGE_BYTES else 0)
             return await super()._set(key, value)
 
     cache, ask, _ = app_on(SlowForLarge(), store_timeout=0.04)
     async with cache:
-        await asyncio.gather(*(ask(f'/large/{number}') for number in range(FEW)))
+        await asyncio.gather(*(ask(f'/large/{number}') for number in range(FAILURES_TO_OPEN)))
         await asyncio.sleep(0.05)
         await cache.invalidate_tags('small')
         assert await ask('/small') == 'MISS'

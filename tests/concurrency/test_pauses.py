@@ -1,15 +1,15 @@
 """Pauses after failures, and numbers that are remembered for some keys."""
 
-from fastapi_caching_route._concurrency.pauses import LONGEST_PAUSE, MOST_REMEMBERED, Lately, Pauses
+from fastapi_caching_route._concurrency.pauses import MAX_KEYS, MAX_PAUSE_SECONDS, Pauses, RecentNumbers
 
 
 def test_only_so_many_keys_are_remembered():
-    lately = Lately()
-    for number in range(MOST_REMEMBERED + 100):
+    lately = RecentNumbers()
+    for number in range(MAX_KEYS + 100):
         lately.note(f'key{number}', 1)
-    assert len(lately._numbers) == MOST_REMEMBERED
+    assert len(lately._numbers) == MAX_KEYS
     assert lately.of('key0') == 0
-    assert lately.of(f'key{MOST_REMEMBERED}') == 1
+    assert lately.of(f'key{MAX_KEYS}') == 1
 
 
 def test_pauses_double_up_to_the_longest_and_end():
@@ -18,7 +18,7 @@ def test_pauses_double_up_to_the_longest_and_end():
         pauses.lengthen('key', now)
         length = next(it / 4 for it in range(1000) if not pauses.holds('key', now + it / 4))
         lengths.append(length)
-    assert lengths == [1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert lengths == [1, 2, 4, 8, 16, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS]
     pauses.end('key')
     assert not pauses.holds('key', now)
     pauses.lengthen('key', now)

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from fastapi_caching_route import FastAPICache, MemoryCache
 from fastapi_caching_route._core.key import MAX_KEY_BYTES
+from fastapi_caching_route._store.moments import moments_of
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks
 
 LONG = 57_000
@@ -69,7 +70,7 @@ def test_writes_to_long_paths_leave_short_names():
     cache, client = app_on(MemoryCache())
     for _ in range(50):
         client.put(f'/files/{long_path()}')
-    names = list(cache.store.marks._hard)
+    names = list(moments_of(cache.backend)._hard)
     assert len(names) >= 50
     assert max(map(len, names)) <= MAX_KEY_BYTES
 

@@ -102,7 +102,7 @@ async def test_a_lock_whose_owner_is_gone_ends_by_itself(two, monkeypatch):
     async def released(*_):
         """Nothing is released."""
 
-    monkeypatch.setattr(two[0].cache.store.shelf.__class__, 'release', released)  # as if it was killed
+    monkeypatch.setattr(two[0].cache.store.backend.__class__, 'release', released)  # as if it was killed
     for app in two:
         counting(app, lock=True, collapse_timeout=6)  # memcached counts in whole seconds, and one more
     first = two[0].ask()

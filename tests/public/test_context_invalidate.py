@@ -14,6 +14,7 @@ from tests.backends.fakes import Elsewhere
 from tests.public.lists import User, lists_of, read
 from tests.support import (
     FASTAPI,
+    all_written,
     asgi_call,
     asgi_scope,
     caching_router,
@@ -62,7 +63,7 @@ def test_a_write_invalidates_by_a_tag_that_only_a_dependency_knows(cache, backen
     with client_of(router, writes) as client:
         assert read(client, 'ada', 'bob', 'ada', 'bob') == ['MISS', 'MISS', 'HIT', 'HIT']
         assert client.post(f'/items/{kind}', headers={'user': 'ada'}).status_code == 200
-        client.portal.call(cache.store.settled)  # older releases do not wait for a plain route
+        client.portal.call(all_written, cache.store)  # older releases do not wait for a plain route
         assert client.get('/items', headers={'user': 'ada'}).json() == ['new']
         assert read(client, 'ada', 'bob') == ['HIT', 'HIT']
         assert runs == ['ada', 'bob', 'ada']
@@ -273,7 +274,7 @@ def test_what_is_being_computed_when_it_is_said_is_not_stored():
 
 @ROUTERS
 def test_a_write_that_has_said_it_is_answered_while_the_store_is_down(new_writes, caplog, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_WAIT', 0.01)
+    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_RETRY_SECONDS', 0.01)
     backend = Elsewhere(namespace='owed')
     cache = FastAPICache(backend, store_timeout=1)
     (router, *_), writes = lists_of(cache), new_writes()
@@ -289,7 +290,7 @@ def test_a_write_that_has_said_it_is_answered_while_the_store_is_down(new_writes
         assert client.post('/write').json() == 'written'
         assert read(client, 'ada') == [None]
         backend.failing.clear()
-        client.portal.call(cache.store.settled)
+        client.portal.call(all_written, cache.store)
         assert read(client, 'ada', 'ada') == ['MISS', 'HIT']
     assert caplog.text.count('could not be written yet') == 1
 
@@ -333,7 +334,7 @@ def test_tags_are_those_of_the_caches_that_the_app_uses(new_writes):
     assert read(another, 'ada') == ['HIT']
     client_of(writes).post('/write')  # an app that uses none means all
     with another:
-        another.portal.call(foreign.store.settled)
+        another.portal.call(all_written, foreign.store)
         assert read(another, 'ada') == ['MISS']
 
 

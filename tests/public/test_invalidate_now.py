@@ -40,7 +40,6 @@ def test_invalidating_now_says_if_the_store_does_not_take_it_and_it_is_tried_aga
 
 def test_a_connection_that_takes_its_time_does_not_fail_a_script():
     backend, cache, *_ = shared()
-    cache.store.timeout = 0.2
     failures = iter([True])
     command = backend._command
 

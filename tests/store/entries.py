@@ -25,8 +25,9 @@ VARIANTS = Variants('key', (b'accept', b'x-plan'), 'token')
 async def keep(store, entry=ENTRY):
     """Store an entry with the marks of its names; give it as it was stored."""
     visit = store.visit()
-    begun = await visit.begin(entry.names, windowed=entry.windowed)
-    marked = dataclasses.replace(entry, marks=await visit.land(begun, entry.names, windowed=entry.windowed))
+    before = await visit.marks_before(entry.names, windowed=entry.windowed)
+    standing = await visit.marks_after(before, entry.names, windowed=entry.windowed)
+    marked = dataclasses.replace(entry, marks=standing.marks)
     assert await visit.put(marked, 60)
     return marked
 

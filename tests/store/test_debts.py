@@ -6,7 +6,7 @@ from aiocache import RedisCache
 from fastapi_caching_route import FastAPICache, InvalidationError
 from tests.backends.fakes import Elsewhere
 from tests.routes.shop import shop
-from tests.support import client_of, closing, found
+from tests.support import all_written, client_of, closing, found
 
 
 def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_written_later(caplog, redis_server):
@@ -30,7 +30,7 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
         # The old entry is still there, and this process does not use it, written or not.
         assert found(client, '/things/7') in (['MISS'], [None])
         assert 'could not be written yet' in caplog.text
-        client.portal.call(cache.store.settled)
+        client.portal.call(all_written, cache.store)
         assert 'all invalidations are written' in caplog.text
         assert not cache.store.debts
         found(client, '/things/7')
@@ -40,7 +40,7 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
 
 @pytest.mark.parametrize('broken', ['failing', 'hanging'])
 def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, caplog, monkeypatch):
-    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_WAIT', 0.01)
+    monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_RETRY_SECONDS', 0.01)
     backend = Elsewhere(namespace='owed')
     cache, sibling = FastAPICache(backend, store_timeout=0.02), FastAPICache(backend, store_timeout=0.02)
     router, writes, *_ = shop(cache)
@@ -65,7 +65,7 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         # Everything is there to be read, and only what is owed is not used. Nothing can be stored.
         assert found(client, *paths, '/things?page=2') == [None] * 4
         getattr(backend, broken).clear()
-        client.portal.call(cache.store.settled)
+        client.portal.call(all_written, cache.store)
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
     assert caplog.text.count('could not be written yet') == 1  # of one outage

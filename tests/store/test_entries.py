@@ -8,7 +8,7 @@ from aiocache import MemcachedCache, RedisCache
 from aiocache.serializers import JsonSerializer, PickleSerializer, StringSerializer
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.opening import store_over
 from tests.backends.fakes import Elsewhere
 from tests.servers import free_port
 from tests.store.entries import ENTRY, keep, look_up
@@ -17,7 +17,7 @@ from tests.support import Clock, caching_router, client_of, closing, marks
 
 async def test_an_entry_is_found_under_its_own_key_alone(new_backend, namespace):
     backend = new_backend(namespace=namespace)
-    store = Store(backend, 5)
+    store = store_over(backend, 5)
     stored = await keep(store)
     assert await look_up(store) == stored
     assert await look_up(store, 'other') is None
@@ -147,7 +147,7 @@ def test_an_answer_that_could_not_be_stored_is_not_called_a_miss():
 
 async def test_a_command_that_takes_too_long_is_left_to_end_by_itself():
     backend = Elsewhere()
-    store = Store(backend, 0.02)
+    store = store_over(backend, 0.02)
     stored = await keep(store)
     backend.slow['multi_get'] = 0.1
     began = time.monotonic()
@@ -161,7 +161,7 @@ async def test_a_command_that_takes_too_long_is_left_to_end_by_itself():
 
 async def test_a_request_that_is_cancelled_does_not_cancel_the_command():
     backend = Elsewhere()
-    store = Store(backend, 5)
+    store = store_over(backend, 5)
     stored = await keep(store)
     backend.slow['multi_get'] = 0.05
     asking = asyncio.ensure_future(store.visit().look_up(ENTRY.key))

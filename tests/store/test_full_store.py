@@ -11,7 +11,7 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._backends.breaker import FEW
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN
 from fastapi_caching_route._store.marks import Marks
 from tests.conftest import run
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks
@@ -78,7 +78,7 @@ def test_no_invalidation_error_is_raised_where_redis_is_full_since_it_is_invalid
     with two_workers(on_redis(port)) as (here, there):
         server.config_set('maxmemory', '1')
         for _ in range(
-            2 * FEW
+            2 * FAILURES_TO_OPEN
         ):  # the cache stops asking a store that takes nothing; what is deleted is deleted all the same
             assert here.post(f'/invalidate/all?kind={kind}').status_code == 200
         assert [there.get(f'/things/{number}').json() for number in (1, 2)] == ['new', 'new']
@@ -143,11 +143,11 @@ async def test_a_run_that_an_invalidation_overtakes_is_not_stored_when_there_is_
                 await go_on.wait()
 
     store, here, there = Table(), Marks(''), Marks('')
-    begun = await here.begin(store, ('path:/1',), windowed=False)
+    begun = await here.marks_before(store, ('path:/1',), windowed=False)
     is_full = True
     invalidating = asyncio.ensure_future(there.invalidate(store, ('tag:a',), None))
     await marks_are_gone.wait()
-    assert await here.land(store, begun, ('path:/1', 'tag:a'), windowed=False) is None
+    assert await here.marks_after(store, begun, ('path:/1', 'tag:a'), windowed=False) is None
     go_on.set()
     await invalidating
 
@@ -166,7 +166,7 @@ async def test_an_entry_is_served_from_a_full_redis_that_has_lost_the_token_of_t
         await asgi_call(app, asgi_scope())
         server.config_set('maxmemory', '1')
         server.delete('%last')
-        for _ in range(2 * FEW):
+        for _ in range(2 * FAILURES_TO_OPEN):
             start, *_ = await asgi_call(app, asgi_scope())
             assert dict(start['headers'])[b'x-cache'] == b'HIT'
         assert runs == [1]

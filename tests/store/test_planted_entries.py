@@ -12,7 +12,7 @@ from aiocache.serializers import StringSerializer
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._store.remote import Store
+from fastapi_caching_route._store.opening import store_over
 from fastapi_caching_route._store.wire import encode, signed
 from tests.promises.attacks import attacked
 from tests.store.entries import ENTRY, VARIANTS, keep, look_up
@@ -152,7 +152,7 @@ def test_a_key_that_can_be_guessed_is_refused(key):
 @pytest.mark.parametrize('new_memory', [MemoryCache, SimpleMemoryCache])
 async def test_what_stands_under_another_key_in_this_process_is_nothing(new_memory):
     memory = new_memory()
-    store = Store(memory, 5)
+    store = store_over(memory, 5)
     stored = await keep(store)
     assert await look_up(store) == stored
     for planted in (stored, VARIANTS, 'text', b'bytes', {'key': 'other'}):

@@ -29,7 +29,7 @@ def test_nothing_older_is_served_where_the_store_is_full_at_times():
 
 
 def test_moments_that_are_forgotten_for_newer_ones_revive_nothing(monkeypatch):
-    monkeypatch.setattr(_moments, 'MOST_NAMES', 1)
+    monkeypatch.setattr(_moments, 'MAX_NAMES', 1)
     worlds = simulate(SCHEDULES, inside=True)
     assert sum(it.violations for it in worlds) == 0
     assert sum(it.served for it in worlds) > SCHEDULES
