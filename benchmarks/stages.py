@@ -83,7 +83,7 @@ async def of_a_hit() -> dict[str, float]:
             'look-up and marks': lambda: look_up(keys[1]),
             'judgement': lambda: reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now),
             'Age, X-Cache, Cache-Status': lambda: plan.labels.on_hit(1, 2, entry.headers, declared.inputs),
-            'preconditions and range': lambda: answer.shape('GET', scope['headers'], whole, now),
+            'preconditions and range': lambda: answer.select('GET', scope['headers'], whole, now),
             'two messages': lambda: client.messages('GET', scope['headers'], entry, signs, now),
             '(look)': lambda: hits.look(plan, declared, scope),
             '(hit)': lambda: hits.hit(plan, declared, scope, (keys, found)),

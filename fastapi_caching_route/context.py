@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._core.asgi import FATE
+from fastapi_caching_route._core.asgi import WISHES
 from fastapi_caching_route._core.key import EntryKey
-from fastapi_caching_route._core.wishes import Fate
+from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._fastapi.ending import said_in
 from fastapi_caching_route._routes.caches import look_for_unmet, targets_in
 from fastapi_caching_route._routes.writes import Said
@@ -27,7 +27,7 @@ class CacheContext:
 
     def __init__(self, connection: HTTPConnection) -> None:
         """FastAPI builds it, once for each request."""
-        self._fate: Fate = connection.scope.setdefault(FATE, Fate())
+        self._fate: Wishes = connection.scope.setdefault(WISHES, Wishes())
         self._said: Said = said_in(connection.scope)
         self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
         look_for_unmet(self._app)

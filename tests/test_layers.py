@@ -17,7 +17,10 @@ ORDER = (
 
 INSIDE = {
     '_routes': ('unserved', 'planning', 'targets', 'namesakes', 'decoration', 'writes', 'caches', 'settings'),
-    '_exchange': (*('exchange', 'run', 'stale', 'passing', 'keeping', 'messages', 'lookup', 'herd', 'plan', 'call'),),
+    '_exchange': (
+        *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guards', 'herd'),
+        *('lookup', 'call', 'plan', 'messages'),
+    ),
     '_store': (
         *('opening', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts', 'endings'),
         *('marks', 'moments', 'wire', 'visit'),
@@ -65,9 +68,6 @@ NOT_YET = {
     ('_fastapi/security', 'context'),
     ('_routes/caches', 'cache'),
     ('_routes/decoration', 'cache'),
-    ('_exchange/keeping', '_exchange/run'),
-    ('_exchange/passing', '_exchange/run'),
-    ('_exchange/stale', '_exchange/run'),
 }
 """Imports that go up, or are wrong, and are to end."""
 

@@ -32,7 +32,7 @@ OF_THE_ENDPOINT = 'fastapi_caching_route.of_the_endpoint'
 guard runs, and where declared values are not valid; it is missing where the request has not reached the route's handler."""
 
 
-FATE = 'fastapi_caching_route.fate'
+WISHES = 'fastapi_caching_route.wishes'
 """Where a scope holds it."""
 
 

@@ -1,12 +1,14 @@
-"""The endpoint's answer, message by message, until it is known whether it can be kept.
+"""The endpoint's response, message by message, until it is known whether it can be stored.
 
-Pure, but for what the user says about storing: ASGI messages in, ASGI messages out. An answer in one body message is held back whole, so that it can still become
-a 304; a stream is passed on as it comes while a copy is taken.
+Pure but for `store_if` of the user: ASGI messages in, ASGI messages out. A response in one body message is held back
+whole, so that it can still become a 304; a stream is passed on as it comes while a copy is taken.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._http.fields import RawHeaders
@@ -43,64 +45,95 @@ class Budget:
         self.used -= size
 
 
+class Phase(Enum):
+    """How far a recording has come."""
+
+    BEFORE_START = 'before the start'
+    RECORDING = 'recording'
+    PASSING_ON = 'passing on'
+    """The response is not recorded, or not any more."""
+    COMPLETE = 'complete'
+
+
 class Recorder:
-    """Takes the messages of one answer in order: `start` the first, `feed` all others, `release` at the end."""
+    """Takes the messages of one response in order.
+
+    | after | may come |
+    |---|---|
+    | nothing | `start` |
+    | `start` | `feed`, `begin` (the body takes its time), `release` (the endpoint has ended) |
+    | `feed` | `feed`, `give_up` (the client takes too long), `release` |
+    | anything | `close` |
+
+    A start that is still held at the end is released with a reason: a response whose body never came is not complete,
+    although its start alone may have looked so.
+    """
 
     __slots__ = (
         '_budget',
         '_chunks',
-        '_dressed',
         '_held',
         '_kept',
+        '_labelled',
         '_limit',
         '_size',
         '_status',
+        '_store_if',
         '_taken',
-        '_wanted',
         'doubt',
-        'refused',
+        'phase',
+        'reason',
     )
 
-    def __init__(self, limit: int, budget: Budget, wanted: Callable[[Recording], bool] | None = None) -> None:
-        """Give up on bodies of more than `limit` bytes, where the budget of all recordings is used up, and on what is not wanted."""
+    def __init__(self, limit: int, budget: Budget, store_if: Callable[[Recording], bool] | None = None) -> None:
+        """Give up on bodies of more than `limit` bytes, on all if the budget is used up, and on what is not to be stored."""
         self._limit = limit
         self._budget = budget
-        self._wanted = wanted
+        self._store_if = store_if
         self._status = 0
-        self._dressed: Callable[[str | None], Message] = _nothing
+        self._labelled: Callable[[str | None], Message] = _nothing
         self._kept: RawHeaders = ()
         self._held = False
         self._chunks: list[bytes] = []
         self._size = 0
         self._taken = 0  # of the budget
-        self.refused: str | None = 'no start'
-        """Why the answer is not kept; 'complete' if it is."""
+        self.phase: Phase = Phase.BEFORE_START
+        self.reason: str | None = None
+        """Why the response is not stored, as far as that is known by now."""
         self.doubt: str | None = None
-        """Why it must not be kept although nothing in its messages shows it; may be set while they come."""
+        """Why it must not be stored although nothing in its messages shows it; may be set while they come."""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether the response is being recorded."""
+        return self.phase is Phase.RECORDING
 
     def start(
-        self, start: Message, dressed: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
+        self, start: Message, labelled: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
     ) -> Step:
         """Take the start message.
 
-        `dressed(reason)` makes the start as it is sent; the reason is None if the answer is kept. `kept` are the fields that are recorded: those of the answer, without what is for this one client.
+        `labelled(reason)` makes the start as it is sent; the reason is None if the response is stored. `kept` are the
+        headers that are recorded: those of the response, without what is for this one client. `refused` is why the
+        response is not to be recorded.
         """
-        self._status, self._dressed, self._kept, self._held = start['status'], dressed, kept, True
-        self.refused = 'trailers' if start.get('trailers') else refused or self.doubt
-        return Step() if self.refused is None else self._let_go(self.refused)
+        self._status, self._labelled, self._kept, self._held = start['status'], labelled, kept, True
+        self.phase = Phase.RECORDING
+        reason = reasons.TRAILERS.name if start.get('trailers') else refused or self.doubt
+        return Step() if reason is None else self._let_go(reason)
 
     def feed(self, message: Message) -> Step:
         """Take the next message."""
         kind = message['type']
-        if self.refused is not None or kind == 'http.response.debug':  # Starlette's test client: about the template
+        if not self.is_recording or kind == 'http.response.debug':  # Starlette's test client: about the template
             return Step((message,))
         if kind != 'http.response.body':
             return self._let_go(f'message {kind}', message)
         chunk = bytes(message.get('body', b''))
         if self._size + len(chunk) > self._limit:
-            return self._let_go('size', message)
+            return self._let_go(reasons.SIZE.name, message)
         if not self._takes(len(chunk), message):
-            return self._let_go('budget', message)
+            return self._let_go(reasons.BUDGET.name, message)
         self._size += len(chunk)
         self._chunks.append(chunk)
         if message.get('more_body', False):
@@ -115,20 +148,43 @@ class Recorder:
         self._taken += size if taken else 0
         return taken
 
+    def _completed(self, last: Message) -> Step:
+        if not fits(self._status, self._kept, self._size):
+            self.doubt = reasons.INCOMPLETE.name
+        if self.doubt is not None:
+            return self._let_go(self.doubt, last)
+        recording = Recording(self._status, self._kept, b''.join(self._chunks))
+        if self._store_if is not None and not self._store_if(recording):
+            return self._let_go(reasons.STORE_IF.name, last)
+        self.phase = Phase.COMPLETE
+        self.close()
+        held, self._held = self._held, False
+        return Step(() if held else (last,), recording)
+
     def begin(self) -> tuple[Message, ...]:
         """The start, which is held no longer, since the body takes its time."""
-        if self.refused is None and self.doubt is not None:
+        if self.is_recording and self.doubt is not None:
             return self._let_go(self.doubt).passed
-        return self._released(self.refused)
+        return self._released(self.reason)
 
     def give_up(self) -> None:
-        """Keep nothing of what is passed on: its client takes too long."""
-        if self.refused is None:
-            self._let_go('slow-client')
+        """Stop recording: the client takes too long."""
+        if self.is_recording:
+            self._let_go(reasons.SLOW_CLIENT.name)
 
     def release(self) -> Step:
-        """What is still held although the endpoint has ended: the start of an answer without a body message."""
-        return Step(self._released(self.refused or 'no body'))
+        """What is still held although the endpoint has ended: the start of a response without a body message."""
+        return Step(self._released(self.reason or reasons.NO_BODY.name))
+
+    def _let_go(self, reason: str, *messages: Message) -> Step:
+        self.phase, self.reason = Phase.PASSING_ON, reason
+        self.close()
+        return Step((*self._released(reason), *messages))
+
+    def _released(self, reason: str | None) -> tuple[Message, ...]:
+        """The start message, if it is still held; and why the response is not stored, if so."""
+        held, self._held = self._held, False
+        return (self._labelled(reason),) if held else ()
 
     def close(self) -> None:
         """Hold nothing any more, however it ended."""
@@ -136,34 +192,11 @@ class Recorder:
         self._size = self._taken = 0
         self._chunks.clear()
 
-    def _completed(self, last: Message) -> Step:
-        if not fits(self._status, self._kept, self._size):
-            self.doubt = 'incomplete'
-        if self.doubt is not None:
-            return self._let_go(self.doubt, last)
-        recording = Recording(self._status, self._kept, b''.join(self._chunks))
-        if self._wanted is not None and not self._wanted(recording):
-            return self._let_go('store-if', last)
-        self.refused = 'complete'
-        self.close()
-        held, self._held = self._held, False
-        return Step(() if held else (last,), recording)
-
-    def _let_go(self, reason: str, *messages: Message) -> Step:
-        self.refused = reason
-        self.close()
-        return Step((*self._released(reason), *messages))
-
-    def _released(self, refused: str | None) -> tuple[Message, ...]:
-        """The start message, if it is still held; and why it is not kept, if so."""
-        held, self._held = self._held, False
-        return (self._dressed(refused),) if held else ()
-
 
 def is_last(message: Message) -> bool:
     """Whether it ends the body of the response."""
     return message['type'] == 'http.response.body' and not message.get('more_body', False)
 
 
-def _nothing(_refused: str | None) -> Message:
+def _nothing(_reason: str | None) -> Message:
     return {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Fate:
+class Wishes:
     """What endpoint and dependencies have said about this one answer; None where they said nothing."""
 
     key: str | None = None

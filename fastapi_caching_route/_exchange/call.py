@@ -1,16 +1,50 @@
-"""One request, and its client: the body for several readers, and how an entry becomes a response for the client."""
+"""One request: its body for several readers, and its client, who gets what an entry comes to for it.
+
+Does not know what is stored.
+"""
 
 import asyncio
 from collections.abc import Collection, Iterable
-from copy import deepcopy
+from copy import copy, deepcopy
+from dataclasses import dataclass
 
-from fastapi_caching_route._core.asgi import Message, Receive, Scope, Send
+from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.written import ByGuards
-from fastapi_caching_route._http import conditional
-from fastapi_caching_route._http import representation as answer
+from fastapi_caching_route._exchange.plan import Plan
+from fastapi_caching_route._http import conditional, representation
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
 from fastapi_caching_route._http.fields import RawHeaders, without
+
+NOT_MODIFIED, UNSATISFIABLE = 304, 416
+ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
+
+Field = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to a cached route."""
+
+    plan: Plan
+    declared: Declared
+    scope: Scope
+    body: 'RequestBody'
+    client: 'Client'
+    forward: App
+    """Lets the endpoint answer."""
+    own_key: str | None = None
+    """Its key without the namespace; None until it has been found."""
+    key: str = ''
+    """The full key."""
+
+    def for_nobody(self, kept: Collection[bytes]) -> 'Call':
+        """The same request once more, for a renewal; of its preconditions and ranges, only some are `kept`."""
+        scope = asked_again(self.scope, kept)
+        client = self.client.replaced_by_nobody(scope)
+        body = self.body.once_more()
+        return Call(self.plan, self.declared, scope, body, client, self.forward, self.own_key, self.key)
 
 
 class RequestBody:
@@ -40,8 +74,8 @@ class RequestBody:
 
         return receive
 
-    def again(self) -> 'RequestBody':
-        """What has been read, to be read once more; after that there is nothing, and nobody who leaves."""
+    def once_more(self) -> 'RequestBody':
+        """What has been read, to be read once more; after it nothing comes, not even a disconnect."""
         read = self._read or [{'type': 'http.request', 'body': b'', 'more_body': False}]
         body = RequestBody(_silence)
         body._read = list(read)
@@ -65,8 +99,9 @@ async def _silence() -> Message:
 
 
 def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
-    """A request once more, for nobody, and for the whole of the response; of preconditions and ranges, some are `kept`."""
+    """The scope of the same request once more, for the whole response: of preconditions and ranges, only some are `kept`."""
     again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT.difference(kept))}
+    again.pop(WISHES, None)
     if scope['method'] == 'HEAD':
         again['method'] = 'GET'
     if 'session' in scope:
@@ -74,93 +109,107 @@ def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
     return again
 
 
-async def to_nobody(_message: Message) -> None:
-    """A `send` behind which nobody is."""
-
-
-NOT_MODIFIED, UNSATISFIABLE = 304, 416
-SAYING_HOW_TO_STORE = (b'cache-control', b'cdn-cache-control', b'expires')
-
-
-Field = tuple[bytes, bytes]
-
-
-def messages(
-    method: str,
-    asked: RawHeaders,
-    entry: Entry,
-    signs: Iterable[Field],
-    now: float,
-    *,
-    by_guards: ByGuards = (),
-    ours: bytes = b'',
-) -> tuple[Message, Message]:
-    """The entry, or what method, preconditions and range leave of it, with the signs of how it came about.
-
-    All of it is made for this one request: who is outside of us changes the messages that they see. `by_guards` is
-    what guards have written for its client, who have no say about the header that is `ours`.
-    """
-    whole = entry.made.for_one(entry.headers, by_guards, ours) if by_guards else entry.headers
-    status, headers, body = answer.shape(method, asked, (entry.status, whole, entry.body), now)
-    if status == UNSATISFIABLE:  # nobody is to store it in place of the whole
-        headers, signs = (without(it, SAYING_HOW_TO_STORE) for it in (headers, list(signs)))
-    if (
-        status == NOT_MODIFIED and whole is not entry.headers
-    ):  # what guards say is of this exchange, and not of the body
-        headers = [*headers, *(it for it in whole if it not in entry.headers and it not in headers)]
-    return (
-        {'type': 'http.response.start', 'status': status, 'headers': [*headers, *signs]},
-        {'type': 'http.response.body', 'body': body},
-    )
-
-
 class Client:
     """The client of one request, with what guards have written on the response for it."""
 
-    __slots__ = ('_method', '_ours', 'before_key', 'by_guards', 'headers', 'keeps_tasks', 'send')
+    __slots__ = (
+        '_method',
+        '_ours',
+        'before_key',
+        'by_guards',
+        'headers',
+        'is_nobody',
+        'keeps_tasks',
+        'send',
+        'was_served',
+    )
 
     def __init__(self, scope: Scope, send: Send, ours: bytes) -> None:
-        """Nothing has been written yet. `ours` is the name of the header that says HIT or MISS."""
+        """Nothing has been written or sent yet. `ours` is the name of the header that says HIT or MISS."""
         self._ours = ours
         self._method = scope['method']
         self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
         self.send = send
+        self.is_nobody = False
+        """Whether nobody gets what is sent, so that no guard has to let it in."""
+        self.was_served = False
+        """Whether an entry has been sent."""
         self.by_guards: ByGuards = ()
         self.before_key: ByGuards = ()
-        """The first of it, by those that ran before there was a key."""
+        """The first of it: what the guards have written that run before there is a key."""
         self.keeps_tasks = True
         """Whether the background tasks of dependencies run after this response."""
 
     def let_in(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
-        """Guards have let it in, and have written this. The `send` is theirs, so that they know when the answer has begun."""
+        """Guards have let it in, and have written this. The `send` is theirs, so that they know when the response has begun."""
         self.by_guards = by_guards
         if before_key:
             self.before_key = by_guards
         self.send = send
 
     def headers_of(self, entry: Entry) -> RawHeaders:
-        """The headers of a stored response as this client gets them."""
+        """The headers of an entry as this client gets them."""
         return entry.made.for_one(entry.headers, self.by_guards, self._ours) if self.by_guards else entry.headers
 
-    def nobody(self, scope: Scope) -> 'Client':
-        """One in its place that gets nothing, and for which the dependencies have run that come before the key."""
+    def replaced_by_nobody(self, scope: Scope) -> 'Client':
+        """A client that gets nothing, for which the guards have run that come before the key."""
         client = Client(scope, to_nobody, self._ours)
-        client.before_key = self.before_key
+        client.before_key, client.is_nobody = self.before_key, True
         return client
 
-    async def reply(self, entry: Entry, signs: Iterable[Field], now: float, *, own: RawHeaders = ()) -> None:
-        """Send the entry as it answers this request, with the signs of how it came about.
+    def hand_over(self) -> 'Client':
+        """This client, to be answered by somebody else: whoever holds the old one sends to nobody from now on."""
+        client = copy(self)
+        self.send, self.is_nobody = to_nobody, True
+        return client
+
+    async def reply(self, entry: Entry, labels: Iterable[Field], now: float, *, own: RawHeaders = ()) -> None:
+        """Send what the entry comes to for this request (200, 206, 304 or no body), with our labels.
 
         `own` are those of its headers that are for this client alone: a 304 has them too.
         """
-        start, body = messages(self._method, self.headers, entry, signs, now, by_guards=self.by_guards, ours=self._ours)
+        start, body = messages(
+            self._method, self.headers, entry, labels, now, by_guards=self.by_guards, ours=self._ours
+        )
         if own and start['status'] == NOT_MODIFIED:
             start['headers'] += without(own, OF_A_304 | OF_A_BODY)
         self.keeps_tasks = entry.made.keeps_tasks
+        self.was_served = True
         await self.send(start)
         await self.send(body)
 
-    async def reply_nothing(self, signs: RawHeaders) -> None:
-        """There is nothing stored for a client that wants nothing else (RFC 9111 §5.2.1.7)."""
-        await self.send({'type': 'http.response.start', 'status': 504, 'headers': [(b'content-length', b'0'), *signs]})
+    async def reply_nothing(self, labels: RawHeaders) -> None:
+        """Answer a client that wants a stored response only, and there is none (RFC 9111 §5.2.1.7)."""
+        await self.send({'type': 'http.response.start', 'status': 504, 'headers': [(b'content-length', b'0'), *labels]})
         await self.send({'type': 'http.response.body', 'body': b''})
+
+
+async def to_nobody(_message: Message) -> None:
+    """A `send` that drops what is sent."""
+
+
+def messages(
+    method: str,
+    asked: RawHeaders,
+    entry: Entry,
+    labels: Iterable[Field],
+    now: float,
+    *,
+    by_guards: ByGuards = (),
+    ours: bytes = b'',
+) -> tuple[Message, Message]:
+    """The entry, or what method, preconditions and range leave of it, with our labels.
+
+    Both messages are new for each request, because middleware changes what it sees. `by_guards` is what guards have
+    written for its client; they have no say about the header that is `ours`.
+    """
+    whole = entry.made.for_one(entry.headers, by_guards, ours) if by_guards else entry.headers
+    status, headers, body = representation.select(method, asked, (entry.status, whole, entry.body), now)
+    if status == UNSATISFIABLE:  # it must not be stored in place of the whole
+        headers, labels = (without(it, ABOUT_STORING) for it in (headers, list(labels)))
+    if status == NOT_MODIFIED and whole is not entry.headers:  # guards speak of this exchange, not of the body
+        headers = [*headers, *(it for it in whole if it not in entry.headers and it not in headers)]
+    return (
+        {'type': 'http.response.start', 'status': status, 'headers': [*headers, *labels]},
+        {'type': 'http.response.body', 'body': body},
+    )

@@ -1,126 +1,150 @@
-"""One request among others for the same answer: who of them runs the endpoint, and what the others do meanwhile.
+"""One request among others for the same response: whether it runs the endpoint, and what it does meanwhile.
 
-Decides, and waits; what follows from it is done in `_exchange`.
+Decides, and waits. Does not know what is done about it.
 """
 
 import time
+from dataclasses import dataclass
 from enum import Enum
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
-from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._core.inputs import Inputs
-from fastapi_caching_route._core.variants import Brought, Variants, variant_key, variant_of
-from fastapi_caching_route._exchange.call import asked_again
-from fastapi_caching_route._exchange.plan import Plan
+from fastapi_caching_route._core.variants import Brought, Variants, variant_key
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.lookup import Seen, variant_in
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.lock import Lock
-from fastapi_caching_route._store.variants import conditions_of
 
-MOST_ATTEMPTS = 4
-"""How often a request waits for another one, or leads: what three leaders did not get, each gets for itself."""
+MAX_ATTEMPTS = 4
+"""How often a request waits for another one, or leads. After so many flights it goes to the endpoint alone."""
 
 
-class Next(Enum):
-    """What a request does that neither leads nor has got an entry."""
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The request runs the endpoint, for all that follow its flight."""
+
+    flight: Flight[Brought]
+    variants: Variants | None
+    """As far as they are known by now, here and below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Another request has brought this entry for all."""
+
+    entry: Entry
+    variants: Variants | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The request runs the endpoint for itself."""
+
+    variants: Variants | None
+
+
+class LookAgain(Enum):
+    """There may be something else in the store by now."""
 
     LOOK_AGAIN = 'look again'
-    """It has waited for what is stored now."""
-    ALONE = 'alone'
-    """It lets the endpoint answer, for itself."""
+
+
+Joined = Lead | Follow | Alone | LookAgain
+
+
+@dataclass(frozen=True, slots=True)
+class _NextFlight:
+    """There is to be another flight."""
+
+    variants: Variants | None
 
 
 class Herd:
-    """The others, as one request sees them."""
+    """The other requests, as one of them sees them."""
 
-    __slots__ = ('_attempts', '_inputs', '_key', '_plan', '_scope', '_until', 'landings', 'variants')
+    __slots__ = ('_attempts', '_call', '_until')
 
-    def __init__(self, plan: Plan, scope: Scope, inputs: Inputs, key: str) -> None:
-        """It asks for what is under this key, and has not waited for anybody yet."""
-        self._plan = plan
-        self._scope = scope
-        self._inputs = inputs
+    def __init__(self, call: Call) -> None:
+        """It has not waited for any of them yet."""
+        self._call = call
         self._attempts = 0
         self._until = 0.0
-        self._key = key
-        self.landings = 0
-        """Those that there had been when it looked up what is stored."""
-        self.variants: Variants | None = None
-        """Of which the answer is one, if answers under the key vary, as far as that is known by now."""
 
-    async def join(self, demand: reuse.Demand) -> Flight[Brought] | Entry | Next:
-        """A flight to be led, or what another one has brought for all."""
-        self._until = self._until or time.monotonic() + self._plan.herds.collapse_timeout
-        flights = self._plan.runtime.flights
-        while self._attempts < MOST_ATTEMPTS and self.may_share(demand):
+    async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
+        """What the request does that cannot be answered by what it has seen.
+
+        Between `under_way`, `has_brought` and `lead` there must be no `await`, or two requests would lead. `has_brought`
+        closes the gap between look-up and flight (`test_followers`):
+
+            1. A looks up: nothing is stored.
+            2. B stores, and its flight lands.
+            3. A asks: no flight is under way. Without the count, A would run the endpoint once more.
+        """
+        flights, timeout = self._call.plan.runtime.flights, self._call.plan.herds.collapse_timeout
+        self._until = self._until or time.monotonic() + timeout
+        variants = seen.variants
+        while self._attempts < MAX_ATTEMPTS and self._may_share(demand):
             self._attempts += 1
-            flight = flights.under_way(self.flight_key, self._plan.herds.collapse_timeout)
+            key = self.flight_key(variants)
+            flight = flights.under_way(key, timeout)
             if flight is not None:
-                brought = await self.follow(flight)
-                if brought is not None:
-                    return brought
-            elif flights.has_brought(self.flight_key, self.landings):
-                return Next.LOOK_AGAIN  # it was stored since this request has looked
+                outcome = await self._follow(flight, variants)
+                if not isinstance(outcome, _NextFlight):
+                    return outcome
+                variants = outcome.variants
+            elif flights.has_brought(key, seen.brought_so_far):
+                return LookAgain.LOOK_AGAIN
             else:
-                return flights.lead(self.flight_key) if self.may_lead() else Next.ALONE
-        return Next.ALONE
+                return Lead(flights.lead(key), variants) if self._may_lead() else Alone(variants)
+        return Alone(variants)
 
-    async def follow(self, flight: Flight[Brought]) -> Entry | Next | None:
-        """What a flight brings for this request; None if there is to be another one."""
+    async def _follow(self, flight: Flight[Brought], variants: Variants | None) -> Joined | _NextFlight:
+        """What the request does when a flight has landed."""
         comes_too_late = flight.is_storing
         match await flight.outcome(self._until - time.monotonic()):
+            case Brought() if comes_too_late:
+                return LookAgain.LOOK_AGAIN
             case Brought() as brought:
-                suits = self.suits(brought)
-                self.variants = brought.variants
-                if suits and not comes_too_late:
-                    return brought.entry
-                return Next.LOOK_AGAIN if comes_too_late else None
+                suits = self._suits(brought)
+                return Follow(brought.entry, brought.variants) if suits else _NextFlight(brought.variants)
             case Instead.LEAD:
-                return None
+                return _NextFlight(variants)
             case Instead.LOOK_UP:
-                return Next.LOOK_AGAIN
+                return LookAgain.LOOK_AGAIN
             case _:
-                return Next.ALONE
+                return Alone(variants)
 
-    @property
-    def flight_key(self) -> str:
-        """Under what the answer is waited for: that of its variant, as far as variants are known."""
-        return self._key if self.variants is None else self.key_in(self.variants)
+    def flight_key(self, variants: Variants | None) -> str:
+        """What the flight of the response is called: the key of its variant, as far as variants are known."""
+        return self._call.key if variants is None else variant_key(variants, variant_in(self._call, variants))
 
-    def key_in(self, variants: Variants) -> str:
-        """The key of the variant that this request asks for."""
-        return variant_key(variants, self.variant_in(variants))
-
-    def variant_in(self, variants: Variants) -> str:
-        """What tells the variant that this request asks for from the others."""
-        return variant_of(variants, self._scope, self._inputs.left_out, normalised=self._plan.terms.by_the_book)
-
-    def may_share(self, demand: reuse.Demand) -> bool:
-        """Whether this request may wait for what another one brings, or others for what this one does."""
-        if not self._plan.herds.collapse or demand is not reuse.NO_DEMAND:
+    def _may_share(self, demand: reuse.Demand) -> bool:
+        """Whether this request may wait for what another one brings, or others for what this one brings."""
+        plan, key = self._call.plan, self._call.key
+        if not plan.herds.collapse or demand is not reuse.NO_DEMAND:
             return False
-        alone = self._plan.runtime.unshareable.holds(self._key, self._plan.runtime.clock())
-        return not (alone or reuse.asks_for_no_storing(self._scope['headers']))
+        unshareable = plan.runtime.unshareable.holds(key, plan.runtime.clock())
+        return not (unshareable or reuse.asks_for_no_storing(self._call.scope['headers']))
 
-    def may_lead(self) -> bool:
-        """Whether what the endpoint answers to this request is likely to be for others too."""
-        asked = dict(self._scope['headers'])
-        personal = b'authorization' in asked and not self._inputs.authorization_covered
-        return self._scope['method'] != 'HEAD' and b'range' not in asked and not personal
+    def _may_lead(self) -> bool:
+        """Whether the response to this request is likely to be for others too."""
+        asked = dict(self._call.scope['headers'])
+        personal = b'authorization' in asked and not self._call.declared.inputs.authorization_covered
+        return self._call.scope['method'] != 'HEAD' and b'range' not in asked and not personal
 
-    def suits(self, brought: Brought) -> bool:
+    def _suits(self, brought: Brought) -> bool:
         """Whether an entry that another request has brought is the one for this request."""
-        return brought.variants is None or self.key_in(brought.variants) == brought.entry.key
+        return brought.variants is None or self.flight_key(brought.variants) == brought.entry.key
 
-    def asked_again(self) -> Scope:
-        """This request once more, for a renewal."""
-        return asked_again(self._scope, conditions_of(self._inputs, self.variants))
+    def lock(self, flight: Flight[Brought], variants: Variants | None) -> Lock | None:
+        """The lock on the run if other processes wait for it.
 
-    def lock(self, flight: Flight[Brought]) -> Lock | None:
-        """The lock on the run, if other processes are to wait for it: until it has landed, though its response may go on."""
-        herds, tokens = self._plan.herds, self._plan.runtime.store.tokens
+        It is released after the flight has landed, not after the run: storing may go on behind the response
+        (`store-slow`), and another process that takes the lock must find the entry.
+        """
+        herds, tokens = self._call.plan.herds, self._call.plan.runtime.store.tokens
         if tokens is None or not herds.lock:
             return None
-        lock = Lock(tokens, self.flight_key, patience=herds.collapse_timeout)
+        lock = Lock(tokens, self.flight_key(variants), patience=herds.collapse_timeout)
         lock.release_after(flight.landing())
         return lock

@@ -1,52 +1,29 @@
-"""How the entry for a request is found, and whether it answers at once."""
+"""The key of a request, what is stored under it, and what may be done with that.
 
+Does not know guards, nor who answers in the end.
+"""
+
+from dataclasses import dataclass
+
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message, Scope
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._core.reasons import Bypass
-from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._exchange.call import RequestBody, messages
-from fastapi_caching_route._exchange.plan import Plan, ask_user
+from fastapi_caching_route._core.variants import Variants, variant_key, variant_of
+from fastapi_caching_route._exchange.call import Call, messages
+from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._store.visit import Found
-
-
-async def find_key(plan: Plan, declared: Declared, scope: Scope, body: RequestBody) -> KeyPair | Bypass:
-    """The key of a request, or why it must bypass the cache."""
-    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
-    if skipped is not False:
-        return Bypass('skip' if skipped else 'skip-callable')
-    return declared.keys.at_once(scope) or await _built(plan, declared, scope, body)
-
-
-async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
-    """The key of a request, where it depends on more than method, path and query."""
-    inputs = declared.inputs
-    if plan.hooks.key_builder is not None:
-        built = await ask_user(plan.hooks.key_builder, scope)
-        if not built or not isinstance(built, str):
-            return Bypass('key-builder')
-        return declared.keys.built(built)
-    if inputs.raw and inputs.personal:
-        reason = names_a_person(scope, inputs.covered)
-        if reason is not None:
-            return Bypass(reason)
-    name = '' if plan.hooks.identity is None else await ask_user(plan.hooks.identity, scope)
-    if not isinstance(name, str):
-        return Bypass('identity')
-    body: bytes | None = b''
-    if inputs.keyed_body or inputs.raw:
-        body = await request_body.whole(plan.terms.max_body_size)
-    return Bypass('body') if body is None else declared.keys.of(scope, body, name)
-
+from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
+from fastapi_caching_route._store.visit import Found, Visit
 
 Looked = tuple[KeyPair, Found | Variants | None]
 """The key of a request, and what is stored under it."""
 
 
-def look(plan: Plan, declared: Declared, scope: Scope) -> Looked | None:
-    """What is stored for a request; None if somebody has to be asked for that, or waited for."""
+def at_once(plan: Plan, declared: Declared, scope: Scope) -> tuple[Looked | None, tuple[Message, Message] | None]:
+    """What is stored for a request and, if that answers it, the response: as far as nobody has to be asked or waited for."""
     look_up = plan.runtime.store.at_once
     if (
         look_up is None
@@ -54,22 +31,102 @@ def look(plan: Plan, declared: Declared, scope: Scope) -> Looked | None:
         or plan.hooks.skip is not None
         or not plan.serves(scope['method'])
     ):
-        return None
+        return None, None
     keys = declared.keys.at_once(scope)
-    return None if keys is None else (keys, look_up(keys[1]))
-
-
-def hit(plan: Plan, declared: Declared, scope: Scope, looked: Looked) -> tuple[Message, Message] | None:
-    """The answer from what is stored; None if it is not as easy as that."""
-    found = looked[1]
+    if keys is None:
+        return None, None
+    found = look_up(keys[1])
+    looked = (keys, found)
     if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
-        return None
-    entry, now = found.entry, plan.runtime.clock()
-    # What `Found.age_and_left` and `Herds.is_due` do, written out: two calls less on each hit.
+        return looked, None
+    now = plan.runtime.clock()
+    use, age, left = judge(found, now, NO_DEMAND, plan.herds)
+    if use is not Use.ANSWER:
+        return looked, None
+    entry = found.entry
+    labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs)
+    return looked, messages(scope['method'], scope['headers'], entry, labels, now)
+
+
+def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, float, float]:
+    """What may be done with an entry now, its age, and for how many seconds it is fresh yet. Nothing else decides this."""
+    entry = found.entry
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now)
-    if not reuse.is_free(left, validated_always=entry.validated_always):
-        return None
-    if plan.herds.eager_refresh is not None and plan.herds.is_due(entry, age):
-        return None
-    signs = plan.labels.on_hit(age, left, entry.headers, declared.inputs)
-    return messages(scope['method'], scope['headers'], entry, signs, now)
+    use = reuse.use(
+        age,
+        left,
+        demand,
+        validated_always=entry.validated_always,
+        stale_on_demand=entry.stale_on_demand,
+        while_revalidate=entry.stale_while_revalidate,
+    )
+    if herds.eager_refresh is not None and use is Use.ANSWER and herds.is_due(entry, age):
+        use = Use.REFRESH
+    return use, age, left
+
+
+async def find_key(call: Call) -> KeyPair | Bypass:
+    """The key of a request, or why it must bypass the cache."""
+    plan, scope = call.plan, call.scope
+    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
+    if skipped is not False:
+        return Bypass(reasons.SKIP.name if skipped else reasons.SKIP_CALLABLE.name)
+    return call.declared.keys.at_once(scope) or await _built(call)
+
+
+async def _built(call: Call) -> KeyPair | Bypass:
+    """The key of a request, where it depends on more than method, path and query."""
+    plan, inputs, scope = call.plan, call.declared.inputs, call.scope
+    if plan.hooks.key_builder is not None:
+        built = await ask_user(plan.hooks.key_builder, scope)
+        if not built or not isinstance(built, str):
+            return Bypass(reasons.KEY_BUILDER.name)
+        return call.declared.keys.built(built)
+    if inputs.raw and inputs.personal:
+        reason = names_a_person(scope, inputs.covered)
+        if reason is not None:
+            return Bypass(reason)
+    name = '' if plan.hooks.identity is None else await ask_user(plan.hooks.identity, scope)
+    if not isinstance(name, str):
+        return Bypass(reasons.IDENTITY.name)
+    body: bytes | None = b''
+    if inputs.keyed_body or inputs.raw:
+        body = await call.body.whole(plan.terms.max_body_size)
+    return Bypass(reasons.BODY.name) if body is None else call.declared.keys.of(scope, body, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there was for a request when it was looked up."""
+
+    found: Found | None
+    """What is stored and has not been invalidated, fresh or not."""
+    variants: Variants | None
+    """Of which it is one, or would be, if responses under the key vary."""
+    brought_so_far: int
+    """How many flights had brought something by then: a later one may have stored what was not there yet."""
+    visit: Visit
+    """With what is left of its time."""
+
+
+async def look_up(call: Call, looked: Looked | None = None) -> Seen:
+    """What is stored for a request now; with `looked`, what is under its key is known already.
+
+    The count is read in the same step as the look-up at once, or before it: with an `await` between the two, a flight
+    that lands meanwhile would be counted although its entry was not seen (`test_herds` counts the runs).
+    """
+    so_far = call.plan.runtime.flights.brought_so_far
+    visit = call.plan.runtime.store.visit()
+    found = await visit.look_up(call.key) if looked is None else looked[1]
+    variants = None
+    if isinstance(found, Variants):
+        variants = found
+        variant = variant_in(call, variants)
+        found = await visit.look_up(variant_key(variants, variant)) if variant in variants.known else None
+    return Seen(found if isinstance(found, Found) else None, variants, so_far, visit)
+
+
+def variant_in(call: Call, variants: Variants) -> str:
+    """What tells the variant that a request asks for from the others."""
+    by_the_book = call.plan.terms.by_the_book
+    return variant_of(variants, call.scope, call.declared.inputs.left_out, normalised=by_the_book)

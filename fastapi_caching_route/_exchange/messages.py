@@ -1,4 +1,7 @@
-"""ASGI messages: the fields of a start message, and scopes that are changed for a while. Knows neither plans nor entries."""
+"""ASGI messages: the head of a response, headers put in, and a scope that is changed for a while.
+
+Knows neither plans nor entries.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -9,13 +12,52 @@ from fastapi_caching_route._core.asgi import Message, Scope, Send
 from fastapi_caching_route._http.fields import RawHeaders, names, shared_name, with_vary, without
 
 
-def with_fields(start: Message, *fields: RawHeaders) -> Message:
-    """The start of an answer with these fields in place of its own."""
-    return {**start, 'headers': [*chain(*fields)]}
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a response, read once from its start message."""
+
+    status: int
+    began_at: float
+    """When the start message came, in seconds since the epoch."""
+    headers: RawHeaders
+    """With names in lower case, and one Vary line."""
+    vary: frozenset[bytes]
+    """What the endpoint itself names in Vary."""
+    varies_with_all: bool = False
+    """Whether an exception handler made it, which sees the raw request."""
+
+
+def read_head(
+    start: Message,
+    selecting: Collection[bytes],
+    *,
+    ours: bytes,
+    at: float = 0.0,
+    as_they_are: bool = False,
+    varies_with_all: bool = False,
+) -> Head:
+    """Read a start message, whoever wrote it and in whatever form.
+
+    `ours` is the header by which we say HIT or MISS: one that an upstream has sent says nothing of this response. With
+    `as_they_are`, Vary is written anew only if something is added to it.
+    """
+    headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
+    present = dict(headers)
+    if ours in present:
+        headers = without(headers, (ours,))
+    vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
+    if not (as_they_are and vary.issuperset(selecting)):
+        headers = with_vary(headers, selecting)
+    return Head(start['status'], at, headers, vary, varies_with_all)
+
+
+def with_headers(start: Message, *headers: RawHeaders) -> Message:
+    """The start message with these headers in place of its own."""
+    return {**start, 'headers': [*chain(*headers)]}
 
 
 def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
-    """A `send` that changes the start of an answer."""
+    """A `send` that changes the start message."""
 
     async def changing(message: Message) -> None:
         await send(change(message) if message['type'] == 'http.response.start' else message)
@@ -23,35 +65,12 @@ def with_start(send: Send, change: Callable[[Message], Message]) -> Send:
     return changing
 
 
-@dataclass(slots=True)
-class StartFields:
-    """The fields of an answer as its start message gives them."""
-
-    fields: RawHeaders
-    """With names in lower case, and one Vary line."""
-    vary: frozenset[bytes]
-    """What the endpoint itself names in Vary."""
-
-
-def start_fields(
-    start: Message, selecting: Collection[bytes], *, ours: bytes, as_they_are: bool = False
-) -> StartFields:
-    """Read the fields of a start message, once, whoever wrote them and in whatever form.
-
-    `ours` is the header by which we say HIT or MISS: one that an upstream has sent says nothing of this response. With
-    `as_they_are`, Vary is written anew only where something is added to it.
-    """
-    headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
-    present = dict(headers)
-    if ours in present:
-        headers = without(headers, (ours,))
-    vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
-    fields = headers if as_they_are and vary.issuperset(selecting) else with_vary(headers, selecting)
-    return StartFields(fields, vary)
-
-
 class Lent:
-    """A scope that is given other things for a while. It is not copied: who is outside of us holds the same one."""
+    """A scope that has other things for a while.
+
+    It is changed in place and put back, not copied: middleware outside of us holds the same dict. Nothing else reads it
+    meanwhile, since a run that its client does not wait for has a copy of its own (`run.overtake`).
+    """
 
     __slots__ = ('_others', '_own', '_scope')
 
@@ -62,17 +81,17 @@ class Lent:
         self._own: dict[str, Any] = {}
 
     def __enter__(self) -> None:
-        """It has them."""
+        """Put the other things in."""
         self._own = {name: self._scope[name] for name in self._others}
         self._scope.update(self._others)
 
     def __exit__(self, *_: object) -> None:
-        """It has its own ones again."""
+        """Put its own things back."""
         self._scope.update(self._own)
 
 
 def less_extensions(scope: Scope, left_out: Collection[str]) -> dict[str, Any]:
-    """What a scope is to be given so that these extensions are not offered, if they are."""
+    """What a scope is to have so that these extensions are not offered, if they are."""
     offered = scope.get('extensions')
     if not offered:
         return {}

@@ -1,35 +1,39 @@
-"""How a response is passed on while it is recorded: its start soon, and at the pace of its client, who may take its time.
+"""How a response is passed on while it is recorded: its start soon, and at the pace of its client, who may be slow.
 
 Knows moments and clients, and nothing of HTTP.
 """
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core.asgi import Message
-from fastapi_caching_route._exchange.call import to_nobody
+from fastapi_caching_route._core.recorder import Recorder
+from fastapi_caching_route._core.variants import Brought
+from fastapi_caching_route._exchange.call import Client, to_nobody
 
-if TYPE_CHECKING:
-    from fastapi_caching_route._exchange.run import Fetch
+START_SECONDS = 0.1
+"""For so long the start of a response of known length is held for its body: a file is opened in a thread first."""
 
-SOON = 0.1
-"""Seconds for which the start of a response of known length is held for its body: a file is opened in a thread first."""
+STALLED_SECONDS, GIVE_UP_SECONDS = 0.5, 5.0
+"""A client that reads nothing for so long has its followers go on without it, and then its recording given up.
 
-STALLED, GIVEN_UP = 0.5, 5.0
-"""Seconds for which a client takes nothing, after which nobody waits for its response any more, and after which its recording is
-given up. Four times the first (`MOST_ATTEMPTS`) is the longest that others wait for slow clients, one after another."""
+Four times the first (`MAX_ATTEMPTS`) is the longest that a request waits for slow clients, one after another.
+"""
 
 
 class Passing:
     """Passes on the messages of one response."""
 
-    __slots__ = ('_ending', '_fetch', '_loop', '_starting', '_timer')
+    __slots__ = ('_client', '_ending', '_flight', '_loop', '_recorder', '_starting', '_timer', 'has_begun')
 
-    def __init__(self, fetch: 'Fetch') -> None:
+    def __init__(self, client: Client, flight: Flight[Brought], recorder: Recorder) -> None:
         """Nothing is passed on yet."""
-        self._fetch = fetch
+        self._client = client
+        self._flight = flight
+        self._recorder = recorder
+        self.has_begun = False
+        """Whether the client has got something, or is to get what is stored."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
@@ -40,11 +44,11 @@ class Passing:
 
         One of unknown length whose body does not follow in the same step is a stream already.
         """
-        if self._fetch.recorder.refused is None:
-            self._timer = self._loop.call_later(SOON if length_is_known else 0, self._start)
+        if self._recorder.is_recording:
+            self._timer = self._loop.call_later(START_SECONDS if length_is_known else 0, self._start)
 
     def _start(self) -> None:
-        self._starting = self._loop.create_task(self.pass_on(self._fetch.recorder.begin()))
+        self._starting = self._loop.create_task(self.pass_on(self._recorder.begin()))
 
     async def catch_up(self) -> None:
         """The next message is there: it comes after the start, if that is being passed on."""
@@ -60,29 +64,28 @@ class Passing:
             self._timer = None
 
     async def pass_on(self, messages: Iterable[Message]) -> None:
-        """Send the messages to the client. While it is recorded what it takes, it is watched whether it takes anything."""
-        fetch = self._fetch
+        """Send the messages to the client. While they are recorded, it is watched whether the client reads anything."""
         for message in messages:
-            fetch.passed_on = True
-            watching = self._loop.call_later(STALLED, self._stalled) if fetch.recorder.refused is None else None
+            self.has_begun = True
+            watching = self._loop.call_later(STALLED_SECONDS, self._stalled) if self._recorder.is_recording else None
             try:
-                await fetch.client.send(message)
-            except OSError:  # its client has left
-                if not fetch.flight.followers:
+                await self._client.send(message)
+            except OSError:  # the client has disconnected
+                if not self._flight.followers:
                     raise
-                fetch.client.send = to_nobody
+                self._client.send = to_nobody
             finally:
                 for timer in (watching, self._ending):
                     if timer is not None:
                         timer.cancel()
 
     def _stalled(self) -> None:
-        """Its client takes nothing: those who wait go on without it, and in the end its recording makes room for others."""
-        self._fetch.flight.land(Instead.LEAD)
-        self._ending = self._loop.call_later(GIVEN_UP - STALLED, self._fetch.recorder.give_up)
+        """The client reads nothing: followers go on without it, and in the end its recording makes room for others."""
+        self._flight.land(Instead.LEAD)
+        self._ending = self._loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)
 
     def close(self) -> None:
         """Pass on nothing any more."""
         self.hold()
         if self._starting is not None and not self._starting.cancel() and not self._starting.cancelled():
-            self._starting.exception()  # its client has left, of which nobody needs to be told
+            self._starting.exception()  # the client has disconnected, of which nobody needs to be told

@@ -1,182 +1,126 @@
-"""What becomes of a stored response that may not be served without asking the endpoint: it holds, or stands in, or goes.
+"""What becomes of a stale entry once the endpoint is asked: confirmed by a 304, standing in for a failure, or forgotten.
 
 It answers before the end of what the endpoint sends, and so before whatever the endpoint leaves to be done after that.
+Does not know the run.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
 
-from fastapi_caching_route._concurrency.flights import Instead
-from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
-from fastapi_caching_route._core.asgi import Message
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import OLDEST, Entry, Recording
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.written import without_cookies
-from fastapi_caching_route._exchange.call import Client
-from fastapi_caching_route._exchange.keeping import judged, keep
-from fastapi_caching_route._http import conditional, ranges, reuse
-from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
+from fastapi_caching_route._exchange.call import NOT_MODIFIED, Client
+from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control
+from fastapi_caching_route._exchange.keeping import Kept, keep
+from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable, verdict
+from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http.fields import RawHeaders, names, without
 from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, received_age, stored_fields
-from fastapi_caching_route._store.variants import conditions_of
 from fastapi_caching_route._store.visit import Found
 
-if TYPE_CHECKING:
-    from fastapi_caching_route._exchange.run import Fetch
 
-logger = logging.getLogger('fastapi_caching_route')
-
-NOT_MODIFIED = 304
-
-
-def question(fetch: 'Fetch') -> RawHeaders:
-    """The fields of the request as the endpoint gets them: it is asked about what is stored (RFC 9111 §4.3.1).
-
-    What a client asks about what *it* has stored, we answer ourselves.
-    """
-    headers: RawHeaders = fetch.scope['headers']
-    terms = fetch.plan.terms
-    asked = lines(headers, b'range') if fetch.scope['method'] == 'GET' else ()
-    if asked and b'range' not in fetch.declared.inputs.covered and not ranges.is_valid(asked):
-        headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint is not to refuse it
-    if not (terms.revalidate or terms.by_the_book) or fetch.scope['method'] != 'GET':
-        return headers
-    old = None if fetch.stale is None else fetch.stale.entry
-    conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)
-    fetch.answers_conditions = True
-    fetch.asked = frozenset(name for name, _ in conditions)
-    kept = conditions_of(fetch.declared.inputs, fetch.variants)
-    return conditional.question(headers, conditions, kept=kept)
-
-
-async def may_stand_in(fetch: 'Fetch') -> bool:
+async def may_stand_in(errand: Errand) -> bool:
     """Whether what is stored may answer in place of a failure (RFC 5861 §4), and has not been invalidated meanwhile."""
-    if fetch.stale is None or fetch.stale.entry.status in reuse.FAILURES:
+    stale = errand.stale
+    if stale is None or stale.entry.status in reuse.FAILURES:
         return False
-    _, left = fetch.stale.age_and_left(fetch.plan.runtime.clock())
-    return reuse.in_window(left, fetch.stale.entry.stale_if_error) and await _is_alive(fetch, fetch.stale.entry)
+    _, left = stale.age_and_left(errand.call.plan.runtime.clock())
+    return reuse.in_window(left, stale.entry.stale_if_error) and await _is_alive(errand, stale.entry)
 
 
-async def stand_in(fetch: 'Fetch', client: Client, detail: str) -> None:
-    """Answer from a stale entry, since the endpoint has failed (RFC 5861 §4), or is too slow."""
-    await _reply_old(fetch, client, fetch.failure or None, detail)
+async def _is_alive(errand: Errand, entry: Entry) -> bool:
+    """Whether the entry may still be used: an invalidation, or another entry, may have come while the endpoint ran."""
+    found = await errand.visit.look_up(entry.key)
+    return isinstance(found, Found) and found.entry == entry
 
 
-async def overtake(fetch: 'Fetch', patience: float | None) -> None:
-    """Answer from a stale entry if the endpoint takes longer than so many seconds; it goes on for those who come later."""
-    # A body that is still coming cannot be read by guards and endpoint at a time.
-    if patience is None or await fetch.body.whole(fetch.plan.terms.max_body_size) is None:
-        await fetch.run_through()
+async def stand_in(errand: Errand, client: Client, reason: reasons.Reason, status: int | None = None) -> None:
+    """Answer from the stale entry, since the endpoint failed with this status (RFC 5861 §4), or is too slow."""
+    await _reply_old(errand, client, reason, status)
+
+
+async def _reply_old(
+    errand: Errand, client: Client, reason: reasons.Reason, status: int | None, more: RawHeaders = ()
+) -> None:
+    """Answer from the stale entry as it is; `more` headers come with it."""
+    assert errand.stale is not None
+    plan = errand.call.plan
+    age, left = errand.stale.age_and_left(plan.runtime.clock())
+    labels = plan.labels.on_entry(Outcome(errand.why, status=status, ttl=left, detail=reason.name), age, ())
+    await client.reply(errand.stale.entry, [*more, *labels], plan.runtime.clock())
+
+
+async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) -> None:
+    """Answer from the stale entry, which still holds, and store it with the headers of the 304 (RFC 9111 §3.2, §4.3.4)."""
+    assert errand.stale is not None
+    old, client, written = errand.stale.entry, errand.call.client, evidence.written
+    cookies = [(name, value) for name, value in head.headers if name == b'set-cookie']
+    if evidence.is_admitted:  # otherwise guards have run since then, and have written what goes with the response
+        client.by_guards = without_cookies(written.by_guards)
+    given = without(written.less_guards(head.headers), (b'set-cookie',))
+    if not conditional.confirms(given, old.headers, snapshot.question.conditions):
+        await errand.visit.end(old.key, head.began_at)  # the next request gets what there is now
+        await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
-    fetch.scope = dict(fetch.scope)  # guards may read the request while it runs
-    running = asyncio.get_running_loop().create_task(fetch.run_through())
-    try:
-        await asyncio.wait((running,), timeout=patience)
-        if running.done() or not await may_stand_in(fetch) or fetch.passed_on or fetch.answers_from_store:
-            await running
-            return
-        client, fetch.client = fetch.client, fetch.client.nobody(fetch.scope)
-        behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody
-        # Until it has ended, all get what is stored.
-        fetch.plan.runtime.failing.begin(fetch.key, fetch.plan.runtime.clock(), MAX_PAUSE_SECONDS)
-        fetch.flight.land(Instead.LOOK_UP)
-        await behind_guards(partial(stand_in, fetch, client, 'endpoint-timeout'))
-        await asyncio.wait((running,))
-        if not fetch.flight.stored:
-            fetch.plan.runtime.failing.lengthen(fetch.key, fetch.plan.runtime.clock())
-        if not running.cancelled() and running.exception() is not None:
-            logger.warning(
-                '%s: the endpoint failed, long after its client was served: %r', fetch.key, running.exception()
-            )
-    finally:
-        running.cancel()
-
-
-async def for_nobody(then: Callable[[], Awaitable[None]]) -> None:
-    """Nobody gets what is sent, so nobody needs to be let in."""
-    await then()
-
-
-async def confirm(fetch: 'Fetch') -> None:
-    """What is stored still holds: it answers, and is kept with the fields of the 304 (RFC 9111 §3.2, §4.3.4)."""
-    assert fetch.stale is not None
-    old, given = fetch.stale.entry, fetch.answer.fields
-    cookies = [(name, value) for name, value in given if name == b'set-cookie']
-    if fetch.is_admitted:  # else those have written that have run since
-        fetch.client.by_guards = without_cookies(fetch.written.by_guards)
-    fresh = without(fetch.written.less_guards(given), (b'set-cookie',))
-    if not conditional.confirms(fresh, old.headers, fetch.asked):
-        await fetch.visit.end(old.key, fetch.answered_at)  # the next request gets what there is now
-        await _reply_old(fetch, fetch.client, NOT_MODIFIED, 'validator', cookies)
-        return
-    fields = conditional.updated(old.headers, fresh)
-    fetch.answer = replace(fetch.answer, fields=fields, vary=frozenset(names(fields, b'vary')))
-    verdict = fetch.verdict(old.status, [*fields, *cookies])
-    reason: str | None = None if await _is_alive(fetch, old) else 'invalidated'
-    if reason is None and isinstance(verdict, Storable):
-        recording = Recording(old.status, fields, old.body)
-        entry, reason = await keep(fetch, recording, _as_short(fetch, verdict, old), old, old.made.renewed(fresh))
+    headers = conditional.updated(old.headers, given)
+    updated = replace(head, status=old.status, headers=headers, vary=frozenset(names(headers, b'vary')))
+    made = old.made.renewed(given)
+    way = verdict(errand, snapshot, replace(updated, headers=[*headers, *cookies]), evidence)
+    is_alive = await _is_alive(errand, old)
+    if is_alive and isinstance(way, Record):
+        lifetime = lifetime_after_304(way.storable, old, errand.wishes.ttl)
+        recording = Recording(old.status, headers, old.body)
+        kept = await keep(errand, snapshot, updated, recording, storable=lifetime, made=made, confirmed=old)
     else:
-        kept = without(stored_fields(fields), (fetch.plan.labels.miss[0],))
-        stored_at = fetch.answered_at - min(received_age(fields, fetch.answered_at), OLDEST)
-        entry = replace(old, headers=tuple(kept), stored_at=stored_at)
-        if isinstance(verdict, Refused) and _is_withdrawn(fetch, old, fields):
-            await fetch.visit.end(old.key, fetch.answered_at)  # else it would stand in for a failure
-        reason = reason or getattr(verdict, 'reason', None)
-    seconds = reuse.age(entry.stored_at, fetch.answered_at)
-    headers = fetch.client.headers_of(entry)
-    emission = fetch.emission(headers) if reason is None else ()
-    outcome = Outcome(
-        fetch.why, stored=reason is None, status=NOT_MODIFIED, ttl=entry.lifetime - seconds, detail=reason
-    )
-    signs = fetch.plan.labels.on_entry(outcome, seconds, emission)
-    earlier = [(name, value) for name, value in given if name == b'cache-status']
-    own = fields_for_one_client(fields)
-    entry = entry.for_one(own, old.made.renewed(fresh))
-    await fetch.client.reply(entry, [*cookies, *earlier, *signs], fetch.answered_at, own=own)
+        reason = way.reason if is_alive and isinstance(way, PassOn) else reasons.INVALIDATED.name
+        kept = await _used_once(errand, updated, reason, is_refused=isinstance(way, PassOn))
+    own = fields_for_one_client(headers)
+    earlier = [(name, value) for name, value in head.headers if name == b'cache-status']
+    labels = _labels_of(errand, updated, kept)
+    entry = kept.entry.for_one(own, made)
+    await client.reply(entry, [*cookies, *earlier, *labels], head.began_at, own=own)
 
 
-def _is_withdrawn(fetch: 'Fetch', old: Entry, fields: RawHeaders) -> bool:
-    """Whether the 304 itself says that nothing is to be stored any more (RFC 9111 §3): not only for this request."""
-    return fetch.fate.refused is not None or isinstance(judged(fetch, (), old.status, fields), Refused)
-
-
-async def _reply_old(fetch: 'Fetch', client: Client, status: int | None, detail: str, more: RawHeaders = ()) -> None:
-    """Answer from the stale entry as it is."""
-    stale = fetch.stale
-    assert stale is not None
-    seconds, left = stale.age_and_left(fetch.plan.runtime.clock())
-    signs = fetch.plan.labels.on_entry(Outcome(fetch.why, status=status, ttl=left, detail=detail), seconds, ())
-    await client.reply(stale.entry, [*more, *signs], fetch.plan.runtime.clock())
-
-
-def _as_short(fetch: 'Fetch', storable: Storable, old: Entry) -> Storable:
-    """The lifetime of an entry that was renewed: what its endpoint has chosen for it, it need not say again with a 304."""
-    if not old.lifetime_was_chosen or fetch.fate.ttl is not None:
+def lifetime_after_304(storable: Storable, old: Entry, chosen: float | None) -> Storable:
+    """A lifetime that the endpoint chose through `CacheContext` survives a 304 that does not repeat it."""
+    if not old.lifetime_was_chosen or chosen is not None:
         return storable
     return replace(storable, lifetime=old.lifetime, lifetime_was_chosen=True)
 
 
-async def _is_alive(fetch: 'Fetch', entry: Entry) -> bool:
-    """Whether the entry may still be used: an invalidation, or another entry, may have come while the endpoint ran."""
-    found = await fetch.visit.look_up(entry.key)
-    return isinstance(found, Found) and found.entry == entry
+async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: bool) -> Kept:
+    """The old entry with the headers of the 304, for this response alone; it ends if the 304 forbids to store it."""
+    assert errand.stale is not None
+    old = errand.stale.entry
+    headers = without(stored_fields(updated.headers), (errand.call.plan.labels.miss[0],))
+    stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)
+    if is_refused and _is_withdrawn(errand, updated):
+        await errand.visit.end(old.key, updated.began_at)  # otherwise it would stand in for a failure
+    return Kept(replace(old, headers=tuple(headers), stored_at=stored_at), reason)
 
 
-async def compare(fetch: 'Fetch', status: int) -> None:
-    """Have what is stored forgotten if the answer to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
-    stored = fetch.stale.entry if fetch.stale is not None and fetch.scope['method'] == 'HEAD' else None
-    if stored is not None and status == stored.status and conditional.contradicts(fetch.answer.fields, stored.headers):
-        await fetch.visit.forget(stored.key)
+def _is_withdrawn(errand: Errand, updated: Head) -> bool:
+    """Whether the 304 itself says that nothing may be stored any more (RFC 9111 §3): not only for this request."""
+    return errand.wishes.refused is not None or isinstance(storable(errand, (), updated), Refused)
 
 
-def for_who_has_it(fetch: 'Fetch', message: Message, fields: RawHeaders) -> tuple[Message, RawHeaders]:
-    """The start of an answer that is not kept: a 304, if we have kept from the endpoint that its client has it."""
-    asked = fetch.client.headers if fetch.answers_conditions else ()
-    if not conditional.not_modified(fetch.scope['method'], asked, message['status'], fields, fetch.answered_at):
-        return message, fields
-    fetch.muted = True
-    return {**message, 'status': NOT_MODIFIED}, without(fields, conditional.OF_A_BODY)
+def _labels_of(errand: Errand, head: Head, kept: Kept) -> RawHeaders:
+    """The labels of an entry that was confirmed."""
+    plan, entry = errand.call.plan, kept.entry
+    age = reuse.age(entry.stored_at, head.began_at)
+    is_stored = kept.reason is None
+    ours = our_cache_control(errand, head, errand.call.client.headers_of(entry)) if is_stored else ()
+    left = entry.lifetime - age
+    outcome = Outcome(errand.why, stored=is_stored, status=NOT_MODIFIED, ttl=left, detail=kept.reason)
+    return plan.labels.on_entry(outcome, age, ours)
+
+
+async def forget_if_contradicted(errand: Errand, head: Head) -> None:
+    """Delete what is stored if the response to a HEAD shows that it is not current (RFC 9111 §4.3.5)."""
+    if errand.stale is None or errand.call.scope['method'] != 'HEAD':
+        return
+    stored = errand.stale.entry
+    if head.status == stored.status and conditional.contradicts(head.headers, stored.headers):
+        await errand.visit.forget(stored.key)

@@ -7,11 +7,11 @@ from fastapi_caching_route._http.fields import RawHeaders, lines, without
 OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
 """Fields that are true of a body that is sent whole."""
 
-Shape = tuple[int, RawHeaders, bytes]
+Selected = tuple[int, RawHeaders, bytes]
 """Status, fields and body."""
 
 
-def shape(method: str, request: RawHeaders, stored: Shape, now: float) -> Shape:
+def select(method: str, request: RawHeaders, stored: Selected, now: float) -> Selected:
     """Status, fields and body with which a stored response answers: preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
     if method == 'GET' and OF_ONE_CLIENT.isdisjoint(dict(request)):

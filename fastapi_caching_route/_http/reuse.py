@@ -12,6 +12,8 @@ class Use(Enum):
 
     ANSWER = 'answer'
     """It answers as it is."""
+    REFRESH = 'refresh'
+    """It answers as it is, fresh, and is renewed after that."""
     RENEW = 'renew'
     """It answers as it is, stale, and is renewed after that (RFC 5861 §3)."""
     VALIDATE = 'validate'
@@ -66,11 +68,6 @@ def age_and_left(stored_at: float, lifetime: float, stale_at: float, now: float)
     return seconds, min(by_word, by_age)
 
 
-def is_free(left: float, *, validated_always: bool) -> bool:
-    """Whether it may answer whoever makes no demands, without anything else: it is fresh (RFC 9111 §4)."""
-    return left > 0 and not validated_always
-
-
 def in_window(left: float, window: float) -> bool:
     """Whether a response that has so many seconds left is stale, and inside of a window for that (RFC 5861)."""
     return -window < left <= 0
@@ -84,7 +81,7 @@ def use(
         return Use.VALIDATE
     if demand.min_fresh is not None and left < demand.min_fresh:
         return Use.VALIDATE
-    if is_free(left, validated_always=validated_always):
+    if left > 0:
         return Use.ANSWER
     if stale_on_demand and demand.max_stale is not None and -left <= demand.max_stale:
         return Use.ANSWER

@@ -15,9 +15,9 @@ from tests.support import Clock, asgi_call, asgi_scope, caching_router, memory_c
 @pytest.fixture
 def soon(monkeypatch):
     """Clients count as slow after a moment."""
-    monkeypatch.setattr(_passing, 'STALLED', 0.02)
-    monkeypatch.setattr(_passing, 'GIVEN_UP', 0.06)
-    monkeypatch.setattr(_passing, 'SOON', 0.03)
+    monkeypatch.setattr(_passing, 'STALLED_SECONDS', 0.02)
+    monkeypatch.setattr(_passing, 'GIVE_UP_SECONDS', 0.06)
+    monkeypatch.setattr(_passing, 'START_SECONDS', 0.03)
 
 
 class Slow:

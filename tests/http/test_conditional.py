@@ -14,7 +14,7 @@ from fastapi_caching_route._http.conditional import (
     question,
     updated,
 )
-from fastapi_caching_route._http.representation import shape
+from fastapi_caching_route._http.representation import select
 
 NOW = 1_800_000_000.0
 
@@ -72,7 +72,7 @@ FIELDS = OF_A_304 + [(name, b'"a"') for name in (b'content-length', b'content-ty
     ],
 )
 def test_a_stored_response_answers_by_the_preconditions(method, status, tag, expected):
-    assert shape(method, [(b'if-none-match', tag)], (status, FIELDS, b'body'), NOW) == expected
+    assert select(method, [(b'if-none-match', tag)], (status, FIELDS, b'body'), NOW) == expected
 
 
 LAST = b'Fri, 15 Jan 2027 08:00:00 GMT'  # NOW

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fastapi_caching_route._http import ranges
 from fastapi_caching_route._http.ranges import UNSATISFIABLE, Part, content_range, part
-from fastapi_caching_route._http.representation import shape
+from fastapi_caching_route._http.representation import select
 
 NOW = 1_800_000_000.0
 DATE, MODIFIED = b'Fri, 15 Jan 2027 08:00:00 GMT', b'Fri, 15 Jan 2027 07:00:00 GMT'
@@ -80,12 +80,12 @@ BODY = b'0123456789'
     ],
 )
 def test_a_stored_response_answers_with_a_part(method, status, asked, expected):
-    given_status, fields, body = shape(method, [(b'range', asked)], (status, STORED, BODY), NOW)
+    given_status, fields, body = select(method, [(b'range', asked)], (status, STORED, BODY), NOW)
     assert (given_status, body, dict(fields).get(b'content-range'), dict(fields)[b'content-length']) == expected
 
 
 def test_a_precondition_comes_before_a_range():
-    assert shape('GET', [(b'range', b'bytes=2-3'), (b'if-none-match', b'"a"')], (200, STORED, BODY), NOW)[0] == 304
+    assert select('GET', [(b'range', b'bytes=2-3'), (b'if-none-match', b'"a"')], (200, STORED, BODY), NOW)[0] == 304
 
 
 @given(st.binary(), st.binary(), st.integers(0, 50))

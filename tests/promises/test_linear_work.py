@@ -66,7 +66,7 @@ PARSERS = {
     'if-range': lambda value: ranges.part(
         [(b'range', b'bytes=0-1'), (b'if-range', value)], [(b'last-modified', value), (b'date', value)], 100, NOW
     ),
-    'preconditions': lambda value: answer.shape(
+    'preconditions': lambda value: answer.select(
         'GET',
         [(b'if-none-match', value), (b'if-modified-since', value), (b'range', value)],
         (200, [(b'etag', value), (b'last-modified', value)], b'body'),

@@ -1,0 +1,100 @@
+"""What one run of the endpoint is for, what it is asked, and what was so before. Does not know the response.
+
+errand ──> snapshot ──> run: send, receive ──> head ──> verdict ──┬─ Record     keeping, then sent like a hit
+(frozen)   (frozen)                            (frozen)  (pure)   ├─ PassOn     sent as it comes, with the reason
+                                                                  ├─ Confirmed  `stale.confirm`
+                                                                  └─ StandIn    `stale.stand_in`
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi_caching_route._concurrency.flights import Flight
+from fastapi_caching_route._core.variants import Brought, Variants
+from fastapi_caching_route._core.wishes import Wishes
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._http import conditional, ranges
+from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._store.variants import conditions_of
+from fastapi_caching_route._store.visit import Before, Found, Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What one run of the endpoint is for. Nothing in it is assigned while it runs."""
+
+    call: Call
+    """For a renewal: the same request once more, for nobody."""
+    wishes: Wishes
+    """What dependencies and the endpoint wish for the response; they say it while they run."""
+    why: bytes
+    """Why the endpoint is asked, in the words of Cache-Status."""
+    stale: Found | None
+    """What is stored, and may not answer unasked."""
+    variants: Variants | None
+    """Of which the response is one, if responses under the key vary, as far as that is known before."""
+    flight: Flight[Brought]
+    visit: Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The request as the endpoint gets it (RFC 9111 §4.3.1)."""
+
+    headers: RawHeaders
+    conditions: frozenset[bytes] = frozenset()
+    """The preconditions by which *we* ask whether what is stale still holds."""
+    withholds_preconditions: bool = False
+    """Whether the client's own preconditions are withheld from the endpoint, so that we answer them."""
+
+
+def question(errand: Errand) -> Question:
+    """What the endpoint is asked: about what is stored, if there is something, and never about what its client has stored."""
+    call, terms = errand.call, errand.call.plan.terms
+    headers: RawHeaders = call.scope['headers']
+    asked = lines(headers, b'range') if call.scope['method'] == 'GET' else ()
+    if asked and b'range' not in call.declared.inputs.covered and not ranges.is_valid(asked):
+        headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint must not refuse it
+    if not (terms.revalidate or terms.by_the_book) or call.scope['method'] != 'GET':
+        return Question(headers)
+    old = None if errand.stale is None else errand.stale.entry
+    conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)
+    kept = conditions_of(call.declared.inputs, errand.variants)
+    asking = conditional.question(headers, conditions, kept=kept)
+    return Question(asking, frozenset(name for name, _ in conditions), withholds_preconditions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was so before the endpoint read anything. A response is as current as this."""
+
+    question: Question
+    names: tuple[str, ...] | None
+    """What the response can be invalidated by; None if its tags cannot be told, so that it must not be stored."""
+    before: Before
+    session: Mapping[str, Any]
+
+
+async def snapshot(errand: Errand) -> Snapshot:
+    """Name the response, note the marks of its names, and keep the session as it is."""
+    call = errand.call
+    names = await call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key)
+    before = Before()
+    if names is not None:
+        marked = names
+        if errand.stale is not None:
+            marked = tuple(dict.fromkeys((*names, *errand.stale.entry.names)))  # it may be confirmed
+        before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
+    session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
+    return Snapshot(question(errand), names, before, session)
+
+
+def our_cache_control(errand: Errand, head: Head, headers: RawHeaders) -> RawHeaders:
+    """What the route tells other caches about a response with these headers."""
+    inputs = errand.call.declared.inputs
+    if head.varies_with_all:
+        inputs = replace(inputs, for_all=False)
+    return errand.call.plan.labels.our_cache_control(headers, inputs, errand.variants)

@@ -1,0 +1,74 @@
+"""Dependencies that run where the route does not run them: before the key, and before every use of an entry.
+
+Does not know what goes on behind them.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi_caching_route._core.asgi import HANDLER, WISHES, WRITTEN, Message, Send
+from fastapi_caching_route._core.declared import Admission
+from fastapi_caching_route._core.labels import Outcome
+from fastapi_caching_route._core.wishes import Wishes
+from fastapi_caching_route._core.written import Written
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.messages import Lent, read_head, with_headers, with_start
+
+Then = Callable[[], Awaitable[None]]
+
+
+async def behind_guards(call: Call, then: Then) -> None:
+    """Run the guards on the request as the client sent it, then go on if they let it in.
+
+    The endpoint may have been sent other preconditions, which stand in the scope now.
+    """
+    if call.client.is_nobody:
+        await then()
+    else:
+        with Lent(call.scope, {'headers': call.client.headers}):
+            await admit(call, call.declared.on_hit, then)
+
+
+async def admit(call: Call, admission: Admission | None, then: Then) -> None:
+    """Run dependencies, if there are any, then go on if they let the request in. The headers that they set go with the response."""
+    if admission is None or await admission.lets_in(call.scope):
+        await then()
+        return
+    wishes(call)
+    written = call.scope[WRITTEN] = Written(call.client.before_key)
+    is_admitted = False
+
+    async def proceed(send: Send) -> bool:
+        nonlocal is_admitted
+        is_admitted = True
+        call.client.let_in(written.by_guards, send, before_key=admission is call.declared.before_key)
+        await then()
+        return call.client.keeps_tasks
+
+    def refused(start: Message) -> Message:
+        """Label a refusal as a miss would be, so that it does not reveal whether there is an entry."""
+        return start if is_admitted else labelled(call, start, Outcome(b'uri-miss', detail='status'))
+
+    await admission(call.scope, call.body.reader(), with_start(call.client.send, refused), proceed)
+
+
+def wishes(call: Call) -> Wishes:
+    """The record in the scope in which dependencies and the endpoint say what they wish for this response (`CacheContext`)."""
+    said: Wishes = call.scope.setdefault(WISHES, Wishes())
+    said.key, said.full_key = call.own_key, call.key
+    return said
+
+
+async def pass_by(call: Call, handler: object | None, outcome: Outcome) -> None:
+    """Let the endpoint answer by this request handler, without looking anything up or storing anything."""
+    wishes(call)
+    call.scope[HANDLER] = handler
+    written = call.scope[WRITTEN] = Written(call.client.before_key)
+    send = with_start(call.client.send, lambda start: labelled(call, start, outcome))
+    await call.forward(call.scope, call.body.reader(last=True), send)
+    call.client.keeps_tasks = written.keeps_tasks
+
+
+def labelled(call: Call, start: Message, outcome: Outcome) -> Message:
+    """The start of a response that is passed on, as this client gets it."""
+    head = read_head(start, call.declared.inputs.selecting, ours=call.plan.labels.miss[0])
+    return with_headers(start, head.headers, call.plan.labels.on_pass(outcome))

@@ -1,0 +1,57 @@
+"""A stale entry overtakes an endpoint that takes too long; the endpoint goes on for later requests.
+
+Does not know how a run goes, only whether it has answered.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+from functools import partial
+
+from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
+from fastapi_caching_route._core import reasons
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.errand import Errand
+from fastapi_caching_route._exchange.guards import behind_guards
+from fastapi_caching_route._exchange.run import Run
+from fastapi_caching_route._exchange.stale import may_stand_in, stand_in
+
+logger = logging.getLogger('fastapi_caching_route')
+
+
+async def run_endpoint(errand: Errand) -> None:
+    """Let the endpoint answer; if it takes too long, a stale entry answers in its place."""
+    call, patience = errand.call, errand.call.plan.herds.endpoint_timeout
+    # Guards and endpoint cannot read a body at the same time that is still coming.
+    if errand.stale is None or patience is None or await call.body.whole(call.plan.terms.max_body_size) is None:
+        await Run(errand).run()
+    else:
+        # Guards may read the request while the endpoint runs.
+        apart = Run(replace(errand, call=replace(call, scope=dict(call.scope))))
+        await _overtake(apart, call, patience)
+
+
+async def _overtake(apart: Run, call: Call, patience: float) -> None:
+    """Answer from a stale entry if the endpoint takes longer than so many seconds; it goes on for later requests."""
+    errand, failing, clock = apart.errand, call.plan.runtime.failing, call.plan.runtime.clock
+    running = asyncio.get_running_loop().create_task(apart.run())
+    try:
+        await asyncio.wait((running,), timeout=patience)
+        if running.done() or not await may_stand_in(errand) or apart.answers:
+            await running
+            return
+        client = errand.call.client.hand_over()
+        # Before the flight lands: followers that look up must find the pause, or they run the endpoint that is too slow.
+        failing.begin(call.key, clock(), MAX_PAUSE_SECONDS)
+        errand.flight.land(Instead.LOOK_UP)
+        await behind_guards(replace(call, client=client), partial(stand_in, errand, client, reasons.ENDPOINT_TIMEOUT))
+        await asyncio.wait((running,))
+        if not errand.flight.stored:
+            failing.lengthen(call.key, clock())
+        if not running.cancelled() and running.exception() is not None:
+            logger.warning(
+                '%s: the endpoint failed, long after its client was served: %r', call.key, running.exception()
+            )
+    finally:
+        running.cancel()

@@ -1,0 +1,131 @@
+"""What becomes of a response, from its head and from what was seen besides. Pure: values in, a value out.
+
+Does not know stores, flights or clocks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_caching_route._core import reasons
+from fastapi_caching_route._core.names import are_tags
+from fastapi_caching_route._core.written import Written
+from fastapi_caching_route._exchange.errand import Errand, Snapshot
+from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.sending import legal
+from fastapi_caching_route._http.storing import Refused, Storable, judge
+
+BAD_REQUEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The response is recorded, and stored when it is complete."""
+
+    storable: Storable
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """The response is passed on as it comes, and not stored."""
+
+    reason: str
+    is_not_modified: bool = False
+    """Whether its client has it already, and gets a 304."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The endpoint says with a 304 that what is stored still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What is stored answers in place of a failure."""
+
+    status: int | None
+    """Of the failure; None for an exception."""
+
+
+Way = Record | PassOn | Confirmed | StandIn
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of a run, besides the head of its response, by now."""
+
+    is_admitted: bool
+    """Whether all guards have let the request in."""
+    doubt: str | None
+    """Why the response must not be stored although nothing in its messages shows it."""
+    session: Mapping[str, Any]
+    written: Written
+    """What dependencies and the endpoint have written on the response."""
+    now: float
+
+
+def verdict(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) -> Record | PassOn:
+    """Whether the response may be stored.
+
+    It is asked again at the end of a stream, since endpoints may say more while they stream.
+    """
+    hidden = hidden_reason(errand, snapshot, head.status, evidence)
+    found = Refused(hidden) if hidden else storable(errand, errand.call.scope['headers'], head)
+    if isinstance(found, Storable):
+        return Record(found)
+    # The endpoint cannot have said 304 where we have withheld the preconditions of the client.
+    asked = errand.call.client.headers if snapshot.question.withholds_preconditions else ()
+    method = errand.call.scope['method']
+    return PassOn(found.reason, conditional.not_modified(method, asked, head.status, head.headers, head.began_at))
+
+
+def storable(errand: Errand, request: RawHeaders, head: Head) -> Storable | Refused:
+    """Whether the response may be stored by what it says itself, and by what its endpoint wishes."""
+    wishes, covered = errand.wishes, errand.call.declared.inputs.authorization_covered
+    terms = errand.call.plan.terms.for_one(
+        wishes.ttl, wishes.stale_while_revalidate, wishes.stale_if_error, covered=covered
+    )
+    return judge(request, head.status, head.headers, terms, head.began_at)
+
+
+def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evidence) -> str | None:
+    """A reason against storing that the response's own headers do not show."""
+    if errand.call.scope['method'] == 'HEAD':
+        return reasons.HEAD.name
+    if snapshot.session != evidence.session:  # it becomes a cookie outside of us
+        return reasons.SESSION.name
+    if not are_tags(errand.wishes.tags):
+        return reasons.TAGS.name
+    # A guard's response is for this client; as on a hit, it must not reveal whether there is an entry.
+    if not evidence.is_admitted or outlasts_a_failure(errand, status, evidence.now):
+        return reasons.STATUS.name
+    if status >= BAD_REQUEST and _may_be_about_a_part(errand, snapshot, status):
+        return reasons.PRECONDITION.name
+    # A guard may have written over what is not legal: for this client, and not for the next one.
+    is_legal = legal([it[1:] for operations in evidence.written.made().by_others for it in operations])
+    return evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
+
+
+def outlasts_a_failure(errand: Errand, status: int, now: float) -> bool:
+    """Whether what is stored is better than a failure, and may still answer."""
+    stale = errand.stale
+    if status not in reuse.FAILURES or stale is None or stale.entry.status in reuse.FAILURES:
+        return False
+    entry = stale.entry
+    _, left = stale.age_and_left(now)
+    return left > 0 or reuse.in_window(left, max(entry.stale_while_revalidate, entry.stale_if_error))
+
+
+def _may_be_about_a_part(errand: Errand, snapshot: Snapshot, status: int) -> bool:
+    """Whether a range or a precondition may be what was wrong, which are in no key.
+
+    An endpoint that takes the raw request sees them, and `FileResponse` says 400 of a range.
+    """
+    inputs = errand.call.declared.inputs
+    sees_them = inputs.raw or not inputs.declared or status == BAD_REQUEST
+    # Those by which we ask, if we do, are in the place of the client's.
+    fields = OF_A_PART if snapshot.question.conditions else OF_A_PART | PRECONDITIONS
+    return sees_them and not fields.isdisjoint(dict(errand.call.scope['headers']))
