@@ -35,10 +35,10 @@ KEPT_LIST = """
 _lists = {}
 
 
-def _keep(entry, headers, signs):
+def _keep(entry, headers, labels):
     got = _lists.setdefault(entry.key, list(headers))
-    names = {name for name, _ in signs}
-    got[:] = [field for field in got if field[0] not in names] + list(signs)
+    names = {name for name, _ in labels}
+    got[:] = [field for field in got if field[0] not in names] + list(labels)
     return got
 """
 
@@ -141,7 +141,7 @@ WEAKENED = [
     (
         'checks of person for handlers',
         '_exchange/run.py',
-        "            self.recorder.doubt = self.recorder.doubt or 'exception-handler'",
+        '            self._recorder.doubt = self._recorder.doubt or reasons.EXCEPTION_HANDLER.name',
         '            pass',
     ),
     (
@@ -156,12 +156,17 @@ WEAKENED = [
         "    if not called.__module__.startswith('fastapi.security'):\n        return None\n",
         '',
     ),
-    ('disconnect doubt', '_exchange/run.py', "            self.recorder.doubt = 'disconnected'", '            pass'),
+    (
+        'disconnect doubt',
+        '_exchange/run.py',
+        '            self._recorder.doubt = reasons.DISCONNECTED.name',
+        '            pass',
+    ),
     (
         'fields of one client stored',
         '_exchange/run.py',
-        'kept = self.written.less_guards(mine)',
-        'kept = mine',
+        'kept = self._written.less_guards(self._head.headers)',
+        'kept = self._head.headers',
     ),
     (
         'guards called directly',
@@ -175,8 +180,8 @@ WEAKENED = [
     (
         'a hit that is stale',
         '_exchange/lookup.py',
-        'if not reuse.is_free(left, validated_always=entry.validated_always):',
-        'if False:',
+        '    if use is not Use.ANSWER:\n        return looked, None',
+        '    if False:\n        return looked, None',
     ),
     (
         'shaped',
@@ -191,8 +196,8 @@ WEAKENED = [
     (
         'written: cache-control',
         '_exchange/exchange.py',
-        'headers = self.client.headers_of(entry)',
-        'headers = entry.headers',
+        'headers, inputs = call.client.headers_of(entry), call.declared.inputs',
+        'headers, inputs = entry.headers, call.declared.inputs',
     ),
     (
         'written: planted',
@@ -217,7 +222,7 @@ WEAKENED = [
     ('trio', '_exchange/plan.py', '        if on_asyncio():\n', '        if True:\n'),
     ('trio: writes', '_routes/writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
     ('body limit of a route', 'route.py', 'if reached.body_limit is not None:', 'if False:'),
-    ('range that is not valid', '_exchange/stale.py', 'not ranges.is_valid(asked)', 'False'),
+    ('range that is not valid', '_exchange/errand.py', 'not ranges.is_valid(asked)', 'False'),
     (
         'tasks of guards',
         '_fastapi/admission.py',
@@ -247,7 +252,7 @@ WEAKENED = [
         'if not twins.knows(description, objects):',
         'if not effective:',
     ),
-    ('admitted before', '_exchange/run.py', '            self.scope.pop(name, None)', '            pass'),
+    ('admitted before', '_exchange/run.py', '            call.scope.pop(name, None)', '            pass'),
     ('tried again', '_fastapi/extended.py', '                request.scope[HANDLER] = chosen', '                pass'),
     (
         '422 of a guard',
@@ -256,15 +261,10 @@ WEAKENED = [
         'pass',
     ),
     ('refusals on misses', '_fastapi/declared.py', 'if explicit or may_refuse', 'if explicit or guards'),
-    ('preconditions', '_exchange/keeping.py', 'return sees_them and', 'return False and'),
+    ('preconditions', '_exchange/verdict.py', 'return sees_them and', 'return False and'),
     ('cookies for one', '_fastapi/inputs.py', ' and not cookies\n', '\n'),
     ('errors are short-lived', '_http/terms.py', 'return status >= 400 and', 'return False and'),
-    (
-        'a failed renewal',
-        '_exchange/keeping.py',
-        ' or _stands(fetch, status)',
-        '',
-    ),
+    ('a failed renewal', '_exchange/verdict.py', ' or outlasts_a_failure(errand, status, evidence.now)', ''),
     (
         'awaited store_if',
         '_routes/planning.py',
@@ -274,7 +274,7 @@ WEAKENED = [
     ('412 and 416', '_core/checks.py', 'status not in OF_ONE_REQUEST', 'status not in (206, 304)'),
     ('skip', '_exchange/lookup.py', 'if skipped is not False:', 'if skipped is None:'),
     ('skip in the short way', '_exchange/lookup.py', ' or plan.hooks.skip is not None', ''),
-    ('store_if', '_core/recorder.py', 'if self._wanted is not None and not self._wanted(recording):', 'if False:'),
+    ('store_if', '_core/recorder.py', 'if self._store_if is not None and not self._store_if(recording):', 'if False:'),
     ('status_ttl', '_http/terms.py', 'dict(self.status_ttl).get(status, self.ttl)', 'self.ttl'),
     (
         'nobody waits for store_if',
@@ -294,14 +294,14 @@ WEAKENED = [
         '(chosen or said.public or explicit_lifetime(response, said, now) is not None)',
         'True',
     ),
+    ('withdrawn by a 304', '_exchange/stale.py', 'if is_refused and _is_withdrawn(errand, updated):', 'if False:'),
     (
-        'withdrawn by a 304',
+        'withdrawn for one request',
         '_exchange/stale.py',
-        'if isinstance(verdict, Refused) and _is_withdrawn(fetch, old, fields):',
-        'if False:',
+        'if is_refused and _is_withdrawn(errand, updated):',
+        'if is_refused:',
     ),
-    ('withdrawn for one request', '_exchange/stale.py', ' and _is_withdrawn(fetch, old, fields):', ':'),
-    ('withdrawn by its endpoint', '_exchange/stale.py', 'fetch.fate.refused is not None or ', ''),
+    ('withdrawn by its endpoint', '_exchange/stale.py', 'errand.wishes.refused is not None or ', ''),
     ('strong tag of a 304', '_http/conditional.py', '        return tag == known\n', '        return True\n'),
     (
         'weak tag of a 304',
@@ -319,8 +319,8 @@ WEAKENED = [
     (
         'age of a 304',
         '_exchange/stale.py',
-        'fetch.answered_at - min(received_age(fields, fetch.answered_at), OLDEST)',
-        'fetch.answered_at',
+        'updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)',
+        'updated.began_at',
     ),
     ('first age', '_http/storing.py', "members(response, b'age'), lines", "lines(response, b'age'), lines"),
     ('hour of one digit', '_http/dates.py', '(?P<time>\\d\\d:', '(?P<time>\\d{1,2}:'),
@@ -331,7 +331,12 @@ WEAKENED = [
     ('needed headers', '_http/storing.py', ' or not named.isdisjoint(NEEDED)', ''),
     ('foreign HIT', '_exchange/messages.py', 'if ours in present:', 'if False:'),
     ('HIT of a guard', '_core/written.py', 'OF_THE_BODY | {ours})', 'OF_THE_BODY)'),
-    ('unsendable headers under those of guards', '_exchange/keeping.py', " or (None if is_legal else 'header')", ''),
+    (
+        'unsendable headers under those of guards',
+        '_exchange/verdict.py',
+        ' or (None if is_legal else reasons.HEADER.name)',
+        '',
+    ),
     ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     ('blanks around signs', '_http/fields.py', "re.compile(rb'([;=])')", "re.compile(rb'[ \\t]*([;=])[ \\t]*')"),
     (
@@ -356,15 +361,10 @@ WEAKENED = [
     (
         'fresh messages',
         '_exchange/call.py',
-        "'headers': [*headers, *signs]}",
-        "'headers': _keep(entry, headers, signs)}",
+        "'headers': [*headers, *labels]}",
+        "'headers': _keep(entry, headers, labels)}",
     ),
-    (
-        'session made meanwhile',
-        '_exchange/keeping.py',
-        "        return 'session'  # it becomes a cookie outside of us",
-        '        pass',
-    ),
+    ('session made meanwhile', '_exchange/verdict.py', '        return reasons.SESSION.name', '        pass'),
     ('user in the key', '_core/inputs.py', '(*where, tuple(fields), _user_parts(scope))', '(*where, tuple(fields))'),
     (
         'guards that stay on misses',
@@ -426,12 +426,7 @@ WEAKENED = [
         'False',
     ),
     ('in front: key builder', '_fastapi/inputs.py', '        for_all=False,', '        for_all=True,'),
-    (
-        'in front: exception handlers, on a miss',
-        '_exchange/run.py',
-        'for_all=False) if self.varies_with_all',
-        'for_all=False) if False',
-    ),
+    ('in front: exception handlers, on a miss', '_exchange/errand.py', '    if head.varies_with_all:', '    if False:'),
     (
         'in front: exception handlers, on a hit',
         '_core/variants.py',
@@ -498,50 +493,50 @@ WEAKENED = [
         'if namespace is None:',
     ),
     ('what is planted', '_store/wire.py', ' or not _plausible(head)', ''),
-    (
-        'herd: refusals',
-        '_exchange/keeping.py',
-        'if not fetch.is_admitted or _stands',
-        'if _stands',
-    ),
+    ('herd: refusals', '_exchange/verdict.py', 'if not evidence.is_admitted or outlasts', 'if outlasts'),
     (
         'herd: guards of followers',
         '_exchange/exchange.py',
-        'await self.admit(self.declared.on_hit, partial(self.reply_as_follower, entry, why))',
-        'await self.reply_as_follower(entry, why)',
+        'await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, ask.why))',
+        'await self._reply_as_follower(follow, ask.why)',
     ),
-    ('herd: closing', '_exchange/keeping.py', 'fetch.flight.is_storing = True', 'pass'),
-    ('herd: variants', '_exchange/herd.py', 'suits = self.suits(brought)', 'suits = True'),
-    ('herd: who leads', '_exchange/herd.py', ' if self.may_lead() else Next.ALONE', ''),
+    ('herd: closing', '_exchange/keeping.py', 'errand.flight.is_storing = True', 'pass'),
+    ('herd: variants', '_exchange/herd.py', 'suits = self._suits(brought)', 'suits = True'),
+    ('herd: who leads', '_exchange/herd.py', ' if self._may_lead() else Alone(variants)', ''),
     (
         'herd: alone',
         '_exchange/run.py',
-        '            self.plan.runtime.unshareable.begin(self.key, self.plan.runtime.clock(), UNSHAREABLE_SECONDS)\n',
+        '            call.plan.runtime.unshareable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)\n',
         '            pass\n',
     ),
     (
         'herd: pauses',
         '_exchange/run.py',
-        '            self.plan.runtime.failing.lengthen(self.key, self.plan.runtime.clock())\n',
+        '            call.plan.runtime.failing.lengthen(call.key, call.plan.runtime.clock())\n',
         '',
     ),
     (
         'herd: renewals',
         '_exchange/exchange.py',
-        '            self.plan.runtime.unrenewable.lengthen(self.key, self.plan.runtime.clock())',
+        '            runtime.unrenewable.lengthen(call.key, runtime.clock())',
         '            pass',
     ),
     ('herd: softened', '_store/moments.py', 'max(softened, self._last(names))', 'self._last(names)'),
     ('herd: owed', '_store/remote_visit.py', 'self._parts.debts.has_grown(names, before.owed)', 'False'),
-    ('herd: landed since', '_exchange/herd.py', 'flights.has_brought(self.flight_key, self.landings)', 'False'),
+    ('herd: landed since', '_exchange/herd.py', 'flights.has_brought(key, seen.brought_so_far)', 'False'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('herd: old flights', '_concurrency/flights.py', ' and time.monotonic() - flight.began_at < seconds', ''),
-    ('herd: no-store of a request', '_exchange/herd.py', " or reuse.asks_for_no_storing(self._scope['headers'])", ''),
+    (
+        'herd: no-store of a request',
+        '_exchange/herd.py',
+        " or reuse.asks_for_no_storing(self._call.scope['headers'])",
+        '',
+    ),
     (
         'herd: a run in two',
-        '_exchange/stale.py',
-        '        behind_guards, fetch.behind_guards = fetch.behind_guards, for_nobody\n',
-        '        behind_guards = fetch.behind_guards\n',
+        '_exchange/overtaking.py',
+        'client = errand.call.client.hand_over()',
+        'client = errand.call.client',
     ),
     ('tickets of debts', '_store/debts.py', ' if self._names.get(name) is ticket]', ']'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
@@ -593,8 +588,13 @@ WEAKENED = [
         '(EVERYTHING, ',
     ),
     ('values that are validated', '_fastapi/path_values.py', '(value if errors else values[field.name])', 'value'),
-    ('tags of the context', '_exchange/keeping.py', '*sorted(map(of_tag, fetch.fate.tags))', ''),
-    ('refusal at the end of a stream', '_exchange/run.py', 'if step.passed:  # endpoints', 'if False:  # endpoints'),
+    ('tags of the context', '_exchange/keeping.py', '*sorted(map(of_tag, errand.wishes.tags))', ''),
+    (
+        'refusal at the end of a stream',
+        '_exchange/run.py',
+        ' if step.passed else self._way\n',
+        ' if False else self._way\n',
+    ),
     ('own path of a write', 'route.py', ' if it.invalidate_on_write]', ' if False]'),
     ('not after an error', '_routes/writes.py', "200 <= message['status'] < 400", "200 <= message['status'] < 600"),
     (
@@ -612,8 +612,8 @@ WEAKENED = [
     (
         'guards before what is stale',
         '_exchange/exchange.py',
-        'await self.admit(self.declared.on_hit, partial(self.reply, entry, age, left))',
-        'await self.reply(entry, seconds, left)',
+        'await admit(call, call.declared.on_hit, partial(self._reply, reply, seen.variants))',
+        'await self._reply(reply, seen.variants)',
     ),
     (
         'a context that is no raw access',
@@ -624,20 +624,20 @@ WEAKENED = [
     (
         'guards before what stands in',
         '_exchange/run.py',
-        "await self.behind_guards(partial(stand_in, self, self.client, 'stale-if-error'))",
-        "await stand_in(self, self.client, 'stale-if-error')",
+        'await behind_guards(call, standing_in)',
+        'await standing_in()',
     ),
     (
         'guards before what is confirmed',
         '_exchange/run.py',
-        'await self.behind_guards(partial(confirm, self))',
-        'await confirm(self)',
+        'await behind_guards(call, self._confirm)',
+        'await self._confirm()',
     ),
     (
         'guards before nothing',
         '_exchange/exchange.py',
-        'await self.admit(self.declared.on_hit, partial(self.client.reply_nothing, signs))',
-        'await self.client.reply_nothing(signs)',
+        'await admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))',
+        'await call.client.reply_nothing(labels)',
     ),
     (
         'parts that are compressed',
@@ -647,7 +647,7 @@ WEAKENED = [
     ),
     ('asking about tags of ours', '_http/conditional.py', '[] if our_tag else', '[] if False else'),
     ('private where it is not shared', '_core/labels.py', 'if may_be_for_all(inputs, variants) else', 'if True else'),
-    ('a failure after the answer began', '_exchange/run.py', 'if self.passed_on or not', 'if not'),
+    ('a failure after the answer began', '_exchange/run.py', 'if self._passing.has_begun or not', 'if not'),
     ('full: marks', '_store/marks.py', '        await store.delete(key)\n', '        pass\n'),
     (
         'full: last before marks',
@@ -665,8 +665,8 @@ WEAKENED = [
     (
         'many tags: context',
         '_exchange/keeping.py',
-        'fetch.plan.bounded(tuple(dict.fromkeys((*fetch.names, *more))), fetch.scope)',
-        'tuple(dict.fromkeys((*fetch.names, *more)))',
+        'plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)',
+        'tuple(dict.fromkeys((*names, *more)))',
     ),
     ('long names: short', '_core/key.py', '    return key[: MAX_KEY_BYTES - len(tail)] + tail', '    return key'),
     ('long names: digest', '_core/names.py', '%~{digest(text)}', '%~'),
@@ -679,8 +679,8 @@ WEAKENED = [
     (
         'withdrawn: at all',
         '_exchange/run.py',
-        '            if step.complete is None and is_last(message):\n                await end_stored(self, self.visit)\n',
-        '',
+        '            await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)\n        await self._take(step)',
+        '            pass\n        await self._take(step)',
     ),
     (
         'withdrawn: what cannot be stored',
@@ -688,12 +688,7 @@ WEAKENED = [
         'if reason is not None and is_new and',
         'if False and',
     ),
-    (
-        'withdrawn: not by a refusal',
-        '_exchange/keeping.py',
-        'if not fetch.scope.get(OF_THE_ENDPOINT) or fetch',
-        'if fetch',
-    ),
+    ('withdrawn: not by a refusal', '_exchange/keeping.py', 'if not scope.get(OF_THE_ENDPOINT) or doubt', 'if doubt'),
     (
         'withdrawn: not by a guard',
         '_fastapi/noting.py',
@@ -712,7 +707,7 @@ WEAKENED = [
         'request.scope[ADMITTED] = request.scope[OF_THE_ENDPOINT] = False',
         'request.scope[ADMITTED] = False',
     ),
-    ('withdrawn: not by what breaks off', '_exchange/keeping.py', ' or fetch.recorder.doubt in INCOMPLETE', ''),
+    ('withdrawn: not by what breaks off', '_exchange/keeping.py', ' or doubt in BROKEN_OFF', ''),
     ('withdrawn: not by a limit', '_http/storing.py', ' or status == TOO_MANY_REQUESTS', ''),
     ('withdrawn: not by a HEAD', '_http/storing.py', "method == 'HEAD' or status >= 500", 'status >= 500'),
     (
@@ -764,13 +759,13 @@ WEAKENED = [
     (
         'passing: nobody waits for a slow client',
         '_exchange/passing.py',
-        '        self._fetch.flight.land(Instead.LEAD)\n',
+        '        self._flight.land(Instead.LEAD)\n',
         '',
     ),
     (
         'passing: the room of a slow client',
         '_exchange/passing.py',
-        '        self._ending = self._loop.call_later(GIVEN_UP - STALLED, self._fetch.recorder.give_up)\n',
+        '        self._ending = self._loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)\n',
         '',
     ),
     (
@@ -783,7 +778,7 @@ WEAKENED = [
     (
         'passing: the start of a stream',
         '_exchange/passing.py',
-        'SOON if length_is_known else 0, self._start)',
+        'START_SECONDS if length_is_known else 0, self._start)',
         '60, self._start)',
     ),
     (
@@ -792,7 +787,7 @@ WEAKENED = [
         '            await starting\n',
         '            pass\n',
     ),
-    ('refusals alike', '_exchange/exchange.py', 'with_start(self.client.send, refused)', 'self.client.send'),
+    ('refusals alike', '_exchange/guards.py', 'with_start(call.client.send, refused)', 'call.client.send'),
     ('said: before', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (AFTER,):'),
     ('said: after', '_fastapi/ending.py', 'for name in (BEFORE, AFTER):', 'for name in (BEFORE,):'),
     (

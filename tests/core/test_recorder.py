@@ -15,9 +15,9 @@ def body(content, *, more=False):
     return {'type': 'http.response.body', 'body': content, 'more_body': more}
 
 
-def started(refused=None, *, limit=100, plain=START, budget=None, wanted=None):
+def started(refused=None, *, limit=100, plain=START, budget=None, store_if=None):
     """A recorder that has taken the start message, and what it passed on."""
-    recorder = Recorder(limit, budget or Budget(1000), wanted)
+    recorder = Recorder(limit, budget or Budget(1000), store_if)
     return recorder, recorder.start(plain, lambda why: plain if why else AS_MISS, plain['headers'], refused)
 
 
@@ -42,13 +42,13 @@ def test_a_refused_answer_is_passed_on_from_its_start():
     recorder, first = started('no-store')
     assert first == Step((START,))
     assert recorder.feed(body(b'all')) == Step((body(b'all'),))
-    assert recorder.refused == 'no-store'
+    assert recorder.reason == 'no-store'
 
 
 def test_an_answer_over_the_limit_is_passed_on_whole():
     recorder, _ = started(limit=3)
     assert recorder.feed(body(b'long')) == Step((START, body(b'long')))
-    assert recorder.refused == 'size'
+    assert recorder.reason == 'size'
 
 
 def test_a_stream_over_the_limit_is_let_go_in_the_middle():
@@ -60,14 +60,14 @@ def test_a_stream_over_the_limit_is_let_go_in_the_middle():
 
 def test_an_answer_that_is_not_wanted_is_passed_on_and_not_recorded():
     asked = []
-    recorder, _ = started(wanted=asked.append)
+    recorder, _ = started(store_if=asked.append)
     assert recorder.feed(body(b'all')) == Step((START, body(b'all')))
     assert asked == [Recording(200, START['headers'], b'all')]
-    assert recorder.refused == 'store-if'
+    assert recorder.reason == 'store-if'
 
 
 def test_a_stream_that_is_wanted_is_recorded_when_it_is_complete():
-    recorder, _ = started(wanted=lambda it: it.body == b'ab')
+    recorder, _ = started(store_if=lambda it: it.body == b'ab')
     recorder.feed(body(b'a', more=True))
     assert recorder.feed(body(b'b')).complete.body == b'ab'
 
@@ -77,7 +77,7 @@ def test_a_body_of_another_length_than_announced_is_not_recorded(length):
     plain = START | {'headers': [(b'content-length', length)]}
     recorder, _ = started(plain=plain)
     assert recorder.feed(body(b'abc')) == Step((plain, body(b'abc')))
-    assert recorder.refused == 'incomplete'
+    assert recorder.reason == 'incomplete'
 
 
 def test_all_recordings_together_stay_within_the_budget():
@@ -86,7 +86,7 @@ def test_all_recordings_together_stay_within_the_budget():
     other, _ = started(budget=budget)
     assert one.feed(body(b'abc', more=True)).passed == (AS_MISS, body(b'abc', more=True))
     assert other.feed(body(b'abc', more=True)).passed == (START, body(b'abc', more=True))
-    assert (one.refused, other.refused, budget.used) == (None, 'budget', 3)
+    assert (one.reason, other.reason, budget.used) == (None, 'budget', 3)
     assert one.feed(body(b'de')).complete.body == b'abcde'
     assert budget.used == 0
 
@@ -113,7 +113,7 @@ def test_a_start_that_is_passed_on_says_what_is_in_doubt():
     recorder, _ = started()
     recorder.doubt = 'disconnected'
     assert recorder.begin() == (START,)
-    assert recorder.refused == 'disconnected'
+    assert recorder.reason == 'disconnected'
 
 
 def test_a_recording_that_is_given_up_passes_on_the_rest_and_makes_room():
@@ -121,10 +121,10 @@ def test_a_recording_that_is_given_up_passes_on_the_rest_and_makes_room():
     recorder, _ = started(budget=budget)
     recorder.feed(body(b'a', more=True))
     recorder.give_up()
-    assert (recorder.refused, budget.used) == ('slow-client', 0)
+    assert (recorder.reason, budget.used) == ('slow-client', 0)
     assert recorder.feed(body(b'b')) == Step((body(b'b'),))
     recorder.give_up()
-    assert recorder.refused == 'slow-client'
+    assert recorder.reason == 'slow-client'
 
 
 @pytest.mark.parametrize('end', ['size', 'unknown', 'incomplete', 'closed'])
@@ -149,13 +149,13 @@ def test_messages_that_it_does_not_know_are_passed_on_and_end_the_recording():
     recorder, _ = started()
     path = {'type': 'http.response.pathsend', 'path': '/file'}
     assert recorder.feed(path) == Step((START, path))
-    assert recorder.refused == 'message http.response.pathsend'
+    assert recorder.reason == 'message http.response.pathsend'
 
 
 def test_trailers_to_come_are_refused():
     recorder, first = started(plain=START | {'trailers': True})
     assert first.passed == (START | {'trailers': True},)
-    assert recorder.refused == 'trailers'
+    assert recorder.reason == 'trailers'
 
 
 def test_debug_messages_pass_without_harm():

@@ -17,7 +17,7 @@ from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.inputs import raw_parts
 from fastapi_caching_route._core.key import escaped, user_key
 from fastapi_caching_route._core.names import Naming
-from fastapi_caching_route._exchange.messages import start_fields
+from fastapi_caching_route._exchange.messages import read_head
 from fastapi_caching_route._http import cache_control, conditional, dates, fields, ranges, reuse, storing
 from fastapi_caching_route._http import representation as answer
 from fastapi_caching_route._http.cache_status import item
@@ -73,7 +73,7 @@ PARSERS = {
         NOW,
     ),
     'updates': lambda value: conditional.updated([(b'a', b'b')], [(b'connection', value)]),
-    'starts': lambda value: start_fields({'headers': [(b'vary', value)]}, (b'x',), ours=b'x-cache'),
+    'starts': lambda value: read_head({'status': 200, 'headers': [(b'vary', value)]}, (b'x',), ours=b'x-cache'),
     'details': item,
     'keys': lambda value: escaped(value.decode('latin-1')),
     'keys of users': lambda value: user_key(value.decode('latin-1')),
