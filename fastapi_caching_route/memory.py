@@ -1,7 +1,7 @@
-"""`MemoryCache`: a cache of aiocache inside of the process, with a bound.
+"""`MemoryCache`: a cache of aiocache in the memory of this process, with a limit on its size.
 
-Knows keys, sizes and moments; knows nothing of responses. It belongs to no event loop and starts no timer: each command
-that writes or deletes also frees a few of those whose time is over, so several loops and threads may use one object.
+Knows keys, sizes and times; knows nothing of responses. It belongs to no event loop and starts no timer: each command
+that writes or deletes also frees a few expired values. So several event loops and threads may share one object.
 """
 
 import math
@@ -21,31 +21,32 @@ from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route.errors import ConfigurationError
 
 TABLE_BYTES = 250
-"""Bytes that an entry takes beside itself: its places in the tables, its size, when it ends. Measured, see the tests."""
+"""How much memory an entry takes in our own tables, in addition to its key and value. Measured, see the tests."""
 
 FREED_AT_ONCE = 16
-"""Ended entries that one command frees: more than it can add, and few enough not to be felt."""
+"""How many expired entries one command frees: more than it can add, and too few to be noticed."""
 
 FREED_BY_STATS = 10_000
-"""Ended entries that `stats` frees before it counts: some milliseconds."""
+"""How many expired entries `stats` frees before it counts, which takes some milliseconds."""
 
 SPLIT = 64
-"""Into how many parts a span is cut: what has ended is freed at the end of its part."""
+"""How exactly expiry is tracked: a ttl is divided into about this many parts, and values are freed at the end of a
+part."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryStats:
-    """What a `MemoryCache` holds, and what it has done since it was made."""
+    """What a `MemoryCache` holds, and what it has done since it was created."""
 
     entries: int
     bytes: int
-    """An estimate from above of what they take, with keys and tables."""
+    """An upper estimate of the memory that they take, with keys and tables."""
     hits: int
     misses: int
     evicted: int
-    """Taken out for want of room, the one that was not used for longest first."""
+    """How many were removed to make room, the least recently used first."""
     expired: int
-    """Freed since their time was over."""
+    """How many were freed because they had expired."""
 
 
 @dataclass(slots=True)
@@ -54,17 +55,18 @@ class _Kept:
     size: int
     ends_at: float
     part: int
-    """The key of the part of time in which it ends; -1 if it never does."""
+    """The part of time in which it expires, see `_note_end`; -1 if it never expires."""
 
 
 class MemoryCache(BaseCache):
-    """A cache of aiocache in the memory of this process, bounded in bytes; the default of `FastAPICache()`.
+    """A cache of aiocache in the memory of this process, with a limit in bytes; the default of `FastAPICache()`.
 
-    Without room, what was not used for longest goes. What has ended is freed without being asked for again. All commands
-    take a time that does not depend on how much is kept. Values are given out as they were put in, and not copied.
+    When it is full, the least recently used values are evicted. Expired values are freed even if nobody asks for them
+    again. The time of a command does not depend on how many values there are. Values are returned as they were set, not
+    copied.
 
     Raises:
-        ConfigurationError: a bound is not positive.
+        ConfigurationError: a limit is not positive.
 
     """
 
@@ -73,17 +75,17 @@ class MemoryCache(BaseCache):
     def __init__(
         self,
         *,
-        max_bytes: Annotated[int, Doc('Bytes that all entries take together, with headers, keys and tables.')] = 64
+        max_bytes: Annotated[int, Doc('Bytes that all entries may take together, with headers, keys and tables.')] = 64
         * 1024
         * 1024,
-        max_entries: Annotated[int | None, Doc('How many entries are kept at most; None for no such bound.')] = None,
-        clock: Annotated[Callable[[], float], Doc('Seconds from any moment on, never going back.')] = time.monotonic,
-        namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
-        ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
-        serializer: Annotated[Any, Doc('As for every cache of aiocache; none by default.')] = None,
-        plugins: Annotated[Sequence[Any] | None, Doc('As for every cache of aiocache.')] = None,
+        max_entries: Annotated[int | None, Doc('How many entries are kept at most; None for no limit.')] = None,
+        clock: Annotated[Callable[[], float], Doc('Returns seconds, and never goes back.')] = time.monotonic,
+        namespace: Annotated[str | None, Doc('The prefix of all keys.')] = None,
+        ttl: Annotated[float | None, Doc('Seconds for values that are set without a ttl; None: forever.')] = None,
+        serializer: Annotated[Any, Doc('As in every cache of aiocache; by default, values are not serialized.')] = None,
+        plugins: Annotated[Sequence[Any] | None, Doc('As in every cache of aiocache.')] = None,
     ) -> None:
-        """Keep nothing yet."""
+        """Start empty."""
         _check_bound('max_bytes', max_bytes)
         if max_entries is not None:
             _check_bound('max_entries', max_entries)
@@ -94,24 +96,24 @@ class MemoryCache(BaseCache):
         self.max_entries = max_entries
         self._clock = clock
         self._kept: OrderedDict[Any, _Kept] = OrderedDict()
-        """The one that was not used for longest first."""
+        """The least recently used first."""
         self._ending: dict[int, set[Any]] = {}
-        """The keys that end in a part of time, by the second in which it is over."""
+        """The keys that expire in each part of time, by the end of that part."""
         self._parts: list[int] = []
-        """A heap of those seconds; some may have nothing left to free."""
+        """A heap of those ends; some parts may have no keys left."""
         self._bytes = 0
         self._hits = self._misses = self._evicted = self._expired = 0
         self._lock = RLock()
 
     def stats(self) -> MemoryStats:
-        """What is kept at this moment, and what has been done."""
+        """What is kept now, and what has been done so far."""
         with self._lock:
             self._free_ended(FREED_BY_STATS)
             return MemoryStats(len(self._kept), self._bytes, self._hits, self._misses, self._evicted, self._expired)
 
     def read(self, key: Any) -> Any:
-        """The value under a key as it was put in, or None."""
-        with self._lock:  # to move it is to change the table, of which another thread may just look for the oldest
+        """The value under a key, as it was set, or None."""
+        with self._lock:  # moving a key changes the table, in which another thread may be looking for the oldest
             kept = self._kept.get(key)
             if kept is not None and kept.ends_at > self._clock():
                 self._kept.move_to_end(key)
@@ -122,9 +124,9 @@ class MemoryCache(BaseCache):
             return None
 
     def write(self, key: Any, value: Any, span: float | None, size: int | None = None) -> bool:
-        """Keep a value for `span` seconds, or without end; return whether there is room for it at all.
+        """Store a value for `span` seconds, or forever if that is None. Return False if it is larger than the limit.
 
-        `size` is how many bytes it takes, if who has it knows that.
+        `size` is its size in bytes, if the caller knows it.
         """
         span = span if span is not None and span < math.inf else None
         size = (size_of(value) if size is None else size) + getsizeof(key) + TABLE_BYTES
@@ -142,7 +144,7 @@ class MemoryCache(BaseCache):
             return True
 
     def _note_end(self, key: Any, ends_at: float, span: float | None) -> int:
-        """Put the key among those that end in the same part of time, so that there are never many parts."""
+        """Put the key into its part of time. A part lasts about 1/`SPLIT` of the ttl, so there are never many parts."""
         if span is None:
             return -1
         width = 1 << int(span / SPLIT).bit_length()
@@ -175,12 +177,12 @@ class MemoryCache(BaseCache):
         return 1
 
     def remove(self, key: Any) -> int:
-        """Delete a key; return how many were there (0 or 1)."""
+        """Delete a key; return how many keys were deleted (0 or 1)."""
         with self._lock:
             self._free_ended(FREED_AT_ONCE)
             return self._drop(key)
 
-    # What aiocache asks of a cache:
+    # The interface that aiocache calls:
 
     async def _get(self, key: Any, encoding: Any = None, _conn: Any = None) -> Any:  # noqa: ARG002, aiocache's
         return self.read(key)
@@ -205,7 +207,7 @@ class MemoryCache(BaseCache):
             return self.write(key, value, ttl or None)
 
     async def _multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = None, _conn: Any = None) -> bool:
-        return all([self.write(key, value, ttl or None) for key, value in pairs])  # noqa: C419, each is to be set
+        return all([self.write(key, value, ttl or None) for key, value in pairs])  # noqa: C419, set all of them
 
     async def _add(self, key: Any, value: Any, ttl: float | None = None, _conn: Any = None) -> bool:
         with self._lock:
@@ -245,7 +247,7 @@ class MemoryCache(BaseCache):
         return True
 
     async def _raw(self, command: str, *args: Any, encoding: Any = None, _conn: Any = None, **options: Any) -> Any:
-        msg = f'MemoryCache has no raw commands, like {command!r}'
+        msg = f'MemoryCache has no raw commands, such as {command!r}'
         raise NotImplementedError(msg)
 
     async def _redlock_release(self, key: Any, value: Any) -> int:
@@ -253,7 +255,7 @@ class MemoryCache(BaseCache):
             return self.remove(key) if self._peek(key) == value else 0
 
     def _peek(self, key: Any) -> Any:
-        """The value under a key, without that it counts as used."""
+        """The value under a key, without counting it as used."""
         kept = self._kept.get(key)
         return None if kept is None or kept.ends_at <= self._clock() else kept.value
 
@@ -265,7 +267,7 @@ def _check_bound(option: str, bound: object) -> None:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of a value with all that it holds; what it shares with others counts as its own."""
+    """The size of a value in bytes, with everything that it refers to, even if other values share that."""
     size, seen, left = 0, set(), [value]
     while left:
         it = left.pop()

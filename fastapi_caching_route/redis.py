@@ -1,4 +1,4 @@
-"""`RedisClientCache`: a cache of aiocache over any client of redis.asyncio: a single server, Redis Cluster, Sentinel."""
+"""`RedisClientCache`: a cache of aiocache over redis.asyncio, for a single server, Redis Cluster or Sentinel."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -12,26 +12,28 @@ from fastapi_caching_route._backends.clients import close
 from fastapi_caching_route._backends.redis_clients import maker_of
 
 _GLOB = re.compile(r'[*?\[]')
-"""What means something in a pattern of SCAN."""
+"""The special characters in a pattern of SCAN."""
 
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 
 class RedisClientCache(BaseCache):
-    """A cache of aiocache over clients of redis.asyncio, by a client, a URL, or a function that makes clients.
+    """A cache of aiocache over redis.asyncio. Takes a client, a URL, or a function that returns clients.
 
         RedisClientCache('redis://10.0.0.1:6379/0')
         RedisClientCache(RedisCluster(host='10.0.0.1'))
         RedisClientCache(Sentinel([('10.0.0.1', 26379)]).master_for('main'))
         RedisClientCache(lambda: MyRedis(host='10.0.0.1', retry=Retry(NoBackoff(), 0)))
 
-    A client of redis.asyncio belongs to one event loop, and one that has stopped responding is thrown away. So a given client
-    is a pattern: responses are stored over new clients with the same settings, one for each event loop. They repeat no command
-    and read from no replica: a mark that is written twice may come back after a later one. A function is called once for each
-    event loop, and again when a client was thrown away; its clients are used as they are, and must not repeat commands either.
+    A client of redis.asyncio belongs to one event loop, and a client that hangs is thrown away. So the given client is
+    only a pattern: responses are stored over new clients with the same settings, one for each event loop. These clients
+    never retry a command, since a mark that is sent again could arrive after a later mark, and never read from
+    replicas. A function is called once for each event loop, and again after a client was thrown away. Its clients are
+    used as they are, and must not retry commands either.
 
     Raises:
-        ConfigurationError: no such clients can be made from it, they block, or they have `decode_responses=True`.
+        ConfigurationError: no new clients can be made, or they are not asynchronous, or they have
+        `decode_responses=True`.
 
     """
 
@@ -42,20 +44,18 @@ class RedisClientCache(BaseCache):
         client: Annotated[
             Any,
             Doc(
-                'A client of redis.asyncio (`Redis`, `RedisCluster`, that of `Sentinel.master_for`), a URL (`redis://`, '
-                '`rediss://`, `unix://`), or a function that makes a client.'
+                'A client of redis.asyncio (`Redis`, `RedisCluster`, or from `Sentinel.master_for`), a URL '
+                '(`redis://`, `rediss://`, `unix://`), or a function that returns a client.'
             ),
         ],
         *,
-        namespace: Annotated[str | None, Doc('In front of all keys.')] = None,
-        ttl: Annotated[float | None, Doc('Seconds for what is set without a ttl; None for no end.')] = None,
-        serializer: Annotated[Any, Doc('For your own values; responses have a format of ours.')] = None,
-        plugins: Annotated[Sequence[Any] | None, Doc('As for every cache of aiocache.')] = None,
-        timeout: Annotated[
-            float | None, Doc('Seconds for your own commands; for responses, `store_timeout` counts.')
-        ] = 5,
+        namespace: Annotated[str | None, Doc('The prefix of all keys.')] = None,
+        ttl: Annotated[float | None, Doc('Seconds for values that are set without a ttl; None: forever.')] = None,
+        serializer: Annotated[Any, Doc('For your own values; responses have a format of this library.')] = None,
+        plugins: Annotated[Sequence[Any] | None, Doc('As in every cache of aiocache.')] = None,
+        timeout: Annotated[float | None, Doc('Seconds for your own commands; responses use `store_timeout`.')] = 5,
     ) -> None:
-        """Nothing is opened yet."""
+        """Connect when the first command is sent."""
         super().__init__(
             serializer=serializer or JsonSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=timeout
         )
@@ -64,7 +64,7 @@ class RedisClientCache(BaseCache):
 
     @property
     def client(self) -> Any:
-        """The client of this object for your own commands: the one that was given, else made when it is needed."""
+        """The client for your own commands: the one that was given, or else a new one, made at first use."""
         if self._client is None:
             self._client = self.new_client()
         return self._client
@@ -88,7 +88,7 @@ class RedisClientCache(BaseCache):
         self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
         if _cas_token is not None:
-            msg = 'RedisClientCache does not compare and set'
+            msg = 'RedisClientCache has no compare-and-set'
             raise NotImplementedError(msg)
         return bool(await self.client.set(key, value, px=_milliseconds(ttl)))
 
@@ -137,7 +137,7 @@ class RedisClientCache(BaseCache):
             await close(client)
 
     def _build_key(self, key: str, namespace: str | None = None) -> str:
-        """As aiocache's `RedisCache` does it."""
+        """Build keys as aiocache's `RedisCache` does."""
         namespace = self.namespace if namespace is None else namespace
         return f'{namespace}:{key}' if namespace else key
 
@@ -148,6 +148,6 @@ def _milliseconds(ttl: float | None) -> int | None:
 
 def _decoded(value: Any, encoding: str | None) -> Any:
     if encoding is None and isinstance(value, str):
-        msg = 'the client of a RedisClientCache has to give bytes, without decode_responses=True'
+        msg = 'the client of a RedisClientCache must return bytes: remove decode_responses=True'
         raise TypeError(msg)
     return value.decode(encoding) if encoding is not None and isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""aiocache as type checkers see it, which has no types of its own: what we use of it, and what users use of our caches."""
+"""aiocache as type checkers see it, since it has no types: what we use of it, and what users use of our caches."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,16 +48,16 @@ __all__ = ['Backend', 'BaseCache']
 
 
 class Backend(Protocol):
-    """A cache of aiocache, as its user has built it: `RedisCache(...)`, `MemcachedCache(...)`, a `MemoryCache(...)`."""
+    """A cache of aiocache: `RedisCache(...)`, `MemcachedCache(...)`, `MemoryCache(...)`."""
 
     @property
     def namespace(self) -> Any:
-        """In front of all its keys."""
+        """The prefix of all its keys."""
 
     @property
     def ttl(self) -> Any:
-        """Seconds for what is set without a ttl."""
+        """Seconds for values that are set without a ttl."""
 
 
 SHORTEST = 0.001
-"""Seconds; Redis refuses to keep anything for less, and aiocache takes 0 for no end."""
+"""The shortest ttl, in seconds. Redis takes none below, and aiocache takes 0 to mean forever."""

@@ -1,7 +1,7 @@
 """Clients of our own for redis-py and aiomcache.
 
-A client belongs to one event loop, and one that has stopped answering is thrown away. So we use none of the user's where
-we can build one of the same settings: password, TLS and unix sockets are taken over as they are.
+A client belongs to one event loop, and a client that hangs is thrown away. So where possible, we do not use the user's
+client, but build one with the same settings: password, TLS and unix sockets are kept as they are.
 """
 
 from contextlib import suppress
@@ -12,23 +12,23 @@ from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.redis_clients import of_same_settings
 
 MAX_CONCURRENT = 64
-"""Commands that one event loop has under way: more would only wait in the store, which answers one after another."""
+"""How many commands one event loop has under way: more would only wait in the server, which runs one at a time."""
 
 
 def concurrency(client: Any) -> int:
-    """How many commands a client bears at a time: with more, redis-py raises, and aiomcache may wait for ever."""
+    """How many commands a client can run at a time. With more, redis-py raises, and aiomcache may wait forever."""
     most = getattr(getattr(client, 'connection_pool', None), 'max_connections', None)
     most = most or getattr(getattr(client, '_pool', None), '_maxsize', None)
     return max(1, min(MAX_CONCURRENT, most)) if isinstance(most, int) else MAX_CONCURRENT
 
 
 def may_be_cancelled(client: Any) -> bool:
-    """Whether a client stays in step when a command is cancelled; aiomcache gives the reply to the next command."""
+    """Whether commands of this client may be cancelled. aiomcache would give the reply to its next command."""
     return not any(it.__module__.startswith('aiomcache') for it in type(client).__mro__)
 
 
 def own_client(backend: BaseCache) -> Any | None:
-    """A new client with the settings of the backend's, which has opened nothing yet; None if we cannot build one."""
+    """A new client with the settings of the backend's; None if we cannot build one. It connects when it is used."""
     new_client = getattr(backend, 'new_client', None)
     if new_client is not None:
         return new_client()
@@ -56,7 +56,7 @@ def _memcached(client: Any) -> Any:
 
 
 async def _whole_line(readline: Any) -> bytes:
-    """A line with its end. aiomcache asks for the rest of a line for ever, at the end of a connection too."""
+    """A complete line. aiomcache would wait forever for the rest of a line, even after the connection was closed."""
     line: bytes = await readline()
     if not line.endswith(b'\n'):
         msg = 'the connection was closed in the middle of a reply'
@@ -65,10 +65,10 @@ async def _whole_line(readline: Any) -> bytes:
 
 
 async def close(client: Any) -> None:
-    """Close all connections of a client of ours."""
+    """Close all connections of one of our own clients."""
     pool = getattr(client, 'connection_pool', None)
-    with suppress(Exception):  # what cannot be closed is closed already
-        if pool is not None:  # redis-py closes with a client only the pool that it has made
+    with suppress(Exception):  # it was closed before
+        if pool is not None:  # redis-py closes only a pool that the client itself made
             await pool.disconnect()
         for sentinel in getattr(getattr(pool, 'sentinel_manager', None), 'sentinels', ()):
             await sentinel.aclose()

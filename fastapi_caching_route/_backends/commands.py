@@ -1,4 +1,4 @@
-"""Commands to a backend under one time budget: that of a request, or the whole time-out for each of an invalidation."""
+"""Commands to a backend and their time budget: one for a whole request, or one for each command of an invalidation."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,57 +13,57 @@ T = TypeVar('T')
 
 @dataclass(frozen=True, slots=True)
 class Persistent:
-    """The commands of one who invalidates: each has the whole time-out, since none may be left out."""
+    """The commands of an invalidation: each has the whole time-out, because none may be skipped."""
 
     backend: LinkedBackend
     timeout: float
     even_if_open: bool
-    """Whether they are given also if the store is known to be in trouble."""
+    """Whether they are sent even if the breaker is open."""
 
     async def set(self, key: str, value: object, span: float) -> bool:
-        """Keep it for `span` seconds; False if there is no room for it."""
+        """Store an object for `span` seconds; return False if there is no room for it."""
         return await self.backend.set(key, value, span, self.timeout, even_if_open=self.even_if_open)
 
     async def delete(self, key: str) -> None:
-        """Delete a key, for certain."""
+        """Delete a key, or raise."""
         await self.backend.erase(key, self.timeout, even_if_open=self.even_if_open)
 
 
 class Commands:
-    """The commands of one who has so many seconds for all of them together, and no more.
+    """The commands of one request, which have one time budget together.
 
-    The time by which the event loop is late itself does not count.
+    Time during which the event loop itself was late does not count.
     """
 
     __slots__ = ('_backend', '_until')
 
     def __init__(self, backend: LinkedBackend, seconds: float) -> None:
-        """The seconds begin now."""
+        """Start with a budget of `seconds`."""
         self._backend = backend
         self._until = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """How many seconds are left."""
+        """How many seconds of the budget are left."""
         return self._until - time.monotonic()
 
     async def get(self, keys: Sequence[str]) -> list[object]:
-        """What is under each key, or None."""
+        """The object under each key, or None."""
         late_before = self._backend.late()
         found = await self._backend.get(keys, self.left)
         self._until += self._backend.late() - late_before
         return found
 
     async def set(self, key: str, value: object, span: float) -> bool:
-        """Keep it for `span` seconds; whether it is kept."""
+        """Store an object for `span` seconds; return whether it was stored."""
         return await self._timed(partial(self._backend.set, key, value, span))
 
     async def add(self, key: str, value: object, span: float) -> bool:
-        """The same, but only where there is nothing yet."""
+        """Store an object if there is none under the key; return whether it was stored."""
         return await self._timed(partial(self._backend.add, key, value, span))
 
     async def delete(self, key: str) -> int:
-        """How many keys were deleted (0 or 1)."""
+        """Delete a key; return how many keys were deleted (0 or 1)."""
         return await self._timed(partial(self._backend.delete, key))
 
     async def _timed(self, command: Callable[[float], Awaitable[T]]) -> T:

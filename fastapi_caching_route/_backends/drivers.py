@@ -1,7 +1,7 @@
-"""What a link sends commands by, and how that is done over a backend of aiocache.
+"""Drivers: what a link sends its commands through. The two here send them to a backend of aiocache.
 
-Knows client libraries and their limits, each of which gives some commands in its own way. Knows neither time-outs nor
-breakers.
+Knows client libraries, their limits, and the commands that each of them sends in its own way. Knows neither time-outs
+nor the breaker.
 """
 
 import copy
@@ -15,82 +15,83 @@ from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concu
 from fastapi_caching_route._backends.outage import address_of
 
 MAX_SPAN_IN_MEMCACHED = 30 * 86400
-"""Seconds; it takes more for a date."""
+"""In seconds. memcached takes a larger number for a date."""
 
 
 class Driver(Protocol):
-    """What a link sends commands by. Objects of ours in and out, spans in seconds; what is raised is trouble."""
+    """What a link sends commands through. Takes and returns objects; spans are in seconds. Exceptions mean trouble."""
 
     concurrency: int
-    """How many commands it bears at a time."""
+    """How many commands may be under way at a time."""
     address: str
-    """Where it sends them, for the log; empty if that is not known."""
+    """Where they are sent, for the log; empty if unknown."""
     is_ours: bool
-    """Whether nobody else uses its client: then it is closed with its event loop, and when it hangs."""
+    """Whether nobody else uses its client. Then the client is closed when it hangs, and when its event loop ends."""
     may_be_cancelled: bool
-    """Whether it stays in step when a command is cancelled."""
+    """Whether a command may be cancelled without disturbing the next ones."""
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
-        """What is under each key, or None."""
+        """The object under each key, or None."""
         ...
 
     async def set(self, key: str, value: object, span: float) -> bool:
-        """Keep it, or a little longer where only whole seconds count; whether it is kept."""
+        """Store an object, or return False. It may be kept a little longer, if the backend counts whole seconds."""
         ...
 
     async def add(self, key: str, value: object, span: float) -> bool:
-        """The same, but only where there is nothing yet."""
+        """Store an object if there is none under the key, or return False."""
         ...
 
     async def delete(self, key: str) -> int:
-        """How many keys were deleted; 0 also where there is no such command."""
+        """Return how many keys were deleted (0 or 1); 0 also if the backend has no such command."""
         ...
 
     async def erase(self, key: str) -> None:
-        """Delete a key, for certain."""
+        """Delete a key, or raise."""
         ...
 
     async def release(self, key: str, token: str) -> None:
-        """Delete a key, if this token is there; in one step where the store can do that."""
+        """Delete a key if it holds this token; in one step, if the server can do that."""
         ...
 
     async def close(self) -> None:
-        """Close the client, if it is ours."""
+        """Close the client if it is ours."""
         ...
 
 
 class Codec(Protocol):
-    """Our format of what is stored, as aiocache calls a serializer."""
+    """Turns objects into bytes and back; it looks like a serializer of aiocache."""
 
     encoding: str | None
 
     def dumps(self, value: Any) -> Any:
-        """The bytes of something to be stored."""
+        """The bytes of an object."""
         ...
 
     def loads(self, value: Any) -> Any:
-        """What stored bytes stand for, or None."""
+        """The object of these bytes, or None."""
         ...
 
 
 class AiocacheDriver:
-    """Sends commands by a copy of a backend, with our codec and, where we can build one, a client of our own."""
+    """Sends commands through a copy of a backend, with our codec and, if we can build one, a client of our own."""
 
     __slots__ = ('_backend', '_codec', '_reads_itself', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
 
     def __init__(self, backend: BaseCache, codec: Codec) -> None:
-        """Nothing is opened yet."""
+        """Copy the backend; connect when the first command is sent."""
         ours: Any = copy.copy(backend)
         ours.serializer = codec
         ours.plugins = [_Plugin(it, backend) for it in backend.plugins]
-        ours.timeout = None  # aiocache would cancel what takes longer
+        ours.timeout = None  # aiocache would cancel a command that takes longer
         client = own_client(backend)
         if client is not None:
             ours.client = client
         self._backend = ours
         self._codec = codec
         self._reads_itself = type(backend).multi_get is BaseCache.multi_get and not backend.plugins
-        """Whether many keys are read by the backend's own command: not where plugins or a subclass have a part in it."""
+        """Whether the backend's own command reads many keys, which is faster: not if plugins or a subclass have code in
+        it."""
         self.is_ours: bool = client is not None
         used: Any = getattr(ours, 'client', None)
         self.address: str = address_of(used)
@@ -101,7 +102,7 @@ class AiocacheDriver:
         """See `Driver`."""
         if not self._reads_itself:
             found: Sequence[object] = await self._backend.multi_get(keys, namespace='')
-        elif os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache does it
+        elif os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache's own command does
             found = ()
         else:
             names = [self._backend.build_key(key, namespace='') for key in keys]
@@ -116,14 +117,14 @@ class AiocacheDriver:
         """See `Driver`."""
         try:
             return bool(await self._backend.add(key, value, ttl=accepted_ttl(self._backend, span), namespace=''))
-        except ValueError:  # by which aiocache says that there is something
+        except ValueError:  # how aiocache says that the key exists
             return False
 
     async def delete(self, key: str) -> int:
         """See `Driver`."""
         try:
             return int(await self._backend.delete(key, namespace=''))
-        except NotImplementedError:  # a backend needs no such command
+        except NotImplementedError:  # a backend may lack this command
             return 0
 
     async def erase(self, key: str) -> None:
@@ -141,7 +142,7 @@ class AiocacheDriver:
             found, unchanged = await client.gets(name)
             if found == stored and await client.cas(
                 name, b'', unchanged
-            ):  # it is ours, and nobody can add one any more
+            ):  # ours, and still unchanged: nobody else can have added one
                 await client.delete(name)
         elif await self._backend.get(key, namespace='') == token:
             await self._backend.delete(key, namespace='')
@@ -153,14 +154,14 @@ class AiocacheDriver:
 
 
 def accepted_ttl(backend: BaseCache, span: float) -> float:
-    """The span as the backend takes it: in memcached rounded up, since it counts in ticks and the first may be over at once."""
+    """A ttl that the backend accepts. memcached counts whole ticks, and the first may end at once: round up, plus 1."""
     if getattr(backend, 'NAME', '') == 'memcached':
         return min(math.ceil(span) + 1, MAX_SPAN_IN_MEMCACHED)
     return max(float(span), SHORTEST)
 
 
 class _Plugin:
-    """A plugin of aiocache that is called with the backend of the user, on which it counts, and not with our copy."""
+    """A plugin of aiocache, called with the user's backend instead of our copy, since it may keep its state there."""
 
     def __init__(self, plugin: Any, backend: BaseCache) -> None:
         """Call this plugin with this backend."""
@@ -168,21 +169,21 @@ class _Plugin:
         self._backend = backend
 
     def __getattr__(self, hook: str) -> Any:
-        """A hook, like `post_get`, without the backend that it will be given."""
+        """A hook, such as `post_get`, which ignores the backend that it is called with."""
         called = getattr(self._plugin, hook)
         return lambda _, *args, **options: called(self._backend, *args, **options)
 
 
 class InProcessDriver:
-    """Sends commands to a backend in this process, without a codec: entries cannot be changed, so they are kept as they are.
+    """Sends commands to a backend in this process. Entries are immutable, so they are stored as they are, uncoded.
 
-    The backend is not copied, since `clear()` of aiocache's gives the original a new dict of which a copy would not hear.
+    The backend is not copied: aiocache's `clear()` gives the original a new dict, which a copy would not see.
     """
 
     __slots__ = ('_backend', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
 
     def __init__(self, backend: BaseCache) -> None:
-        """There is nothing to open."""
+        """Use the backend itself."""
         self._backend: Any = backend
         self.address: str = ''
         self.concurrency: int = MAX_CONCURRENT
@@ -192,7 +193,7 @@ class InProcessDriver:
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
         found: Sequence[object] = await self._backend.multi_get(keys, namespace='', loads_fn=_as_it_is, timeout=None)
-        return found or [None] * len(keys)  # none where aiocache is off
+        return found or [None] * len(keys)  # empty if AIOCACHE_DISABLE is set
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
@@ -204,14 +205,14 @@ class InProcessDriver:
         ttl = max(span, SHORTEST)
         try:
             return bool(await self._backend.add(key, value, ttl=ttl, namespace='', dumps_fn=_as_it_is, timeout=None))
-        except ValueError:  # by which aiocache says that there is something
+        except ValueError:  # how aiocache says that the key exists
             return False
 
     async def delete(self, key: str) -> int:
         """See `Driver`."""
         try:
             return int(await self._backend.delete(key, namespace='', timeout=None))
-        except NotImplementedError:  # a backend needs no such command
+        except NotImplementedError:  # a backend may lack this command
             return 0
 
     async def erase(self, key: str) -> None:

@@ -1,10 +1,12 @@
-"""The way of one event loop to a backend outside of it: commands in their turns, look-ups of one moment in one command.
+"""The connection of one event loop to a backend: limits how many commands run at a time, and batches reads.
 
-Who waits for a command may stop waiting; the command is not cancelled by that. A client library whose command is cut off
-half-way may give its reply to the next command on that connection. What hangs is dropped, together with its client.
+A caller may stop waiting for a command; that does not cancel the command. After a command was cut off half-way, a
+client library may give its reply to the next command on that connection. A command that hangs is given up, together
+with its client.
 
-A large entry may take longer than its time-out although the store answers: its bytes are on their way. So it is read by itself, some
-at a time only, and says nothing about the store: the marks do, which each request reads that has waited for it in vain.
+A large entry may take longer than the time-out although the backend works: its bytes are still arriving. So large
+entries are read separately, only a few at a time, and their time-outs are not counted as failures. If the backend
+really is down, the small commands tell: each request that has waited in vain for a large entry reads marks next.
 """
 
 import asyncio
@@ -24,31 +26,31 @@ from fastapi_caching_route._concurrency.tasks import keep_running
 T = TypeVar('T')
 
 MAX_TOGETHER = 64
-"""Keys in one command: a reply may have so many values, and each who waits for one waits for all."""
+"""How many keys one command reads: a caller waits for the whole reply."""
 
 MAX_REPLY_BYTES = 1024 * 1024
-"""Bytes in one reply, as far as the sizes of the last ones tell; a single entry may have more."""
+"""How large one reply should be, judged by the sizes of recent ones. A single entry may be larger."""
 
 GIVE_UP_SECONDS = 2.0
-"""Seconds past the time-out after which a command that hangs is given up, and its client with it. Before that it may just
-be slow: a new connection, over TLS and far away, takes several round trips."""
+"""How long after its time-out a command is given up, and its client with it. Before that, it may just be slow: a new
+TLS connection to a distant server takes several round trips."""
 
 LARGE_BYTES = 64 * 1024
-"""Bytes of an entry from which on it is read and written by itself: of smaller ones, some go into one reply."""
+"""The size from which on an entry is read and written separately. Smaller ones are batched."""
 
 MAX_LARGE = 4
-"""Large entries that are read or written at a time: more would take their time from each other, and all would be too late. One
-connection stays free for what is small."""
+"""How many large entries are read or written at a time: with more, they would slow each other past the time-out. One
+connection is kept free for small commands."""
 
 MAX_SIZES = 4096
-"""Keys of which the size of what was read is remembered, some hundred bytes each."""
+"""For how many keys the size of the last read is remembered, at some hundred bytes each."""
 
 MAX_WAITING = 10_000
-"""Commands under way and waiting for their turns, some kilobytes each; the next one would never be in time."""
+"""How many commands may be under way or waiting, at some kilobytes each. One more would time out anyway."""
 
 
 class Link:
-    """Sends the commands of one event loop, which is the one that runs as it is made."""
+    """Sends the commands of the event loop in which it is created."""
 
     __slots__ = (
         '_adding',
@@ -71,13 +73,13 @@ class Link:
     )
 
     def __init__(self, driver: Driver, timeout: float, breaker: Breaker, weigh: Callable[[object], int]) -> None:
-        """Send them by this driver; one that takes longer than `timeout` seconds has failed.
+        """Send commands through this driver. A command that takes longer than `timeout` seconds has failed.
 
-        `weigh` gives the size of an object, by which replies are made up.
+        `weigh` returns the size of an object in bytes.
         """
         self.usable = True
         self.pid: int = os.getpid()
-        """The process in which the event loop runs: in one that was forked from it, it stands still."""
+        """The process of the event loop. In a process that was forked from it, the loop does not run."""
         self.driver: Driver = driver
         self._timeout = timeout
         self._breaker = breaker
@@ -88,25 +90,26 @@ class Link:
         self._turns_of_large = asyncio.Semaphore(max(1, min(MAX_LARGE, driver.concurrency - 1)))
         self._sizes: dict[str, int] = {}
         self._largest = 0.0
-        """Bytes of the largest entry that was read lately without its size being known."""
+        """The size of the largest entry that was read recently without being expected; it decays."""
         self._answered_at: dict[Kind, float] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self.lateness = Lateness(self._loop, lambda: not self._running)
         self._adding: dict[str, asyncio.Task[bool]] = {}
         self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, object]]]] = {}
-        """What is to be read in the next command: all that is small together, and each large entry under its key."""
+        """The reads that are not sent yet: under '' the keys of small entries together, and each large entry under its
+        own key."""
         self._at_end = self._until_end()
-        with suppress(StopIteration):  # a generator that has begun is all that an event loop closes before it ends
+        with suppress(StopIteration):  # an event loop closes started generators before it ends, and nothing else
             self._at_end.__anext__().send(None)
 
     def get(self, keys: Sequence[str]) -> 'asyncio.Task[dict[str, object]]':
-        """What is under each key, or None; look-ups that come before it is sent go with it."""
+        """The object under each key, or None. Keys that are asked for before the command is sent join it."""
         is_large = any(self._sizes.get(key, 0) >= LARGE_BYTES for key in keys)
         may_be_large = is_large or (self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys))
         name = keys[0] if may_be_large else ''
         batch = self._batches.get(name)
         if batch is None or len(batch[0]) + len(keys) > self._most_together():
-            together: dict[str, None] = {}  # aiomcache takes no key twice
+            together: dict[str, None] = {}  # without duplicates, which aiomcache rejects
             running = self.send('reading', partial(self._read, name, together), is_large=is_large)
             batch = self._batches[name] = together, running
         batch[0].update(dict.fromkeys(keys))
@@ -117,7 +120,7 @@ class Link:
 
     async def _read(self, name: str, together: dict[str, None]) -> dict[str, object]:
         if name in self._batches and self._batches[name][0] is together:
-            del self._batches[name]  # it is closed
+            del self._batches[name]  # no more keys can join
         keys = list(together)
         found = dict(zip(keys, await self.driver.get_many(keys), strict=True))
         sizes = {key: self._weigh(it) for key, it in found.items() if it is not None}
@@ -128,7 +131,7 @@ class Link:
         return found
 
     def add(self, key: str, command: Callable[[], Awaitable[bool]]) -> 'asyncio.Task[bool]':
-        """Give a command that adds something; who wants to add under the same key meanwhile has it done, too."""
+        """Send a command that adds an object. Callers that add the same key meanwhile share the command."""
         adding = self._adding.get(key)
         if adding is None:
             adding = self._adding[key] = self.send('writing', command)
@@ -136,9 +139,14 @@ class Link:
         return adding
 
     def send(self, kind: Kind, command: Callable[[], Awaitable[T]], *, is_large: bool = False) -> 'asyncio.Task[T]':
-        """Give a command, as soon as fewer than the client bears are under way."""
+        """Send a command as soon as the driver can take one more.
+
+        Raises:
+            ConnectionError: too many commands are waiting.
+
+        """
         if len(self._running) >= MAX_WAITING:
-            msg = 'too many commands wait for the cache backend'
+            msg = f'{MAX_WAITING} commands are waiting for the cache backend; this one is not sent'
             raise ConnectionError(msg)
         run = self._run_large(kind, command) if is_large else self._run(kind, command)
         running = keep_running(self._loop.create_task(run), self._running)
@@ -155,7 +163,7 @@ class Link:
             try:
                 given = await command()
             except Exception as error:
-                if not watch.has_rung:  # else it is counted
+                if not watch.has_rung:  # else it was counted before
                     self._breaker.failed(kind, error, time.monotonic())
                 raise
             finally:
@@ -166,26 +174,26 @@ class Link:
             return given
 
     def has_answered(self, kind: Kind, since: float) -> bool:
-        """Whether another command of this kind was answered in time since that moment."""
+        """Whether another command of this kind was answered in time after `since`."""
         return self._answered_at.get(kind, -math.inf) > since
 
     def overdue(self, kind: Kind, late: float) -> None:
-        """Hear that a command takes longer than it may, and by how many seconds this event loop was late meanwhile."""
-        busy = f', beside {late:.2f} s for which this process itself was busy' if late >= 0.01 else ''
+        """Count a command that has timed out. `late` is how many seconds this event loop itself was late meanwhile."""
+        busy = f', not counting {late:.2f} s during which this process itself was busy' if late >= 0.01 else ''
         self._breaker.failed(kind, TimeoutError(f'no reply within {self._timeout} s{busy}'), time.monotonic())
 
     def give_up(self, running: 'asyncio.Task[Any]', *, alone: bool) -> None:
-        """Close a client of ours with all commands that hang; or cancel this one, if it is `alone` or the client not ours."""
+        """Give up a command that hangs: cancel it if it is `alone` or the client is not ours, else close our client."""
         if self.driver.may_be_cancelled and (alone or not self.driver.is_ours):
-            running.cancel()  # as aiocache would have done, by its own time-out
+            running.cancel()  # as aiocache's own time-out would have done
         elif self.driver.is_ours and self.usable:
             self.usable = False
             keep_running(self._loop.create_task(self.close()), _closing)
 
     async def close(self) -> None:
-        """Use it no more, and close what we have opened."""
+        """Stop using this link, and close its client if it is ours."""
         self.usable = False
-        with suppress(RuntimeError):  # somebody else is closing it
+        with suppress(RuntimeError):  # it is being closed already
             await self._at_end.aclose()
 
     async def _until_end(self) -> AsyncGenerator[None, None]:
@@ -204,15 +212,16 @@ _closing: set['asyncio.Task[None]'] = set()
 
 
 async def all_closed() -> None:
-    """Wait until the links of this event loop are closed that were given up."""
+    """Wait until the links of this event loop that were given up are closed."""
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(it for it in tuple(_closing) if it.get_loop() is loop), return_exceptions=True)
 
 
 class Watch:
-    """Rings when a command takes longer than its time-out, and gives it up when it takes much longer.
+    """Reports a command that takes longer than its time-out, and gives it up when it takes much longer.
 
-    The time by which the event loop is late does not count. Nobody hears of it where other commands are answered meanwhile.
+    Time during which the event loop itself was late does not count. A command is not reported if others of its kind
+    were answered meanwhile: then the backend works.
     """
 
     __slots__ = (
@@ -231,7 +240,7 @@ class Watch:
     def __init__(
         self, link: Link, kind: Kind, loop: asyncio.AbstractEventLoop, timeout: float, *, is_large: bool
     ) -> None:
-        """Begin now, for the command of this task, of which the link is to hear."""
+        """Watch the command of the current task, and report to the link."""
         self._link = link
         self._kind: Kind = kind
         self._running: Any = asyncio.current_task(loop)
@@ -247,7 +256,7 @@ class Watch:
         late = self._link.lateness.seconds - self._late_before
         left = self._seconds + late - (time.monotonic() - self._began_at)
         answered = self._link.has_answered(self._kind, self._began_at)
-        if left > UNAVOIDABLE_SECONDS:  # the reply may be there, and we had no time to read it
+        if left > UNAVOIDABLE_SECONDS:  # the reply may have arrived, and we had no time to read it
             self._handle = self._loop.call_later(left, self._ring)
         elif self.has_rung:
             self._link.give_up(self._running, alone=answered)
@@ -259,5 +268,5 @@ class Watch:
             self._handle = self._loop.call_later(GIVE_UP_SECONDS, self._ring)
 
     def end(self) -> None:
-        """The command has come to its end."""
+        """Stop watching: the command has ended."""
         self._handle.cancel()

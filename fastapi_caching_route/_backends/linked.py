@@ -1,6 +1,6 @@
-"""A backend that may be slow, or down: asked over links with time-outs, as long as it is worth asking.
+"""A backend that may be slow or down. It is asked over links, which time out, and only while its breaker is closed.
 
-Knows keys, objects of ours and seconds; neither what the objects are, nor how keys are made, nor client libraries.
+Knows keys, objects and seconds. Does not know what the objects are, how keys are made, or which client library is used.
 """
 
 import asyncio
@@ -24,15 +24,14 @@ logger = logging.getLogger('fastapi_caching_route')
 T = TypeVar('T')
 
 MAX_LINKS = 16
-"""Links to event loops that do not run at the moment, and may never run again."""
+"""How many links of event loops that are not running are kept: those loops may never run again."""
 
 
 class LinkedBackend:
-    """Keeps objects of ours where a backend keeps its values. Each event loop uses it over a link of its own.
+    """Stores objects in a backend. Each event loop uses it over a link of its own.
 
-    `within` is for how many seconds who asks will wait. Trouble is raised: whatever the client library raises, or a
-    TimeoutError. A store that is known to be in trouble is not asked, but for a `set` or an `erase` that is needed
-    `even_if_open`, by which the breaker is meant.
+    `within` is how many seconds the caller waits. All trouble is raised: what the client library raises, a
+    TimeoutError, or a ConnectionError while the breaker is open. `even_if_open` sends a command even then.
     """
 
     __slots__ = (
@@ -48,10 +47,10 @@ class LinkedBackend:
         probe_keys: Sequence[str],
         weigh: Callable[[object], int],
     ) -> None:
-        """Send commands by a new driver for each event loop. What takes `timeout` seconds counts as failed.
+        """Use a new driver for each event loop. A command that takes `timeout` seconds counts as failed.
 
-        `probe_keys` are read or written to see whether that works again, and `weigh` gives the size of an object, by which
-        replies are made up.
+        Probes read, write or delete the `probe_keys`. `weigh` returns the size of an object in bytes, by which reads
+        are batched.
         """
         self._new_driver = new_driver
         self._timeout = timeout
@@ -64,14 +63,17 @@ class LinkedBackend:
         self._too_slow_at = 0.0
 
     async def get(self, keys: Sequence[str], within: float) -> list[object]:
-        """What is under each key, or None; in one command."""
+        """The object under each key, or None; read with one command."""
         self._check('reading')
         link = self._link('reading')
         found = await in_time(link.get(keys), within, link.lateness)
         return [found[key] for key in keys]
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
-        """Keep it for `span` seconds, or a little more where the backend counts in whole ones; whether there is room for it."""
+        """Store an object for `span` seconds, or a little longer if the backend counts whole seconds.
+
+        Return False if there is no room for it.
+        """
         command = partial(self._set, key, value, span)
         is_large = self._weigh(value) >= LARGE_BYTES
         try:
@@ -79,7 +81,7 @@ class LinkedBackend:
         except Exception as error:
             if not is_full(error):
                 raise
-            return False  # the breaker has heard of it
+            return False  # the breaker has counted it
 
     async def _set(self, key: str, value: object, span: float, driver: Driver) -> bool:
         try:
@@ -88,27 +90,27 @@ class LinkedBackend:
             if not is_too_large(error):
                 raise
             level = logging.DEBUG if 'size' in self._told else logging.WARNING
-            logger.log(level, 'an entry is too large for the cache backend (memcached: see its option -I): %s', key)
+            logger.log(level, 'an entry is too large for the cache backend (for memcached, see its option -I): %s', key)
             self._told.add('size')
             return False
 
     async def add(self, key: str, value: object, span: float, within: float) -> bool:
-        """The same, but only where there is nothing yet."""
+        """Store an object if there is none under the key; return whether it was stored."""
         self._check('writing')
         link = self._link('writing')
         adding = link.add(key, partial(link.driver.add, key, value, span))
         return await in_time(adding, within, link.lateness)
 
     async def delete(self, key: str, within: float) -> int:
-        """How many keys were deleted (0 or 1)."""
+        """Delete a key; return how many keys were deleted (0 or 1)."""
         return await self._write('deleting', lambda driver: driver.delete(key), within)
 
     async def erase(self, key: str, within: float, *, even_if_open: bool = False) -> None:
-        """Delete a key, for certain."""
+        """Delete a key, or raise."""
         await self._write('deleting', lambda driver: driver.erase(key), within, even_if_open=even_if_open)
 
     async def release(self, key: str, token: str, within: float) -> None:
-        """Delete a key, if this token is there."""
+        """Delete a key if it holds this token."""
         await self._write('deleting', lambda driver: driver.release(key, token), within)
 
     async def _write(
@@ -126,13 +128,13 @@ class LinkedBackend:
         return await in_time(link.send(kind, partial(command, link.driver), is_large=is_large), within, link.lateness)
 
     def worth_storing(self) -> bool:
-        """Whether it is worth its time to store something."""
+        """Whether storing is worth its time: false while the breaker is open for it."""
         return not (self._breaker.is_open('writing') or self._breaker.is_open('storing'))
 
     def report_storing(self, *, in_time: bool) -> None:
-        """Hear whether all that comes before an answer can be stored was done in the time that a request may wait.
+        """Report whether the commands that precede storing finished within one request's time budget.
 
-        Many at once that could not are one failure: they were too many, and will not be next time.
+        Many requests that fail at the same time count as one failure: there were too many of them, which may pass.
         """
         now = time.monotonic()
         if in_time:
@@ -142,15 +144,15 @@ class LinkedBackend:
             self._breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
 
     def late(self) -> float:
-        """For how many seconds this event loop was too busy to wait for it, all in all: that is no fault of the store."""
+        """How many seconds this event loop was late so far, in total. The backend is not to blame for them."""
         link = self._links.get(asyncio.get_running_loop())
         return 0.0 if link is None else link.lateness.seconds
 
     def _check(self, kind: Kind) -> None:
-        """See that the backend is worth asking. While it is not, look again now and then; nobody waits for that.
+        """Raise if the breaker is open for this kind of command. Also start a probe if one is due; nobody waits for it.
 
         Raises:
-            ConnectionError: it is not.
+            ConnectionError: the breaker is open.
 
         """
         for ill in self._breaker.all_open():
@@ -158,12 +160,12 @@ class LinkedBackend:
             if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
                 looking.begin(partial(self._look_again, ill))
         if self._breaker.is_open(kind):
-            msg = f'the cache backend is in trouble, and is not asked: {self._breaker.why.get(kind)}'
+            msg = f'the cache backend is failing, and is not asked: {self._breaker.why.get(kind)}'
             raise ConnectionError(msg)
 
     async def _look_again(self, kind: Kind) -> None:
-        """See whether it works again: the breaker hears of it."""
-        with suppress(Exception):  # the breaker has heard of that, too
+        """Probe whether this kind of command works again. The links report the result to the breaker."""
+        with suppress(Exception):  # the breaker has counted it, too
             link, keys = self._link(kind), self._probe_keys
             if kind == 'writing':
                 await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, even_if_open=True) for key in keys))
@@ -173,12 +175,12 @@ class LinkedBackend:
                 await in_time(link.get(keys), self._timeout, link.lateness)
             if kind == 'storing':
                 began = time.monotonic()
-                for _ in range(2):  # to look up, and to read marks
+                for _ in range(2):  # as a miss does: to look up, and to read marks
                     await in_time(link.get(keys), self._timeout - (time.monotonic() - began), link.lateness)
                 self._breaker.worked('storing')
 
     def _link(self, kind: Kind) -> Link:
-        """The way from this event loop."""
+        """The link of this event loop."""
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None or not link.usable:
@@ -191,11 +193,11 @@ class LinkedBackend:
         return link
 
     def _forget_ended(self) -> None:
-        """Forget the links of event loops that have ended, and of others that do not run where there are many."""
+        """Drop the links of closed event loops and, if there are many, of all that are not running."""
         links = tuple(self._links)
         for loop in links:
             if loop.is_closed() or (len(links) > MAX_LINKS and not loop.is_running()):
-                self._links.pop(loop, None)  # another thread may do the same
+                self._links.pop(loop, None)  # another thread may have dropped it
 
     def _new_link(self) -> Link:
         driver = self._new_driver()
@@ -203,12 +205,12 @@ class LinkedBackend:
         return Link(driver, self._timeout, self._breaker, self._weigh)
 
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """An event loop that runs and has used it, if there is one."""
+        """A running event loop that has used the backend, if there is one."""
         links = tuple(self._links.items())
         return next((loop for loop, link in links if loop.is_running() and link.pid == os.getpid()), None)
 
     async def close(self) -> None:
-        """Close what was opened in this event loop; what is needed later is opened again."""
+        """Close the link of this event loop. The next command opens a new one."""
         for looking in self._looking.values():
             await looking.end()
         link = self._links.pop(asyncio.get_running_loop(), None)

@@ -1,30 +1,30 @@
-"""What a store in trouble says, and how the log tells of it: which one it is, and what is wrong with it. No credentials."""
+"""What the errors of a backend mean, and how the log names the backend and its error: without credentials."""
 
 import re
 from typing import Any
 
 _CREDENTIALS = re.compile(r'://[^/\s]*@')
-"""In a URL, which may stand in the text of an error."""
+"""Those of a URL, which the text of an error may contain."""
 
 
 def in_words(error: BaseException) -> str:
-    """The type of an error and its text."""
+    """The type and the text of an error."""
     text = _CREDENTIALS.sub('://', str(error))
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 
 def is_too_large(error: Exception) -> bool:
-    """Whether a store has refused something for its size: memcached takes 1 MB, or as its option -I says."""
+    """Whether a value was refused for its size. memcached takes up to 1 MB, or what its option -I says."""
     return 'too large' in str(error)
 
 
 def is_full(error: Exception) -> bool:
-    """Whether a store has refused something since it has no room: a Redis under `noeviction`, or a memcached under `-M`."""
+    """Whether a value was refused for lack of memory: by Redis with `noeviction`, or by memcached with `-M`."""
     return any(it in repr(error) for it in ('OutOfMemoryError', "used memory > 'maxmemory'", 'out of memory storing'))
 
 
 def address_of(client: Any) -> str:
-    """Where a client connects to: host and port, the path of a socket, or the name of a service; empty if that is not known."""
+    """Where a client connects to: host and port, a socket path, or a Sentinel service. Empty if unknown."""
     pool = getattr(client, 'connection_pool', None)  # of redis-py
     settings = getattr(pool, 'connection_kwargs', {})
     if 'path' in settings:

@@ -1,7 +1,7 @@
-"""Clients of redis-py: which of them can be used, and new ones with the settings of a given one.
+"""Clients of redis-py: which of them can be used, and how to build new ones with the same settings.
 
-A client belongs to one event loop, and one that hangs is thrown away: so the client of a user is a pattern for ours, alone, in a
-cluster or behind Sentinel. redis-py is optional, so it is imported where it is needed.
+A client belongs to one event loop, and a client that hangs is thrown away. So the user's client is only a pattern for
+our own, whether for a single server, a cluster or Sentinel. redis-py is optional, so it is imported where it is needed.
 """
 
 from collections.abc import Callable
@@ -12,34 +12,34 @@ from typing import Any
 from fastapi_caching_route.errors import ConfigurationError
 
 SILENT = {'protocol': 2, 'driver_info': None}
-"""Settings of redis-py with which a connection says nothing about itself; older releases do not know them all."""
+"""Settings with which redis-py does not introduce itself to the server. Older releases do not know all of them."""
 
 OF_A_POOL = ('maint_', 'orig_', 'connection_pool')
-"""Beginnings of settings that a pool has added for itself."""
+"""Prefixes of settings that a connection pool has added itself."""
 
 TAKES = (
-    'RedisClientCache takes a client of redis.asyncio (Redis, RedisCluster, or what master_for of a Sentinel gives), a URL like '
-    "'redis://10.0.0.1:6379/0', or a function that makes a client"
+    'RedisClientCache takes a client of redis.asyncio (Redis, RedisCluster, or the result of Sentinel.master_for), '
+    "a URL like 'redis://10.0.0.1:6379/0', or a function that returns a client"
 )
 
 
 def maker_of(source: Any) -> Callable[[], Any]:
-    """A function that makes clients: by a URL, with the settings of a client, or the function that was given.
+    """A function that returns new clients: from a URL, with the settings of a client, or by the given function.
 
     Raises:
-        ConfigurationError: it is none of these, or such a client cannot be used; the message says what can.
+        ConfigurationError: `source` is none of these, or such a client cannot be used. The message names the remedy.
 
     """
     if isinstance(source, str):
         return partial(of_same_settings, _by_url(source))
     _check_usable(source)
     if iscoroutinefunction(source):
-        msg = f'{TAKES}; it is a plain function, without async, got {source!r}'
+        msg = f'{TAKES}; the function must not be async, got {source!r}'
         raise ConfigurationError(msg)
     if callable(source):
         return partial(_made_by, source)
     if of_same_settings(source) is None:
-        msg = f'{TAKES}; no client can be made with the settings of this one: give a function that makes it, got {source!r}'
+        msg = f'{TAKES}; the settings of this client cannot be copied: pass a function that returns one, got {source!r}'
         raise ConfigurationError(msg)
     return partial(of_same_settings, source)
 
@@ -50,7 +50,7 @@ def _by_url(url: str) -> Any:
 
         client = Redis.from_url(url)
     except (ValueError, ImportError) as error:
-        msg = f'{TAKES}; this URL cannot be used: {error}'  # without the URL, which may hold a password
+        msg = f'{TAKES}; this URL cannot be used: {error}'  # without the URL, which may contain a password
         raise ConfigurationError(msg) from None
     _check_usable(client)
     return client
@@ -63,10 +63,10 @@ def _made_by(function: Callable[[], Any]) -> Any:
 
 
 def _check_usable(client: Any) -> None:
-    """Refuse a client that could never read an entry.
+    """Raise if a client could never read or write an entry.
 
     Raises:
-        ConfigurationError: it blocks, gives texts, or reads from replicas.
+        ConfigurationError: it is not asynchronous, returns str, or is connected to a replica.
 
     """
     kind = client if isinstance(client, type) else type(client)
@@ -74,22 +74,22 @@ def _check_usable(client: Any) -> None:
         it.__module__ in ('redis.client', 'redis.cluster') and it.__name__ in ('Redis', 'RedisCluster')
         for it in kind.__mro__
     ):
-        msg = f'{TAKES}; a client that blocks cannot be used: take the class of this name from redis.asyncio, got {client!r}'
+        msg = f'{TAKES}; this client is not asynchronous: use the class of this name from redis.asyncio, got {client!r}'
         raise ConfigurationError(msg)
     if isawaitable(client) and not hasattr(client, 'get'):
         client.close() if hasattr(client, 'close') else None
-        msg = f'{TAKES}; the function must return a client, not something to be awaited, got {client!r}'
+        msg = f'{TAKES}; the function must return a client, not an awaitable, got {client!r}'
         raise ConfigurationError(msg)
     if not isinstance(client, type) and hasattr(client, 'get_encoder') and client.get_encoder().decode_responses:
-        msg = f'{TAKES}; the client must give bytes: leave decode_responses=True away, got {client!r}'
+        msg = f'{TAKES}; the client must return bytes: remove decode_responses=True, got {client!r}'
         raise ConfigurationError(msg)
     if getattr(getattr(client, 'connection_pool', None), 'is_master', True) is False:
-        msg = f'{TAKES}; a replica takes no writes: use master_for, not slave_for, got {client!r}'
+        msg = f'{TAKES}; a replica takes no writes: use master_for instead of slave_for, got {client!r}'
         raise ConfigurationError(msg)
 
 
 def of_same_settings(client: Any) -> Any | None:
-    """A new client with the settings of this one, which has opened nothing yet; None where there can be none."""
+    """A new client with the settings of this one; None if we cannot build one. It connects when it is used."""
     match f'{type(client).__module__}.{type(client).__qualname__}':
         case 'redis.asyncio.client.Redis':
             pool = _pool_like(client.connection_pool)
@@ -120,7 +120,7 @@ def _pool_like(pool: Any) -> Any | None:
 
 
 def _sentinel_like(sentinel: Any) -> Any:
-    """A Sentinel with clients of its own: they belong to an event loop, too."""
+    """A new Sentinel with new clients, since its clients belong to an event loop, too."""
     own = type(sentinel)([], sentinel.min_other_sentinels, {}, **_own(sentinel.connection_kwargs))
     own.__dict__.update({name: it for name, it in vars(sentinel).items() if name != 'sentinels'})
     own.sentinels = [it for it in map(of_same_settings, sentinel.sentinels) if it is not None]
@@ -141,7 +141,7 @@ def _cluster_like(cluster: Any) -> Any:
         'reinitialize_steps': cluster.reinitialize_steps,
     }
     settings = {**_own(given), **of_cluster, **_quiet(type(cluster))}
-    # Not from replicas, whatever was said: they may not have heard of an invalidation yet.
+    # Never read from replicas, whatever the settings say: an invalidation may not have reached them yet.
     return type(cluster)(
         startup_nodes=[ClusterNode(it.host, it.port) for it in cluster.startup_nodes],
         **{name: value for name, value in settings.items() if name in taken},
@@ -153,18 +153,18 @@ def _own(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quiet(takes: type) -> dict[str, Any]:
-    """Settings without a word but what is needed: each is a round trip before the first command, and that has a deadline."""
+    """Settings without the commands at the start of a connection that are not needed: each takes a round trip."""
     from redis.asyncio.retry import Retry  # noqa: PLC0415, it is optional
     from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
 
     return {
         **{name: value for name, value in SILENT.items() if name in _settings_of(takes)},
-        # A mark that is written twice may come back after another one. And some would be tried again for seconds.
+        # A mark that is sent again may arrive after a later mark, and undo that. And retries may take seconds.
         'retry': Retry(NoBackoff(), 0),
     }
 
 
 def _settings_of(taking: type) -> set[str]:
-    """What a class and its bases can be told."""
+    """The parameters of a class and its bases."""
     inits = [vars(it)['__init__'] for it in taking.__mro__ if '__init__' in vars(it) and it is not object]
     return {name for init in inits for name in signature(init).parameters}

@@ -1,1 +1,8 @@
-"""Flights, pauses, tasks: a leaf. Knows nothing of ours."""
+"""Flights, pauses, background tasks. A leaf: imports nothing else of this package.
+
+flights    one run of an endpoint for many requests
+pauses     keys that are left alone for a while
+tasks      background tasks
+lateness   time during which the event loop itself was late
+workers    whether this process is one of several workers
+"""

@@ -1,8 +1,16 @@
-"""Many requests for one answer: who lets the endpoint run, and what becomes of those who wait for it.
+"""Many requests for one response: one of them runs the endpoint, the others wait for its result.
 
-Knows keys and moments, and neither HTTP nor stores. A *flight* is one run of the endpoint, under the key of what it will
-answer, in one event loop. It is led by one request; others may follow it until it has landed, by which all of them learn
-what to do. A leader that leaves without a word has `finally` say for it that one of the others is to lead.
+Knows keys and times; knows neither HTTP nor stores. The terms:
+
+- A *flight* is one run of the endpoint, under a key, in one event loop.
+- One request *leads* it: it runs the endpoint. Other requests for the same key may *follow* it: they wait.
+- The flight *lands* once, with an outcome: something that it *brought* for all followers, or what they do instead
+  (`Instead`). From then on it is no longer under way.
+
+A leader always lands its flight: if it is cancelled or raises, a `finally` in the exchange lands it with
+`Instead.LEAD`, so that a follower takes over. A follower that waits longer than its own time-out stops waiting.
+
+A flight belongs to one event loop, since a future does. Threads with event loops of their own do not share flights.
 """
 
 import asyncio
@@ -13,21 +21,21 @@ from typing import Generic, TypeVar
 from fastapi_caching_route._concurrency.pauses import RecentNumbers
 
 T = TypeVar('T')
-"""What a flight brings for all who follow it."""
+"""What a flight brings for all its followers."""
 
 FOLLOWER_POLL_SECONDS = 0.1
-"""Seconds between two looks at whether those who waited have left."""
+"""How often a flight checks whether its followers have left."""
 
 
 class Instead(Enum):
-    """What those who wait are to do, where there is no entry for them."""
+    """What followers do when the flight brought nothing that they can share."""
 
     FORWARD = 'forward'
-    """Each lets the endpoint answer: what it has said is not for sharing."""
+    """Each of them runs the endpoint itself: the response must not be shared."""
     LOOK_UP = 'look up'
-    """They look up what is stored: something stale may answer them."""
+    """They look up the store again: a stale entry may answer them."""
     LEAD = 'lead'
-    """One of them leads: what came of the run was for its leader alone, or nothing."""
+    """One of them leads the next flight: this run brought nothing, or a response for its leader only."""
 
 
 class Flight(Generic[T]):
@@ -39,25 +47,25 @@ class Flight(Generic[T]):
     )
 
     def __init__(self, flights: 'Flights[T]', key: str, *, is_led: bool) -> None:
-        """It has begun."""
+        """Begin now."""
         self.is_led: bool = is_led
-        """Whether others may follow; else it is for one request alone, and in no table."""
+        """Whether others may follow. If not, it serves a single request and is not in the table."""
         self._flights = flights
         self._key = key
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.began_at: float = time.monotonic()
         self._outcome: T | Instead | None = None
         self._landing: asyncio.Future[None] | None = None
-        """For those who wait; most flights have none."""
+        """What followers wait for; created for the first of them, since most flights have none."""
         self.followers: int = 0
         self.is_storing: bool = False
-        """Whether it is too late to answer from what it brings: an invalidation before now might not be seen any more. Who
-        comes then waits, and looks it up."""
+        """Set when storing begins. A request that joins later may come after an invalidation that the check of the
+        marks has missed. So it waits, but then looks the entry up instead of sharing it."""
         self.stored: bool = False
-        """Whether what it has brought is stored."""
+        """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
     async def outcome(self, seconds: float) -> T | Instead | None:
-        """What it has come to; None if that is not known in so many seconds."""
+        """Follow the flight: wait for its outcome; None if it has not landed after `seconds`."""
         self.followers += 1
         try:
             await self._wait(max(seconds, 0))
@@ -67,7 +75,7 @@ class Flight(Generic[T]):
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether others may follow it, and have not been told yet."""
+        """Whether it may have followers, and has not landed yet."""
         return self.is_led and self._outcome is None
 
     async def landing(self) -> None:
@@ -75,7 +83,7 @@ class Flight(Generic[T]):
         await self._wait(None)
 
     async def no_longer_needed(self) -> None:
-        """Wait until it has landed, or nobody waits for it any more."""
+        """Wait until it has landed, or has no followers left."""
         while self.followers and self._outcome is None:
             await self._wait(FOLLOWER_POLL_SECONDS)
 
@@ -85,9 +93,15 @@ class Flight(Generic[T]):
             await asyncio.wait((self._landing,), timeout=seconds)
 
     def land(self, outcome: T | Instead, *, stored: bool = False) -> None:
-        """Tell all who wait what to do, and be no flight any more; if that was done before, only note what is `stored`."""
+        """Give all followers the outcome, and end. Only the first call counts; later ones can only set `stored`."""
+        # An overtaken run has already landed, with LOOK_UP, when its response is stored.
         self.stored = self.stored or stored
         if self._outcome is None:
+            # It leaves the table, is counted and wakes its followers in one step, without an `await`:
+            #   1. A looks up: nothing is stored.
+            #   2. This flight stores its entry, and lands.
+            #   3. A asks for a flight: none is under way, but one has brought something since A looked. A looks again.
+            # If it left the table before it is counted, A would run the endpoint once more in between.
             self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead))
             self._outcome = outcome
             if self._landing is not None:
@@ -95,38 +109,38 @@ class Flight(Generic[T]):
 
 
 class Flights(Generic[T]):
-    """All that are under way in this process."""
+    """All flights that are under way in this process."""
 
     __slots__ = ('_brought', '_under_way', 'brought_so_far')
 
     def __init__(self) -> None:
-        """None is under way."""
+        """No flight is under way."""
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], Flight[T]] = {}
         self.brought_so_far: int = 0
-        """How many have brought something for all."""
+        """How many flights have brought something to share. Requests compare it with what it was at their look-up."""
         self._brought = RecentNumbers()
 
     def __len__(self) -> int:
-        """How many are under way."""
+        """How many flights are under way."""
         return len(self._under_way)
 
     def under_way(self, key: str, seconds: float) -> Flight[T] | None:
-        """The one for this key in this event loop, that has begun in the last seconds: an older one may never end."""
+        """The flight for this key in this event loop, unless it began `seconds` ago: an older one may never end."""
         flight = self._under_way.get((asyncio.get_running_loop(), key))
         return flight if flight is not None and time.monotonic() - flight.began_at < seconds else None
 
     def lead(self, key: str) -> Flight[T]:
-        """Begin one. Who has asked before, without waiting in between, whether one is under way, is its only leader."""
+        """Begin a flight. The caller has just asked `under_way`, without an `await` since: so it is the only leader."""
         flight = Flight(self, key, is_led=True)
         self._under_way[flight.loop, key] = flight
         return flight
 
     def unfollowed(self) -> Flight[T]:
-        """One that nobody follows."""
+        """Begin a flight that nobody can follow."""
         return Flight(self, '', is_led=False)
 
     def end(self, key: str, flight: Flight[T], *, has_brought: bool) -> None:
-        """It has landed."""
+        """Remove a flight that lands."""
         if self._under_way.get((flight.loop, key)) is flight:
             del self._under_way[flight.loop, key]
         if has_brought and flight.is_led:
@@ -134,5 +148,5 @@ class Flights(Generic[T]):
             self._brought.note(key, self.brought_so_far)
 
     def has_brought(self, key: str, since: int) -> bool:
-        """Whether one for this key has landed with something for all, after so many that had."""
+        """Whether a flight for this key has brought something to share since `brought_so_far` was `since`."""
         return self._brought.of(key) > since

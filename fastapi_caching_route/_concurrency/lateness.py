@@ -1,6 +1,6 @@
-"""How late an event loop is itself, and waiting in which that does not count: it is no fault of the store that is waited for.
+"""How late the event loop itself is, and waiting that does not count that time: the store is not to blame for it.
 
-Knows clocks and timers, and neither stores nor commands.
+Knows clocks and timers; knows neither stores nor commands.
 """
 
 import asyncio
@@ -11,22 +11,22 @@ from typing import Any, TypeVar
 T = TypeVar('T')
 
 BEAT_SECONDS = 0.02
-"""Seconds between two looks at the clock, while something is waited for."""
+"""How often the clock is checked while a command is under way."""
 
 MAX_FORGIVEN = 4.0
-"""How many times as long as it would someone waits at most, since the loop is late: who is served so slowly may well wait."""
+"""How much of the loop's own lateness is added to a time-out at most, as a multiple of that time-out."""
 
 UNAVOIDABLE_SECONDS = 0.002
-"""Seconds by which timers are late without anything being wrong."""
+"""Timers are late by up to this even on an idle machine."""
 
 
 class Lateness:
-    """The seconds by which one event loop was late, since its commands are watched."""
+    """How many seconds one event loop was late while commands were under way in it."""
 
     __slots__ = ('_due_at', '_is_idle', '_is_watched', '_loop', '_seconds')
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_idle: Callable[[], bool]) -> None:
-        """Nothing is watched yet. It ends by itself when the loop `is_idle`, with nothing to wait for."""
+        """Watch nothing yet. Watching stops by itself when `is_idle` says that no command is under way."""
         self._loop = loop
         self._is_idle = is_idle
         self._seconds = 0.0
@@ -34,7 +34,7 @@ class Lateness:
         self._due_at = 0.0
 
     def watch(self) -> None:
-        """Look at the clock from now on, until nothing is waited for."""
+        """Check the clock from now on, until no command is under way."""
         if not self._is_watched:
             self._is_watched = True
             self._wait()
@@ -51,18 +51,18 @@ class Lateness:
 
     @property
     def seconds(self) -> float:
-        """How late it was until now, all in all."""
+        """How late the loop was so far, in total."""
         late = time.monotonic() - self._due_at - UNAVOIDABLE_SECONDS if self._is_watched else 0.0
         return self._seconds + max(late, 0.0)
 
 
 async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness) -> T:
-    """What a command gives, if that is soon enough; it goes on if not, and also if who waits is cancelled.
+    """The result of a command. The command goes on if it takes longer, and also if the caller is cancelled.
 
-    The seconds by which the event loop is late do not count, up to `MAX_FORGIVEN`.
+    Seconds during which the event loop itself was late do not count, up to `MAX_FORGIVEN`.
 
     Raises:
-        TimeoutError: it did not give anything in time, or was dropped.
+        TimeoutError: there was no result in time, or the command was dropped.
 
     """
     began, late_before, seconds = time.monotonic(), lateness.seconds, max(seconds, 0.0)
@@ -80,7 +80,7 @@ async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness
 
 
 async def _wait(running: 'asyncio.Task[Any]', seconds: float) -> None:
-    """Wait until it is done, or so many seconds are over: as `asyncio.wait`, at half of its cost, for each look-up waits once."""
+    """Wait for a task, at most `seconds`. Costs half as much as `asyncio.wait`, and each look-up waits once."""
     if running.done():
         return
     waiter = running.get_loop().create_future()

@@ -1,32 +1,34 @@
-"""Keys to leave alone for a while. Knows keys and moments only."""
+"""Keys that are left alone for a while. Knows keys and times only."""
 
 from collections import OrderedDict
 
 MAX_KEYS = 10_000
-"""Keys of which is remembered how they went lately, some hundred bytes each; the oldest goes for a new one."""
+"""How many keys are remembered, at some hundred bytes each. The oldest is dropped for a new one."""
 
 UNSHAREABLE_SECONDS = 10.0
-"""Seconds for which a key is remembered of which answers are not for sharing."""
+"""How long a key is remembered whose responses must not be shared. Meanwhile its requests do not wait for each
+other."""
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
-"""Seconds for which an endpoint that has failed is not asked again where there is a stale entry: twice as long each time."""
+"""How long a failing endpoint is left alone while a stale entry can answer. Doubles with each failure, up to the
+maximum."""
 
 
 class Pauses:
-    """Keys that are better left alone for a while. Moments in seconds since the epoch."""
+    """Keys that are left alone for a while. Times are in seconds since the epoch."""
 
     __slots__ = ('_lengths', '_until')
 
     def __init__(self) -> None:
-        """There is none."""
+        """No key is paused."""
         self._until, self._lengths = RecentNumbers(), RecentNumbers()
 
     def holds(self, key: str, now: float) -> bool:
-        """Whether it is not over yet for this key."""
+        """Whether this key is still paused."""
         return now < self._until.of(key)
 
     def begin(self, key: str, now: float, seconds: float) -> None:
-        """Leave the key alone for so long."""
+        """Leave the key alone for `seconds`."""
         self._until.note(key, now + seconds)
 
     def lengthen(self, key: str, now: float) -> None:
@@ -36,31 +38,31 @@ class Pauses:
         self.begin(key, now, length)
 
     def end(self, key: str) -> None:
-        """All is well with the key."""
+        """End the pause of a key, and start with the shortest one next time."""
         self._until.forget(key)
         self._lengths.forget(key)
 
 
 class RecentNumbers:
-    """A number for each of many keys, of which the oldest are forgotten; 0 for those that are not known."""
+    """A number for each of the `MAX_KEYS` most recent keys; 0 for all others."""
 
     __slots__ = ('_numbers',)
 
     def __init__(self) -> None:
-        """Nothing is known."""
+        """No key has a number."""
         self._numbers: OrderedDict[str, float] = OrderedDict()
 
     def of(self, key: str) -> float:
-        """The number of a key."""
+        """The number of a key, or 0."""
         return self._numbers.get(key, 0.0)
 
     def note(self, key: str, number: float) -> None:
-        """Keep a number for a key, as the newest."""
+        """Set the number of a key, which becomes the most recent one."""
         self._numbers.pop(key, None)
         self._numbers[key] = number
         if len(self._numbers) > MAX_KEYS:
             self._numbers.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """The key is not known any more."""
+        """Drop a key."""
         self._numbers.pop(key, None)

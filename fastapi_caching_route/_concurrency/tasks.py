@@ -1,4 +1,4 @@
-"""What a process does in the background: something that is once at a time, and tasks that nobody may wait for."""
+"""Background tasks: those that nobody may wait for, and those of which only one runs at a time."""
 
 import asyncio
 import os
@@ -9,13 +9,13 @@ T = TypeVar('T')
 
 
 async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[None]]) -> None:
-    """Do one thing when another is done."""
+    """Wait for `earlier`, then call `then`."""
     await earlier
     await then()
 
 
 def on_asyncio() -> bool:
-    """Whether this runs in a task of asyncio; if not, it may be trio, on which nothing of ours can wait."""
+    """Whether this runs in a task of asyncio. If not, it may be trio, where we cannot wait for anything."""
     try:
         return asyncio.current_task() is not None
     except RuntimeError:
@@ -23,7 +23,7 @@ def on_asyncio() -> bool:
 
 
 def keep_running(running: 'asyncio.Task[T]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[T]':
-    """The task, kept among others until it has ended; its exception has been heard, even if nobody waits for it."""
+    """Keep a reference to a task until it ends, and retrieve its exception, so that nobody has to wait for it."""
 
     def ended(task: 'asyncio.Task[Any]') -> None:
         among.discard(task)
@@ -36,32 +36,33 @@ def keep_running(running: 'asyncio.Task[T]', among: 'set[asyncio.Task[Any]]') ->
 
 
 class Background:
-    """Begins a task, unless it is under way already.
+    """A background task of which one runs at a time.
 
-    It is not if its event loop was closed, or is not run any more, or has stayed behind in the process that forked this one.
+    A task does not count as running if its event loop is closed or stopped, or if this process was forked from the one
+    in which it began.
     """
 
     __slots__ = ('_pid', '_task')
 
     def __init__(self) -> None:
-        """Nothing is under way."""
+        """No task is running."""
         self._task: asyncio.Task[None] | None = None
         self._pid = 0
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it has begun, and will come to its end."""
+        """Whether the task is running and can end."""
         task = self._task
         return task is not None and not task.done() and task.get_loop().is_running() and self._pid == os.getpid()
 
     def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> 'asyncio.Task[None]':
-        """The task that does it: the one under way, or a new one in this event loop."""
+        """The running task, or else a new one in this event loop."""
         if self._task is None or not self.is_under_way:
             self._task, self._pid = asyncio.get_running_loop().create_task(work()), os.getpid()
         return self._task
 
     async def end(self) -> None:
-        """Cancel it, if it is under way in this event loop, and wait for its end."""
+        """If the task belongs to this event loop, cancel it and wait for its end."""
         task = self._task
         if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
             task.cancel()

@@ -1,8 +1,8 @@
-"""Whether this process is one of several workers of a server: each of them has a memory of its own.
+"""Whether this process is one of several workers of a server, each of which has its own memory.
 
-Each server leaves a trace of its number of workers in its workers: uvicorn and hypercorn hand them their configuration, granian
-numbers them, and gunicorn forks them while its arbiter runs. Nothing else is a worker: not a test under pytest-xdist, not a
-pool of `multiprocessing`, not the one process behind `--reload`.
+Each server leaves a trace in its workers: uvicorn and hypercorn pass them their configuration, granian numbers them,
+and gunicorn forks them while its arbiter is running. No other process counts as a worker: not a test under
+pytest-xdist, not a `multiprocessing` pool, not the single process behind `--reload`.
 """
 
 import logging
@@ -15,8 +15,8 @@ from typing import Any
 logger = logging.getLogger('fastapi_caching_route')
 
 ONE_OF_SEVERAL = (
-    'this process is one of several workers, and each keeps its entries in a memory of its own: an invalidation reaches only the '
-    'worker in which it is made, and the others go on with stale responses. Use a store that all workers share: '
+    'this process is one of several workers, and each of them caches in its own memory: an invalidation reaches only '
+    'the worker that makes it, and the others keep serving outdated responses. Use a backend that all workers share: '
     "FastAPICache(RedisCache(endpoint='...')), with RedisCache from aiocache"
 )
 
@@ -24,15 +24,15 @@ _has_told = threading.Event()
 
 
 def tell_of_workers(*, is_shared: bool) -> None:
-    """Warn, once in this process, if it is one of several workers, and they do not share the store."""
+    """Warn once per process if it is one of several workers that do not share a store."""
     if not is_shared and not _has_told.is_set() and is_one_of_several():
         _has_told.set()
         logger.warning(ONE_OF_SEVERAL)
 
 
 def is_one_of_several() -> bool:
-    """Whether this process serves beside other workers; False where the server cannot be asked."""
-    with suppress(Exception):  # of servers that have changed inside: it is not to be the end of a request
+    """Whether there are other workers; False if the server cannot be asked."""
+    with suppress(Exception):  # the internals of a server have changed: no reason to fail a request
         return _of_gunicorn() if multiprocessing.parent_process() is None else _of_multiprocessing()
     return False
 
@@ -47,13 +47,13 @@ def _of_multiprocessing() -> bool:
         case 'hypercorn':
             return bool(config.workers > 1)
         case 'granian':
-            return bool(process._args[0] > 1)  # noqa: SLF001, its number, from 1 on: the first worker cannot know of others
+            return bool(process._args[0] > 1)  # noqa: SLF001, its number, from 1: the first worker cannot tell
         case _:
             return False
 
 
 def _of_gunicorn() -> bool:
-    """Look for the arbiter below us on the stack of the main thread, where it has forked this process."""
+    """Whether gunicorn's arbiter is on the stack of the main thread: it forked this process from there."""
     arbiter = getattr(sys.modules.get('gunicorn.arbiter'), 'Arbiter', None)
     if arbiter is None:
         return False

@@ -1,1 +1,17 @@
-"""Entries, and what invalidates them. Knows neither requests, messages, routes nor the framework."""
+"""Entries, and what invalidates them. Knows neither requests, messages, routes nor the framework.
+
+opening       which store a backend gets
+lock          one run of an endpoint at a time in all processes
+variants      the record of the variants under a key
+given         responses that user code stores itself
+local         a store that is a table of this process
+remote        a store over a backend that may be slow or down
+remote_visit  what one request does there
+soon          who sends pending invalidations: an event loop or a thread
+debts         pending invalidations
+endings       keys whose entries the endpoint has withdrawn
+marks         invalidation for all processes
+moments       invalidation inside of one process
+wire          entries as bytes
+visit         the protocols and values of all of this
+"""

@@ -1,6 +1,16 @@
-"""Invalidations that a store has not taken yet: they count in this process, and are written as soon as it takes them.
+"""Pending invalidations: those that a backend has not taken yet. This process *owes* them to the backend.
 
-Knows names. A soft invalidation that is owed is written as a hard one: when it was meant is long ago by then.
+The rules:
+
+1. While an invalidation is owed, this process uses no stored entry with one of its names.
+2. It is sent again until the backend takes it: in the background while there is an event loop, by `soon.Writer` where
+   there is none, once more when the app closes the cache, and once more when the process exits.
+3. Other processes do not know of it before that. If the process is killed, they never will.
+4. What is owed is a set of names, each with a *ticket*: a new object each time that the name is owed. A name that is
+   owed again while it is being sent has a new ticket, and stays owed.
+5. A soft invalidation is sent again as a hard one: the time at which entries should have become stale has passed.
+
+Knows names. Knows neither marks nor commands.
 """
 
 import asyncio
@@ -19,24 +29,24 @@ from fastapi_caching_route._core.names import EVERYTHING
 logger = logging.getLogger('fastapi_caching_route')
 
 MAX_OWED = 10_000
-"""Names that one process owes to a backend that does not answer; with more, it owes everything."""
+"""How many names one process owes to a backend. With more, it owes the invalidation of everything."""
 
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
-"""Seconds between attempts to write what is owed: soon after a stumble, and not often during an outage."""
+"""How long to wait between attempts: little after a single failure, more during an outage. Doubles each time."""
 
 MAX_SHOWN = 10
-"""Names of which the log tells that they were never written."""
+"""How many names the last log line of a process lists."""
 
 Owed = Mapping[str, object]
-"""Names, with a ticket for each time that they came to be owed."""
+"""Names, each with the ticket of the last time that it was owed."""
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Debts:
-    """What this process owes to one backend, for all caches over it.
+    """What this process owes to one backend. All caches over that backend share it, and threads may share it.
 
-    They bring a `write` that invalidates names in the backend, and raises if it does not answer. Several threads may use it.
+    `write` is a function of the cache: it sends the invalidation of names, and raises if the backend does not take it.
     """
 
     __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write')
@@ -47,18 +57,18 @@ class Debts:
         self._retrying_later, self._retrying = Background(), Background()
         self._lock = Lock()
         self._told = False
-        """Whether the log says that the backend does not take them: once for one outage."""
+        """Whether the log has a warning about this outage: one is enough."""
         self._write: Write | None = None
 
     def owe(self, names: Sequence[str], error: Exception, write: Write) -> None:
-        """From now on nothing with one of these names is used here, until that could be written."""
+        """Owe names, which the backend has just refused: log it, and retry in the background."""
         self.note(names, write)
         self._tell(names, error)
         self.retry_later(write)
 
     def note(self, names: Sequence[str], write: Write) -> None:
-        """The same, from any thread; somebody has to see to it that it is written."""
-        ticket = object()  # by which `retry_here` tells what has come to be owed again while it was being written
+        """Owe names. May be called in any thread; the caller must arrange that they are sent."""
+        ticket = object()  # see rule 4
         with self._lock:
             self._names.update(dict.fromkeys(names if len(self._names) < MAX_OWED else (EVERYTHING,), ticket))
             self._write = write
@@ -67,7 +77,7 @@ class Debts:
         level = logging.DEBUG if self._told else logging.WARNING
         self._told = True
         logger.log(
-            level, 'an invalidation of %s could not be written yet, and is tried again: %s', names, in_words(error)
+            level, 'the cache backend has not taken the invalidation of %s yet, retrying: %s', names, in_words(error)
         )
 
     def __bool__(self) -> bool:
@@ -79,15 +89,15 @@ class Debts:
         return bool(self._names) and any(name in self._names for name in names)
 
     def owed(self) -> Owed:
-        """What is owed now, for `has_grown`."""
+        """A copy of what is owed, for `has_grown`."""
         return dict(self._names)
 
     def has_grown(self, names: Sequence[str], since: Owed) -> bool:
-        """Whether one of these names has come to be owed since."""
+        """Whether one of these names has been owed again since that copy was made."""
         return any(name in self._names and self._names[name] is not since.get(name) for name in (EVERYTHING, *names))
 
     def retry_later(self, write: Write) -> 'asyncio.Task[None]':
-        """See to it that what is owed is written, again and again until the backend takes it."""
+        """Retry in the background until the backend has taken everything."""
         return self._retrying_later.begin(partial(self._retry_until_written, write))
 
     async def _retry_until_written(self, write: Write) -> None:
@@ -98,11 +108,11 @@ class Debts:
             await asyncio.wait([self.retry(write)])
 
     def retry(self, write: Write) -> 'asyncio.Task[None]':
-        """Try to write what is owed, now."""
+        """Retry once, in the background."""
         return self._retrying.begin(partial(self.retry_here, write))
 
     async def retry_here(self, write: Write) -> None:
-        """The same, in this event loop, whether another one is at it or not: to write a name twice does no harm."""
+        """Retry once, in this event loop, even if another one is doing so: sending a name twice does no harm."""
         owed = dict(self._names)
         if not owed:
             return
@@ -112,27 +122,27 @@ class Debts:
         except Exception as error:  # noqa: BLE001, whatever a client library raises
             self._tell(names, error)
             return
-        with self._lock:  # else another thread may owe a name again between these two lines
+        with self._lock:  # else another thread might owe a name again between the next two lines
             for name in [name for name, ticket in owed.items() if self._names.get(name) is ticket]:
                 del self._names[name]
         if self._told and not self._names:
             self._told = False
-            logger.info('all invalidations are written')
+            logger.info('the cache backend has taken all pending invalidations')
 
     async def close(self) -> None:
-        """Do not try any more in this event loop; what is owed stays owed."""
+        """Stop retrying in this event loop. What is owed stays owed."""
         await self._retrying_later.end()
         await self._retrying.end()
 
     def at_exit(self) -> None:
-        """The process ends: try once more, and say what other processes will never hear of."""
+        """Retry once more as the process exits, and warn about what other processes will never learn."""
         if self._write is not None and self._names:
-            with suppress(RuntimeError):  # no event loop can be made any more
+            with suppress(RuntimeError):  # it is too late for a new event loop
                 asyncio.run(self.retry_here(self._write))
         if self._names:
             logger.warning(
-                'this process ends, and the cache backend has not taken the invalidation of %s: other processes may go on '
-                'serving what is stored under these names; clear() is the remedy',
+                'this process exits before the cache backend has taken the invalidation of %s: other processes may '
+                'keep serving outdated responses; call clear() once the backend is back',
                 ', '.join(sorted(self._names)[:MAX_SHOWN]) + (' ...' if len(self._names) > MAX_SHOWN else ''),
             )
 
@@ -147,5 +157,5 @@ def _at_exit() -> None:
 
 
 def debts_to(backend: object) -> Debts:
-    """What this process owes to a backend."""
+    """The pending invalidations of a backend in this process."""
     return _all.setdefault(backend, Debts())

@@ -1,4 +1,4 @@
-"""Keys that user code gives, and responses that it gives in place of what an endpoint would answer."""
+"""Responses that user code stores itself (`set_cached`), and the keys that user code passes."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from fastapi_caching_route.policy import CachePolicy
 
 
 def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
-    """Note the ttl of a route, if its entries are found by user-built keys: the shortest in each full namespace."""
+    """Note the ttl of a route with a `key_builder`: `set_cached` uses the shortest one in each full namespace."""
     if policy.key_builder is not None and policy.ttl:
         ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
 
 
 def key_to_find(cache: Any, key: object, namespace: str | None) -> str:
-    """The full key of what is found by a key of a user in this namespace, or by one of a `CacheContext`, which knows its own.
+    """The full key for a user-built key in this namespace, or for `CacheContext.key`, which knows its namespace.
 
     Raises:
-        ConfigurationError: it is no text, or the namespace cannot be one.
+        ConfigurationError: the key is not a str, or the namespace is not valid.
 
     """
     if not isinstance(key, str):
-        msg = f'a key is a str, got {key!r}'
+        msg = f'key must be a str, got {key!r}'
         raise ConfigurationError(msg)
     if not isinstance(key, EntryKey):
         return full_key(cache.full_namespace(namespace), user_key(key))
@@ -38,14 +38,15 @@ def key_to_store(cache: Any, key: object, namespace: str | None) -> str:
     """The full key under which user code stores a response.
 
     Raises:
-        ConfigurationError: as above; or it is the key of a `CacheContext` by which no request would find that response.
+        ConfigurationError: as for `key_to_find`; or it is a `CacheContext.key` under which no request would look.
 
     """
     full = key_to_find(cache, str(key) if isinstance(key, EntryKey) else key, namespace)
-    if isinstance(key, EntryKey) and not key.full.startswith(full):  # after it stands what tests have overridden
+    # Not equal: the full key of a request may end in the dependencies that tests have overridden.
+    if isinstance(key, EntryKey) and not key.full.startswith(full):
         msg = (
-            f'set_cached({key!r}, ...): no request would find that response; only a route with a key_builder takes one, under '
-            "the namespace of the route, if it has one: CacheParams(namespace='...')"
+            f'set_cached({key!r}, ...): no request would find this response: the route must have a key_builder, and '
+            "if the route has a namespace, pass it, too: CacheParams(namespace='...')"
         )
         raise ConfigurationError(msg)
     return full
@@ -54,17 +55,17 @@ def key_to_store(cache: Any, key: object, namespace: str | None) -> str:
 async def keep_given(
     visit: Visit, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
 ) -> str | None:
-    """Store a response under a full key, with these names; return why it must not be stored, if so.
+    """Store a response under a full key, with these names. Return why it must not be stored, or None.
 
-    The rules of storing hold as for any answer. What it was made from may be older than an invalidation that user code
-    has not waited for, and nobody here can know.
+    The rules of storing apply as for any response. Its data may be older than an invalidation that user code did not
+    wait for; nobody here can know that.
     """
     if not isinstance(getattr(response, 'body', None), bytes | bytearray | memoryview):
-        msg = f'set_cached takes a response with its whole body, and a {type(response).__name__} has none yet'
+        msg = f'set_cached takes a response with a complete body, and a {type(response).__name__} does not have one'
         raise ConfigurationError(msg)
     status, body = response.status_code, bytes(response.body)
     given = [(name.lower(), value) for name, value in response.headers.raw]
-    # The length is that of the body, and a tag that we made is made anew: the body may be another one by now.
+    # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
     headers = [it for it in given if it[0] != b'content-length' and not _our_tag(*it)]
     verdict = judge((), status, headers, terms, now)
     if isinstance(verdict, Refused):

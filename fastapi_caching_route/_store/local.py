@@ -1,6 +1,6 @@
-"""Entries in a table of this process: at once, so that nothing fails and nothing is pending.
+"""A store that is a table of this process: nothing waits, nothing fails, and no invalidation is ever pending.
 
-Knows neither time-outs, marks nor debts.
+Knows neither time-outs nor marks.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ logger = logging.getLogger('fastapi_caching_route')
 
 
 class LocalStore:
-    """Keeps entries in a backend that is a table of this process, with no code of the user's in it."""
+    """Keeps entries in a backend that is a table of this process, and in which none of the user's code runs."""
 
     __slots__ = ('_moments', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'told', 'ttl')
 
     def __init__(self, backend: BaseCache, moments: Moments) -> None:
-        """Use the backend as the user built it, its namespace and ttl included; several stores over it share `moments`."""
+        """Use this backend, with its namespace and ttl. All stores over one backend share its `moments`."""
         self._table = _Table(backend)
         self._moments = moments
         self._visit = LocalVisit(self._table, moments)
@@ -51,7 +51,7 @@ class LocalStore:
         self.told: set[str] = set()
 
     def visit(self) -> Visit:
-        """See `Store`: one for all, since it keeps nothing of a request."""
+        """See `Store`. All requests share one visit, since it keeps nothing of a request."""
         return self._visit
 
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
@@ -61,19 +61,19 @@ class LocalStore:
     def begin_invalidation(
         self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
     ) -> 'asyncio.Future[int]':
-        """See `Store`: it is done by then."""
+        """See `Store`. It is done when this returns."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         done.set_result(self._invalidate(names, soft_at, key))
         return done
 
     def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
         self._moments.note(names, soft_at)
-        with suppress(Exception):  # whether it is deleted or not, it will not be used again
+        with suppress(Exception):  # even if it is not deleted, it is not used again
             return 0 if key is None else self._table.delete(key)
         return 0
 
     def invalidate_soon(self, names: Sequence[str]) -> None:
-        """See `Store`: at once."""
+        """See `Store`. All of it is done at once."""
         self._moments.note(names)
 
     def invalidate_now(self, names: Sequence[str]) -> None:
@@ -81,19 +81,19 @@ class LocalStore:
         self._moments.note(names)
 
     def open(self) -> None:
-        """See `Store`: it needs no event loop."""
+        """See `Store`. There is nothing to do."""
 
     async def close(self) -> None:
-        """See `Store`: nothing was opened."""
+        """See `Store`. There is nothing to close."""
 
 
 class LocalVisit:
-    """What all requests do at such a store."""
+    """What all requests do with a `LocalStore`."""
 
     __slots__ = ('_endings', '_moments', '_read', '_table')
 
     def __init__(self, table: '_Table', moments: Moments) -> None:
-        """Nothing has ended yet."""
+        """No entry has been withdrawn."""
         self._table = table
         self._read = table.read
         self._moments = moments
@@ -104,7 +104,7 @@ class LocalVisit:
         return self.at_once(key)
 
     def at_once(self, key: str) -> Found | Variants | None:
-        """The same, at once."""
+        """Look something up without waiting."""
         found = self._read(key)
         if not isinstance(found, Entry):
             return found if isinstance(found, Variants) and found.key == key else None
@@ -115,7 +115,7 @@ class LocalVisit:
         """See `Visit`."""
         return Before(self._moments.now, endings=self._endings.count)
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002, see `Visit`
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002
         """See `Visit`."""
         began = before.early
         if not isinstance(began, int):
@@ -126,8 +126,8 @@ class LocalVisit:
         """See `Visit`."""
         try:
             return self._table.write(stored.key, stored, min(span, FOREVER))
-        except Exception as error:  # noqa: BLE001, nothing in it should fail, and if it does, nobody's answer shall
-            logger.debug('the table has not taken an entry: %r', error)
+        except Exception as error:  # noqa: BLE001, it should never fail; if it does, the response must not
+            logger.debug('the table in this process has not taken an entry: %r', error)
             return False
 
     async def forget(self, key: str) -> None:
@@ -157,17 +157,17 @@ class LocalVisit:
 
 
 class _Table:
-    """The table of a backend: read and written without aiocache's commands, which may wait and take longer than a hit.
+    """The table of a backend. Used directly, because aiocache's own commands may wait, and cost more than all of a hit.
 
-    Objects are kept as they are, since they cannot be changed.
+    Objects are stored as they are, since they are immutable.
     """
 
     __slots__ = ('_delete', '_is_on', '_write', 'read')
 
     def __init__(self, backend: BaseCache) -> None:
-        """Use the table of our own class, or of aiocache's."""
+        """Use a `MemoryCache`, or the table of aiocache's own backend."""
         self.read: Callable[[str], object]
-        """What is under a key, or None."""
+        """The object under a key, or None."""
         self._write: Callable[[str, StoredObject, float], bool]
         self._delete: Callable[[str], int]
         if isinstance(backend, MemoryCache):
@@ -175,14 +175,14 @@ class _Table:
         else:
             self.read, self._write = partial(_read_there, backend), partial(_write_there, backend)
             self._delete = partial(_delete_there, backend)
-        self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # by which aiocache's own commands do nothing
+        self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # this disables aiocache's own commands, too
 
     def write(self, key: str, stored: StoredObject, span: float) -> bool:
-        """Keep it for `span` seconds; whether it is kept."""
+        """Store an object for `span` seconds; return whether it was stored."""
         return self._is_on and self._write(key, stored, max(span, SHORTEST))
 
     def delete(self, key: str) -> int:
-        """How many keys were deleted (0 or 1)."""
+        """Delete a key; return how many keys were deleted (0 or 1)."""
         return self._delete(key) if self._is_on else 0
 
 
@@ -191,11 +191,11 @@ def _write_ours(backend: MemoryCache, key: str, stored: StoredObject, span: floa
 
 
 def _read_there(backend: Any, key: str) -> object:
-    return backend._cache.get(key)  # noqa: SLF001, aiocache's own table, of which `clear()` makes a new one
+    return backend._cache.get(key)  # noqa: SLF001, looked up each time, since `clear()` replaces the table
 
 
 def _write_there(backend: Any, key: str, stored: StoredObject, span: float) -> bool:
-    return bool(_done(backend._set(key, stored, ttl=span)))  # noqa: SLF001, without its time-outs, plugins and serializers
+    return bool(_done(backend._set(key, stored, ttl=span)))  # noqa: SLF001, without time-out, plugins, serializer
 
 
 def _delete_there(backend: Any, key: str) -> int:
@@ -203,10 +203,10 @@ def _delete_there(backend: Any, key: str) -> int:
 
 
 def _done(command: Coroutine[Any, Any, Any]) -> Any:
-    """What a command gives that waits for nothing."""
+    """The result of a command that never waits."""
     try:
         command.send(None)
     except StopIteration as end:
         return end.value
-    msg = 'a command of a table in this process waits for something, and must not'
+    msg = 'a command of a table in this process must not wait'
     raise RuntimeError(msg)

@@ -1,7 +1,7 @@
-"""One run of the endpoint for a key in all processes: a token in the store, which ends by itself.
+"""A lock for all processes, so that only one of them runs the endpoint for a key: a token in the store, which expires.
 
-Who has added the token under the key is the owner, and only the owner takes it away. It is for saving work and not for
-correctness: if it is lost, or ends before its owner, the endpoint runs twice.
+The process that has added the token owns the lock, and only the owner deletes it. A lock saves work; correctness does
+not depend on it. If the token is lost, or expires before the owner is done, the endpoint runs twice.
 """
 
 import random
@@ -15,16 +15,17 @@ from fastapi_caching_route._core.key import shortened
 from fastapi_caching_route._store.visit import Tokens
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
-"""Seconds between two looks at whether the owner is done; at random around that, so that not all look at once."""
+"""How often to check whether the owner is done. Chosen at random around that, so that not all processes check at
+once."""
 
 
 class Lock:
-    """A lock on what is stored under one key."""
+    """A lock on a key."""
 
     __slots__ = ('_key', '_lease', '_patience', '_token', '_tokens')
 
     def __init__(self, tokens: Tokens, key: str, *, patience: float) -> None:
-        """Wait for it `patience` seconds. It ends after half of them, so that another one of those who wait can have it."""
+        """Wait for it at most `patience` seconds. It expires after half of that, so that the next one can take it."""
         self._tokens = tokens
         self._key = shortened(f'%lock:{key}')
         self._patience = patience
@@ -32,9 +33,9 @@ class Lock:
         self._token = token_urlsafe(9)
 
     async def take(self, look: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether to run the endpoint: not if another process has stored something meanwhile, which `look` tells.
+        """Wait for the lock. Return whether to run the endpoint: not if `look` finds what another process has stored.
 
-        A lock that cannot be had, since the store is in trouble or its owner takes too long, is gone without.
+        If the lock cannot be had, because the store is failing or its owner is too slow, run without it.
         """
         until, poll, waited = time.monotonic() + self._patience, FIRST_POLL_SECONDS, False
         while await self.is_taken() and time.monotonic() < until:
@@ -42,16 +43,16 @@ class Lock:
             poll, waited = min(1.5 * poll, MAX_POLL_SECONDS), True
             if await look():
                 return False
-        return not (waited and await look())  # it may have been stored between the last look and now
+        return not (waited and await look())  # the owner may have stored it after the last look
 
     async def is_taken(self) -> bool:
-        """Whether somebody else has it; if not, it is ours now, or there is none to be had."""
+        """Try to take the lock. Return whether another process has it; if not, it is ours or the store is failing."""
         return await self._tokens.add(self._key, self._token, self._lease) is False
 
     def release_after(self, landing: Awaitable[object]) -> None:
-        """Take it away when that is done which it is for, whoever waits for it."""
+        """Release the lock in the background, after `landing`: by then, other processes can find what was stored."""
         self._tokens.go_on(after(landing, self.release))
 
     async def release(self) -> None:
-        """Take it away, if it is ours."""
+        """Delete the token, if it is ours."""
         await self._tokens.release(self._key, self._token)

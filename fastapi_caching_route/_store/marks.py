@@ -2,25 +2,27 @@
 
 In a store that several processes share, a *mark* is a random token under the key of a name. The rules:
 
-1. Before the endpoint runs, the marks of its names are read, and missing ones are added (`marks_before`). The entry keeps them.
-2. An entry is alive only while every mark of its names is there and the same. A mark that is missing is a miss.
-3. Whoever invalidates a name writes a new mark for it: one command, however many entries have the name.
-4. One more token, `last`, is written anew before the new marks and again after them.
-5. Unchanged between two hits, it says that no invalidation has ended in between: an entry that this process has found
-   alive still is, and its marks need not be read again (`stale_at`).
-6. Unchanged over a run, it says that none has begun either: marks that are read only after the run, since the endpoint
-   has added a name or a stale window, are as good as those from before it (`marks_after`).
+1. Before the endpoint runs, the marks of its names are read, and missing ones are added (`marks_before`). The entry
+   keeps these marks.
+2. An entry is alive only while the store has the same mark for each of its names. A missing mark is a miss.
+3. To invalidate a name is to write a new mark for it: one command, no matter how many entries have the name.
+4. One more token, `last`, is replaced before the new marks are written, and again after that.
+5. If `last` is unchanged between two hits, no invalidation has ended in between. So an entry that this process has
+   found alive is still alive, and its marks need not be read again (`stale_at`).
+6. If `last` is unchanged during a run, no invalidation has begun either. So marks that are read only after the run,
+   because the endpoint has added a name or a stale window, are as good as those from before it (`marks_after`).
+7. A full store takes no new mark, but it still deletes. Then the old mark is deleted instead, and `last` as well, in
+   the same order: before and after. A lost mark invalidates its name (2). A `last` that is missing, or that another
+   process has added since, is not the one that was read before (5, 6). Without `last`, the marks of an entry are read
+   on each hit. A deletion that arrives late, or twice, only costs misses.
 
-7. A store without room takes no new mark, but it still deletes. Then the old mark is deleted in its place, and `last` as well,
-   in the same order: before and after. To lose a mark is to invalidate its name (2), and a `last` that is missing, or was added
-   by another process meanwhile, is not the one that was read before (5, 6). Without `last` the marks of an entry are read on
-   each hit. A deletion that comes late, or twice, only costs misses.
+Nothing is counted and no clocks are compared, since marks may be lost, and may arrive late and in any order. But each
+mark is sent only once: if it were sent again, it might arrive after a later mark, and revive entries that the later
+one had invalidated.
 
-Nothing is counted and no clock is compared, since marks may be lost, and may come late, in any order. But each is sent
-once only: one that is sent again may come after a later one, and bring back entries that this has ended.
-
-A name has two marks. A soft invalidation writes the soft one only, with the time in it; a hard one writes both. Entries
-that may be served stale keep both, all others the soft ones, which tell them all that they have to know.
+A name has two marks. A soft invalidation writes only the soft mark, with the time in it; a hard one writes both.
+Entries that may be served stale keep both marks. All other entries keep only the soft marks, which change in either
+case.
 """
 
 import asyncio
@@ -37,10 +39,10 @@ from fastapi_caching_route._store.visit import Early, Reads, Writes
 logger = logging.getLogger('fastapi_caching_route')
 
 MAX_VERIFIED = 10_000
-"""Entries that one process remembers to have found alive: some hundred bytes each."""
+"""How many entries one process remembers as alive, at some hundred bytes each."""
 
 MAX_AT_ONCE = 16
-"""Commands that one invalidation has under way together: all have the same time-out, and may have to wait for their turns."""
+"""How many commands one invalidation sends at a time: they wait for each other, and all have the same time-out."""
 
 _LAST = '%last'
 _SOFT, _HARD = '%soft:', '%hard:'
@@ -48,22 +50,19 @@ _SOFT, _HARD = '%soft:', '%hard:'
 
 
 class Marks:
-    """The marks of one store that processes share. Who asks brings the store, as it is for him."""
+    """The marks of one store that processes share; a `Ledger`. `store` is the commands that a method may use."""
 
     __slots__ = ('_root', '_verified', 'beside')
 
     def __init__(self, root: str) -> None:
-        """Keep marks under keys that begin with the namespace `root`."""
+        """Keep marks under keys in the namespace `root`."""
         self._root = root
         self.beside: tuple[str, ...] = (full_key(root, _LAST),)
-        """Keys to be read together with an entry; `stale_at` needs what is found there."""
+        """The key of `last`, which is read together with each entry."""
         self._verified: dict[str, tuple[object, str, float]] = {}
 
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Mapping[str, str] | None:
-        """The marks that an entry with these names will keep, read before the endpoint reads anything.
-
-        `windowed` says whether the entry may be served stale. None if the store does not keep marks.
-        """
+        """See `Ledger`: the marks by their keys, and `last`."""
         keys = [*self._keys(names, windowed=windowed), *self.beside]
         tokens = await self._present(store, keys)
         return None if tokens is None else dict(zip(keys, tokens, strict=True))
@@ -71,7 +70,7 @@ class Marks:
     async def marks_after(
         self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool
     ) -> tuple[str, ...] | None:
-        """The marks for an answer with these names; None if one of them was invalidated while it was computed."""
+        """See `Ledger`."""
         assert not isinstance(early, int)  # a moment is no mark
         keys = self._keys(names, windowed=windowed)
         added = [key for key in keys if key not in early]
@@ -82,18 +81,15 @@ class Marks:
                 return None
             tokens.update(zip(added, found, strict=True))
         held = [tokens[key] for key in keys]
-        # Read after the marks that were added: then an invalidation that they do not show has not begun here either.
+        # Read after the added marks: an invalidation that began before those were read has changed `last` by now.
         (last,) = await store.get(self.beside)
         if last != tokens[self.beside[0]] and (added or await store.get(keys) != held):
             return None
         return tuple(held)
 
     async def stale_at(self, store: Reads, entry: Entry, beside: Sequence[object]) -> float | None:
-        """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
-
-        None if a mark has changed or is lost, so that the entry must not be used. `beside` is what was found beside it.
-        """
-        # What is remembered is remembered for the `last` from before the marks were read: it may change meanwhile.
+        """See `Ledger`: None also if a mark is lost. `beside` is the `last` that was read with the entry."""
+        # The result is remembered for the `last` from before the marks were read, since it may change meanwhile.
         last = beside[0] if isinstance(beside[0], str) else await self._new_last(store)
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
@@ -107,37 +103,34 @@ class Marks:
         return stale_at
 
     async def _new_last(self, store: Reads) -> str:
-        """A `last` where there is none; empty if the store takes none, so that nothing is remembered."""
+        """Add a `last`; return an empty str if the store does not take it: then nothing is remembered."""
         try:
             return ((await self._present(store, self.beside)) or [''])[0]
-        except Exception as error:  # noqa: BLE001, trouble with the store: a full one can still tell what is alive
-            logger.debug('the cache backend does not take the token of the last invalidation: %r', error)
+        except Exception as error:  # noqa: BLE001, store trouble: a full store can still tell what is alive
+            logger.debug('the cache backend has not taken the token of the last invalidation: %r', error)
             return ''
 
     async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
-        """Make sure that nothing that began before is used again under these names, by any process.
-
-        With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
-        """
+        """See `Ledger`."""
         kinds = (_SOFT, _HARD) if soft_at is None else (_SOFT,)
         when = '' if soft_at is None else f'@{soft_at!r}'
         keys = [self._key(kind, name) for name in names for kind in kinds]
-        # Who adds names meanwhile will see that it has begun.
+        # A run that adds names meanwhile will see that it has begun.
         await _renew(store, self.beside[0])
         for batch in _batches(keys):
             await asyncio.gather(*(_renew(store, key, when) for key in batch))
-        # Who has found entries alive meanwhile will look again.
+        # A process that has found entries alive meanwhile will look again.
         await _renew(store, self.beside[0])
 
     def invalidate_here(self, names: Sequence[str]) -> bool:  # noqa: ARG002, see `Ledger`
-        """See `Ledger`: the other processes have to be told."""
+        """See `Ledger`. Marks always need commands."""
         return False
 
     async def _present(self, store: Reads, keys: Sequence[str]) -> list[str] | None:
-        """The marks under these keys, with new ones where there were none; None if one cannot be had."""
+        """The marks under these keys; missing ones are added. None if the store does not keep one of them."""
         tokens = await store.get(keys)
-        # Somebody else may add one at the same time, or invalidate the name: what is there after that is the mark. What is
-        # there and is no mark gives way, as if the name was invalidated.
+        # Another process may add a mark or invalidate the name at the same time: the mark is what is read after that.
+        # If there is something else under the key, `add` fails, and `set` replaces it, which invalidates the name.
         for create in (store.add, store.set):
             missing = [key for key, token in zip(keys, tokens, strict=True) if not isinstance(token, str)]
             if not missing:
@@ -157,7 +150,7 @@ class Marks:
 
 
 async def _renew(store: Writes, key: str, when: str = '') -> None:
-    """End the mark under a key: by a new one or, where there is no room for it, by none."""
+    """Replace the mark under a key; if there is no room for a new one, delete it."""
     if not await store.set(key, token_urlsafe(9) + when, FOREVER):
         await store.delete(key)
 
@@ -167,7 +160,7 @@ def _batches(keys: list[str]) -> Iterator[list[str]]:
 
 
 def _stale_at(entry: Entry, tokens: Sequence[object]) -> float | None:
-    """What the marks say of an entry, see `Marks.stale_at`."""
+    """What these marks say about an entry, see `Ledger.stale_at`."""
     held = entry.marks
     if not isinstance(held, tuple) or len(held) != len(tokens):
         return None
@@ -181,7 +174,7 @@ def _stale_at(entry: Entry, tokens: Sequence[object]) -> float | None:
 
 
 def _moment(soft: object) -> float:
-    """When a soft mark was written; 0 if it is none, or was lost and added again, and nobody knows."""
+    """When a soft mark was written; 0 if that is unknown: it was added in place of a lost one, or is no mark."""
     _, _, when = soft.partition('@') if isinstance(soft, str) else ('', '', '')
     try:
         return float(when or 0)

@@ -1,7 +1,14 @@
-"""Invalidation inside of one process, where nothing is lost and everything has an order: see `_marks` for the rules.
+"""Invalidation inside of one process, where nothing is lost and everything has an order. For all else, see `marks`.
 
-Each invalidation is one moment later than the one before. An entry keeps the moment at which the endpoint began, and is
-alive while none of its names has been invalidated since. So nothing is kept for names that are never invalidated.
+The rules:
+
+1. A *moment* is a number. Each invalidation takes the next one, and `now` is the last one taken.
+2. An entry keeps the moment at which its endpoint began to run.
+3. An entry is alive while none of its names was invalidated at a later moment.
+4. So the log holds only names that were invalidated, each with its last moment. When it is full, the oldest is dropped,
+   and its moment becomes the *floor*: entries from before the floor are not used any more.
+5. Readers do not lock, so a writer publishes the new state before it removes the old: the floor rises before a name is
+   dropped, and `now` is written last.
 """
 
 import math
@@ -13,30 +20,25 @@ from weakref import WeakKeyDictionary
 from fastapi_caching_route._core.entry import Entry
 
 MAX_NAMES = 100_000
-"""Names of which the last invalidation is remembered, some hundred bytes each. What is older than the one that is
-forgotten for a new one is not used any more."""
+"""How many names are kept of each kind, at some hundred bytes each: see rule 4."""
 
 
 class Moments:
-    """When names were invalidated last, for all caches over one backend in this process.
-
-    Two threads may have an event loop each. Writers take turns; readers do not wait for them, so nothing that a reader
-    needs is ever taken away before what takes its place is there.
-    """
+    """When names were invalidated last, for all caches over one backend in this process. Threads may share it."""
 
     __slots__ = ('_floor', '_hard', '_lock', '_soft', 'now')
 
     def __init__(self) -> None:
-        """Nothing has been invalidated yet."""
+        """Nothing has been invalidated."""
         self.now: int = 0
-        """The moment from which on invalidations count for an answer, before the endpoint reads anything."""
+        """The last moment. A response that begins now is outdated by invalidations at later moments."""
         self._floor = 0
         self._hard: OrderedDict[str, int] = OrderedDict()
         self._soft: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
     def are_unchanged(self, names: Sequence[str], begun: int) -> bool:
-        """Whether none of these names was invalidated since that moment."""
+        """Whether none of these names was invalidated after that moment."""
         if begun == self.now:
             return True
         softened = max((self._soft.get(name, (0, 0.0))[0] for name in names), default=0)
@@ -45,7 +47,7 @@ class Moments:
     def stale_since(self, entry: Entry) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
-        None if one of its names was invalidated, so that the entry must not be used.
+        None if one of its names was invalidated, so the entry must not be used.
         """
         since = entry.marks
         if since == self.now:
@@ -54,12 +56,12 @@ class Moments:
             return None
         softened = map(self._soft.get, entry.names)
         stale_at = min((it[1] for it in softened if it is not None and it[0] > since), default=math.inf)
-        return stale_at if self._last(entry.names) <= since else None  # the floor last: it rises before a name is lost
+        return stale_at if self._last(entry.names) <= since else None  # the floor last, see rule 5
 
     def note(self, names: Iterable[str], soft_at: float | None = None) -> None:
-        """Make sure that nothing that began before is used again under these names; from any thread.
+        """Invalidate names, in any thread: no response that began before may be used afterwards.
 
-        With `soft_at`, seconds since the epoch, entries that may be served stale are stale from then on.
+        With `soft_at`, in seconds since the epoch, entries that may be served stale become stale at that time instead.
         """
         with self._lock:
             moment = self.now + 1
@@ -78,15 +80,15 @@ class Moments:
                 oldest = next(iter(self._soft))
                 self._floor = max(self._floor, self._soft[oldest][0])
                 del self._soft[oldest]
-            self.now = moment  # last: who reads it before has begun before
+            self.now = moment  # last: a reader that does not see it yet has begun before
 
     def _last(self, names: Sequence[str]) -> int:
-        """The moment of the last hard invalidation of one of the names, as far as that is remembered."""
+        """The moment of the last hard invalidation of these names; at least the floor."""
         return max((*(self._hard.get(name, 0) for name in names), self._floor))
 
 
 class MomentsLedger:
-    """The same as a `Ledger` tells it, for a backend of this process that is asked like one that is elsewhere."""
+    """Moments as a `Ledger`, for a backend of this process that is used like a remote one. It needs no commands."""
 
     __slots__ = ('_moments', 'beside')
 
@@ -95,19 +97,19 @@ class MomentsLedger:
         self._moments = moments
         self.beside: tuple[str, ...] = ()
 
-    async def marks_before(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002, see `Ledger`
+    async def marks_before(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.now
 
-    async def marks_after(self, store: object, early: object, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002, see `Ledger`
+    async def marks_after(self, store: object, early: object, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002
         """See `Ledger`."""
         return early if isinstance(early, int) and self._moments.are_unchanged(names, early) else None
 
-    async def stale_at(self, store: object, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002, see `Ledger`
+    async def stale_at(self, store: object, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.stale_since(entry)
 
-    async def invalidate(self, store: object, names: Sequence[str], soft_at: float | None) -> None:  # noqa: ARG002, see `Ledger`
+    async def invalidate(self, store: object, names: Sequence[str], soft_at: float | None) -> None:  # noqa: ARG002
         """See `Ledger`."""
         self._moments.note(names, soft_at)
 
@@ -121,5 +123,5 @@ _all: WeakKeyDictionary[object, Moments] = WeakKeyDictionary()
 
 
 def moments_of(backend: object) -> Moments:
-    """The moments of a backend in this process; several caches may use it."""
+    """The moments of a backend. All caches over the backend share them."""
     return _all.setdefault(backend, Moments())

@@ -22,18 +22,18 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.memory import MemoryCache
 
 PROBE, PROBES = '%probe', 32
-"""The keys of what is read or written to see whether a backend works again; so many, where they are on several nodes."""
+"""The keys of probes. A cluster spreads them over its nodes, so there must be several."""
 
 
 def checked_backend(backend: object) -> BaseCache:
-    """The backend itself, if it is one.
+    """Return the backend.
 
     Raises:
-        ConfigurationError: it is not, or has a ttl that makes no sense.
+        ConfigurationError: it is not a cache of aiocache, or its ttl is negative.
 
     """
     if not isinstance(backend, BaseCache):
-        msg = f'FastAPICache needs a cache of aiocache, like MemoryCache() or RedisCache(...), got {backend!r}'
+        msg = f'FastAPICache takes a cache of aiocache, such as MemoryCache() or RedisCache(...), got {backend!r}'
         raise ConfigurationError(msg)
     if backend.ttl is not None and not backend.ttl >= 0:
         msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'
@@ -42,9 +42,10 @@ def checked_backend(backend: object) -> BaseCache:
 
 
 def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Store:
-    """The store over a backend as the user built it; a request waits `timeout` seconds for it, if it can wait at all.
+    """The store for a backend. A request waits at most `timeout` seconds for it.
 
-    What leaves the process is signed with the first of the keys, and must be signed with one of them.
+    If there are signing keys, entries that leave the process are signed with the first of them, and only entries that
+    are signed with one of them are used.
     """
     match (_is_inside(backend), _has_own_code(backend)):
         case (False, _):
@@ -53,22 +54,23 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
         case (True, False):
             return LocalStore(backend, moments_of(backend))
         case _:
-            # In this process, but somebody else's code runs with each command, and may wait or fail: so it is asked
-            # as if it were elsewhere, with time-outs and a breaker. But nothing is lost there and everything has an
-            # order, so that moments do for marks, and nothing has to be turned into bytes.
+            # A table in this process, but the user's code runs with each command (a subclass, plugins, a `build_key`),
+            # and may wait or fail. So it is asked like a remote backend, with time-outs and a breaker. Still, it loses
+            # nothing and keeps the order of commands: moments replace marks, and objects need no codec.
             ledger = MomentsLedger(moments_of(backend))
             return _remote(backend, partial(InProcessDriver, backend), ledger, timeout, is_shared=False)
 
 
 def _is_inside(backend: BaseCache) -> bool:
-    """Whether a backend is in this process, and in no other."""
+    """Whether a backend keeps its values in the memory of this process."""
     return isinstance(backend, (SimpleMemoryBackend, MemoryCache))
 
 
 def _has_own_code(backend: BaseCache) -> bool:
-    """Whether code of the user's runs in it with each command: a subclass, plugins, or a function that builds keys."""
+    """Whether the user's code runs with each command: a subclass, plugins, or another `build_key`."""
     is_known = type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache)
-    return not is_known or bool(backend.plugins) or backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
+    builds_keys = backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
+    return not is_known or bool(backend.plugins) or builds_keys
 
 
 def _remote(
@@ -82,5 +84,5 @@ def _remote(
 
 
 def _size_of_body(stored: object) -> int:
-    """By which replies are made up: all but the body of an entry is small."""
+    """How large an object is, roughly: all but the body of an entry is small."""
     return len(stored.body) if isinstance(stored, Entry) else 0

@@ -1,8 +1,22 @@
-"""Entries in a backend that may be slow, or down, and what invalidates them there.
+"""A store over a backend that may be slow or down.
 
-What one request does here is in `remote_visit`. Knows keys, names and entries as wholes; knows nothing of requests, of
-HTTP, or of the framework. An invalidation that could not be written is owed: it is written as soon as the backend takes
-it, and counts in this process until then.
+What one request does with it is in `remote_visit`. Knows keys, names and whole entries; knows neither drivers nor
+client libraries. An invalidation that the backend has not taken is *pending*: this process obeys it at once, and sends
+it again until the backend takes it.
+
+How the time-outs nest. `timeout` is the user's `store_timeout`:
+
+- A request has one budget of `timeout` seconds for all its commands together (`RemoteVisit`). When it is used up,
+  nothing is found and nothing is stored. The time of the endpoint does not count.
+- Storing has a new budget of the same size, but the client waits for it only as long as its own budget lasts.
+- Each command of an invalidation, and of a lock, has all of `timeout`.
+- A caller whose time is over stops waiting (`in_time`). Its command goes on.
+- A command that takes `timeout` seconds counts as a failure (`Watch`). After `FAILURES_TO_OPEN` of them, the breaker
+  opens, and the backend is not asked any more.
+- After another `GIVE_UP_SECONDS`, the command is given up, and its client is closed if it is ours.
+- A lock lasts half of the user's `collapse_timeout`, whether the backend is slow or not (`Lock`).
+
+Time during which the event loop itself was late counts neither for a command nor for the budget of a request.
 """
 
 import asyncio
@@ -27,12 +41,12 @@ T = TypeVar('T')
 
 
 class RemoteStore:
-    """Keeps entries where a backend keeps its values."""
+    """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
     __slots__ = ('_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'told', 'ttl')
 
     def __init__(self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool) -> None:
-        """Nothing is opened yet."""
+        """Connect when the first command is sent."""
         self._parts = parts
         self.at_once: LookUp | None = None
         self.namespace: str = namespace
@@ -43,12 +57,12 @@ class RemoteStore:
 
     @property
     def backend(self) -> LinkedBackend:
-        """Where entries are."""
+        """The backend that keeps the entries."""
         return self._parts.backend
 
     @property
     def debts(self) -> Debts:
-        """What the backend has not taken yet."""
+        """The pending invalidations."""
         return self._parts.debts
 
     @property
@@ -65,7 +79,7 @@ class RemoteStore:
         if not on_asyncio():
             self.invalidate_soon(names)
             if self.is_shared:
-                msg = f'{names} are invalidated in this process alone: to tell others, the cache needs asyncio'
+                msg = f'{names} are invalidated in this process only: to reach other processes, the cache needs asyncio'
                 raise InvalidationError(msg)
             return 0
         return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, key=key))
@@ -82,11 +96,14 @@ class RemoteStore:
             await parts.ledger.invalidate(Persistent(parts.backend, parts.timeout, even_if_open=False), names, soft_at)
         except Exception as error:
             parts.debts.owe(names, error, parts.write)
-            msg = f'{names} could not be invalidated for all processes yet; in this one they are, and it is tried again'
+            msg = (
+                f'the backend has not taken the invalidation of {names}; this process already ignores them and keeps '
+                'trying'
+            )
             raise InvalidationError(msg) from error
         if key is None:
             return 0
-        with suppress(Exception):  # whether it is deleted or not, it will not be used again
+        with suppress(Exception):  # even if it is not deleted, it is not used again
             return await parts.backend.delete(key, parts.timeout)
         return 0
 
@@ -115,7 +132,7 @@ class RemoteStore:
         try:
             await self.invalidate(names)
         except InvalidationError:
-            await debts.retry_here(self._parts.write)  # to connect may have taken all of its time
+            await debts.retry_here(self._parts.write)  # the time-out may have passed while it was connecting
             if debts.include((EVERYTHING, *names)):
                 raise
         finally:
@@ -131,12 +148,12 @@ class RemoteStore:
         try:
             return await self._parts.backend.add(key, token, span, self._parts.timeout)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend is of no use for a lock: %r', error)
+            logger.debug('the cache backend failed for a lock: %r', error)
             return None
 
     async def release(self, key: str, token: str) -> None:
         """See `Tokens`."""
-        with suppress(Exception):  # it ends by itself
+        with suppress(Exception):  # it expires by itself
             await self._parts.backend.release(key, token, self._parts.timeout)
 
     def open(self) -> None:

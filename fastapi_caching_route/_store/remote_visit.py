@@ -1,6 +1,6 @@
-"""What one request does at a store that may be slow, or down, and what it needs for that.
+"""What one request does with a `RemoteStore`.
 
-Trouble with the backend costs what is stored, never an answer: a look-up finds nothing, and storing does nothing.
+If the backend fails, requests are answered without the cache: a look-up finds nothing, and storing does nothing.
 """
 
 import asyncio
@@ -37,29 +37,29 @@ logger = logging.getLogger('fastapi_caching_route')
 T = TypeVar('T')
 
 FEW_NAMES = 32
-"""Names of a response up to which it says something about the store if their marks cannot be had in time."""
+"""If a response has more names than this, a time-out while reading its marks is no sign that the store is too slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a remote store consists of, and works with at each visit."""
+    """The parts of a `RemoteStore`, which its visits use."""
 
     backend: LinkedBackend
     ledger: Ledger
     debts: Debts
     timeout: float
-    """Seconds for which a request waits for the store, all in all, and an invalidation for each command."""
+    """How many seconds a request waits for the store in total, and an invalidation for each command."""
     endings: Endings = field(default_factory=Endings)
     under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
 
     async def write(self, names: Sequence[str]) -> None:
-        """Invalidate names, also if the backend is known to be in trouble."""
+        """Invalidate names, even if the breaker is open."""
         await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
 
     async def retry(self, within: float) -> float:
-        """Have what is owed written, in an event loop that lives; return how long that was waited for, in seconds.
+        """Retry the pending invalidations, wait at most `within` seconds for that, and return the seconds waited.
 
-        Event loops may be short: there may be none later that has the time.
+        The event loop may end soon, and no later one may have the time: so it is done now.
         """
         began = time.monotonic()
         self.debts.retry_later(self.write)
@@ -68,20 +68,20 @@ class Parts:
         return time.monotonic() - began
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
-        """Begin something that is to come to its end, even if nobody waits for it any more."""
+        """Start a background task that runs to its end, even if nobody waits for it."""
         return keep_running(asyncio.get_running_loop().create_task(work), self.under_way)
 
 
 class RemoteVisit:
-    """Waits no longer than the time-out for all of that together: then it finds nothing.
+    """One request's use of a `RemoteStore`, with one time budget for all of it.
 
-    Only the time counts for which it waits here, and not what the endpoint takes in between.
+    Only the time in which the visit itself waits counts, not the time that the endpoint takes in between.
     """
 
     __slots__ = ('_left', '_parts')
 
     def __init__(self, parts: Parts) -> None:
-        """Nothing has been waited for yet."""
+        """Start with the whole budget."""
         self._parts = parts
         self._left = parts.timeout
 
@@ -99,13 +99,14 @@ class RemoteVisit:
         if not isinstance(found, Entry) or found.key != key or self._parts.debts.include(found.names):
             return None
         if self._parts.endings.includes(key, found.stored_at):
-            await commands.delete(key)  # which could not be done then
+            await commands.delete(key)  # it could not be deleted when it was withdrawn
             return None
         stale_at = await ledger.stale_at(commands, found, beside)
         return None if stale_at is None else Found(found, stale_at)
 
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
         """See `Visit`."""
+        # Noted before the marks are read, so that what is added meanwhile counts as added since.
         owed, endings = self._parts.debts.owed(), self._parts.endings.count
         return Before(await self._early(names, windowed=windowed), owed, endings)
 
@@ -156,19 +157,20 @@ class RemoteVisit:
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""
-        running = self._parts.go_on(
-            store_it(RemoteVisit(self._parts))
-        )  # which has time of its own: nobody waits for it
+        # A task with a new budget. The budget of the client only limits how long the client waits, and a client that
+        # disconnects must not leave an entry half stored. `Parts.under_way` holds the task, since an event loop keeps
+        # only weak references, and `RemoteStore.close` waits for it.
+        running = self._parts.go_on(store_it(RemoteVisit(self._parts)))
         await asyncio.wait((running,), timeout=max(self._left, 0))
         return running.result() if running.done() and not running.cancelled() else 'store-slow'
 
     async def _or_nothing(self, asked: Callable[[Commands], Awaitable[T]]) -> T | None:
-        """What the store gives, or None where it is in trouble."""
+        """The result of some commands, or None if the store fails."""
         commands = Commands(self._parts.backend, self._left)
         try:
             return await asked(commands)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend is of no use to a request: %r', error)
+            logger.debug('the cache backend failed for one request: %r', error)
             return None
         finally:
             self._left = commands.left

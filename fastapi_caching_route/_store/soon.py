@@ -1,6 +1,6 @@
-"""Has what is owed to a store written soon: by an event loop of this process, or by a thread where there is none.
+"""Sends pending invalidations soon: in an event loop of this process or, if none is running, in a thread.
 
-Knows loops and threads. What is owed, and that it counts in this process until then, is in `_debts`.
+Knows event loops and threads. Which invalidations are pending is in `debts`.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ from fastapi_caching_route.errors import ConfigurationError
 Loop = asyncio.AbstractEventLoop
 
 MAX_ATTEMPT_SECONDS = 2.0
-"""Seconds for which one attempt in an event loop waits for another that is under way there."""
+"""How long an attempt waits for another one that is under way in the same event loop."""
 
 
 class Writer:
-    """Writes what is owed to one backend, whoever asks for it: any thread, with or without an event loop.
+    """Sends the pending invalidations of one backend. Any thread may ask for that, with or without an event loop.
 
-    A thread of its own writes where no loop is known, as in a script. It ends when nothing is owed, and does not keep the
-    process alive.
+    If no event loop is known, as in a script, a thread of its own does it. That thread ends when nothing is pending,
+    and does not keep the process alive.
     """
 
     __slots__ = ('_begun_in', '_close', '_debts', '_home', '_lock', '_thread', '_under_way', '_write')
 
     def __init__(self, debts: Debts, write: Write, close: Callable[[], Awaitable[None]]) -> None:
-        """Write by `write`, and `close` what that has opened where the event loop is one of our own."""
+        """Send with `write`. In an event loop of our own, `close` the connections that this has opened."""
         self._home: tuple[Loop, int] | None = None
-        """The event loop in which the app has opened the cache, and the process in which it runs."""
+        """The event loop in which the app has opened the cache, and the process of that loop."""
         self._debts = debts
         self._write = write
         self._close = close
@@ -45,7 +45,7 @@ class Writer:
 
     @property
     def home(self) -> Loop | None:
-        """The event loop in which the app has opened the cache; None in a process that was forked since."""
+        """The event loop in which the app has opened the cache; None after a fork."""
         return self._home[0] if self._home is not None and self._home[1] == os.getpid() else None
 
     @home.setter
@@ -53,25 +53,25 @@ class Writer:
         self._home = None if loop is None else (loop, os.getpid())
 
     def soon(self, known: Loop | None) -> None:
-        """Begin: in the event loop of this thread, else in the one of the app or one that is known to have used the store."""
+        """Start sending: in the loop of this thread, the app's, `known` (one that has used the store), or a thread."""
         found = (
             _own_loop,
             lambda: self.home,
             lambda: known,
-            _loop_of_worker,
-        )  # in this order: the last one takes a while
+            _loop_of_worker,  # last, since it takes a while
+        )
         if not any(self._has_begun(find()) for find in found):
             self.in_thread()
 
     def _has_begun(self, loop: Loop | None) -> bool:
         if loop is None or not loop.is_running():
             return False
-        if self._begun_in is loop:  # and what it has not begun yet will write this, too
+        if self._begun_in is loop:  # it was asked before and has not started: it will send this, too
             return True
         self._begun_in = loop
         try:
             loop.call_soon_threadsafe(self._begin)
-        except RuntimeError:  # it was closed this very moment
+        except RuntimeError:  # it has just been closed
             self._begun_in = None
         return self._begun_in is not None
 
@@ -80,17 +80,17 @@ class Writer:
         keep_running(asyncio.get_running_loop().create_task(self._in_loop()), self._under_way)
 
     async def _in_loop(self) -> None:
-        for _ in range(2):  # the attempt that is under way may have begun before this was owed
+        for _ in range(2):  # an attempt under way may have begun before this was pending
             await asyncio.wait([self._debts.retry(self._write)], timeout=MAX_ATTEMPT_SECONDS)
         if self._debts:
             self._debts.retry_later(self._write)
 
     def in_thread(self) -> None:
-        """Begin in a thread, if there is none that is at it."""
+        """Start sending in a thread, unless one is doing so."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # as it is in a process that was forked, too
+            if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._thread = Thread(target=lambda: asyncio.run(self._retry()), daemon=True)
-                with suppress(RuntimeError):  # the process ends, or has no threads
+                with suppress(RuntimeError):  # the process exits, or cannot have threads
                     self._thread.start()
 
     async def _retry(self) -> None:
@@ -103,7 +103,7 @@ class Writer:
         await self._close()
 
     def _is_done(self) -> bool:
-        with self._lock:  # what comes to be owed after this has another thread
+        with self._lock:  # what is owed after this gets another thread
             if not self._debts:
                 self._thread = None
             return not self._debts
@@ -117,7 +117,7 @@ def _own_loop() -> Loop | None:
 
 
 def _loop_of_worker() -> Loop | None:
-    """The event loop that has this thread run a `def` endpoint."""
+    """The event loop that runs a `def` endpoint in this thread."""
     try:
         return anyio.from_thread.run_sync(_own_loop)
     except RuntimeError:
@@ -125,15 +125,15 @@ def _loop_of_worker() -> Loop | None:
 
 
 def refuse_in_loop() -> None:
-    """See that no event loop runs in this thread, which would stand still.
+    """Raise if an event loop is running in this thread: it would be blocked.
 
     Raises:
-        ConfigurationError: one does.
+        ConfigurationError: an event loop is running.
 
     """
     if _own_loop() is not None:
         msg = (
-            'invalidate_now blocks, and an event loop runs in this thread: use `await cache.invalidate_tags(...)` and its '
-            'like in `async def`, and cache.invalidate_soon(...) in code that cannot await'
+            'invalidate_now blocks, but an event loop is running in this thread: in `async def`, use `await '
+            'cache.invalidate_tags(...)` or a similar method, and cache.invalidate_soon(...) in code that cannot await'
         )
         raise ConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""Answers under one key that vary with further request fields (RFC 9111 §4.1): a record says which, and which are kept."""
+"""Variants: responses under one key that vary with more request headers (RFC 9111 §4.1). A record lists them."""
 
 from collections.abc import Collection
 from secrets import token_hex
@@ -12,7 +12,7 @@ from fastapi_caching_route._store.visit import Visit
 
 
 def conditions_of(inputs: Inputs, variants: Variants | None) -> set[bytes]:
-    """The preconditions and ranges that are in the key of a request or select its variant: a renewal has to have them, too."""
+    """The preconditions and range headers that are in the key or select the variant: a renewal must send them, too."""
     selecting = set(variants.selecting) if variants else set()
     if ALL_FIELDS in selecting:
         selecting |= OF_ONE_CLIENT - inputs.left_out
@@ -29,12 +29,12 @@ async def add_variant(
     left_out: Collection[bytes],
     normalised: bool,
 ) -> tuple[str, Variants]:
-    """Store with what the answers under the key vary; return the key of this request's variant, and the record of all.
+    """Add this request's variant to the record under the key. Return the key of the variant, and the new record.
 
-    With a field more, all variants get new keys, by a new token. Where two first answers come at once, the record
-    that is stored last counts, and the variant of the other one is not found again: a miss, not a mistake.
+    If the responses vary with one more header, a new token gives all variants new keys. If two first responses arrive
+    at the same time, the record that is stored last wins; the other variant is not found again, which costs a miss.
     """
-    current = await visit.look_up(key)  # others may have added to it while the endpoint ran
+    current = await visit.look_up(key)  # others may have changed it while the endpoint ran
     variants = current if isinstance(current, Variants) else known
     if variants is None or varying != set(variants.selecting):
         variants = Variants(key, tuple(sorted(varying)), token_hex(8))
@@ -42,5 +42,5 @@ async def add_variant(
     variants, dropped = adding(variants, variant)
     for old in dropped:
         await visit.forget(old)
-    await visit.put(variants, FOREVER)  # as long as any variant may live
+    await visit.put(variants, FOREVER)  # as long as any variant can live
     return variant_key(variants, variant), variants

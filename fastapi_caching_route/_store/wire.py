@@ -1,8 +1,8 @@
-"""What entries look like outside of the process: one run of bytes, which is not trusted when it comes back.
+"""Entries as bytes, for a backend outside of the process. The bytes are not trusted when they are read back.
 
     magic and version | CRC-32 of the rest | length of the head | head (msgpack) | body
 
-Pure. Nothing in it is executed; whatever is not exactly what we wrote is nothing (RFC 9111 has no repair).
+Pure. Nothing in it is executed. Anything that is not exactly what we wrote reads as a miss (RFC 9111 has no repair).
 """
 
 import hashlib
@@ -27,38 +27,38 @@ logger = logging.getLogger('fastapi_caching_route')
 
 
 class Wire:
-    """Our format, as aiocache calls a serializer."""
+    """The codec of this format; aiocache calls it a serializer."""
 
     encoding: str | None = None  # bytes stay bytes
 
     def __init__(self, signing_keys: Sequence[bytes]) -> None:
-        """Sign with the first of the keys, if there are any, and then take no entry that none of them has signed."""
+        """If there are keys, sign with the first of them, and accept only entries that are signed with one of them."""
         self._keys = signing_keys
 
     def dumps(self, value: Any) -> Any:
-        """The bytes of something to be stored."""
+        """The bytes of an object."""
         return signed(encode(value), self._keys[0]) if self._keys and not isinstance(value, str) else encode(value)
 
     def loads(self, value: Any) -> Any:
-        """What stored bytes stand for, or None."""
+        """The object of these bytes, or None."""
         if self._keys and value is not None and not (isinstance(value, bytes) and value.startswith(MARK)):
             value = opened(value, self._keys)
             if value is None:
-                logger.warning('an entry in the cache backend has no valid signature, and is not used')
+                logger.warning('an entry in the cache backend has no valid signature and is ignored')
         return decode(value)
 
 
 MAGIC = b'fcr\x03'
-"""Three letters and the version of the format; an entry of another version is a miss."""
+"""Three letters and the version of the format. An entry of another version reads as a miss."""
 
 MARK = b'fcrm'
-"""In front of a mark: a random token, which is worth nothing to whoever can write it."""
+"""The prefix of a mark. Marks are random tokens and not signed: forging one does not help to plant an entry."""
 
 SIGNED = b'fcrs'
-"""In front of a signature (HMAC-SHA256)."""
+"""The prefix of a signature (HMAC-SHA256)."""
 
 MAX_REMEMBERED_BYTES = 8192
-"""Bytes of what is remembered when it has been read: of so few, all together take a few megabytes."""
+"""Entries up to this size are remembered decoded: together they take a few megabytes."""
 
 _PREFIX = struct.Struct('>4sI')
 _LENGTH = struct.Struct('>I')
@@ -132,7 +132,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
 
 
 def decode(raw: object) -> Entry | Variants | str | None:
-    """What the bytes stand for; None for whatever we have not written just so."""
+    """The object of these bytes; None for anything that is not exactly what we wrote."""
     if not isinstance(raw, bytes):
         return None
     if raw.startswith(MARK):
@@ -142,7 +142,7 @@ def decode(raw: object) -> Entry | Variants | str | None:
 
 @lru_cache(256)
 def _decode_short(raw: bytes) -> Entry | Variants | None:
-    """The same, of which the last are remembered: the same bytes are always the same, and cannot be changed."""
+    """Decode a short entry, and remember the last ones: what is decoded is immutable."""
     return _decode(raw)
 
 
@@ -183,12 +183,12 @@ def _decode(raw: bytes) -> Entry | Variants | None:
 
 
 def signed(raw: bytes, key: bytes) -> bytes:
-    """The bytes with a signature of their own, which covers the key of the entry too, since that is among them."""
+    """The bytes behind their signature. It covers the cache key, too, since the bytes contain it."""
     return SIGNED + hmac.digest(key, raw, 'sha256') + raw
 
 
 def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
-    """The bytes inside of a signature by one of the keys; None if there is none."""
+    """The bytes behind a signature that one of the keys has made; None if there is no such signature."""
     start = len(SIGNED) + hashlib.sha256().digest_size
     if not isinstance(raw, bytes) or not raw.startswith(SIGNED) or len(raw) < start:
         return None
@@ -198,7 +198,7 @@ def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
 
 
 def _plausible(head: _EntryHead) -> bool:
-    """Whether we could have made it: what is planted in the store must not be able to break a response."""
+    """Whether we could have written it. A planted entry must not be able to break a response."""
     return (
         head.status in STATUSES
         and math.isfinite(head.stored_at)
