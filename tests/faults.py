@@ -307,7 +307,7 @@ async def watch(kind: str, fault: str, seconds: float = 2.0) -> Row:
         stage.process.send_signal(signal.SIGCONT)
         stage.kill()
         shutil.rmtree(stage.folder)
-    trouble = [it for it in log.records if 'in trouble' in it.getMessage()]
+    trouble = [it for it in log.records if 'is failing' in it.getMessage()]
     row.warnings = len(trouble)
     row.recoveries = sum('works again' in it.getMessage() for it in log.records)
     return row

@@ -543,7 +543,7 @@ WEAKENED = [
     (
         'a closed batch',
         '_backends/link.py',
-        '            del self._batches[name]  # it is closed\n',
+        '            del self._batches[name]  # no more keys can join\n',
         '            pass\n',
     ),
     ('keys taken once', '_backends/link.py', '        keys = list(together)\n', '        keys = list(together)[:2]\n'),
@@ -551,7 +551,7 @@ WEAKENED = [
     (
         'own time-out off',
         '_backends/drivers.py',
-        '        ours.timeout = None  # aiocache would cancel what takes longer\n',
+        '        ours.timeout = None  # aiocache would cancel a command that takes longer\n',
         '        ours.timeout = 0.01\n',
     ),
     ('probes', '_backends/linked.py', 'looking.begin(partial(self._look_again, ill))', 'pass'),
@@ -652,7 +652,7 @@ WEAKENED = [
     (
         'full: last before marks',
         '_store/marks.py',
-        '# Who adds names meanwhile will see that it has begun.\n        await _renew(store, self.beside[0])\n',
+        '# A run that adds names meanwhile will see that it has begun.\n        await _renew(store, self.beside[0])\n',
         'await store.set(self.beside[0], token_urlsafe(9), FOREVER)\n',
     ),
     ('full: not asked', '_backends/linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
@@ -817,8 +817,8 @@ WEAKENED = [
     (
         'soon: in memory',
         '_store/local.py',
-        '`Store`: at once."""\n        self._moments.note(names)\n',
-        '`Store`: at once."""\n',
+        '`Store`. All of it is done at once."""\n        self._moments.note(names)\n',
+        '`Store`. All of it is done at once."""\n',
     ),
     ('soon: thread', '_store/soon.py', '            self.in_thread()\n', '            pass\n'),
     ('soon: again', '_store/soon.py', '        while not self._is_done():', '        while False:'),
@@ -834,8 +834,8 @@ WEAKENED = [
     (
         'now: again',
         '_store/remote.py',
-        '            await debts.retry_here(self._parts.write)  # to connect',
-        '            pass  # to connect',
+        '            await debts.retry_here(self._parts.write)  # the time-out',
+        '            pass  # the time-out',
     ),
     (
         'now: tried on',

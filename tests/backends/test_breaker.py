@@ -46,7 +46,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog):
     breaker.worked('writing')
     breaker.worked('reading')
     assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
-        ('WARNING', 'the cache backend is in trouble, endpoints answer without it: OSError: down'),
+        ('WARNING', 'the cache backend is failing, requests are answered without it: OSError: down'),
         ('INFO', 'the cache backend works again'),
     ]
 

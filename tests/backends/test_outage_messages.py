@@ -57,8 +57,8 @@ def test_the_line_of_an_outage_has_the_address_and_the_error_and_no_credentials(
     new_backend, address = BACKENDS[kind]
     with client_on(new_backend(port, path)) as client:
         assert [client.get('/').json() for _ in range(3)] == ['answer'] * 3
-    (line,) = [it.getMessage() for it in caplog.records if 'in trouble' in it.getMessage()]
-    front, _, error = line.partition(' is in trouble, endpoints answer without it: ')
+    (line,) = [it.getMessage() for it in caplog.records if 'is failing' in it.getMessage()]
+    front, _, error = line.partition(' is failing, requests are answered without it: ')
     assert front == 'the cache backend at ' + address.format(port=port, path=path)
     name, _, text = error.partition(': ')
     assert name.endswith('Error')
@@ -96,10 +96,10 @@ async def test_a_reply_that_is_late_is_told_with_the_time_for_which_this_process
     time.sleep(busy)  # noqa: ASYNC251, it is what is tested
     await asking
     await asyncio.sleep(0.05)
-    (line,) = [it.getMessage() for it in caplog.records if 'in trouble' in it.getMessage()]
+    (line,) = [it.getMessage() for it in caplog.records if 'is failing' in it.getMessage()]
     assert 'TimeoutError: no reply within 0.1 s' in line
     if busy:
-        assert 's for which this process itself was busy' in line
+        assert 's during which this process itself was busy' in line
 
 
 def test_an_address_is_known_of_each_kind_of_client():

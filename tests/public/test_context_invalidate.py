@@ -292,7 +292,7 @@ def test_a_write_that_has_said_it_is_answered_while_the_store_is_down(new_writes
         backend.failing.clear()
         client.portal.call(all_written, cache.store)
         assert read(client, 'ada', 'ada') == ['MISS', 'HIT']
-    assert caplog.text.count('could not be written yet') == 1
+    assert caplog.text.count('has not taken the invalidation of') == 1
 
 
 @ROUTERS

@@ -52,7 +52,7 @@ async def test_what_must_not_be_stored_cannot_be_stored_by_hand(response, reason
 
 
 async def test_a_key_that_is_no_text_has_a_clear_error():
-    with pytest.raises(ConfigurationError, match='a key is a str, got 5'):
+    with pytest.raises(ConfigurationError, match='key must be a str, got 5'):
         await memory_cache().get_cached(5)
 
 
@@ -219,5 +219,5 @@ def test_a_response_is_stored_under_the_built_key_of_the_context():
 
 
 async def test_a_stream_cannot_be_set_as_a_stored_response():
-    with pytest.raises(ConfigurationError, match='whole body'):
+    with pytest.raises(ConfigurationError, match='complete body'):
         await FastAPICache().set_cached('k', StreamingResponse(iter([b'a'])))
