@@ -171,7 +171,7 @@ def test_other_things_in_the_store_are_left_alone(client, backend):
         (lambda it: it.cache.invalidate_path('users'), 'begins with a slash'),
         (lambda it: it.cache.invalidate_path('/users?page=2'), 'has no query'),
         (lambda it: it.cache.invalidate_namespace(7), 'namespace must be a str'),
-        (lambda it: it.cache.invalidate_cached(7), 'a key is a str'),
+        (lambda it: it.cache.invalidate_cached(7), 'key must be a str'),
     ],
 )
 def test_what_cannot_be_meant_is_refused(client, invalidate, message):
