@@ -15,6 +15,7 @@ from threading import RLock
 from typing import Annotated, Any
 
 from aiocache.serializers import NullSerializer
+from msgspec import Struct
 from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import BaseCache
@@ -286,6 +287,8 @@ def size_of(value: Any) -> int:
             left.extend(it)
         elif is_dataclass(it):
             left.extend(getattr(it, field.name) for field in fields(it))
+        elif isinstance(it, Struct):
+            left.extend(getattr(it, name) for name in it.__struct_fields__)
         else:
             left.extend(getattr(it, '__dict__', {}).values())
     return size

@@ -3,7 +3,10 @@
 Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fastapi_caching_route._core.written import SHAPED, Made
 from fastapi_caching_route._http.conditional import entity_tag
@@ -19,8 +22,7 @@ AN_ENTRY, A_FIELD, A_TEXT = 560, 130, 60
 """Bytes of objects in CPython: an entry with its numbers, a field with name and value, and a text; without what they say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A stored response. Everything in it is immutable, so one object may answer many requests at once."""
 
     key: str

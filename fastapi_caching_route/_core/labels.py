@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import floor
 
+from msgspec import Struct
+
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.variants import Variants, may_be_for_all
 from fastapi_caching_route._http import cache_status
@@ -18,8 +20,7 @@ OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
 """Headers that caches nearer to the origin add; ours come after theirs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a response came about: what Cache-Status tells of it."""
 
     why: bytes | None

@@ -8,8 +8,10 @@ errand ──> snapshot ──> run: send, receive ──> head ──> verdict 
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from fastapi_caching_route._concurrency.flights import Flight
 from fastapi_caching_route._core.variants import Brought, Variants
@@ -22,8 +24,7 @@ from fastapi_caching_route._store.variants import conditions_of
 from fastapi_caching_route._store.visit import Before, Found, Visit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class Errand(Struct, frozen=True, kw_only=True):
     """What one run of the endpoint is for. Nothing in it is assigned while it runs."""
 
     call: Call
@@ -40,8 +41,7 @@ class Errand:
     visit: Visit
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """The request as the endpoint gets it (RFC 9111 §4.3.1)."""
 
     headers: RawHeaders
@@ -67,8 +67,7 @@ def question(errand: Errand) -> Question:
     return Question(asking, frozenset(name for name, _ in conditions), withholds_preconditions=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What was so before the endpoint read anything. A response is as current as this."""
 
     question: Question

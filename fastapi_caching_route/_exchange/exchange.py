@@ -5,8 +5,10 @@ to be asked about is answered by `lookup.at_once`, and a miss goes on in `run`. 
 """
 
 import logging
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core import reasons
@@ -45,8 +47,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         await Exchange(Call(plan, declared, scope, RequestBody(receive), client, forward)).respond(looked)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The entry answers: it is fresh, or stale in its window, or stands in for an endpoint that failed a moment ago."""
 
     entry: Entry
@@ -58,8 +59,7 @@ class Reply:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """The endpoint has to be asked."""
 
     why: bytes

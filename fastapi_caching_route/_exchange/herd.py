@@ -4,8 +4,9 @@ Decides, and waits. Does not know what is done about it.
 """
 
 import time
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core.entry import Entry
@@ -19,8 +20,7 @@ MAX_ATTEMPTS = 4
 """How often a request waits for another one, or leads. After so many flights it goes to the endpoint alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(Struct, frozen=True):
     """The request runs the endpoint, for all that follow its flight."""
 
     flight: Flight[Brought]
@@ -28,16 +28,14 @@ class Lead:
     """As far as they are known by now, here and below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(Struct, frozen=True):
     """Another request has brought this entry for all."""
 
     entry: Entry
     variants: Variants | None
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
+class Alone(Struct, frozen=True):
     """The request runs the endpoint for itself."""
 
     variants: Variants | None
@@ -52,8 +50,7 @@ class LookAgain(Enum):
 Joined = Lead | Follow | Alone | LookAgain
 
 
-@dataclass(frozen=True, slots=True)
-class _NextFlight:
+class _NextFlight(Struct, frozen=True):
     """There is to be another flight."""
 
     variants: Variants | None

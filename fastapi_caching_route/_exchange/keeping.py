@@ -5,8 +5,10 @@ Knows neither messages nor clients.
 
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+
+from msgspec import Struct, structs
 
 from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
@@ -27,8 +29,7 @@ BROKEN_OFF = frozenset({reasons.DISCONNECTED.name, reasons.INCOMPLETE.name})
 """Doubts about whether the response is the whole of what the endpoint had to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What a complete response has become."""
 
     entry: Entry
@@ -102,7 +103,7 @@ async def _put(
         key, variants = await _place(errand, head, visit)
         marks = standing.marks if isinstance(standing, Alive) else ()
         if key != entry.key or marks != entry.marks:
-            entry = replace(entry, key=key, marks=marks)
+            entry = structs.replace(entry, key=key, marks=marks)
         if _has_ended(errand, snapshot, key, visit):
             return reasons.INVALIDATED.name
         is_stored = isinstance(standing, Alive) and await visit.put(entry, span)

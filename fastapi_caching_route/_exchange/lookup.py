@@ -3,7 +3,7 @@
 Does not know guards, nor who answers in the end.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message, Scope
@@ -95,8 +95,7 @@ async def _built(call: Call) -> KeyPair | Bypass:
     return Bypass(reasons.BODY.name) if body is None else call.declared.keys.of(scope, body, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What there was for a request when it was looked up."""
 
     found: Found | None

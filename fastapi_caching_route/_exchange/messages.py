@@ -4,16 +4,16 @@ Knows neither plans nor entries.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+
+from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import Message, Scope, Send
 from fastapi_caching_route._http.fields import RawHeaders, names, shared_name, with_vary, without
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The head of a response, read once from its start message."""
 
     status: int

@@ -8,6 +8,8 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from msgspec import structs
+
 from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
 from fastapi_caching_route._core import reasons
@@ -28,7 +30,7 @@ async def run_endpoint(errand: Errand) -> None:
         await Run(errand).run()
     else:
         # Guards may read the request while the endpoint runs.
-        apart = Run(replace(errand, call=replace(call, scope=dict(call.scope))))
+        apart = Run(structs.replace(errand, call=replace(call, scope=dict(call.scope))))
         await _overtake(apart, call, patience)
 
 

@@ -6,6 +6,8 @@ Does not know the run.
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import OLDEST, Entry, Recording
 from fastapi_caching_route._core.labels import Outcome
@@ -65,9 +67,9 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
     headers = conditional.updated(old.headers, given)
-    updated = replace(head, status=old.status, headers=headers, vary=frozenset(names(headers, b'vary')))
+    updated = structs.replace(head, status=old.status, headers=headers, vary=frozenset(names(headers, b'vary')))
     made = old.made.renewed(given)
-    way = verdict(errand, snapshot, replace(updated, headers=[*headers, *cookies]), evidence)
+    way = verdict(errand, snapshot, structs.replace(updated, headers=[*headers, *cookies]), evidence)
     is_alive = await _is_alive(errand, old)
     if is_alive and isinstance(way, Record):
         lifetime = lifetime_after_304(way.storable, old, errand.wishes.ttl)
@@ -98,7 +100,7 @@ async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: 
     stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)
     if is_refused and _is_withdrawn(errand, updated):
         await errand.visit.end(old.key, updated.began_at)  # otherwise it would stand in for a failure
-    return Kept(replace(old, headers=tuple(headers), stored_at=stored_at), reason)
+    return Kept(structs.replace(old, headers=tuple(headers), stored_at=stored_at), reason)
 
 
 def _is_withdrawn(errand: Errand, updated: Head) -> bool:

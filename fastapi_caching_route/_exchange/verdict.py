@@ -4,8 +4,9 @@ Does not know stores, flights or clocks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.names import are_tags
@@ -21,15 +22,13 @@ from fastapi_caching_route._http.storing import Refused, Storable, judge
 BAD_REQUEST = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """The response is recorded, and stored when it is complete."""
 
     storable: Storable
 
 
-@dataclass(frozen=True, slots=True)
-class PassOn:
+class PassOn(Struct, frozen=True):
     """The response is passed on as it comes, and not stored."""
 
     reason: str
@@ -37,13 +36,11 @@ class PassOn:
     """Whether its client has it already, and gets a 304."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmed(Struct, frozen=True):
     """The endpoint says with a 304 that what is stored still holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(Struct, frozen=True):
     """What is stored answers in place of a failure."""
 
     status: int | None
@@ -53,8 +50,7 @@ class StandIn:
 Way = Record | PassOn | Confirmed | StandIn
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What was seen of a run, besides the head of its response, by now."""
 
     is_admitted: bool

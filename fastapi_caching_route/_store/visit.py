@@ -5,8 +5,10 @@ They are implemented by `local` and `remote`; `opening` decides which store a ba
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -21,8 +23,7 @@ Early = int | Mapping[str, str]
 """What is read before the endpoint runs: a moment of this process, or the marks by their keys."""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """An entry that is not invalidated. `stale_at` is when a soft invalidation made it stale, or infinity."""
 
     entry: Entry
@@ -32,28 +33,19 @@ class Found:
         """Its age, and the seconds for which it is still fresh; negative: for how long it has been stale."""
         return reuse.age_and_left(self.entry.stored_at, self.entry.lifetime, self.stale_at, now)
 
-    def use(self, seconds: float, left: float, demand: reuse.Demand) -> reuse.Use:
-        """What may be done with it at this age, with `left` seconds of freshness."""
-        return reuse.use(
-            seconds,
-            left,
-            demand,
-            validated_always=self.entry.validated_always,
-            stale_on_demand=self.entry.stale_on_demand,
-            while_revalidate=self.entry.stale_while_revalidate,
-        )
-
 
 LookUp = Callable[[str], Found | Variants | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+NOTHING_OWED: Mapping[str, object] = MappingProxyType({})
+
+
+class Before(Struct, frozen=True):
     """What a store knew before the endpoint ran. The response is as current as this. `Before()`: nothing is known."""
 
     early: Early | None = None
     """None if the store is failing."""
-    owed: Mapping[str, object] = field(default_factory=dict)
+    owed: Mapping[str, object] = NOTHING_OWED
     """The pending invalidations, see `Debts.owed`."""
     endings: int = 0
     """How many entries had been withdrawn, see `Endings.count`."""
@@ -69,22 +61,19 @@ class Before:
         return self.early if isinstance(self.early, int) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(Struct, frozen=True):
     """The response may be stored, with these marks."""
 
     marks: HeldMarks
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The response must be neither stored nor shared: a name was invalidated during the run, or nobody can tell."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The store cannot tell, so the response is not stored; this process knows of no invalidation: it may be shared."""
 
 

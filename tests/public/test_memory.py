@@ -10,6 +10,7 @@ from collections import deque
 import pytest
 from aiocache.plugins import HitMissRatioPlugin
 from aiocache.serializers import JsonSerializer
+from msgspec import Struct
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache, MemoryStats
 from fastapi_caching_route.memory import FREED_AT_ONCE, size_of
@@ -121,6 +122,13 @@ def test_the_size_of_an_object_counts_what_it_holds():
 
     assert size_of(Thing()) > 1000
     assert size_of(object()) < 100
+
+
+def test_the_size_of_a_struct_counts_its_fields():
+    class Point(Struct):
+        name: bytes
+
+    assert size_of(Point(b'x' * 1000)) > 1000
 
 
 def test_a_size_counts_what_is_in_other_containers_and_ends_with_circles():

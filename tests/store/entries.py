@@ -1,6 +1,6 @@
 """An entry, and how it is stored and looked up."""
 
-import dataclasses
+from msgspec.structs import replace
 
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -27,7 +27,7 @@ async def keep(store, entry=ENTRY):
     visit = store.visit()
     before = await visit.marks_before(entry.names, windowed=entry.windowed)
     standing = await visit.marks_after(before, entry.names, windowed=entry.windowed)
-    marked = dataclasses.replace(entry, marks=standing.marks)
+    marked = replace(entry, marks=standing.marks)
     assert await visit.put(marked, 60)
     return marked
 

@@ -1,6 +1,5 @@
 """Values that others have written into the store are never served."""
 
-import dataclasses
 import itertools
 import pickle
 import time
@@ -9,6 +8,7 @@ from typing import ClassVar
 import pytest
 from aiocache import RedisCache, SimpleMemoryCache
 from aiocache.serializers import StringSerializer
+from msgspec.structs import replace
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._core.entry import Entry
@@ -45,8 +45,8 @@ def test_nothing_that_is_planted_in_the_store_is_executed_or_served(new_backend,
     planted = {
         'pickle': pickle.dumps(Executed()),
         'json': b'{"status": 200, "body": "evil"}',
-        'another route': encode(dataclasses.replace(evil, key=f'{backend.namespace}::other')),
-        'line break': encode(dataclasses.replace(evil, headers=((b'x-a', b'b\r\nset-cookie: evil'),))),
+        'another route': encode(replace(evil, key=f'{backend.namespace}::other')),
+        'line break': encode(replace(evil, headers=((b'x-a', b'b\r\nset-cookie: evil'),))),
         'version': b'fcr\x09' + encode(evil)[4:],
     }[kind]
     with attacked(backend, router) as client:
@@ -97,7 +97,7 @@ def test_nobody_without_the_key_can_plant_an_entry(redis_port, namespace, attack
     async def endpoint():
         return 'answer'
 
-    evil = encode(dataclasses.replace(ENTRY, key=full, body=b'evil', stored_at=time.time(), lifetime=1000))
+    evil = encode(replace(ENTRY, key=full, body=b'evil', stored_at=time.time(), lifetime=1000))
     with client_of(router) as client:
         assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
         written = client.portal.call(backend.client.get, full)

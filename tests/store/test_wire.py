@@ -1,6 +1,5 @@
 """Entries as bytes."""
 
-import dataclasses
 import math
 import struct
 import zlib
@@ -8,6 +7,7 @@ import zlib
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -90,7 +90,7 @@ def test_fields_that_would_break_a_response_are_nothing(field):
     ],
 )
 def test_what_we_could_not_have_written_is_nothing(change):
-    assert decode(encode(dataclasses.replace(ENTRY, **change))) is None
+    assert decode(encode(replace(ENTRY, **change))) is None
 
 
 def test_a_head_that_claims_to_be_longer_than_all_of_it_is_nothing():
