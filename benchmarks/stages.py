@@ -67,7 +67,7 @@ async def of_a_hit() -> dict[str, float]:
         await app(scope_of('/case'), receive, to_nobody)
     type(router.routes[0]).handle = handle
     route, scope = seen[-1]
-    plan = route._reached(scope).plan
+    plan = route._places.reached(route, scope).plan
     declared = plan.declared()
     look_up, keys = plan.runtime.store.at_once, declared.keys.at_once(scope)
     found = look_up(keys[1])
@@ -77,7 +77,7 @@ async def of_a_hit() -> dict[str, float]:
     stages = least(
         {
             'nothing': lambda: None,
-            'which route, reached how': lambda: route._reached(scope),
+            'which route, reached how': lambda: route._places.reached(route, scope),
             'what it declares': plan.declared,
             'key': lambda: declared.keys.at_once(scope),
             'look-up and marks': lambda: look_up(keys[1]),

@@ -16,59 +16,28 @@ from starlette.routing import Router
 from typing_extensions import Doc, Self
 
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
-from fastapi_caching_route._concurrency.flights import Flights
-from fastapi_caching_route._concurrency.pauses import Pauses
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.checks import (
-    check_flag,
-    check_namespace,
-    check_positive,
-    check_takes_one,
-    checked_paths,
-    checked_templates,
-    field_name,
-    field_text,
-    signing_keys,
-    statuses,
-)
-from fastapi_caching_route._core.inputs import CACHED_METHODS, LEFT_OUT_OF_RAW_KEYS, METHODS_BY_THE_BOOK
-from fastapi_caching_route._core.key import escaped
+from fastapi_caching_route._core.checks import check_takes_one, checked_paths, checked_templates
+from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route._core.names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
-from fastapi_caching_route._core.recorder import Budget
-from fastapi_caching_route._core.variants import Brought
-from fastapi_caching_route._exchange.plan import Switch
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, layers, leave, name_of
 from fastapi_caching_route._fastapi.writing import followed
-from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
-from fastapi_caching_route._routes.namesakes import Twins
-from fastapi_caching_route._routes.planning import terms_of
-from fastapi_caching_route._routes.settings import check_cache
+from fastapi_caching_route._routes.settings import Settings, checked_settings
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
-from fastapi_caching_route._routes.unserved import Unmet
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl
-from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.soon import refuse_in_loop
-from fastapi_caching_route._store.visit import Found, Store
+from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import (
-    CachePolicy,
-    Identity,
-    KeyBuilder,
-    Skip,
-    StoreIf,
-    Tags,
-    checked_policy,
-    suspicious,
-)
+from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -146,52 +115,46 @@ class FastAPICache:
         ] = False,
     ) -> None:
         """Build a cache over a backend; nothing is opened."""
-        check_cache(namespace_policy, clock, version, mode)
-        check_flag('invalidate_on_write', invalidate_on_write)
-        check_flag('document', document)
-        self.policy: CachePolicy = checked_policy(policy)
-        check_positive('store_timeout', store_timeout)
-        check_positive('recording_budget', recording_budget)
-        self._backend: BaseCache = checked_backend(MemoryCache() if cache is None else cache)
-        self.store: Store = store_over(self._backend, store_timeout, signing_keys(signing_key))
-        self.left_out: frozenset[bytes] = frozenset(
-            field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys
+        self._settings: Settings = checked_settings(
+            MemoryCache() if cache is None else cache,
+            namespace_policy=namespace_policy,
+            cache_header=cache_header,
+            cache_header_hit=cache_header_hit,
+            cache_header_miss=cache_header_miss,
+            cache_status=cache_status,
+            accepted_status_codes=accepted_status_codes,
+            version=version,
+            policy=policy,
+            signing_key=signing_key,
+            store_timeout=store_timeout,
+            left_out_of_raw_keys=left_out_of_raw_keys,
+            recording_budget=recording_budget,
+            clock=clock,
+            mode=mode,
+            invalidate_on_write=invalidate_on_write,
+            document=document,
         )
-        self.budget: Budget = Budget(recording_budget)
-        self.namespace_policy: str = namespace_policy
-        self.cache_header: bytes = field_name('cache_header', cache_header)
-        self.status_name: bytes | None = (
-            None if cache_status is None else item(field_text('cache_status', cache_status))
-        )
-        self.hit: bytes = field_text('cache_header_hit', cache_header_hit)
-        self.miss: bytes = field_text('cache_header_miss', cache_header_miss)
-        self.accepted_status_codes: frozenset[int] = statuses(accepted_status_codes)
-        self.version: str = version
-        self.clock: Callable[[], float] = clock
-        self.by_the_book: bool = mode == 'rfc9111'
-        self.methods: frozenset[str] = METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
-        self.invalidate_on_write: bool = invalidate_on_write
-        self.document: bool = document
-        self.flights: Flights[Brought] = Flights()
-        self.alone: Pauses = Pauses()
-        self.failed: Pauses = Pauses()
-        self.unrenewed: Pauses = Pauses()
-        self.twins: Twins = Twins()
-        self.unmet: Unmet = Unmet()
-        self.switch: Switch = Switch()
-        self.ttls: dict[str, float] = {}
-        """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
-        note_alive(self)
+        note_alive(self._settings)
 
     @property
     def backend(self) -> BaseCache:
         """The cache of aiocache in which responses are stored, as it was given."""
-        return self._backend
+        return self._settings.backend
 
     @backend.setter
     def backend(self, backend: object) -> NoReturn:
         msg = f'the backend cannot be replaced, since routes use the old one; build FastAPICache(backend) anew, got {backend!r}'
         raise ConfigurationError(msg)
+
+    @property
+    def policy(self) -> CachePolicy:
+        """The defaults for the options of `@cache(...)`."""
+        return self._settings.policy
+
+    @property
+    def accepted_status_codes(self) -> frozenset[int]:
+        """The statuses of which responses are stored, beside those of `status_ttl`."""
+        return self._settings.accepted_status_codes
 
     def __call__(
         self,
@@ -262,16 +225,18 @@ class FastAPICache:
             }
         )
 
+        settings = self._settings
+
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
                 if endpoint is None or isinstance(endpoint, Starlette | Router):
                     msg = 'it is no endpoint; decorate the functions behind the routes, not apps or routers'
                     raise ConfigurationError(msg)  # noqa: TRY301, said once for all
-                policy = replace(self.policy, **given)
+                policy = replace(settings.policy, **given)
                 for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
                     check_takes_one(option, getattr(policy, option))
-                note_ttl(self.ttls, self.full_namespace(policy.namespace), policy)
-                decoration = Decoration(self, policy)
+                note_ttl(settings.ttls, settings.full_namespace(policy.namespace), policy)
+                decoration = Decoration(settings, policy)
                 for layer in layers(endpoint):
                     leave(decoration, layer)
             except ConfigurationError as error:
@@ -280,10 +245,10 @@ class FastAPICache:
             for layer in layers(endpoint):
                 check_decorated(layer)
                 document_decorated(layer)
-            for warning in suspicious(policy, by_the_book=self.by_the_book):
+            for warning in suspicious(policy, by_the_book=settings.by_the_book):
                 logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
-            self.twins.of_endpoint(endpoint)
-            self.unmet.add(endpoint)
+            settings.twins.of_endpoint(endpoint)
+            settings.unmet.add(endpoint)
             return endpoint
 
         return decorate
@@ -293,8 +258,8 @@ class FastAPICache:
 
         With a key of a `key_builder`, give the namespace of its route, if it has one.
         """
-        found = await self.store.visit().look_up(key_to_find(self, key, namespace))
-        if not isinstance(found, Found) or found.age_and_left(self.clock())[1] <= 0:
+        found = await self._settings.store.visit().look_up(key_to_find(self._settings, key, namespace))
+        if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
             return None
         entry = found.entry
         return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
@@ -314,20 +279,22 @@ class FastAPICache:
 
         """
         given = _said(caching_params)
-        policy = replace(self.policy, **given)
+        policy = replace(self._settings.policy, **given)
         if 'ttl' not in given:
-            policy = replace(policy, ttl=self.ttls.get(self.full_namespace(policy.namespace), policy.ttl))
-        namespace = None if policy.namespace is None else self.full_namespace(policy.namespace)
-        full = key_to_store(self, key, policy.namespace)
+            policy = replace(
+                policy, ttl=self._settings.ttls.get(self._settings.full_namespace(policy.namespace), policy.ttl)
+            )
+        namespace = None if policy.namespace is None else self._settings.full_namespace(policy.namespace)
+        full = key_to_store(self._settings, key, policy.namespace)
         names = names_of_key(full, namespace)
         refused = await keep_given(
-            self.store.visit(),
+            self._settings.store.visit(),
             full,
             value,
             names=names,
-            terms=terms_of(self, policy),
-            left_out=self.cache_header,
-            now=self.clock(),
+            terms=self._settings.terms(policy),
+            left_out=self._settings.miss[0],
+            now=self._settings.runtime.clock(),
         )
         if refused not in (None, 'ttl'):
             msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {refused}'
@@ -345,8 +312,10 @@ class FastAPICache:
                 invalidation as soon as it can.
 
         """
-        full = key_to_find(self, key, namespace)
-        return await self.store.invalidate((of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full)
+        full = key_to_find(self._settings, key, namespace)
+        return await self._settings.store.invalidate(
+            (of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full
+        )
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
         """Invalidate all entries that have one of the tags; with `soft`, they turn stale where they may.
@@ -359,7 +328,7 @@ class FastAPICache:
         if not tags or not all(isinstance(tag, str) for tag in tags):
             msg = f"invalidate_tags takes one or more texts, like 'user:7', got {tags!r}"
             raise ConfigurationError(msg)
-        await self.store.invalidate(tuple(names_of_tags(tags)), soft_at=self._soft_at(soft))
+        await self._settings.store.invalidate(tuple(names_of_tags(tags)), soft_at=self._soft_at(soft))
 
     async def invalidate_endpoint(
         self, endpoint: Callable[..., Any], /, *, soft: bool = False, **path_params: Any
@@ -371,7 +340,9 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        await self.store.invalidate(names_of_endpoint(endpoint, path_params, self), soft_at=self._soft_at(soft))
+        await self._settings.store.invalidate(
+            names_of_endpoint(endpoint, path_params, self._settings), soft_at=self._soft_at(soft)
+        )
 
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
         """Invalidate all entries of a path, decoded and without a query.
@@ -383,7 +354,7 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        await self.store.invalidate(names_of_path(path, prefix=prefix), soft_at=self._soft_at(soft))
+        await self._settings.store.invalidate(names_of_path(path, prefix=prefix), soft_at=self._soft_at(soft))
 
     async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
         """Invalidate all entries of the routes with this `namespace`.
@@ -396,7 +367,9 @@ class FastAPICache:
         if not namespace:
             msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; clear() invalidates all'
             raise ConfigurationError(msg)
-        await self.store.invalidate((of_namespace(self.full_namespace(namespace)),), soft_at=self._soft_at(soft))
+        await self._settings.store.invalidate(
+            (of_namespace(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
+        )
 
     async def clear(self, *, soft: bool = False) -> None:
         """Invalidate all entries of this cache, and of others that share the backend and its namespace.
@@ -407,7 +380,7 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        await self.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
+        await self._settings.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
 
     def invalidate_soon(
         self,
@@ -426,7 +399,7 @@ class FastAPICache:
             ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached here.
 
         """
-        self.store.invalidate_soon(self.named(tags, endpoints, paths))
+        self._settings.store.invalidate_soon(names_of(tags, endpoints, paths, self._settings))
 
     def invalidate_now(
         self,
@@ -442,18 +415,9 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        names = self.named(tags, endpoints, paths)
+        names = names_of(tags, endpoints, paths, self._settings)
         refuse_in_loop()
-        self.store.invalidate_now(names)
-
-    def named(
-        self,
-        tags: Collection[str] | None,
-        endpoints: Collection[Callable[..., Any]] | None,
-        paths: Collection[str] | None,
-    ) -> tuple[str, ...]:
-        """The names of what these stand for in this cache, by which its store invalidates."""
-        return names_of(tags, endpoints, paths, self)
+        self._settings.store.invalidate_now(names)
 
     def invalidates(
         self,
@@ -476,25 +440,25 @@ class FastAPICache:
         if misplaced:
             msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {misplaced}'
             raise ConfigurationError(msg)
-        check_endpoints(endpoints, self)
+        check_endpoints(endpoints, self._settings)
         said = Invalidates(
-            self.store,
+            self._settings.store,
             (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
-            lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self)),
+            lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self._settings)),
             checked_paths(paths),
             own_path=not (tags or endpoints or paths),
             shown=tuple('.'.join(name_of(it)) for it in endpoints),
         )
 
         async def act(scope: Scope, values: PathValues) -> None:
-            self.unmet.look(scope.get('router') or scope.get('app'))
+            self._settings.unmet.look(scope.get('router') or scope.get('app'))
             await invalidate_for_all([(said.store, await said.names(scope, values))])
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             for layer in layers(endpoint):
                 leave((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
-            self.unmet.has_new_writes = True
+            self._settings.unmet.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
             wrapped: Any = followed(inside, act)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
@@ -504,7 +468,7 @@ class FastAPICache:
     async def __aenter__(self) -> Self:
         """Nothing is opened yet: connections are, when they are needed."""
         if on_asyncio():
-            self.store.open()
+            self._settings.store.open()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
@@ -513,7 +477,7 @@ class FastAPICache:
         The backend and its own client are the user's, and stay open. The cache can be used again.
         """
         if on_asyncio():
-            await self.store.close()
+            await self._settings.store.close()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
@@ -522,13 +486,13 @@ class FastAPICache:
         At its start, a warning names each decorated endpoint that no `CachingRoute` serves, and another one says if this
         process is one of several workers whose backend is in memory.
         """
-        self.unmet.look(app)
-        tell_of_workers(is_shared=self.store.is_shared)
+        self._settings.unmet.look(app)
+        tell_of_workers(is_shared=self._settings.store.is_shared)
         async with self:
             yield
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
-        return self.clock() if soft else None
+        return self._settings.runtime.clock() if soft else None
 
     def explain(
         self, app: Annotated[Any, Doc('A FastAPI or Starlette app, with all of its routes.')]
@@ -549,11 +513,11 @@ class FastAPICache:
         Dependencies run as they do without a cache, those of `@cache(dependencies=...)` too; invalidations are carried out.
         It holds for all threads and tasks of this process.
         """
-        self.switch.times_off += 1
+        self._settings.runtime.switch.times_off += 1
         try:
             yield
         finally:
-            self.switch.times_off -= 1
+            self._settings.runtime.switch.times_off -= 1
 
     def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
         """The options with the defaults of this cache filled in, checked as `@cache(...)` checks them.
@@ -562,7 +526,7 @@ class FastAPICache:
             ConfigurationError: an option is out of its range.
 
         """
-        policy = replace(self.policy, **_said(params))
+        policy = replace(self._settings.policy, **_said(params))
         return CacheParams(
             namespace=policy.namespace,
             ttl=policy.ttl,
@@ -573,15 +537,8 @@ class FastAPICache:
 
     def set_cache_header(self, response: Response, *, hit: bool) -> None:
         """Mark a response as this cache marks its own: HIT or MISS in the cache header."""
-        response.headers[self.cache_header.decode('latin-1')] = (self.hit if hit else self.miss).decode('latin-1')
-
-    def full_namespace(self, namespace: str | None) -> str:
-        """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
-        root = self.store.namespace.strip(':')
-        if namespace is None or namespace == '':
-            return escaped(root)
-        check_namespace(namespace)
-        return escaped(f'{root}:{namespace}' if root and self.namespace_policy == 'concat' else namespace)
+        name, value = self._settings.hit if hit else self._settings.miss
+        response.headers[name.decode('latin-1')] = value.decode('latin-1')
 
 
 def _said(options: Mapping[str, Any] | None) -> dict[str, Any]:

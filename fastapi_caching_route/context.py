@@ -9,12 +9,14 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._core.asgi import WISHES
 from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.wishes import Wishes
-from fastapi_caching_route._fastapi.ending import said_in
-from fastapi_caching_route._routes.caches import look_for_unmet, targets_in
-from fastapi_caching_route._routes.writes import Said
+from fastapi_caching_route._fastapi.own import own_dependency
+from fastapi_caching_route._routes.caches import look_for_unmet
+from fastapi_caching_route._routes.said import Said, said_in
+from fastapi_caching_route._routes.targets import targets_in
 from fastapi_caching_route.errors import ConfigurationError
 
 
+@own_dependency
 class CacheContext:
     """A dependency by which an endpoint, or another dependency, decides about the answer of this one request.
 

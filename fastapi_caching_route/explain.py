@@ -113,7 +113,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         guards=declared.guards,
         not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),
-        ttl=None if decoration.cache.by_the_book or policy.ttl == inf else policy.ttl,
+        ttl=None if decoration.settings.by_the_book or policy.ttl == inf else policy.ttl,
         status_ttl=dict(policy.status_ttl),
         stale_while_revalidate=policy.stale_while_revalidate,
         stale_if_error=policy.stale_if_error,
@@ -134,7 +134,7 @@ def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None
             else 'only endpoints of FastAPI with a method are; take the decorator away'
         )
         return f'decorated, but a {type(route).__name__} and no CachingRoute: {remedy}'
-    return None if decoration.cache.methods.intersection(methods) else 'decorated, but its methods are never cached'
+    return None if decoration.settings.methods.intersection(methods) else 'decorated, but its methods are never cached'
 
 
 def _shared_by(policy: CachePolicy, declared: Declared) -> str:
@@ -157,8 +157,8 @@ def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared:
 
 
 def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Declared) -> Iterator[str]:
-    policy, cached = decoration.policy, decoration.cache.methods.intersection(methods)
-    if decoration.cache.by_the_book:
+    policy, cached = decoration.policy, decoration.settings.methods.intersection(methods)
+    if decoration.settings.by_the_book:
         yield 'where the fields of its answer allow it'
     if len(cached) < len(methods):
         yield f'{" ".join(sorted(cached))} only'
@@ -194,12 +194,12 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
     if (
         policy.ttl is None
         and plan.runtime.store.ttl is None
-        and isinstance(decoration.cache.backend, SimpleMemoryBackend)
+        and isinstance(decoration.settings.backend, SimpleMemoryBackend)
     ):
         yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
     if not plan.runtime.store.is_shared and is_one_of_several():
         yield ONE_OF_SEVERAL
-    yield from suspicious(policy, by_the_book=decoration.cache.by_the_book)
+    yield from suspicious(policy, by_the_book=decoration.settings.by_the_book)
     yield from doubts(policy, declared)
     if plan.naming.unknown:
         yield f'tags name {", ".join(sorted(plan.naming.unknown))}, not a path parameter here: its answers are not stored'

@@ -3,7 +3,7 @@
 So validation errors, exception handlers, `yield`, security scopes, overrides and background tasks are FastAPI's own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,17 @@ from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
 from fastapi_caching_route._core.asgi import NOTING, PROCEED, WRITTEN, Scope
+from fastapi_caching_route._core.declared import Proceed
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
 from fastapi_caching_route._fastapi.handing import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
 from fastapi_caching_route._fastapi.security import credential
 
-Proceed = Callable[[Any], Awaitable[bool]]
-"""What goes on: it gets the `send` to use, and returns whether the background tasks of the dependencies are to run."""
-
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 """How the newer releases read a request; the older ones have no such settings."""
 
 
-class Admission:
+class FastAPIAdmission:
     """Dependencies of a route, to be run where its endpoint is not, or not yet."""
 
     __slots__ = ('_app', '_schemes')

@@ -1,44 +1,23 @@
 """What a route declares, as it stands for one request: what it reads, and which dependencies run without its endpoint."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 
 from fastapi_caching_route._core.asgi import Parts
+from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
-from fastapi_caching_route._fastapi.admission import Admission
+from fastapi_caching_route._fastapi.admission import FastAPIAdmission
 from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
-from fastapi_caching_route._fastapi.extended import Handler, extended_handler, uncached_handler
+from fastapi_caching_route._fastapi.extended import extended_handler, uncached_handler
 from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
-from fastapi_caching_route._fastapi.security import OURS, is_guard, is_scheme
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What holds for one request. Of the admissions, None is one of no dependencies."""
-
-    inputs: Inputs
-    keys: Keys
-    before_key: Admission | None
-    """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
-    on_hit: Admission | None
-    """All that have to let the request in before an entry answers it."""
-    handler: Handler | None
-    """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
-    guards: tuple[str, ...]
-    """What `before_key` and `on_hit` run, in words."""
-    not_on_hit: tuple[str, ...]
-    """The other dependencies of the endpoint, which run with it only, in words."""
-    refusing: tuple[str, ...]
-    """Those among them that refuse requests, by what can be seen of their source, in words."""
-    uncached_handler: Handler | None
-    """The same for methods that are never cached, of which there is no key."""
+from fastapi_caching_route._fastapi.security import is_guard, is_scheme
 
 
 class Declarations:
@@ -148,14 +127,14 @@ class Declarations:
         for node in nodes:
             if node.name is not None:
                 below = tree(overridden(node, overrides), overrides)
-                yield from (_shown(it.call) for it in below if it.call not in OURS and refuses(it.call, handled))
+                yield from (_shown(it.call) for it in below if not is_own(it.call) and refuses(it.call, handled))
 
     def _admission(
         self, explicit: Sequence[Any], guards: Sequence[Dependant], overrides: Overrides
     ) -> Admission | None:
         if not guards:
             return None
-        return Admission(self._effective, explicit, guards, overridden=bool(overrides))
+        return FastAPIAdmission(self._effective, explicit, guards, overridden=bool(overrides))
 
 
 def _steps(route: Dependant, guards: Sequence[Dependant], asked: Sequence[Parts]) -> list[Dependant]:
@@ -174,7 +153,7 @@ def _steps(route: Dependant, guards: Sequence[Dependant], asked: Sequence[Parts]
 
 
 def _is_among(node: Dependant, others: Sequence[Dependant]) -> bool:
-    return node.call in OURS or any(node.call is other.call for other in others)
+    return is_own(node.call) or any(node.call is other.call for other in others)
 
 
 def _shown(call: Any) -> str:

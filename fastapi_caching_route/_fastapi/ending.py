@@ -1,4 +1,4 @@
-"""What a request says by `CacheContext` where no `CachingRoute` sees to it: carried out by the exit stacks of FastAPI.
+"""The exit stacks of FastAPI, by which something happens as a request ends, whoever serves it.
 
 FastAPI has one stack that ends when the endpoint has returned, before its response leaves (since 0.121), and one that ends
 when all is over (since 0.118). Ours is the last thing that happens in both: after what dependencies do after a `yield`.
@@ -6,39 +6,40 @@ when all is over (since 0.118). Ours is the last thing that happens in both: aft
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 
-from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, SAID, Scope
-from fastapi_caching_route._routes.writes import Said, invalidate_for_all
+from fastapi_caching_route._core.asgi import Scope
 
 BEFORE, AFTER = 'fastapi_function_astack', 'fastapi_inner_astack'
 """Where the scope holds the two stacks."""
 
 
-def said_in(scope: Scope) -> Said:
-    """What this request says, which is carried out by its route, or else by the stacks that there are."""
-    for name in (ROUTE_INVALIDATES, SAID):
-        said: Said | None = scope.get(name)
-        if said is not None and not said.is_over:  # guards may run before the endpoint, in stacks of their own
-            return said
-    said = scope[SAID] = Said(at_once=scope['type'] != 'http' or BEFORE not in scope)
+class Last(Protocol):
+    """What happens last in both stacks; it hears whether the endpoint has succeeded, and whether this is the last of the two."""
+
+    def __call__(self, *, has_succeeded: bool, is_last: bool) -> Awaitable[None]: ...
+
+
+def may_wait(scope: Scope) -> bool:
+    """Whether what happens as the endpoint returns comes before its response leaves."""
+    return scope['type'] == 'http' and BEFORE in scope
+
+
+def call_at_ends(scope: Scope, last: Last) -> None:
+    """Have this called as the stacks end that there are."""
     for name in (BEFORE, AFTER):
         if isinstance(scope.get(name), AsyncExitStack):
-            _end_with(scope[name], _carrying_out(said, is_last=name == AFTER))
-    return said
+            _end_with(scope[name], _hearing(last, is_last=name == AFTER))
 
 
-def _carrying_out(said: Said, *, is_last: bool) -> Callable[..., Awaitable[None]]:
-    async def carry_out(_kind: object, error: BaseException | None, _trace: object) -> None:
-        said.is_over = said.is_over or is_last
-        if error is None or (isinstance(error, HTTPException) and error.status_code < 400):
-            said.has_succeeded = True
-        if said.has_succeeded:
-            await invalidate_for_all(said.take())
+def _hearing(last: Last, *, is_last: bool) -> Callable[..., Awaitable[None]]:
+    async def hear(_kind: object, error: BaseException | None, _trace: object) -> None:
+        has_succeeded = error is None or (isinstance(error, HTTPException) and error.status_code < 400)
+        await last(has_succeeded=has_succeeded, is_last=is_last)
 
-    return carry_out
+    return hear
 
 
 def _end_with(stack: AsyncExitStack, last: Callable[..., Any]) -> None:

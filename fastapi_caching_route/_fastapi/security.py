@@ -8,14 +8,10 @@ from typing import Any, Literal
 from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
+from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.writing import Answer
-from fastapi_caching_route.context import CacheContext
 
 Place = Literal['header', 'query', 'cookie']
-
-OURS = (CacheContext, Answer)
-"""Dependencies of ours that take the request to say something about the response, and show it to nobody."""
 
 PERSONAL = frozenset(('authorization', 'cookie'))
 """The headers that name a person."""
@@ -63,7 +59,7 @@ def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
 
 def takes_the_request(node: Dependant) -> bool:
     """Whether it is given the raw request, and is none of ours."""
-    if node.call in OURS:
+    if is_own(node.call):
         return False
     return bool(node.request_param_name or node.http_connection_param_name)
 

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, Scope
 from fastapi_caching_route._fastapi.effective import effective_route
 from fastapi_caching_route._fastapi.endpoints import INSIDE
+from fastapi_caching_route._fastapi.own import own_dependency
 from fastapi_caching_route._fastapi.path_values import PathParameters
 
 PARAMETER = 'fastapi_caching_route_answer'
@@ -24,6 +25,7 @@ PARAMETER = 'fastapi_caching_route_answer'
 Act = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
 
 
+@own_dependency
 class Answer:
     """A dependency: the request, and the response on which dependencies and endpoint may have set a status."""
 

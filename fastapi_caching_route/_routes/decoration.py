@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import CACHED_METHODS, Inputs
@@ -14,20 +14,18 @@ from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, left_on, name_of, routed_methods, routes_of
 from fastapi_caching_route._fastapi.inputs import Reading
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Invalidates
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
-
-if TYPE_CHECKING:
-    from fastapi_caching_route.cache import FastAPICache
 
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
     """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
 
-    cache: 'FastAPICache'
+    settings: Settings
     policy: CachePolicy
 
 
@@ -53,7 +51,7 @@ def check_decorated(endpoint: Any) -> None:
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
     if decoration is not None:
         check_methods(name, routed_methods(endpoint))
-        decoration.cache.twins.of_endpoint(endpoint)
+        decoration.settings.twins.of_endpoint(endpoint)
     templates = [template for said in invalidates_of(endpoint) for template in said.templates]
     if decoration is not None and not callable(decoration.policy.tags):
         templates += decoration.policy.tags
@@ -66,12 +64,12 @@ def check_decorated(endpoint: Any) -> None:
 def document_decorated(endpoint: Any) -> None:
     """Have OpenAPI describe what the cache does on the routes of an endpoint, if its cache is to be documented."""
     decoration = decoration_of(endpoint)
-    if decoration is None or not decoration.cache.document:
+    if decoration is None or not decoration.settings.document:
         return
     for route in routes_of(endpoint):
         document(
             route,
-            cache_status=decoration.cache.status_name is not None,
+            cache_status=decoration.settings.status_name is not None,
             cache_control=decoration.policy.cache_control is not None,
         )
 

@@ -15,53 +15,42 @@ from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming
-from fastapi_caching_route._exchange.plan import Herds, Hooks, Plan, Runtime, tell
+from fastapi_caching_route._exchange.plan import Herds, Hooks, Plan, tell
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.decoration import Decoration, reading_of
-from fastapi_caching_route._routes.namesakes import description_of, outlines_of
+from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.targets import places_of
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.params import CachedResponse
-from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
+from fastapi_caching_route.policy import Skip, StoreIf
 
 
 def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int | str, raw: bool) -> Plan:
     """All that is known of a decorated route before a request comes."""
-    cache, policy = decoration.cache, decoration.policy
+    settings, policy = decoration.settings, decoration.policy
     build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
     # Of other methods, the endpoint gets the preconditions as the client sent them (RFC 9110 §13.2.1), so there they count.
-    asks_itself = (policy.revalidate or cache.by_the_book) and not cache.methods.intersection(effective.methods) - {
-        *METHODS_BY_THE_BOOK
-    }
+    others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
+    asks_itself = (policy.revalidate or settings.by_the_book) and not others
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
     identity = (*description_of(decoration, effective), twin, *outlines_of(effective))
-    namespace = cache.full_namespace(policy.namespace)
+    namespace = settings.full_namespace(policy.namespace)
     declared = Declarations(
         effective,
         partial(Keys, identity, namespace),
         policy.dependencies,
-        reading_of(policy, cache.left_out, raw=raw, answered=answered),
+        reading_of(policy, settings.left_out, raw=raw, answered=answered),
         builder=build is not None,
         early=build is not None or callable(who) or skip is not None,
         unnamed_guard=policy.route_dependencies == 'always',
     )
     told: set[str] = set()
     return Plan(
-        runtime=Runtime(
-            store=cache.store,
-            clock=cache.clock,
-            flights=cache.flights,
-            unshareable=cache.alone,
-            failing=cache.failed,
-            unrenewable=cache.unrenewed,
-            budget=cache.budget,
-            switch=cache.switch,
-        ),
+        runtime=settings.runtime,
         hooks=Hooks(
             key_builder=None if build is None else lambda scope: build(Request(scope)),
             identity=None if not callable(who) else lambda scope: who(Request(scope)),
@@ -79,19 +68,19 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
             parameters=parameters.names,
             tags=() if callable(tags) else tuple(tags),
         ),
-        terms=terms_of(cache, policy),
+        terms=settings.terms(policy),
         herds=Herds(
             policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
         ),
         labels=Labels(
-            name=cache.status_name,
-            hit=(cache.cache_header, cache.hit),
-            miss=(cache.cache_header, cache.miss),
+            name=settings.status_name,
+            hit=settings.hit,
+            miss=settings.miss,
             cache_control=emitted(policy.cache_control, policy.cdn_cache_control),
             cache_control_for_one=emitted(*map(for_one_client, (policy.cache_control, policy.cdn_cache_control))),
         ),
-        methods=cache.methods,
-        heeds_demands=cache.by_the_book or policy.client_cache_control,
+        methods=settings.methods,
+        heeds_demands=settings.by_the_book or policy.client_cache_control,
         ttl_jitter=policy.ttl_jitter,
         watch=watching_handlers,
         told=told,
@@ -135,19 +124,3 @@ def emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
 def for_one_client(control: object) -> object:
     """What is said of an answer that others must not get."""
     return control.for_one_client() if isinstance(control, CacheControl) else None
-
-
-def terms_of(cache: Any, policy: CachePolicy) -> Terms:
-    """The terms on which the answers of a route with this policy are stored."""
-    return Terms(
-        accepted=cache.accepted_status_codes.union(policy.status_ttl),
-        ttl=policy.ttl,
-        fallback_ttl=cache.store.ttl,
-        max_body_size=policy.max_body_size,
-        stale_while_revalidate=policy.stale_while_revalidate,
-        stale_if_error=policy.stale_if_error,
-        by_the_book=cache.by_the_book,
-        stale_on_demand=cache.by_the_book or policy.client_cache_control,
-        revalidate=policy.revalidate,
-        status_ttl=tuple(policy.status_ttl.items()),
-    )

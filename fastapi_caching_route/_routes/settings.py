@@ -1,12 +1,161 @@
-"""The settings of one `FastAPICache`, checked. Knows neither endpoints nor routes."""
+"""One `FastAPICache`, checked, and what its routes share. Knows neither endpoints nor routes."""
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 
+from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._concurrency.pauses import Pauses
+from fastapi_caching_route._core.checks import (
+    check_flag,
+    check_namespace,
+    check_positive,
+    field_name,
+    field_text,
+    signing_keys,
+    statuses,
+)
+from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
+from fastapi_caching_route._core.key import escaped
+from fastapi_caching_route._core.labels import Field
+from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._exchange.plan import Runtime, Switch
+from fastapi_caching_route._http.cache_status import item
+from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._routes.namesakes import Twins
+from fastapi_caching_route._routes.unserved import Unmet
+from fastapi_caching_route._store.opening import checked_backend, store_over
+from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.policy import CachePolicy, checked_policy
 
 
-def check_cache(namespace_policy: object, clock: object, version: object, mode: object) -> None:
-    """Refuse what is not a policy of namespaces, a clock, a version."""
+@dataclass(frozen=True, eq=False, kw_only=True)  # without slots: it is referred to weakly
+class Settings:
+    """The options of one `FastAPICache`, checked, and what all of its routes share. Each is equal to itself alone."""
+
+    runtime: Runtime
+    backend: BaseCache
+    policy: CachePolicy
+    """Defaults for the options of `@cache(...)`."""
+    joins_namespaces: bool
+    """Whether the namespace of a route stands behind that of the backend, and not in its place."""
+    hit: Field
+    """Marks a response from an entry."""
+    miss: Field
+    """Marks a response that is being stored."""
+    status_name: bytes | None
+    """Of this cache in Cache-Status; None if that is not sent."""
+    accepted_status_codes: frozenset[int]
+    version: str
+    left_out: frozenset[bytes]
+    """Request headers that are not in the keys of routes that take the raw request."""
+    by_the_book: bool
+    """Whether the headers of a response decide, as RFC 9111 has it, and not the route."""
+    invalidate_on_write: bool
+    document: bool
+    """Whether OpenAPI describes what the cache does."""
+    twins: Twins = field(default_factory=Twins)
+    unmet: Unmet = field(default_factory=Unmet)
+    ttls: dict[str, float] = field(default_factory=dict)
+    """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
+
+    @property
+    def store(self) -> Store:
+        """Where the entries are."""
+        return self.runtime.store
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods whose responses are cached."""
+        return METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
+
+    def full_namespace(self, namespace: str | None) -> str:
+        """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
+        root = self.store.namespace.strip(':')
+        if namespace is None or namespace == '':
+            return escaped(root)
+        check_namespace(namespace)
+        return escaped(f'{root}:{namespace}' if root and self.joins_namespaces else namespace)
+
+    def terms(self, policy: CachePolicy) -> Terms:
+        """The terms on which the responses of a route with this policy are stored."""
+        return Terms(
+            accepted=self.accepted_status_codes.union(policy.status_ttl),
+            ttl=policy.ttl,
+            fallback_ttl=self.store.ttl,
+            max_body_size=policy.max_body_size,
+            stale_while_revalidate=policy.stale_while_revalidate,
+            stale_if_error=policy.stale_if_error,
+            by_the_book=self.by_the_book,
+            stale_on_demand=self.by_the_book or policy.client_cache_control,
+            revalidate=policy.revalidate,
+            status_ttl=tuple(policy.status_ttl.items()),
+        )
+
+
+def checked_settings(
+    backend: object,
+    *,
+    namespace_policy: object,
+    cache_header: str,
+    cache_header_hit: str,
+    cache_header_miss: str,
+    cache_status: str | None,
+    accepted_status_codes: Collection[int],
+    version: str,
+    policy: CachePolicy | None,
+    signing_key: str | bytes | Sequence[str | bytes] | None,
+    store_timeout: float,
+    left_out_of_raw_keys: Collection[str],
+    recording_budget: int,
+    clock: Callable[[], float],
+    mode: object,
+    invalidate_on_write: bool,
+    document: bool,
+) -> Settings:
+    """The settings that these options of `FastAPICache` come to.
+
+    Raises:
+        ConfigurationError: one is out of its range; the message names it.
+
+    """
+    _check_choices(namespace_policy, clock, version, mode)
+    check_flag('invalidate_on_write', invalidate_on_write)
+    check_flag('document', document)
+    defaults = checked_policy(policy)
+    check_positive('store_timeout', store_timeout)
+    check_positive('recording_budget', recording_budget)
+    checked = checked_backend(backend)
+    header = field_name('cache_header', cache_header)
+    return Settings(
+        runtime=Runtime(
+            store=store_over(checked, store_timeout, signing_keys(signing_key)),
+            clock=clock,
+            flights=Flights(),
+            unshareable=Pauses(),
+            failing=Pauses(),
+            unrenewable=Pauses(),
+            budget=Budget(recording_budget),
+            switch=Switch(),
+        ),
+        backend=checked,
+        policy=defaults,
+        joins_namespaces=namespace_policy == 'concat',
+        hit=(header, field_text('cache_header_hit', cache_header_hit)),
+        miss=(header, field_text('cache_header_miss', cache_header_miss)),
+        status_name=None if cache_status is None else item(field_text('cache_status', cache_status)),
+        accepted_status_codes=statuses(accepted_status_codes),
+        version=version,
+        left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys),
+        by_the_book=mode == 'rfc9111',
+        invalidate_on_write=invalidate_on_write,
+        document=document,
+    )
+
+
+def _check_choices(namespace_policy: object, clock: object, version: object, mode: object) -> None:
     if namespace_policy not in ('concat', 'replace'):
         msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
         raise ConfigurationError(msg)

@@ -1,20 +1,52 @@
 """What user code means when it names something to invalidate, and what is wrong with it if it means nothing."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fastapi_caching_route._core.names import are_tags, names_of_tags, of_all_below, of_endpoint, of_path
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._routes.caches import checked_endpoints
+from fastapi_caching_route._routes.caches import caches_of
 from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._routes.writes import Targets
 from fastapi_caching_route.errors import ConfigurationError
 
 logger = logging.getLogger('fastapi_caching_route')
 
 
-def names_of(tags: Any, endpoints: Any, paths: Any, cache: object) -> tuple[str, ...]:
+def targets_in(
+    app: Any,
+    tags: Collection[str] | None,
+    endpoints: Collection[Callable[..., Any]] | None,
+    paths: Collection[str] | None,
+) -> Targets:
+    """What is meant in each cache of an app: tags and paths in all, endpoints in those that cache them.
+
+    Raises:
+        ConfigurationError: an argument is not of its kind, or an endpoint is not cached.
+
+    """
+    owners = [] if endpoints is None else [_owner(it) for it in checked_endpoints(endpoints)]
+    targets: Targets = []
+    if tags is not None or paths is not None or endpoints is None:
+        targets += [(it.store, names_of(tags, None, paths, it)) for it in caches_of(app)]
+    for endpoint, owner in zip(endpoints or (), owners, strict=True):
+        targets.append((owner.store, names_of(None, [endpoint], None, owner)))
+    return targets
+
+
+def _owner(endpoint: Any) -> Settings:
+    decoration = decoration_of(endpoint)
+    if decoration is None:
+        name = getattr(endpoint, '__qualname__', repr(endpoint))
+        msg = f'{name} is not decorated with a cache, so nothing of it is stored; decorate it with @cache(...)'
+        raise ConfigurationError(msg)
+    return decoration.settings
+
+
+def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple[str, ...]:
     """The names of all that is meant by tags, endpoints of this cache, and paths; None for those that are left out.
 
     Raises:
@@ -28,8 +60,8 @@ def names_of(tags: Any, endpoints: Any, paths: Any, cache: object) -> tuple[str,
         if texts is not None and not are_tags(texts):
             msg = f'{option} must be a list of texts, like [{example!r}], got {texts!r}'
             raise ConfigurationError(msg)
-    check_endpoints(endpoints or (), cache)
-    of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, cache)]
+    check_endpoints(endpoints or (), settings)
+    of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, settings)]
     of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
     return tuple(dict.fromkeys((*names_of_tags(tags or ()), *of_endpoints, *of_paths)))
 
@@ -50,7 +82,20 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
     return (of_all_below(path), of_path(stem), of_path(f'{stem}/')) if stem else (of_all_below(path),)
 
 
-def check_endpoints(endpoints: object, cache: object) -> None:
+def checked_endpoints(endpoints: Any) -> Collection[Callable[..., Any]]:
+    """Several endpoints.
+
+    Raises:
+        ConfigurationError: they are something else.
+
+    """
+    if not isinstance(endpoints, list | tuple | set | frozenset):
+        msg = f'endpoints must be a list of endpoints, like [get_user], got {endpoints!r}'
+        raise ConfigurationError(msg)
+    return endpoints
+
+
+def check_endpoints(endpoints: object, settings: Settings) -> None:
     """Refuse what is not a list of endpoints that this cache caches.
 
     Raises:
@@ -59,20 +104,20 @@ def check_endpoints(endpoints: object, cache: object) -> None:
     """
     for endpoint in checked_endpoints(endpoints):
         decoration = decoration_of(endpoint)
-        if decoration is None or decoration.cache is not cache:
+        if decoration is None or decoration.settings is not settings:
             name = getattr(endpoint, '__qualname__', repr(endpoint))
             msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
             raise ConfigurationError(msg)
 
 
-def names_of_endpoint(endpoint: Any, given: Mapping[str, object], cache: object) -> tuple[str, ...]:
+def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Settings) -> tuple[str, ...]:
     """The names of all entries of an endpoint of this cache, or those of its entries with these path values.
 
     Raises:
         ConfigurationError: it is not cached here, these are not its path parameters, or one of them is not valid.
 
     """
-    check_endpoints([endpoint], cache)
+    check_endpoints([endpoint], settings)
     named, routes = name_of(endpoint), routes_of(endpoint)
     places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
     whole = tuple(of_endpoint(named, template) for template in places)

@@ -18,9 +18,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from fastapi_caching_route._fastapi.endpoints import INSIDE, name_of, routed_methods
+from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, left_on, name_of, routed_methods
 from fastapi_caching_route._fastapi.serving import routes_in
-from fastapi_caching_route._routes.decoration import invalidates_of
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -124,7 +123,7 @@ def invalidates_nothing(endpoint: Any) -> bool:
     """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
-    return bool(invalidates_of(endpoint)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
+    return bool(left_on(endpoint, INVALIDATES)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
 
 
 def _serves_a_websocket(endpoint: Any) -> bool:

@@ -16,11 +16,13 @@ from fastapi_caching_route._core.asgi import Message, Scope, Send
 from fastapi_caching_route._core.names import EVERYTHING, PathValues, are_tags, filled, names_of_tags, of_path, path_of
 from fastapi_caching_route._exchange.plan import ask_user
 from fastapi_caching_route._http.fields import RawHeaders, lines
-from fastapi_caching_route._routes.caches import Targets
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
+
+Targets = list[tuple[Store, tuple[str, ...]]]
+"""Names to invalidate, with the store in which they are to be invalidated."""
 
 SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
 """Methods that change nothing: those of RFC 9110 §9.2.1, and QUERY, which is defined to be one of them."""
@@ -71,7 +73,7 @@ class Invalidates:
         """All that are filled with path parameters."""
         return (*self.paths, *(() if callable(self.tags) else self.tags))
 
-    async def names(self, scope: Scope, values: PathValues) -> Collection[str]:
+    async def names(self, scope: Scope, values: PathValues) -> tuple[str, ...]:
         """The names that this request has made outdated; all, where that cannot be told."""
         try:
             paths = [filled(template, values) for template in self.paths]
@@ -90,7 +92,7 @@ class Invalidates:
             )
             return (EVERYTHING,)
         own = [path_of(scope)] if self.own_path else []
-        return dict.fromkeys((*names_of_tags(tags), *endpoints, *map(of_path, (*paths, *own))))
+        return tuple(dict.fromkeys((*names_of_tags(tags), *endpoints, *map(of_path, (*paths, *own)))))
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
@@ -107,39 +109,6 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
     for invalidating in begun:
         with suppress(InvalidationError):
             await asyncio.shield(invalidating)
-
-
-class Said:
-    """What a request has said by `CacheContext` that it makes outdated; several threads may say it."""
-
-    __slots__ = ('_at_once', '_taken', '_targets', 'has_succeeded', 'is_over')
-
-    def __init__(self, *, at_once: bool = False) -> None:
-        """Nothing yet. `at_once` says that nobody can ask for it before the response leaves, so it is not waited for."""
-        self._at_once = at_once
-        self._targets: Targets = []
-        self._taken = 0
-        self.has_succeeded: bool = False
-        """Whether the endpoint has."""
-        self.is_over: bool = False
-        """Whether nobody asks for it any more: it may be said by a task that goes on when all else is over."""
-
-    def add(self, targets: Targets) -> None:
-        """Say more."""
-        self._targets += targets
-        if self._at_once or self.is_over:
-            for store, names in targets:
-                store.invalidate_soon(names)
-
-    def take(self) -> Targets:
-        """All of it, also what was taken before: it may have been written again since."""
-        self._taken = len(self._targets)
-        return self._targets[: self._taken]
-
-    @property
-    def has_more(self) -> bool:
-        """Whether something was said since it was taken."""
-        return len(self._targets) > self._taken
 
 
 class Writing:
