@@ -68,4 +68,4 @@ async def broken() -> StreamingResponse:
 @app.get('/state')
 async def state() -> dict[str, int]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {**seen, 'peak': peak, 'recording': cache.budget.used}
+    return {**seen, 'peak': peak, 'recording': cache._settings.runtime.budget.used}

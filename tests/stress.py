@@ -164,9 +164,9 @@ class World:
             self.violations.append(f'{self.seed}: a request does not end')
             return
         await running
-        closing = asyncio.ensure_future(self.turns.run([self.cache.store.close()]))
+        closing = asyncio.ensure_future(self.turns.run([self.cache._settings.store.close()]))
         await asyncio.wait((closing,), timeout=20)
-        if len(self.cache.flights):
+        if len(self.cache._settings.runtime.flights):
             self.violations.append(f'{self.seed}: a flight is left')
         left = asyncio.all_tasks() - before
         if left:

@@ -248,7 +248,7 @@ WEAKENED = [
     ('vary *', '_http/storing.py', "        'vary': b'*' in names(response, b'vary'),\n", ''),
     (
         'twins as they ask',
-        '_routes/namesakes.py',
+        '_routes/description.py',
         'if not twins.knows(description, objects):',
         'if not effective:',
     ),
@@ -394,9 +394,7 @@ WEAKENED = [
     (
         'models: preconditions of a POST',
         '_routes/planning.py',
-        """ and not cache.methods.intersection(effective.methods) - {
-        *METHODS_BY_THE_BOOK
-    }""",
+        ' and not others',
         '',
     ),
     (
@@ -434,7 +432,12 @@ WEAKENED = [
         '',
     ),
     ('in front: s-maxage', '_routes/decoration.py', 'it.public or it.s_maxage is not None', 'it.public'),
-    ('in front: includes', 'route.py', 'for doubt in doubts(decoration.policy, plan.declared()):', 'for doubt in ():'),
+    (
+        'in front: includes',
+        '_routes/reached.py',
+        'for doubt in doubts(decoration.policy, plan.declared()):',
+        'for doubt in ():',
+    ),
     ('raw: client', '_core/inputs.py', "tuple(scope.get('client') or ())[:1]", '()'),
     ('raw: server', '_core/inputs.py', "tuple(scope.get('server') or ())", '()'),
     ('raw: forwarded', '_core/inputs.py', "*('cdn-loop', 'via'),", "*('cdn-loop', 'via', 'x-forwarded-host'),"),
@@ -488,7 +491,7 @@ WEAKENED = [
     ),
     (
         'namespace of no letters, in keys',
-        'cache.py',
+        '_routes/settings.py',
         "if namespace is None or namespace == '':",
         'if namespace is None:',
     ),
@@ -595,7 +598,7 @@ WEAKENED = [
         ' if step.passed else self._way\n',
         ' if False else self._way\n',
     ),
-    ('own path of a write', 'route.py', ' if it.invalidate_on_write]', ' if False]'),
+    ('own path of a write', '_routes/reached.py', ' if it.invalidate_on_write]', ' if False]'),
     ('not after an error', '_routes/writes.py', "200 <= message['status'] < 400", "200 <= message['status'] < 600"),
     (
         'not after an error on a plain route',
@@ -618,7 +621,7 @@ WEAKENED = [
     (
         'a context that is no raw access',
         '_fastapi/security.py',
-        '    if node.call in OURS:\n        return False\n',
+        '    if is_own(node.call):\n        return False\n',
         '',
     ),
     (
@@ -796,11 +799,11 @@ WEAKENED = [
         '    stack.push_async_exit(last)\n    stack.push_async_exit(others)',
         '    stack.push_async_exit(others)\n    stack.push_async_exit(last)',
     ),
-    ('said: failed', '_fastapi/ending.py', 'if said.has_succeeded:', 'if True:'),
-    ('said: at once', '_fastapi/ending.py', "at_once=scope['type'] != 'http' or BEFORE not in scope", 'at_once=False'),
-    ('said: too late', '_routes/writes.py', 'if self._at_once or self.is_over:', 'if self._at_once:'),
-    ('said: on a route', 'route.py', '[*targets, *said.take()]', 'targets'),
-    ('said: when the response has left', 'route.py', 'reached.goes_on or said.has_more', 'reached.goes_on'),
+    ('said: failed', '_routes/said.py', 'if self.has_succeeded:', 'if True:'),
+    ('said: at once', '_routes/said.py', 'at_once=not may_wait(scope)', 'at_once=False'),
+    ('said: too late', '_routes/said.py', 'if self._at_once or self.is_over:', 'if self._at_once:'),
+    ('said: on a route', '_routes/reached.py', ', *said.take()]', ']'),
+    ('said: when the response has left', '_routes/reached.py', 'self.goes_on or said.has_more', 'self.goes_on'),
     (
         'said: other caches',
         '_routes/caches.py',
@@ -846,15 +849,20 @@ WEAKENED = [
     (
         'unmet: at start',
         'cache.py',
-        '        self.unmet.look(app)\n        tell_of_workers(',
+        '        self._settings.unmet.look(app)\n        tell_of_workers(',
         '        tell_of_workers(',
     ),
     ('unmet: at a context', 'context.py', '        look_for_unmet(self._app)\n', ''),
-    ('unmet: at a write', 'cache.py', "            self.unmet.look(scope.get('router') or scope.get('app'))\n", ''),
-    ('unmet: at a route', 'route.py', '        look_for_unmet(app)\n', ''),
+    (
+        'unmet: at a write',
+        'cache.py',
+        "            self._settings.unmet.look(scope.get('router') or scope.get('app'))\n",
+        '',
+    ),
+    ('unmet: at a route', '_routes/reached.py', '        look_for_unmet(app)\n', ''),
     ('unmet: at exit', '_routes/unserved.py', '    for it in list(_waiting):\n        it.look()', '    pass'),
     ('unmet: imports', '_routes/unserved.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
-    ('unmet: explained', '__main__.py', 'for warning in cache.unmet.take():', 'for warning in ():'),
+    ('unmet: explained', '__main__.py', 'for warning in settings.unmet.take():', 'for warning in ():'),
     ('client: texts', '_backends/redis_clients.py', 'client.get_encoder().decode_responses', 'False'),
     ('client: of a replica', '_backends/redis_clients.py', ', True) is False:', ', True) is None:'),
     ('client: repeats', '_backends/redis_clients.py', "        'retry': Retry(NoBackoff(), 0),\n", ''),
@@ -864,8 +872,13 @@ WEAKENED = [
     ('key of the context', '_store/given.py', 'return key.full if namespace is None else', 'return'),
     ('key of the context: another', '_store/given.py', 'not key.full.startswith(full)', 'False'),
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
-    ('workers: at a route', 'route.py', '            tell_of_workers(is_shared=plan.runtime.store.is_shared)\n', ''),
-    ('workers: at start', 'cache.py', '        tell_of_workers(is_shared=self.store.is_shared)\n', ''),
+    (
+        'workers: at a route',
+        '_routes/reached.py',
+        '        tell_of_workers(is_shared=plan.runtime.store.is_shared)\n',
+        '',
+    ),
+    ('workers: at start', 'cache.py', '        tell_of_workers(is_shared=self._settings.store.is_shared)\n', ''),
     ('workers: reloaded', '_concurrency/workers.py', ' and not config.should_reload', ''),
     ('workers: shared store', '_concurrency/workers.py', 'if not is_shared and not', 'if not'),
     ('workers: once', '_concurrency/workers.py', '        _has_told.set()\n', ''),

@@ -120,7 +120,7 @@ async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
         for _ in range(100):
             await ask()
             await asyncio.sleep(0.02)
-        (link,) = cache.store.backend._links.values()
+        (link,) = cache._settings.store.backend._links.values()
         assert len(link._running) <= 3
         backend.hanging.clear()
         await asyncio.sleep(PROBE_SECONDS + 0.2)
@@ -150,7 +150,7 @@ async def test_no_command_is_sent_twice_by_itself():
     async with cache:
         with pytest.raises(InvalidationError):
             await cache.invalidate_tags('all')
-        await cache.store.debts.close()
+        await cache._settings.store.debts.close()
     said = await stage.redis('INFO', 'commandstats')
     assert said['cmdstat_psetex']['calls'] <= 2  # the first try, and perhaps one to pay the debt
     await proxy.close()

@@ -175,10 +175,10 @@ async def test_what_comes_to_be_owed_again_while_it_is_written_stays_owed():
             await cache.invalidate_tags('all')
         backend.failing.clear()
         backend.slow['set'] = 0.02
-        paying = cache.store.debts.retry(cache.store._parts.write)
+        paying = cache._settings.store.debts.retry(cache._settings.store._parts.write)
         await asyncio.sleep(0.01)
-        cache.store.debts.owe(('tag:all',), OSError('again'), cache.store._parts.write)
+        cache._settings.store.debts.owe(('tag:all',), OSError('again'), cache._settings.store._parts.write)
         await paying
-        assert cache.store.debts
-        await all_written(cache.store)
-        await cache.store.close()
+        assert cache._settings.store.debts
+        await all_written(cache._settings.store)
+        await cache._settings.store.close()

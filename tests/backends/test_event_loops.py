@@ -105,7 +105,7 @@ async def test_the_end_of_a_cache_closes_what_it_has_opened_and_no_more(backend)
     assert await backend.get('of the user') == 'x'
     start, *_ = await asgi_call(app, asgi_scope(path='/things/1'))  # it opens again what it needs
     assert dict(start['headers'])[b'x-cache'] == b'HIT'
-    await cache.store.close()
+    await cache._settings.store.close()
     await closing(backend)
 
 
@@ -113,8 +113,8 @@ def test_a_lifespan_closes_it_too(backend):
     cache = FastAPICache(backend, store_timeout=5)
     with client_of(app_of(cache), lifespan=cache.lifespan) as client:
         assert marks(client.get('/things/1'), client.get('/things/1')) == ['MISS', 'HIT']
-        assert len(cache.store.backend._links) == 1
-    assert cache.store.backend._links == {}
+        assert len(cache._settings.store.backend._links) == 1
+    assert cache._settings.store.backend._links == {}
 
 
 def test_an_event_loop_that_ends_closes_its_connections_without_being_told(backend):
@@ -131,7 +131,7 @@ async def test_the_end_waits_for_an_invalidation_that_is_under_way():
     cache = FastAPICache(backend, store_timeout=5)
     backend.slow['set'] = 0.02
     async with cache:
-        invalidating = cache.store.begin_invalidation(('all',))
+        invalidating = cache._settings.store.begin_invalidation(('all',))
         await asyncio.sleep(0)
     assert invalidating.done()
     assert backend.ended.count('set') == 4
@@ -294,7 +294,7 @@ def test_what_is_owed_is_written_in_short_event_loops_too():
             asyncio.run(cache.invalidate_tags('all'))
         backend.failing.clear()
         assert [mark(asyncio.run(ask())) for _ in range(2)] == ['MISS', 'HIT']
-        assert not cache.store.debts
+        assert not cache._settings.store.debts
     with app_on(backend, store_timeout=1) as (_, ask_other):
         assert mark(asyncio.run(ask_other())) == 'HIT'  # which is the new one
 

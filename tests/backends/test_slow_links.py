@@ -142,7 +142,7 @@ async def test_a_reply_that_takes_for_ever_is_given_up_alone(redis_port, monkeyp
         cache, ask, _ = app_on(on(port, 'given up'), store_timeout=0.1)
         async with cache:
             await ask()
-            (link,) = cache.store.backend._links.values()
+            (link,) = cache._settings.store.backend._links.values()
             asking = asyncio.ensure_future(ask('/large/1'))
             got = []
             for _ in range(20):

@@ -62,7 +62,7 @@ async def settled(app, leader_reached, followers):
     """The leader is in its endpoint, and so many wait for it."""
     await leader_reached.wait()
     for _ in range(200):
-        flights = app.cache.flights._under_way.values()
+        flights = app.cache._settings.runtime.flights._under_way.values()
         if sum(it.followers for it in flights) >= followers:
             return
         await asyncio.sleep(0.005)

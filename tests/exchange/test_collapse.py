@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from fastapi import Depends, Header, HTTPException, Request, Response
 
-from fastapi_caching_route import CacheContext
+from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS, CacheContext
 from tests.backends.fakes import Elsewhere
 from tests.exchange.herds import App, Gate, counting, namespaces, seen, settled
 
@@ -23,7 +23,7 @@ async def test_200_cold_requests_run_the_endpoint_once(new_backend, backend_kind
         assert {(it.status, it.body) for it in answers} == {(200, b'1')}
         assert sorted(it.mark for it in answers) == ['HIT'] * 199 + ['MISS']
         assert sum(it.said == 'FastAPICache; fwd=uri-miss; collapsed' for it in answers) == 199
-        assert len(app.cache.flights) == 0
+        assert len(app.cache._settings.runtime.flights) == 0
         assert seen([await app.ask()])[0].said.startswith('FastAPICache; hit')
     assert len(app.runs) == 1
 
@@ -51,7 +51,7 @@ async def test_whose_answer_is_for_itself_alone_does_not_lead(fields):
     counting(app)
     alone = app.ask(**fields)
     await app.gate.reached.wait()
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
     second = app.ask()
     await asyncio.sleep(0.01)
     app.gate.open.set()
@@ -74,7 +74,7 @@ async def test_who_asks_for_an_answer_of_its_own_does_not_wait_for_another(field
 
 
 async def test_each_variant_is_computed_once():
-    app = App()
+    app = App(left_out_of_raw_keys=[*LEFT_OUT_OF_RAW_KEYS, 'accept-language'])
     app.gate = Gate()
 
     @app.router.get('/')
@@ -85,7 +85,6 @@ async def test_each_variant_is_computed_once():
         await app.gate.pass_through()
         return Response(language, headers={'vary': 'accept-language'})
 
-    app.cache.left_out = app.cache.left_out | {b'accept-language'}
     asking = [app.ask(accept_language=('de', 'en', 'fr')[number % 3]) for number in range(30)]
     await settled(app, app.gate.reached, 29)
     app.gate.open.set()
@@ -148,7 +147,7 @@ async def test_when_the_leader_is_cancelled_one_of_the_others_leads():
     assert isinstance(ends[0], asyncio.CancelledError)
     assert {it.body for it in seen(ends[1:])} == {b'2'}
     assert len(app.runs) == 2
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
 
 
 async def test_when_the_guards_refuse_the_leader_others_lead_three_times_and_then_each_goes_alone():

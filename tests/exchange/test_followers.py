@@ -162,7 +162,7 @@ async def test_an_exception_is_each_ones_own():
     assert isinstance(ends[0], RuntimeError)
     assert {it.body for it in seen(ends[1:])} == {b'"fine"'}
     assert len(app.runs) == 5
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
 
 
 async def test_a_follower_waits_only_so_long():
@@ -192,7 +192,7 @@ async def test_an_invalidation_that_is_owed_counts_for_those_who_wait_too():
     app.gate.open.set()
     answers = seen(await asyncio.gather(*asking))
     assert [it.body for it in answers] == [b'1'] + [b'2'] * 4
-    await app.cache.store.close()
+    await app.cache._settings.store.close()
 
 
 async def test_a_run_that_hangs_is_waited_for_only_by_those_of_its_time():
@@ -208,7 +208,7 @@ async def test_a_run_that_hangs_is_waited_for_only_by_those_of_its_time():
     assert asyncio.get_running_loop().time() - began < 0.09
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
 
 
 async def test_an_endless_stream_ends_when_all_have_left():
@@ -252,7 +252,7 @@ async def test_an_endless_stream_ends_when_all_have_left():
     await asyncio.gather(following, return_exceptions=True)
     await asyncio.wait_for(leading, 5)
     assert alive == []
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
 
 
 async def test_a_body_that_is_still_coming_is_not_read_by_two_at_a_time(clock):

@@ -114,7 +114,7 @@ async def test_no_other_process_waits_for_a_live_stream_with_a_lock(redis_port):
         app.go_on.set()
     await asyncio.gather(*(it[2] for it in asked))
     for cache, _ in apps:
-        await cache.store.close()
+        await cache._settings.store.close()
 
 
 async def test_herds_that_come_later_are_not_collapsed_either():
@@ -123,8 +123,11 @@ async def test_herds_that_come_later_are_not_collapsed_either():
     app = App(cache, streaming, 'text/event-stream')
     app.go_on.set()
     await (await app.first_message())[2]
-    assert all(cache.alone.holds(key, clock()) for key in cache.alone._until._numbers)
-    assert len(cache.alone._until._numbers) == 1
+    assert all(
+        cache._settings.runtime.unshareable.holds(key, clock())
+        for key in cache._settings.runtime.unshareable._until._numbers
+    )
+    assert len(cache._settings.runtime.unshareable._until._numbers) == 1
 
 
 @pytest.mark.parametrize('media_type', ['application/x-ndjson', 'text/event', 'multipart/mixed'])

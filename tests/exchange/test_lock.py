@@ -10,14 +10,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi_caching_route import FastAPICache
 from tests.backends.fakes import Elsewhere
 from tests.exchange.herds import App, Gate, counting, namespaces, seen, settled
-from tests.support import Clock, asgi_call, asgi_scope, caching_router
+from tests.support import asgi_call, asgi_scope, caching_router
 
 
 @pytest.fixture(params=['redis', 'memcached'])
-def two(request):
+def two(request, clock):
     port, namespace = request.getfixturevalue(f'{request.param}_port'), f'lock{next(namespaces)}'
     kind = RedisCache if request.param == 'redis' else MemcachedCache
-    apps = [App(kind(endpoint='127.0.0.1', port=port, namespace=namespace), store_timeout=5) for _ in range(2)]
+    apps = [
+        App(kind(endpoint='127.0.0.1', port=port, namespace=namespace), store_timeout=5, clock=clock) for _ in range(2)
+    ]
     for app in apps:
         app.runs = apps[0].runs
         app.gate = apps[0].gate = apps[0].gate or Gate()
@@ -26,13 +28,11 @@ def two(request):
 
 async def ended(*apps):
     for app in apps:
-        await app.cache.store.close()
+        await app.cache._settings.store.close()
 
 
-async def test_one_process_renews_for_all(two):
-    clock = Clock()
+async def test_one_process_renews_for_all(two, clock):
     for app in two:
-        app.cache.clock = clock
         counting(app, ttl=10, stale_while_revalidate=600, lock=True)
     two[0].gate.open.set()
     await two[0].ask()
@@ -58,10 +58,10 @@ async def test_a_renewal_that_is_cancelled_as_it_takes_the_lock_leaves_no_flight
     backend.slow['add'] = 0.1
     renewing = app.ask()
     await asyncio.sleep(0.05)
-    assert (backend.commands[-1], len(app.cache.flights)) == ('add', 1)
+    assert (backend.commands[-1], len(app.cache._settings.runtime.flights)) == ('add', 1)
     renewing.cancel()
     await asyncio.gather(renewing, return_exceptions=True)
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
     await ended(app)
 
 
@@ -102,7 +102,7 @@ async def test_a_lock_whose_owner_is_gone_ends_by_itself(two, monkeypatch):
     async def released(*_):
         """Nothing is released."""
 
-    monkeypatch.setattr(two[0].cache.store.backend.__class__, 'release', released)  # as if it was killed
+    monkeypatch.setattr(two[0].cache._settings.store.backend.__class__, 'release', released)  # as if it was killed
     for app in two:
         counting(app, lock=True, collapse_timeout=6)  # memcached counts in whole seconds, and one more
     first = two[0].ask()
@@ -118,7 +118,7 @@ async def test_a_lock_whose_owner_is_gone_ends_by_itself(two, monkeypatch):
 
 
 async def test_only_its_owner_takes_a_lock_away(two):
-    store = two[0].cache.store
+    store = two[0].cache._settings.store
     assert await store.add('lock-key', 'mine', 60) is True
     await store.release('lock-key', 'yours')
     assert await store.add('lock-key', 'yours', 60) is False
@@ -129,7 +129,7 @@ async def test_only_its_owner_takes_a_lock_away(two):
 
 
 async def test_only_its_owner_takes_a_lock_away_from_any_backend():
-    store = FastAPICache(Elsewhere()).store
+    store = FastAPICache(Elsewhere())._settings.store
     assert await store.add('lock-key', 'mine', 60) is True
     await store.release('lock-key', 'yours')
     assert await store.add('lock-key', 'yours', 60) is False

@@ -188,4 +188,4 @@ def test_an_event_loop_that_is_closed_leaves_no_flight_behind():
         task._log_destroy_pending = False
         with contextlib.suppress(RuntimeError):
             task.get_coro().close()
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0

@@ -108,11 +108,11 @@ async def test_the_recording_of_a_slow_client_makes_room_for_others(soon):
     ]
     for it in slow:
         await it.has_begun.wait()
-    assert cache.budget.used == 400
+    assert cache._settings.runtime.budget.used == 400
     refused = await asgi_call(app, asgi_scope(path='/stream-of-another'))
     assert body_of(refused) == b'x' * 400
     await asyncio.sleep(0.15)
-    assert cache.budget.used == 0
+    assert cache._settings.runtime.budget.used == 0
     for path in ('/stream-of-a-third', '/stream-of-a-third'):
         headers = headers_of(await asgi_call(app, asgi_scope(path=path)))
     assert headers[b'x-cache'] == b'HIT'
@@ -128,7 +128,7 @@ async def test_a_response_that_is_held_is_stored_whatever_the_streams_do():
     app = streaming(cache, runs)
     leading = asyncio.ensure_future(app(asgi_scope(path='/stream'), patient(), slow.send))
     await slow.has_begun.wait()
-    assert cache.budget.used == 100
+    assert cache._settings.runtime.budget.used == 100
     marks = [headers_of(await asgi_call(app, asgi_scope(path='/whole')))[b'x-cache'] for _ in range(2)]
     assert marks == [b'MISS', b'HIT']
     slow.go_on.set()
@@ -258,7 +258,7 @@ async def test_a_client_that_leaves_at_the_start_leaves_nothing_behind():
     with pytest.raises(Exception):  # noqa: B017, PT011, of one kind or another, by the release of Starlette
         await asking
     assert asyncio.all_tasks() == before
-    assert len(cache.flights) == 0
+    assert len(cache._settings.runtime.flights) == 0
 
 
 async def test_a_request_that_is_cancelled_while_its_start_is_sent_leaves_nothing_behind():
@@ -275,4 +275,4 @@ async def test_a_request_that_is_cancelled_while_its_start_is_sent_leaves_nothin
     await asyncio.wait([asking])
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
-    assert (len(cache.flights), cache.budget.used) == (0, 0)
+    assert (len(cache._settings.runtime.flights), cache._settings.runtime.budget.used) == (0, 0)

@@ -72,7 +72,7 @@ async def test_a_cancelled_request_takes_its_run_with_it(clock):
     await asyncio.gather(asking, return_exceptions=True)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
-    assert len(app.cache.flights) == 0
+    assert len(app.cache._settings.runtime.flights) == 0
 
 
 async def test_those_who_wait_for_a_slow_endpoint_get_the_stale_entry_too(clock):

@@ -385,15 +385,15 @@ async def test_what_cannot_be_deleted_does_not_come_back_in_this_process(failing
         assert (await asgi_call(app, asgi_scope(path='/article')))[0]['status'] == 404
     assert any(OLD.encode() in value for value in backend.kept.values() if isinstance(value, bytes))
     backend.failing.clear()
-    for kind in cache.store.backend._breaker.all_open():  # it works again
-        cache.store.backend._breaker.worked(kind)
+    for kind in cache._settings.store.backend._breaker.all_open():  # it works again
+        cache._settings.store.backend._breaker.worked(kind)
     for _ in range(4):
         assert (await asgi_call(app, asgi_scope(path='/article')))[0]['status'] == 503
     assert not any(OLD.encode() in value for value in backend.kept.values() if isinstance(value, bytes))
     fields = [dict((await asgi_call(app, asgi_scope(path='/article')))[0]['headers']) for _ in range(2)]
     assert [it[b'x-cache'] for it in fields] == [b'MISS', b'HIT']
     assert len(runs) == 10
-    await cache.store.close()
+    await cache._settings.store.close()
 
 
 async def test_a_renewal_that_the_store_does_not_take_ends_the_stale_entry(clock):
@@ -407,7 +407,7 @@ async def test_a_renewal_that_the_store_does_not_take_ends_the_stale_entry(clock
     backend.failing.add('set')
     bodies = [(await asgi_call(app, asgi_scope(path='/article')))[1]['body'] for _ in range(3)]
     assert bodies == [OLD.encode(), b'new', b'new']
-    await cache.store.close()
+    await cache._settings.store.close()
 
 
 @pytest.mark.parametrize('backend', [None, Elsewhere])
@@ -438,7 +438,7 @@ async def test_a_run_that_began_before_brings_nothing_back(backend, clock):
     assert b'detail=invalidated' in dict(start['headers'])[b'cache-status']
     assert (await asgi_call(app, asgi_scope()))[0]['status'] == 503
     assert len(runs) == 4
-    await cache.store.close()
+    await cache._settings.store.close()
 
 
 async def test_an_older_entry_does_not_stand_in_where_a_newer_one_is_stored(clock):

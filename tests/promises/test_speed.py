@@ -58,7 +58,7 @@ async def four(a: int = 1, b: int = 2, c: str = '', d: str = ''):
 
 HIT = {
     'handle': 1,
-    '_reached': 1,
+    'reached': 1,
     'effective_route': 1,
     'respond': 1,
     '__call__': 1,  # what the route declares
@@ -255,7 +255,7 @@ async def test_long_lines_are_not_remembered():
     for asked in ({'path': f'/{"a" * 1000}'}, {'path': '/a', 'query_string': b'page=' + b'a' * 1000}, {'path': '/a'}):
         await asgi_call(app, asgi_scope() | asked)
     (route,) = [it for it in app.routes if isinstance(it, CachingRoute)]
-    plans = [it.plan for it in route._plans.values()]
+    plans = [it.plan for it in route._places._known.values()]
     assert [len(it.declared().keys._known) for it in plans] == [1]
 
 
@@ -291,7 +291,7 @@ async def test_what_is_long_elsewhere_is_not_remembered_either(place):
         scope['path'] = place['root_path'] + '/items'
     assert (await asgi_call(app, scope))[0]['status'] == 200
     (route,) = [it for it in app.routes if isinstance(it, CachingRoute)]
-    assert [len(it.plan.declared().keys._known) for it in route._plans.values()] == [0]
+    assert [len(it.plan.declared().keys._known) for it in route._places._known.values()] == [0]
 
 
 async def test_a_table_that_fails_costs_no_answer(monkeypatch):

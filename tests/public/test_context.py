@@ -9,12 +9,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
-from tests.support import Clock, caching_router, client_of, closing, found, marks, memory_cache
+from tests.support import caching_router, client_of, closing, found, marks, memory_cache
 
 
-def test_the_context_decides_about_this_answer_alone(cache, backend):
-    clock, router, keys = Clock(), caching_router(), []
-    cache.clock = clock
+def test_the_context_decides_about_this_answer_alone(backend, clock):
+    cache, router, keys = FastAPICache(backend, store_timeout=5, clock=clock), caching_router(), []
 
     async def dependency(context: Annotated[CacheContext, Depends()]):
         context.tags.add('by dependency')

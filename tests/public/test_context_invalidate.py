@@ -63,7 +63,7 @@ def test_a_write_invalidates_by_a_tag_that_only_a_dependency_knows(cache, backen
     with client_of(router, writes) as client:
         assert read(client, 'ada', 'bob', 'ada', 'bob') == ['MISS', 'MISS', 'HIT', 'HIT']
         assert client.post(f'/items/{kind}', headers={'user': 'ada'}).status_code == 200
-        client.portal.call(all_written, cache.store)  # older releases do not wait for a plain route
+        client.portal.call(all_written, cache._settings.store)  # older releases do not wait for a plain route
         assert client.get('/items', headers={'user': 'ada'}).json() == ['new']
         assert read(client, 'ada', 'bob') == ['HIT', 'HIT']
         assert runs == ['ada', 'bob', 'ada']
@@ -290,7 +290,7 @@ def test_a_write_that_has_said_it_is_answered_while_the_store_is_down(new_writes
         assert client.post('/write').json() == 'written'
         assert read(client, 'ada') == [None]
         backend.failing.clear()
-        client.portal.call(all_written, cache.store)
+        client.portal.call(all_written, cache._settings.store)
         assert read(client, 'ada', 'ada') == ['MISS', 'HIT']
     assert caplog.text.count('has not taken the invalidation of') == 1
 
@@ -334,7 +334,7 @@ def test_tags_are_those_of_the_caches_that_the_app_uses(new_writes):
     assert read(another, 'ada') == ['HIT']
     client_of(writes).post('/write')  # an app that uses none means all
     with another:
-        another.portal.call(all_written, foreign.store)
+        another.portal.call(all_written, foreign._settings.store)
         assert read(another, 'ada') == ['MISS']
 
 

@@ -9,7 +9,11 @@ from tests.support import client_of, closing, memory_cache
 
 
 def test_a_script_invalidates_and_goes_on_when_it_is_written(cache, backend, new_backend):
-    there = FastAPICache(new_backend(namespace=backend.namespace), store_timeout=5) if cache.store.is_shared else cache
+    there = (
+        FastAPICache(new_backend(namespace=backend.namespace), store_timeout=5)
+        if cache._settings.store.is_shared
+        else cache
+    )
     router, items, runs, _ = lists_of(there)
     with client_of(router) as client:
         assert read(client, 'ada', 'bob', 'ada', 'bob') == ['MISS', 'MISS', 'HIT', 'HIT']
@@ -32,9 +36,9 @@ def test_invalidating_now_says_if_the_store_does_not_take_it_and_it_is_tried_aga
     backend.failing.add('set')
     with pytest.raises(InvalidationError, match='keeps trying'):
         cache.invalidate_now(tags=['a'])
-    assert cache.store.debts
+    assert cache._settings.store.debts
     backend.failing.clear()
-    wait_until(lambda: not cache.store.debts)
+    wait_until(lambda: not cache._settings.store.debts)
     assert caplog.text.count('has not taken the invalidation of') == 1
 
 
@@ -50,4 +54,4 @@ def test_a_connection_that_takes_its_time_does_not_fail_a_script():
 
     backend._command = first_fails
     cache.invalidate_now(tags=['a'])
-    assert not cache.store.debts
+    assert not cache._settings.store.debts

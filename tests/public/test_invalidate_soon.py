@@ -19,7 +19,11 @@ from tests.support import all_written, asgi_call, asgi_scope, caching_router, cl
 def test_what_is_invalidated_soon_is_gone_here_at_once_and_there_soon(cache, backend, new_backend, caller):
     """Here: the process that has said it. There: another one, with a backend object of its own."""
     router, items, *_ = lists_of(cache)
-    there = FastAPICache(new_backend(namespace=backend.namespace), store_timeout=5) if cache.store.is_shared else cache
+    there = (
+        FastAPICache(new_backend(namespace=backend.namespace), store_timeout=5)
+        if cache._settings.store.is_shared
+        else cache
+    )
     router_there, items_there, *_ = lists_of(there)
 
     def change():
@@ -46,7 +50,7 @@ def test_what_is_invalidated_soon_is_gone_here_at_once_and_there_soon(cache, bac
         items_there['ada'] = ['new']
         client.post(f'/{caller}')
         assert client.get('/items', headers={'user': 'ada'}).json() == ['new']
-        wait_until(lambda: not getattr(cache.store, 'debts', None))
+        wait_until(lambda: not getattr(cache._settings.store, 'debts', None))
         assert client_there.get('/items', headers={'user': 'ada'}).json() == ['new']
         assert read(client, 'bob') == ['HIT']
         client.portal.call(closing, backend)
@@ -82,7 +86,7 @@ async def test_what_is_being_computed_when_it_is_invalidated_soon_is_not_stored(
     backend.failing.clear()
     goes_on.set()
     await reading
-    await all_written(cache.store)
+    await all_written(cache._settings.store)
     assert mark(await asgi_call(app, asgi_scope(path='/slow'))) == 'MISS'
 
 
@@ -91,7 +95,7 @@ def test_without_an_event_loop_a_thread_writes_it():
     assert [mark(asyncio.run(ask(app))) for _ in range(2)] == ['MISS', 'HIT']
     backend.commands.clear()
     cache.invalidate_soon(tags=['items of ada'])
-    wait_until(lambda: not cache.store.debts)
+    wait_until(lambda: not cache._settings.store.debts)
     assert set(backend.commands) == {'set'}
     elsewhere = FastAPICache(backend)
     other = FastAPI()
@@ -106,9 +110,9 @@ def test_a_thread_that_writes_tries_again_until_the_store_takes_it(caplog, monke
     backend.failing.add('set')
     cache.invalidate_soon(tags=['items of ada'])
     wait_until(lambda: backend.commands.count('set') > 2)
-    assert cache.store.debts
+    assert cache._settings.store.debts
     backend.failing.clear()
-    wait_until(lambda: not cache.store.debts)
+    wait_until(lambda: not cache._settings.store.debts)
     assert caplog.text.count('has not taken the invalidation of') == 1
     wait_until(lambda: 'has taken all pending invalidations' in caplog.text)
 
@@ -121,7 +125,7 @@ def test_many_invalidations_of_one_moment_are_written_together():
         backend.commands.clear()
         for number in range(200):
             cache.invalidate_soon(tags=[f'item:{number % 2}'])
-        await all_written(cache.store)
+        await all_written(cache._settings.store)
 
     asyncio.run(change())
     assert (
@@ -135,13 +139,13 @@ def test_it_stays_owed_by_an_app_that_is_closed_while_the_store_is_down():
     async def run():
         async with cache:
             cache.invalidate_soon(tags=['a'])
-        assert not cache.store.debts  # written as the cache was closed
+        assert not cache._settings.store.debts  # written as the cache was closed
         backend.failing.add('set')
         async with cache:
             cache.invalidate_soon(tags=['a'])
-        assert cache.store.debts
+        assert cache._settings.store.debts
         backend.failing.clear()
-        await all_written(cache.store)
+        await all_written(cache._settings.store)
 
     asyncio.run(run())
 
@@ -155,8 +159,8 @@ def test_an_app_that_opens_its_cache_writes_what_was_owed_before_and_what_its_th
             thread = threading.Thread(target=cache.invalidate_soon, kwargs={'tags': ['a']})
             thread.start()
             thread.join()
-            begun.append(cache.store._writer._thread)
-            await all_written(cache.store)
+            begun.append(cache._settings.store._writer._thread)
+            await all_written(cache._settings.store)
 
     asyncio.run(run())
     assert begun == [None]
@@ -170,11 +174,11 @@ def test_a_process_that_was_forked_does_not_wait_for_the_event_loop_of_its_paren
 
     def child():
         cache.invalidate_soon(tags=['a'])
-        wait_until(lambda: not cache.store.debts)  # while the loop of the parent stands still
+        wait_until(lambda: not cache._settings.store.debts)  # while the loop of the parent stands still
 
     async def run():
         if has_opened:
-            cache.store.open()
+            cache._settings.store.open()
         else:
             await ask(app)
         backend.commands.clear()

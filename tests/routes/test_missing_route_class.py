@@ -127,7 +127,7 @@ def test_nobody_is_told_while_the_app_is_still_being_imported(caplog, monkeypatc
     assert not warnings_of(caplog, 'routed_later')
     caching_router().get('/')(routed_later)
     module.__spec__._initializing = False
-    wait_until(lambda: not cache.unmet._endpoints)
+    wait_until(lambda: not cache._settings.unmet._endpoints)
     assert not warnings_of(caplog, 'routed_later')
 
 
@@ -189,7 +189,7 @@ def test_nobody_is_told_of_what_is_served(above, caplog, monkeypatch):
     for endpoint in endpoints:
         cached, routed = cache(ttl=60), router.get(f'/{endpoint.__name__}')
         cached(routed(endpoint)) if above else routed(cached(endpoint))
-    wait_until(lambda: not cache.unmet._endpoints)
+    wait_until(lambda: not cache._settings.unmet._endpoints)
     assert not caplog.records
 
 
@@ -224,7 +224,7 @@ def test_nobody_is_told_of_what_is_served_inside_of_something_else(kind, caplog)
     others = {'method': 'of_class', 'classmethod': 'View.method'}
     router.get('/')(served[kind])
     assert marks(client_of(router).get('/')) == ['MISS']
-    cache.unmet.look()
+    cache._settings.unmet.look()
     names = {'method': 'View.method', 'classmethod': 'of_class'}
     assert not warnings_of(caplog, names.get(kind, 'function'))
     assert len(warnings_of(caplog, others.get(kind, 'View.method'))) == 1
@@ -240,7 +240,7 @@ def test_nobody_is_told_of_what_is_gone(caplog):
 
     decorate()
     gc.collect()
-    cache.unmet.look()
+    cache._settings.unmet.look()
     assert not warnings_of(caplog, 'passing')
 
 
@@ -285,7 +285,7 @@ def test_a_websocket_is_told_that_it_never_is_cached(caplog):
     @cache(ttl=5)
     async def socket(websocket: WebSocket): ...
 
-    cache.unmet.look()
+    cache._settings.unmet.look()
     (told,) = [it.message for it in caplog.records]
     assert told.endswith('so it is not cached: a websocket never is; take the decorator away')
 

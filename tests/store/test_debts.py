@@ -30,9 +30,9 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
         # The old entry is still there, and this process does not use it, written or not.
         assert found(client, '/things/7') in (['MISS'], [None])
         assert 'has not taken the invalidation of' in caplog.text
-        client.portal.call(all_written, cache.store)
+        client.portal.call(all_written, cache._settings.store)
         assert 'has taken all pending invalidations' in caplog.text
-        assert not cache.store.debts
+        assert not cache._settings.store.debts
         found(client, '/things/7')
         assert found(client, '/things/7') == ['HIT']
         client.portal.call(closing, backend)
@@ -65,7 +65,7 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         # Everything is there to be read, and only what is owed is not used. Nothing can be stored.
         assert found(client, *paths, '/things?page=2') == [None] * 4
         getattr(backend, broken).clear()
-        client.portal.call(all_written, cache.store)
+        client.portal.call(all_written, cache._settings.store)
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
     assert caplog.text.count('has not taken the invalidation of') == 1  # of one outage
