@@ -58,7 +58,18 @@ INSIDE = {
     ),
     '_concurrency': ('workers', 'tasks', 'lateness', 'flights', 'pauses'),
     '_http': (
-        *('storing', 'terms', 'structured', 'sending', 'reuse', 'representation', 'ranges', 'conditional', 'dates'),
+        *(
+            'storing',
+            'freshness',
+            'terms',
+            'structured',
+            'sending',
+            'reuse',
+            'representation',
+            'ranges',
+            'conditional',
+            'dates',
+        ),
         *('cache_status', 'cache_control', 'fields'),
     ),
 }

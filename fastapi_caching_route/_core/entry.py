@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fastapi_caching_route._core.written import SHAPED, Made
+from fastapi_caching_route._core.written import MADE_BY_FASTAPI, Made
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
+from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.sending import NO_CONTENT
-from fastapi_caching_route._http.storing import Storable, received_age, stored_fields
+from fastapi_caching_route._http.storing import Storable, stored_fields
 
 OLDEST = 2.0**31
 """Seconds of age; an older response is no staler."""
 
 
-AN_ENTRY, A_FIELD, A_TEXT = 560, 130, 60
+ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 560, 130, 60
 """Bytes of objects in CPython: an entry with its numbers, a field with name and value, and a text; without what they say."""
 
 
@@ -35,15 +36,15 @@ class Entry(Struct, frozen=True):
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
-    made: Made = SHAPED
+    made: Made = MADE_BY_FASTAPI
     """How it was made: what guards add to it is up to that."""
     stale_while_revalidate: float = 0.0
     """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
     stale_if_error: float = 0.0
     """Seconds past the lifetime in which it answers where the endpoint fails (RFC 5861 §4)."""
-    stale_on_demand: bool = False
+    stale_if_accepted: bool = False
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
-    validated_always: bool = False
+    must_validate: bool = False
     """Whether the endpoint must be asked each time whether it still holds (`no-cache`)."""
     lifetime_was_chosen: bool = False
     """Whether its endpoint itself has chosen its lifetime."""
@@ -59,9 +60,9 @@ class Entry(Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, estimated from above."""
-        fields = sum([len(name) + len(value) + A_FIELD for name, value in self.headers])
-        texts = sum(map(len, self.names)) + A_TEXT * len(self.names)
-        return AN_ENTRY + len(self.key) + len(self.body) + fields + texts + self.made.size
+        fields = sum([len(name) + len(value) + FIELD_BYTES for name, value in self.headers])
+        texts = sum(map(len, self.names)) + TEXT_BYTES * len(self.names)
+        return ENTRY_BYTES + len(self.key) + len(self.body) + fields + texts + self.made.size
 
     def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
         """As the client of the response itself gets it: with its own headers, made as it was, though that is not kept."""
@@ -86,7 +87,7 @@ def entry_of(
     now: float,
     names: tuple[str, ...],
     marks: int | tuple[str, ...] = (),
-    made: Made = SHAPED,
+    made: Made = MADE_BY_FASTAPI,
     tagged: bool = True,
     confirmed: Entry | None = None,
 ) -> Entry:
@@ -113,8 +114,8 @@ def entry_of(
         made=made.less(left_out_names) if made.by_others else made,
         stale_while_revalidate=storable.stale_while_revalidate,
         stale_if_error=storable.stale_if_error,
-        stale_on_demand=storable.stale_on_demand,
-        validated_always=storable.validated_always,
+        stale_if_accepted=storable.stale_if_accepted,
+        must_validate=storable.must_validate,
         lifetime_was_chosen=storable.lifetime_was_chosen,
         tag_is_ours=untagged if confirmed is None else confirmed.tag_is_ours,
         windowed=storable.window > 0,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.entry import A_FIELD, A_TEXT, Entry
+from fastapi_caching_route._core.entry import FIELD_BYTES, TEXT_BYTES, Entry
 from fastapi_caching_route._core.inputs import Inputs, raw_parts
 from fastapi_caching_route._core.key import digest, shortened
 from fastapi_caching_route._http.fields import selected
@@ -25,7 +25,7 @@ class Variants:
     def size(self) -> int:
         """Bytes that it takes in memory, estimated from above."""
         texts = (self.key, self.token, *self.selecting, *self.known)
-        return sum(map(len, texts)) + A_TEXT * len(texts) + A_FIELD
+        return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
 @dataclass(slots=True)

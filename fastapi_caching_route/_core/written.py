@@ -12,12 +12,12 @@ from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Literal
 
-from fastapi_caching_route._http.fields import RawHeaders, lines, names, with_vary
+from fastapi_caching_route._http.fields import RawHeaders, field_names, lines, with_vary
 
 OF_THE_BODY = frozenset((b'content-length', b'etag', b'transfer-encoding'))
 """Headers that say something about the body that is sent: the cache knows it, and a guard does not."""
 
-AN_OPERATION = 150
+OPERATION_BYTES = 150
 """Bytes of its objects in CPython, without name and value."""
 
 Field = tuple[bytes, bytes]
@@ -82,7 +82,7 @@ class Made:
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, estimated from above."""
-        return sum(AN_OPERATION + len(it[1]) + len(it[2]) for operations in self.by_others for it in operations)
+        return sum(OPERATION_BYTES + len(it[1]) + len(it[2]) for operations in self.by_others for it in operations)
 
     def for_one(self, headers: RawHeaders, by_guards: ByGuards, ours: bytes) -> RawHeaders:
         """The stored headers as one client gets them, for whom guards have written this, but for the one that is `ours`."""
@@ -103,7 +103,7 @@ class Made:
         return replace(self, by_others=(*before, (*last, *(('append', name, value) for name, value in given))))
 
 
-SHAPED = Made()
+MADE_BY_FASTAPI = Made()
 
 
 @lru_cache
@@ -142,7 +142,7 @@ def in_place(headers: RawHeaders, old: RawHeaders, new: RawHeaders, left: Collec
     if old == new:
         return headers
     changed = {name for name, _ in chain(old, new) if name not in left and lines(old, name) != lines(new, name)}
-    selecting = names(new, b'vary') if b'vary' in changed else ()
+    selecting = field_names(new, b'vary') if b'vary' in changed else ()
     changed.discard(b'vary')
     kept = list(headers)
     gone = [it for it in old if it in headers and it[0] != b'vary']

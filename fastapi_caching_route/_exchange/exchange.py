@@ -136,7 +136,7 @@ class Exchange:
             return Reply(entry, age, left, renews)
         if self._may_bridge(entry, left, demand):
             return Reply(entry, age, left, detail=reasons.STALE_IF_ERROR.name)
-        return Ask(b'stale' if left <= 0 or entry.validated_always else b'request', found)
+        return Ask(b'stale' if left <= 0 or entry.must_validate else b'request', found)
 
     def _may_bridge(self, entry: Entry, left: float, demand: Demand) -> bool:
         """Whether a stale entry may answer without asking the endpoint, which failed a moment ago (RFC 5861 §4)."""

@@ -167,7 +167,7 @@ def _outcome(errand: Errand, entry: Entry, variants: Variants | None) -> Brought
     now = runtime.clock()
     _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
     runtime.failing.end(key)
-    if entry.validated_always or left <= 0:
+    if entry.must_validate or left <= 0:
         runtime.unshareable.begin(key, now, UNSHAREABLE_SECONDS)
         return Instead.FORWARD
     runtime.unshareable.end(key)

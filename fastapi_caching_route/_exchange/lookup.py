@@ -56,8 +56,8 @@ def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, 
         age,
         left,
         demand,
-        validated_always=entry.validated_always,
-        stale_on_demand=entry.stale_on_demand,
+        must_validate=entry.must_validate,
+        stale_if_accepted=entry.stale_if_accepted,
         while_revalidate=entry.stale_while_revalidate,
     )
     if herds.eager_refresh is not None and use is Use.ANSWER and herds.is_due(entry, age):

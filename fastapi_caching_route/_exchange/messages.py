@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import Message, Scope, Send
-from fastapi_caching_route._http.fields import RawHeaders, names, shared_name, with_vary, without
+from fastapi_caching_route._http.fields import RawHeaders, field_names, interned, with_vary, without
 
 
 class Head(Struct, frozen=True):
@@ -41,11 +41,11 @@ def read_head(
     `ours` is the header by which we say HIT or MISS: one that an upstream has sent says nothing of this response. With
     `as_they_are`, Vary is written anew only if something is added to it.
     """
-    headers = [(shared_name(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
+    headers = [(interned(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
     present = dict(headers)
     if ours in present:
         headers = without(headers, (ours,))
-    vary = frozenset(names(headers, b'vary') if b'vary' in present else ())
+    vary = frozenset(field_names(headers, b'vary') if b'vary' in present else ())
     if not (as_they_are and vary.issuperset(selecting)):
         headers = with_vary(headers, selecting)
     return Head(start['status'], at, headers, vary, varies_with_all)

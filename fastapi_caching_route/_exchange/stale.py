@@ -16,10 +16,11 @@ from fastapi_caching_route._exchange.call import NOT_MODIFIED, Client
 from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control
 from fastapi_caching_route._exchange.keeping import Kept, keep
 from fastapi_caching_route._exchange.messages import Head
-from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable, verdict
+from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable_by_head, verdict
 from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, names, without
-from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, received_age, stored_fields
+from fastapi_caching_route._http.fields import RawHeaders, field_names, without
+from fastapi_caching_route._http.freshness import received_age
+from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, stored_fields
 from fastapi_caching_route._store.visit import Found
 
 
@@ -67,7 +68,7 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
     headers = conditional.updated(old.headers, given)
-    updated = structs.replace(head, status=old.status, headers=headers, vary=frozenset(names(headers, b'vary')))
+    updated = structs.replace(head, status=old.status, headers=headers, vary=frozenset(field_names(headers, b'vary')))
     made = old.made.renewed(given)
     way = verdict(errand, snapshot, structs.replace(updated, headers=[*headers, *cookies]), evidence)
     is_alive = await _is_alive(errand, old)
@@ -105,7 +106,7 @@ async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: 
 
 def _is_withdrawn(errand: Errand, updated: Head) -> bool:
     """Whether the 304 itself says that nothing may be stored any more (RFC 9111 §3): not only for this request."""
-    return errand.wishes.refused is not None or isinstance(storable(errand, (), updated), Refused)
+    return errand.wishes.refused is not None or isinstance(storable_by_head(errand, (), updated), Refused)
 
 
 def _labels_of(errand: Errand, head: Head, kept: Kept) -> RawHeaders:

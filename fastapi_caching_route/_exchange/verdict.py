@@ -17,7 +17,7 @@ from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.sending import legal
-from fastapi_caching_route._http.storing import Refused, Storable, judge
+from fastapi_caching_route._http.storing import Refused, Storable, storable
 
 BAD_REQUEST = 400
 
@@ -69,7 +69,7 @@ def verdict(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) 
     It is asked again at the end of a stream, since endpoints may say more while they stream.
     """
     hidden = hidden_reason(errand, snapshot, head.status, evidence)
-    found = Refused(hidden) if hidden else storable(errand, errand.call.scope['headers'], head)
+    found = Refused(hidden) if hidden else storable_by_head(errand, errand.call.scope['headers'], head)
     if isinstance(found, Storable):
         return Record(found)
     # The endpoint cannot have said 304 where we have withheld the preconditions of the client.
@@ -78,13 +78,13 @@ def verdict(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) 
     return PassOn(found.reason, conditional.not_modified(method, asked, head.status, head.headers, head.began_at))
 
 
-def storable(errand: Errand, request: RawHeaders, head: Head) -> Storable | Refused:
+def storable_by_head(errand: Errand, request: RawHeaders, head: Head) -> Storable | Refused:
     """Whether the response may be stored by what it says itself, and by what its endpoint wishes."""
     wishes, covered = errand.wishes, errand.call.declared.inputs.authorization_covered
     terms = errand.call.plan.terms.for_one(
         wishes.ttl, wishes.stale_while_revalidate, wishes.stale_if_error, covered=covered
     )
-    return judge(request, head.status, head.headers, terms, head.began_at)
+    return storable(request, head.status, head.headers, terms, head.began_at)
 
 
 def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evidence) -> str | None:

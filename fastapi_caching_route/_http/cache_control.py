@@ -43,12 +43,12 @@ _FORBIDDING = frozenset((b'no-cache', b'no-store', b'private'))
 """Directives that count even where something that cannot be read follows them: not to store is never wrong."""
 
 
-def directives(headers: RawHeaders, name: bytes = b'cache-control') -> Directives:
+def directives(headers: RawHeaders) -> Directives:
     """What the Cache-Control lines of a message say; of a repeated span, the shorter counts (RFC 9111 §4.2.1)."""
-    if name not in dict(headers):
+    if b'cache-control' not in dict(headers):
         return NOTHING
     given: dict[bytes, list[bytes | None]] = {}
-    for member in members(headers, name):
+    for member in members(headers, b'cache-control'):
         directive, equals, argument = member.partition(b'=')
         name = directive.strip(b' \t').lower()
         found = _TOKEN.match(name)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection
 from hashlib import blake2b
 
-from fastapi_caching_route._http.dates import moment
-from fastapi_caching_route._http.fields import RawHeaders, lines, names, without
+from fastapi_caching_route._http.dates import timestamp
+from fastapi_caching_route._http.fields import RawHeaders, field_names, lines, without
 
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[^"]*"|[^\s,]+')
 """A tag in quotes, or what a sloppy sender left unquoted: kept and compared as it is."""
@@ -70,9 +70,9 @@ def client_has(named: list[bytes], tag: bytes) -> bool:
 
 def _unmodified(since: bytes, response: RawHeaders, now: float) -> bool:
     """Whether the response is not newer than that: by Last-Modified, or else by its Date (RFC 9110 §13.1.3, RFC 9111 §4.3.2)."""
-    asked = moment(since, now)
+    asked = timestamp(since, now)
     modified = (lines(response, b'last-modified') or lines(response, b'date'))[:1]
-    modified_at = moment(modified[0], now) if modified else None
+    modified_at = timestamp(modified[0], now) if modified else None
     return asked is not None and modified_at is not None and modified_at <= asked
 
 
@@ -123,5 +123,5 @@ def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
 
     A Date that it does not give is that of now, whoever writes it. What says how the stored body is to be read stays.
     """
-    given = without(fresh, NOT_UPDATED | names(fresh, b'connection'))
+    given = without(fresh, NOT_UPDATED | field_names(fresh, b'connection'))
     return [*without(stored, {name for name, _ in given} | {b'age', b'date'}), *given]

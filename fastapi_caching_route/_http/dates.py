@@ -25,7 +25,7 @@ _FORMS = (
 )
 
 
-def moment(value: bytes, now: float) -> float | None:
+def timestamp(value: bytes, now: float) -> float | None:
     """Seconds since the epoch of an HTTP date; None if it is none.
 
     A year of two digits is the last one that is at most fifty years ahead.

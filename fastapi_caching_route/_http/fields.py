@@ -45,7 +45,7 @@ _COMMON = tuple(b'cache-control content-language content-length content-type dat
 _shared = {name: name for name in _COMMON}
 
 
-def shared_name(name: bytes) -> bytes:
+def interned(name: bytes) -> bytes:
     """The name, as an object that many stored responses share if it is a common one: they are many, and small."""
     return _shared.get(name, name)
 
@@ -73,7 +73,7 @@ NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
 """Fields that are no lists, in which every character may count."""
 
 
-def normal(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None:
+def normalized(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None:
     """The lines of a field as they compare with others that mean the same (RFC 9111 §4.1); None if it is absent."""
     if not values:
         return None
@@ -96,10 +96,10 @@ def selected(headers: RawHeaders, selecting: Sequence[bytes], *, normalised: boo
     for name, value in headers:  # once, however many names there are: an endpoint may name as many as it likes in Vary
         if name in given:
             given[name].append(value)
-    return tuple((name, normal(name, given[name]) if normalised else tuple(given[name])) for name in selecting)
+    return tuple((name, normalized(name, given[name]) if normalised else tuple(given[name])) for name in selecting)
 
 
-def names(headers: RawHeaders, name: bytes) -> set[bytes]:
+def field_names(headers: RawHeaders, name: bytes) -> set[bytes]:
     """The members of a list of field names, in lower case (Vary, Connection)."""
     return {member.lower() for member in members(headers, name)}
 

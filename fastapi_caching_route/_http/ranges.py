@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastapi_caching_route._http.dates import moment
+from fastapi_caching_route._http.dates import timestamp
 from fastapi_caching_route._http.fields import RawHeaders, lines
 
 _RANGE = re.compile(rb'bytes=[ \t]*(?P<first>\d*)-(?P<last>\d*)[ \t]*', re.IGNORECASE)
@@ -67,7 +67,7 @@ def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
     modified, date = lines(response, b'last-modified'), lines(response, b'date')
     if named[0] not in modified[:1] or not date:
         return False
-    modified_at, date_at = moment(modified[0], now), moment(date[0], now)
+    modified_at, date_at = timestamp(modified[0], now), timestamp(date[0], now)
     return modified_at is not None and date_at is not None and date_at - modified_at >= 1  # else it is weak (§8.8.2.2)
 
 

@@ -74,15 +74,15 @@ def in_window(left: float, window: float) -> bool:
 
 
 def use(
-    age: float, left: float, demand: Demand, *, validated_always: bool, stale_on_demand: bool, while_revalidate: float
+    age: float, left: float, demand: Demand, *, must_validate: bool, stale_if_accepted: bool, while_revalidate: float
 ) -> Use:
     """What may be done with a response of this age that has so many seconds left (RFC 9111 §4, §4.2.4, §5.2.1)."""
-    if validated_always or demand.no_cache or (demand.max_age is not None and age > demand.max_age):
+    if must_validate or demand.no_cache or (demand.max_age is not None and age > demand.max_age):
         return Use.VALIDATE
     if demand.min_fresh is not None and left < demand.min_fresh:
         return Use.VALIDATE
     if left > 0:
         return Use.ANSWER
-    if stale_on_demand and demand.max_stale is not None and -left <= demand.max_stale:
+    if stale_if_accepted and demand.max_stale is not None and -left <= demand.max_stale:
         return Use.ANSWER
     return Use.RENEW if in_window(left, while_revalidate) else Use.VALIDATE

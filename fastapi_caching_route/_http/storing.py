@@ -1,4 +1,4 @@
-"""Whether a response may be kept, and for how long (RFC 9111 §3 and §4.2), for a shared cache."""
+"""Whether a shared cache may store a response (RFC 9111 §3), and what of it is stored."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,22 +6,19 @@ from functools import lru_cache
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.dates import moment
-from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, lines, members, names, whole_number, without
+from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, field_names, lines, whole_number, without
+from fastapi_caching_route._http.freshness import (
+    FOREVER,
+    HEURISTIC_STATUSES,
+    explicit_lifetime,
+    lifetime,
+    received_age,
+)
 from fastapi_caching_route._http.sending import STATUSES, sendable
 from fastapi_caching_route._http.terms import Terms
 
-FOREVER = 30 * 24 * 3600.0
-"""The longest lifetime, in seconds: memcached reads a longer span as a date."""
-
 FOR_VALIDATION = 24 * 3600.0
 """Seconds for which a response is kept past its freshness where it can be validated: a day of traffic comes back to it."""
-
-HEURISTIC_SHARE, HEURISTIC_LIMIT = 0.1, 24 * 3600.0
-"""A response that was not modified for a year is likely to stand for a while, but not for a month (RFC 9111 §4.2.2)."""
-
-HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
-"""Those of RFC 9110 §15.1 without 206: what they say holds for a while though nobody says for how long."""
 
 UNDERSTOOD = HEURISTIC_STATUSES.union(
     (201, 202, 205, 302, 303, 307, 400, 401, 402),
@@ -37,11 +34,11 @@ BAD_REQUEST, TOO_MANY_REQUESTS = 400, 429
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
 """Fields that are true of one exchange only (RFC 9111 §3.1)."""
 
-COUNTING = frozenset(
+DECISIVE = frozenset(
     b'age cache-control cdn-cache-control content-range date etag expires last-modified set-cookie vary'.split()
 )
 """Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
-COUNTING_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
+DECISIVE_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
 
 LIVE_TYPES = frozenset((b'text/event-stream', b'multipart/x-mixed-replace'))
 """Media types of responses that go on and on, each for one client; those of gRPC, which needs its own connection, begin as below.
@@ -64,9 +61,9 @@ class Storable:
     lifetime: float
     stale_while_revalidate: float = 0.0
     stale_if_error: float = 0.0
-    stale_on_demand: bool = False
+    stale_if_accepted: bool = False
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
-    validated_always: bool = False
+    must_validate: bool = False
     """Whether it must be validated each time (`no-cache`, RFC 9111 §5.2.2.4)."""
     lifetime_was_chosen: bool = False
     """Whether the endpoint itself has chosen it."""
@@ -86,13 +83,13 @@ class Refused:
     reason: str
 
 
-def judge(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
+def storable(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
     """Whether this response may be kept, and for how long: decided from its start alone."""
     if not sendable(response):
         return Refused('header')
     if is_live(response):
         return Refused('live')
-    says_nothing = COUNTING.isdisjoint(dict(response)) and COUNTING_IN_REQUESTS.isdisjoint(dict(request))
+    says_nothing = DECISIVE.isdisjoint(dict(response)) and DECISIVE_IN_REQUESTS.isdisjoint(dict(request))
     verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now)
     size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
     return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
@@ -127,7 +124,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'no-store': (said.no_store and not understood) or directives(request).no_store,
         'private': said.private or not named.isdisjoint(NEEDED),
         'no-cache': said.no_cache and not can_be_validated,
-        'vary': b'*' in names(response, b'vary'),
+        'vary': b'*' in field_names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
         'ttl': terms.is_off(status) or (span <= received_age(response, now) and not can_be_validated and not stale),
     }
@@ -139,10 +136,10 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         max(0.0, span),
         min(while_revalidating, FOREVER),
         min(on_error, FOREVER),
-        stale_on_demand=stale and terms.stale_on_demand,
-        validated_always=said.no_cache,
+        stale_if_accepted=stale and terms.stale_if_accepted,
+        must_validate=said.no_cache,
         lifetime_was_chosen=terms.chosen_ttl is not None,
-        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_on_demand) else 0.0,
+        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_if_accepted) else 0.0,
     )
 
 
@@ -151,7 +148,7 @@ def steering(response: RawHeaders, *, by_the_book: bool) -> tuple[Directives, Ra
 
     A CDN-Cache-Control that is valid stands in for Cache-Control and Expires (RFC 9213 §2.2).
     """
-    targeted = structured.directives_of(lines(response, b'cdn-cache-control')) if by_the_book else None
+    targeted = structured.targeted_directives(lines(response, b'cdn-cache-control')) if by_the_book else None
     return (directives(response), response) if targeted is None else (targeted, without(response, (b'expires',)))
 
 
@@ -220,67 +217,11 @@ def has_validator(response: RawHeaders) -> bool:
     return any(name in {b'etag', b'last-modified'} for name, _ in response)
 
 
-def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
-    """Seconds for which the response is fresh: chosen for it, or the route's ttl, which its fields may only shorten.
-
-    By the book, what its fields say, or else a guess (RFC 9111 §4.2.1, §4.2.2).
-    """
-    if terms.chosen_ttl is not None:
-        return min(terms.chosen_ttl, FOREVER)
-    explicit = explicit_lifetime(response, said, now)
-    if terms.by_the_book:
-        guessed = heuristic_lifetime(status, response, said, now) if explicit is None else explicit
-        return min(guessed, FOREVER)
-    given = [span for span in (terms.ttl_of(status), explicit) if span is not None]
-    if not given:
-        given = [FOREVER if terms.fallback_ttl is None else terms.fallback_ttl]
-    return min(*given, FOREVER)
-
-
-def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> float | None:
-    """The freshness lifetime that the response states, in seconds, if it does (RFC 9111 §4.2.1)."""
-    if said.s_maxage is not None:
-        return said.s_maxage
-    if said.max_age is not None:
-        return said.max_age
-    expires = lines(response, b'expires')
-    if not expires:
-        return None
-    date = lines(response, b'date')
-    moments = [moment(value, now) for value in expires]
-    if None in moments:
-        return 0  # a date that cannot be read has passed (RFC 9111 §5.3)
-    date_at = moment(date[0], now) if date else None
-    return max(0.0, min(it for it in moments if it is not None) - (now if date_at is None else date_at))
-
-
-def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now: float) -> float:
-    """A share of the time since the response was modified last; 0 where nothing may be guessed (RFC 9111 §4.2.2)."""
-    modified = lines(response, b'last-modified')
-    modified_at = moment(modified[0], now) if modified else None
-    if modified_at is None or (status not in HEURISTIC_STATUSES and not said.public):
-        return 0.0
-    return min(HEURISTIC_SHARE * max(0.0, now - modified_at), HEURISTIC_LIMIT)
-
-
-def received_age(response: RawHeaders, now: float) -> float:
-    """How old the response was when it came, in seconds: what Age says, or how long its Date has passed (RFC 9111 §4.2.3).
-
-    Of several values of Age, the first counts; one that is no number is ignored (§5.1).
-    """
-    if {b'age', b'date'}.isdisjoint(dict(response)):
-        return 0.0
-    ages, date = members(response, b'age'), lines(response, b'date')
-    date_at = moment(date[0], now) if date else None
-    apparent = 0.0 if date_at is None else max(0.0, now - date_at)
-    return max(apparent, (whole_number(ages[0]) if ages else None) or 0)
-
-
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The fields that are kept: all but those about the connection, and those that `no-cache` and `private` name (§3.1)."""
     if NAMING_OTHERS.isdisjoint(dict(response)):
         return without(response, NOT_STORED)
-    return without(response, NOT_STORED | names(response, b'connection') | named_fields(response))
+    return without(response, NOT_STORED | field_names(response, b'connection') | named_fields(response))
 
 
 def fields_for_one_client(response: RawHeaders) -> list[tuple[bytes, bytes]]:
@@ -288,11 +229,11 @@ def fields_for_one_client(response: RawHeaders) -> list[tuple[bytes, bytes]]:
     named = named_fields(response)
     if not named:
         return []
-    others = NOT_STORED | names(response, b'connection') | {b'content-length'}
+    others = NOT_STORED | field_names(response, b'connection') | {b'content-length'}
     return [field for field in response if field[0] in named and field[0] not in others]
 
 
 def named_fields(response: RawHeaders) -> frozenset[bytes]:
     """The names of the headers that `no-cache="..."` and `private="..."` name."""
-    targeted = structured.directives_of(lines(response, b'cdn-cache-control'))
+    targeted = structured.targeted_directives(lines(response, b'cdn-cache-control'))
     return directives(response).unstored_fields | (targeted.unstored_fields if targeted else frozenset())

@@ -25,7 +25,7 @@ _FLAGS = ('no-store', 'no-cache', 'private', 'public', 'must-revalidate', 'proxy
 _SPANS = ('max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error')
 
 
-def directives_of(values: Iterable[bytes]) -> Directives | None:
+def targeted_directives(values: Iterable[bytes]) -> Directives | None:
     """What the lines of a targeted field say; None if they are no dictionary, or say nothing: then the field is ignored.
 
     A directive of the wrong type is ignored by itself (RFC 9213 §2.1).

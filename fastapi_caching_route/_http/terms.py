@@ -22,7 +22,7 @@ class Terms:
     """Whether Authorization is accounted for: by the key, a security scheme, or somebody who has said who shares."""
     by_the_book: bool = False
     """Whether the fields of the response decide, as in a textbook cache (`mode='rfc9111'`), and not the route."""
-    stale_on_demand: bool = False
+    stale_if_accepted: bool = False
     """Whether clients may ask for what is stale (RFC 9111 §5.2.1.2)."""
     revalidate: bool = False
     """Whether the endpoint is asked with a condition where a response is stale (RFC 9111 §4.3)."""
@@ -52,7 +52,7 @@ class Terms:
     @property
     def stale_allowed(self) -> bool:
         """Whether somebody wants responses that are stale."""
-        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.stale_on_demand
+        return self.stale_while_revalidate > 0 or self.stale_if_error > 0 or self.stale_if_accepted
 
     def ttl_of(self, status: int) -> float | None:
         """The lifetime that the route gives to answers of a status."""

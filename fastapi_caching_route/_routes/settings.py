@@ -89,7 +89,7 @@ class Settings:
             stale_while_revalidate=policy.stale_while_revalidate,
             stale_if_error=policy.stale_if_error,
             by_the_book=self.by_the_book,
-            stale_on_demand=self.by_the_book or policy.client_cache_control,
+            stale_if_accepted=self.by_the_book or policy.client_cache_control,
             revalidate=policy.revalidate,
             status_ttl=tuple(policy.status_ttl.items()),
         )

@@ -6,7 +6,7 @@ from fastapi_caching_route._core.entry import Recording, entry_of
 from fastapi_caching_route._core.key import EntryKey, full_key, user_key
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.sending import fits
-from fastapi_caching_route._http.storing import Refused, judge
+from fastapi_caching_route._http.storing import Refused, storable
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._store.visit import Alive, Visit
 from fastapi_caching_route.errors import ConfigurationError
@@ -67,7 +67,7 @@ async def keep_given(
     given = [(name.lower(), value) for name, value in response.headers.raw]
     # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
     headers = [it for it in given if it[0] != b'content-length' and not _our_tag(*it)]
-    verdict = judge((), status, headers, terms, now)
+    verdict = storable((), status, headers, terms, now)
     if isinstance(verdict, Refused):
         return verdict.reason
     if not fits(status, headers, len(body)):

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.endings import Endings
 from fastapi_caching_route._store.moments import Moments
 from fastapi_caching_route._store.visit import (

@@ -33,7 +33,7 @@ from secrets import token_urlsafe
 
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key
-from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.visit import Early, Reads, Writes
 
 logger = logging.getLogger('fastapi_caching_route')

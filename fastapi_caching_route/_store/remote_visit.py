@@ -16,7 +16,7 @@ from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.endings import Endings
 from fastapi_caching_route._store.visit import (

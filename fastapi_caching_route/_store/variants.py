@@ -7,7 +7,7 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.variants import ALL_FIELDS, Variants, adding, variant_key, variant_of
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
-from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.visit import Visit
 
 

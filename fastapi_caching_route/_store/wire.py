@@ -20,8 +20,9 @@ import msgspec
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.written import Made, Operations
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._http.sending import STATUSES, fits, legal, sendable
-from fastapi_caching_route._http.storing import FOREVER, NOT_STORED
+from fastapi_caching_route._http.storing import NOT_STORED
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -75,8 +76,8 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     keeps_tasks: bool
     stale_while_revalidate: float
     stale_if_error: float
-    stale_on_demand: bool
-    validated_always: bool
+    stale_if_accepted: bool
+    must_validate: bool
     lifetime_was_chosen: bool
     tag_is_ours: bool
     windowed: bool
@@ -117,8 +118,8 @@ def encode(stored: Entry | Variants | str) -> bytes:
             stored.made.keeps_tasks,
             stored.stale_while_revalidate,
             stored.stale_if_error,
-            stored.stale_on_demand,
-            stored.validated_always,
+            stored.stale_if_accepted,
+            stored.must_validate,
             stored.lifetime_was_chosen,
             stored.tag_is_ours,
             stored.windowed,
@@ -172,8 +173,8 @@ def _decode(raw: bytes) -> Entry | Variants | None:
         Made(head.shaped, head.by_others, head.keeps_tasks),
         head.stale_while_revalidate,
         head.stale_if_error,
-        head.stale_on_demand,
-        head.validated_always,
+        head.stale_if_accepted,
+        head.must_validate,
         head.lifetime_was_chosen,
         head.tag_is_ours,
         head.windowed,

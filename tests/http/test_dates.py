@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._http.dates import moment
+from fastapi_caching_route._http.dates import timestamp
 
 THEN = 784111777.0
 NOW = 1_800_000_000.0
@@ -38,14 +38,14 @@ NOW = 1_800_000_000.0
     ],
 )
 def test_a_date_is_read_in_all_its_forms(value, expected):
-    assert moment(value, NOW) == expected
+    assert timestamp(value, NOW) == expected
 
 
 @given(st.binary())
 def test_no_bytes_make_the_reading_fail(value):
-    assert moment(value, NOW) is None or isinstance(moment(value, NOW), float)
+    assert timestamp(value, NOW) is None or isinstance(timestamp(value, NOW), float)
 
 
 @given(st.integers(0, 2**33))
 def test_what_is_written_is_read_again(seconds):
-    assert moment(formatdate(seconds, usegmt=True).encode('ascii'), NOW) == seconds
+    assert timestamp(formatdate(seconds, usegmt=True).encode('ascii'), NOW) == seconds

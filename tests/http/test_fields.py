@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_caching_route._http.fields import LARGEST, lines, members, names, normal, whole_number, with_vary, without
+from fastapi_caching_route._http.fields import (
+    LARGEST,
+    field_names,
+    lines,
+    members,
+    normalized,
+    whole_number,
+    with_vary,
+    without,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +44,7 @@ def test_no_bytes_make_the_splitting_fail_or_lose_a_letter(values):
 
 
 def test_names_are_compared_in_lower_case():
-    assert names([(b'vary', b'Accept, X-Plan'), (b'vary', b'accept')], b'vary') == {b'accept', b'x-plan'}
+    assert field_names([(b'vary', b'Accept, X-Plan'), (b'vary', b'accept')], b'vary') == {b'accept', b'x-plan'}
 
 
 def test_fields_are_found_and_left_out_by_name_and_keep_their_order():
@@ -98,10 +107,10 @@ def test_a_whole_number_is_digits_alone_and_never_too_large(text, number):
     ],
 )
 def test_values_that_mean_the_same_compare_as_one(name, values, expected):
-    assert normal(name, values) == expected
+    assert normalized(name, values) == expected
 
 
 @given(st.lists(st.binary()))
 def test_no_bytes_make_the_comparison_fail(values):
-    found = normal(b'x', values)
+    found = normalized(b'x', values)
     assert found is None or all(isinstance(it, bytes) for it in found)

@@ -33,21 +33,21 @@ def test_what_a_request_demands(fields, expected):
     [
         pytest.param(5, 5, NO_DEMAND, {}, Use.ANSWER, id='4.2 fresh'),
         pytest.param(10, 0, NO_DEMAND, {}, Use.VALIDATE, id='4.2 just stale'),
-        pytest.param(5, 5, NO_DEMAND, {'validated_always': True}, Use.VALIDATE, id='5.2.2.4'),
+        pytest.param(5, 5, NO_DEMAND, {'must_validate': True}, Use.VALIDATE, id='5.2.2.4'),
         pytest.param(5, 5, Demand(no_cache=True), {}, Use.VALIDATE, id='5.2.1.4'),
         pytest.param(5, 5, Demand(max_age=4), {}, Use.VALIDATE, id='5.2.1.1 too old'),
         pytest.param(5, 5, Demand(max_age=5), {}, Use.ANSWER, id='5.2.1.1 young enough'),
         pytest.param(5, 5, Demand(min_fresh=6), {}, Use.VALIDATE, id='5.2.1.3 not for long enough'),
         pytest.param(5, 5, Demand(min_fresh=5), {}, Use.ANSWER, id='5.2.1.3 long enough'),
-        pytest.param(12, -2, Demand(max_stale=2), {'stale_on_demand': True}, Use.ANSWER, id='5.2.1.2'),
-        pytest.param(12, -2, Demand(max_stale=1), {'stale_on_demand': True}, Use.VALIDATE, id='5.2.1.2 too stale'),
+        pytest.param(12, -2, Demand(max_stale=2), {'stale_if_accepted': True}, Use.ANSWER, id='5.2.1.2'),
+        pytest.param(12, -2, Demand(max_stale=1), {'stale_if_accepted': True}, Use.VALIDATE, id='5.2.1.2 too stale'),
         pytest.param(12, -2, Demand(max_stale=2), {}, Use.VALIDATE, id='4.2.4 forbidden'),
         pytest.param(12, -2, NO_DEMAND, {'while_revalidate': 3}, Use.RENEW, id='5861 3'),
         pytest.param(13, -3, NO_DEMAND, {'while_revalidate': 3}, Use.VALIDATE, id='5861 3 over'),
     ],
 )
 def test_what_may_be_done_with_a_stored_response(seconds, left, asked, options, expected):
-    defaults = {'validated_always': False, 'stale_on_demand': False, 'while_revalidate': 0.0}
+    defaults = {'must_validate': False, 'stale_if_accepted': False, 'while_revalidate': 0.0}
     assert use(seconds, left, asked, **(defaults | options)) is expected
 
 

@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import directives
+from fastapi_caching_route._http.freshness import FOREVER, heuristic_lifetime, lifetime, received_age
 from fastapi_caching_route._http.reuse import age, age_and_left
-from fastapi_caching_route._http.storing import (
-    FOREVER,
-    Refused,
-    Storable,
-    _by_all,
-    heuristic_lifetime,
-    judge,
-    lifetime,
-    received_age,
-    stored_fields,
-)
+from fastapi_caching_route._http.storing import Refused, Storable, _by_all, storable, stored_fields
 from fastapi_caching_route._http.terms import Terms
 
 TERMS = Terms(accepted=frozenset({200}), ttl=60, fallback_ttl=None, max_body_size=100)
@@ -58,7 +49,7 @@ DAY_BEFORE = (b'last-modified', b'Sat, 05 Nov 1994 08:49:37 GMT')
     ],
 )
 def test_what_may_be_stored(request_fields, status, response_fields, reason):
-    verdict = judge(request_fields, status, response_fields, TERMS, NOW)
+    verdict = storable(request_fields, status, response_fields, TERMS, NOW)
     assert verdict == Refused(reason) if reason else isinstance(verdict, Storable)
 
 
@@ -119,24 +110,24 @@ def test_an_answer_is_stale_from_when_somebody_has_made_it_so():
 
 def test_an_answer_that_must_be_revalidated_is_never_stale():
     terms = Terms(frozenset({200}), 60, None, 100, stale_while_revalidate=5, stale_if_error=7)
-    assert judge([], 200, [], terms, NOW) == Storable(60, 5, 7)
+    assert storable([], 200, [], terms, NOW) == Storable(60, 5, 7)
     for said in (b'must-revalidate', b'Proxy-Revalidate'):
-        assert judge([], 200, [(b'cache-control', said)], terms, NOW) == Storable(60)
+        assert storable([], 200, [(b'cache-control', said)], terms, NOW) == Storable(60)
 
 
 def test_what_the_endpoint_has_chosen_counts_alone():
     terms = Terms(frozenset({200}), 60, None, 100, chosen_ttl=90)
-    assert judge([], 200, [(b'cache-control', b'max-age=5')], terms, NOW) == Storable(90, lifetime_was_chosen=True)
-    assert judge([], 200, [(b'cache-control', b'max-age=5, private')], terms, NOW) == Refused('private')
-    assert judge([], 200, [], Terms(frozenset({200}), 60, None, 100, chosen_ttl=0), NOW) == Refused('ttl')
+    assert storable([], 200, [(b'cache-control', b'max-age=5')], terms, NOW) == Storable(90, lifetime_was_chosen=True)
+    assert storable([], 200, [(b'cache-control', b'max-age=5, private')], terms, NOW) == Refused('private')
+    assert storable([], 200, [], Terms(frozenset({200}), 60, None, 100, chosen_ttl=0), NOW) == Refused('ttl')
 
 
 def test_authorization_that_the_key_covers_does_not_matter():
     terms = Terms(frozenset({200}), 60, None, 100, authorization_covered=True)
-    assert judge([(b'authorization', b'x')], 200, [], terms, NOW) == Storable(60)
+    assert storable([(b'authorization', b'x')], 200, [], terms, NOW) == Storable(60)
 
 
-BOOK = Terms(frozenset(), None, None, 100, by_the_book=True, stale_on_demand=True)
+BOOK = Terms(frozenset(), None, None, 100, by_the_book=True, stale_if_accepted=True)
 TAG = (b'etag', b'"a"')
 
 
@@ -163,7 +154,7 @@ TAG = (b'etag', b'"a"')
     ],
 )
 def test_by_the_book_the_response_decides(status, fields, expected):
-    verdict = judge([], status, fields, BOOK, NOW)
+    verdict = storable([], status, fields, BOOK, NOW)
     assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
 
 
@@ -186,14 +177,14 @@ def test_by_the_book_the_response_decides(status, fields, expected):
 )
 def test_by_the_book_the_response_says_how_stale_it_may_be(fields, windows, on_demand, always):
     terms = dataclasses.replace(BOOK, stale_while_revalidate=7.0, stale_if_error=9.0)
-    verdict = judge([], 200, [*fields, TAG], terms, NOW)
+    verdict = storable([], 200, [*fields, TAG], terms, NOW)
     assert (verdict.stale_while_revalidate, verdict.stale_if_error) == windows
-    assert (verdict.stale_on_demand, verdict.validated_always) == (on_demand, always)
+    assert (verdict.stale_if_accepted, verdict.must_validate) == (on_demand, always)
 
 
 def test_a_stale_window_of_the_route_counts_beside_s_maxage():
     terms = Terms(frozenset({200}), 60, None, 100, stale_while_revalidate=7)
-    assert judge([], 200, [(b'cache-control', b's-maxage=5')], terms, NOW) == Storable(5, 7)
+    assert storable([], 200, [(b'cache-control', b's-maxage=5')], terms, NOW) == Storable(5, 7)
 
 
 @pytest.mark.parametrize(
@@ -254,13 +245,13 @@ CDN = b'cdn-cache-control'
     ],
 )
 def test_cdn_cache_control_steers_a_cache_by_the_book(fields, expected):
-    verdict = judge([], 200, fields, BOOK, NOW)
+    verdict = storable([], 200, fields, BOOK, NOW)
     assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
 
 
 def test_cdn_cache_control_means_nothing_where_the_route_decides():
     fields = [(CDN, b'max-age=9'), (b'cache-control', b'max-age=5')]
-    assert judge([], 200, fields, Terms(frozenset({200}), 60, None, 100), NOW) == Storable(5)
+    assert storable([], 200, fields, Terms(frozenset({200}), 60, None, 100), NOW) == Storable(5)
 
 
 FIELD_NAMES = [
@@ -279,7 +270,7 @@ FIELD_NAMES = [
 @given(st.lists(st.tuples(st.sampled_from(FIELD_NAMES), st.binary())), st.integers(200, 599), st.booleans())
 def test_no_bytes_make_the_judging_fail(fields, status, by_the_book):
     terms = Terms(frozenset({200}), 60, None, 100, by_the_book=by_the_book)
-    verdict = judge(fields, status, fields, terms, NOW)
+    verdict = storable(fields, status, fields, terms, NOW)
     assert isinstance(verdict, Refused) or 0 <= verdict.lifetime <= FOREVER
     assert all(isinstance(field, tuple) for field in stored_fields(fields))
 
@@ -287,7 +278,7 @@ def test_no_bytes_make_the_judging_fail(fields, status, by_the_book):
 @pytest.mark.parametrize(('ttl', 'chosen', 'expected'), [(0, None, 'ttl'), (60, 0.0, 'ttl'), (0, 5.0, 5)])
 def test_a_ttl_of_nothing_stores_nothing_whatever_the_windows(ttl, chosen, expected):
     terms = Terms(frozenset({200}), ttl, None, 100, stale_while_revalidate=30, revalidate=True, chosen_ttl=chosen)
-    verdict = judge([], 200, [TAG], terms, NOW)
+    verdict = storable([], 200, [TAG], terms, NOW)
     assert verdict == Refused(expected) if isinstance(expected, str) else verdict.lifetime == expected
 
 
@@ -326,10 +317,10 @@ SAID = st.sampled_from(
         chosen_ttl=st.sampled_from([None, 0, 3]),
         authorization_covered=st.booleans(),
         by_the_book=st.booleans(),
-        stale_on_demand=st.booleans(),
+        stale_if_accepted=st.booleans(),
         revalidate=st.booleans(),
     ),
 )
 def test_what_says_nothing_is_judged_as_it_would_be_by_all_the_rules(request_fields, response_fields, status, terms):
     by_all = _by_all(request_fields, status, response_fields, terms, NOW)
-    assert judge(request_fields, status, response_fields, terms, NOW) == by_all
+    assert storable(request_fields, status, response_fields, terms, NOW) == by_all

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_caching_route._http.cache_control import Directives
-from fastapi_caching_route._http.structured import dictionary, directives_of
+from fastapi_caching_route._http.structured import dictionary, targeted_directives
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_a_dictionary_is_read(text, expected):
     ],
 )
 def test_a_targeted_field_is_read(values, expected):
-    assert directives_of(values) == expected
+    assert targeted_directives(values) == expected
 
 
 @given(st.lists(st.binary()))
 def test_no_bytes_make_the_reading_fail(values):
-    assert directives_of(values) is None or isinstance(directives_of(values), Directives)
+    assert targeted_directives(values) is None or isinstance(targeted_directives(values), Directives)

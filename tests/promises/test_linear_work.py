@@ -21,7 +21,7 @@ from fastapi_caching_route._exchange.messages import read_head
 from fastapi_caching_route._http import cache_control, conditional, dates, fields, ranges, reuse, storing
 from fastapi_caching_route._http import representation as answer
 from fastapi_caching_route._http.cache_status import item
-from fastapi_caching_route._http.structured import directives_of
+from fastapi_caching_route._http.structured import targeted_directives
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.writes import targets_of_a_write
 from tests.support import asgi_call, asgi_scope, caching_router
@@ -50,10 +50,10 @@ OF_RESPONSES = (
 
 PARSERS = {
     'lists': lambda value: fields.members([(b'a', value)], b'a'),
-    'names': lambda value: fields.names([(b'a', value)], b'a'),
+    'names': lambda value: fields.field_names([(b'a', value)], b'a'),
     'vary': lambda value: fields.with_vary([(b'vary', value)], [b'x']),
-    'compared': lambda value: fields.normal(b'x-a', [value]),
-    'compared in any case': lambda value: fields.normal(b'accept-language', [value]),
+    'compared': lambda value: fields.normalized(b'x-a', [value]),
+    'compared in any case': lambda value: fields.normalized(b'accept-language', [value]),
     'numbers': fields.whole_number,
     'directives': lambda value: cache_control.directives([(b'cache-control', value)]),
     'directives with names': lambda value: cache_control.directives([(b'cache-control', b'private="' + value)]),
@@ -80,16 +80,16 @@ PARSERS = {
     'paths': lambda value: NAMING.names({'path': '/' + value.decode('latin-1')}, None, ()),
     'locations': lambda value: targets_of_a_write({'path': '/a', 'headers': []}, [(b'location', value)]),
     **{
-        f'dates after {start.decode()!r}': lambda value, start=start: dates.moment(start + value, NOW)
+        f'dates after {start.decode()!r}': lambda value, start=start: dates.timestamp(start + value, NOW)
         for start in STARTS_OF_DATES
     },
     **{
-        f'dictionaries after {start.decode()!r}': lambda value, start=start: directives_of([start + value])
+        f'dictionaries after {start.decode()!r}': lambda value, start=start: targeted_directives([start + value])
         for start in STARTS_OF_DICTIONARIES
     },
     **{
         f'storing by {name.decode()}, {mode}': lambda value, name=name, terms=terms: (
-            storing.judge([(name, value)], 200, [(name, value)], terms, NOW),
+            storing.storable([(name, value)], 200, [(name, value)], terms, NOW),
             storing.stored_fields([(name, value)]),
         )
         for mode, terms in (('policy', BY_POLICY), ('rfc9111', BY_THE_BOOK))
@@ -146,7 +146,7 @@ MANY_HEADERS = {
         [*((it, b'1') for it in names), (b'connection', b','.join(names))]
     ),
     'updates': lambda names: conditional.updated([(it, b'1') for it in names], [(it, b'2') for it in names]),
-    'storing': lambda names: storing.judge((), 200, [(it, b'1') for it in names], BY_THE_BOOK, NOW),
+    'storing': lambda names: storing.storable((), 200, [(it, b'1') for it in names], BY_THE_BOOK, NOW),
 }
 
 

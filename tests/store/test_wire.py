@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._http.storing import FOREVER
+from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.wire import MAGIC, MARK, decode, encode
 from tests.store.entries import ENTRY, VARIANTS
 
