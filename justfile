@@ -40,3 +40,8 @@ bench *args:
 # The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
 matrix:
     ./tests/matrix.sh
+
+# Weaken the package in one place after another, and see that a test fails for each: half an hour, or only those named.
+[positional-arguments]
+weakened *names:
+    uv run python -m tests.weakened "$@"

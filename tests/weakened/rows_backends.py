@@ -1,0 +1,42 @@
+"""Places to weaken in the backends: name, file, text that stands there, text that stands there then."""
+
+ROWS = [
+    ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
+    ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
+    (
+        'a closed batch',
+        '_backends/link.py',
+        '            del self._batches[name]  # no more keys can join\n',
+        '            pass\n',
+    ),
+    ('keys taken once', '_backends/link.py', '        keys = list(together)\n', '        keys = list(together)[:2]\n'),
+    ('whole lines', '_backends/clients.py', 'partial(_whole_line, reader.readline)', 'reader.readline'),
+    (
+        'own time-out off',
+        '_backends/drivers.py',
+        '        ours.timeout = None  # aiocache would cancel a command that takes longer\n',
+        '        ours.timeout = 0.01\n',
+    ),
+    ('probes', '_backends/linked.py', 'looking.begin(partial(self._look_again, ill))', 'pass'),
+    (
+        'breaker',
+        '_backends/linked.py',
+        '        if self._breaker.is_open(kind):\n            msg',
+        '        if False:\n            msg',
+    ),
+    ('full: not asked', '_backends/linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
+    ('outage: credentials', '_backends/outage.py', "_CREDENTIALS.sub('://', str(error))", 'str(error)'),
+    ('outage: busy', '_backends/link.py', ' if late >= 0.01 else', ' if late >= 100 else'),
+    ('large: apart', '_backends/link.py', "name = keys[0] if may_be_large else ''", "name, is_large = '', False"),
+    ('large: no failure', '_backends/link.py', 'if not (answered or self._is_large):', 'if not answered:'),
+    ('large: others answered', '_backends/link.py', 'if not (answered or self._is_large):', 'if not self._is_large:'),
+    ('large: given up alone', '_backends/link.py', 'alone=answered)', 'alone=False)'),
+    ('late: commands', '_backends/commands.py', 'self._until += self._backend.late() - late_before', 'pass'),
+    ('client: texts', '_backends/redis_clients.py', 'client.get_encoder().decode_responses', 'False'),
+    ('client: of a replica', '_backends/redis_clients.py', ', True) is False:', ', True) is None:'),
+    ('client: repeats', '_backends/redis_clients.py', "        'retry': Retry(NoBackoff(), 0),\n", ''),
+    ('client: of a cluster', '_backends/redis_clients.py', ' if name in taken}', '}'),
+    ('client: sentinels', '_backends/redis_clients.py', "if name != 'sentinels'", 'if name'),
+    ('plugins: the backend', '_backends/drivers.py', 'called(self._backend, *args', 'called(_, *args'),
+    ('soon: fork of a loop', '_backends/linked.py', ' and link.pid == os.getpid()', ''),
+]

@@ -1,0 +1,9 @@
+"""Places to weaken in what runs at a time: name, file, text that stands there, text that stands there then."""
+
+ROWS = [
+    ('herd: old flights', '_concurrency/flights.py', ' and time.monotonic() - flight.began_at < seconds', ''),
+    ('late: our own', '_concurrency/lateness.py', 'left = seconds + late -', 'left = seconds -'),
+    ('workers: reloaded', '_concurrency/workers.py', ' and not config.should_reload', ''),
+    ('workers: shared store', '_concurrency/workers.py', 'if not is_shared and not', 'if not'),
+    ('workers: once', '_concurrency/workers.py', '        _has_told.set()\n', ''),
+]

@@ -1,0 +1,78 @@
+"""Places to weaken in the routes: name, file, text that stands there, text that stands there then."""
+
+ROWS = [
+    ('trio: writes', '_routes/writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
+    (
+        'twins',
+        '_routes/planning.py',
+        'description_of(decoration, effective), twin, ',
+        'description_of(decoration, effective), ',
+    ),
+    (
+        'twins as they ask',
+        '_routes/description.py',
+        'if not twins.knows(description, objects):',
+        'if not effective:',
+    ),
+    (
+        'awaited store_if',
+        '_routes/planning.py',
+        '            if not isawaitable(said):\n                return',
+        '            return',
+    ),
+    (
+        'models: preconditions of a POST',
+        '_routes/planning.py',
+        ' and not others',
+        '',
+    ),
+    ('in front: s-maxage', '_routes/decoration.py', 'it.public or it.s_maxage is not None', 'it.public'),
+    (
+        'in front: includes',
+        '_routes/reached.py',
+        'for doubt in doubts(decoration.policy, plan.declared()):',
+        'for doubt in ():',
+    ),
+    ('refusing: told', '_routes/decoration.py', 'in dict.fromkeys(declared.refusing)', 'in ()'),
+    ('deploys: schema', '_routes/planning.py', ', twin, *outlines_of(effective))', ', twin)'),
+    (
+        'namespace of no letters, in keys',
+        '_routes/settings.py',
+        "if namespace is None or namespace == '':",
+        'if namespace is None:',
+    ),
+    ('own path of a write', '_routes/reached.py', ' if it.invalidate_on_write]', ' if False]'),
+    ('not after an error', '_routes/writes.py', "200 <= message['status'] < 400", "200 <= message['status'] < 600"),
+    (
+        'again at the end of a stream',
+        '_routes/writes.py',
+        '            elif self._streams:\n',
+        '            elif False:\n',
+    ),
+    ('said: failed', '_routes/said.py', 'if self.has_succeeded:', 'if True:'),
+    ('said: at once', '_routes/said.py', 'at_once=not may_wait(scope)', 'at_once=False'),
+    ('said: too late', '_routes/said.py', 'if self._at_once or self.is_over:', 'if self._at_once:'),
+    ('said: on a route', '_routes/reached.py', ', *said.take()]', ']'),
+    ('said: when the response has left', '_routes/reached.py', 'self.goes_on or said.has_more', 'self.goes_on'),
+    (
+        'said: other caches',
+        '_routes/caches.py',
+        'found = caches_in(app) or caches_in(None)',
+        'found = caches_in(None)',
+    ),
+    (
+        'said: all caches',
+        '_routes/caches.py',
+        'found = caches_in(app) or caches_in(None)',
+        'found = caches_in(app)',
+    ),
+    ('unmet: at a route', '_routes/reached.py', '        look_for_unmet(app)\n', ''),
+    ('unmet: at exit', '_routes/unserved.py', '    for it in list(_waiting):\n        it.look()', '    pass'),
+    ('unmet: imports', '_routes/unserved.py', 'self._look_later() if _imports() else self.look()', 'self.look()'),
+    (
+        'workers: at a route',
+        '_routes/reached.py',
+        '        tell_of_workers(is_shared=plan.runtime.store.is_shared)\n',
+        '',
+    ),
+]
