@@ -57,23 +57,6 @@ class RequestBody:
         self._live = receive
         self._read: list[Message] = []
 
-    def reader(self, *, last: bool = False) -> Receive:
-        """A `receive` that gives the body from its beginning. After the last reader, nothing more is kept."""
-        at = 0
-
-        async def receive() -> Message:
-            nonlocal at
-            if at < len(self._read):
-                at += 1
-                return self._read[at - 1]
-            message = await self._live()
-            if message['type'] == 'http.request' and not last:
-                self._read.append(message)
-                at += 1
-            return message
-
-        return receive
-
     def once_more(self) -> 'RequestBody':
         """What has been read, to be read once more; after it nothing comes, not even a disconnect."""
         read = self._read or [{'type': 'http.request', 'body': b'', 'more_body': False}]
@@ -91,6 +74,23 @@ class RequestBody:
             body += message.get('body', b'')
             more = message.get('more_body', False)
         return None if more or len(body) > limit else bytes(body)
+
+    def reader(self, *, last: bool = False) -> Receive:
+        """A `receive` that gives the body from its beginning. After the last reader, nothing more is kept."""
+        at = 0
+
+        async def receive() -> Message:
+            nonlocal at
+            if at < len(self._read):
+                at += 1
+                return self._read[at - 1]
+            message = await self._live()
+            if message['type'] == 'http.request' and not last:
+                self._read.append(message)
+                at += 1
+            return message
+
+        return receive
 
 
 async def _silence() -> Message:

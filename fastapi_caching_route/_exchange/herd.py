@@ -111,10 +111,6 @@ class Herd:
             case _:
                 return Alone(variants)
 
-    def flight_key(self, variants: Variants | None) -> str:
-        """What the flight of the response is called: the key of its variant, as far as variants are known."""
-        return self._call.key if variants is None else variant_key(variants, variant_in(self._call, variants))
-
     def _may_share(self, demand: reuse.Demand) -> bool:
         """Whether this request may wait for what another one brings, or others for what this one brings."""
         plan, key = self._call.plan, self._call.key
@@ -145,3 +141,7 @@ class Herd:
         lock = Lock(tokens, self.flight_key(variants), patience=herds.collapse_timeout)
         lock.release_after(flight.landing())
         return lock
+
+    def flight_key(self, variants: Variants | None) -> str:
+        """What the flight of the response is called: the key of its variant, as far as variants are known."""
+        return self._call.key if variants is None else variant_key(variants, variant_in(self._call, variants))

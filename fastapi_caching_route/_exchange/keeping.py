@@ -51,10 +51,7 @@ async def keep(
 
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
-    plan, names = errand.call.plan, snapshot.names or ()
-    more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, errand.wishes.tags)))
-    if more:
-        names = plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
+    plan = errand.call.plan
     if plan.ttl_jitter:  # entries that were stored together must not expire together
         shortened = storable.lifetime * (1 - plan.ttl_jitter * random.random())  # noqa: S311, it is no secret
         storable = replace(storable, lifetime=shortened)
@@ -64,7 +61,7 @@ async def keep(
         key=errand.call.key,
         left_out=plan.labels.miss[0],
         now=head.began_at,
-        names=names,
+        names=_names_of(errand, snapshot, confirmed),
         marks=snapshot.before.held,
         made=made,
         tagged=not plan.terms.by_the_book,
@@ -73,6 +70,15 @@ async def keep(
     span = entry.lifetime + storable.window
     storing = partial(_replace, errand, snapshot, head, entry, span=span, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing))
+
+
+def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tuple[str, ...]:
+    """What the entry can be invalidated by; endpoints may have named tags while they ran."""
+    names = snapshot.names or ()
+    more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, errand.wishes.tags)))
+    if not more:
+        return names
+    return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
 
 
 async def _replace(

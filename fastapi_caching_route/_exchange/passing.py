@@ -57,12 +57,6 @@ class Passing:
         if starting is not None:
             await starting
 
-    def hold(self) -> None:
-        """Do not pass on the start by itself any more, if that has not begun."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     async def pass_on(self, messages: Iterable[Message]) -> None:
         """Send the messages to the client. While they are recorded, it is watched whether the client reads anything."""
         for message in messages:
@@ -89,3 +83,9 @@ class Passing:
         self.hold()
         if self._starting is not None and not self._starting.cancel() and not self._starting.cancelled():
             self._starting.exception()  # the client has disconnected, of which nobody needs to be told
+
+    def hold(self) -> None:
+        """Do not pass on the start by itself any more, if that has not begun."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -109,10 +109,6 @@ class Plan:
     told: set[str]
     """The reasons that the log has told of this route."""
 
-    def serves(self, method: str) -> bool:
-        """Whether responses to this method are cached, and the cache is in use."""
-        return method in self.methods and not self.runtime.switch.times_off
-
     def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
         """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""
         if not self.serves(scope['method']):
@@ -140,6 +136,10 @@ class Plan:
         if fewer is not names:
             tell(reasons.MANY_TAGS, scope['path'], self.told)
         return fewer
+
+    def serves(self, method: str) -> bool:
+        """Whether responses to this method are cached, and the cache is in use."""
+        return method in self.methods and not self.runtime.switch.times_off
 
 
 def tell(reason: reasons.Reason, path: str, told: set[str]) -> None:

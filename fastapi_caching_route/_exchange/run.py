@@ -170,12 +170,6 @@ class Run:
             varies_with_all=self._varies_with_all,
         )
 
-    def _evidence(self) -> Evidence:
-        call = self.errand.call
-        session = dict(call.scope.get('session') or {})
-        now = call.plan.runtime.clock()
-        return Evidence(self._is_admitted, self._recorder.doubt, session, self._written, now)
-
     def _record(self, message: Message) -> Step:
         """Begin to record; guards write anew for the next client what they have written for this one."""
         kept = self._written.less_guards(self._head.headers)
@@ -286,3 +280,9 @@ class Run:
 
     async def _confirm(self) -> None:
         await confirm(self.errand, self._snapshot, self._head, self._evidence())
+
+    def _evidence(self) -> Evidence:
+        call = self.errand.call
+        session = dict(call.scope.get('session') or {})
+        now = call.plan.runtime.clock()
+        return Evidence(self._is_admitted, self._recorder.doubt, session, self._written, now)

@@ -45,16 +45,7 @@ _FORBIDDING = frozenset((b'no-cache', b'no-store', b'private'))
 
 def directives(headers: RawHeaders) -> Directives:
     """What the Cache-Control lines of a message say; of a repeated span, the shorter counts (RFC 9111 §4.2.1)."""
-    if b'cache-control' not in dict(headers):
-        return NOTHING
-    given: dict[bytes, list[bytes | None]] = {}
-    for member in members(headers, b'cache-control'):
-        directive, equals, argument = member.partition(b'=')
-        name = directive.strip(b' \t').lower()
-        found = _TOKEN.match(name)
-        if found is not None and found.end() < len(name) and found[0] in _FORBIDDING:  # like `private;x-user`
-            name, equals = found[0], b''
-        given.setdefault(name, []).append(argument.strip(b' \t') if equals else None)
+    given = _given(headers) if b'cache-control' in dict(headers) else None
     if not given:
         return NOTHING
     no_cache, unvalidated = _qualified(given.get(b'no-cache'))
@@ -76,6 +67,19 @@ def directives(headers: RawHeaders) -> Directives:
         stale_if_error=_shortest(given.get(b'stale-if-error')),
         unstored_fields=unvalidated | personal,
     )
+
+
+def _given(headers: RawHeaders) -> dict[bytes, list[bytes | None]]:
+    """The arguments of each directive, None where there is none."""
+    given: dict[bytes, list[bytes | None]] = {}
+    for member in members(headers, b'cache-control'):
+        directive, equals, argument = member.partition(b'=')
+        name = directive.strip(b' \t').lower()
+        found = _TOKEN.match(name)
+        if found is not None and found.end() < len(name) and found[0] in _FORBIDDING:  # like `private;x-user`
+            name, equals = found[0], b''
+        given.setdefault(name, []).append(argument.strip(b' \t') if equals else None)
+    return given
 
 
 def _shortest(arguments: list[bytes | None] | None) -> int | None:

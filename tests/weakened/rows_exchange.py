@@ -163,7 +163,7 @@ ROWS = [
     (
         'many tags: context',
         '_exchange/keeping.py',
-        'plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)',
+        'errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)',
         'tuple(dict.fromkeys((*names, *more)))',
     ),
     (
