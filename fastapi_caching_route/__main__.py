@@ -72,7 +72,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
             console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)
     shown = {warning for it in reports for warning in it.warnings}
     for settings in caches_in(None):  # of endpoints that stand on no route at all
-        for warning in settings.unmet.take():
+        for warning in settings.unserved.take():
             if warning not in shown:
                 console.print(f'\nwarning: {warning}', style='yellow', markup=False)
 

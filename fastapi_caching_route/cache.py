@@ -21,9 +21,16 @@ from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.checks import check_takes_one, checked_paths, checked_templates
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
-from fastapi_caching_route._core.names import EVERYTHING, PathValues, names_of_key, names_of_tags, of_key, of_namespace
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, layers, leave, name_of
-from fastapi_caching_route._fastapi.writing import followed
+from fastapi_caching_route._core.names import (
+    EVERYTHING,
+    PathValues,
+    key_name,
+    names_of_key,
+    names_of_tags,
+    namespace_name,
+)
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
+from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
 from fastapi_caching_route._routes.settings import Settings, checked_settings
@@ -158,7 +165,7 @@ class FastAPICache:
 
     def __call__(
         self,
-        *misplaced: object,
+        *positional: object,
         key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
         dependencies: Sequence[Depends] | None = None,
         identity: Literal['auto', 'shared'] | Identity | None = None,
@@ -193,8 +200,8 @@ class FastAPICache:
             ConfigurationError: an option is out of its range, or the endpoint cannot be decorated.
 
         """
-        if misplaced:
-            msg = f'@cache takes its options by name, and needs its parentheses: @cache() or @cache(ttl=60), got {misplaced}'
+        if positional:
+            msg = f'@cache takes its options by name, and needs its parentheses: @cache() or @cache(ttl=60), got {positional}'
             raise ConfigurationError(msg)
         given = _said(
             {
@@ -238,7 +245,7 @@ class FastAPICache:
                 note_ttl(settings.ttls, settings.full_namespace(policy.namespace), policy)
                 decoration = Decoration(settings, policy)
                 for layer in layers(endpoint):
-                    leave(decoration, layer)
+                    attach(decoration, layer)
             except ConfigurationError as error:
                 msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
                 raise ConfigurationError(msg) from None
@@ -247,8 +254,8 @@ class FastAPICache:
                 document_decorated(layer)
             for warning in suspicious(policy, by_the_book=settings.by_the_book):
                 logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
-            settings.twins.of_endpoint(endpoint)
-            settings.unmet.add(endpoint)
+            settings.namesakes.of_endpoint(endpoint)
+            settings.unserved.add(endpoint)
             return endpoint
 
         return decorate
@@ -314,7 +321,7 @@ class FastAPICache:
         """
         full = key_to_find(self._settings, key, namespace)
         return await self._settings.store.invalidate(
-            (of_key(full),), soft_at=self._soft_at(soft), key=None if soft else full
+            (key_name(full),), soft_at=self._soft_at(soft), key=None if soft else full
         )
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
@@ -368,7 +375,7 @@ class FastAPICache:
             msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; clear() invalidates all'
             raise ConfigurationError(msg)
         await self._settings.store.invalidate(
-            (of_namespace(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
+            (namespace_name(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
         )
 
     async def clear(self, *, soft: bool = False) -> None:
@@ -421,7 +428,7 @@ class FastAPICache:
 
     def invalidates(
         self,
-        *misplaced: object,
+        *positional: object,
         tags: Collection[str] | Tags = (),
         endpoints: Collection[Callable[..., Any]] = (),
         paths: Collection[str] = (),
@@ -437,8 +444,8 @@ class FastAPICache:
             ConfigurationError: an option is not of its kind, or an endpoint is not cached here.
 
         """
-        if misplaced:
-            msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {misplaced}'
+        if positional:
+            msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {positional}'
             raise ConfigurationError(msg)
         check_endpoints(endpoints, self._settings)
         said = Invalidates(
@@ -451,16 +458,16 @@ class FastAPICache:
         )
 
         async def act(scope: Scope, values: PathValues) -> None:
-            self._settings.unmet.look(scope.get('router') or scope.get('app'))
+            self._settings.unserved.warn(scope.get('router') or scope.get('app'))
             await invalidate_for_all([(said.store, await said.names(scope, values))])
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             for layer in layers(endpoint):
-                leave((*invalidates_of(layer), said), layer, INVALIDATES)
+                attach((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
-            self._settings.unmet.has_new_writes = True
+            self._settings.unserved.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
-            wrapped: Any = followed(inside, act)
+            wrapped: Any = followed_by(inside, act)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 
         return decorate
@@ -486,7 +493,7 @@ class FastAPICache:
         At its start, a warning names each decorated endpoint that no `CachingRoute` serves, and another one says if this
         process is one of several workers whose backend is in memory.
         """
-        self._settings.unmet.look(app)
+        self._settings.unserved.warn(app)
         tell_of_workers(is_shared=self._settings.store.is_shared)
         async with self:
             yield

@@ -10,7 +10,7 @@ from fastapi_caching_route._core.asgi import WISHES
 from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._fastapi.own import own_dependency
-from fastapi_caching_route._routes.caches import look_for_unmet
+from fastapi_caching_route._routes.caches import warn_of_unserved
 from fastapi_caching_route._routes.said import Said, said_in
 from fastapi_caching_route._routes.targets import targets_in
 from fastapi_caching_route.errors import ConfigurationError
@@ -32,7 +32,7 @@ class CacheContext:
         self._fate: Wishes = connection.scope.setdefault(WISHES, Wishes())
         self._said: Said = said_in(connection.scope)
         self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
-        look_for_unmet(self._app)
+        warn_of_unserved(self._app)
 
     @property
     def key(self) -> str | None:

@@ -17,7 +17,7 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.planning import plan_of
-from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved
+from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
 from fastapi_caching_route._routes.writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, suspicious
@@ -95,12 +95,16 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
             why_not=why_not,
             invalidates=tuple(_invalidated(route, methods, endpoint)),
             warnings=(
-                *((unserved(endpoint),) if decoration is not None and not isinstance(route, CachingRoute) else ()),
+                *(
+                    (unserved_message(endpoint),)
+                    if decoration is not None and not isinstance(route, CachingRoute)
+                    else ()
+                ),
                 *((PUT_IT_BELOW,) if invalidates_nothing(endpoint) else ()),
             ),
         )
     parameters, policy = PathParameters(effective), decoration.policy
-    plan = plan_of(decoration, effective, parameters, twin=0, raw=reads_raw(route, CachingRoute))
+    plan = plan_of(decoration, effective, parameters, number=0, raw=reads_raw(route, CachingRoute))
     declared = plan.declared()
     return RouteReport(
         methods,

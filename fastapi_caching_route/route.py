@@ -11,7 +11,7 @@ from fastapi_caching_route._core.asgi import HANDLER
 from fastapi_caching_route._exchange.exchange import respond
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import note_routed
-from fastapi_caching_route._fastapi.extended import Handler, choosing
+from fastapi_caching_route._fastapi.extended import Handler, choosing_handler
 from fastapi_caching_route._fastapi.limits import limited
 from fastapi_caching_route._routes.decoration import check_decorated, document_decorated
 from fastapi_caching_route._routes.reached import Places
@@ -51,7 +51,7 @@ class CachingRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """The handler of `APIRoute`, which gives way where explicit dependencies are to run inside of the route."""
-        return choosing(super().get_route_handler())
+        return choosing_handler(super().get_route_handler())
 
     @property
     def reads_raw(self) -> bool:

@@ -134,7 +134,7 @@ def _is_number(number: object) -> TypeGuard[float]:
     return isinstance(number, int | float) and not isinstance(number, bool) and not math.isnan(number)
 
 
-SHORTEST_KEY = 16
+MIN_KEY_BYTES = 16
 """Bytes: 128 bits."""
 
 _FIELD_TEXT = re.compile(r'[ -~]+')
@@ -170,9 +170,9 @@ def signing_keys(given: str | bytes | Sequence[str | bytes] | None) -> tuple[byt
         return ()
     several: Sequence[object] = [given] if isinstance(given, str | bytes) or not isinstance(given, Sequence) else given
     keys = [key.encode() if isinstance(key, str) else key for key in several]
-    long_enough = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= SHORTEST_KEY)
+    long_enough = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= MIN_KEY_BYTES)
     if not keys or len(long_enough) < len(keys):
-        msg = f'signing_key is one key, or a list of keys, of at least {SHORTEST_KEY} bytes each; secrets.token_hex() makes one'
+        msg = f'signing_key is one key, or a list of keys, of at least {MIN_KEY_BYTES} bytes each; secrets.token_hex() makes one'
         raise ConfigurationError(msg)
     return long_enough
 

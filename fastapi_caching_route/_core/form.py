@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
-MOST_PARTS = 1000
+MAX_PARTS = 1000
 """More is no form to Starlette, unless it is told otherwise."""
 
 _SIGNS = rb'[0-9A-Za-z_.+-]{1,70}'
@@ -21,7 +21,7 @@ def digest_of_form(content_types: Sequence[bytes], body: bytes) -> bytes | None:
     if found is None:
         return None
     delimiter = b'\r\n--' + (found[1] or found[2])
-    before, *parts = (b'\r\n' + body).split(delimiter, MOST_PARTS + 1)
+    before, *parts = (b'\r\n' + body).split(delimiter, MAX_PARTS + 1)
     end = parts.pop() if parts else b''
     if before or end not in {b'--', b'--\r\n'}:
         return None

@@ -61,7 +61,7 @@ class Inputs:
     """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
-    line_is_all: bool
+    by_line: bool
     """Whether the key is made of nothing but method, path and query."""
     reads_query: bool
     """Whether any query parameter is declared; else the query does not count."""

@@ -23,7 +23,7 @@ MAX_KEY_BYTES = 200
 FRONT_BYTES = 80
 """How much of the path stays readable in a key."""
 
-MOST_REMEMBERED, SHORT = 1024, 512
+MAX_LINES, MAX_REMEMBERED_LINE = 1024, 512
 """Request lines of a route whose keys are remembered, and the most characters of each: a megabyte or two at most."""
 
 SEPARATOR = '::'
@@ -50,7 +50,7 @@ class Keys:
 
         What the same line came to is remembered for a while.
         """
-        if not self._inputs.line_is_all:
+        if not self._inputs.by_line:
             return None
         path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
         params = _path_values(scope) if scope.get('path_params') else ()  # the condition saves a call on each hit
@@ -59,8 +59,8 @@ class Keys:
         if keys is None:
             keys = self.of(scope, b'')
             size = len(path) + len(query) + len(line[3] or '') + sum([len(value) for _, value in params])
-            if size <= SHORT:
-                if len(self._known) >= MOST_REMEMBERED:
+            if size <= MAX_REMEMBERED_LINE:
+                if len(self._known) >= MAX_LINES:
                     self._known.clear()
                 self._known[line] = keys
         return keys

@@ -16,13 +16,13 @@ from fastapi_caching_route.errors import ConfigurationError
 
 EVERYTHING = 'all'
 
-SHORT = 256
+MAX_PLAIN_TEXT = 256
 """Characters of a text that stands in a name as it is, and of a path whose ancestors are remembered, of a thousand such paths."""
 
-MOST_SEGMENTS = 16
+MAX_SEGMENTS = 16
 """Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
 
-MOST_TAGS = 256
+MAX_TAGS = 256
 """Of a response. One with more has the names of their groups instead: each name is a mark in the store, that is read with it."""
 
 GROUPS = 256
@@ -57,8 +57,8 @@ class Naming:
         self._places = [place for place in places if place[1]]
         self._values = values
         self._tags = tags
-        of_places = [of_endpoint(endpoint, template) for template, _ in places]
-        self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (of_namespace(namespace),)))
+        of_places = [endpoint_name(endpoint, template) for template, _ in places]
+        self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (namespace_name(namespace),)))
         """The names that all its entries have."""
         self.unknown: set[str] = {name for template in tags for name in fields_of(template)} - parameters
         """Parameters in the tags that are not in the path: an include might have had them in its prefix, and has not."""
@@ -66,17 +66,17 @@ class Naming:
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
         """The names of an answer to this request; `key` is its full one where the user has built it."""
         path = path_of(scope)
-        found = [*self._of_all, of_path(path), *_ancestors(path), *map(of_tag, tags)]
+        found = [*self._of_all, path_name(path), *_ancestors(path), *map(of_tag, tags)]
         params = scope.get('path_params')
         if params or self._tags:
             values = self._values(params or {})
             found += [of_tag(filled(template, values)) for template in self._tags]
             found += [
-                of_endpoint(self._endpoint, template, {name: values[name] for name in names})
+                endpoint_name(self._endpoint, template, {name: values[name] for name in names})
                 for template, names in self._places
             ]
         if key is not None:
-            found.append(of_key(key))
+            found.append(key_name(key))
         return tuple(dict.fromkeys(found))
 
 
@@ -85,12 +85,12 @@ def are_tags(tags: object) -> TypeGuard[Collection[str]]:
     return isinstance(tags, (list, tuple, set, frozenset)) and (not tags or all(isinstance(tag, str) for tag in tags))
 
 
-def of_namespace(namespace: str) -> str:
+def namespace_name(namespace: str) -> str:
     """The name of all entries in a full namespace."""
     return _name('namespace', namespace)
 
 
-def of_endpoint(endpoint: tuple[str, str], template: str, values: PathValues | None = None) -> str:
+def endpoint_name(endpoint: tuple[str, str], template: str, values: PathValues | None = None) -> str:
     """The name of all entries of an endpoint below a path template, or of those with these path values.
 
     Endpoints of one name that differ by what they hold are told apart by their paths, in whatever order they were made.
@@ -99,15 +99,15 @@ def of_endpoint(endpoint: tuple[str, str], template: str, values: PathValues | N
     return shortened(escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}'))
 
 
-def of_path(path: str) -> str:
+def path_name(path: str) -> str:
     """The name of all entries of one path: of every query, header and credential."""
     return _name('path', path)
 
 
-def of_all_below(path: str) -> str:
+def below_path_name(path: str) -> str:
     """The name of all entries of the paths that go on below this one, at the boundary of a segment."""
     segments = path.rstrip('/').split('/')
-    below = '/'.join(segments[: MOST_SEGMENTS + 1])
+    below = '/'.join(segments[: MAX_SEGMENTS + 1])
     return _name('below', below) if below else EVERYTHING
 
 
@@ -123,8 +123,8 @@ def names_of_tags(tags: Iterable[str]) -> list[str]:
 
 
 def coarser(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of an entry, with the groups of its tags in place of the tags if there are more than `MOST_TAGS`."""
-    if len(names) <= MOST_TAGS or sum(map(_is_of_tag, names)) <= MOST_TAGS:
+    """The names of an entry, with the groups of its tags in place of the tags if there are more than `MAX_TAGS`."""
+    if len(names) <= MAX_TAGS or sum(map(_is_of_tag, names)) <= MAX_TAGS:
         return names
     return tuple(dict.fromkeys(_group(name) if _is_of_tag(name) else name for name in names))
 
@@ -138,22 +138,22 @@ def _group(of_tag: str) -> str:
 
 
 def _name(kind: str, text: str) -> str:
-    return shortened(f'{kind}:{escaped(text)}') if len(text) <= SHORT else f'{kind}:{_short(text)}'
+    return shortened(f'{kind}:{escaped(text)}') if len(text) <= MAX_PLAIN_TEXT else f'{kind}:{_short(text)}'
 
 
 def _short(text: str) -> str:
     """The text itself or, where it is long, its front and a digest of the whole: to escape all of it takes long."""
-    return text if len(text) <= SHORT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
+    return text if len(text) <= MAX_PLAIN_TEXT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
 
 
-def of_key(full_key: str) -> str:
+def key_name(full_key: str) -> str:
     """The name of the entries under one full key."""
     return shortened(f'key:{full_key}')
 
 
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:
     """The names of an entry that came from no request; the one of its key is the last."""
-    return (EVERYTHING, *([] if namespace is None else [of_namespace(namespace)]), of_key(full_key))
+    return (EVERYTHING, *([] if namespace is None else [namespace_name(namespace)]), key_name(full_key))
 
 
 def path_of(scope: Scope) -> str:
@@ -166,7 +166,7 @@ def path_of(scope: Scope) -> str:
 def _ancestors(path: str) -> tuple[str, ...]:
     """The names of all entries below each of the paths above this one."""
     parent = path.rpartition('/')[0]
-    return _short_ancestors(parent) if len(parent) <= SHORT else _all_ancestors(parent)
+    return _short_ancestors(parent) if len(parent) <= MAX_PLAIN_TEXT else _all_ancestors(parent)
 
 
 @lru_cache(1024)
@@ -178,7 +178,7 @@ def _short_ancestors(parent: str) -> tuple[str, ...]:
 def _all_ancestors(parent: str) -> tuple[str, ...]:
     segments = parent.split('/')
     return tuple(
-        of_all_below('/'.join(segments[:depth])) for depth in range(2, min(len(segments), MOST_SEGMENTS + 1) + 1)
+        below_path_name('/'.join(segments[:depth])) for depth in range(2, min(len(segments), MAX_SEGMENTS + 1) + 1)
     )
 
 

@@ -11,10 +11,10 @@ from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import FastAPIAdmission
-from fastapi_caching_route._fastapi.effective import Overrides, described, overridden, tree
+from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import extended_handler, uncached_handler
 from fastapi_caching_route._fastapi.handing import Handing
-from fastapi_caching_route._fastapi.inputs import Reading, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.inputs import KeyRules, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
@@ -24,8 +24,8 @@ class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
     __slots__ = (
-        *('_builder', '_early', '_effective', '_explicit', '_keys_of', '_overridden'),
-        *('_plain', '_provider', '_reading', '_unnamed_guard'),
+        *('_effective', '_explicit', '_explicit_before_key', '_guards_include_unnamed', '_has_key_builder'),
+        *('_keys_of', '_overridden', '_plain', '_provider', '_rules'),
     )
 
     def __init__(
@@ -33,26 +33,26 @@ class Declarations:
         effective: Any,
         keys_of: Callable[[Inputs], Keys],
         explicit: Sequence[Any],
-        reading: Reading,
+        rules: KeyRules,
         *,
-        builder: bool,
-        early: bool,
-        unnamed_guard: bool,
+        has_key_builder: bool,
+        explicit_before_key: bool,
+        guards_include_unnamed: bool,
     ) -> None:
         """Read what `effective_route` returned, whose keys are made by `keys_of`, and the explicit dependencies.
 
-        `builder` says that a key builder makes the key, `early` that the explicit dependencies run before there is one,
-        and `unnamed_guard` that dependencies without a parameter name run on hits even if they hold no scheme.
+        `has_key_builder` says that a key builder makes the key, `explicit_before_key` that the explicit dependencies run before there is one,
+        and `guards_include_unnamed` that dependencies without a parameter name run on hits even if they hold no scheme.
         """
         self._effective = effective
         self._provider = effective.dependency_overrides_provider
         self._keys_of = keys_of
         path = effective.path_format
         self._explicit = [(it, get_parameterless_sub_dependant(depends=it, path=path)) for it in explicit]
-        self._reading = reading
-        self._builder = builder
-        self._early = early
-        self._unnamed_guard = unnamed_guard
+        self._rules = rules
+        self._has_key_builder = has_key_builder
+        self._explicit_before_key = explicit_before_key
+        self._guards_include_unnamed = guards_include_unnamed
         self._plain = self._declared({})
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
@@ -80,17 +80,17 @@ class Declarations:
         asked = [_signature(node) for node in explicit_nodes]
         admitting = [it for it in route.dependencies if any(_signature(node) in asked for node in tree(it, overrides))]
         admitting += may_refuse
-        guards = self._guards(route, overrides, unnamed=self._unnamed_guard)
-        if self._early:
+        guards = self._guards(route, overrides, unnamed=self._guards_include_unnamed)
+        if self._explicit_before_key:
             guards = [node for node in guards if _signature(node) not in asked]
-        steps = _steps(route, guards, () if self._early else asked)
-        handing = Handing(self._effective.path_format, self._explicit, overrides) if self._early else None
-        if self._builder:
+        steps = _steps(route, guards, () if self._explicit_before_key else asked)
+        handing = Handing(self._effective.path_format, self._explicit, overrides) if self._explicit_before_key else None
+        if self._has_key_builder:
             roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
-            inputs = builder_inputs(roots, overrides, self._reading.vary)
+            inputs = builder_inputs(roots, overrides, self._rules.vary)
         else:
-            inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._reading)
-        late = [] if self._early else foreign
+            inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._rules)
+        late = [] if self._explicit_before_key else foreign
         before = [node for depends, node in self._explicit if depends in late]
         not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))]
         return Declared(
@@ -158,7 +158,7 @@ def _is_among(node: Dependant, others: Sequence[Dependant]) -> bool:
 
 def _shown(call: Any) -> str:
     """A dependency for people: a function by its name, and an object by that of its class."""
-    return described(call if hasattr(call, '__qualname__') else type(call))
+    return qualified(call if hasattr(call, '__qualname__') else type(call))
 
 
 def _signature(node: Dependant) -> Parts:

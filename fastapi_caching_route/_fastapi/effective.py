@@ -30,11 +30,11 @@ def declaration(effective: Any) -> Parts:
     """What an effective route is by its declaration, beside its inputs: equal in every process that runs this code."""
     return (
         effective.path_format,
-        tuple((described(node.call), texts_in(node.call)) for node in tree(effective.dependant, {})),
-        described(effective.response_model),
-        described(getattr(effective.response_class, 'value', effective.response_class)),
+        tuple((qualified(node.call), texts_in(node.call)) for node in tree(effective.dependant, {})),
+        qualified(effective.response_model),
+        qualified(getattr(effective.response_class, 'value', effective.response_class)),
         effective.status_code,
-        tuple(described(getattr(effective, f'response_model_{it}')) for it in _SERIALIZATION),
+        tuple(qualified(getattr(effective, f'response_model_{it}')) for it in _SERIALIZATION),
     )
 
 
@@ -95,7 +95,7 @@ def takes(effective: Any, kind: type) -> bool:
     return any(isinstance(node.call, type) and issubclass(node.call, kind) for node in nodes)
 
 
-def goes_on(effective: Any) -> bool:
+def runs_after_answer(effective: Any) -> bool:
     """Whether something of the route may run after its answer has left: what comes after a `yield`, background tasks."""
     return any(yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
 
@@ -123,7 +123,7 @@ def overridden(dependency: Dependant, overrides: Overrides) -> Dependant:
     return get_dependant(path=dependency.path or '', call=call, name=dependency.name)
 
 
-def described(thing: object) -> str:
+def qualified(thing: object) -> str:
     """A class or function by its name, anything else by its looks; without addresses, which each process has its own."""
     name = getattr(thing, '__qualname__', None)
     return f'{getattr(thing, "__module__", "")}.{name}' if name else without_addresses(repr(thing))

@@ -13,9 +13,9 @@ from typing import Any
 
 from fastapi_caching_route.errors import ConfigurationError
 
-_LEFT = '__fastapi_caching_route__'
+_ATTRIBUTE = '__fastapi_caching_route__'
 
-INSIDE = f'{_LEFT}inside'
+INSIDE = f'{_ATTRIBUTE}inside'
 """Where an endpoint that we have wrapped has the one inside of it."""
 
 
@@ -23,7 +23,7 @@ INVALIDATES = 'invalidates'
 """The slot of `@cache.invalidates(...)`; the other one is that of `@cache(...)`."""
 
 
-def leave(decoration: object, endpoint: Any, slot: str = '') -> None:
+def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
     """Leave a decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time.
 
     There is one in each slot.
@@ -39,7 +39,7 @@ def leave(decoration: object, endpoint: Any, slot: str = '') -> None:
         endpoint = endpoint.__func__
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     try:
-        setattr(target, _attribute(endpoint) + slot, decoration)
+        setattr(target, _attribute_of(endpoint) + slot, decoration)
     except AttributeError:
         msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
         raise ConfigurationError(msg) from None
@@ -52,15 +52,15 @@ def layers(endpoint: Any) -> Iterator[Any]:
         endpoint = getattr(endpoint, INSIDE, None)
 
 
-def left_on(endpoint: object, slot: str = '') -> Any:
+def attached_to(endpoint: object, slot: str = '') -> Any:
     """The decoration left on an endpoint, or on the function inside of a bound method or a partial object; or None."""
     if isinstance(endpoint, MethodType):
-        on_instance = getattr(endpoint.__self__, _attribute(endpoint) + slot, None)
+        on_instance = getattr(endpoint.__self__, _attribute_of(endpoint) + slot, None)
         if on_instance is not None:
             return on_instance
-    found = getattr(endpoint, _LEFT + slot, None)
+    found = getattr(endpoint, _ATTRIBUTE + slot, None)
     inside = endpoint.func if isinstance(endpoint, partial) else getattr(endpoint, INSIDE, None)
-    return left_on(inside, slot) if found is None and inside is not None else found
+    return attached_to(inside, slot) if found is None and inside is not None else found
 
 
 def note_routed(endpoint: Any, route: Any) -> None:
@@ -68,21 +68,23 @@ def note_routed(endpoint: Any, route: Any) -> None:
     for wrapped in _wrapped(endpoint):
         with suppress(AttributeError):  # one that takes no attributes takes no decoration either
             target = wrapped.__self__ if isinstance(wrapped, MethodType) else wrapped
-            setattr(target, f'{_attribute(wrapped)}methods', routed_methods(wrapped) | set(route.methods or ()))
-            setattr(target, f'{_attribute(wrapped)}routes', [*map(weakref.ref, routes_of(wrapped)), weakref.ref(route)])
+            setattr(target, f'{_attribute_of(wrapped)}methods', routed_methods(wrapped) | set(route.methods or ()))
+            setattr(
+                target, f'{_attribute_of(wrapped)}routes', [*map(weakref.ref, routes_of(wrapped)), weakref.ref(route)]
+            )
 
 
 def routes_of(endpoint: Any) -> list[Any]:
     """The routes that serve the endpoint and are still there."""
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    references: list[weakref.ref[Any]] = getattr(target, f'{_attribute(endpoint)}routes', [])
+    references: list[weakref.ref[Any]] = getattr(target, f'{_attribute_of(endpoint)}routes', [])
     return [route for route in (reference() for reference in references) if route is not None]
 
 
 def routed_methods(endpoint: Any) -> set[str]:
     """The methods with which a `CachingRoute` serves the endpoint; none if it has never met one."""
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    methods: set[str] = getattr(target, f'{_attribute(endpoint)}methods', set())
+    methods: set[str] = getattr(target, f'{_attribute_of(endpoint)}methods', set())
     return methods
 
 
@@ -96,8 +98,8 @@ def _wrapped(endpoint: Any) -> Iterator[Any]:
         endpoint = inside or (endpoint.func if isinstance(endpoint, partial) else None)
 
 
-def _attribute(endpoint: object) -> str:
-    return f'{_LEFT}{endpoint.__name__}' if isinstance(endpoint, MethodType) else _LEFT
+def _attribute_of(endpoint: object) -> str:
+    return f'{_ATTRIBUTE}{endpoint.__name__}' if isinstance(endpoint, MethodType) else _ATTRIBUTE
 
 
 def name_of(endpoint: Any) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def choosing(original: Handler) -> Handler:
+def choosing_handler(original: Handler) -> Handler:
     """A handler that gives way to the one that the scope names, if it names one."""
 
     async def choose(request: Request) -> Response:

@@ -24,7 +24,7 @@ _serials = count()
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class KeyRules:
     """How the inputs of a route are put together, beside its declarations."""
 
     vary: tuple[bytes, ...]
@@ -59,19 +59,19 @@ def declared_inputs(
     explicit: Sequence[Dependant],
     guards: Sequence[Dependant],
     overrides: Overrides,
-    reading: Reading,
+    rules: KeyRules,
 ) -> Inputs:
     """All that the route and the explicit dependencies declare, overriding ones in place of those overridden.
 
     `guards` are the dependencies of the route that run on hits.
     """
     seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
-    own, of_guards = _deciding(route, guards, overrides) if reading.shared else (seen.nodes, [])
+    own, of_guards = _deciding(route, guards, overrides) if rules.shared else (seen.nodes, [])
     nodes = [*own, *of_guards]
-    handed = [] if reading.shared else seen.handed
+    handed = [] if rules.shared else seen.handed
     query = Parameters('query', [it for node in nodes for it in node.query_params])
-    headers = Parameters('header', _header_params(own), reading.answered)
-    headers_of_guards = Parameters('header', _header_params(of_guards), reading.answered | PERSONAL)
+    headers = Parameters('header', _header_params(own), rules.answered)
+    headers_of_guards = Parameters('header', _header_params(of_guards), rules.answered | PERSONAL)
     cookies = Parameters('cookie', [it for node in own for it in node.cookie_params])
     header_names = tuple(dict.fromkeys((*headers.field_names, *headers_of_guards.field_names)))
     reads: list[tuple[str, Callable[[Scope], Parts]]] = []
@@ -83,17 +83,17 @@ def declared_inputs(
         reads.append(('headers of guards', lambda scope: headers_of_guards.read(Headers(raw=scope['headers']))))
     if cookies:
         reads.append(('cookies', lambda scope: cookies.read(HTTPConnection(scope).cookies)))
-    if reading.vary:
-        reads.append(('vary', lambda scope: selected(scope['headers'], reading.vary)))
+    if rules.vary:
+        reads.append(('vary', lambda scope: selected(scope['headers'], rules.vary)))
     if handed:
         reads.append(('credentials', lambda scope: _given(scope, handed)))
     override = _serial(overrides)
     keyed_body = any(node.body_params for node in nodes)
-    declared_conditions = _declared_conditions(nodes, reading.answered)
-    raw = reading.raw or any(takes_the_request(node) for node in nodes)
+    declared_conditions = _declared_conditions(nodes, rules.answered)
+    raw = rules.raw or any(takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
     selecting = [*header_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
-    whole = frozenset((*header_names, *reading.vary, *(_field(it) for it in handed if it.place == 'header')))
+    whole = frozenset((*header_names, *rules.vary, *(_field(it) for it in handed if it.place == 'header')))
     some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
     checked_by_scheme = Credential('header', 'authorization') in schemes
     shared = not handed and not whole & {b'authorization', b'cookie'} and not cookies
@@ -101,17 +101,17 @@ def declared_inputs(
         *(('the raw request',) if raw else ()),
         *(('all headers',) if headers.is_whole or headers_of_guards.is_whole else ()),
         *(() if shared else ('credentials or cookies',)),
-        *(('what identity says',) if reading.guards_select else ()),
-        *(('whom the guards let in',) if reading.shared and not reading.public and (guards or explicit) else ()),
+        *(('what identity says',) if rules.guards_select else ()),
+        *(('whom the guards let in',) if rules.shared and not rules.public and (guards or explicit) else ()),
     )
-    left_out = reading.left_out | ({b'authorization', b'cookie', *_fields(schemes)} if reading.shared else frozenset())
+    left_out = rules.left_out | ({b'authorization', b'cookie', *_fields(schemes)} if rules.shared else frozenset())
     return Inputs(
         read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
-        selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, reading), *reading.vary))),
+        selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, rules), *rules.vary))),
         covered=whole,
         keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
-        authorization_covered=reading.shared or checked_by_scheme or b'authorization' in whole,
-        line_is_all=not (keyed_body or raw or reading.guards_select or {place for place, _ in reads} - {'query'}),
+        authorization_covered=rules.shared or checked_by_scheme or b'authorization' in whole,
+        by_line=not (keyed_body or raw or rules.guards_select or {place for place, _ in reads} - {'query'}),
         reads_query=bool(query),
         keyed_body=keyed_body,
         form=not raw and all(isinstance(it.field_info, Form) for node in seen.nodes for it in node.body_params),
@@ -125,26 +125,26 @@ def declared_inputs(
         unsaid=unsaid,
         for_all=not unsaid,
         raw=raw,
-        personal=not reading.shared,
+        personal=not rules.shared,
         left_out=left_out,
         not_shown=(*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS) if raw else (),
         shown=(
             *(f'query {it}' for it in query.shown),
             *(f'header {it}' for it in dict.fromkeys((*headers.shown, *headers_of_guards.shown))),
             *(f'cookie {it}' for it in cookies.shown),
-            *(f'header {it.decode("ascii")}' for it in reading.vary),
+            *(f'header {it.decode("ascii")}' for it in rules.vary),
             *(f'the credential in {it.place} {it.name}' for it in handed),
             *(('the body',) if keyed_body else ()),
             *(('all of the raw request, but for what not_in_key names',) if raw else ()),
-            *(('what identity says',) if reading.guards_select else ()),
+            *(('what identity says',) if rules.guards_select else ()),
         ),
         fingerprint=(
             query.fingerprint,
             headers.fingerprint,
             headers_of_guards.fingerprint,
             cookies.fingerprint,
-            reading.vary,
-            reading.shared,
+            rules.vary,
+            rules.shared,
             override,
         ),
     )
@@ -169,13 +169,13 @@ def _declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] =
     return [name for name in read if name.decode('ascii') not in answered]
 
 
-def _of_guards(seen: _Seen, reading: Reading) -> list[bytes]:
+def _of_guards(seen: _Seen, rules: KeyRules) -> list[bytes]:
     """Request fields for Vary that are not in the key: what guards read decides who gets an answer at all."""
-    if not reading.shared:
+    if not rules.shared:
         return _fields(seen.checked)
-    if not reading.guards_select:
+    if not rules.guards_select:
         return []
-    headers = Parameters('header', _header_params(seen.nodes), reading.answered)
+    headers = Parameters('header', _header_params(seen.nodes), rules.answered)
     cookie = [b'cookie'] if any(node.cookie_params for node in seen.nodes) else []
     return [*headers.field_names, *cookie, *_fields([*seen.handed, *seen.checked])]
 
@@ -190,7 +190,7 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         covered=frozenset(),
         keyed=frozenset(),
         authorization_covered=checked_by_scheme or b'authorization' in vary,
-        line_is_all=False,
+        by_line=False,
         reads_query=False,
         keyed_body=False,
         form=False,

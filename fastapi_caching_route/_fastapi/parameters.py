@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, RootModel
 from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
-from fastapi_caching_route._fastapi.effective import described
+from fastapi_caching_route._fastapi.effective import qualified
 from fastapi_caching_route._fastapi.plain import is_plain, told_apart
 from fastapi_caching_route._http.fields import without
 
@@ -140,7 +140,7 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _kind(info: Any) -> str:
-    return f'{described(info.annotation)} = {described(info.default)}'
+    return f'{qualified(info.annotation)} = {qualified(info.default)}'
 
 
 def _omission(field: Any) -> Callable[[Any], bool] | None:

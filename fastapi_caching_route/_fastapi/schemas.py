@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from fastapi_caching_route._fastapi.effective import described, without_addresses
+from fastapi_caching_route._fastapi.effective import qualified, without_addresses
 
 
 def outline(model: Any, *, by_alias: bool) -> tuple[str, ...]:
@@ -26,12 +26,12 @@ def _schema(model: Any, mode: Any, *, by_alias: bool) -> str:
     try:
         schema = TypeAdapter(model).json_schema(by_alias=by_alias, schema_generator=_Forgiving, mode=mode)
         text = json.dumps(
-            _steady(schema, has_sets='"uniqueItems"' in json.dumps(schema, default=described)),
+            _steady(schema, has_sets='"uniqueItems"' in json.dumps(schema, default=qualified)),
             sort_keys=True,
-            default=described,
+            default=qualified,
         )
     except Exception:  # noqa: BLE001, a model of the user's may do anything: its name has to do
-        return described(model)
+        return qualified(model)
     return without_addresses(text)
 
 
@@ -40,7 +40,7 @@ class _Forgiving(GenerateJsonSchema):
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
         """Name it."""
-        return {'not in JSON Schema': f'{error_info} {described(schema.get("cls"))}'}
+        return {'not in JSON Schema': f'{error_info} {qualified(schema.get("cls"))}'}
 
     def emit_warning(self, kind: Any, detail: str) -> None:
         """Warn of nothing: nobody reads the schema."""

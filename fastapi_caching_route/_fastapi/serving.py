@@ -8,7 +8,7 @@ from starlette.routing import Host, Match, Mount
 
 from fastapi_caching_route._core.asgi import Scope
 
-MOST_LAYERS = 100
+MAX_LAYERS = 100
 """Of middleware around one app."""
 
 
@@ -56,7 +56,7 @@ def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iter
 def _inside(route: Any) -> Any:
     """What is mounted, or what is inside of it, where it is middleware."""
     inside = route.app
-    for _ in range(MOST_LAYERS):
+    for _ in range(MAX_LAYERS):
         if hasattr(inside, 'routes') or not hasattr(inside, 'app'):
             break
         inside = inside.app

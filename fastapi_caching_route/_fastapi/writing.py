@@ -48,7 +48,7 @@ class Answer:
         return PathParameters(effective_route(route, self.scope)).values(self.scope.get('path_params', {}))
 
 
-def followed(endpoint: Callable[..., Any], act: Act) -> Any:
+def followed_by(endpoint: Callable[..., Any], act: Act) -> Any:
     """The endpoint, with `act` called after it has succeeded. It can be called directly too; then nothing follows.
 
     A stream goes on when the endpoint has returned, so `act` is called again at its end; of a generator, at its end alone.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, left_on
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to
 from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.visit import Store
@@ -39,10 +39,10 @@ def caches_in(app: Any) -> list[Settings]:
         return [it for it in _alive if used is None or it.store in used]
 
 
-def look_for_unmet(app: Any) -> None:
+def warn_of_unserved(app: Any) -> None:
     """Warn, once, of decorations that come to nothing in an app which now gets a request."""
     for settings in caches_in(app) if app is not None else ():
-        settings.unmet.look(app)
+        settings.unserved.warn(app)
 
 
 def _stores_in(app: Any) -> list[Store]:
@@ -54,7 +54,7 @@ def _stores_in(app: Any) -> list[Store]:
     with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
         for _, route in routes_in(app):
             endpoint = getattr(route, 'endpoint', None)
-            decoration, writes = left_on(endpoint), left_on(endpoint, INVALIDATES)
+            decoration, writes = attached_to(endpoint), attached_to(endpoint, INVALIDATES)
             found = [*([] if decoration is None else [decoration.settings.store]), *(it.store for it in writes or ())]
             stores.update(dict.fromkeys(found))
     with suppress(TypeError):  # not everything can be referred to weakly

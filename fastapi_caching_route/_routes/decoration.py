@@ -11,8 +11,8 @@ from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, left_on, name_of, routed_methods, routes_of
-from fastapi_caching_route._fastapi.inputs import Reading
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.inputs import KeyRules
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Invalidates
@@ -31,13 +31,13 @@ class Decoration:
 
 def decoration_of(endpoint: object) -> Decoration | None:
     """What `@cache(...)` has left on an endpoint, if anything."""
-    found: Decoration | None = left_on(endpoint)
+    found: Decoration | None = attached_to(endpoint)
     return found
 
 
 def invalidates_of(endpoint: object) -> tuple[Invalidates, ...]:
     """What `@cache.invalidates(...)` has left on an endpoint."""
-    found: tuple[Invalidates, ...] | None = left_on(endpoint, INVALIDATES)
+    found: tuple[Invalidates, ...] | None = attached_to(endpoint, INVALIDATES)
     return found or ()
 
 
@@ -51,7 +51,7 @@ def check_decorated(endpoint: Any) -> None:
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
     if decoration is not None:
         check_methods(name, routed_methods(endpoint))
-        decoration.settings.twins.of_endpoint(endpoint)
+        decoration.settings.namesakes.of_endpoint(endpoint)
     templates = [template for said in invalidates_of(endpoint) for template in said.templates]
     if decoration is not None and not callable(decoration.policy.tags):
         templates += decoration.policy.tags
@@ -87,10 +87,10 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         route,
         partial(Keys, (), ''),
         policy.dependencies,
-        reading_of(policy, frozenset(), raw=route.reads_raw, answered=frozenset()),
-        builder=policy.key_builder is not None,
-        early=policy.key_builder is not None,
-        unnamed_guard=policy.route_dependencies == 'always',
+        key_rules(policy, frozenset(), raw=route.reads_raw, answered=frozenset()),
+        has_key_builder=policy.key_builder is not None,
+        explicit_before_key=policy.key_builder is not None,
+        guards_include_unnamed=policy.route_dependencies == 'always',
     )
     wrong = not_for_all(policy, declared().inputs)
     if wrong is not None:
@@ -110,9 +110,9 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
         )
 
 
-def reading_of(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> Reading:
+def key_rules(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> KeyRules:
     """How the inputs of a route with this policy are put together."""
-    return Reading(
+    return KeyRules(
         vary=tuple(name.encode('ascii') for name in policy.vary_headers),
         left_out=left_out,
         raw=raw,

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi_caching_route._fastapi.endpoints import layers, name_of
 
 
-class Twins:
+class Namesakes:
     """Numbers things that have one name: the first is 0."""
 
     __slots__ = ('_alike', '_counted', 'token')

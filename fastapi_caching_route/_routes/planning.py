@@ -21,7 +21,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._routes.decoration import Decoration, reading_of
+from fastapi_caching_route._routes.decoration import Decoration, key_rules
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.targets import places_of
 from fastapi_caching_route.control import CacheControl
@@ -29,7 +29,9 @@ from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import Skip, StoreIf
 
 
-def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, *, twin: int | str, raw: bool) -> Plan:
+def plan_of(
+    decoration: Decoration, effective: Any, parameters: PathParameters, *, number: int | str, raw: bool
+) -> Plan:
     """All that is known of a decorated route before a request comes."""
     settings, policy = decoration.settings, decoration.policy
     build, who, skip, tags = policy.key_builder, policy.identity, policy.skip, policy.tags
@@ -37,16 +39,16 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
     asks_itself = (policy.revalidate or settings.by_the_book) and not others
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    identity = (*description_of(decoration, effective), twin, *outlines_of(effective))
+    identity = (*description_of(decoration, effective), number, *outlines_of(effective))
     namespace = settings.full_namespace(policy.namespace)
     declared = Declarations(
         effective,
         partial(Keys, identity, namespace),
         policy.dependencies,
-        reading_of(policy, settings.left_out, raw=raw, answered=answered),
-        builder=build is not None,
-        early=build is not None or callable(who) or skip is not None,
-        unnamed_guard=policy.route_dependencies == 'always',
+        key_rules(policy, settings.left_out, raw=raw, answered=answered),
+        has_key_builder=build is not None,
+        explicit_before_key=build is not None or callable(who) or skip is not None,
+        guards_include_unnamed=policy.route_dependencies == 'always',
     )
     told: set[str] = set()
     return Plan(
@@ -54,9 +56,9 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
         hooks=Hooks(
             key_builder=None if build is None else lambda scope: build(Request(scope)),
             identity=None if not callable(who) else lambda scope: who(Request(scope)),
-            skip=None if skip is None else skipping(skip),
+            skip=None if skip is None else skip_of(skip),
             tags=None if not callable(tags) else lambda scope: tags(Request(scope)),
-            store_if=None if policy.store_if is None else wanting(policy.store_if, effective.path_format, told),
+            store_if=None if policy.store_if is None else store_if_of(policy.store_if, effective.path_format, told),
         ),
         namespace=namespace,
         declared=declared,
@@ -87,7 +89,7 @@ def plan_of(decoration: Decoration, effective: Any, parameters: PathParameters, 
     )
 
 
-def skipping(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
+def skip_of(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
     """What says of a request whether the user wants it to bypass the cache."""
 
     async def skipped(scope: Scope) -> bool:
@@ -97,7 +99,7 @@ def skipping(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
     return skipped
 
 
-def wanting(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
+def store_if_of(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
     """What says of a complete answer whether the user wants it kept; not, if that cannot be told."""
 
     def wanted(recording: Recording) -> bool:

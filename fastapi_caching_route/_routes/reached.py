@@ -9,28 +9,28 @@ from typing import Any
 
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, Receive, Scope, Send
-from fastapi_caching_route._core.names import of_path, path_of
+from fastapi_caching_route._core.names import path_name, path_of
 from fastapi_caching_route._exchange.plan import Plan
-from fastapi_caching_route._fastapi.effective import effective_route, goes_on, reads_raw, takes
+from fastapi_caching_route._fastapi.effective import effective_route, reads_raw, runs_after_answer, takes
 from fastapi_caching_route._fastapi.limits import body_limit
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._routes.caches import look_for_unmet
+from fastapi_caching_route._routes.caches import warn_of_unserved
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
-from fastapi_caching_route._routes.description import twin_of
+from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.said import Said
 from fastapi_caching_route._routes.writes import (
     Invalidates,
+    InvalidatingSend,
     Targets,
-    Writing,
     invalidate_for_all,
     is_write,
     targets_of_a_write,
 )
 
-MOST_PLANS = 256
+MAX_PLACES = 256
 """A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
 the app runs, so plans that are not needed any more must not pile up."""
 
@@ -45,7 +45,7 @@ class Reached:
     invalidates: tuple[Invalidates, ...]
     """What `@cache.invalidates` says on it."""
     parameters: PathParameters
-    goes_on: bool
+    runs_after_answer: bool
     """Whether dependencies or background tasks may still write when the answer has left."""
     body_limit: int | None
     """The bytes that a request body may have, where the route itself says so."""
@@ -64,7 +64,7 @@ class Reached:
         async def act(answer: RawHeaders) -> None:
             await invalidate_for_all([*await self._outdated(scope, answer), *said.take()])
 
-        writing = Writing(send, act, lambda: self.goes_on or said.has_more)
+        writing = InvalidatingSend(send, act, lambda: self.runs_after_answer or said.has_more)
         try:
             await self.forward(scope, receive, writing.send)
         finally:
@@ -78,7 +78,7 @@ class Reached:
             for target in targets_of_a_write(scope, answer):
                 found = map(decoration_of, endpoints_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
-                targets += [(it.store, (of_path(path_of(target)),)) for it in caches if it.invalidate_on_write]
+                targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
         values = self.parameters.values(scope.get('path_params', {})) if self.invalidates else {}
         return [*targets, *[(it.store, await it.names(scope, values)) for it in self.invalidates]]
 
@@ -108,7 +108,7 @@ class Places:
         known = self._known.get(id(effective))
         if known is not None and known.effective is effective and (known.plan or not decoration_of(route.endpoint)):
             return known
-        if len(self._known) >= MOST_PLANS:
+        if len(self._known) >= MAX_PLACES:
             self._known.clear()
         reached = self._known[id(effective)] = self._first_reached(route, effective, scope)
         return reached
@@ -116,7 +116,7 @@ class Places:
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
         decoration, parameters = decoration_of(route.endpoint), PathParameters(effective)
         app = scope.get('router') or scope.get('app')  # the outermost
-        look_for_unmet(app)
+        warn_of_unserved(app)
         plan = None if decoration is None else self._plan(decoration, route, effective, parameters, app)
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(route.endpoint)
@@ -127,7 +127,7 @@ class Places:
             plan,
             invalidates,
             parameters,
-            goes_on=goes_on(effective),
+            runs_after_answer=runs_after_answer(effective),
             body_limit=body_limit(effective),
             methods=frozenset(effective.methods),
             writes=frozenset(it for it in effective.methods if may_say or is_write(it, cached=it in cached)),
@@ -138,9 +138,9 @@ class Places:
     def _plan(
         self, decoration: Decoration, route: Any, effective: Any, parameters: PathParameters, app: object
     ) -> Plan:
-        twin = twin_of(decoration, effective, app)
-        plan = plan_of(decoration, effective, parameters, twin=twin, raw=reads_raw(route, self._kind))
+        number = number_among_namesakes(decoration, effective, app)
+        plan = plan_of(decoration, effective, parameters, number=number, raw=reads_raw(route, self._kind))
         tell_of_workers(is_shared=plan.runtime.store.is_shared)
         for doubt in doubts(decoration.policy, plan.declared()):
-            decoration.settings.unmet.tell(effective.path_format, doubt)
+            decoration.settings.unserved.tell(effective.path_format, doubt)
         return plan

@@ -23,8 +23,8 @@ from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._exchange.plan import Runtime, Switch
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._routes.namesakes import Twins
-from fastapi_caching_route._routes.unserved import Unmet
+from fastapi_caching_route._routes.namesakes import Namesakes
+from fastapi_caching_route._routes.unserved import Unserved
 from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
@@ -56,8 +56,8 @@ class Settings:
     invalidate_on_write: bool
     document: bool
     """Whether OpenAPI describes what the cache does."""
-    twins: Twins = field(default_factory=Twins)
-    unmet: Unmet = field(default_factory=Unmet)
+    namesakes: Namesakes = field(default_factory=Namesakes)
+    unserved: Unserved = field(default_factory=Unserved)
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from fastapi_caching_route._core.names import are_tags, names_of_tags, of_all_below, of_endpoint, of_path
+from fastapi_caching_route._core.names import are_tags, below_path_name, endpoint_name, names_of_tags, path_name
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._routes.caches import caches_of
@@ -77,9 +77,9 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
         msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
         raise ConfigurationError(msg)
     if not prefix:
-        return (of_path(path),)
+        return (path_name(path),)
     stem = path.rstrip('/')
-    return (of_all_below(path), of_path(stem), of_path(f'{stem}/')) if stem else (of_all_below(path),)
+    return (below_path_name(path), path_name(stem), path_name(f'{stem}/')) if stem else (below_path_name(path),)
 
 
 def checked_endpoints(endpoints: Any) -> Collection[Callable[..., Any]]:
@@ -120,7 +120,7 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
     check_endpoints([endpoint], settings)
     named, routes = name_of(endpoint), routes_of(endpoint)
     places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
-    whole = tuple(of_endpoint(named, template) for template in places)
+    whole = tuple(endpoint_name(named, template) for template in places)
     if not places:
         msg = (
             f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import what makes its router'
@@ -130,7 +130,7 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
         return whole
     fitting = {template: it for template, it in places.items() if it.names == given.keys()}
     if fitting:
-        return tuple(of_endpoint(named, template, it.checked(given)) for template, it in fitting.items())
+        return tuple(endpoint_name(named, template, it.checked(given)) for template, it in fitting.items())
     if not any(route.was_reached for route in routes) and any(it.names < given.keys() for it in places.values()):
         # The rest may be in the prefix of an include. All of the endpoint is never too little.
         logger.warning(

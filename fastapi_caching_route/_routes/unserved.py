@@ -18,7 +18,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, left_on, name_of, routed_methods
+from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, attached_to, name_of, routed_methods
 from fastapi_caching_route._fastapi.serving import routes_in
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -32,11 +32,11 @@ PUT_IT_BELOW = (
 )
 TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
 
-MOMENT = 1.0
+WARN_AFTER_SECONDS = 1.0
 """Seconds after the last decoration, and again while modules are being imported: an app is built by then."""
 
 
-class Unmet:
+class Unserved:
     """The endpoints that one cache has decorated, until they have been looked at."""
 
     __slots__ = ('__weakref__', '_endpoints', '_timer', '_told', 'has_new_writes')
@@ -54,21 +54,21 @@ class Unmet:
         with suppress(TypeError):  # not everything that can be called can be referred to weakly
             reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
             self._endpoints.append(reference)
-        self._look_later()
+        self._warn_later()
 
-    def _look_later(self) -> None:
+    def _warn_later(self) -> None:
         _waiting.add(self)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(MOMENT, self._look_if_built)
+        self._timer = threading.Timer(WARN_AFTER_SECONDS, self._warn_if_built)
         self._timer.daemon = True
         with suppress(RuntimeError):  # no threads on this platform
             self._timer.start()
 
-    def _look_if_built(self) -> None:
-        self._look_later() if _imports() else self.look()
+    def _warn_if_built(self) -> None:
+        self._warn_later() if _imports() else self.warn()
 
-    def look(self, app: Any = None) -> None:
+    def warn(self, app: Any = None) -> None:
         """Warn, once, of each endpoint that no `CachingRoute` serves; given an app, of writes on its plain routes too."""
         if not self._endpoints and not self.has_new_writes:
             return
@@ -87,7 +87,7 @@ class Unmet:
             self._timer.cancel()
         endpoints, self._endpoints = self._endpoints, []
         found = (reference() for reference in endpoints)
-        return [unserved(it) for it in found if it is not None and not routed_methods(it)]
+        return [unserved_message(it) for it in found if it is not None and not routed_methods(it)]
 
     def tell(self, path: str, doubt: str) -> None:
         """Warn, once for each text, of something on a route that is allowed and hardly meant."""
@@ -96,13 +96,13 @@ class Unmet:
             logger.warning('%r: %s', path, doubt)
 
 
-_waiting: 'weakref.WeakSet[Unmet]' = weakref.WeakSet()
+_waiting: 'weakref.WeakSet[Unserved]' = weakref.WeakSet()
 
 
 @atexit.register
-def _look_at_exit() -> None:
+def _warn_at_exit() -> None:
     for it in list(_waiting):
-        it.look()
+        it.warn()
 
 
 def _imports() -> bool:
@@ -112,7 +112,7 @@ def _imports() -> bool:
     )
 
 
-def unserved(endpoint: Any) -> str:
+def unserved_message(endpoint: Any) -> str:
     """What is wrong with a decorated endpoint that no `CachingRoute` serves, and the remedy."""
     remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
     name = '.'.join(name_of(endpoint))
@@ -123,7 +123,7 @@ def invalidates_nothing(endpoint: Any) -> bool:
     """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
-    return bool(left_on(endpoint, INVALIDATES)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
+    return bool(attached_to(endpoint, INVALIDATES)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)
 
 
 def _serves_a_websocket(endpoint: Any) -> bool:

@@ -13,7 +13,15 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.asgi import Message, Scope, Send
-from fastapi_caching_route._core.names import EVERYTHING, PathValues, are_tags, filled, names_of_tags, of_path, path_of
+from fastapi_caching_route._core.names import (
+    EVERYTHING,
+    PathValues,
+    are_tags,
+    filled,
+    names_of_tags,
+    path_name,
+    path_of,
+)
 from fastapi_caching_route._exchange.plan import ask_user
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._store.visit import Store
@@ -92,7 +100,7 @@ class Invalidates:
             )
             return (EVERYTHING,)
         own = [path_of(scope)] if self.own_path else []
-        return tuple(dict.fromkeys((*names_of_tags(tags), *endpoints, *map(of_path, (*paths, *own)))))
+        return tuple(dict.fromkeys((*names_of_tags(tags), *endpoints, *map(path_name, (*paths, *own)))))
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
@@ -111,20 +119,22 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
             await asyncio.shield(invalidating)
 
 
-class Writing:
-    """The `send` of a write: calls `act` before an answer of 2xx or 3xx leaves.
+class InvalidatingSend:
+    """The `send` of a write: calls `invalidate` before an answer of 2xx or 3xx leaves.
 
     A stream may go on writing while it is sent. So it acts again before its end, whichever that is; and once more when all
-    is over, if something `goes_on` that may still write when the answer has left.
+    is over, if something `runs_after_answer` that may still write when the answer has left.
     """
 
-    __slots__ = ('_act', '_fields', '_goes_on', '_send', '_streams', '_succeeds')
+    __slots__ = ('_fields', '_invalidate', '_runs_after_answer', '_send', '_streams', '_succeeds')
 
-    def __init__(self, send: Send, act: Callable[[RawHeaders], Awaitable[None]], goes_on: Callable[[], bool]) -> None:
-        """Send by `send`; `act` gets the fields of the answer. At its end, `goes_on` tells whether there may be more to do."""
+    def __init__(
+        self, send: Send, invalidate: Callable[[RawHeaders], Awaitable[None]], runs_after_answer: Callable[[], bool]
+    ) -> None:
+        """Send by `send`; `invalidate` gets the fields of the answer. At its end, `runs_after_answer` tells whether there may be more to do."""
         self._send = send
-        self._act = act
-        self._goes_on = goes_on
+        self._invalidate = invalidate
+        self._runs_after_answer = runs_after_answer
         self._succeeds = False
         self._fields: RawHeaders = ()
         self._streams = False
@@ -135,16 +145,16 @@ class Writing:
             self._succeeds = 200 <= message['status'] < 400
             if self._succeeds:
                 self._fields = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
-                await self._act(self._fields)
+                await self._invalidate(self._fields)
         elif message['type'] == 'http.response.body' and self._succeeds:
             if message.get('more_body', False):
                 self._streams = True
             elif self._streams:
                 self._streams = False
-                await self._act(self._fields)
+                await self._invalidate(self._fields)
         await self._send(message)
 
     async def end(self) -> None:
         """All is over, whether the answer has come to its end or not."""
-        if self._succeeds and (self._streams or self._goes_on()):
-            await self._act(self._fields)
+        if self._succeeds and (self._streams or self._runs_after_answer()):
+            await self._invalidate(self._fields)
