@@ -13,7 +13,7 @@ import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 
 from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._routes.unserved import Unmet
+from fastapi_caching_route._routes.unserved import Unserved
 from tests.servers import free_port, listens, wait_until
 from tests.support import Clock
 
@@ -30,7 +30,7 @@ def anyio_backend():
 def no_timers(request, monkeypatch):
     """Tests decorate many endpoints that never meet a route; nobody needs to hear of it a second later."""
     if request.module.__name__.rpartition('.')[2] != 'test_missing_route_class':
-        monkeypatch.setattr(Unmet, '_look_later', lambda self: None)
+        monkeypatch.setattr(Unserved, '_warn_later', lambda self: None)
 
 
 def serve(program: str, *options: str) -> Iterator[int]:

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.testclient import TestClient
 
-from fastapi_caching_route._core.form import MOST_PARTS, digest_of_form
+from fastapi_caching_route._core.form import MAX_PARTS, digest_of_form
 from tests.support import caching_router, client_of, marks, memory_cache
 
 
@@ -205,7 +205,7 @@ WELL = multipart(b'zz', field('x', '1'))
         ([type_of(b'zz')], multipart(b'zz', (b'A: b', b'1\r\n--zzz'))),
         ([type_of(b'zz')], multipart(b'zz', (b'A: b\r\n--zz\r\nC: d', b'1'))),
         ([type_of(b'zz')], multipart(b'zz', (b'', b'1'))),
-        ([type_of(b'zz')], multipart(b'zz', *[field('x', '1')] * (MOST_PARTS + 1))),
+        ([type_of(b'zz')], multipart(b'zz', *[field('x', '1')] * (MAX_PARTS + 1))),
         ([type_of(b'zz')], b''),
     ],
 )

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError
 from fastapi_caching_route.__main__ import main
-from fastapi_caching_route._routes import unserved as _unmet
+from fastapi_caching_route._routes import unserved as _unserved
 from tests.servers import wait_until
 from tests.support import caching_router, client_of, marks, memory_cache
 
@@ -26,7 +26,7 @@ def warnings_of(caplog, name):
 
 @pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
 def test_an_app_that_has_forgotten_the_route_class_is_told_once_after_a_moment(above, caplog, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 0.01)
     app, cache = FastAPI(), memory_cache()
 
     async def forgotten():
@@ -44,7 +44,7 @@ def test_an_app_that_has_forgotten_the_route_class_is_told_once_after_a_moment(a
 
 
 def test_an_app_with_the_lifespan_of_the_cache_is_told_as_it_starts(caplog, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 600)
     cache = memory_cache()
     app = FastAPI(lifespan=cache.lifespan)
 
@@ -62,7 +62,7 @@ def test_an_app_with_the_lifespan_of_the_cache_is_told_as_it_starts(caplog, monk
 
 @pytest.mark.parametrize('called_by', ['context', 'decorated write', 'caching route'])
 def test_an_app_is_told_at_the_first_request_in_which_it_calls_the_library(called_by, caplog, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 600)
     app, router, cache = FastAPI(), caching_router(), memory_cache()
 
     @app.get('/forgotten')
@@ -110,13 +110,13 @@ def test_a_process_that_ends_before_the_moment_is_told_as_it_ends():
 
 
 def test_nobody_is_told_while_the_app_is_still_being_imported(caplog, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 0.01)
     module, looks = ModuleType('heavy'), []
     module.__spec__ = ModuleSpec('heavy', None)
     module.__spec__._initializing = True
     monkeypatch.setitem(sys.modules, 'heavy', module)
-    imports = _unmet._imports
-    monkeypatch.setattr(_unmet, '_imports', lambda: looks.append(imports()) or looks[-1])
+    imports = _unserved._imports
+    monkeypatch.setattr(_unserved, '_imports', lambda: looks.append(imports()) or looks[-1])
     cache = memory_cache()
 
     @cache(ttl=60)
@@ -127,12 +127,12 @@ def test_nobody_is_told_while_the_app_is_still_being_imported(caplog, monkeypatc
     assert not warnings_of(caplog, 'routed_later')
     caching_router().get('/')(routed_later)
     module.__spec__._initializing = False
-    wait_until(lambda: not cache._settings.unmet._endpoints)
+    wait_until(lambda: not cache._settings.unserved._endpoints)
     assert not warnings_of(caplog, 'routed_later')
 
 
 def test_the_command_line_shows_what_is_found_at_start(capsys, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 600)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 600)
     module, cache = ModuleType('app_of_forgotten'), memory_cache()
     module.app = app = FastAPI()
     monkeypatch.setitem(sys.modules, 'app_of_forgotten', module)
@@ -175,7 +175,7 @@ def test_an_endpoint_on_a_plain_route_beside_cached_ones_is_told_at_the_first_re
 
 @pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
 def test_nobody_is_told_of_what_is_served(above, caplog, monkeypatch):
-    monkeypatch.setattr(_unmet, 'MOMENT', 0.01)
+    monkeypatch.setattr(_unserved, 'WARN_AFTER_SECONDS', 0.01)
     router, cache = caching_router(), memory_cache()
 
     class Endpoints:
@@ -189,7 +189,7 @@ def test_nobody_is_told_of_what_is_served(above, caplog, monkeypatch):
     for endpoint in endpoints:
         cached, routed = cache(ttl=60), router.get(f'/{endpoint.__name__}')
         cached(routed(endpoint)) if above else routed(cached(endpoint))
-    wait_until(lambda: not cache._settings.unmet._endpoints)
+    wait_until(lambda: not cache._settings.unserved._endpoints)
     assert not caplog.records
 
 
@@ -224,7 +224,7 @@ def test_nobody_is_told_of_what_is_served_inside_of_something_else(kind, caplog)
     others = {'method': 'of_class', 'classmethod': 'View.method'}
     router.get('/')(served[kind])
     assert marks(client_of(router).get('/')) == ['MISS']
-    cache._settings.unmet.look()
+    cache._settings.unserved.warn()
     names = {'method': 'View.method', 'classmethod': 'of_class'}
     assert not warnings_of(caplog, names.get(kind, 'function'))
     assert len(warnings_of(caplog, others.get(kind, 'View.method'))) == 1
@@ -240,7 +240,7 @@ def test_nobody_is_told_of_what_is_gone(caplog):
 
     decorate()
     gc.collect()
-    cache._settings.unmet.look()
+    cache._settings.unserved.warn()
     assert not warnings_of(caplog, 'passing')
 
 
@@ -285,7 +285,7 @@ def test_a_websocket_is_told_that_it_never_is_cached(caplog):
     @cache(ttl=5)
     async def socket(websocket: WebSocket): ...
 
-    cache._settings.unmet.look()
+    cache._settings.unserved.warn()
     (told,) = [it.message for it in caplog.records]
     assert told.endswith('so it is not cached: a websocket never is; take the decorator away')
 

@@ -9,7 +9,7 @@ from aiocache import RedisCache
 from fastapi import Depends
 
 from fastapi_caching_route import CacheContext, FastAPICache, MemoryCache
-from fastapi_caching_route._core.names import GROUPS, MOST_TAGS, coarser, names_of_tags, of_tag
+from fastapi_caching_route._core.names import GROUPS, MAX_TAGS, coarser, names_of_tags, of_tag
 from tests.backends.fakes import Elsewhere
 from tests.support import caching_router, client_of, marks
 
@@ -99,7 +99,7 @@ def test_many_names_that_take_too_long_say_nothing_about_the_store_to_other_rout
 
 
 def test_up_to_the_bound_a_tag_ends_nothing_but_what_has_it():
-    _, client, _ = app_on(MemoryCache(), count=MOST_TAGS)
+    _, client, _ = app_on(MemoryCache(), count=MAX_TAGS)
     client.get('/callable')
     for number in range(2 * GROUPS):
         client.post(f'/invalidate/foreign:{number}')
