@@ -454,7 +454,7 @@ class FastAPICache:
             lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self._settings)),
             checked_paths(paths),
             own_path=not (tags or endpoints or paths),
-            shown=tuple('.'.join(name_of(it)) for it in endpoints),
+            in_words=tuple('.'.join(name_of(it)) for it in endpoints),
         )
 
         async def act(scope: Scope, values: PathValues) -> None:

@@ -11,7 +11,7 @@ from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._fastapi.own import own_dependency
 from fastapi_caching_route._routes.caches import warn_of_unserved
-from fastapi_caching_route._routes.said import Said, said_in
+from fastapi_caching_route._routes.requested import RequestedInvalidations, requested_in
 from fastapi_caching_route._routes.targets import targets_in
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -25,12 +25,12 @@ class CacheContext:
     not cached it does nothing, but for `invalidate`, which is for writes. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
     """
 
-    __slots__ = ('_app', '_fate', '_said')
+    __slots__ = ('_app', '_fate', '_requested')
 
     def __init__(self, connection: HTTPConnection) -> None:
         """FastAPI builds it, once for each request."""
         self._fate: Wishes = connection.scope.setdefault(WISHES, Wishes())
-        self._said: Said = said_in(connection.scope)
+        self._requested: RequestedInvalidations = requested_in(connection.scope)
         self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
         warn_of_unserved(self._app)
 
@@ -131,7 +131,7 @@ class CacheContext:
             ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached.
 
         """
-        self._said.add(targets_in(self._app, tags, endpoints, paths))
+        self._requested.add(targets_in(self._app, tags, endpoints, paths))
 
 
 def _checked(name: str, seconds: object) -> float | None:

@@ -113,7 +113,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         cached=True,
         why_not=None,
         key=_key(prefix, policy, parameters, declared),
-        not_in_key=declared.inputs.not_shown,
+        not_in_key=declared.inputs.left_out_in_words,
         guards=declared.guards,
         not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),
@@ -148,16 +148,16 @@ def _shared_by(policy: CachePolicy, declared: Declared) -> str:
         return 'whom identity gives the same name'
     if not declared.inputs.shared:
         return 'who sends the same credentials or cookies'
-    if declared.inputs.raw and declared.inputs.personal:
+    if declared.inputs.raw and declared.inputs.bypass_if_personal:
         return 'who sends nearly the same request, without credentials and cookies'
     return 'all whom the guards let in' if declared.guards else 'all'
 
 
 def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared: Declared) -> tuple[str, ...]:
     if policy.key_builder is not None:
-        return declared.inputs.shown
+        return declared.inputs.in_words
     paths = (*_PARAMETER.findall(prefix), *sorted(parameters.names))
-    return (*(f'path {it}' for it in paths), *declared.inputs.shown) or ('the path alone',)
+    return (*(f'path {it}' for it in paths), *declared.inputs.in_words) or ('the path alone',)
 
 
 def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Declared) -> Iterator[str]:
@@ -182,7 +182,7 @@ def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterato
     for said in () if invalidates_nothing(endpoint) else invalidates_of(endpoint):
         yield from ('tags of a callable',) if callable(said.tags) else (f'tag {it}' for it in said.tags)
         yield from (f'path {it}' for it in said.paths)
-        yield from (f'endpoint {it}' for it in said.shown)
+        yield from (f'endpoint {it}' for it in said.in_words)
         own_path = own_path or said.own_path
     if own_path:
         yield 'its own path'
@@ -190,7 +190,7 @@ def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterato
 
 def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Declared) -> Iterator[str]:
     policy = decoration.policy
-    if declared.inputs.raw and declared.inputs.personal:
+    if declared.inputs.raw and declared.inputs.bypass_if_personal:
         yield (
             'takes the raw request: nearly all request fields split its entries, and requests with credentials, cookies '
             'or a session are not cached; declare what it reads, or say identity'

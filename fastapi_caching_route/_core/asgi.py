@@ -40,7 +40,7 @@ WRITTEN = 'fastapi_caching_route.written'
 """Where a scope holds the `Written` of the run that begins with it."""
 
 
-SAID = 'fastapi_caching_route.said'
+REQUESTED = 'fastapi_caching_route.requested'
 
 
 ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'

@@ -32,7 +32,7 @@ class Declared:
     """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
     on_hit: Admission | None
     """All that have to let the request in before an entry answers it."""
-    handler: object | None
+    run_handler: object | None
     """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
     guards: tuple[str, ...]
     """What `before_key` and `on_hit` run, in words."""
@@ -40,5 +40,5 @@ class Declared:
     """The other dependencies of the endpoint, which run with it only, in words."""
     refusing: tuple[str, ...]
     """Those among them that refuse requests, by what can be seen of their source, in words."""
-    uncached_handler: object | None
+    pass_handler: object | None
     """The same for methods that are never cached, of which there is no key."""

@@ -57,7 +57,7 @@ class Inputs:
     """The request fields among them, for Vary."""
     covered: frozenset[bytes]
     """The request fields that are in the key whole."""
-    keyed: frozenset[bytes]
+    in_key: frozenset[bytes]
     """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
     authorization_covered: bool
     """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
@@ -65,7 +65,7 @@ class Inputs:
     """Whether the key is made of nothing but method, path and query."""
     reads_query: bool
     """Whether any query parameter is declared; else the query does not count."""
-    keyed_body: bool
+    body_in_key: bool
     """Whether the body is part of the key."""
     form: bool
     """Whether all that is read of it are fields of a form."""
@@ -81,25 +81,25 @@ class Inputs:
     """Inputs that decide about the response and that neither the URL nor Vary names, in words."""
     for_all: bool
     """Whether there are none of these, so that a cache in front tells requests apart as this one does."""
-    personal: bool
+    bypass_if_personal: bool
     """Whether a raw request that names a person must not share: nobody has said who shares."""
     left_out: frozenset[bytes]
     """Request fields that do not count although the raw request is taken."""
-    shown: tuple[str, ...]
+    in_words: tuple[str, ...]
     """What the key is made of beside method and path, in words."""
-    not_shown: tuple[str, ...]
+    left_out_in_words: tuple[str, ...]
     """What does not count, though the raw request shows it, in words."""
     fingerprint: Parts
     """Equal in every process that runs the same declaration."""
 
     def covers(self, name: bytes) -> bool:
         """Whether the key tells requests apart as far as the route can see what is in this field."""
-        return name in self.keyed or (self.raw and name not in self.left_out)
+        return name in self.in_key or (self.raw and name not in self.left_out)
 
 
 def _content(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
     """What counts of a body; of a form, not the boundary, which clients make anew for each request."""
-    if not (inputs.keyed_body or inputs.raw):
+    if not (inputs.body_in_key or inputs.raw):
         return ()
     form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
     return ('form', form) if form else (blake2b(body).digest(), lines(scope['headers'], b'content-type'))

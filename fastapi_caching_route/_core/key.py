@@ -38,11 +38,11 @@ class Keys:
 
     __slots__ = ('_inputs', '_known', '_namespace', '_seed')
 
-    def __init__(self, identity: Parts, namespace: str, inputs: Inputs) -> None:
-        """`identity` says which route it is."""
+    def __init__(self, route: Parts, namespace: str, inputs: Inputs) -> None:
+        """`route` says which route it is."""
         self._inputs = inputs
         self._namespace = namespace
-        self._seed = _digest((KEY_FORMAT, identity, inputs.fingerprint))
+        self._seed = _digest((KEY_FORMAT, route, inputs.fingerprint))
         self._known: dict[Parts, KeyPair] = {}
 
     def at_once(self, scope: Scope) -> KeyPair | None:
@@ -70,10 +70,10 @@ class Keys:
         suffix = f'{OVERRIDDEN}{digest(self._inputs.fingerprint)}' if self._inputs.fingerprint else ''
         return key, full_key(self._namespace, user_key(key) + suffix)
 
-    def of(self, scope: Scope, body: bytes, who: str = '') -> KeyPair:
+    def of(self, scope: Scope, body: bytes, identity: str = '') -> KeyPair:
         """The key of a request: method and path for people to read, and a digest of all that counts.
 
-        `who` is what an identity callable has made of the request: who shares with it.
+        `identity` is what an identity callable has made of the request: who shares with it.
         """
         inputs = self._inputs
         method = 'GET' if scope['method'] == 'HEAD' else scope['method']
@@ -86,7 +86,7 @@ class Keys:
             inputs.read(scope),
             _content(scope, body, inputs),
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
-            who or (),
+            identity or (),
         )
         # Where a tuple that is written down ends can be seen, so no other pair of tuples comes to the same text.
         digested = self._seed.copy()

@@ -66,11 +66,11 @@ class Naming:
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
         """The names of an answer to this request; `key` is its full one where the user has built it."""
         path = path_of(scope)
-        found = [*self._of_all, path_name(path), *_ancestors(path), *map(of_tag, tags)]
+        found = [*self._of_all, path_name(path), *_ancestors(path), *map(tag_name, tags)]
         params = scope.get('path_params')
         if params or self._tags:
             values = self._values(params or {})
-            found += [of_tag(filled(template, values)) for template in self._tags]
+            found += [tag_name(filled(template, values)) for template in self._tags]
             found += [
                 endpoint_name(self._endpoint, template, {name: values[name] for name in names})
                 for template, names in self._places
@@ -111,14 +111,14 @@ def below_path_name(path: str) -> str:
     return _name('below', below) if below else EVERYTHING
 
 
-def of_tag(tag: str) -> str:
+def tag_name(tag: str) -> str:
     """The name of all entries with this tag."""
     return _name('tag', tag)
 
 
 def names_of_tags(tags: Iterable[str]) -> list[str]:
     """What an invalidation of these tags ends: the entries with one of them, and those with very many, by their groups."""
-    own = list(map(of_tag, tags))
+    own = list(map(tag_name, tags))
     return [*own, *dict.fromkeys(map(_group, own))]
 
 
@@ -133,8 +133,8 @@ def _is_of_tag(name: str) -> bool:
     return name.startswith('tag:')
 
 
-def _group(of_tag: str) -> str:
-    return f'tags:{crc32(of_tag.encode("ascii")) % GROUPS}'
+def _group(name: str) -> str:
+    return f'tags:{crc32(name.encode("ascii")) % GROUPS}'
 
 
 def _name(kind: str, text: str) -> str:

@@ -89,7 +89,7 @@ class Exchange:
             await admit(call, call.declared.before_key, partial(self._answer, looked))
         else:
             why, reason = passed_by
-            await pass_by(call, call.declared.uncached_handler, Outcome(why, detail=reason))
+            await pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
 
     async def _answer(self, looked: Looked | None) -> None:
         """Answer from the store if RFC 9111 §4 allows it, else from the endpoint."""
@@ -97,7 +97,7 @@ class Exchange:
         keys = looked[0] if looked else await find_key(call)
         if isinstance(keys, Bypass):
             tell(reasons.named(keys.reason), call.scope['path'], call.plan.told)
-            await pass_by(call, call.declared.handler, Outcome(b'bypass', detail=keys.reason))
+            await pass_by(call, call.declared.run_handler, Outcome(b'bypass', detail=keys.reason))
             return
         call.own_key, call.key = keys
         demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND

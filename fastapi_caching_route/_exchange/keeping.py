@@ -15,7 +15,7 @@ from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._core.entry import Entry, Recording, entry_of
-from fastapi_caching_route._core.names import of_tag
+from fastapi_caching_route._core.names import tag_name
 from fastapi_caching_route._core.variants import Brought, Variants, fields_of_variants
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Snapshot
@@ -75,7 +75,7 @@ async def keep(
 def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tuple[str, ...]:
     """What the entry can be invalidated by; endpoints may have named tags while they ran."""
     names = snapshot.names or ()
-    more = (*(confirmed.names if confirmed else ()), *sorted(map(of_tag, errand.wishes.tags)))
+    more = (*(confirmed.names if confirmed else ()), *sorted(map(tag_name, errand.wishes.tags)))
     if not more:
         return names
     return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)

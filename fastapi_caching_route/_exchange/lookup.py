@@ -82,7 +82,7 @@ async def _built(call: Call) -> KeyPair | Bypass:
         if not built or not isinstance(built, str):
             return Bypass(reasons.KEY_BUILDER.name)
         return call.declared.keys.built(built)
-    if inputs.raw and inputs.personal:
+    if inputs.raw and inputs.bypass_if_personal:
         reason = names_a_person(scope, inputs.covered)
         if reason is not None:
             return Bypass(reason)
@@ -90,7 +90,7 @@ async def _built(call: Call) -> KeyPair | Bypass:
     if not isinstance(name, str):
         return Bypass(reasons.IDENTITY.name)
     body: bytes | None = b''
-    if inputs.keyed_body or inputs.raw:
+    if inputs.body_in_key or inputs.raw:
         body = await call.body.whole(plan.terms.max_body_size)
     return Bypass(reasons.BODY.name) if body is None else call.declared.keys.of(scope, body, name)
 

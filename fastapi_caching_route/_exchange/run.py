@@ -94,7 +94,7 @@ class Run:
         for name in (ADMITTED, OF_THE_ENDPOINT):
             call.scope.pop(name, None)
         self._written = call.scope[WRITTEN] = Written(call.client.before_key)
-        call.scope[HANDLER] = call.declared.handler
+        call.scope[HANDLER] = call.declared.run_handler
 
     def _lent(self) -> dict[str, Any]:
         """What the scope has while the endpoint runs."""
@@ -110,7 +110,11 @@ class Run:
         """The user's exception handler answers. It sees the raw request, so the response may depend on anything in it."""
         inputs = self.errand.call.declared.inputs
         self._varies_with_all = inputs.declared and not inputs.raw
-        if self._varies_with_all and inputs.personal and names_a_person(self.errand.call.scope, inputs.covered):
+        if (
+            self._varies_with_all
+            and inputs.bypass_if_personal
+            and names_a_person(self.errand.call.scope, inputs.covered)
+        ):
             self._recorder.doubt = self._recorder.doubt or reasons.EXCEPTION_HANDLER.name
 
     async def _receive(self, receive: Receive) -> Message:
@@ -264,7 +268,7 @@ class Run:
     @property
     def _is_admitted(self) -> bool:
         """Whether all that may refuse the request before the endpoint has let it in."""
-        return self.errand.call.declared.handler is None or self.errand.call.scope.get(ADMITTED, False)
+        return self.errand.call.declared.run_handler is None or self.errand.call.scope.get(ADMITTED, False)
 
     async def _answer_from_store(self) -> None:
         """Answer from the stale entry, behind the guards if the endpoint was not reached behind them."""

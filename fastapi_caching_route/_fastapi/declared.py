@@ -12,7 +12,7 @@ from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import FastAPIAdmission
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
-from fastapi_caching_route._fastapi.extended import extended_handler, uncached_handler
+from fastapi_caching_route._fastapi.extended import extended_handler, pass_handler
 from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import KeyRules, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.own import is_own
@@ -103,10 +103,10 @@ class Declarations:
             guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            handler=extended_handler(self._effective, late, steps, admitting, handing)
+            run_handler=extended_handler(self._effective, late, steps, admitting, handing)
             if explicit or may_refuse
             else None,
-            uncached_handler=uncached_handler(self._effective, foreign) if foreign else None,
+            pass_handler=pass_handler(self._effective, foreign) if foreign else None,
         )
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:

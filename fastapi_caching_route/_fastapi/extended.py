@@ -80,7 +80,7 @@ def extended_handler(
     return handle
 
 
-def uncached_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
+def pass_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own."""
     route, _ = _extended(effective, explicit)
     handler: Handler = APIRoute.get_route_handler(route)

@@ -88,7 +88,7 @@ def declared_inputs(
     if handed:
         reads.append(('credentials', lambda scope: _given(scope, handed)))
     override = _serial(overrides)
-    keyed_body = any(node.body_params for node in nodes)
+    body_in_key = any(node.body_params for node in nodes)
     declared_conditions = _declared_conditions(nodes, rules.answered)
     raw = rules.raw or any(takes_the_request(node) for node in nodes)
     schemes = [*seen.handed, *seen.checked]
@@ -109,11 +109,11 @@ def declared_inputs(
         read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
         selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, rules), *rules.vary))),
         covered=whole,
-        keyed=whole | ({b'cookie'} if some_cookies else frozenset()),
+        in_key=whole | ({b'cookie'} if some_cookies else frozenset()),
         authorization_covered=rules.shared or checked_by_scheme or b'authorization' in whole,
-        by_line=not (keyed_body or raw or rules.guards_select or {place for place, _ in reads} - {'query'}),
+        by_line=not (body_in_key or raw or rules.guards_select or {place for place, _ in reads} - {'query'}),
         reads_query=bool(query),
-        keyed_body=keyed_body,
+        body_in_key=body_in_key,
         form=not raw and all(isinstance(it.field_info, Form) for node in seen.nodes for it in node.body_params),
         declared=True,
         conditions=frozenset(
@@ -125,16 +125,18 @@ def declared_inputs(
         unsaid=unsaid,
         for_all=not unsaid,
         raw=raw,
-        personal=not rules.shared,
+        bypass_if_personal=not rules.shared,
         left_out=left_out,
-        not_shown=(*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS) if raw else (),
-        shown=(
-            *(f'query {it}' for it in query.shown),
-            *(f'header {it}' for it in dict.fromkeys((*headers.shown, *headers_of_guards.shown))),
-            *(f'cookie {it}' for it in cookies.shown),
+        left_out_in_words=(*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS)
+        if raw
+        else (),
+        in_words=(
+            *(f'query {it}' for it in query.in_words),
+            *(f'header {it}' for it in dict.fromkeys((*headers.in_words, *headers_of_guards.in_words))),
+            *(f'cookie {it}' for it in cookies.in_words),
             *(f'header {it.decode("ascii")}' for it in rules.vary),
             *(f'the credential in {it.place} {it.name}' for it in handed),
-            *(('the body',) if keyed_body else ()),
+            *(('the body',) if body_in_key else ()),
             *(('all of the raw request, but for what not_in_key names',) if raw else ()),
             *(('what identity says',) if rules.guards_select else ()),
         ),
@@ -188,11 +190,11 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         read=lambda _scope: (),
         selecting=vary,
         covered=frozenset(),
-        keyed=frozenset(),
+        in_key=frozenset(),
         authorization_covered=checked_by_scheme or b'authorization' in vary,
         by_line=False,
         reads_query=False,
-        keyed_body=False,
+        body_in_key=False,
         form=False,
         declared=False,
         conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
@@ -200,10 +202,10 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         unsaid=('what the key_builder says',),
         for_all=False,
         raw=False,
-        personal=False,
+        bypass_if_personal=False,
         left_out=frozenset(),
-        not_shown=(),
-        shown=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
+        left_out_in_words=(),
+        in_words=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
         fingerprint=_serial(overrides),
     )
 

@@ -29,17 +29,17 @@ class Parameters:
         self._parameters = [less for parameter in found if (less := parameter.less(apart)) is not None]
         # A model that lets undeclared parameters through, or that looks at all of them, reads the whole place.
         self._whole = any(parameter.names is None for parameter in self._parameters)
-        shown = [name for parameter in self._parameters for name in parameter.shown]
-        self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in shown)) if place == 'header' else ()
+        names = [name for it in self._parameters for name in it.display_names] if place == 'header' else ()
+        self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in names))
         self.fingerprint = tuple((parameter.names, parameter.kind) for parameter in self._parameters)
 
     def __bool__(self) -> bool:
         return bool(self._parameters)
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def in_words(self) -> tuple[str, ...]:
         """Their names, for people; `*` for one that may have any name."""
-        names = ['*' if parameter.names is None else (parameter.shown or ('',))[0] for parameter in self._parameters]
+        names = ['*' if it.names is None else (it.display_names or ('',))[0] for it in self._parameters]
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
@@ -66,7 +66,7 @@ class _Parameter:
 
     names: tuple[str, ...] | None
     """What it may be called in a request; None where that cannot be told."""
-    shown: tuple[str, ...]
+    display_names: tuple[str, ...]
     """The names that people know it by, for Vary."""
     kind: str
     default: Callable[[Any], bool] | None
@@ -76,8 +76,9 @@ class _Parameter:
         """The parameter without some of its names; None where it has no other."""
         if self.names is None or not any(name in apart for name in self.names):
             return self
-        names, shown = (tuple(name for name in some if name not in apart) for some in (self.names, self.shown))
-        return replace(self, names=names, shown=shown) if names else None
+        names = tuple(name for name in self.names if name not in apart)
+        display_names = tuple(name for name in self.display_names if name not in apart)
+        return replace(self, names=names, display_names=display_names) if names else None
 
     def read(self, received: Any) -> Parts:
         given = tuple((name, _values(received, name)) for name in self.names or () if name in received)
@@ -99,9 +100,10 @@ def _parameters(place: str, field: Any) -> Iterator[_Parameter]:
         yield _Parameter(None, (), model.__qualname__, None)
     for name, each in model.model_fields.items():
         names = _names(place, name, each)
-        shown = tuple(it.replace('_', '-') if it == name else it for it in names or ())
+        display_names = tuple(it.replace('_', '-') if it == name else it for it in names or ())
         by_name = (name, name.replace('_', '-')) if place == 'header' else (name,)
-        yield _Parameter(None if names is None else _distinct((*names, *shown, *by_name)), shown, _kind(each), None)
+        all_names = None if names is None else _distinct((*names, *display_names, *by_name))
+        yield _Parameter(all_names, display_names, _kind(each), None)
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:

@@ -20,7 +20,7 @@ from fastapi_caching_route._routes.caches import warn_of_unserved
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
-from fastapi_caching_route._routes.said import Said
+from fastapi_caching_route._routes.requested import RequestedInvalidations
 from fastapi_caching_route._routes.writes import (
     Invalidates,
     InvalidatingSend,
@@ -59,16 +59,16 @@ class Reached:
 
     async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
-        said = scope[ROUTE_INVALIDATES] = Said()
+        requested = scope[ROUTE_INVALIDATES] = RequestedInvalidations()
 
-        async def act(answer: RawHeaders) -> None:
-            await invalidate_for_all([*await self._outdated(scope, answer), *said.take()])
+        async def invalidate(answer: RawHeaders) -> None:
+            await invalidate_for_all([*await self._outdated(scope, answer), *requested.take()])
 
-        writing = InvalidatingSend(send, act, lambda: self.runs_after_answer or said.has_more)
+        writing = InvalidatingSend(send, invalidate, lambda: self.runs_after_answer or requested.has_more)
         try:
             await self.forward(scope, receive, writing.send)
         finally:
-            said.is_over = True
+            requested.is_over = True
             await writing.end()
 
     async def _outdated(self, scope: Scope, answer: RawHeaders) -> Targets:

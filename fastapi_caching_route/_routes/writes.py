@@ -73,7 +73,7 @@ class Invalidates:
     paths: tuple[str, ...]
     """Templates over path parameters."""
     own_path: bool
-    shown: tuple[str, ...] = ()
+    in_words: tuple[str, ...] = ()
     """The endpoints, by their names."""
 
     @property

@@ -1,11 +1,11 @@
 """What a request says by `CacheContext` that it makes outdated. Does not know who says it."""
 
-from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, SAID, Scope
+from fastapi_caching_route._core.asgi import REQUESTED, ROUTE_INVALIDATES, Scope
 from fastapi_caching_route._fastapi.ending import call_at_ends, may_wait
 from fastapi_caching_route._routes.writes import Targets, invalidate_for_all
 
 
-class Said:
+class RequestedInvalidations:
     """What a request has said by `CacheContext` that it makes outdated; several threads may say it."""
 
     __slots__ = ('_at_once', '_taken', '_targets', 'has_succeeded', 'is_over')
@@ -45,12 +45,14 @@ class Said:
             await invalidate_for_all(self.take())
 
 
-def said_in(scope: Scope) -> Said:
+def requested_in(scope: Scope) -> RequestedInvalidations:
     """What this request says, which is carried out by its route, or else as FastAPI ends the request."""
-    for name in (ROUTE_INVALIDATES, SAID):
-        said: Said | None = scope.get(name)
-        if said is not None and not said.is_over:  # guards may run before the endpoint, in stacks of their own
-            return said
-    said = scope[SAID] = Said(at_once=not may_wait(scope))
-    call_at_ends(scope, said.carry_out)
-    return said
+    for name in (ROUTE_INVALIDATES, REQUESTED):
+        requested: RequestedInvalidations | None = scope.get(name)
+        if (
+            requested is not None and not requested.is_over
+        ):  # guards may run before the endpoint, in stacks of their own
+            return requested
+    requested = scope[REQUESTED] = RequestedInvalidations(at_once=not may_wait(scope))
+    call_at_ends(scope, requested.carry_out)
+    return requested
