@@ -22,7 +22,7 @@ ORDER = (
 INSIDE = {
     '_routes': (
         *('reached', 'planning', 'description', 'targets', 'caches', 'decoration', 'settings'),
-        *('namesakes', 'unserved', 'said', 'writes'),
+        *('namesakes', 'unserved', 'requested', 'writes'),
     ),
     '_exchange': (
         *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guards', 'herd'),

@@ -9,7 +9,7 @@ from aiocache import RedisCache
 from fastapi import Depends
 
 from fastapi_caching_route import CacheContext, FastAPICache, MemoryCache
-from fastapi_caching_route._core.names import GROUPS, MAX_TAGS, coarser, names_of_tags, of_tag
+from fastapi_caching_route._core.names import GROUPS, MAX_TAGS, coarser, names_of_tags, tag_name
 from tests.backends.fakes import Elsewhere
 from tests.support import caching_router, client_of, marks
 
@@ -107,7 +107,7 @@ def test_up_to_the_bound_a_tag_ends_nothing_but_what_has_it():
 
 
 def test_no_number_of_tags_makes_more_names_than_there_are_groups():
-    names = ('all', 'path:/x', *(of_tag(str(number)) for number in range(20_000)))
+    names = ('all', 'path:/x', *(tag_name(str(number)) for number in range(20_000)))
     assert len(coarser(names)) <= 2 + GROUPS
     assert coarser(coarser(names)) == coarser(names)
     assert set(coarser(names)[2:]) <= set(names_of_tags(map(str, range(20_000))))

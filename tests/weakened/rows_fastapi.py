@@ -4,13 +4,18 @@ ROWS = [
     ('query read', '_fastapi/inputs.py', "query.read(QueryParams(scope['query_string']))", '()'),
     ('header read', '_fastapi/inputs.py', "headers.read(Headers(raw=scope['headers']))", '()'),
     ('cookie read', '_fastapi/inputs.py', 'cookies.read(HTTPConnection(scope).cookies)', '()'),
-    ('vary_headers read', '_fastapi/inputs.py', "selected(scope['headers'], reading.vary)))", '()))'),
+    ('vary_headers read', '_fastapi/inputs.py', "selected(scope['headers'], rules.vary)))", '()))'),
     ('credentials', '_fastapi/inputs.py', '_given(scope, handed)', '()'),
     ('override serial', '_fastapi/inputs.py', '            override,\n', ''),
     ('whole of open models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if False:'),
     ('metadata of models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if _sees_all(model):'),
     ('default errors', '_fastapi/parameters.py', 'return not errors and ', 'return '),
-    ('model fields set', '_fastapi/parameters.py', 'shown, _kind(each), None)', 'shown, _kind(each), lambda r: True)'),
+    (
+        'model fields set',
+        '_fastapi/parameters.py',
+        'display_names, _kind(each), None)',
+        'display_names, _kind(each), lambda _: True)',
+    ),
     (
         'guards',
         '_fastapi/declared.py',
@@ -32,7 +37,7 @@ ROWS = [
     (
         'explicit uncached',
         '_fastapi/declared.py',
-        'uncached_handler(self._effective, foreign) if foreign else None',
+        'pass_handler(self._effective, foreign) if foreign else None',
         'None',
     ),
     ('override of explicit', '_fastapi/inputs.py', '*(overridden(it, overrides) for it in explicit)', '*explicit'),
@@ -82,7 +87,7 @@ ROWS = [
         "return handlers or any('handle' in vars(it) for it in inside)",
         'return False',
     ),
-    ('response model in identity', '_fastapi/effective.py', '        described(effective.response_model),\n', ''),
+    ('response model in identity', '_fastapi/effective.py', '        qualified(effective.response_model),\n', ''),
     ('tried again', '_fastapi/extended.py', '                request.scope[HANDLER] = chosen', '                pass'),
     (
         '422 of a guard',
@@ -107,8 +112,8 @@ ROWS = [
     (
         'models: another name',
         '_fastapi/parameters.py',
-        'shown=shown) if names else None',
-        'shown=shown) if not apart else None',
+        'display_names=display_names) if names else None',
+        'display_names=display_names) if not apart else None',
     ),
     (
         'models: all of a place',
@@ -134,13 +139,13 @@ ROWS = [
     (
         'in front: identity',
         '_fastapi/inputs.py',
-        "*(('what identity says',) if reading.guards_select else ()),\n        *(('whom",
+        "*(('what identity says',) if rules.guards_select else ()),\n        *(('whom",
         "*(('whom",
     ),
     (
         'in front: guards',
         '_fastapi/inputs.py',
-        'reading.shared and not reading.public and (guards or explicit)',
+        'rules.shared and not rules.public and (guards or explicit)',
         'False',
     ),
     ('in front: key builder', '_fastapi/inputs.py', '        for_all=False,', '        for_all=True,'),
