@@ -1,6 +1,6 @@
-"""What is kept: an answer of the endpoint, complete and immutable.
+"""A stored response: complete and immutable.
 
-Pure: knows fields and bytes, and neither stores, nor clocks, nor the framework.
+Pure: knows headers and bytes; does not know stores, clocks or the framework.
 """
 
 from dataclasses import dataclass
@@ -16,62 +16,65 @@ from fastapi_caching_route._http.sending import NO_CONTENT
 from fastapi_caching_route._http.storing import Storable, stored_fields
 
 OLDEST = 2.0**31
-"""Seconds of age; an older response is no staler."""
+"""Seconds; a greater age counts as this one."""
 
 
 ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 560, 130, 60
-"""Bytes of objects in CPython: an entry with its numbers, a field with name and value, and a text; without what they say."""
+"""Bytes of the objects in CPython without their text: an entry with its numbers, a header with name and value, a
+str."""
 
 
 class Entry(Struct, frozen=True):
     """A stored response. Everything in it is immutable, so one object may answer many requests at once."""
 
     key: str
-    """The full key that it was stored under; what is found under another one is not this request's."""
+    """The full key under which it was stored. An entry that is found under another key is a miss."""
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
-    """As the endpoint gave them: with ETag, Content-Length and one merged Vary, without Age, X-Cache and fields of guards."""
+    """As the endpoint gave them, with ETag, Content-Length and one merged Vary; without Age, X-Cache and headers of
+    guards."""
     body: bytes
     stored_at: float
     """When the endpoint began to answer, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
     made: Made = MADE_BY_FASTAPI
-    """How it was made: what guards add to it is up to that."""
+    """How it was made, which decides what guards add to it."""
     stale_while_revalidate: float = 0.0
     """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
     stale_if_error: float = 0.0
-    """Seconds past the lifetime in which it answers where the endpoint fails (RFC 5861 §4)."""
+    """Seconds past the lifetime in which it answers if the endpoint fails (RFC 5861 §4)."""
     stale_if_accepted: bool = False
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
     must_validate: bool = False
-    """Whether the endpoint must be asked each time whether it still holds (`no-cache`)."""
+    """Whether it must be validated by the endpoint each time (`no-cache`)."""
     lifetime_was_chosen: bool = False
-    """Whether its endpoint itself has chosen its lifetime."""
+    """Whether the endpoint itself chose the lifetime."""
     tag_is_ours: bool = False
-    """Whether its ETag was made by us, and says nothing to the endpoint."""
+    """Whether its ETag was made here, so that it means nothing to the endpoint."""
     windowed: bool = False
-    """Whether it may be of use when it is stale."""
+    """Whether it may be used when it is stale."""
     names: tuple[str, ...] = ()
-    """What it can be invalidated by."""
+    """The names by which it can be invalidated."""
     marks: int | tuple[str, ...] = ()
-    """What tells whether one of the names has been invalidated since the endpoint began: see `_marks`, `_moments`."""
+    """They tell whether one of the names was invalidated since the endpoint began: see `_store/marks.py` and
+    `moments.py`."""
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, estimated from above."""
+        """Bytes in memory, an upper estimate."""
         fields = sum([len(name) + len(value) + FIELD_BYTES for name, value in self.headers])
         texts = sum(map(len, self.names)) + TEXT_BYTES * len(self.names)
         return ENTRY_BYTES + len(self.key) + len(self.body) + fields + texts + self.made.size
 
     def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
-        """As the client of the response itself gets it: with its own headers, made as it was, though that is not kept."""
+        """The entry as the client of the first response gets it: with the headers that are for this client alone."""
         return replace(self, headers=(*without(self.headers, dict(own)), *own), made=made) if own else self
 
 
 @dataclass(slots=True)
 class Recording:
-    """A complete answer as the endpoint sent it."""
+    """A complete response as the endpoint sent it."""
 
     status: int
     headers: RawHeaders
@@ -91,9 +94,9 @@ def entry_of(
     tagged: bool = True,
     confirmed: Entry | None = None,
 ) -> Entry:
-    """The recording as it is kept and sent: with Content-Length, without fields that are not for storing.
+    """The recording as it is stored and sent: with Content-Length, without headers that are not stored.
 
-    Where it is `tagged`, an ETag is made for one that has none. One that was `confirmed` has the tag of before.
+    If `tagged`, a response without ETag gets one. If `confirmed` is given, the entry keeps the tag of that one.
     """
     headers = without(stored_fields(recording.headers), (left_out,))
     present = dict(headers)

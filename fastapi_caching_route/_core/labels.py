@@ -86,7 +86,7 @@ class Labels:
         return (*ours, self.miss, *self.on_pass(outcome)) if outcome.stored else self.on_pass(outcome)
 
     def on_held(self, outcome: Outcome, ours: RawHeaders, headers: RawHeaders, age: float) -> RawHeaders:
-        """The same for a response that is sent like an entry: with Age and Cache-Status as it came, which are not stored."""
+        """The same for a response that is sent like an entry, with its own Age and Cache-Status."""
         labels = self.on_miss(outcome, ours)
         if OF_OTHER_CACHES.isdisjoint(dict(headers)):
             return labels

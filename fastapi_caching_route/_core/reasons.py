@@ -1,7 +1,7 @@
 """Every reason for which a request bypasses the cache or a response is not stored, in one table. Pure.
 
-Cache-Status tells a reason as its detail (RFC 9211 §2.8). Its extent decides what requests do that wait for the response.
-`no_store('...')` may give any other text: that is a reason with this name. Does not know who logs a reason.
+Cache-Status tells a reason as its detail (RFC 9211 §2.8). Its extent decides what requests do that wait for the
+response. `no_store('...')` may give any other text: that is a reason with this name. Does not know who logs a reason.
 """
 
 from dataclasses import dataclass
@@ -54,8 +54,8 @@ NO_ASYNCIO = Reason(
     'no-asyncio',
     'the app does not run on asyncio',
     effect=BYPASSES,
-    text='the cache needs asyncio, and this app runs on something else (trio): nothing is stored there, and every request reaches '
-    'its endpoint',
+    text='the cache needs asyncio, and this app runs on something else (trio): nothing is stored there, and every '
+    'request reaches its endpoint',
     is_mistake=True,
 )
 SKIP = Reason('skip', '`skip` returned true', effect=BYPASSES, text='the skip callable returned true')
@@ -154,14 +154,16 @@ MANY_TAGS = Reason(
     'many-tags',
     'more than 256 tags: stored, for groups of its tags',
     effect=STORED_FOR_GROUPS,
-    text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and coarser tags',
+    text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and '
+    'coarser tags',
     is_mistake=True,
 )
 STORE_IF = Reason(
     'store-if',
     '`store_if` returned false or raised an exception',
     Extent.THIS_KEY,
-    text='store_if is a plain function of the response that says whether it is stored; it raised an exception, or must be awaited',
+    text='store_if is a plain function of the response that says whether it is stored; it raised an exception, or must '
+    'be awaited',
     is_mistake=True,
 )
 BUDGET = Reason('budget', 'the responses that are being recorded fill their memory budget')

@@ -86,7 +86,7 @@ class Recorder:
     )
 
     def __init__(self, limit: int, budget: Budget, store_if: Callable[[Recording], bool] | None = None) -> None:
-        """Give up on bodies of more than `limit` bytes, on all if the budget is used up, and on what is not to be stored."""
+        """Record bodies of up to `limit` bytes within the budget of all recordings."""
         self._limit = limit
         self._budget = budget
         self._store_if = store_if
@@ -141,7 +141,7 @@ class Recorder:
         return self._completed(message)
 
     def _takes(self, size: int, message: Message) -> bool:
-        """Whether there is room for a chunk. What is held whole is there already, and needs none: streams never starve it."""
+        """Whether there is room for a chunk. A body in one message needs none, so streams never starve it."""
         if self._held and is_last(message):
             return True
         taken = self._budget.take(size)

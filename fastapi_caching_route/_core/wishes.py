@@ -1,19 +1,22 @@
-"""What is said about an answer while it is being made: by `CacheContext`, to the exchange, through the scope."""
+"""What the endpoint and its dependencies wish for one response.
+
+`CacheContext` writes it into the scope, and the exchange reads it.
+"""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Wishes:
-    """What endpoint and dependencies have said about this one answer; None where they said nothing."""
+    """The wishes for one response; None where there is none."""
 
     key: str | None = None
-    """Not said, but known: the key without its namespace."""
+    """No wish, but for reading: the key without its namespace."""
     full_key: str = ''
-    """With its namespace, as the store has it."""
+    """The same with its namespace, as in the store."""
     ttl: float | None = None
     tags: set[str] = field(default_factory=set)
     refused: str | None = None
-    """Why it must not be stored."""
+    """Why the response must not be stored."""
     stale_while_revalidate: float | None = None
     stale_if_error: float | None = None

@@ -1,1 +1,4 @@
-"""One request to a cached route: start reading in `exchange.py`. Knows neither FastAPI, Starlette, aiocache nor decorators."""
+"""One request to a cached route: start reading in `exchange.py`.
+
+Knows neither FastAPI, Starlette, aiocache nor decorators.
+"""

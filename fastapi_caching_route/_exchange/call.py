@@ -99,7 +99,7 @@ async def _silence() -> Message:
 
 
 def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
-    """The scope of the same request once more, for the whole response: of preconditions and ranges, only some are `kept`."""
+    """The same request once more, for the whole response: of preconditions and ranges, only some are `kept`."""
     again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT.difference(kept))}
     again.pop(WISHES, None)
     if scope['method'] == 'HEAD':
@@ -141,7 +141,10 @@ class Client:
         """Whether the background tasks of dependencies run after this response."""
 
     def let_in(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
-        """Guards have let it in, and have written this. The `send` is theirs, so that they know when the response has begun."""
+        """Guards have let it in, and have written this.
+
+        The `send` is theirs, so that they know when the response has begun.
+        """
         self.by_guards = by_guards
         if before_key:
             self.before_key = by_guards

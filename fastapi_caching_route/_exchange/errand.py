@@ -52,7 +52,7 @@ class Question(Struct, frozen=True):
 
 
 def question(errand: Errand) -> Question:
-    """What the endpoint is asked: about what is stored, if there is something, and never about what its client has stored."""
+    """What the endpoint is asked: about our stored response, and never about the one that the client has stored."""
     call, terms = errand.call, errand.call.plan.terms
     headers: RawHeaders = call.scope['headers']
     asked = lines(headers, b'range') if call.scope['method'] == 'GET' else ()

@@ -29,7 +29,10 @@ async def behind_guards(call: Call, then: Then) -> None:
 
 
 async def admit(call: Call, admission: Admission | None, then: Then) -> None:
-    """Run dependencies, if there are any, then go on if they let the request in. The headers that they set go with the response."""
+    """Run dependencies, if there are any, then go on if they let the request in.
+
+    The headers that they set go with the response.
+    """
     if admission is None or await admission.lets_in(call.scope):
         await then()
         return
@@ -52,7 +55,7 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
 
 
 def wishes(call: Call) -> Wishes:
-    """The record in the scope in which dependencies and the endpoint say what they wish for this response (`CacheContext`)."""
+    """The record in the scope of what dependencies and the endpoint wish for this response (`CacheContext`)."""
     said: Wishes = call.scope.setdefault(WISHES, Wishes())
     said.key, said.full_key = call.own_key, call.key
     return said

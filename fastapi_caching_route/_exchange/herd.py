@@ -70,8 +70,8 @@ class Herd:
     async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
         """What the request does that cannot be answered by what it has seen.
 
-        Between `under_way`, `has_brought` and `lead` there must be no `await`, or two requests would lead. `has_brought`
-        closes the gap between look-up and flight (`test_followers`):
+        Between `under_way`, `has_brought` and `lead` there must be no `await`, or two requests would lead.
+        `has_brought` closes the gap between look-up and flight (`test_followers`):
 
             1. A looks up: nothing is stored.
             2. B stores, and its flight lands.

@@ -86,7 +86,8 @@ async def _replace(
 ) -> str | None:
     """Store the entry in place of what was stored, which ends even if that cannot be done; return why not, if so."""
     reason = await _put(errand, snapshot, head, entry, visit, span=span)
-    # An entry of which nobody has said that it is outdated may go on: a store in trouble for a moment must not empty it.
+    # An entry of which nobody has said that it is outdated may go on: a store in trouble for a moment must not empty
+    # it.
     if reason is not None and is_new and errand.stale is not None:
         await end_stored(errand, snapshot, head, visit)
     return reason

@@ -23,7 +23,7 @@ Looked = tuple[KeyPair, Found | Variants | None]
 
 
 def at_once(plan: Plan, declared: Declared, scope: Scope) -> tuple[Looked | None, tuple[Message, Message] | None]:
-    """What is stored for a request and, if that answers it, the response: as far as nobody has to be asked or waited for."""
+    """What is stored for a request and, if that answers it, the response; without asking or waiting for anything."""
     look_up = plan.runtime.store.at_once
     if (
         look_up is None
@@ -49,7 +49,10 @@ def at_once(plan: Plan, declared: Declared, scope: Scope) -> tuple[Looked | None
 
 
 def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, float, float]:
-    """What may be done with an entry now, its age, and for how many seconds it is fresh yet. Nothing else decides this."""
+    """What may be done with an entry now, its age, and for how many seconds it is fresh yet.
+
+    Nothing else decides this.
+    """
     entry = found.entry
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now)
     use = reuse.use(

@@ -44,7 +44,8 @@ async def _overtake(apart: Run, call: Call, patience: float) -> None:
             await running
             return
         client = errand.call.client.hand_over()
-        # Before the flight lands: followers that look up must find the pause, or they run the endpoint that is too slow.
+        # Before the flight lands: followers that look up must find the pause, or they run the endpoint that is too
+        # slow.
         failing.begin(call.key, clock(), MAX_PAUSE_SECONDS)
         errand.flight.land(Instead.LOOK_UP)
         await behind_guards(replace(call, client=client), partial(stand_in, errand, client, reasons.ENDPOINT_TIMEOUT))

@@ -53,7 +53,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The callables of the user's, each given a scope; None where there is none. What they return may have to be awaited."""
+    """The callables of the user's, each given a scope; None where there is none.
+
+    What they return may have to be awaited.
+    """
 
     key_builder: Callable[[Scope], object] | None
     identity: Callable[[Scope], object] | None

@@ -86,7 +86,7 @@ class Run:
             self._recorder.close()
 
     async def _begin(self) -> None:
-        """Note what is so before the endpoint reads anything, and clear what an earlier run may have left in the scope."""
+        """Take the snapshot before the endpoint reads anything, and clear what an earlier run has left in the scope."""
         call = self.errand.call
         self._snapshot = await snapshot(self.errand)
         if self._snapshot.names is None:
@@ -107,7 +107,10 @@ class Run:
         }
 
     def _doubt_handler(self) -> None:
-        """The user's exception handler answers. It sees the raw request, so the response may depend on anything in it."""
+        """The user's exception handler answers.
+
+        It sees the raw request, so the response may depend on anything in it.
+        """
         inputs = self.errand.call.declared.inputs
         self._varies_with_all = inputs.declared and not inputs.raw
         if (
@@ -120,8 +123,8 @@ class Run:
     async def _receive(self, receive: Receive) -> Message:
         """The endpoint's `receive`.
 
-        An endpoint that is told of a disconnect may stop early, so the disconnect is held back while others wait for the
-        whole response.
+        An endpoint that is told of a disconnect may stop early, so the disconnect is held back while others wait for
+        the whole response.
         """
         message = await receive()
         if message['type'] == 'http.disconnect':

@@ -1,4 +1,4 @@
-"""What becomes of a stale entry once the endpoint is asked: confirmed by a 304, standing in for a failure, or forgotten.
+"""A stale entry after the endpoint was asked: confirmed by a 304, standing in for a failure, or forgotten.
 
 It answers before the end of what the endpoint sends, and so before whatever the endpoint leaves to be done after that.
 Does not know the run.
@@ -56,7 +56,7 @@ async def _reply_old(
 
 
 async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) -> None:
-    """Answer from the stale entry, which still holds, and store it with the headers of the 304 (RFC 9111 §3.2, §4.3.4)."""
+    """Answer from the stale entry, and store it with the headers of the 304 (RFC 9111 §3.2, §4.3.4)."""
     assert errand.stale is not None
     old, client, written = errand.stale.entry, errand.call.client, evidence.written
     cookies = [(name, value) for name, value in head.headers if name == b'set-cookie']

@@ -1,5 +1,5 @@
 """HTTP and nothing else: values in, verdicts out.
 
-Header names are lower-case ``bytes``; moments and spans are seconds. Nothing in this folder awaits, reads a clock or
+Header names are lower-case `bytes`; points in time and spans are seconds. Nothing in this wing awaits, reads a clock or
 imports the rest of the package.
 """

@@ -32,8 +32,8 @@ class Directives:
     stale_while_revalidate: int | None = None
     stale_if_error: int | None = None
     unstored_fields: frozenset[bytes] = frozenset()
-    """Fields that `no-cache="..."` and `private="..."` name: not to be reused without validation (§5.2.2.4), and not to be
-    stored (§5.2.2.7), so they are not kept."""
+    """Fields that `no-cache="..."` and `private="..."` name: not to be reused without validation (§5.2.2.4), and not to
+    be stored (§5.2.2.7), so they are not kept."""
 
 
 NOTHING = Directives()

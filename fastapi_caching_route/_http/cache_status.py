@@ -9,7 +9,7 @@ _UNPRINTABLE = re.compile(rb'[^ -~]')
 
 
 def hit(cache: bytes, ttl: float, detail: bytes | None = None) -> bytes:
-    """Answered from an entry that stays fresh for so many seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
+    """A hit, fresh for `ttl` seconds; negative if it is stale (RFC 9211 §2.1, §2.4)."""
     said = b'%s; hit; ttl=%d' % (cache, floor(ttl))
     return said if detail is None else said + b'; detail=' + item(detail)
 
@@ -25,9 +25,9 @@ def forwarded(
     collapsed: bool = False,
     detail: str | None = None,
 ) -> bytes:
-    """Answered by the endpoint, and perhaps stored (RFC 9211 §2.2 to §2.8); without a reason `why`, it was not asked.
+    """A response of the endpoint (RFC 9211 §2.2 to §2.8); `why` is None if the endpoint was not asked.
 
-    `status` is that of the endpoint, where another was sent; `collapsed` says that another request has asked for this one.
+    `status` is that of the endpoint if another one was sent; `collapsed`: another request asked the endpoint for it.
     """
     parts = [cache] if why is None else [cache, b'fwd=' + why]
     if status is not None:
@@ -44,7 +44,7 @@ def forwarded(
 
 
 def item(text: bytes) -> bytes:
-    """A token where it can be one, else a string (RFC 8941 §3.3)."""
+    """The text as a token if possible, else as a string (RFC 8941 §3.3)."""
     if _TOKEN.fullmatch(text):
         return text
     printable = _UNPRINTABLE.sub(b'?', text)

@@ -1,4 +1,4 @@
-"""HTTP dates (RFC 9110 §5.6.7): all three forms, as leniently as deployed caches read them, and no more so."""
+"""HTTP dates (RFC 9110 §5.6.7) in all three forms, read as leniently as by deployed caches."""
 
 import re
 from datetime import datetime, timezone
@@ -26,9 +26,9 @@ _FORMS = (
 
 
 def timestamp(value: bytes, now: float) -> float | None:
-    """Seconds since the epoch of an HTTP date; None if it is none.
+    """Seconds since the epoch of an HTTP date; None if it is invalid.
 
-    A year of two digits is the last one that is at most fifty years ahead.
+    A year of two digits is the latest one that is at most fifty years ahead.
     """
     text = value.decode('latin-1').strip(' \t')
     found = next((match for match in (form.fullmatch(text) for form in _FORMS) if match), None)

@@ -1,4 +1,4 @@
-"""Fields of a message (RFC 9110 §5): finding them, splitting lists, leaving some out.
+"""The fields of a message (RFC 9110 §5): find them, split lists, leave some out.
 
 Names are expected in lower case, as ASGI delivers them.
 """
@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 Selected = tuple[tuple[bytes, tuple[bytes, ...] | None], ...]
-"""Fields by name, each with its values; None for one that is absent, where that is told from an empty one."""
+"""Fields by name, each with its values; None for an absent one, where absent and empty differ."""
 
 HOP_BY_HOP = frozenset(
     (
@@ -32,10 +32,10 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a field, as text (RFC 9110 §5.6.2)."""
 
 _MEMBER = re.compile(rb'(?:[^,"]+|"(?:[^"\\]+|\\.?)*"?)+', re.DOTALL)
-"""What stands between commas, where those inside of quoted strings do not count (RFC 9110 §5.6.4)."""
+"""A list member; commas inside quoted strings do not separate (RFC 9110 §5.6.4)."""
 
 _SIGN = re.compile(rb'([;=])')
-"""What stands between the parts of a member."""
+"""Separates the parts of a member."""
 
 LARGEST, DIGITS = 2**31, len(str(2**31))
 """A larger number counts as this one: enough for delta-seconds (RFC 9111 §1.2.2) and for any body held in memory."""
@@ -46,35 +46,35 @@ _shared = {name: name for name in _COMMON}
 
 
 def interned(name: bytes) -> bytes:
-    """The name, as an object that many stored responses share if it is a common one: they are many, and small."""
+    """The name; for common ones, one object that all stored responses share."""
     return _shared.get(name, name)
 
 
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:
-    """Every value of the field, one item a line, in order."""
+    """Every value of the field, one item per line, in order."""
     return [value for field, value in headers if field == name]
 
 
 def members(headers: RawHeaders, name: bytes) -> list[bytes]:
-    """The members of a list field over all its lines, blanks stripped, empty ones left out (RFC 9110 §5.6.1)."""
+    """The members of a list field over all its lines, stripped, without empty ones (RFC 9110 §5.6.1)."""
     return members_of(lines(headers, name))
 
 
 def members_of(values: Sequence[bytes]) -> list[bytes]:
-    """The same, of all lines of one field."""
+    """The same for the given lines of one field."""
     found = (member.strip(b' \t') for line in values for member in _MEMBER.findall(line))
     return [member for member in found if member]
 
 
 IN_ANY_CASE = frozenset((b'accept', b'accept-charset', b'accept-encoding', b'accept-language'))
-"""Lists whose members mean the same in any case (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
+"""Lists whose members are case-insensitive (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
 
 NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
-"""Fields that are no lists, in which every character may count."""
+"""Fields that are not lists: every character may matter."""
 
 
 def normalized(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None:
-    """The lines of a field as they compare with others that mean the same (RFC 9111 §4.1); None if it is absent."""
+    """The lines of a field in one form for all that mean the same (RFC 9111 §4.1); None if the field is absent."""
     if not values:
         return None
     if name in NO_LISTS or any(b'"' in line for line in values):
@@ -82,7 +82,7 @@ def normalized(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None
     found = members_of(values)
     if name not in IN_ANY_CASE:
         return tuple(found)
-    # Blanks are stripped from the parts: a pattern that takes in those around a sign is quadratic in their number.
+    # Blanks are stripped afterwards: a pattern that includes blanks around the sign takes quadratic time.
     parts = ((part.strip(b' \t') for part in _SIGN.split(member)) for member in found)
     return tuple(b''.join(it).lower() for it in parts)
 
@@ -90,10 +90,10 @@ def normalized(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None
 def selected(headers: RawHeaders, selecting: Sequence[bytes], *, normalised: bool = False) -> Selected:
     """The values of the selecting fields, every line of each (RFC 9111 §4.1).
 
-    Where they are `normalised`, several lines are one list, and blanks around its members do not count.
+    If `normalised`, several lines are one list, and blanks around its members are ignored.
     """
     given: dict[bytes, list[bytes]] = {name: [] for name in selecting}
-    for name, value in headers:  # once, however many names there are: an endpoint may name as many as it likes in Vary
+    for name, value in headers:  # one pass, because an endpoint may name any number of headers in Vary
         if name in given:
             given[name].append(value)
     return tuple((name, normalized(name, given[name]) if normalised else tuple(given[name])) for name in selecting)
@@ -110,9 +110,9 @@ def without(headers: RawHeaders, left_out: Collection[bytes]) -> list[tuple[byte
 
 
 def with_vary(headers: RawHeaders, selecting: Collection[bytes]) -> list[tuple[bytes, bytes]]:
-    """The fields with one Vary line that names the response's own selecting fields and ours, each once.
+    """The fields with one Vary line: the selecting fields of the response and ours, each once.
 
-    Nothing is added to ``Vary: *``, which already says more (RFC 9110 §12.5.5).
+    `Vary: *` stays as it is, because it already says more (RFC 9110 §12.5.5).
     """
     if not selecting and b'vary' not in dict(headers):
         return list(headers)
@@ -126,9 +126,9 @@ def with_vary(headers: RawHeaders, selecting: Collection[bytes]) -> list[tuple[b
 
 
 def whole_number(text: bytes) -> int | None:
-    """The number that the digits write, at most `LARGEST`; None if they are not digits alone."""
+    """The number, at most `LARGEST`; None if the text is not all digits."""
     if not text.isdigit():
         return None
     digits = text.lstrip(b'0') or b'0'
-    # The length is looked at first: int() is slow on many digits, and raises on more than 4300.
+    # Check the length first: int() is slow for many digits, and raises for more than 4300.
     return LARGEST if len(digits) > DIGITS else min(int(digits), LARGEST)

@@ -1,4 +1,4 @@
-"""For how long a response is fresh (RFC 9111 §4.2), and how old it was when it came."""
+"""How long a response is fresh (RFC 9111 §4.2), and how old it was when it was received."""
 
 from fastapi_caching_route._http.cache_control import Directives
 from fastapi_caching_route._http.dates import timestamp
@@ -9,16 +9,17 @@ FOREVER = 30 * 24 * 3600.0
 """The longest lifetime, in seconds: memcached reads a longer span as a date."""
 
 HEURISTIC_SHARE, HEURISTIC_LIMIT = 0.1, 24 * 3600.0
-"""A response that was not modified for a year is likely to stand for a while, but not for a month (RFC 9111 §4.2.2)."""
+"""A response that was not modified for a year will probably stay the same for a while, but not for a month (RFC 9111
+§4.2.2)."""
 
 HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
-"""Those of RFC 9110 §15.1 without 206: what they say holds for a while though nobody says for how long."""
+"""The statuses of RFC 9110 §15.1 without 206: their lifetime may be guessed."""
 
 
 def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, now: float) -> float:
-    """Seconds for which the response is fresh: chosen for it, or the route's ttl, which its fields may only shorten.
+    """The lifetime in seconds: chosen by the endpoint, or the ttl of the route, which headers may shorten.
 
-    By the book, what its fields say, or else a guess (RFC 9111 §4.2.1, §4.2.2).
+    With `mode='rfc9111'`: the explicit lifetime of the response, or a heuristic one (RFC 9111 §4.2.1, §4.2.2).
     """
     if terms.chosen_ttl is not None:
         return min(terms.chosen_ttl, FOREVER)
@@ -33,7 +34,7 @@ def lifetime(status: int, response: RawHeaders, said: Directives, terms: Terms, 
 
 
 def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> float | None:
-    """The freshness lifetime that the response states, in seconds, if it does (RFC 9111 §4.2.1)."""
+    """The explicit lifetime of the response in seconds; None if it has none (RFC 9111 §4.2.1)."""
     if said.s_maxage is not None:
         return said.s_maxage
     if said.max_age is not None:
@@ -44,13 +45,13 @@ def explicit_lifetime(response: RawHeaders, said: Directives, now: float) -> flo
     date = lines(response, b'date')
     moments = [timestamp(value, now) for value in expires]
     if None in moments:
-        return 0  # a date that cannot be read has passed (RFC 9111 §5.3)
+        return 0  # an invalid date counts as one in the past (RFC 9111 §5.3)
     date_at = timestamp(date[0], now) if date else None
     return max(0.0, min(it for it in moments if it is not None) - (now if date_at is None else date_at))
 
 
 def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now: float) -> float:
-    """A share of the time since the response was modified last; 0 where nothing may be guessed (RFC 9111 §4.2.2)."""
+    """A share of the time since the response was last modified; 0 if no guess is allowed (RFC 9111 §4.2.2)."""
     modified = lines(response, b'last-modified')
     modified_at = timestamp(modified[0], now) if modified else None
     if modified_at is None or (status not in HEURISTIC_STATUSES and not said.public):
@@ -59,9 +60,9 @@ def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now:
 
 
 def received_age(response: RawHeaders, now: float) -> float:
-    """How old the response was when it came, in seconds: what Age says, or how long its Date has passed (RFC 9111 §4.2.3).
+    """The age of the response when it was received, in seconds, by Age or by Date (RFC 9111 §4.2.3).
 
-    Of several values of Age, the first counts; one that is no number is ignored (§5.1).
+    Of several Age values the first counts; an invalid one is ignored (§5.1).
     """
     if {b'age', b'date'}.isdisjoint(dict(response)):
         return 0.0

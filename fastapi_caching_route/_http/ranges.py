@@ -10,12 +10,12 @@ from fastapi_caching_route._http.fields import RawHeaders, lines
 _RANGE = re.compile(rb'bytes=[ \t]*(?P<first>\d*)-(?P<last>\d*)[ \t]*', re.IGNORECASE)
 
 LONGEST = 19
-"""Digits of a position: more than there are in the size of any file."""
+"""Digits of a position: more than the size of any file has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a request asks for of a body: the bytes from `start` up to `end`."""
+    """The part of a body from byte `start` up to, not including, byte `end`."""
 
     start: int
     end: int
@@ -25,9 +25,9 @@ UNSATISFIABLE = Part(0, 0)
 
 
 def part(request: RawHeaders, response: RawHeaders, size: int, now: float) -> Part | None:
-    """The part of a 200 that a GET asks for; `UNSATISFIABLE` if there is none such, None for the whole (§14.2).
+    """The part of a 200 that a GET asks for; `UNSATISFIABLE` if the body has no such part, None for the whole (§14.2).
 
-    Several ranges, other units, and what is not a range are ignored, as a server may do with any.
+    Several ranges, other units and invalid ranges are ignored, as a server may ignore any range.
     """
     asked = lines(request, b'range')
     if len(asked) != 1 or not _same(request, response, now):
@@ -45,7 +45,7 @@ def part(request: RawHeaders, response: RawHeaders, size: int, now: float) -> Pa
 
 
 def is_valid(asked: Sequence[bytes]) -> bool:
-    """Whether these lines of Range are one valid set of byte ranges (§14.1.1); what is not may be ignored (§14.2)."""
+    """Whether these Range lines are one valid set of byte ranges (§14.1.1); an invalid one may be ignored (§14.2)."""
     unit, _, ranges = b''.join(asked).partition(b'=')
     return len(asked) == 1 and unit.strip(b' \t').lower() == b'bytes' and all(map(_is_range, ranges.split(b',')))
 
@@ -58,7 +58,7 @@ def _is_range(text: bytes) -> bool:
 
 
 def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
-    """Whether If-Range, if there is one, names this very response: by a strong tag, or its exact date (§13.1.5)."""
+    """Whether If-Range is absent or matches this response, by a strong tag or its exact date (§13.1.5)."""
     named = lines(request, b'if-range')
     if not named:
         return True
@@ -72,5 +72,5 @@ def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
 
 
 def content_range(part: Part, size: int) -> bytes:
-    """Content-Range of a part, or of an answer that there is none (§14.4)."""
+    """The Content-Range of a part, or of a 416 (§14.4)."""
     return b'bytes */%d' % size if part is UNSATISFIABLE else b'bytes %d-%d/%d' % (part.start, part.end - 1, size)

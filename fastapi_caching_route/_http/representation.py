@@ -1,27 +1,27 @@
-"""What becomes of a stored response when it answers a request: itself, a 304, a part of it, or no body at all."""
+"""What a request gets of a stored response: all of it, a 304, a part, or no body (RFC 9110 §3.2)."""
 
 from fastapi_caching_route._http import ranges
 from fastapi_caching_route._http.conditional import OF_A_304, OF_ONE_CLIENT, not_modified
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 
 OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
-"""Fields that are true of a body that is sent whole."""
+"""Headers that are true only of the whole body."""
 
 Selected = tuple[int, RawHeaders, bytes]
-"""Status, fields and body."""
+"""Status, headers and body."""
 
 
 def select(method: str, request: RawHeaders, stored: Selected, now: float) -> Selected:
-    """Status, fields and body with which a stored response answers: preconditions come before ranges (RFC 9110 §13.2.2)."""
+    """What a stored response comes to for a request. Preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
     if method == 'GET' and OF_ONE_CLIENT.isdisjoint(dict(request)):
-        return stored  # nobody asks for less
+        return stored  # the whole is asked for
     if not_modified(method, request, status, response, now):
         return 304, [field for field in response if field[0] in OF_A_304], b''
     part = ranges.part(request, response, len(body), now) if method == 'GET' and status == 200 else None
     compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
     if compressible and lines(request, b'if-range'):
-        part = None  # what the client has may have been compressed on its way, under the same tag
+        part = None  # the part that the client has may have been compressed on its way, under the same tag
     if part is None:
         return status, response, b'' if method == 'HEAD' else body
     fields = [
@@ -32,8 +32,9 @@ def select(method: str, request: RawHeaders, stored: Selected, now: float) -> Se
         of_nothing = (b'content-encoding', b'content-type', b'etag', b'last-modified')
         return 416, [*without(fields, of_nothing), (b'content-length', b'0')], b''
     if compressible:
-        # A middleware that compresses what it sees would compress the part, under a range of the whole. Starlette's leaves
-        # alone what is encoded already. Deviation: RFC 9110 §8.4.1 would not have it said; test_a_part_is_never_compressed.
+        # Middleware might compress the part, whose range is that of the uncompressed whole. Starlette's skips responses
+        # that have Content-Encoding. Deviation: RFC 9110 §8.4.1 says not to send `identity`;
+        # test_a_part_is_never_compressed.
         fields.append((b'content-encoding', b'identity'))
     fields.append((b'content-length', b'%d' % (part.end - part.start)))
     return 206, fields, body[part.start : part.end]

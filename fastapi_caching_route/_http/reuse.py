@@ -11,18 +11,18 @@ class Use(Enum):
     """What may be done with a stored response."""
 
     ANSWER = 'answer'
-    """It answers as it is."""
+    """It answers."""
     REFRESH = 'refresh'
-    """It answers as it is, fresh, and is renewed after that."""
+    """It is fresh and answers; afterwards it is renewed."""
     RENEW = 'renew'
-    """It answers as it is, stale, and is renewed after that (RFC 5861 §3)."""
+    """It is stale and answers; afterwards it is renewed (RFC 5861 §3)."""
     VALIDATE = 'validate'
     """The endpoint has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the Cache-Control of a request asks for (RFC 9111 §5.2.1). Spans in seconds, None where it says nothing."""
+    """What the Cache-Control of a request asks for (RFC 9111 §5.2.1). Spans in seconds; None if not given."""
 
     no_cache: bool = False
     only_if_cached: bool = False
@@ -35,7 +35,7 @@ FAILURES = frozenset((500, 502, 503, 504))
 """Statuses that are a failure of the endpoint (RFC 5861 §4)."""
 
 NO_DEMAND = Demand()
-"""The only one of its kind."""
+"""Compared by identity: `demand` returns no other one that asks for nothing."""
 
 
 def demand(request: RawHeaders) -> Demand:
@@ -54,29 +54,28 @@ def asks_for_no_storing(request: RawHeaders) -> bool:
 
 
 def age(stored_at: float, now: float) -> float:
-    """Seconds since the response was made (RFC 9111 §4.2.3); a clock set back does not make it younger than new."""
+    """The age of a response in seconds (RFC 9111 §4.2.3); it is never negative, even if the clock was set back."""
     return now - stored_at if now > stored_at else 0.0
 
 
 def age_and_left(stored_at: float, lifetime: float, stale_at: float, now: float) -> tuple[float, float]:
-    """The age, and the seconds for which the response is still fresh (RFC 9111 §4.2); negative by how long it has been stale.
+    """The age, and the seconds of freshness left (RFC 9111 §4.2); negative: how long it has been stale.
 
-    `stale_at` is when somebody has made it stale before its time, in seconds since the epoch, or infinity.
+    `stale_at` is when a soft invalidation made it stale, in seconds since the epoch, or infinity.
     """
     seconds = age(stored_at, now)
-    by_age, by_word = lifetime - seconds, stale_at - now
-    return seconds, min(by_word, by_age)
+    return seconds, min(lifetime - seconds, stale_at - now)
 
 
 def in_window(left: float, window: float) -> bool:
-    """Whether a response that has so many seconds left is stale, and inside of a window for that (RFC 5861)."""
+    """Whether a response with `left` seconds of freshness is stale, and still in this stale window (RFC 5861)."""
     return -window < left <= 0
 
 
 def use(
     age: float, left: float, demand: Demand, *, must_validate: bool, stale_if_accepted: bool, while_revalidate: float
 ) -> Use:
-    """What may be done with a response of this age that has so many seconds left (RFC 9111 §4, §4.2.4, §5.2.1)."""
+    """What may be done with a response of this age and `left` seconds of freshness (RFC 9111 §4, §4.2.4, §5.2.1)."""
     if must_validate or demand.no_cache or (demand.max_age is not None and age > demand.max_age):
         return Use.VALIDATE
     if demand.min_fresh is not None and left < demand.min_fresh:

@@ -1,7 +1,7 @@
 """Whether a server can send a response (RFC 9110 §5.5, §5.6.2, §6.4.1, §8.6).
 
-One rule for two places: a response that breaks it is never stored, and stored bytes that break it are a miss. Without it,
-one response that cannot be sent would fail again and again, until its entry expires.
+One rule for two places: a response that breaks it is never stored, and stored bytes that break it are a miss. Without
+it, one response that cannot be sent would fail again and again, until its entry expires.
 """
 
 from fastapi_caching_route._http.fields import RawHeaders, lines

@@ -18,45 +18,48 @@ from fastapi_caching_route._http.sending import STATUSES, sendable
 from fastapi_caching_route._http.terms import Terms
 
 FOR_VALIDATION = 24 * 3600.0
-"""Seconds for which a response is kept past its freshness where it can be validated: a day of traffic comes back to it."""
+"""Seconds for which a response that can be validated stays stored after it has expired: a day's traffic may return to
+it."""
 
 UNDERSTOOD = HEURISTIC_STATUSES.union(
     (201, 202, 205, 302, 303, 307, 400, 401, 402),
     (403, 406, 407, 408, 409, 411, 412, 413, 415, 417),
 )
-"""Statuses of which we know what they ask of a cache, which `must-understand` wants (RFC 9111 §5.2.2.3)."""
+"""Statuses whose meaning for a cache is implemented here, as `must-understand` requires (RFC 9111 §5.2.2.3)."""
 
 OF_ONE_REQUEST = frozenset((206, 304, 412, 416))
-"""Answers to a part of the request that is in no key: to a range, to a precondition."""
+"""Responses to a range or a precondition, which are in no key."""
 
 BAD_REQUEST, TOO_MANY_REQUESTS = 400, 429
 
 NOT_STORED = HOP_BY_HOP | {b'age', b'cache-status', b'set-cookie'}
-"""Fields that are true of one exchange only (RFC 9111 §3.1)."""
+"""Headers that apply to one exchange only (RFC 9111 §3.1)."""
 
 DECISIVE = frozenset(
     b'age cache-control cdn-cache-control content-range date etag expires last-modified set-cookie vary'.split()
 )
-"""Fields of a response that count for whether it is kept, beside its Content-Length, and below those of a request."""
+"""Response headers that decide whether it is stored, besides Content-Length."""
+
 DECISIVE_IN_REQUESTS = frozenset((b'authorization', b'cache-control'))
+"""The same in requests."""
 
 LIVE_TYPES = frozenset((b'text/event-stream', b'multipart/x-mixed-replace'))
-"""Media types of responses that go on and on, each for one client; those of gRPC, which needs its own connection, begin as below.
+"""Media types of endless responses, each for one client. Those of gRPC start with `_GRPC`.
 
-Lines of JSON (application/x-ndjson, application/jsonl) are none of them: they have an end, and are documents like any other.
+Lines of JSON (application/x-ndjson, application/jsonl) do not belong here: they end, and are documents like any other.
 """
 _GRPC = b'application/grpc'
 
 NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
-"""Fields that may name others that are not kept."""
+"""Headers that may name other headers that must not be stored."""
 
 NEEDED = frozenset((b'content-encoding', b'content-type', b'vary'))
-"""Headers without which a body cannot be read, or would answer a request that it is not for."""
+"""Headers without which the body could not be read, or could be sent for a wrong request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storable:
-    """A response may be kept; it is fresh for `lifetime` seconds, and may be served stale for so many more (RFC 5861)."""
+    """The response may be stored. Spans in seconds; the stale windows begin after the lifetime (RFC 5861)."""
 
     lifetime: float
     stale_while_revalidate: float = 0.0
@@ -66,25 +69,25 @@ class Storable:
     must_validate: bool = False
     """Whether it must be validated each time (`no-cache`, RFC 9111 §5.2.2.4)."""
     lifetime_was_chosen: bool = False
-    """Whether the endpoint itself has chosen it."""
+    """Whether the endpoint itself chose it."""
     kept_for_validation: float = 0.0
-    """Seconds past the lifetime in which it can be validated."""
+    """Seconds after the lifetime during which it can be validated."""
 
     @property
     def window(self) -> float:
-        """Seconds past the lifetime for which it is kept."""
+        """Seconds after the lifetime for which it stays stored."""
         return max(self.stale_while_revalidate, self.stale_if_error, self.kept_for_validation)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A response must not be kept."""
+    """The response must not be stored."""
 
     reason: str
 
 
 def storable(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
-    """Whether this response may be kept, and for how long: decided from its start alone."""
+    """Whether a response may be stored, and for how long, by its head alone."""
     if not sendable(response):
         return Refused('header')
     if is_live(response):
@@ -96,19 +99,19 @@ def storable(request: RawHeaders, status: int, response: RawHeaders, terms: Term
 
 
 def is_live(response: RawHeaders) -> bool:
-    """Whether its media type (RFC 9110 §8.3) says that the response is a live stream, of which nobody wants a replay."""
+    """Whether the response is a live stream by its media type (RFC 9110 §8.3): a replay would be of no use."""
     types = [value.partition(b';')[0].strip(b' \t').lower() for name, value in response if name == b'content-type']
     return any(it in LIVE_TYPES or it.startswith(_GRPC) for it in types)
 
 
 @lru_cache(256)
 def _by_status(status: int, terms: Terms) -> Storable | Refused:
-    """The judgement on all responses of a status that say nothing."""
+    """The verdict on all responses with this status that have no decisive header."""
     return _by_all((), status, (), terms, 0.0)
 
 
 def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
-    """The judgement by all that is said, but for the size."""
+    """The verdict by all headers but Content-Length."""
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
     named = named_fields(response)
@@ -144,16 +147,16 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
 
 
 def steering(response: RawHeaders, *, by_the_book: bool) -> tuple[Directives, RawHeaders]:
-    """The directives of a response that count here, and the fields that count beside them.
+    """The directives that apply to this cache, and the headers that apply besides.
 
-    A CDN-Cache-Control that is valid stands in for Cache-Control and Expires (RFC 9213 §2.2).
+    A valid CDN-Cache-Control replaces Cache-Control and Expires (RFC 9213 §2.2).
     """
     targeted = structured.targeted_directives(lines(response, b'cdn-cache-control')) if by_the_book else None
     return (directives(response), response) if targeted is None else (targeted, without(response, (b'expires',)))
 
 
 def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
-    """By the book, every final status but those of partial answers (RFC 9111 §3); else those that are accepted."""
+    """Whether the status allows storing: with `mode='rfc9111'` every final one but those of parts (RFC 9111 §3)."""
     if not terms.by_the_book:
         return status in terms.accepted
     if status in OF_ONE_REQUEST or status not in STATUSES:
@@ -162,17 +165,17 @@ def _status_may_be_kept(status: int, said: Directives, terms: Terms) -> bool:
 
 
 def _says_how_long(status: int, response: RawHeaders, said: Directives, now: float) -> bool:
-    """Whether the response says how long it holds, or that it may be guessed (the last condition of RFC 9111 §3)."""
+    """Whether the response has an explicit lifetime, or allows a heuristic one (the last condition of RFC 9111 §3)."""
     return said.public or status in HEURISTIC_STATUSES or explicit_lifetime(response, said, now) is not None
 
 
 def _may_be_stale(response: RawHeaders, said: Directives, terms: Terms, now: float) -> bool:
-    """Whether nothing forbids to serve it stale (RFC 9111 §4.2.4).
+    """Whether the response may be sent when it is stale (RFC 9111 §4.2.4).
 
-    By the book, it must say itself that it is for others, by its freshness or by `public`: one that says nothing is only
-    kept to be validated, and may well be for one client.
+    With `mode='rfc9111'` it must show that it is for all clients, by an explicit lifetime or by `public`. A response
+    without either is stored to be validated only, because it may be meant for one client.
 
-    Deviation: outside of the book, s-maxage does not, because there it is the route that asks for a stale window;
+    Deviation: in the default mode, s-maxage does not forbid it, because there the route itself asks for a stale window;
     test_a_stale_window_of_the_route_counts_beside_s_maxage.
     """
     if said.must_revalidate or said.proxy_revalidate or said.no_cache:
@@ -184,7 +187,7 @@ def _may_be_stale(response: RawHeaders, said: Directives, terms: Terms, now: flo
 
 
 def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
-    """The stale windows: by the book what the response says, where it says something (RFC 5861)."""
+    """The stale windows: with `mode='rfc9111'` those of the response, where it has some (RFC 5861)."""
     if not terms.by_the_book:
         return terms.stale_while_revalidate, terms.stale_if_error
     while_revalidating, on_error = said.stale_while_revalidate, said.stale_if_error
@@ -195,10 +198,10 @@ def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
 
 
 def ends_what_is_stored(method: str, status: int, request: RawHeaders) -> bool:
-    """Whether a complete response says that what is stored is not the current one, even if it cannot be stored itself.
+    """Whether a complete response shows that the stored one is not current, even if it cannot be stored itself.
 
-    A failure does not say so, nor does a limit on requests (RFC 6585 §4), nor does a HEAD (RFC 9111 §4.3.5 says when), nor
-    what only a range or a precondition of this request has caused.
+    These do not: a failure, a rate limit (RFC 6585 §4), the response to a HEAD (but see RFC 9111 §4.3.5), and a
+    response that only a range or a precondition of this request has caused.
     """
     if method == 'HEAD' or status >= 500 or status == TOO_MANY_REQUESTS or status in OF_ONE_REQUEST:
         return False
@@ -206,26 +209,26 @@ def ends_what_is_stored(method: str, status: int, request: RawHeaders) -> bool:
 
 
 def storable_with_authorization(request: RawHeaders, said: Directives) -> bool:
-    """Whether an Authorization field in the request, if there is one, leaves the response storable (RFC 9111 §3.5)."""
+    """Whether the response may be stored although the request may have Authorization (RFC 9111 §3.5)."""
     if not lines(request, b'authorization'):
         return True
     return said.public or said.s_maxage is not None or said.must_revalidate
 
 
 def has_validator(response: RawHeaders) -> bool:
-    """Whether the response can be asked for with a condition (RFC 9111 §4.3.1)."""
+    """Whether the response can be validated by a conditional request (RFC 9111 §4.3.1)."""
     return any(name in {b'etag', b'last-modified'} for name, _ in response)
 
 
 def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The fields that are kept: all but those about the connection, and those that `no-cache` and `private` name (§3.1)."""
+    """The headers that are stored: not those of the connection, nor those named by `no-cache` and `private` (§3.1)."""
     if NAMING_OTHERS.isdisjoint(dict(response)):
         return without(response, NOT_STORED)
     return without(response, NOT_STORED | field_names(response, b'connection') | named_fields(response))
 
 
 def fields_for_one_client(response: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The headers that `no-cache` and `private` name: the client of this response gets them, and no other one (§5.2.2.4, §5.2.2.7)."""
+    """The headers named by `no-cache` and `private`, for the client of this response only (§5.2.2.4, §5.2.2.7)."""
     named = named_fields(response)
     if not named:
         return []

@@ -1,4 +1,4 @@
-"""A dictionary of structured fields (RFC 9651 §4.2.2), as far as CDN-Cache-Control needs it (RFC 9213 §2.1)."""
+"""Structured-field dictionaries (RFC 9651 §4.2.2), as far as CDN-Cache-Control needs them (RFC 9213 §2.1)."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _ITEM = (
     r'|:[A-Za-z0-9+/=]*:'  # bytes
     r'|\?[01]'  # a boolean
     r'|@-?\d{1,15}'  # a date
-    r'|\([^()"]*\)'  # an inner list, of which nothing here makes use
+    r'|\([^()"]*\)'  # an inner list, which is not used here
 )
 _PARAMETERS = rf'(?:; *{_KEY}(?:=(?:{_ITEM}))?)*'
 _MEMBER = re.compile(rf'(?P<key>{_KEY})(?:=(?P<item>{_ITEM}))?{_PARAMETERS}')
@@ -26,7 +26,7 @@ _SPANS = ('max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error')
 
 
 def targeted_directives(values: Iterable[bytes]) -> Directives | None:
-    """What the lines of a targeted field say; None if they are no dictionary, or say nothing: then the field is ignored.
+    """The directives of a targeted field; None if it is no dictionary, or empty: then the field is ignored.
 
     A directive of the wrong type is ignored by itself (RFC 9213 §2.1).
     """
@@ -43,7 +43,7 @@ def targeted_directives(values: Iterable[bytes]) -> Directives | None:
 
 
 def dictionary(text: str) -> dict[str, str] | None:
-    """The members of a dictionary, each with its item as it is written; None if it is not one. The last of a key counts."""
+    """The members of a dictionary, each item as text; None if it is invalid. The last member of a key counts."""
     members: dict[str, str] = {}
     text = text.strip(' ')
     at = 0
