@@ -27,15 +27,15 @@ class Pauses:
         """Whether this key is still paused."""
         return now < self._until.of(key)
 
-    def begin(self, key: str, now: float, seconds: float) -> None:
-        """Leave the key alone for `seconds`."""
-        self._until.note(key, now + seconds)
-
     def lengthen(self, key: str, now: float) -> None:
         """Leave the key alone for twice as long as the last time."""
         length = min(max(2 * self._lengths.of(key), FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
         self._lengths.note(key, length)
         self.begin(key, now, length)
+
+    def begin(self, key: str, now: float, seconds: float) -> None:
+        """Leave the key alone for `seconds`."""
+        self._until.note(key, now + seconds)
 
     def end(self, key: str) -> None:
         """End the pause of a key, and start with the shortest one next time."""

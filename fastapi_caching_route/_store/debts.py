@@ -60,26 +60,6 @@ class Debts:
         """Whether the log has a warning about this outage: one is enough."""
         self._write: Write | None = None
 
-    def owe(self, names: Sequence[str], error: Exception, write: Write) -> None:
-        """Owe names, which the backend has just refused: log it, and retry in the background."""
-        self.note(names, write)
-        self._tell(names, error)
-        self.retry_later(write)
-
-    def note(self, names: Sequence[str], write: Write) -> None:
-        """Owe names. May be called in any thread; the caller must arrange that they are sent."""
-        ticket = object()  # see rule 4
-        with self._lock:
-            self._names.update(dict.fromkeys(names if len(self._names) < MAX_OWED else (EVERYTHING,), ticket))
-            self._write = write
-
-    def _tell(self, names: Sequence[str], error: Exception) -> None:
-        level = logging.DEBUG if self._told else logging.WARNING
-        self._told = True
-        logger.log(
-            level, 'the cache backend has not taken the invalidation of %s yet, retrying: %s', names, in_words(error)
-        )
-
     def __bool__(self) -> bool:
         """Whether anything is owed."""
         return bool(self._names)
@@ -96,6 +76,19 @@ class Debts:
         """Whether one of these names has been owed again since that copy was made."""
         return any(name in self._names and self._names[name] is not since.get(name) for name in (EVERYTHING, *names))
 
+    def owe(self, names: Sequence[str], error: Exception, write: Write) -> None:
+        """Owe names, which the backend has just refused: log it, and retry in the background."""
+        self.note(names, write)
+        self._tell(names, error)
+        self.retry_later(write)
+
+    def note(self, names: Sequence[str], write: Write) -> None:
+        """Owe names. May be called in any thread; the caller must arrange that they are sent."""
+        ticket = object()  # see rule 4
+        with self._lock:
+            self._names.update(dict.fromkeys(names if len(self._names) < MAX_OWED else (EVERYTHING,), ticket))
+            self._write = write
+
     def retry_later(self, write: Write) -> 'asyncio.Task[None]':
         """Retry in the background until the backend has taken everything."""
         return self._retrying_later.begin(partial(self._retry_until_written, write))
@@ -110,6 +103,18 @@ class Debts:
     def retry(self, write: Write) -> 'asyncio.Task[None]':
         """Retry once, in the background."""
         return self._retrying.begin(partial(self.retry_here, write))
+
+    def at_exit(self) -> None:
+        """Retry once more as the process exits, and warn about what other processes will never learn."""
+        if self._write is not None and self._names:
+            with suppress(RuntimeError):  # it is too late for a new event loop
+                asyncio.run(self.retry_here(self._write))
+        if self._names:
+            logger.warning(
+                'this process exits before the cache backend has taken the invalidation of %s: other processes may '
+                'keep serving outdated responses; call clear() once the backend is back',
+                ', '.join(sorted(self._names)[:MAX_SHOWN]) + (' ...' if len(self._names) > MAX_SHOWN else ''),
+            )
 
     async def retry_here(self, write: Write) -> None:
         """Retry once, in this event loop, even if another one is doing so: sending a name twice does no harm."""
@@ -129,22 +134,17 @@ class Debts:
             self._told = False
             logger.info('the cache backend has taken all pending invalidations')
 
+    def _tell(self, names: Sequence[str], error: Exception) -> None:
+        level = logging.DEBUG if self._told else logging.WARNING
+        self._told = True
+        logger.log(
+            level, 'the cache backend has not taken the invalidation of %s yet, retrying: %s', names, in_words(error)
+        )
+
     async def close(self) -> None:
         """Stop retrying in this event loop. What is owed stays owed."""
         await self._retrying_later.end()
         await self._retrying.end()
-
-    def at_exit(self) -> None:
-        """Retry once more as the process exits, and warn about what other processes will never learn."""
-        if self._write is not None and self._names:
-            with suppress(RuntimeError):  # it is too late for a new event loop
-                asyncio.run(self.retry_here(self._write))
-        if self._names:
-            logger.warning(
-                'this process exits before the cache backend has taken the invalidation of %s: other processes may '
-                'keep serving outdated responses; call clear() once the backend is back',
-                ', '.join(sorted(self._names)[:MAX_SHOWN]) + (' ...' if len(self._names) > MAX_SHOWN else ''),
-            )
 
 
 _all: WeakKeyDictionary[object, Debts] = WeakKeyDictionary()

@@ -130,13 +130,13 @@ class LocalVisit:
             logger.debug('the table in this process has not taken an entry: %r', error)
             return False
 
-    async def forget(self, key: str) -> None:
-        """See `Visit`."""
-        self._table.delete(key)
-
     async def end(self, key: str, now: float) -> None:
         """See `Visit`."""
         self.note_ending(key, now)
+        self._table.delete(key)
+
+    async def forget(self, key: str) -> None:
+        """See `Visit`."""
         self._table.delete(key)
 
     def note_ending(self, key: str, now: float) -> None:

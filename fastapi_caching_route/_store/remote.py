@@ -74,6 +74,37 @@ class RemoteStore:
         """See `Store`."""
         return RemoteVisit(self._parts)
 
+    def open(self) -> None:
+        """See `Store`."""
+        self._writer.home = asyncio.get_running_loop()
+        if self._parts.debts:
+            self._writer.soon(None)
+
+    def invalidate_now(self, names: Sequence[str]) -> None:
+        """See `Store`."""
+        if self._parts.ledger.invalidate_here(names):
+            return
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._invalidate_here(names))
+        except InvalidationError:
+            self._writer.soon(self._parts.backend.loop())
+            raise
+        finally:
+            loop.close()
+
+    async def _invalidate_here(self, names: Sequence[str]) -> None:
+        debts = self._parts.debts
+        try:
+            await self.invalidate(names)
+        except InvalidationError:
+            await debts.retry_here(self._parts.write)  # the time-out may have passed while it was connecting
+            if debts.include((EVERYTHING, *names)):
+                raise
+        finally:
+            await self.close()
+            await asyncio.get_running_loop().shutdown_asyncgens()
+
     async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
         """See `Store`."""
         if not on_asyncio():
@@ -114,31 +145,6 @@ class RemoteStore:
         self._parts.debts.note(names, self._parts.write)
         self._writer.soon(self._parts.backend.loop())
 
-    def invalidate_now(self, names: Sequence[str]) -> None:
-        """See `Store`."""
-        if self._parts.ledger.invalidate_here(names):
-            return
-        loop = asyncio.new_event_loop()
-        try:
-            loop.run_until_complete(self._invalidate_here(names))
-        except InvalidationError:
-            self._writer.soon(self._parts.backend.loop())
-            raise
-        finally:
-            loop.close()
-
-    async def _invalidate_here(self, names: Sequence[str]) -> None:
-        debts = self._parts.debts
-        try:
-            await self.invalidate(names)
-        except InvalidationError:
-            await debts.retry_here(self._parts.write)  # the time-out may have passed while it was connecting
-            if debts.include((EVERYTHING, *names)):
-                raise
-        finally:
-            await self.close()
-            await asyncio.get_running_loop().shutdown_asyncgens()
-
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """See `Tokens`."""
         return self._parts.go_on(work)
@@ -155,12 +161,6 @@ class RemoteStore:
         """See `Tokens`."""
         with suppress(Exception):  # it expires by itself
             await self._parts.backend.release(key, token, self._parts.timeout)
-
-    def open(self) -> None:
-        """See `Store`."""
-        self._writer.home = asyncio.get_running_loop()
-        if self._parts.debts:
-            self._writer.soon(None)
 
     async def close(self) -> None:
         """See `Store`."""

@@ -52,10 +52,6 @@ class Parts:
     endings: Endings = field(default_factory=Endings)
     under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
 
-    async def write(self, names: Sequence[str]) -> None:
-        """Invalidate names, even if the breaker is open."""
-        await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
-
     async def retry(self, within: float) -> float:
         """Retry the pending invalidations, wait at most `within` seconds for that, and return the seconds waited.
 
@@ -66,6 +62,10 @@ class Parts:
         if self.backend.worth_storing():
             await asyncio.wait([self.debts.retry(self.write)], timeout=max(within, 0))
         return time.monotonic() - began
+
+    async def write(self, names: Sequence[str]) -> None:
+        """Invalidate names, even if the breaker is open."""
+        await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """Start a background task that runs to its end, even if nobody waits for it."""
@@ -134,14 +134,14 @@ class RemoteVisit:
         """See `Visit`."""
         return bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
 
-    async def forget(self, key: str) -> None:
-        """See `Visit`."""
-        await self._or_nothing(lambda commands: commands.delete(key))
-
     async def end(self, key: str, now: float) -> None:
         """See `Visit`."""
         self.note_ending(key, now)
         await self.forget(key)
+
+    async def forget(self, key: str) -> None:
+        """See `Visit`."""
+        await self._or_nothing(lambda commands: commands.delete(key))
 
     def note_ending(self, key: str, now: float) -> None:
         """See `Visit`."""

@@ -105,31 +105,34 @@ def encode(stored: Entry | Variants | str) -> bytes:
     if isinstance(stored, Variants):
         head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known), b''
     else:
-        assert isinstance(stored.marks, tuple)  # a moment never leaves its process
-        body = stored.body
-        head = _EntryHead(
-            stored.key,
-            stored.status,
-            stored.headers,
-            stored.stored_at,
-            stored.lifetime,
-            stored.made.shaped,
-            stored.made.by_others,
-            stored.made.keeps_tasks,
-            stored.stale_while_revalidate,
-            stored.stale_if_error,
-            stored.stale_if_accepted,
-            stored.must_validate,
-            stored.lifetime_was_chosen,
-            stored.tag_is_ours,
-            stored.windowed,
-            stored.names,
-            stored.marks,
-            len(body),
-        )
+        head, body = _head_of(stored), stored.body
     packed = _encoder.encode(head)
     rest = b''.join((_LENGTH.pack(len(packed)), packed, body))
     return _PREFIX.pack(MAGIC, crc32(rest)) + rest
+
+
+def _head_of(entry: Entry) -> _EntryHead:
+    assert isinstance(entry.marks, tuple)  # a moment never leaves its process
+    return _EntryHead(
+        entry.key,
+        entry.status,
+        entry.headers,
+        entry.stored_at,
+        entry.lifetime,
+        entry.made.shaped,
+        entry.made.by_others,
+        entry.made.keeps_tasks,
+        entry.stale_while_revalidate,
+        entry.stale_if_error,
+        entry.stale_if_accepted,
+        entry.must_validate,
+        entry.lifetime_was_chosen,
+        entry.tag_is_ours,
+        entry.windowed,
+        entry.names,
+        entry.marks,
+        len(entry.body),
+    )
 
 
 def decode(raw: object) -> Entry | Variants | str | None:
@@ -163,11 +166,15 @@ def _decode(raw: bytes) -> Entry | Variants | None:
         return Variants(head.key, head.selecting, head.token, head.known)
     if len(raw) - start != head.size or not _plausible(head):
         return None
+    return _entry_of(head, raw[start:])
+
+
+def _entry_of(head: _EntryHead, body: bytes) -> Entry:
     return Entry(
         head.key,
         head.status,
         head.headers,
-        raw[start:],
+        body,
         head.stored_at,
         head.lifetime,
         Made(head.shaped, head.by_others, head.keeps_tasks),
