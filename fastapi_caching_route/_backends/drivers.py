@@ -140,9 +140,8 @@ class AiocacheDriver:
         elif hasattr(client, 'gets') and hasattr(client, 'cas'):  # memcached
             name = key.encode()
             found, unchanged = await client.gets(name)
-            if found == stored and await client.cas(
-                name, b'', unchanged
-            ):  # ours, and still unchanged: nobody else can have added one
+            # Ours, and still unchanged: nobody else can have added one.
+            if found == stored and await client.cas(name, b'', unchanged):
                 await client.delete(name)
         elif await self._backend.get(key, namespace='') == token:
             await self._backend.delete(key, namespace='')
