@@ -2,6 +2,7 @@
 
 Cache-Status tells a reason as its detail (RFC 9211 §2.8). Its extent decides what requests do that wait for the
 response. `no_store('...')` may give any other text: that is a reason with this name. Does not know who logs a reason.
+The table in `docs/http.md` is made of this one, by `python -m tests.reasons`.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from enum import Enum
 BYPASSES = 'bypasses the cache'
 NOT_STORED = 'is not stored'
 STORED_FOR_GROUPS = 'is stored for groups of its tags'
+IS_NOT_ASKED = 'does not reach the endpoint'
+ANSWERED_FROM_ENTRY = 'is answered from the stale entry'
 
 
 class Extent(Enum):
@@ -37,6 +40,8 @@ class Reason:
     """For the log, with the remedy; empty if the reason is not logged."""
     is_mistake: bool = False
     """Whether the route has to be changed: then it is logged as a warning."""
+    also_not_stored: bool = False
+    """Whether it is a reason against storing, too, where requests bypass the cache for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +93,25 @@ BODY = Reason(
 )
 AUTHORIZATION = Reason(
     'authorization',
-    'the request has Authorization: the route takes the raw request, or its responses are not for all',
+    'the request has `Authorization`, which is not in the key: the route takes the raw request, or the response does '
+    'not say that all clients may get it (RFC 9111 §3.5)',
     Extent.THIS_REQUEST,
     effect=BYPASSES,
     text=f'{_RAW} Authorization; name it in vary_headers, or say with identity which clients share',
+    also_not_stored=True,
 )
 COOKIE = Reason(
     'cookie',
-    'the route takes the raw request, and this one has cookies',
+    'the route takes the raw request, and this one has cookies, which are not in the key',
     effect=BYPASSES,
     text=f'{_RAW} cookies; name cookie in vary_headers, or say with identity which clients share',
 )
 SESSION = Reason(
     'session',
-    'the route takes the raw request, and this one has a session; or the endpoint changed the session',
+    'the route takes the raw request, and this one has a session; or the session was changed while the endpoint ran',
     effect=BYPASSES,
     text=f'{_RAW} a session; say with identity which clients share',
+    also_not_stored=True,
 )
 USER = Reason(
     'user',
@@ -111,33 +119,57 @@ USER = Reason(
     effect=BYPASSES,
     text=f'{_RAW} a user; say with identity which clients share',
 )
-ONLY_IF_CACHED = Reason('only-if-cached', 'the client wants a stored response only, and none can be used: 504')
+ONLY_IF_CACHED = Reason(
+    'only-if-cached',
+    'the client accepts only a stored response, and none may be used: it gets a 504',
+    effect=IS_NOT_ASKED,
+)
 
 # In the response itself.
-HEADER = Reason('header', 'a server cannot send one of its headers')
-STATUS = Reason('status', 'responses with its status are not stored')
-LIVE = Reason('live', 'it is a live stream', Extent.THIS_KEY)
-FRESHNESS = Reason(
-    'freshness', "by `mode='rfc9111'`: it has no explicit lifetime, and none may be guessed", Extent.THIS_KEY
+HEADER = Reason('header', 'a server cannot send one of the headers of the response')
+STATUS = Reason(
+    'status',
+    'responses with this status are not stored; or it is a failure, and the stale entry may still be used; or a guard '
+    'answered',
 )
-PARTIAL = Reason('partial', 'it is a part of a response', Extent.THIS_REQUEST)
-SET_COOKIE = Reason('set-cookie', 'it sets a cookie', Extent.THIS_KEY)
-NO_STORE = Reason('no-store', 'its Cache-Control, that of the request, or `no_store()` forbids it', Extent.THIS_KEY)
-PRIVATE = Reason('private', 'its Cache-Control says `private`', Extent.THIS_KEY)
-NO_CACHE = Reason('no-cache', 'its Cache-Control says `no-cache`, and it cannot be validated', Extent.THIS_KEY)
-VARY = Reason('vary', 'its Vary is `*`', Extent.THIS_KEY)
-TTL = Reason('ttl', 'its lifetime is zero', Extent.THIS_KEY)
-SIZE = Reason('size', 'it is larger than `max_body_size`', Extent.THIS_KEY)
+LIVE = Reason('live', 'the response is a live stream', Extent.THIS_KEY)
+FRESHNESS = Reason(
+    'freshness',
+    "with `mode='rfc9111'`: the response has no explicit lifetime, and none may be estimated",
+    Extent.THIS_KEY,
+)
+PARTIAL = Reason('partial', 'the response is a part of a larger one (`Content-Range`)', Extent.THIS_REQUEST)
+SET_COOKIE = Reason('set-cookie', 'the response sets a cookie', Extent.THIS_KEY)
+NO_STORE = Reason(
+    'no-store',
+    'the `Cache-Control` of the response or of the request, or `CacheContext.no_store()`, forbids it',
+    Extent.THIS_KEY,
+)
+PRIVATE = Reason('private', 'the `Cache-Control` of the response says `private`', Extent.THIS_KEY)
+NO_CACHE = Reason(
+    'no-cache', 'the `Cache-Control` of the response says `no-cache`, and it cannot be validated', Extent.THIS_KEY
+)
+VARY = Reason('vary', 'the `Vary` of the response is `*`', Extent.THIS_KEY)
+TTL = Reason(
+    'ttl', 'the response has expired when it arrives: its lifetime is zero, or its age is larger', Extent.THIS_KEY
+)
+SIZE = Reason('size', 'the response is larger than `max_body_size`', Extent.THIS_KEY)
 
 # Seen by the cache alone.
-GUARD = Reason('guard', 'a guard sets a cookie for this client', Extent.THIS_REQUEST)
-HEAD = Reason('head', 'it answers HEAD, so it has no body for a GET', Extent.THIS_REQUEST)
+GUARD = Reason('guard', 'a guard sets a cookie for this client; `Cache-Status` says `set-cookie`', Extent.THIS_REQUEST)
+HEAD = Reason('head', 'the request is a HEAD: the response has no body for a later GET', Extent.THIS_REQUEST)
 PRECONDITION = Reason(
-    'precondition', 'a range or precondition of this request may have caused the error', Extent.THIS_REQUEST
+    'precondition',
+    'the response is an error that a range or precondition of this request may have caused',
+    Extent.THIS_REQUEST,
 )
 DISCONNECTED = Reason('disconnected', 'the client disconnected, and the endpoint noticed', Extent.THIS_REQUEST)
-INCOMPLETE = Reason('incomplete', 'its body is not as long as its Content-Length', Extent.THIS_REQUEST)
-EXCEPTION_HANDLER = Reason('exception-handler', 'an exception handler saw the raw request of an identified client')
+INCOMPLETE = Reason(
+    'incomplete', 'the body of the response is not as long as its `Content-Length`', Extent.THIS_REQUEST
+)
+EXCEPTION_HANDLER = Reason(
+    'exception-handler', 'an exception handler answered, and the raw request that it saw names a person'
+)
 TAGS = Reason(
     'tags',
     'a tag is not a str, or names an unknown path parameter',
@@ -146,13 +178,13 @@ TAGS = Reason(
 )
 TAGS_CALLABLE = Reason(
     'tags-callable',
-    '`tags` raised an exception or returned something else than a list of str',
+    '`tags` raised an exception or returned something else than a list of str; `Cache-Status` says `tags`',
     text='the tags callable must return a list of str; it returned something else or raised an exception',
     is_mistake=True,
 )
 MANY_TAGS = Reason(
     'many-tags',
-    'more than 256 tags: stored, for groups of its tags',
+    'the response has more than 256 tags, and is stored for groups of them; only in the log',
     effect=STORED_FOR_GROUPS,
     text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and '
     'coarser tags',
@@ -166,20 +198,26 @@ STORE_IF = Reason(
     'be awaited',
     is_mistake=True,
 )
-BUDGET = Reason('budget', 'the responses that are being recorded fill their memory budget')
-SLOW_CLIENT = Reason('slow-client', 'the client takes too long to read it')
-TRAILERS = Reason('trailers', 'it has trailers')
+BUDGET = Reason('budget', 'the responses that are being recorded fill the `recording_budget`')
+SLOW_CLIENT = Reason('slow-client', 'the client takes too long to read the response')
+TRAILERS = Reason('trailers', 'the response has trailers')
 NO_BODY = Reason('no body', 'the endpoint ended without a body')
 
 # Of storing.
-INVALIDATED = Reason('invalidated', 'it was invalidated while the endpoint ran')
+INVALIDATED = Reason('invalidated', 'the response was invalidated while the endpoint ran')
 STORE_ERROR = Reason('store-error', 'the cache backend failed or had no room')
-STORE_SLOW = Reason('store-slow', 'it is being stored behind the response')
+STORE_SLOW = Reason('store-slow', 'the store is slow: the response is sent while it is still being stored')
 
 # Details of responses from stored ones.
-VALIDATOR = Reason('validator', 'the 304 of the endpoint is not about the stored response')
-STALE_IF_ERROR = Reason('stale-if-error', 'the endpoint failed: the stale response answers')
-ENDPOINT_TIMEOUT = Reason('endpoint-timeout', 'the endpoint takes too long: the stale response answers')
+VALIDATOR = Reason(
+    'validator',
+    'the 304 of the endpoint is about another response than the entry, which ends',
+    effect=ANSWERED_FROM_ENTRY,
+)
+STALE_IF_ERROR = Reason('stale-if-error', 'the endpoint failed', effect=ANSWERED_FROM_ENTRY)
+ENDPOINT_TIMEOUT = Reason(
+    'endpoint-timeout', 'the endpoint takes longer than `endpoint_timeout`', effect=ANSWERED_FROM_ENTRY
+)
 
 BY_NAME = {it.name: it for it in tuple(globals().values()) if isinstance(it, Reason)}
 
