@@ -9,6 +9,7 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
+from fastapi_caching_route._backends import link
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECONDS
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
@@ -182,3 +183,17 @@ async def test_what_comes_to_be_owed_again_while_it_is_written_stays_owed():
         assert cache._settings.store.debts
         await all_written(cache._settings.store)
         await cache._settings.store.close()
+
+
+async def test_only_so_many_commands_wait_for_a_backend_that_hangs(monkeypatch):
+    monkeypatch.setattr(link, 'MAX_WAITING', 5)
+    backend = Elsewhere()
+    cache = FastAPICache(backend, store_timeout=0.2)
+    backend.hanging.add('set')
+    invalidating = [asyncio.ensure_future(cache.invalidate_tags(str(number))) for number in range(20)]
+    await asyncio.sleep(0.1)
+    assert len(backend.commands) <= 5
+    results = await asyncio.gather(*invalidating, return_exceptions=True)
+    assert {type(it) for it in results} == {InvalidationError}
+    assert sum('5 commands are waiting' in str(it.__cause__) for it in results) == 15
+    backend.hanging.clear()

@@ -19,6 +19,7 @@ from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
+from fastapi_caching_route._backends import linked
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
 from tests.servers import uvicorn_server, wait_until
@@ -315,3 +316,15 @@ def test_uvloop_has_timers_without_a_moment(caplog):
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
     assert [it.levelname for it in caplog.records] == ['WARNING']
+
+
+def test_links_of_event_loops_that_do_not_run_are_dropped_when_there_are_many(monkeypatch):
+    monkeypatch.setattr(linked, 'MAX_LINKS', 2)
+    backend = Elsewhere()
+    cache, loops = FastAPICache(backend, store_timeout=5), [asyncio.new_event_loop() for _ in range(6)]
+    for loop in loops:
+        loop.run_until_complete(cache.invalidate_tags('all'))
+    assert len(cache._settings.store._parts.backend._links) <= 3
+    for loop in loops:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

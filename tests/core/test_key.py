@@ -5,7 +5,7 @@ from aiocache import SimpleMemoryCache
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.inputs import Inputs
-from fastapi_caching_route._core.key import Keys, escaped, full_key
+from fastapi_caching_route._core.key import MAX_LINES, Keys, escaped, full_key
 from tests.fastapi.endpoints import a_query
 from tests.support import asgi_scope, caching_router, client_of, marks
 
@@ -103,3 +103,10 @@ def test_namespaces_and_keys_of_users_never_run_into_each_other(one, other):
 def test_a_key_of_a_user_stays_as_it_is():
     assert full_key('api:users', escaped('user:7')) == 'api:users::user:7'
     assert full_key('', escaped('user:7')) == 'user:7'
+
+
+def test_only_so_many_lines_are_remembered():
+    keys = Keys(('app',), '', NOTHING)
+    for number in range(MAX_LINES + 10):
+        keys.at_once(asgi_scope(path=f'/{number}'))
+    assert len(keys._known) <= MAX_LINES

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachePolicy
-from tests.support import Clock, caching_router, client_of, marks, memory_cache
+from fastapi_caching_route._routes import reached
+from tests.support import Clock, caching_router, client_of, found, marks, memory_cache
 
 
 def test_the_second_request_is_a_hit_and_the_third_a_304():
@@ -280,3 +281,20 @@ def test_odd_things_that_are_mounted_are_not_the_end_of_a_request(kind):
     app.include_router(router)
     client = TestClient(app)
     assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+def test_a_route_that_is_reached_in_many_places_remembers_only_so_many_plans(monkeypatch):
+    monkeypatch.setattr(reached, 'MAX_PLACES', 2)
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint():
+        return 'x'
+
+    for number in range(5):
+        app.include_router(router, prefix=f'/{number}')
+    client = TestClient(app)
+    paths = [f'/{number}/' for number in range(5)]
+    assert found(client, *paths, *paths) == ['MISS'] * 5 + ['HIT'] * 5
+    assert len(router.routes[0]._places._known) <= 2

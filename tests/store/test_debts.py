@@ -4,6 +4,8 @@ import pytest
 from aiocache import RedisCache
 
 from fastapi_caching_route import FastAPICache, InvalidationError
+from fastapi_caching_route._core.names import EVERYTHING
+from fastapi_caching_route._store.debts import MAX_OWED, Debts
 from tests.backends.fakes import Elsewhere
 from tests.routes.shop import shop
 from tests.support import all_written, client_of, closing, found
@@ -69,3 +71,15 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
     assert caplog.text.count('has not taken the invalidation of') == 1  # of one outage
+
+
+def test_a_process_owes_everything_in_place_of_more_than_so_many_names():
+    async def write(names):
+        pass
+
+    debts = Debts()
+    debts.note([f'tag:{number}' for number in range(MAX_OWED)], write)
+    assert not debts.include([EVERYTHING])
+    debts.note(['tag:one more'], write)
+    assert len(debts.owed()) == MAX_OWED + 1
+    assert debts.include(['tag:one more', EVERYTHING])  # each entry has the name of everything

@@ -39,4 +39,24 @@ ROWS = [
     ('client: sentinels', '_backends/redis_clients.py', "if name != 'sentinels'", 'if name'),
     ('plugins: the backend', '_backends/drivers.py', 'called(self._backend, *args', 'called(_, *args'),
     ('soon: fork of a loop', '_backends/linked.py', ' and link.pid == os.getpid()', ''),
+    (
+        'links: one for each event loop',
+        '_backends/linked.py',
+        'loop = asyncio.get_running_loop()\n        link = self._links.get(loop)',
+        'loop = next(iter(self._links), asyncio.get_running_loop())\n        link = self._links.get(loop)',
+    ),
+    (
+        'links: one that hangs is closed',
+        '_backends/link.py',
+        'elif self.driver.is_ours and self.usable:',
+        'elif False:',
+    ),
+    (
+        'links: drivers whose commands are not cancelled',
+        '_backends/link.py',
+        'if self.driver.may_be_cancelled and (alone',
+        'if (alone',
+    ),
+    ('bounds: commands that wait', '_backends/link.py', 'if len(self._running) >= MAX_WAITING:', 'if False:'),
+    ('bounds: links', '_backends/linked.py', ' or (len(links) > MAX_LINKS and not loop.is_running())', ''),
 ]

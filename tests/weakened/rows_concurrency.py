@@ -7,4 +7,11 @@ ROWS = [
     ('workers: reloaded', '_concurrency/workers.py', ' and not config.should_reload', ''),
     ('workers: shared store', '_concurrency/workers.py', 'if not is_shared and not', 'if not'),
     ('workers: once', '_concurrency/workers.py', '        _has_told.set()\n', ''),
+    ('bounds: remembered keys', '_concurrency/pauses.py', 'if len(self._numbers) > MAX_KEYS:', 'if False:'),
+    (
+        'commands: never cancelled',
+        '_concurrency/lateness.py',
+        '    if not running.done() or running.cancelled():\n',
+        '    running.cancel()\n    if not running.done() or running.cancelled():\n',
+    ),
 ]

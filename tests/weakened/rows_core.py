@@ -110,4 +110,9 @@ ROWS = [
     ('live: nobody is to wait', '_core/reasons.py', "a live stream', Extent.THIS_KEY", "a live stream'"),
     ('passing: room for what is held', '_core/recorder.py', 'if self._held and is_last(message):', 'if False:'),
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
+    ('bounds: recordings', '_core/recorder.py', 'if self.used + size > self.limit:', 'if False:'),
+    ('bounds: keys of lines', '_core/key.py', 'if len(self._known) >= MAX_LINES:', 'if False:'),
+    ('bounds: long lines', '_core/key.py', 'if size <= MAX_REMEMBERED_LINE:', 'if True:'),
+    ('bounds: names of a path', '_core/names.py', 'min(len(segments), MAX_SEGMENTS + 1)', 'len(segments)'),
+    ('bounds: segments of a name', '_core/names.py', 'segments[: MAX_SEGMENTS + 1]', 'segments'),
 ]

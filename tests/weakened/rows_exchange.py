@@ -218,4 +218,18 @@ ROWS = [
         '            pass\n',
     ),
     ('refusals alike', '_exchange/guards.py', 'with_start(call.client.send, refused)', 'call.client.send'),
+    ('the scope is lent', '_exchange/exchange.py', 'Call(plan, declared, scope,', 'Call(plan, declared, dict(scope),'),
+    (
+        'two readers have a scope each',
+        '_exchange/overtaking.py',
+        'call=replace(call, scope=dict(call.scope))',
+        'call=call',
+    ),
+    (
+        'bounds: followers wait',
+        '_exchange/herd.py',
+        'flight.outcome(self._until - time.monotonic())',
+        'flight.outcome(3600)',
+    ),
+    ('speed: a hit at once', '_exchange/exchange.py', 'at_once(plan, declared, scope)\n', 'None, None\n'),
 ]

@@ -80,4 +80,5 @@ ROWS = [
         '        tell_of_workers(is_shared=plan.runtime.store.is_shared)\n',
         '',
     ),
+    ('bounds: plans', '_routes/reached.py', 'if len(self._known) >= MAX_PLACES:', 'if False:'),
 ]

@@ -98,4 +98,23 @@ ROWS = [
     ('key of the context', '_store/given.py', 'return key.full if namespace is None else', 'return'),
     ('key of the context: another', '_store/given.py', 'not key.full.startswith(full)', 'False'),
     ('soon: fork', '_store/soon.py', ' and self._home[1] == os.getpid()', ''),
+    ('marks: again after the run', '_store/marks.py', 'if last != tokens[self.beside[0]] and', 'if False and'),
+    ('marks: of names that were added', '_store/marks.py', '(added or await', '(await'),
+    (
+        'marks: before the run',
+        '_store/marks.py',
+        '        assert not isinstance(early, int)  # a moment is no mark\n',
+        '        early = await self.marks_before(store, names, windowed=windowed) or {}\n',
+    ),
+    ('own code: asked like a remote store', '_store/opening.py', 'case (True, False):', 'case (True, _):'),
+    ('own code: a subclass', '_store/opening.py', 'return not is_known or', 'return'),
+    ('own code: plugins', '_store/opening.py', ' or bool(backend.plugins)', ''),
+    ('own code: build_key', '_store/opening.py', ' or builds_keys', ''),
+    (
+        'bounds: names that are owed',
+        '_store/debts.py',
+        'names if len(self._names) < MAX_OWED else (EVERYTHING,)',
+        'names',
+    ),
+    ('bounds: entries found alive', '_store/marks.py', 'if len(self._verified) >= MAX_VERIFIED:', 'if False:'),
 ]
