@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
@@ -24,54 +24,63 @@ from tests.weakened.covering import PACKAGE, PYTEST, WITHOUT_SLOW, Measured, cop
 from tests.weakened.rows import ROWS, Row
 
 AT_A_TIME = 2
-FIRST = 300  # tests that are tried before all others
+QUICK = 150  # tests of a row that are tried before all others
 LIMIT = 900  # seconds for one run of tests
+PLUGINS = ('-p', 'anyio', '-p', '_hypothesis_pytestplugin')  # others take a second to load
+FAILING = ('FAILED', 'ERROR')
 FOLDERS = ('http', 'core', 'concurrency', 'fastapi', 'exchange', 'store', 'public', 'routes', 'backends', 'promises')
 """Of tests, the quick ones first."""
 
 
 def main() -> None:
-    rows = [row for row in ROWS if row.name in sys.argv[1:] or not sys.argv[1:]]
-    began_at = time.monotonic()
-    known = measured()
-    for test in sorted(known.failing):
-        print(f'fails with nothing weakened, and is left out: {test}')
-    survivors = 0
+    named, began_at = sys.argv[1:], time.monotonic()
+    rows = [row for row in ROWS if row.name in named or not named]
+    known = measured(any_will_do=bool(named))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_A_TIME) as pool:
         projects: SimpleQueue[Path] = SimpleQueue()
         for number in range(AT_A_TIME):
             projects.put(copied(Path(folder) / str(number)))
-        for done in as_completed([pool.submit(report, row, known, projects) for row in rows]):
-            survivors += not done.result()
-    print(f'{len(rows)} places, {survivors} survivors, {time.monotonic() - began_at:.0f} seconds')
-    sys.exit(bool(survivors))
+        left = rows
+        for tests in (quick_tests, other_tests):  # all tests are run only where no quick one fails
+            ran = pool.map(partial(is_noticed, known=known, tests=tests, projects=projects), left)
+            left = [row for row, noticed in zip(left, ran, strict=True) if not noticed]
+    for row in left:
+        print(f'{row.name}: NO TEST FAILS')
+    print(f'{len(rows)} places, {len(left)} survivors, {time.monotonic() - began_at:.0f} seconds')
+    sys.exit(bool(left))
 
 
-def report(row: Row, known: Measured, projects: 'SimpleQueue[Path]') -> bool:
-    """Print which test fails for this place; give whether one does."""
+def is_noticed(
+    row: Row, known: Measured, tests: Callable[[Row, str, Measured], list[str]], projects: 'SimpleQueue[Path]'
+) -> bool:
+    """Print which of these tests fails for this place; give whether one does."""
     project, began_at = projects.get(), time.monotonic()
     path = project / PACKAGE / row.file
     text = path.read_text()
     try:
-        if row.there not in text:
-            sys.exit(f'{row.file} does not hold {row.there!r} any more')
         path.write_text(text.replace(row.there, row.instead) + row.appended)
-        failed = next(filter(None, (first_failing(project, it, known) for it in in_order(row, text, known))), '')
+        result = first_failing(project, tests(row, text, known), known)
     finally:
         path.write_text(text)
         projects.put(project)
-    print(f'{row.name:44} {time.monotonic() - began_at:4.0f}  {failed or "NO TEST FAILS"}', flush=True)
-    return bool(failed)
+    print(f'{row.name:44} {time.monotonic() - began_at:4.0f}  {result}', flush=True)
+    return result.startswith(FAILING)
 
 
-def in_order(row: Row, text: str, known: Measured) -> Iterator[list[str]]:
-    """The tests to run, as arguments of pytest: what runs the changed lines, and then all."""
-    part = row.file.partition('/')[0].removeprefix('_') if '/' in row.file else 'public'
+def quick_tests(row: Row, text: str, known: Measured) -> list[str]:
+    """Tests that run the changed lines, those of the same part of the package first."""
     covering = known.tests_of(row.file, text, changed_lines(row, text))
-    quick = sorted(covering, key=lambda it: (not it.startswith(f'tests/{part}/'), known.seconds[it], it))
-    yield quick[:FIRST]
-    yield quick[FIRST:]
-    yield [f'tests/{it}' for it in sorted(FOLDERS, key=lambda it: it != part)]
+    return sorted(covering, key=lambda it: (not it.startswith(f'tests/{part(row)}/'), known.seconds[it], it))[:QUICK]
+
+
+def other_tests(row: Row, _text: str, _known: Measured) -> list[str]:
+    """The folders of all tests."""
+    return [f'tests/{it}' for it in sorted(FOLDERS, key=lambda it: it != part(row))]
+
+
+def part(row: Row) -> str:
+    """The folder of tests for the part of the package in which this place is."""
+    return row.file.partition('/')[0].removeprefix('_') if '/' in row.file else 'public'
 
 
 def changed_lines(row: Row, text: str) -> range:
@@ -88,22 +97,21 @@ def _alike(one: str, other: str) -> int:
 
 
 def first_failing(project: Path, tests: list[str], known: Measured) -> str:
-    """The first of these tests that fails; nothing if all pass, or if one hangs."""
+    """The first of these tests that fails, as pytest shows it; else how its run has ended."""
     if not tests:
-        return ''
-    command = [*PYTEST, '-x', '--tb=no', *tests, *WITHOUT_SLOW, *(f'--deselect={it}' for it in known.failing)]
+        return 'no test runs this'
+    command = [*PYTEST, *PLUGINS, '-x', '--tb=no', *tests, *WITHOUT_SLOW, *(f'--deselect={it}' for it in known.failing)]
     started = partial(subprocess.Popen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    running = started(command, cwd=project, env=environment(project), start_new_session=True)
+    surroundings = environment(project, PYTEST_DISABLE_PLUGIN_AUTOLOAD='1')
+    running = started(command, cwd=project, env=surroundings, start_new_session=True)
     try:
         output, _ = running.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        output = ''
+        return f'not done after {LIMIT} seconds'
     finally:
         end(running)
-    failed = [line for line in output.splitlines() if line.startswith(('FAILED', 'ERROR'))]
-    if not failed and running.returncode != 0:
-        print(f'pytest has ended with {running.returncode}, and no test has failed')
-    return failed[0].partition(' - ')[0] if failed else ''
+    failed = [line for line in output.splitlines() if line.startswith(FAILING)]
+    return failed[0].partition(' - ')[0] if failed else f'no test fails, pytest ends with {running.returncode}'
 
 
 def end(running: 'subprocess.Popen[str]') -> None:
