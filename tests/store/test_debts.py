@@ -82,4 +82,4 @@ def test_a_process_owes_everything_in_place_of_more_than_so_many_names():
     assert not debts.include([EVERYTHING])
     debts.note(['tag:one more'], write)
     assert len(debts.owed()) == MAX_OWED + 1
-    assert debts.include(['tag:one more', EVERYTHING])  # each entry has the name of everything
+    assert debts.include([EVERYTHING])  # which is a name of each entry
