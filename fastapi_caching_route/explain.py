@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -86,32 +86,24 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
     decoration = None if endpoint is None else decoration_of(endpoint)
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
     why_not = _why_not(route, methods, decoration)
-    if why_not is not None or decoration is None:
-        return RouteReport(
-            methods,
-            path,
-            name,
-            cached=False,
-            why_not=why_not,
-            invalidates=tuple(_invalidated(route, methods, endpoint)),
-            warnings=(
-                *(
-                    (unserved_message(endpoint),)
-                    if decoration is not None and not isinstance(route, CachingRoute)
-                    else ()
-                ),
-                *((PUT_IT_BELOW,) if invalidates_nothing(endpoint) else ()),
-            ),
-        )
+    report = RouteReport(methods, path, name, cached=why_not is None, why_not=why_not)
+    if decoration is not None and why_not is None:
+        return _of_cached(report, prefix, effective, decoration)
+    return replace(
+        report,
+        invalidates=tuple(_invalidated(route, methods, endpoint)),
+        warnings=tuple(_warnings_if_not_cached(route, endpoint, decoration)),
+    )
+
+
+def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Decoration) -> RouteReport:
+    """The report with all that there is to tell of a cached route."""
     parameters, policy = PathParameters(effective), decoration.policy
+    route = getattr(effective, 'original_route', effective)
     plan = plan_of(decoration, effective, parameters, number=0, raw=reads_raw(route, CachingRoute))
     declared = plan.declared()
-    return RouteReport(
-        methods,
-        path,
-        name,
-        cached=True,
-        why_not=None,
+    return replace(
+        report,
         key=_key(prefix, policy, parameters, declared),
         not_in_key=declared.inputs.left_out_in_words,
         guards=declared.guards,
@@ -123,7 +115,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
         stale_if_error=policy.stale_if_error,
         tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
         namespace=plan.namespace,
-        conditions=tuple(_conditions(decoration, methods, declared)),
+        conditions=tuple(_conditions(decoration, report.methods, declared)),
         warnings=tuple(_warnings(effective, decoration, plan, declared)),
     )
 
@@ -186,6 +178,13 @@ def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterato
         own_path = own_path or said.own_path
     if own_path:
         yield 'its own path'
+
+
+def _warnings_if_not_cached(route: Any, endpoint: Any, decoration: Decoration | None) -> Iterator[str]:
+    if decoration is not None and not isinstance(route, CachingRoute):
+        yield unserved_message(endpoint)
+    if invalidates_nothing(endpoint):
+        yield PUT_IT_BELOW
 
 
 def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Declared) -> Iterator[str]:

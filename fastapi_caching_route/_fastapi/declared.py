@@ -12,7 +12,7 @@ from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import FastAPIAdmission
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
-from fastapi_caching_route._fastapi.extended import extended_handler, pass_handler
+from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
 from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import KeyRules, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.own import is_own
@@ -24,8 +24,8 @@ class Declarations:
     """What one effective route declares, dependency overrides applied."""
 
     __slots__ = (
-        *('_effective', '_explicit', '_explicit_before_key', '_guards_include_unnamed', '_has_key_builder'),
-        *('_keys_of', '_overridden', '_plain', '_provider', '_rules'),
+        *('_asked', '_effective', '_explicit', '_explicit_before_key', '_foreign', '_guards_include_unnamed'),
+        *('_has_key_builder', '_keys_of', '_nodes', '_overridden', '_plain', '_provider', '_rules'),
     )
 
     def __init__(
@@ -49,6 +49,11 @@ class Declarations:
         self._keys_of = keys_of
         path = effective.path_format
         self._explicit = [(it, get_parameterless_sub_dependant(depends=it, path=path)) for it in explicit]
+        self._nodes = [node for _, node in self._explicit]
+        self._asked = [_signature(node) for node in self._nodes]
+        own = [_signature(node) for node in effective.dependant.dependencies if node.use_cache]
+        self._foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
+        """The explicit dependencies that the route itself does not run."""
         self._rules = rules
         self._has_key_builder = has_key_builder
         self._explicit_before_key = explicit_before_key
@@ -64,7 +69,7 @@ class Declarations:
         current = tuple(overrides.items())
         known, declared = self._overridden
         if known != current:
-            roots = [self._effective.dependant, *(node for _, node in self._explicit)]
+            roots = [self._effective.dependant, *self._nodes]
             touched = any(node.call in overrides for root in roots for node in tree(root, {}))
             declared = self._declared(overrides) if touched else self._plain
             self._overridden = (current, declared)
@@ -72,42 +77,56 @@ class Declarations:
 
     def _declared(self, overrides: Overrides) -> Declared:
         route: Dependant = self._effective.dependant
-        explicit_nodes = [node for _, node in self._explicit]
-        explicit = [depends for depends, _ in self._explicit]
-        own = [_signature(node) for node in route.dependencies if node.use_cache]
-        foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
-        may_refuse = self._guards(route, overrides, unnamed=True)
-        asked = [_signature(node) for node in explicit_nodes]
-        admitting = [it for it in route.dependencies if any(_signature(node) in asked for node in tree(it, overrides))]
-        admitting += may_refuse
-        guards = self._guards(route, overrides, unnamed=self._guards_include_unnamed)
-        if self._explicit_before_key:
-            guards = [node for node in guards if _signature(node) not in asked]
-        steps = _steps(route, guards, () if self._explicit_before_key else asked)
+        asked = [] if self._explicit_before_key else self._asked
+        guards = self._guards_on_hits(route, overrides)
+        steps = _steps(route, guards, asked)
         handing = Handing(self._effective.path_format, self._explicit, overrides) if self._explicit_before_key else None
-        if self._has_key_builder:
-            roots = (route, *(overridden(node, overrides) for node in explicit_nodes))
-            inputs = builder_inputs(roots, overrides, self._rules.vary)
-        else:
-            inputs = declared_inputs(route, explicit_nodes, guards, overrides, self._rules)
-        late = [] if self._explicit_before_key else foreign
+        inputs = self._inputs(route, guards, overrides)
+        late = [] if self._explicit_before_key else self._foreign
         before = [node for depends, node in self._explicit if depends in late]
-        not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *explicit_nodes))]
+        handed = steps if handing is None else [handing.handed_to(it) for it in steps]
+        not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *self._nodes))]
+        explicit = [depends for depends, _ in self._explicit]
         return Declared(
             inputs,
             self._keys_of(inputs),
             before_key=None if handing is None else self._admission(explicit, handing.nodes, overrides),
-            on_hit=self._admission(
-                late, [*before, *(steps if handing is None else map(handing.handed_to, steps))], overrides
-            ),
-            guards=tuple(_shown(node.call) for node in (*explicit_nodes, *guards)),
+            on_hit=self._admission(late, [*before, *handed], overrides),
+            guards=tuple(_shown(node.call) for node in (*self._nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            run_handler=extended_handler(self._effective, late, steps, admitting, handing)
-            if explicit or may_refuse
-            else None,
-            pass_handler=pass_handler(self._effective, foreign) if foreign else None,
+            run_handler=self._run_handler(route, late, steps, handing, overrides),
+            pass_handler=pass_handler(self._effective, self._foreign) if self._foreign else None,
         )
+
+    def _guards_on_hits(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
+        """The dependencies of the route that run before an entry answers, but for explicit ones that have run before the key."""
+        guards = self._guards(route, overrides, unnamed=self._guards_include_unnamed)
+        asked = self._asked if self._explicit_before_key else []
+        return [node for node in guards if _signature(node) not in asked]
+
+    def _inputs(self, route: Dependant, guards: Sequence[Dependant], overrides: Overrides) -> Inputs:
+        if self._has_key_builder:
+            roots = (route, *(overridden(node, overrides) for node in self._nodes))
+            return builder_inputs(roots, overrides, self._rules.vary)
+        return declared_inputs(route, self._nodes, guards, overrides, self._rules)
+
+    def _run_handler(
+        self,
+        route: Dependant,
+        late: Sequence[Any],
+        steps: Sequence[Dependant],
+        handing: Handing | None,
+        overrides: Overrides,
+    ) -> Handler | None:
+        """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
+        may_refuse = self._guards(route, overrides, unnamed=True)
+        if not (self._explicit or may_refuse):
+            return None
+        asked = [
+            it for it in route.dependencies if any(_signature(node) in self._asked for node in tree(it, overrides))
+        ]
+        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], handing)
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
         """The dependencies of the route that have to let a request in; as declared, or as overridden.

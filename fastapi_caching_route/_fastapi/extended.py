@@ -3,7 +3,7 @@
 Explicit dependencies run inside of the route like its own: with its exceptions, teardown, headers and background tasks.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -53,21 +53,10 @@ def extended_handler(
     also those that do not run on hits.
     """
     route, dependant = _extended(effective, explicit)
-    path = effective.path_format
-    own = effective.dependant.dependencies
-    added = len(dependant.dependencies) - len(own)
-    steps = [(it, True) for it in dependant.dependencies[:added]]
-    begins, ends, end = (
-        get_dependant(path=path, call=it, use_cache=False) for it in (_refusal_begins, _refusal_ends, _admitted)
-    )
-    for node in own:
-        runs = node if handing is None else handing.handed_to(node)
-        if any(node is guard for guard in guards):  # in noting what it writes, it is said that it is one
-            steps.append((runs, True))
-        else:
-            some = [begins, runs, ends] if any(node is it for it in admitting) else [runs]
-            steps += [(it, False) for it in some]
-    dependant.dependencies = [*noted([*steps, (end, False)], path)]
+    added = len(dependant.dependencies) - len(effective.dependant.dependencies)
+    explicit_steps = [(it, True) for it in dependant.dependencies[:added]]
+    steps = _steps(effective, guards, admitting, handing)
+    dependant.dependencies = [*noted([*explicit_steps, *steps], effective.path_format)]
     handler: Handler = APIRoute.get_route_handler(route)
 
     async def handle(request: Request) -> Response:
@@ -78,6 +67,24 @@ def extended_handler(
         return response
 
     return handle
+
+
+def _steps(
+    effective: Any, guards: Sequence[Dependant], admitting: Sequence[Dependant], handing: Handing | None
+) -> Iterator[tuple[Dependant, bool]]:
+    """The route's own dependencies, each with whether it is a guard, and ours beside them that note in the scope where it is."""
+    begins, ends, end = (
+        get_dependant(path=effective.path_format, call=it, use_cache=False)
+        for it in (_refusal_begins, _refusal_ends, _admitted)
+    )
+    for node in effective.dependant.dependencies:
+        runs = node if handing is None else handing.handed_to(node)
+        if any(node is guard for guard in guards):
+            yield runs, True  # in noting what it writes, it is said that it is one
+        else:
+            some = [begins, runs, ends] if any(node is it for it in admitting) else [runs]
+            yield from ((it, False) for it in some)
+    yield end, False
 
 
 def pass_handler(effective: Any, explicit: Sequence[Any]) -> Handler:

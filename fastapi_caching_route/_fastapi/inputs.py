@@ -1,6 +1,6 @@
 """What a route is seen to read of a request: everything that its endpoint and all its dependencies declare."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
@@ -8,19 +8,22 @@ from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
-from starlette.datastructures import Headers, QueryParams
-from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._core.asgi import Parts, Scope
+from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
+from fastapi_caching_route._fastapi.key_parts import KeyParts, header_names_of, readers
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential, takes_the_request
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
-from fastapi_caching_route._http.fields import lines, selected
 
 _PROCESS = token_hex(8)
 _serials = count()
+_OWN_INPUTS = (
+    *('path_params', 'query_params', 'header_params', 'cookie_params', 'body_params'),
+    *('call', 'request_param_name', 'http_connection_param_name'),
+)
+_AUTHORIZATION = Credential('header', 'authorization')
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,97 +70,125 @@ def declared_inputs(
     """
     seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
     own, of_guards = _deciding(route, guards, overrides) if rules.shared else (seen.nodes, [])
-    nodes = [*own, *of_guards]
-    handed = [] if rules.shared else seen.handed
-    query = Parameters('query', [it for node in nodes for it in node.query_params])
-    headers = Parameters('header', _header_params(own), rules.answered)
-    headers_of_guards = Parameters('header', _header_params(of_guards), rules.answered | PERSONAL)
-    cookies = Parameters('cookie', [it for node in own for it in node.cookie_params])
-    header_names = tuple(dict.fromkeys((*headers.field_names, *headers_of_guards.field_names)))
-    reads: list[tuple[str, Callable[[Scope], Parts]]] = []
-    if query:
-        reads.append(('query', lambda scope: query.read(QueryParams(scope['query_string']))))
-    if headers:
-        reads.append(('headers', lambda scope: headers.read(Headers(raw=scope['headers']))))
-    if headers_of_guards:
-        reads.append(('headers of guards', lambda scope: headers_of_guards.read(Headers(raw=scope['headers']))))
-    if cookies:
-        reads.append(('cookies', lambda scope: cookies.read(HTTPConnection(scope).cookies)))
-    if rules.vary:
-        reads.append(('vary', lambda scope: selected(scope['headers'], rules.vary)))
-    if handed:
-        reads.append(('credentials', lambda scope: _given(scope, handed)))
-    override = _serial(overrides)
-    body_in_key = any(node.body_params for node in nodes)
-    declared_conditions = _declared_conditions(nodes, rules.answered)
-    raw = rules.raw or any(takes_the_request(node) for node in nodes)
-    schemes = [*seen.handed, *seen.checked]
-    selecting = [*header_names, *([b'cookie'] if cookies else ()), *_fields(handed)]
-    whole = frozenset((*header_names, *rules.vary, *(_field(it) for it in handed if it.place == 'header')))
-    some_cookies = bool(cookies) or any(it.place == 'cookie' for it in handed)
-    checked_by_scheme = Credential('header', 'authorization') in schemes
-    shared = not handed and not whole & {b'authorization', b'cookie'} and not cookies
-    unsaid = (
-        *(('the raw request',) if raw else ()),
-        *(('all headers',) if headers.is_whole or headers_of_guards.is_whole else ()),
-        *(() if shared else ('credentials or cookies',)),
-        *(('what identity says',) if rules.guards_select else ()),
-        *(('whom the guards let in',) if rules.shared and not rules.public and (guards or explicit) else ()),
-    )
-    left_out = rules.left_out | ({b'authorization', b'cookie', *_fields(schemes)} if rules.shared else frozenset())
+    parts = _key_parts(own, of_guards, () if rules.shared else seen.handed, rules)
+    declared = _Declared(rules, seen, [*own, *of_guards], parts, has_guards=bool(guards or explicit))
+    return _inputs(declared, _serial(overrides))
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a route and the explicit dependencies declare, as it decides about keys."""
+
+    rules: KeyRules
+    seen: _Seen
+    nodes: Sequence[Dependant]
+    """Those of which the inputs count."""
+    parts: KeyParts
+    has_guards: bool
+
+    @property
+    def reads_body(self) -> bool:
+        return any(node.body_params for node in self.nodes)
+
+    @property
+    def raw(self) -> bool:
+        return self.rules.raw or any(takes_the_request(node) for node in self.nodes)
+
+    @property
+    def schemes(self) -> list[Credential]:
+        return [*self.seen.handed, *self.seen.checked]
+
+    @property
+    def left_out(self) -> frozenset[bytes]:
+        """Request fields that do not count although the raw request is taken."""
+        personal = {b'authorization', b'cookie', *header_names_of(self.schemes)}
+        return self.rules.left_out | (personal if self.rules.shared else frozenset())
+
+    @property
+    def selecting(self) -> tuple[bytes, ...]:
+        """The request fields for Vary: those in the key, and those by which guards decide who gets an answer at all."""
+        cookie = (b'cookie',) if self.parts.cookies else ()
+        in_key = (*self.parts.header_names, *cookie, *header_names_of(self.parts.credentials))
+        return tuple(dict.fromkeys((*in_key, *self._of_guards(), *self.rules.vary)))
+
+    def _of_guards(self) -> list[bytes]:
+        if not self.rules.shared:
+            return header_names_of(self.seen.checked)
+        if not self.rules.guards_select:
+            return []
+        headers = Parameters('header', _header_params(self.seen.nodes), self.rules.answered)
+        cookie = [b'cookie'] if any(node.cookie_params for node in self.seen.nodes) else []
+        return [*headers.field_names, *cookie, *header_names_of(self.schemes)]
+
+    @property
+    def conditions(self) -> frozenset[bytes]:
+        """The preconditions and ranges that the endpoint reads as the client sent them."""
+        read = self.parts.whole_headers | (OF_ONE_CLIENT - self.left_out if self.raw else frozenset())
+        return frozenset(_declared_conditions(self.nodes, self.rules.answered)) | (OF_ONE_CLIENT & read)
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """What decides about the response, and neither the URL nor Vary names it."""
+        rules = self.rules
+        return (
+            *(('the raw request',) if self.raw else ()),
+            *(('all headers',) if self.parts.has_any_headers else ()),
+            *(() if self.parts.shared else ('credentials or cookies',)),
+            *(('what identity says',) if rules.guards_select else ()),
+            *(('whom the guards let in',) if rules.shared and not rules.public and self.has_guards else ()),
+        )
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """What the key is made of, for people."""
+        return (
+            *self.parts.in_words(),
+            *(('the body',) if self.reads_body else ()),
+            *(('all of the raw request, but for what not_in_key names',) if self.raw else ()),
+            *(('what identity says',) if self.rules.guards_select else ()),
+        )
+
+
+def _inputs(declared: _Declared, serial: Parts) -> Inputs:
+    rules, parts, raw, left_out = declared.rules, declared.parts, declared.raw, declared.left_out
+    read, whole, reads_body = readers(parts), parts.whole_headers, declared.reads_body
+    fields_of_body = [it.field_info for node in declared.seen.nodes for it in node.body_params]
     return Inputs(
-        read=lambda scope: tuple([(place, read(scope)) for place, read in reads]),
-        selecting=tuple(dict.fromkeys((*selecting, *_of_guards(seen, rules), *rules.vary))),
+        read=lambda scope: tuple([(place, of(scope)) for place, of in read]),
+        selecting=declared.selecting,
         covered=whole,
-        in_key=whole | ({b'cookie'} if some_cookies else frozenset()),
-        authorization_covered=rules.shared or checked_by_scheme or b'authorization' in whole,
-        by_line=not (body_in_key or raw or rules.guards_select or {place for place, _ in reads} - {'query'}),
-        reads_query=bool(query),
-        body_in_key=body_in_key,
-        form=not raw and all(isinstance(it.field_info, Form) for node in seen.nodes for it in node.body_params),
+        in_key=whole | ({b'cookie'} if parts.cookies_are_in_key else frozenset()),
+        authorization_covered=rules.shared or _AUTHORIZATION in declared.schemes or b'authorization' in whole,
+        by_line=not (reads_body or raw or rules.guards_select or {place for place, _ in read} - {'query'}),
+        reads_query=bool(parts.query),
+        body_in_key=reads_body,
+        form=not raw and all(isinstance(it, Form) for it in fields_of_body),
         declared=True,
-        conditions=frozenset(
-            name
-            for name in OF_ONE_CLIENT
-            if name in whole or name in declared_conditions or (raw and name not in left_out)
-        ),
-        shared=shared,
-        unsaid=unsaid,
-        for_all=not unsaid,
+        conditions=declared.conditions,
+        shared=parts.shared,
+        unsaid=declared.unsaid,
+        for_all=not declared.unsaid,
         raw=raw,
         bypass_if_personal=not rules.shared,
         left_out=left_out,
-        left_out_in_words=(*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS)
-        if raw
-        else (),
-        in_words=(
-            *(f'query {it}' for it in query.in_words),
-            *(f'header {it}' for it in dict.fromkeys((*headers.in_words, *headers_of_guards.in_words))),
-            *(f'cookie {it}' for it in cookies.in_words),
-            *(f'header {it.decode("ascii")}' for it in rules.vary),
-            *(f'the credential in {it.place} {it.name}' for it in handed),
-            *(('the body',) if body_in_key else ()),
-            *(('all of the raw request, but for what not_in_key names',) if raw else ()),
-            *(('what identity says',) if rules.guards_select else ()),
-        ),
-        fingerprint=(
-            query.fingerprint,
-            headers.fingerprint,
-            headers_of_guards.fingerprint,
-            cookies.fingerprint,
-            rules.vary,
-            rules.shared,
-            override,
-        ),
+        left_out_in_words=_left_out_in_words(left_out) if raw else (),
+        in_words=declared.in_words,
+        fingerprint=(*parts.fingerprint, rules.shared, serial),
     )
 
 
-def _serial(overrides: Overrides) -> Parts:
-    """What is in a key while dependencies are overridden, so that no entry outlives a change of the overrides.
-
-    What they stand for cannot be told from their names: two lambdas have one.
-    """
-    return (_PROCESS, next(_serials)) if overrides else ()
+def _key_parts(
+    own: Sequence[Dependant], of_guards: Sequence[Dependant], handed: Collection[Credential], rules: KeyRules
+) -> KeyParts:
+    """What is in the key of that which these declare, and guards among them."""
+    return KeyParts(
+        query=Parameters('query', [it for node in (*own, *of_guards) for it in node.query_params]),
+        headers=Parameters('header', _header_params(own), rules.answered),
+        headers_of_guards=Parameters('header', _header_params(of_guards), rules.answered | PERSONAL),
+        cookies=Parameters('cookie', [it for node in own for it in node.cookie_params]),
+        vary=rules.vary,
+        credentials=tuple(handed),
+    )
 
 
 def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
@@ -171,27 +202,27 @@ def _declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] =
     return [name for name in read if name.decode('ascii') not in answered]
 
 
-def _of_guards(seen: _Seen, rules: KeyRules) -> list[bytes]:
-    """Request fields for Vary that are not in the key: what guards read decides who gets an answer at all."""
-    if not rules.shared:
-        return _fields(seen.checked)
-    if not rules.guards_select:
-        return []
-    headers = Parameters('header', _header_params(seen.nodes), rules.answered)
-    cookie = [b'cookie'] if any(node.cookie_params for node in seen.nodes) else []
-    return [*headers.field_names, *cookie, *_fields([*seen.handed, *seen.checked])]
+def _left_out_in_words(left_out: Collection[bytes]) -> tuple[str, ...]:
+    return (*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS)
+
+
+def _serial(overrides: Overrides) -> Parts:
+    """What is in a key while dependencies are overridden, so that no entry outlives a change of the overrides.
+
+    What they stand for cannot be told from their names: two lambdas have one.
+    """
+    return (_PROCESS, next(_serials)) if overrides else ()
 
 
 def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
     """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
     seen = _seen(roots, overrides)
-    checked_by_scheme = Credential('header', 'authorization') in (*seen.handed, *seen.checked)
     return Inputs(
         read=lambda _scope: (),
         selecting=vary,
         covered=frozenset(),
         in_key=frozenset(),
-        authorization_covered=checked_by_scheme or b'authorization' in vary,
+        authorization_covered=_AUTHORIZATION in (*seen.handed, *seen.checked) or b'authorization' in vary,
         by_line=False,
         reads_query=False,
         body_in_key=False,
@@ -238,33 +269,3 @@ def _deciding(
             below = _seen([overridden(dependency, overrides)], overrides).nodes
             (of_guards if is_guard else own).extend(below)
     return own, of_guards
-
-
-_OWN_INPUTS = (
-    *('path_params', 'query_params', 'header_params', 'cookie_params', 'body_params'),
-    *('call', 'request_param_name', 'http_connection_param_name'),
-)
-
-
-def _fields(credentials: Collection[Credential]) -> list[bytes]:
-    """The request fields that the credentials come in; a query parameter comes in none."""
-    return [_field(it) for it in credentials if it.place != 'query']
-
-
-def _field(found: Credential) -> bytes:
-    return b'cookie' if found.place == 'cookie' else found.name.lower().encode('latin-1')
-
-
-def _given(scope: Scope, credentials: Collection[Credential]) -> Parts:
-    """The credentials of a request; they go into a digest and nowhere else."""
-    request = HTTPConnection(scope)
-    given: list[object] = []
-    for it in credentials:
-        match it.place:
-            case 'header':
-                given.append(lines(scope['headers'], _field(it)))
-            case 'query':
-                given.append(request.query_params.getlist(it.name))
-            case 'cookie':
-                given.append(request.cookies.get(it.name))
-    return tuple(given)

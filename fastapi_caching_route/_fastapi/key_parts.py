@@ -1,0 +1,119 @@
+"""What of a request goes into its key: declared parameters and credentials, and how each is read.
+
+Does not know which dependencies have declared them.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import HTTPConnection
+
+from fastapi_caching_route._core.asgi import Parts, Scope
+from fastapi_caching_route._fastapi.parameters import Parameters
+from fastapi_caching_route._fastapi.security import Credential
+from fastapi_caching_route._http.fields import lines, selected
+
+Reader = tuple[str, Callable[[Scope], Parts]]
+"""A place in the request, and what reads it. The name of the place is in the key, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What of a request goes into its key."""
+
+    query: Parameters
+    headers: Parameters
+    headers_of_guards: Parameters
+    cookies: Parameters
+    vary: tuple[bytes, ...]
+    """Further request headers."""
+    credentials: tuple[Credential, ...]
+    """Those whose values user code receives."""
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        """The declared headers."""
+        return tuple(dict.fromkeys((*self.headers.field_names, *self.headers_of_guards.field_names)))
+
+    @property
+    def whole_headers(self) -> frozenset[bytes]:
+        """The headers whose whole values are in the key."""
+        of_credentials = header_names_of(it for it in self.credentials if it.place == 'header')
+        return frozenset((*self.header_names, *self.vary, *of_credentials))
+
+    @property
+    def cookies_are_in_key(self) -> bool:
+        """Whether a part of Cookie is in the key."""
+        return bool(self.cookies) or any(it.place == 'cookie' for it in self.credentials)
+
+    @property
+    def has_any_headers(self) -> bool:
+        """Whether all headers are in the key, those too that have no name here."""
+        return self.headers.is_whole or self.headers_of_guards.is_whole
+
+    @property
+    def shared(self) -> bool:
+        """Whether neither credentials nor cookies are in the key."""
+        personal = {b'authorization', b'cookie'}
+        return not self.credentials and not self.whole_headers & personal and not self.cookies
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """Equal for equal declarations in every process."""
+        parameters = (self.query, self.headers, self.headers_of_guards, self.cookies)
+        return (*(it.fingerprint for it in parameters), self.vary)
+
+    def in_words(self) -> tuple[str, ...]:
+        """What it is, for people."""
+        return (
+            *(f'query {it}' for it in self.query.in_words),
+            *(f'header {it}' for it in dict.fromkeys((*self.headers.in_words, *self.headers_of_guards.in_words))),
+            *(f'cookie {it}' for it in self.cookies.in_words),
+            *(f'header {it.decode("ascii")}' for it in self.vary),
+            *(f'the credential in {it.place} {it.name}' for it in self.credentials),
+        )
+
+
+def readers(parts: KeyParts) -> list[Reader]:
+    """What reads the parts of a request, in the order in which they are in the key."""
+    query, headers, headers_of_guards, cookies = parts.query, parts.headers, parts.headers_of_guards, parts.cookies
+    vary, credentials = parts.vary, parts.credentials
+    found: list[Reader] = []
+    if query:
+        found.append(('query', lambda scope: query.read(QueryParams(scope['query_string']))))
+    if headers:
+        found.append(('headers', lambda scope: headers.read(Headers(raw=scope['headers']))))
+    if headers_of_guards:
+        found.append(('headers of guards', lambda scope: headers_of_guards.read(Headers(raw=scope['headers']))))
+    if cookies:
+        found.append(('cookies', lambda scope: cookies.read(HTTPConnection(scope).cookies)))
+    if vary:
+        found.append(('vary', lambda scope: selected(scope['headers'], vary)))
+    if credentials:
+        found.append(('credentials', lambda scope: _values(scope, credentials)))
+    return found
+
+
+def header_names_of(credentials: Iterable[Credential]) -> list[bytes]:
+    """The request headers that the credentials come in; a query parameter comes in none."""
+    return [_header_name(it) for it in credentials if it.place != 'query']
+
+
+def _header_name(credential: Credential) -> bytes:
+    return b'cookie' if credential.place == 'cookie' else credential.name.lower().encode('latin-1')
+
+
+def _values(scope: Scope, credentials: Collection[Credential]) -> Parts:
+    """The credentials of a request; they go into a digest and nowhere else."""
+    request = HTTPConnection(scope)
+    given: list[object] = []
+    for it in credentials:
+        match it.place:
+            case 'header':
+                given.append(lines(scope['headers'], _header_name(it)))
+            case 'query':
+                given.append(request.query_params.getlist(it.name))
+            case 'cookie':
+                given.append(request.cookies.get(it.name))
+    return tuple(given)
