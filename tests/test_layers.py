@@ -21,7 +21,7 @@ ORDER = (
 
 INSIDE = {
     '_routes': (
-        *('reached', 'planning', 'description', 'targets', 'caches', 'decoration', 'settings'),
+        *('reached', 'planning', 'hooks', 'description', 'targets', 'caches', 'decoration', 'settings'),
         *('namesakes', 'unserved', 'requested', 'writes'),
     ),
     '_exchange': (
@@ -33,7 +33,18 @@ INSIDE = {
         *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (
-        *('serving', 'schemas', 'limits', 'handlers', 'ending', 'documenting', 'declared', 'refusing', 'inputs'),
+        *(
+            'serving',
+            'schemas',
+            'limits',
+            'handlers',
+            'ending',
+            'documenting',
+            'declared',
+            'refusing',
+            'inputs',
+            'key_parts',
+        ),
         *('admission', 'security', 'writing', 'path_values', 'endpoints', 'parameters', 'plain', 'extended'),
         *('noting', 'handing', 'own', 'effective'),
     ),

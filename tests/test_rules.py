@@ -19,14 +19,9 @@ LONGER = {
     'cache.py: __call__': 'one parameter for each option of a route: the face of the product in editors',
     'policy.py: __post_init__': 'a list of checks, one for each option',
     '_routes/settings.py: checked_settings': 'a list of checks, one for each option',
-    '_routes/planning.py: plan_of': 'one record, made of everything that is known of a route',
     '_core/entry.py: entry_of': 'one record, made of everything that is known of a response',
     '_store/wire.py: _decode': 'a list of checks of bytes that nobody trusts',
-    '_fastapi/inputs.py: declared_inputs': 'to be cut at its three results',
-    '_fastapi/declared.py: _declared': 'to be cut',
-    'explain.py: _reported': 'one record, made of everything that is known of a route',
     '_http/storing.py: _by_all': 'a list of rules, one for each reason',
-    '_fastapi/extended.py: extended_handler': 'to be cut',
     'cache.py: invalidates': 'a decorator and its documentation',
     '_store/wire.py: encode': 'to be cut',
 }
@@ -51,7 +46,7 @@ BROAD = {
     'the endpoint failed, and something stale may answer': {'_exchange/run.py'},
     'a renewal, whose client has been served': {'_exchange/exchange.py'},
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
-        *('_exchange/plan.py', '_routes/planning.py', '_fastapi/admission.py', '_fastapi/handing.py'),
+        *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/handing.py'),
         *('_fastapi/parameters.py', '_fastapi/path_values.py'),
     },
     'odd objects that are mounted or held': {'_fastapi/effective.py', '_fastapi/schemas.py'},

@@ -16,7 +16,7 @@ ROWS = [
     ),
     (
         'awaited store_if',
-        '_routes/planning.py',
+        '_routes/hooks.py',
         '            if not isawaitable(said):\n                return',
         '            return',
     ),
