@@ -116,6 +116,37 @@ def test_a_drawing_says_what_its_source_says(source):
     assert not [line for line in said if line.strip() not in words and line.strip() not in ' '.join(words)]
 
 
+PROSE = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('examples/*.md')]
+OF_THE_READER = {'main.py', 'app.py'}
+
+
+@pytest.mark.parametrize('page', [it for it in PROSE if it.name != 'CHANGELOG.md'], ids=lambda it: it.name)
+def test_every_file_that_a_page_names_is_there(page):
+    named = set(re.findall(r'`([\w/.]+\.py)\b', page.read_text())) - OF_THE_READER
+    places = [ROOT, ROOT / 'fastapi_caching_route', ROOT / 'tests', *(ROOT / 'fastapi_caching_route').glob('_*')]
+    places.extend([EXAMPLES] if page.parent == EXAMPLES else [])
+    assert not [name for name in named if not any((place / name).exists() for place in places)]
+
+
+@pytest.mark.parametrize('drawing', ['exchange', 'run'])
+def test_every_function_in_a_drawing_is_there(drawing):
+    package = _text_of('*')
+    named = [found.groups() for line in _labels_in(drawing) if (found := re.match(r'(\w+)\.(\w+)(?: |$)', line))]
+    assert len(named) >= 8
+    for owner, name in named:
+        text = package.partition(f'class {owner}')[2] if owner[0].isupper() else _text_of(owner)
+        assert re.search(rf'^ *(?:async )?(?:def|class) {name}\b', text, re.MULTILINE), f'{owner}.{name}'
+
+
+def _labels_in(drawing):
+    source = (ROOT / 'docs' / 'diagrams' / f'{drawing}.dot').read_text()
+    return [line for label in re.findall(r'label="([^"]+)"', source) for line in label.split(r'\n')]
+
+
+def _text_of(module):
+    return '\n'.join(path.read_text() for path in (ROOT / 'fastapi_caching_route').rglob(f'{module}.py'))
+
+
 def test_the_reference_has_every_public_name():
     text = (ROOT / 'docs' / 'reference.md').read_text()
     named = set(re.findall(r'^::: fastapi_caching_route\.(\w+)$', text, re.MULTILINE))
