@@ -265,7 +265,7 @@ class FastAPICache:
 
         With a key of a `key_builder`, give the namespace of its route, if it has one.
         """
-        found = await self._settings.store.visit().look_up(key_to_find(self._settings, key, namespace))
+        found = await self._settings.store.visit().look_up(key_to_find(self._settings.full_namespace, key, namespace))
         if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
             return None
         entry = found.entry
@@ -292,7 +292,7 @@ class FastAPICache:
                 policy, ttl=self._settings.ttls.get(self._settings.full_namespace(policy.namespace), policy.ttl)
             )
         namespace = None if policy.namespace is None else self._settings.full_namespace(policy.namespace)
-        full = key_to_store(self._settings, key, policy.namespace)
+        full = key_to_store(self._settings.full_namespace, key, policy.namespace)
         names = names_of_key(full, namespace)
         refused = await keep_given(
             self._settings.store.visit(),
@@ -319,7 +319,7 @@ class FastAPICache:
                 invalidation as soon as it can.
 
         """
-        full = key_to_find(self._settings, key, namespace)
+        full = key_to_find(self._settings.full_namespace, key, namespace)
         return await self._settings.store.invalidate(
             (key_name(full),), soft_at=self._soft_at(soft), key=None if soft else full
         )

@@ -1,5 +1,6 @@
 """Responses that user code stores itself (`set_cached`), and the keys that user code passes."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi_caching_route._core.entry import Recording, entry_of
@@ -12,6 +13,9 @@ from fastapi_caching_route._store.visit import Alive, Visit
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 
+FullNamespace = Callable[[str | None], str]
+"""Returns the namespace of a key in the backend, for the namespace that user code passes."""
+
 
 def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
     """Note the ttl of a route with a `key_builder`: `set_cached` uses the shortest one in each full namespace."""
@@ -19,7 +23,7 @@ def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> Non
         ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
 
 
-def key_to_find(cache: Any, key: object, namespace: str | None) -> str:
+def key_to_find(full_namespace: FullNamespace, key: object, namespace: str | None) -> str:
     """The full key for a user-built key in this namespace, or for `CacheContext.key`, which knows its namespace.
 
     Raises:
@@ -30,18 +34,18 @@ def key_to_find(cache: Any, key: object, namespace: str | None) -> str:
         msg = f'key must be a str, got {key!r}'
         raise ConfigurationError(msg)
     if not isinstance(key, EntryKey):
-        return full_key(cache.full_namespace(namespace), user_key(key))
-    return key.full if namespace is None else key.within(cache.full_namespace(namespace))
+        return full_key(full_namespace(namespace), user_key(key))
+    return key.full if namespace is None else key.within(full_namespace(namespace))
 
 
-def key_to_store(cache: Any, key: object, namespace: str | None) -> str:
+def key_to_store(full_namespace: FullNamespace, key: object, namespace: str | None) -> str:
     """The full key under which user code stores a response.
 
     Raises:
         ConfigurationError: as for `key_to_find`; or it is a `CacheContext.key` under which no request would look.
 
     """
-    full = key_to_find(cache, str(key) if isinstance(key, EntryKey) else key, namespace)
+    full = key_to_find(full_namespace, str(key) if isinstance(key, EntryKey) else key, namespace)
     # Not equal: the full key of a request may end in the dependencies that tests have overridden.
     if isinstance(key, EntryKey) and not key.full.startswith(full):
         msg = (
