@@ -49,6 +49,16 @@ async def test_renewals_that_fail_are_tried_less_and_less_often(clock, caplog):
     assert [at - began for at in app.runs[1:]] == [0, 1, 3, 7, 15, 31, 61, 91]
 
 
+async def test_an_entry_that_was_renewed_may_be_renewed_again_at_once(clock):
+    app = App(clock=clock)
+    counting(app, ttl=0.25, stale_while_revalidate=100)
+    await app.ask()
+    for _ in range(3):
+        clock.now += 0.3
+        await app.ask()
+    assert len(app.runs) == 4
+
+
 async def test_who_misses_while_it_is_renewed_waits_for_that(clock):
     app = App(clock=clock)
     counting(app, ttl=10, stale_while_revalidate=5)

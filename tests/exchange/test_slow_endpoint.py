@@ -32,6 +32,22 @@ async def test_a_slow_endpoint_is_answered_for_and_its_answer_is_stored(clock):
     assert len(app.runs) == 2
 
 
+async def test_a_slow_endpoint_whose_answer_was_stored_is_asked_again_at_once(clock):
+    app = App(clock=clock)
+    counting(app, ttl=0.25, stale_if_error=100, endpoint_timeout=0.02)
+    await app.ask()
+    clock.now += 0.3
+    app.gate = Gate()
+    slow = app.ask()
+    await app.gate.reached.wait()
+    await asyncio.sleep(0.1)
+    app.gate.open.set()
+    assert seen([await slow])[0].body == b'1'
+    clock.now += 0.3
+    app.gate = None
+    assert seen([await app.ask()])[0].body == b'3'
+
+
 async def test_an_endpoint_that_fails_after_it_was_answered_for_is_logged(clock, caplog):
     app = App(clock=clock)
 
