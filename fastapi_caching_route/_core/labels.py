@@ -41,6 +41,8 @@ class Labels:
 
     name: bytes | None
     """Of this cache in Cache-Status; None if that is not sent."""
+    cache_header: bytes
+    """The name of the header that says HIT or MISS."""
     hit: Field
     """Marks a response from an entry."""
     miss: Field

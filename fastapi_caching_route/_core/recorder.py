@@ -6,7 +6,6 @@ whole, so that it can still become a 304; a stream is passed on as it comes whil
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
@@ -45,16 +44,6 @@ class Budget:
         self.used -= size
 
 
-class Phase(Enum):
-    """How far a recording has come."""
-
-    BEFORE_START = 'before the start'
-    RECORDING = 'recording'
-    PASSING_ON = 'passing on'
-    """The response is not recorded, or not any more."""
-    COMPLETE = 'complete'
-
-
 class Recorder:
     """Takes the messages of one response in order.
 
@@ -81,7 +70,7 @@ class Recorder:
         '_store_if',
         '_taken',
         'doubt',
-        'phase',
+        'is_recording',
         'reason',
     )
 
@@ -97,16 +86,12 @@ class Recorder:
         self._chunks: list[bytes] = []
         self._size = 0
         self._taken = 0  # of the budget
-        self.phase: Phase = Phase.BEFORE_START
+        self.is_recording: bool = False
+        """Whether the response is being recorded: not before its start, nor when it is complete or only passed on."""
         self.reason: str | None = None
         """Why the response is not stored, as far as that is known by now."""
         self.doubt: str | None = None
         """Why it must not be stored although nothing in its messages shows it; may be set while they come."""
-
-    @property
-    def is_recording(self) -> bool:
-        """Whether the response is being recorded."""
-        return self.phase is Phase.RECORDING
 
     def start(
         self, start: Message, labelled: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
@@ -118,7 +103,7 @@ class Recorder:
         response is not to be recorded.
         """
         self._status, self._labelled, self._kept, self._held = start['status'], labelled, kept, True
-        self.phase = Phase.RECORDING
+        self.is_recording = True
         reason = reasons.TRAILERS.name if start.get('trailers') else refused or self.doubt
         return Step() if reason is None else self._let_go(reason)
 
@@ -156,7 +141,7 @@ class Recorder:
         recording = Recording(self._status, self._kept, b''.join(self._chunks))
         if self._store_if is not None and not self._store_if(recording):
             return self._let_go(reasons.STORE_IF.name, last)
-        self.phase = Phase.COMPLETE
+        self.is_recording = False
         self.close()
         held, self._held = self._held, False
         return Step(() if held else (last,), recording)
@@ -177,7 +162,7 @@ class Recorder:
         return Step(self._released(self.reason or reasons.NO_BODY.name))
 
     def _let_go(self, reason: str, *messages: Message) -> Step:
-        self.phase, self.reason = Phase.PASSING_ON, reason
+        self.is_recording, self.reason = False, reason
         self.close()
         return Step((*self._released(reason), *messages))
 

@@ -1,4 +1,4 @@
-"""One request: its body for several readers, and its client, who gets what an entry comes to for it.
+"""One request: its body for several readers, and its client, with the response that is built for it from an entry.
 
 Does not know what is stored.
 """
@@ -161,7 +161,7 @@ class Client:
         return client
 
     def hand_over(self) -> 'Client':
-        """This client, to be answered by somebody else: whoever holds the old one sends to nobody from now on."""
+        """A copy that can still send; from now on, this one discards messages."""
         client = copy(self)
         self.send, self.is_nobody = to_nobody, True
         return client

@@ -1,9 +1,9 @@
 """What one run of the endpoint is for, what it is asked, and what was so before. Does not know the response.
 
-errand ──> snapshot ──> run: send, receive ──> head ──> verdict ──┬─ Record     keeping, then sent like a hit
-(frozen)   (frozen)                            (frozen)  (pure)   ├─ PassOn     sent as it comes, with the reason
-                                                                  ├─ Confirmed  `stale.confirm`
-                                                                  └─ StandIn    `stale.stand_in`
+errand ──> snapshot ──> run: send, receive ──┬──> head ──> verdict ──┬─ Record   keeping, then sent like a hit
+(frozen)   (frozen)                          │    (frozen)           └─ PassOn   sent as it comes, with the reason
+                                             ├─ Confirmed   by a 304: `stale.confirm`
+                                             └─ StandIn     for a failure: `stale.stand_in`
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Errand(Struct, frozen=True, kw_only=True):
     why: bytes
     """Why the endpoint is asked, in the words of Cache-Status."""
     stale: Found | None
-    """What is stored, and may not answer unasked."""
+    """The stored entry, if it has to be validated or replaced."""
     variants: Variants | None
     """Of which the response is one, if responses under the key vary, as far as that is known before."""
     flight: Flight[Brought]

@@ -1,7 +1,7 @@
 """One request through the cache: start reading here.
 
-Does things in their order. What HTTP says is decided in `_http`, what a key is made of in `_core`. A hit that nobody
-has to be asked about is answered by `lookup.at_once`, and a miss goes on in `run`. Knows nothing of FastAPI.
+Does things in their order. What HTTP says is decided in `_http`, what a key is made of in `_core`. A hit in memory without
+guards is answered by `lookup.at_once`, and a miss goes on in `run`. Knows nothing of FastAPI.
 """
 
 import logging
@@ -43,7 +43,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         await send(message)
     if answer is None:
         scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
-        client = Client(scope, send, plan.labels.miss[0])
+        client = Client(scope, send, plan.labels.cache_header)
         await Exchange(Call(plan, declared, scope, RequestBody(receive), client, forward)).respond(looked)
 
 
@@ -199,8 +199,8 @@ class Exchange:
     async def _renew(self, seen: Seen) -> None:
         """Have the endpoint answer anew for later requests, now that this client has got the entry.
 
-        One request does that for a key. It asks as itself, with its own inputs and credentials, but nobody gets the
-        response.
+        One request does that for a key. The renewal repeats the request with its headers and credentials; the response is
+        stored, and not sent.
         """
         call, runtime, key = self._call, self._call.plan.runtime, self._herd.flight_key(seen.variants)
         has_begun = runtime.flights.under_way(key, call.plan.herds.collapse_timeout) is not None

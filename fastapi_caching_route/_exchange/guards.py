@@ -73,5 +73,5 @@ async def pass_by(call: Call, handler: object | None, outcome: Outcome) -> None:
 
 def labelled(call: Call, start: Message, outcome: Outcome) -> Message:
     """The start of a response that is passed on, as this client gets it."""
-    head = read_head(start, call.declared.inputs.selecting, ours=call.plan.labels.miss[0])
+    head = read_head(start, call.declared.inputs.selecting, ours=call.plan.labels.cache_header)
     return with_headers(start, head.headers, call.plan.labels.on_pass(outcome))

@@ -1,6 +1,6 @@
 """One request among others for the same response: whether it runs the endpoint, and what it does meanwhile.
 
-Decides, and waits. Does not know what is done about it.
+Waits for other requests and decides; `exchange` acts on it.
 """
 
 import time

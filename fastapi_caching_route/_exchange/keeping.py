@@ -59,7 +59,7 @@ async def keep(
         recording,
         storable,
         key=errand.call.key,
-        left_out=plan.labels.miss[0],
+        left_out=plan.labels.cache_header,
         now=head.began_at,
         names=_names_of(errand, snapshot, confirmed),
         marks=snapshot.before.held,
@@ -84,10 +84,9 @@ def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tu
 async def _replace(
     errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float, is_new: bool
 ) -> str | None:
-    """Store the entry in place of what was stored, which ends even if that cannot be done; return why not, if so."""
+    """Replace the stored entry. If the new one cannot be stored, withdraw the old one and return the reason."""
     reason = await _put(errand, snapshot, head, entry, visit, span=span)
-    # An entry of which nobody has said that it is outdated may go on: a store in trouble for a moment must not empty
-    # it.
+    # A confirmed entry stays: a brief failure of the store must not delete it.
     if reason is not None and is_new and errand.stale is not None:
         await end_stored(errand, snapshot, head, visit)
     return reason

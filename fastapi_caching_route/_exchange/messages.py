@@ -69,7 +69,7 @@ class Lent:
     """A scope that has other things for a while.
 
     It is changed in place and put back, not copied: middleware outside of us holds the same dict. Nothing else reads it
-    meanwhile, since a run that its client does not wait for has a copy of its own (`run.overtake`).
+    meanwhile, since a run that its client does not wait for has a copy of its own (`overtaking.run_endpoint`).
     """
 
     __slots__ = ('_others', '_own', '_scope')

@@ -108,7 +108,7 @@ class Plan:
     ttl_jitter: float
     """By which part of itself a lifetime may be shorter."""
     watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
-    """What a scope is to be given so that a function is called when an exception handler of the user's answers."""
+    """Items for a scope that have a function called when an exception handler of the user answers."""
     told: set[str]
     """The reasons that the log has told of this route."""
 

@@ -78,7 +78,7 @@ class Run:
             if self._passing.has_begun or not await may_stand_in(self.errand):
                 self.errand.flight.land(Instead.FORWARD)
                 raise
-            logger.warning('%s: the endpoint failed, the stale entry answers: %r', call.key, error)
+            logger.warning('%s: the endpoint failed; the stale entry is sent: %r', call.key, error)
             self._fail(None)
             await self._answer_from_store()
         finally:
@@ -145,7 +145,7 @@ class Run:
         """Find out from the head what becomes of the response."""
         errand, status = self.errand, message['status']
         if status in reuse.FAILURES and await may_stand_in(errand):
-            logger.warning('%s: the endpoint answered %d, the stale entry answers', errand.call.key, status)
+            logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.key, status)
             self._fail(status)
             return
         self._head = self._read_head(message)
@@ -171,7 +171,7 @@ class Run:
         return read_head(
             message,
             self.errand.call.declared.inputs.selecting,
-            ours=plan.labels.miss[0],
+            ours=plan.labels.cache_header,
             at=plan.runtime.clock(),
             as_they_are=plan.terms.by_the_book,
             varies_with_all=self._varies_with_all,

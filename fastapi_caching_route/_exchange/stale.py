@@ -1,6 +1,6 @@
 """A stale entry after the endpoint was asked: confirmed by a 304, standing in for a failure, or forgotten.
 
-It answers before the end of what the endpoint sends, and so before whatever the endpoint leaves to be done after that.
+It answers before the end of what the endpoint sends, and so before background tasks of the endpoint.
 Does not know the run.
 """
 
@@ -97,7 +97,7 @@ async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: 
     """The old entry with the headers of the 304, for this response alone; it ends if the 304 forbids to store it."""
     assert errand.stale is not None
     old = errand.stale.entry
-    headers = without(stored_fields(updated.headers), (errand.call.plan.labels.miss[0],))
+    headers = without(stored_fields(updated.headers), (errand.call.plan.labels.cache_header,))
     stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)
     if is_refused and _is_withdrawn(errand, updated):
         await errand.visit.end(old.key, updated.began_at)  # otherwise it would stand in for a failure

@@ -1,4 +1,4 @@
-"""What becomes of a response, from its head and from what was seen besides. Pure: values in, a value out.
+"""What becomes of a response, decided from its head and from what was seen besides: without I/O, and without a clock.
 
 Does not know stores, flights or clocks.
 """
