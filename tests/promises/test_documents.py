@@ -80,7 +80,7 @@ def test_the_table_of_the_readme_is_that_of_the_comparison():
 def test_the_readme_names_every_option():
     text = (ROOT / 'README.md').read_text()
     for function in (FastAPICache.__init__, FastAPICache.__call__):
-        names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache', 'misplaced'}]
+        names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache', 'positional'}]
         assert not [name for name in names if f'`{name}`' not in text]
 
 
