@@ -7,6 +7,7 @@ import pytest
 from fastapi import Depends, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
+from fastapi_caching_route import InvalidationError
 from tests.backends.fakes import Elsewhere
 from tests.exchange.herds import Answer, App, Gate, counting, seen, settled
 from tests.support import asgi_scope
@@ -192,6 +193,24 @@ async def test_an_invalidation_that_is_owed_counts_for_those_who_wait_too():
     app.gate.open.set()
     answers = seen(await asyncio.gather(*asking))
     assert [it.body for it in answers] == [b'1'] + [b'2'] * 4
+    await app.cache._settings.store.close()
+
+
+async def test_a_pending_invalidation_counts_for_followers_of_a_run_that_began_before():
+    backend = Elsewhere()
+    app = App(backend, store_timeout=0.5)
+    counting(app, tags=['all'])
+    app.gate = Gate()
+    leading = app.ask()
+    await app.gate.reached.wait()
+    backend.failing.update(('set', 'delete'))
+    with pytest.raises(InvalidationError):
+        await app.cache.invalidate_tags('all')
+    following = [app.ask() for _ in range(3)]
+    await settled(app, app.gate.reached, 3)
+    app.gate.open.set()
+    answers = seen(await asyncio.gather(leading, *following))
+    assert [it.body for it in answers] == [b'1'] + [b'2'] * 3
     await app.cache._settings.store.close()
 
 
