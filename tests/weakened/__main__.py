@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,7 +25,7 @@ from tests.weakened.covering import PACKAGE, PYTEST, WITHOUT_SLOW, Measured, cop
 from tests.weakened.rows import ROWS, Row
 
 AT_A_TIME = 2
-QUICK = 150  # tests of a row that are tried before all others
+QUICK = 300  # tests of a row that are tried before all others
 LIMIT = 900  # seconds for one run of tests
 PLUGINS = ('-p', 'anyio', '-p', '_hypothesis_pytestplugin')  # others take a second to load
 FAILING = ('FAILED', 'ERROR')
@@ -41,7 +42,7 @@ def main() -> None:
         for number in range(AT_A_TIME):
             projects.put(copied(Path(folder) / str(number)))
         left = rows
-        for tests in (quick_tests, other_tests):  # all tests are run only where no quick one fails
+        for tests in (quick_tests, covering_tests, all_tests):  # the next ones only where none of these fails
             ran = pool.map(partial(is_noticed, known=known, tests=tests, projects=projects), left)
             left = [row for row, noticed in zip(left, ran, strict=True) if not noticed]
     for row in left:
@@ -68,14 +69,31 @@ def is_noticed(
 
 
 def quick_tests(row: Row, text: str, known: Measured) -> list[str]:
-    """Tests that run the changed lines, those of the same part of the package first."""
-    covering = known.tests_of(row.file, text, changed_lines(row, text))
-    return sorted(covering, key=lambda it: (not it.startswith(f'tests/{part(row)}/'), known.seconds[it], it))[:QUICK]
+    """A few of the tests that run the changed lines."""
+    return _covering(row, text, known)[:QUICK]
 
 
-def other_tests(row: Row, _text: str, _known: Measured) -> list[str]:
+def covering_tests(row: Row, text: str, known: Measured) -> list[str]:
+    """The other tests that run the changed lines."""
+    return _covering(row, text, known)[QUICK:]
+
+
+def all_tests(row: Row, _text: str, _known: Measured) -> list[str]:
     """The folders of all tests."""
     return [f'tests/{it}' for it in sorted(FOLDERS, key=lambda it: it != part(row))]
+
+
+def _covering(row: Row, text: str, known: Measured) -> list[str]:
+    """The tests that run the changed lines. First one case of each test, those of the same part of the package before others."""
+    covering = known.tests_of(row.file, text, changed_lines(row, text))
+    quick = sorted(covering, key=lambda it: (not it.startswith(f'tests/{part(row)}/'), known.seconds[it], it))
+    cases: Counter[str] = Counter()
+    turns = {}
+    for test in quick:
+        function = test.partition('[')[0]
+        turns[test] = cases[function]
+        cases[function] += 1
+    return sorted(quick, key=turns.__getitem__)
 
 
 def part(row: Row) -> str:
