@@ -1,5 +1,8 @@
 """Cache keys, made of values: readable, short, and different for different requests."""
 
+from dataclasses import replace
+from operator import itemgetter
+
 import pytest
 from aiocache import SimpleMemoryCache
 
@@ -110,3 +113,16 @@ def test_only_so_many_lines_are_remembered():
     for number in range(MAX_LINES + 10):
         keys.at_once(asgi_scope(path=f'/{number}'))
     assert len(keys._known) <= MAX_LINES
+
+
+@pytest.mark.parametrize(
+    'place',
+    [{'path': '/b'}, {'method': 'POST'}, {'query_string': b'a=1'}, {'root_path': '/b'}, {'path_params': {'a': '1'}}],
+    ids=str,
+)
+def test_requests_whose_lines_differ_have_keys_of_their_own_though_lines_are_remembered(place):
+    keys, scope = Keys(('app',), '', replace(NOTHING, reads_query=True, read=itemgetter('query_string'))), asgi_scope()
+    first, other, again = keys.at_once(scope), keys.at_once(scope | place), keys.at_once(scope)
+    assert first == again == keys.of(scope, b'')
+    assert other == keys.of(scope | place, b'')
+    assert other != first
