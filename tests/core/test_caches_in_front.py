@@ -145,7 +145,7 @@ def test_a_cache_in_front_lets_nobody_in_whom_the_guards_refuse():
 
 
 @pytest.mark.parametrize('control', ['public, max-age=60', 's-maxage=60'])
-@pytest.mark.parametrize(('endpoint', 'options'), UNSAID)
+@pytest.mark.parametrize(('endpoint', 'options'), [*UNSAID, (constant, {'identity': by_header})])
 @pytest.mark.parametrize('above', [False, True])
 def test_public_is_refused_where_only_this_cache_can_tell_the_responses_apart(endpoint, options, control, above):
     route = caching_router().get('/')

@@ -9,7 +9,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import LEFT_OUT_OF_RAW_KEYS
-from fastapi_caching_route._core.inputs import names_a_person
+from fastapi_caching_route._core.inputs import names_a_person, raw_parts
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 TELLING_WHERE_FROM = [
@@ -233,3 +233,10 @@ UNNAMED = type('User', (), {'is_authenticated': True})()
 )
 def test_whatever_names_a_person_keeps_a_raw_request_from_sharing(extra, covered, reason):
     assert names_a_person(asgi_scope() | extra, covered) == reason
+
+
+def test_what_middleware_calls_the_user_is_part_of_a_raw_request():
+    scopes = [asgi_scope() | {'user': SimpleUser(name)} for name in ('ada', 'bob')]
+    ada, bob = (raw_parts(scope, ()) for scope in scopes)
+    assert ada != bob
+    assert ada == raw_parts(asgi_scope() | {'user': SimpleUser('ada')}, ())

@@ -101,6 +101,24 @@ def test_a_named_header_of_a_304_reaches_the_client_that_had_it_validated(mode, 
     assert user_of(validated, later) == [('alice', 'all', 'HIT'), (None, 'all', 'HIT')]
 
 
+def test_a_named_header_of_a_304_reaches_the_client_that_has_the_response_and_gets_a_304_too(mode, control):
+    clock, router = Clock(), caching_router()
+    cache = FastAPICache(mode=mode, clock=clock)
+
+    @router.get('/')
+    @cache(**MODES[mode], **({'revalidate': True} if mode == 'policy' else {}))
+    async def endpoint(request: Request) -> Response:
+        known = 'if-none-match' in request.headers
+        return Response(None if known else 'text', 304 if known else 200, {**control, 'etag': '"v"'})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 100
+    responses = [client.get('/', headers={'if-none-match': '"v"'}) for _ in range(2)]
+    assert [it.status_code for it in responses] == [304, 304]
+    assert [it.headers.get('x-user') for it in responses] == ['alice', None]
+
+
 @pytest.mark.parametrize('name', ['etag', 'content-length', 'x-cache', 'connection', 'age'])
 def test_a_named_header_that_is_sent_anyway_is_sent_once(name):
     router, cache = caching_router(), memory_cache()

@@ -19,6 +19,10 @@ class Colour(enum.Enum):
     RED = 'red'
 
 
+class Size(enum.Enum):
+    RED = 'red'
+
+
 class Searching(enum.Enum):
     RED = 'red'
 
@@ -85,6 +89,7 @@ def test_a_plain_value_that_is_the_default_shares_its_entry(annotation, default,
         (Decimal, Decimal('1.0'), '1.00'),
         (float, -0.0, '0.0'),
         (list[float], [1], '1.0'),
+        (Size, Colour.RED, 'red'),
     ],
 )
 def test_a_value_that_an_endpoint_can_tell_from_the_default_has_an_entry_of_its_own(annotation, default, given):

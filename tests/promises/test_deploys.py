@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, create_model
 from typing_extensions import TypedDict
 
 from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route._fastapi.effective import declaration
 from fastapi_caching_route._fastapi.schemas import outline
 from tests.servers import ROOT
 from tests.support import marks
@@ -142,3 +143,16 @@ def test_every_process_outlines_a_model_in_the_same_way():
         for seed in ('1', '2', '3')
     }
     assert len(told) == 1
+
+
+def test_the_name_of_the_response_model_counts_beside_its_outline():
+    def declared(model):
+        return declaration(CachingRoute('/', plain, response_model=model))
+
+    assert declared(int) == declared(int)
+    assert declared(int) != declared(None)
+    assert declared(int) != declared(str)
+
+
+async def plain():
+    return 1

@@ -189,8 +189,8 @@ ROWS = [
     (
         'defaults: types',
         '_fastapi/plain.py',
-        'return (kind, value.isoformat() if',
-        'return (None, value.isoformat() if',
+        'return (kind, value.name)',
+        'return (None, value.name)',
     ),
     (
         'forms: other bodies',

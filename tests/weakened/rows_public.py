@@ -11,7 +11,7 @@ ROWS = [
     ),
     ('bound of memory', 'memory.py', 'while self._bytes > self.max_bytes or', 'while'),
     ('ended in memory', 'memory.py', 'if kept is not None and kept.ends_at > self._clock():', 'if kept is not None:'),
-    ('lru', 'memory.py', '            self._kept.move_to_end(key)\n', ''),
+    ('lru', 'memory.py', 'self._kept.move_to_end(key)', 'pass'),
     (
         'unmet: at start',
         'cache.py',
