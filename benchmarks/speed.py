@@ -1,11 +1,12 @@
 """CPU time of requests through cached routes, against a hand-written route in the same app.
 
-The hand-written route (`limit_route`) sends two prebuilt messages: nothing that answers through FastAPI's routing can be
-cheaper. Each case is an app of its own with three routers: the limit, the case, and the limit again, so that the mean of
-both limits stands at the same place in the app as the case. All are interleaved round by round in one process; the ratio is
-the median of those of all rounds, so that what the machine does meanwhile meets both sides alike.
+The hand-written route (`limit_route`) sends two prebuilt messages: nothing that answers through FastAPI's routing can
+be cheaper. Each case is an app of its own with three routers: the limit, the case, and the limit again, so that the
+mean of both limits stands at the same place in the app as the case. All are interleaved round by round in one process;
+the ratio is the median of those of all rounds, so that what the machine does meanwhile meets both sides alike.
 
-    uv run --group bench --group peers python benchmarks/speed.py [--rounds N] [--requests N] [--only TEXT] [--json FILE]
+    uv run --group bench --group peers python benchmarks/speed.py
+        [--rounds N] [--requests N] [--only TEXT] [--json FILE]
 """
 
 import argparse

@@ -134,7 +134,8 @@ def told(name: str, runs: int, took: float, answers: list) -> None:
     errors = len(answers) - len(times)
     p99 = times[int(len(times) * 0.99) - 1] * 1000
     print(
-        f'{name:46} {runs:4} runs  {took:6.2f} s  {len(answers):6} answers  median {statistics.median(times) * 1000:6.1f} ms'
+        f'{name:46} {runs:4} runs  {took:6.2f} s  {len(answers):6} answers'
+        f'  median {statistics.median(times) * 1000:6.1f} ms'
         f'  p99 {p99:6.1f} ms  errors {errors}',
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""Answers for each user, told apart by whom their token names, and not by the token: a new one finds the same entries."""
+"""Responses for each user, by the user that a token names, and not by the token: a new token finds the same entries."""
 
 from typing import Annotated
 

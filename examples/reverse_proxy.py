@@ -1,8 +1,8 @@
 """A textbook shared HTTP cache in front of any origin: `ORIGIN=http://127.0.0.1:8080 uvicorn reverse_proxy:app`.
 
-The endpoint passes requests on as they are, and answers as they come back; what is stored, for how long, and when the origin
-is asked again is decided by the fields of both (RFC 9111). A request with `Cookie` or `Authorization` bypasses the cache: the
-key is the URL, and many origins answer by these without saying so.
+The endpoint passes requests on as they are, and responses as they come back; what is stored, for how long, and when the
+origin is asked again is decided by the headers of both (RFC 9111). A request with `Cookie` or `Authorization` bypasses
+the cache: the key is the URL, and many origins answer by these without saying so.
 """
 
 import os
@@ -47,14 +47,15 @@ HOP_BY_HOP = frozenset(
 
 cache = FastAPICache(mode='rfc9111')
 router = APIRouter(route_class=CachingRoute)
-# No connection is used twice: what an origin sends beyond the length that it said would be the start of the next answer.
+# No connection is used twice: what an origin sends beyond its Content-Length would be the start of the next response.
 client = httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 
 
 def url_of(request: Request) -> str:
     """The whole URL as it was sent: `request.url` is made of the decoded path, in which `%2F` and `/` are one."""
     path: bytes = request.scope['raw_path']
-    return f'{request.url.scheme}://{request.headers.get("host", "")}{path.decode("latin-1")}{query_of(request).decode("latin-1")}'
+    host, target = request.headers.get('host', ''), path + query_of(request)
+    return f'{request.url.scheme}://{host}{target.decode("latin-1")}'
 
 
 def is_personal(request: Request) -> bool:

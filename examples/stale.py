@@ -1,4 +1,4 @@
-"""A slow upstream that fails now and then: whoever comes gets what there is, at once, and it is renewed behind their backs."""
+"""A slow upstream that fails now and then: a client gets the stored response at once, and it is renewed after that."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
-"""What a store can do to an app, one fault after the other, with real servers; `python -m tests.faults` prints the table.
+"""What a store can do to an app, fault after fault, with real servers; `python -m tests.faults` prints the table.
 
-An app in this process answers requests all the time, through a cache on a real Redis or memcached. In front of the server
-stands a proxy, which does to connections what networks do.
+An app in this process answers requests all the time, through a cache on a real Redis or memcached. In front of the
+server stands a proxy, which does to connections what networks do.
 """
 
 import asyncio
@@ -264,11 +264,15 @@ class Row:
     def __str__(self) -> str:
         return (
             f'{self.kind:9} {self.fault:22} {self.requests:6} {self.errors:6} {self.outdated:8}'
-            f' {self.median * 1000:8.1f} ms {self.worst * 1000:8.1f} ms {self.recovery:7.2f} s {self.warnings:8} {self.recoveries:9}'
+            f' {self.median * 1000:8.1f} ms {self.worst * 1000:8.1f} ms {self.recovery:7.2f} s {self.warnings:8}'
+            f' {self.recoveries:9}'
         )
 
 
-HEAD = f'{"store":9} {"fault":22} {"asked":>6} {"errors":>6} {"outdated":>8} {"median":>11} {"worst":>11} {"recovery":>9} warnings recovered'
+HEAD = (
+    f'{"store":9} {"fault":22} {"asked":>6} {"errors":>6} {"outdated":>8} {"median":>11} {"worst":>11} {"recovery":>9}'
+    ' warnings recovered'
+)
 
 
 class Counting(logging.Handler):

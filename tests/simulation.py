@@ -31,7 +31,10 @@ REFUSES = (0.2, 0.6)
 # A step of the algorithm, what stands there, and what stands there when it is left out.
 LEFT_OUT = {
     'the new mark': (
-        '        for batch in _batches(keys):\n            await asyncio.gather(*(_renew(store, key, when) for key in batch))\n',
+        (
+            '        for batch in _batches(keys):\n'
+            '            await asyncio.gather(*(_renew(store, key, when) for key in batch))\n'
+        ),
         '',
     ),
     '`last` before the marks': (
@@ -325,7 +328,8 @@ def main(schedules):
     print('{} schedules: {} invalidations, {} runs, {} answers from entries, {} violations'.format(schedules, *counts))
     inside = simulate(schedules, inside=True)
     print(
-        f'inside of one process: {sum(it.served for it in inside)} answers, {sum(it.violations for it in inside)} violations'
+        f'inside of one process: {sum(it.served for it in inside)} answers,'
+        f' {sum(it.violations for it in inside)} violations'
     )
     full = simulate(schedules, fills=True)
     print(f'full at times: {sum(it.served for it in full)} answers, {sum(it.violations for it in full)} violations')

@@ -1,9 +1,9 @@
-"""Random herds: requests, invalidations, ends of lifetimes, failures and cancellations in random order, thousands of times.
+"""Random herds: requests, invalidations, ends of lifetimes, failures, cancellations in random order, again and again.
 
 python -m tests.stress 3000     that many schedules; prints what has happened, and every violation
 
-Each request must end, with an answer that the endpoint could have given without a cache at a moment between its start and
-its end, or with what is stale and inside of its window; and nothing may be left behind.
+Each request must end, with a response that the endpoint could have given without a cache at a moment between its start
+and its end, or with what is stale and inside of its window; and nothing may be left behind.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ ORDER = (
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
 
-`context` is above `_routes`, since a `CacheContext` finds the caches of the app in which it is used, to invalidate there.
+`context` is above `_routes`, since a `CacheContext` finds the caches of its app, to invalidate there.
 """
 
 INSIDE = {

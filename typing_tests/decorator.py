@@ -1,4 +1,4 @@
-"""What type checkers see of a decorated endpoint: itself. An ignored error that is none is an error (`warn_unused_ignores`)."""
+"""What type checkers see of a decorated endpoint: itself. An ignore without an error is one (`warn_unused_ignores`)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

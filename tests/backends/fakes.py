@@ -9,7 +9,7 @@ from aiocache.serializers import NullSerializer
 
 
 class Elsewhere(BaseCache):
-    """A backend as if outside of the process, with nothing but what every backend has; told commands fail, hang or take long."""
+    """A backend as if outside of the process; the commands that are named fail, hang or take long."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{'serializer': NullSerializer(), **options})

@@ -190,7 +190,8 @@ from aiocache import RedisCache
 from fastapi import APIRouter, FastAPI
 from fastapi_caching_route import CachingRoute, FastAPICache
 
-cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port={redis_port}, namespace='workers{os.getpid()}'), store_timeout=5)
+backend = RedisCache(endpoint='127.0.0.1', port={redis_port}, namespace='workers{os.getpid()}')
+cache = FastAPICache(backend, store_timeout=5)
 router = APIRouter(route_class=CachingRoute)
 
 @router.get('/things/{{number}}')
@@ -230,7 +231,8 @@ from fastapi import FastAPI
 from fastapi_caching_route import CachingRoute, FastAPICache
 from tests.support import asgi_call, asgi_scope, caching_router
 
-cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port={redis_port}, namespace='forks{os.getpid()}'), store_timeout=5)
+backend = RedisCache(endpoint='127.0.0.1', port={redis_port}, namespace='forks{os.getpid()}')
+cache = FastAPICache(backend, store_timeout=5)
 router, app = caching_router(), FastAPI()
 
 @router.get('/{{number}}')

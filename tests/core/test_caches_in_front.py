@@ -1,4 +1,4 @@
-"""Caches in front of this one: whatever tells responses apart here, and cannot be said to them, makes a response private."""
+"""Caches in front of this one: what is in the key here, and cannot be said to them, makes a response private."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Routes that take the raw request: whatever tells the address of the client, or the URL that it sees, is in the key."""
+"""Routes that take the raw request: the address of the client and the URL that it sees are in the key."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Headers that are for one client: those that `private="..."` and `no-cache="..."` name, and the one that says HIT or MISS."""
+"""Headers that are for one client: those that `private="..."` and `no-cache="..."` name, and HIT or MISS."""
 
 import asyncio
 from typing import Annotated

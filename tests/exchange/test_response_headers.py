@@ -1,4 +1,4 @@
-"""The headers that guards, other dependencies and the endpoint write: a miss and a hit have those of the uncached route."""
+"""The headers that guards, others and the endpoint write: a miss and a hit have those of the uncached route."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ tenant_key = APIKeyHeader(name='x-tenant')
 
 
 def dependency(program, kind):
-    """A guard (by its scheme, if it has a name), or a dependency that is none; what is no guard writes the same for all."""
+    """A guard (by its scheme, if it has a name), or another dependency, which writes the same for all clients."""
     if kind == 'guard':
 
         def depends(response: Response, tenant: Annotated[str, Security(tenant_key)]) -> str:

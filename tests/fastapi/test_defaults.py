@@ -1,4 +1,4 @@
-"""A parameter that is given its default, and one that is left out: the same entry where the endpoint gets the same, and no code runs for that."""
+"""A given default and an omitted one share an entry where the endpoint gets the same, and no code runs for that."""
 
 import enum
 from datetime import date, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Named dependencies that may refuse a request: they run before a stored response is sent, or a warning says that they do not."""
+"""Named dependencies that may refuse a request: they run before an entry answers, or a warning says they do not."""
 
 import functools
 import logging

@@ -1,4 +1,4 @@
-"""A store in trouble, with real servers: clients do not hear of it. `python -m tests.faults` prints what this looks at."""
+"""A store in trouble, with real servers: clients notice nothing. `python -m tests.faults` prints what this looks at."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
 """Hostile headers cost work in proportion to their length, in every parser and in both modes.
 
-No speed is asserted: ten values of 6 kB are compared with one of 60 kB, which is as much work for what is linear, and a tenth
-of it for what is quadratic. The time is that of this thread, so a busy machine does not count.
+No speed is asserted: ten values of 6 kB are compared with one of 60 kB, which is as much work for what is linear, and a
+tenth of it for what is quadratic. The time is that of this thread, so a busy machine does not count.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""HTTP as a client and an origin see it: `mode='rfc9111'`, through the reverse proxy of the examples, in front of an origin.
+"""HTTP as a client and an origin see it: `mode='rfc9111'`, through the reverse proxy of the examples.
 
 The origin answers what the test says, and remembers what it was asked.
 """
@@ -80,6 +80,10 @@ def proxy_port(origin):
         yield port
 
 
+def _in_path(name):
+    return name.replace('[', '/').replace(']', '').replace(' ', '-')
+
+
 @pytest.fixture
 def ask(origin, proxy_port, request):
     """Asks the proxy for a path that no other test has; gives the answer, and notes whether the origin was asked."""
@@ -91,7 +95,7 @@ def ask(origin, proxy_port, request):
         def ask(method='GET', path='', **headers):
             sent = httpx.Request(
                 method,
-                f'http://127.0.0.1:{proxy_port}/{request.node.name.replace("[", "/").replace("]", "").replace(" ", "-")}{path}',
+                f'http://127.0.0.1:{proxy_port}/{_in_path(request.node.name)}{path}',
                 headers={name.replace('_', '-'): value for name, value in headers.items()},
             )
             return client.send(sent)

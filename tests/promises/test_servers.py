@@ -1,4 +1,4 @@
-"""Over a real socket: uvicorn with both of its HTTP implementations, hypercorn and granian; and every byte as it comes."""
+"""Over a real socket: uvicorn with both of its HTTP implementations, hypercorn and granian; every byte as it comes."""
 
 import gzip
 import json

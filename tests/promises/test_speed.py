@@ -1,4 +1,4 @@
-"""What a request costs, counted: functions called, coroutines, commands of the store. Times are in `docs/performance.md`."""
+"""What a request costs, counted: functions, coroutines, commands of the store. Times are in `docs/performance.md`."""
 
 import sys
 from collections import Counter

@@ -255,7 +255,7 @@ class Counted:
         tenant_now.set(self.names[0])
 
 
-# Of two apps neither of which knows of the other, and that hold no text, each needs a namespace of its own: see safety.md.
+# Two apps that do not know each other, and hold no text, need namespaces of their own: see safety.md.
 @pytest.mark.parametrize(('guard', 'is_mounted'), [(Tenant, True), (Tenant, False), (Counted, True)])
 def test_where_an_app_cannot_be_looked_into_no_order_of_requests_counts(guard, is_mounted):
     backend = Elsewhere()

@@ -123,7 +123,7 @@ async def fill_memcached(port):
 
 
 async def test_a_run_that_an_invalidation_overtakes_is_not_stored_when_there_is_room_again():
-    """The token of the last invalidation is deleted before the marks: else a name that the endpoint has added is not seen."""
+    """The token of the last invalidation is deleted before the marks, or a name added by the endpoint is missed."""
     kept, is_full, marks_are_gone, go_on = {}, False, asyncio.Event(), asyncio.Event()
 
     class Table:

@@ -1,4 +1,4 @@
-"""Places to weaken in the keys, variants and labels: name, file, text that stands there, text that stands there then."""
+"""Places to weaken in the keys, variants and labels: name, file, text that stands there, text in its place."""
 
 ROWS = [
     ('key.py path', '_core/key.py', '            path,\n            _path_values', '            _path_values'),

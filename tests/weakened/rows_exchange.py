@@ -169,7 +169,10 @@ ROWS = [
     (
         'withdrawn: at all',
         '_exchange/run.py',
-        '            await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)\n        await self._take(step)',
+        (
+            '            await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, '
+            'self._recorder.doubt)\n        await self._take(step)'
+        ),
         '            pass\n        await self._take(step)',
     ),
     (
