@@ -1,4 +1,4 @@
-"""`python -m fastapi_caching_route explain module:app`: a table of all routes of an app, and what becomes of each."""
+"""`python -m fastapi_caching_route explain module:app`: a table of all routes of an app, and how each is cached."""
 
 import argparse
 import importlib
@@ -16,9 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the report; 0 if that could be done."""
     parser = argparse.ArgumentParser(prog='python -m fastapi_caching_route', description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    command = commands.add_parser('explain', help='what becomes of each route of an app')
-    command.add_argument('app', help='where it is, as uvicorn has it: module:name')
-    command.add_argument('--json', action='store_true', help='for programs')
+    command = commands.add_parser('explain', help='show how each route of an app is cached')
+    command.add_argument('app', help='the app, as for uvicorn: module:name')
+    command.add_argument('--json', action='store_true', help='print JSON, for programs')
     given = parser.parse_args(arguments)
     reports = explain(_imported(parser, given.app))
     if given.json:
@@ -45,8 +45,8 @@ def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
             parser.error(f'{place}: there is no {part!r} in {module}')
         app = getattr(app, part)
     if not hasattr(app, 'routes'):
-        hint = '; of a function that makes one, give a module that calls it' if callable(app) else ''
-        parser.error(f'{place} is no app of FastAPI or Starlette, but {app!r}{hint}')
+        hint = '; if it is a function that builds the app, name a module that calls it' if callable(app) else ''
+        parser.error(f'{place} is not a FastAPI or Starlette app, but {app!r}{hint}')
     return app
 
 
@@ -66,7 +66,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
     console = Console()
     console.print(table)
     if len(ours) < len(reports):
-        console.print(f'and {len(reports) - len(ours)} routes of FastAPI itself, which are not cached')
+        console.print(f'and {len(reports) - len(ours)} routes of FastAPI itself, none of which is cached')
     for it in reports:
         for warning in it.warnings:
             console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)

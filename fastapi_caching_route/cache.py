@@ -150,7 +150,7 @@ class FastAPICache:
 
     @backend.setter
     def backend(self, backend: object) -> NoReturn:
-        msg = f'the backend cannot be replaced, since routes use the old one; build FastAPICache(backend) anew, got {backend!r}'
+        msg = f'the backend cannot be replaced, because routes use it already; build a new FastAPICache(backend), got {backend!r}'
         raise ConfigurationError(msg)
 
     @property
@@ -201,7 +201,7 @@ class FastAPICache:
 
         """
         if positional:
-            msg = f'@cache takes its options by name, and needs its parentheses: @cache() or @cache(ttl=60), got {positional}'
+            msg = f'@cache needs parentheses and takes its options by name, like @cache() or @cache(ttl=60), got {positional}'
             raise ConfigurationError(msg)
         given = _said(
             {
@@ -237,7 +237,7 @@ class FastAPICache:
         def decorate(endpoint: Endpoint) -> Endpoint:
             try:
                 if endpoint is None or isinstance(endpoint, Starlette | Router):
-                    msg = 'it is no endpoint; decorate the functions behind the routes, not apps or routers'
+                    msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
                     raise ConfigurationError(msg)  # noqa: TRY301, said once for all
                 policy = replace(settings.policy, **given)
                 for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
@@ -304,7 +304,7 @@ class FastAPICache:
             now=self._settings.runtime.clock(),
         )
         if refused not in (None, 'ttl'):
-            msg = f'set_cached({key!r}, ...): the response must not be stored, because of its {refused}'
+            msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
             raise ConfigurationError(msg)
 
     async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
@@ -333,7 +333,7 @@ class FastAPICache:
 
         """
         if not tags or not all(isinstance(tag, str) for tag in tags):
-            msg = f"invalidate_tags takes one or more texts, like 'user:7', got {tags!r}"
+            msg = f"invalidate_tags takes one or more str, like 'user:7', got {tags!r}"
             raise ConfigurationError(msg)
         await self._settings.store.invalidate(tuple(names_of_tags(tags)), soft_at=self._soft_at(soft))
 
@@ -372,7 +372,7 @@ class FastAPICache:
 
         """
         if not namespace:
-            msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; clear() invalidates all'
+            msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; use clear() to invalidate everything'
             raise ConfigurationError(msg)
         await self._settings.store.invalidate(
             (namespace_name(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
@@ -445,7 +445,7 @@ class FastAPICache:
 
         """
         if positional:
-            msg = f'@cache.invalidates takes its options by name, and needs its parentheses, got {positional}'
+            msg = f'@cache.invalidates needs parentheses and takes its options by name, got {positional}'
             raise ConfigurationError(msg)
         check_endpoints(endpoints, self._settings)
         said = Invalidates(

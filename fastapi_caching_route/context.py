@@ -102,7 +102,7 @@ class CacheContext:
     @tags.setter
     def tags(self, tags: Iterable[str]) -> None:
         if isinstance(tags, str) or not isinstance(tags, Iterable):
-            msg = f"tags are several texts, like {{'user:7'}}, got {tags!r}"
+            msg = f"tags must be a collection of str, like {{'user:7'}}, got {tags!r}"
             raise ConfigurationError(msg)
         self._fate.tags = set(tags)
 
@@ -138,6 +138,6 @@ def _checked(name: str, seconds: object) -> float | None:
     if seconds is None:
         return None
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
-        msg = f'{name} is in seconds, got {seconds!r}'
+        msg = f'{name} must be a number of seconds, got {seconds!r}'
         raise ConfigurationError(msg)
     return max(0.0, seconds)

@@ -50,7 +50,7 @@ class CacheControl:
         for name in ('private', 'no_cache'):
             named = getattr(self, name)
             if not isinstance(named, bool) and not _are_names(named):
-                msg = f"{name} is True or a list of field names, like ['set-cookie'], got {named!r}"
+                msg = f"{name} must be True or a list of header names, like ['set-cookie'], got {named!r}"
                 raise ConfigurationError(msg)
         for name in (
             'public',
@@ -62,7 +62,7 @@ class CacheControl:
             'immutable',
         ):
             if not isinstance(getattr(self, name), bool):
-                msg = f'{name} is True or False, got {getattr(self, name)!r}'
+                msg = f'{name} must be True or False, got {getattr(self, name)!r}'
                 raise ConfigurationError(msg)
         for one, others in _CONTRADICTIONS.items():
             against = [
@@ -94,11 +94,11 @@ def parsed(text: str) -> CacheControl:
         directive, _, argument = member.decode('latin-1').partition('=')
         name = directive.strip().lower().replace('-', '_')
         if name not in known or name in given:
-            msg = f'{directive!r} in {text!r} is not a directive that is known here, or is there twice'
+            msg = f'{directive!r} in {text!r} is an unknown directive, or is there twice'
             raise ConfigurationError(msg)
         given[name] = _argument(name, argument.strip())
     if not given:
-        msg = f'{text!r} holds no directive'
+        msg = f'{text!r} contains no directive'
         raise ConfigurationError(msg)
     return CacheControl(**given)
 
@@ -155,6 +155,6 @@ def checked_control(option: str, control: object) -> CacheControl | None:
     if control is None or isinstance(control, CacheControl):
         return control
     if not isinstance(control, str):
-        msg = f"{option} is a text like 'public, max-age=60' or a CacheControl(...), got {control!r}"
+        msg = f"{option} must be a str like 'public, max-age=60' or a CacheControl(...), got {control!r}"
         raise ConfigurationError(msg)
     return parsed(control)

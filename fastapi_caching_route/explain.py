@@ -74,7 +74,7 @@ def explain(app: Any) -> tuple[RouteReport, ...]:
 
     """
     if not hasattr(app, 'routes'):
-        msg = f'explain takes an app of FastAPI or Starlette, got {app!r}'
+        msg = f'explain needs a FastAPI or Starlette app, got {app!r}'
         raise ConfigurationError(msg)
     return tuple(_reported(prefix, route) for prefix, route in routes_in(app))
 
@@ -127,52 +127,52 @@ def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None
         remedy = (
             BUILD_ITS_ROUTER
             if is_of_api(route)
-            else 'only endpoints of FastAPI with a method are; take the decorator away'
+            else 'only FastAPI endpoints with a method can be cached; remove the decorator'
         )
-        return f'decorated, but a {type(route).__name__} and no CachingRoute: {remedy}'
-    return None if decoration.settings.methods.intersection(methods) else 'decorated, but its methods are never cached'
+        return f'decorated, but its route is a {type(route).__name__} and not a CachingRoute: {remedy}'
+    return None if decoration.settings.methods.intersection(methods) else 'decorated, but its methods cannot be cached'
 
 
 def _shared_by(policy: CachePolicy, declared: Declared) -> str:
     if policy.key_builder is not None:
-        return 'whom the key_builder gives the same key'
+        return 'clients for whom key_builder returns the same key'
     if callable(policy.identity):
-        return 'whom identity gives the same name'
+        return 'clients for whom identity returns the same name'
     if not declared.inputs.shared:
-        return 'who sends the same credentials or cookies'
+        return 'clients with the same credentials or cookies'
     if declared.inputs.raw and declared.inputs.bypass_if_personal:
-        return 'who sends nearly the same request, without credentials and cookies'
-    return 'all whom the guards let in' if declared.guards else 'all'
+        return 'clients whose requests are the same in nearly every header, without credentials or cookies'
+    return 'all clients that the guards accept' if declared.guards else 'all clients'
 
 
 def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared: Declared) -> tuple[str, ...]:
     if policy.key_builder is not None:
         return declared.inputs.in_words
     paths = (*_PARAMETER.findall(prefix), *sorted(parameters.names))
-    return (*(f'path {it}' for it in paths), *declared.inputs.in_words) or ('the path alone',)
+    return (*(f'path {it}' for it in paths), *declared.inputs.in_words) or ('only the path',)
 
 
 def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Declared) -> Iterator[str]:
     policy, cached = decoration.policy, decoration.settings.methods.intersection(methods)
     if decoration.settings.by_the_book:
-        yield 'where the fields of its answer allow it'
+        yield "if the response's own headers allow it (mode='rfc9111')"
     if len(cached) < len(methods):
-        yield f'{" ".join(sorted(cached))} only'
+        yield f'only {" ".join(sorted(cached))}'
     if policy.skip is not None:
-        yield 'not where skip says so'
+        yield 'not if skip returns true'
     if policy.store_if is not None:
-        yield 'stored where store_if says so'
+        yield 'stored only if store_if returns true'
     if (policy.cache_control or policy.cdn_cache_control) and not declared.inputs.for_all:
         yield (
-            f'caches in front are told private, since neither the URL nor Vary says {", ".join(declared.inputs.unsaid)}; a '
-            'Cache-Control of the endpoint is sent as it is'
+            f'caches in front get private, because the response depends on {", ".join(declared.inputs.unsaid)}, and neither '
+            'the URL nor Vary shows that; a Cache-Control of the endpoint is sent unchanged'
         )
 
 
 def _invalidated(route: Any, methods: tuple[str, ...], endpoint: Any) -> Iterator[str]:
     own_path = isinstance(route, CachingRoute) and any(is_write(it, cached=False) for it in methods)
     for said in () if invalidates_nothing(endpoint) else invalidates_of(endpoint):
-        yield from ('tags of a callable',) if callable(said.tags) else (f'tag {it}' for it in said.tags)
+        yield from ('the tags from a callable',) if callable(said.tags) else (f'tag {it}' for it in said.tags)
         yield from (f'path {it}' for it in said.paths)
         yield from (f'endpoint {it}' for it in said.in_words)
         own_path = own_path or said.own_path
@@ -191,20 +191,21 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
     policy = decoration.policy
     if declared.inputs.raw and declared.inputs.bypass_if_personal:
         yield (
-            'takes the raw request: nearly all request fields split its entries, and requests with credentials, cookies '
-            'or a session are not cached; declare what it reads, or say identity'
+            'takes the raw request: nearly all request headers are in its cache key, and requests with credentials, '
+            'cookies, a session or a user are not cached; declare what it reads as parameters, or set identity'
         )
     if (
         policy.ttl is None
         and plan.runtime.store.ttl is None
         and isinstance(decoration.settings.backend, SimpleMemoryBackend)
     ):
-        yield 'no ttl, and a backend that is not bounded: it grows for 30 days; say ttl, or use MemoryCache()'
+        yield 'no ttl, and a backend without a size limit: it grows for 30 days; set a ttl, or use MemoryCache()'
     if not plan.runtime.store.is_shared and is_one_of_several():
         yield ONE_OF_SEVERAL
     yield from suspicious(policy, by_the_book=decoration.settings.by_the_book)
     yield from doubts(policy, declared)
     if plan.naming.unknown:
-        yield f'tags name {", ".join(sorted(plan.naming.unknown))}, not a path parameter here: its answers are not stored'
+        unknown = ', '.join(sorted(plan.naming.unknown))
+        yield f'its tags name {unknown}, which is not a path parameter here, so its responses are not stored'
     if any('set_cookie' in getattr(getattr(it, '__code__', None), 'co_names', ()) for it in layers(effective.endpoint)):
-        yield 'sets a cookie: an answer with Set-Cookie is not stored'
+        yield 'sets a cookie: responses with Set-Cookie are not stored'

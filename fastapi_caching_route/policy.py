@@ -189,21 +189,29 @@ class CachePolicy:
         """Check every option, and bring the header names into the form in which ASGI delivers them."""
         builder, store_if = self.key_builder, self.store_if
         for option, holds, wanted in (
-            ('key_builder', builder is None or is_plain_function(builder), 'must be a plain function of the request'),
-            ('store_if', store_if is None or is_plain_function(store_if), 'must be a plain function of the response'),
+            (
+                'key_builder',
+                builder is None or is_plain_function(builder),
+                'must be a plain function of the request, not async',
+            ),
+            (
+                'store_if',
+                store_if is None or is_plain_function(store_if),
+                'must be a plain function of the response, not async',
+            ),
             ('dependencies', are_depends(self.dependencies), 'must be a list like [Depends(check)]'),
             (
                 'identity',
                 self.identity in ('auto', 'shared') or callable(self.identity),
-                "is 'auto', 'shared' or a callable of the request",
+                "must be 'auto', 'shared' or a callable of the request",
             ),
-            ('route_dependencies', self.route_dependencies in ('always', 'on_miss'), "is 'always' or 'on_miss'"),
+            ('route_dependencies', self.route_dependencies in ('always', 'on_miss'), "must be 'always' or 'on_miss'"),
             (
                 'vary_headers',
                 are_field_names(self.vary_headers),
                 "must be a list of header names, like ['accept-language']",
             ),
-            ('skip', self.skip is None or callable(self.skip), 'is a callable of the request'),
+            ('skip', self.skip is None or callable(self.skip), 'must be a callable of the request'),
         ):
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
         for option in ('revalidate', 'client_cache_control', 'collapse', 'lock'):
@@ -234,12 +242,12 @@ def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
     is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
     if 'cookie' in policy.vary_headers:
         yield (
-            'vary_headers has Cookie: hardly two clients share an entry then. Declare the cookies that count as '
-            'Cookie() parameters, or say by identity who shares'
+            'vary_headers contains Cookie: hardly any two clients share an entry; declare the cookies that matter as '
+            'Cookie() parameters, or set identity'
         )
     if by_the_book and (policy.ttl is not None or policy.status_ttl):
         yield (
-            "in mode='rfc9111' the fields of the answer decide how long it is fresh, and ttl and status_ttl count for nothing; "
+            "in mode='rfc9111' the headers of a response decide how long it is fresh, and ttl and status_ttl have no effect; "
             'send Cache-Control: max-age'
         )
     elif (
@@ -247,17 +255,17 @@ def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
         and not any(policy.status_ttl.values())
         and (is_stale or policy.revalidate or policy.eager_refresh)
     ):
-        yield 'a ttl of 0 stores nothing, so there is nothing to be stale or renewed; say a short ttl, like 0.001'
+        yield 'with a ttl of 0 nothing is stored, so nothing can be stale or renewed; set a short ttl, like 0.001'
     if policy.endpoint_timeout is not None and not policy.stale_if_error:
         yield (
-            'endpoint_timeout has a stale entry answer in place of a slow endpoint, and without stale_if_error there is '
-            'none; say for how long a stale entry may'
+            'endpoint_timeout has no effect without stale_if_error, because no stale entry may answer in place of a slow '
+            'endpoint; set stale_if_error'
         )
     control = policy.cache_control
     if is_stale and isinstance(control, CacheControl) and (control.must_revalidate or control.proxy_revalidate):
         yield (
-            f'cache_control tells others not to use what is stale ({control}), and the stale windows have this cache do it; '
-            'leave out the one or the other'
+            f'cache_control forbids other caches to serve stale responses ({control}), but with its stale windows this cache '
+            'serves them; remove one of the two'
         )
 
 
@@ -269,6 +277,6 @@ def checked_policy(policy: object) -> CachePolicy:
 
     """
     if policy is not None and not isinstance(policy, CachePolicy):
-        msg = f'policy is a CachePolicy(...), got {policy!r}'
+        msg = f'policy must be a CachePolicy(...), got {policy!r}'
         raise ConfigurationError(msg)
     return policy or CachePolicy()

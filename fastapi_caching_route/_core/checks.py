@@ -22,7 +22,7 @@ def checked_templates(option: str, templates: object) -> tuple[str, ...]:
 
     """
     if not isinstance(templates, list | tuple | set | frozenset) or not all(isinstance(it, str) for it in templates):
-        msg = f"{option} must be a list of texts, like ['user:{{user_id}}'], got {templates!r}"
+        msg = f"{option} must be a list of str, like ['user:{{user_id}}'], got {templates!r}"
         raise ConfigurationError(msg)
     for template in templates:
         fields_of(template)
@@ -37,7 +37,7 @@ def check_namespace(namespace: object) -> None:
 
     """
     if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
-        msg = f'namespace must be a str without {SEPARATOR!r} in it or a colon at an end, got {namespace!r}'
+        msg = f'namespace must be a str without {SEPARATOR!r} that neither begins nor ends with a colon, got {namespace!r}'
         raise ConfigurationError(msg)
 
 
@@ -51,7 +51,7 @@ def checked_paths(paths: object) -> tuple[str, ...]:
     checked = checked_templates('paths', paths)
     for path in checked:
         if not path.startswith('/') or '?' in path or '#' in path:
-            msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
+            msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
             raise ConfigurationError(msg)
     return checked
 
@@ -77,12 +77,12 @@ def check_span(option: str, span: object, *, or_none: bool = False) -> None:
 def check_fraction(option: str, fraction: object, *, may_be_zero: bool) -> None:
     """Refuse what is no fraction."""
     holds = fraction is None or (_is_number(fraction) and 0 <= fraction < 1 and bool(fraction or may_be_zero))
-    check_option(option, fraction, holds=holds, wanted='is a fraction of the lifetime, like 0.9 or 0.1')
+    check_option(option, fraction, holds=holds, wanted='must be a fraction of the lifetime, like 0.9 or 0.1')
 
 
 def check_flag(option: str, flag: object) -> None:
     """Refuse what is neither True nor False."""
-    check_option(option, flag, holds=isinstance(flag, bool), wanted='is True or False')
+    check_option(option, flag, holds=isinstance(flag, bool), wanted='must be True or False')
 
 
 def check_size(option: str, size: object) -> None:
@@ -98,7 +98,7 @@ def check_lifetimes(option: str, lifetimes: object) -> None:
         option,
         lifetimes,
         holds=holds,
-        wanted='has lifetimes by final status, like {404: 5}, not for 206, 304, 412 and 416',
+        wanted='must map final statuses to seconds, like {404: 5}, without 206, 304, 412 and 416',
     )
     for span in lifetimes.values() if isinstance(lifetimes, Mapping) else ():
         check_span(option, span)
@@ -151,7 +151,7 @@ def field_text(option: str, text: object) -> bytes:
 def field_name(option: str, name: object) -> bytes:
     """A header name as lower-case bytes, refused where a server would not send it (RFC 9110 §5.1)."""
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
-        msg = f'{option} must be the name of a header field, got {name!r}'
+        msg = f'{option} must be a header name, got {name!r}'
         raise ConfigurationError(msg)
     return name.lower().encode('ascii')
 
@@ -159,7 +159,7 @@ def field_name(option: str, name: object) -> bytes:
 def statuses(codes: Collection[int]) -> frozenset[int]:
     """The statuses, refused where their answers can never be stored."""
     if not isinstance(codes, Collection) or not all(map(can_be_stored, codes)):
-        msg = f'accepted_status_codes are final statuses (200 to 599) except 206, 304, 412 and 416, got {codes!r}'
+        msg = f'accepted_status_codes must be final statuses (200 to 599) except 206, 304, 412 and 416, got {codes!r}'
         raise ConfigurationError(msg)
     return frozenset(codes)
 
@@ -172,7 +172,7 @@ def signing_keys(given: str | bytes | Sequence[str | bytes] | None) -> tuple[byt
     keys = [key.encode() if isinstance(key, str) else key for key in several]
     long_enough = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= MIN_KEY_BYTES)
     if not keys or len(long_enough) < len(keys):
-        msg = f'signing_key is one key, or a list of keys, of at least {MIN_KEY_BYTES} bytes each; secrets.token_hex() makes one'
+        msg = f'signing_key must be one key, or a list of keys, of at least {MIN_KEY_BYTES} bytes each; secrets.token_hex() makes one'
         raise ConfigurationError(msg)
     return long_enough
 
@@ -196,5 +196,5 @@ def check_takes_one(option: str, function: object) -> None:
         wanted.bind(None)
     except TypeError as error:
         given = 'response' if option == 'store_if' else 'request'
-        msg = f'{option} is called with the {given} alone, and {function!r} takes {wanted}: {error}'
+        msg = f'{option} is called with the {given} alone, but {function!r} takes {wanted}: {error}'
         raise ConfigurationError(msg) from None

@@ -39,7 +39,7 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 )
 """Request fields that do not split the entries of a route that takes the raw request."""
 
-NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'what middleware leaves in request.state')
+NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'request.state as middleware sets it')
 """The rest of a raw request that does not count, in words."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")

@@ -197,7 +197,7 @@ def fields_of(template: str) -> set[str]:
             if (field is not None and not field.isidentifier()) or spec or conversion:
                 raise ValueError  # noqa: TRY301, said once for both
     except (ValueError, TypeError):
-        msg = f"{template!r} is not a text with names of path parameters in braces, like 'user:{{user_id}}'"
+        msg = f"{template!r} is not a template with names of path parameters in braces, like 'user:{{user_id}}'"
         raise ConfigurationError(msg) from None
     return fields
 

@@ -41,7 +41,7 @@ def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
     try:
         setattr(target, _attribute_of(endpoint) + slot, decoration)
     except AttributeError:
-        msg = f'{target!r} takes no attributes; decorate a function, in the class body if it is a method'
+        msg = f'{target!r} does not allow attributes; decorate a function, and a method in its class body'
         raise ConfigurationError(msg) from None
 
 

@@ -134,8 +134,8 @@ class _Declared:
             *(('the raw request',) if self.raw else ()),
             *(('all headers',) if self.parts.has_any_headers else ()),
             *(() if self.parts.shared else ('credentials or cookies',)),
-            *(('what identity says',) if rules.guards_select else ()),
-            *(('whom the guards let in',) if rules.shared and not rules.public and self.has_guards else ()),
+            *(('the name from identity',) if rules.guards_select else ()),
+            *(('which clients the guards accept',) if rules.shared and not rules.public and self.has_guards else ()),
         )
 
     @property
@@ -144,8 +144,8 @@ class _Declared:
         return (
             *self.parts.in_words(),
             *(('the body',) if self.reads_body else ()),
-            *(('all of the raw request, but for what not_in_key names',) if self.raw else ()),
-            *(('what identity says',) if self.rules.guards_select else ()),
+            *(('the whole raw request, except for not_in_key',) if self.raw else ()),
+            *(('the name from identity',) if self.rules.guards_select else ()),
         )
 
 
@@ -230,13 +230,13 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         declared=False,
         conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
         shared=not {b'authorization', b'cookie'}.intersection(vary),
-        unsaid=('what the key_builder says',),
+        unsaid=('the key from key_builder',),
         for_all=False,
         raw=False,
         bypass_if_personal=False,
         left_out=frozenset(),
         left_out_in_words=(),
-        in_words=('what the key_builder says', *(f'header {it.decode("ascii")}' for it in vary)),
+        in_words=('the key from key_builder', *(f'header {it.decode("ascii")}' for it in vary)),
         fingerprint=_serial(overrides),
     )
 

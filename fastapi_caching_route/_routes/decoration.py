@@ -102,11 +102,11 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
     """What is allowed on a route and hardly meant, as far as its includes show it, each with the remedy."""
     wrong = not_for_all(policy, declared.inputs)
     if wrong is not None:
-        yield f'{wrong}; private is sent in its place'
+        yield f'{wrong}; private is sent instead'
     for name in dict.fromkeys(declared.refusing):
         yield (
-            f'{name} refuses requests, and does not run on hits: a stored response goes to requests that it would refuse by now. Put it '
-            'into dependencies=[...] of the route, or have it take the Request or a security scheme, and it runs on every request'
+            f'{name} refuses requests but does not run on hits, so clients that it would refuse get stored responses; to run it '
+            'on every request, put it into dependencies=[...] of the route, or let it take the Request or a security scheme'
         )
 
 
@@ -134,8 +134,9 @@ def not_for_all(policy: CachePolicy, inputs: Inputs) -> str | None:
     if inputs.for_all or not says_public(policy):
         return None
     return (
-        f'cache_control says public or s-maxage, but a cache in front cannot tell the responses apart, since neither the URL nor '
-        f'Vary says {", ".join(inputs.unsaid)}; leave it out, or say private, or have the endpoint send a Cache-Control of its own'
+        f'cache_control has public or s-maxage, but a cache in front cannot tell the responses apart: they depend on '
+        f'{", ".join(inputs.unsaid)}, and neither the URL nor Vary shows that; remove it, use private, or send Cache-Control '
+        'from the endpoint'
     )
 
 
@@ -146,7 +147,7 @@ def check_templates(name: str, templates: Iterable[str], known: Collection[str])
         if unknown:
             msg = (
                 f'{name}: {template!r} names {", ".join(sorted(unknown))}, which is not a path parameter of its route; '
-                f'there are {", ".join(sorted(known)) or "none"}'
+                f'its path parameters: {", ".join(sorted(known)) or "none"}'
             )
             raise ConfigurationError(msg)
 
@@ -155,7 +156,7 @@ def check_methods(name: str, methods: Collection[str]) -> None:
     """Refuse to cache an endpoint none of whose methods is ever cached."""
     if methods and CACHED_METHODS.isdisjoint(methods):
         msg = (
-            f'@cache on {name}: it answers {", ".join(sorted(methods))}, and only GET, HEAD, QUERY and POST are ever '
-            'cached; take the decorator away, or put it on the route that reads what this one writes'
+            f'@cache on {name}: its methods are {", ".join(sorted(methods))}, but only GET, HEAD, QUERY and POST can be '
+            'cached; remove the decorator, or put it on the route that reads what this one writes'
         )
         raise ConfigurationError(msg)

@@ -157,15 +157,15 @@ def checked_settings(
 
 def _check_choices(namespace_policy: object, clock: object, version: object, mode: object) -> None:
     if namespace_policy not in ('concat', 'replace'):
-        msg = f"namespace_policy is 'concat' or 'replace', got {namespace_policy!r}"
+        msg = f"namespace_policy must be 'concat' or 'replace', got {namespace_policy!r}"
         raise ConfigurationError(msg)
     if mode not in ('policy', 'rfc9111'):
-        msg = f"mode is 'policy' or 'rfc9111', got {mode!r}"
+        msg = f"mode must be 'policy' or 'rfc9111', got {mode!r}"
         raise ConfigurationError(msg)
     now = clock() if callable(clock) and not iscoroutinefunction(clock) else None
     if not isinstance(now, int | float):
-        msg = f'clock is a function that gives seconds since the epoch, got {clock!r}'
+        msg = f'clock must be a function that returns seconds since the epoch, got {clock!r}'
         raise ConfigurationError(msg)
     if not isinstance(version, str):
-        msg = f'version is a str, got {version!r}'
+        msg = f'version must be a str, got {version!r}'
         raise ConfigurationError(msg)

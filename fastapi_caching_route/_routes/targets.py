@@ -41,7 +41,7 @@ def _owner(endpoint: Any) -> Settings:
     decoration = decoration_of(endpoint)
     if decoration is None:
         name = getattr(endpoint, '__qualname__', repr(endpoint))
-        msg = f'{name} is not decorated with a cache, so nothing of it is stored; decorate it with @cache(...)'
+        msg = f'{name} is not decorated with a cache, so it has no entries; decorate it with @cache(...)'
         raise ConfigurationError(msg)
     return decoration.settings
 
@@ -58,7 +58,7 @@ def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple
         raise ConfigurationError(msg)
     for option, texts, example in (('tags', tags, 'user:7'), ('paths', paths, '/users/7')):
         if texts is not None and not are_tags(texts):
-            msg = f'{option} must be a list of texts, like [{example!r}], got {texts!r}'
+            msg = f'{option} must be a list of str, like [{example!r}], got {texts!r}'
             raise ConfigurationError(msg)
     check_endpoints(endpoints or (), settings)
     of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, settings)]
@@ -74,7 +74,7 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
 
     """
     if not isinstance(path, str) or not path.startswith('/') or '?' in path or '#' in path:
-        msg = f"a path begins with a slash and has no query, like '/users/7', got {path!r}"
+        msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
         raise ConfigurationError(msg)
     if not prefix:
         return (path_name(path),)
@@ -106,7 +106,7 @@ def check_endpoints(endpoints: object, settings: Settings) -> None:
         decoration = decoration_of(endpoint)
         if decoration is None or decoration.settings is not settings:
             name = getattr(endpoint, '__qualname__', repr(endpoint))
-            msg = f'{name} is not decorated with this cache, so nothing of it is stored; decorate it with @cache(...)'
+            msg = f'{name} is not decorated with this cache, so it has no entries; decorate it with @cache(...)'
             raise ConfigurationError(msg)
 
 
@@ -122,9 +122,7 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
     places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
     whole = tuple(endpoint_name(named, template) for template in places)
     if not places:
-        msg = (
-            f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import what makes its router'
-        )
+        msg = f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import the module that builds its router'
         raise ConfigurationError(msg)
     if not given:
         return whole
@@ -134,8 +132,8 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
     if not any(route.was_reached for route in routes) and any(it.names < given.keys() for it in places.values()):
         # The rest may be in the prefix of an include. All of the endpoint is never too little.
         logger.warning(
-            'invalidate_endpoint(%s): all its entries are invalidated, for no request has shown yet whether %s is in the '
-            'prefix of an include',
+            'invalidate_endpoint(%s): invalidating all of its entries, because no request has shown yet whether %s is in '
+            'the prefix of an include',
             named[1],
             _listed(set(given).difference(*(it.names for it in places.values()))),
         )

@@ -27,10 +27,10 @@ BUILD_ITS_ROUTER = (
     'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
 )
 PUT_IT_BELOW = (
-    '@cache.invalidates stands above the decorator of a plain route, which has not seen it, so nothing is invalidated: put '
-    'it below, or build the router as APIRouter(route_class=CachingRoute)'
+    '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing is '
+    'invalidated: put it below the route decorator, or build the router as APIRouter(route_class=CachingRoute)'
 )
-TAKE_IT_AWAY = 'a websocket never is; take the decorator away'
+REMOVE_IT = 'websockets cannot be cached; remove the decorator'
 
 WARN_AFTER_SECONDS = 1.0
 """Seconds after the last decoration, and again while modules are being imported: an app is built by then."""
@@ -114,7 +114,7 @@ def _imports() -> bool:
 
 def unserved_message(endpoint: Any) -> str:
     """What is wrong with a decorated endpoint that no `CachingRoute` serves, and the remedy."""
-    remedy = TAKE_IT_AWAY if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
+    remedy = REMOVE_IT if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
     name = '.'.join(name_of(endpoint))
     return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'
 

@@ -88,14 +88,15 @@ class Invalidates:
             tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
             endpoints = self.endpoints()
         except KeyError as error:
-            logger.error('%r has no path parameter %s: all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
+            logger.error('%r has no path parameter %s, so all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
         except ConfigurationError as error:
-            logger.error('%s: all entries are invalidated', error)  # noqa: TRY400, it says all
+            logger.error('%s; all entries are invalidated', error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
         if not are_tags(tags):
             logger.error(
-                '%r: its tags callable must return a list of texts, and did not, or has raised: all entries are invalidated',
+                '%r: the tags callable must return a list of str; it returned something else or raised an exception, so all '
+                'entries are invalidated',
                 scope['path'],
             )
             return (EVERYTHING,)
