@@ -96,8 +96,8 @@ def test_explain_says_of_a_raw_route_all_that_does_not_count(through):
     told = reports['/raw'].not_in_key
     assert [it for it in told if it.startswith('header ')] == ['header x-noise']
     assert 'the port of the client' in told
-    assert 'what middleware leaves in request.state' in told
-    assert any('all of the raw request' in it for it in reports['/raw'].key)
+    assert 'request.state as middleware sets it' in told
+    assert any('the whole raw request' in it for it in reports['/raw'].key)
 
 
 def test_what_explain_lists_does_not_count():

@@ -255,7 +255,7 @@ def test_the_list_of_fields_that_do_not_count_can_be_replaced():
 @pytest.mark.parametrize(
     ('options', 'fault'),
     [
-        ({'identity': 'everybody'}, "identity is 'auto', 'shared' or a callable"),
+        ({'identity': 'everybody'}, "identity must be 'auto', 'shared' or a callable"),
         ({'route_dependencies': 'never'}, 'is'),
     ],
 )

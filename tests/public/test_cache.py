@@ -61,15 +61,15 @@ def test_other_statuses_are_stored_where_they_are_accepted():
 @pytest.mark.parametrize(
     ('options', 'fault'),
     [
-        ({'namespace_policy': 'join'}, "namespace_policy is 'concat' or 'replace', got 'join'"),
+        ({'namespace_policy': 'join'}, "namespace_policy must be 'concat' or 'replace', got 'join'"),
         ({'cache_header': ''}, 'cache_header must be'),
         ({'cache_header': 'a b'}, 'cache_header must be'),
-        ({'namespace_policy': ['concat']}, 'namespace_policy is'),
-        ({'clock': 1}, 'clock is a function'),
-        ({'clock': lambda: None}, 'clock is a function'),
-        ({'clock': asyncio.sleep}, 'clock is a function'),
-        ({'document': 1}, 'document is True or False'),
-        ({'invalidate_on_write': 'no'}, 'invalidate_on_write is True or False'),
+        ({'namespace_policy': ['concat']}, 'namespace_policy must be'),
+        ({'clock': 1}, 'clock must be a function'),
+        ({'clock': lambda: None}, 'clock must be a function'),
+        ({'clock': asyncio.sleep}, 'clock must be a function'),
+        ({'document': 1}, 'document must be True or False'),
+        ({'invalidate_on_write': 'no'}, 'invalidate_on_write must be True or False'),
         ({'store_timeout': 0}, 'store_timeout must be'),
         ({'recording_budget': 0}, 'recording_budget must be'),
         ({'cache_header_hit': 'a\r\nset-cookie: b'}, 'cache_header_hit must be'),
@@ -133,7 +133,7 @@ def test_the_backend_of_a_cache_cannot_be_replaced():
     backend = SimpleMemoryCache()
     cache = FastAPICache(backend)
     assert cache.backend is backend
-    with pytest.raises(ConfigurationError, match='build FastAPICache'):
+    with pytest.raises(ConfigurationError, match='build a new FastAPICache'):
         cache.backend = SimpleMemoryCache()
     assert cache.backend is backend
 

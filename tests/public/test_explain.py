@@ -88,18 +88,18 @@ def test_the_key_the_guards_and_who_shares_are_told():
         'cookie theme',
         'header accept-language',
     )
-    assert (item.guards, item.shared_by) == ((), 'who sends the same credentials or cookies')
+    assert (item.guards, item.shared_by) == ((), 'clients with the same credentials or cookies')
     assert (item.ttl, item.stale_while_revalidate, item.tags, item.namespace) == (60, 5, ('item:{item}',), 'items')
     assert item.warnings == ()
     mine = found['/api/mine']
     assert mine.key == ('the credential in header authorization',)
     assert mine.guards == ('fastapi.security.api_key.APIKeyHeader', 'tests.public.test_explain.allowed')
-    assert (mine.shared_by, mine.ttl) == ('who sends the same credentials or cookies', None)
+    assert (mine.shared_by, mine.ttl) == ('clients with the same credentials or cookies', None)
     assert found['/api/search'].key == ('the body',)
-    assert found['/api/built'].key == ('what the key_builder says',)
-    assert found['/api/built'].shared_by == 'whom the key_builder gives the same key'
-    assert found['/api/tenant'].key == ('header cookie', 'what identity says')
-    assert found['/api/tenant'].shared_by == 'whom identity gives the same name'
+    assert found['/api/built'].key == ('the key from key_builder',)
+    assert found['/api/built'].shared_by == 'clients for whom key_builder returns the same key'
+    assert found['/api/tenant'].key == ('header cookie', 'the name from identity')
+    assert found['/api/tenant'].shared_by == 'clients for whom identity returns the same name'
 
 
 def test_what_is_not_cached_says_why():
@@ -113,8 +113,10 @@ def test_what_is_not_cached_says_why():
 def test_what_is_suspicious_is_told_with_the_remedy():
     found = reports(app_of(SimpleMemoryCache())[0])
     assert [it.partition(':')[0] for it in found['/api/raw'].warnings] == ['takes the raw request', 'sets a cookie']
-    assert [it.partition(':')[0] for it in found['/api/mine'].warnings] == ['no ttl, and a backend that is not bounded']
-    assert [it.partition(':')[0] for it in found['/api/tenant'].warnings] == ['vary_headers has Cookie']
+    assert [it.partition(':')[0] for it in found['/api/mine'].warnings] == [
+        'no ttl, and a backend without a size limit'
+    ]
+    assert [it.partition(':')[0] for it in found['/api/tenant'].warnings] == ['vary_headers contains Cookie']
 
 
 def test_mounted_apps_are_told_with_their_paths():
@@ -134,7 +136,7 @@ def test_the_command_prints_a_table_and_json(place):
     command = [sys.executable, '-m', 'fastapi_caching_route', 'explain', place]
     table = subprocess.run(command, cwd=EXAMPLES, check=True, capture_output=True, text=True).stdout  # noqa: S603
     assert 'GET /query' in table
-    assert 'who sends' in table
+    assert 'clients with' in table
     said = subprocess.run([*command, '--json'], cwd=EXAMPLES, check=True, capture_output=True, text=True).stdout  # noqa: S603
     cached = {it['path']: it for it in json.loads(said) if it['cached']}
     assert cached['/query']['key'] == ['query a', 'query b']
@@ -145,7 +147,7 @@ def test_the_command_prints_a_table_and_json(place):
     [
         ('nowhere:app', "No module named 'nowhere'"),
         ('json:app', "there is no 'app' in json"),
-        ('json:dumps', 'is no app of FastAPI or Starlette'),
+        ('json:dumps', 'is not a FastAPI or Starlette app'),
     ],
 )
 def test_the_command_says_what_is_wrong_with_its_place(place, message, capsys):
@@ -174,5 +176,11 @@ def test_what_else_decides_is_told_and_brackets_are_shown(tmp_path):
     table = subprocess.run(  # noqa: S603, our own command
         command, cwd=tmp_path, check=True, capture_output=True, text=True, env={**os.environ, 'COLUMNS': '200'}
     ).stdout
-    for said in ('/[red]', 'tag [bold]', '2 s for 404', 'not where skip says so', 'stored where store_if says so'):
+    for said in (
+        '/[red]',
+        'tag [bold]',
+        '2 s for 404',
+        'not if skip returns true',
+        'stored only if store_if returns true',
+    ):
         assert said in table

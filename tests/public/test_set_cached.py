@@ -47,7 +47,7 @@ async def test_a_body_that_is_changed_by_hand_gets_its_own_length_and_tag():
     ],
 )
 async def test_what_must_not_be_stored_cannot_be_stored_by_hand(response, reason):
-    with pytest.raises(ConfigurationError, match=f'must not be stored, because of its {reason}'):
+    with pytest.raises(ConfigurationError, match=f'must not be stored; the reason is {reason}'):
         await memory_cache().set_cached('key', response)
 
 

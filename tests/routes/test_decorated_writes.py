@@ -154,19 +154,19 @@ async def test_a_decorated_write_can_be_called_like_any_function():
 @pytest.mark.parametrize(
     ('decorate', 'message'),
     [
-        (lambda cache: cache(tags='user'), 'tags must be a list of texts'),
+        (lambda cache: cache(tags='user'), 'tags must be a list of str'),
         (lambda cache: cache(tags=['user:{user.id}']), 'with names of path parameters in braces'),
         (lambda cache: cache(tags=['user:{}']), 'with names of path parameters in braces'),
         (lambda cache: cache(tags=['user:{user_id!r}']), 'with names of path parameters in braces'),
         (lambda cache: cache(tags=['user:{']), 'with names of path parameters in braces'),
-        (lambda cache: cache(tags=['user:{nobody}']), "'user:{nobody}' names nobody, .* there are user_id"),
+        (lambda cache: cache(tags=['user:{nobody}']), "'user:{nobody}' names nobody, .* its path parameters: user_id"),
         (lambda cache: cache(stale_while_revalidate=-1), 'stale_while_revalidate is in seconds'),
         (lambda cache: cache(stale_if_error='1'), 'stale_if_error is in seconds'),
         (lambda cache: cache.invalidates(tags=['user:{nobody}']), "'user:{nobody}' names nobody"),
         (lambda cache: cache.invalidates(paths=['/{nobody}']), "'/{nobody}' names nobody"),
-        (lambda cache: cache.invalidates(paths='/users'), 'paths must be a list of texts'),
+        (lambda cache: cache.invalidates(paths='/users'), 'paths must be a list of str'),
         (lambda cache: cache.invalidates(endpoints=[len]), 'not decorated with this cache'),
-        (lambda cache: cache.invalidates(len), 'needs its parentheses'),
+        (lambda cache: cache.invalidates(len), 'needs parentheses'),
     ],
 )
 @pytest.mark.parametrize('above', [False, True])

@@ -256,7 +256,7 @@ def test_decorating_only_what_is_never_cached_is_refused_with_the_remedy(above, 
     with pytest.raises(ConfigurationError, match=re.escape(', '.join(sorted(methods)))) as raised:
         cached(routed(write)) if above else routed(cached(write))
     assert 'write' in str(raised.value)
-    assert 'take the decorator away' in str(raised.value)
+    assert 'remove the decorator' in str(raised.value)
 
 
 def test_a_method_that_is_never_cached_may_stand_beside_one_that_is():
@@ -287,7 +287,7 @@ def test_a_websocket_is_told_that_it_never_is_cached(caplog):
 
     cache._settings.unserved.warn()
     (told,) = [it.message for it in caplog.records]
-    assert told.endswith('so it is not cached: a websocket never is; take the decorator away')
+    assert told.endswith('so it is not cached: websockets cannot be cached; remove the decorator')
 
 
 @pytest.mark.parametrize('above', [True, False], ids=['above route', 'below route'])
@@ -316,7 +316,7 @@ def test_a_write_on_a_plain_route_that_has_not_seen_its_decorator_is_told(above,
         client_of(router, plain).get(path)
     told = [it.message for it in caplog.records]
     assert [it.partition(': ')[2].partition(',')[0] for it in told] == [
-        '@cache.invalidates stands above the decorator of a plain route'
+        '@cache.invalidates stands above the route decorator of a plain route'
     ] * above
     report = next(it for it in cache.explain(client.app) if it.path == '/plain')
     assert bool(report.warnings) is above
@@ -337,4 +337,4 @@ def test_a_write_of_the_app_is_told_where_what_is_cached_is_in_an_app_that_is_mo
 
     outer.mount('/sub', client_of(router).app)
     TestClient(outer).get('/sub/items')
-    assert ['stands above the decorator of a plain route' in it.message for it in caplog.records] == [True]
+    assert ['stands above the route decorator of a plain route' in it.message for it in caplog.records] == [True]

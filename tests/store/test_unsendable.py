@@ -170,14 +170,14 @@ async def test_a_header_that_cannot_be_sent_is_not_stored_by_hand(headers):
         await cache.set_cached('one', given, {'ttl': 60})
         assert (await cache.get_cached('one')).headers['content-length'] == '4'
         return
-    with pytest.raises(ConfigurationError, match='must not be stored, because of its header'):
+    with pytest.raises(ConfigurationError, match='must not be stored; the reason is header'):
         await cache.set_cached('one', given, {'ttl': 60})
     assert await cache.get_cached('one') is None
 
 
 async def test_a_204_with_a_body_is_not_stored_by_hand():
     cache = memory_cache(accepted_status_codes={204})
-    with pytest.raises(ConfigurationError, match='must not be stored, because of its body'):
+    with pytest.raises(ConfigurationError, match='must not be stored; the reason is body'):
         await cache.set_cached('one', CachedResponse(b'text', 204), {'ttl': 60})
 
 

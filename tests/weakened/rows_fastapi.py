@@ -154,8 +154,8 @@ ROWS = [
     (
         'in front: identity',
         '_fastapi/inputs.py',
-        "            *(('what identity says',) if rules.guards_select else ()),\n            *(('whom",
-        "            *(('whom",
+        "            *(('the name from identity',) if rules.guards_select else ()),\n            *(('which",
+        "            *(('which",
     ),
     (
         'in front: guards',
