@@ -38,7 +38,7 @@ class Written:
     """What they and all later ones have written."""
     by_others: list[list[Operation]] = field(default_factory=list)
     """One more than there are guards: before the first, between two, after the last."""
-    shaped: bool = False
+    made_by_fastapi: bool = False
     """Whether the response has these headers: FastAPI has made it, and not the endpoint itself."""
     keeps_tasks: bool = False
     """Whether the background tasks of dependencies follow the response."""
@@ -47,7 +47,7 @@ class Written:
         """Begin, perhaps once more."""
         self.by_guards = [list(it) for it in self.earlier]
         self.by_others = [[] for _ in range(len(self.earlier) + 1)]
-        self.shaped = self.keeps_tasks = False
+        self.made_by_fastapi = self.keeps_tasks = False
 
     def next_guard(self) -> list[Operation]:
         """Where to note what the next guard writes."""
@@ -57,13 +57,13 @@ class Written:
 
     def made(self) -> 'Made':
         """What is stored of it."""
-        if not (self.shaped and any(self.by_others)):
-            return _made_without(self.shaped, self.keeps_tasks)
-        return Made(self.shaped, tuple(map(tuple, self.by_others)), self.keeps_tasks)
+        if not (self.made_by_fastapi and any(self.by_others)):
+            return _made_without(self.made_by_fastapi, self.keeps_tasks)
+        return Made(self.made_by_fastapi, tuple(map(tuple, self.by_others)), self.keeps_tasks)
 
     def less_guards(self, headers: RawHeaders) -> RawHeaders:
         """The headers of its response without what guards have written."""
-        if not self.shaped or not any(self.by_guards):
+        if not self.made_by_fastapi or not any(self.by_guards):
             return headers
         return in_place(headers, together(self.by_others, self.by_guards), together(self.by_others))
 
@@ -72,7 +72,7 @@ class Written:
 class Made:
     """How a stored response was made, as far as that decides what guards add to it on a hit."""
 
-    shaped: bool = True
+    made_by_fastapi: bool = True
     """Whether FastAPI made it, and so would add the headers that dependencies write."""
     by_others: tuple[Operations, ...] = ()
     """What all have written that are no guards; empty where there are no guards."""
@@ -86,7 +86,7 @@ class Made:
 
     def for_one(self, headers: RawHeaders, by_guards: ByGuards, ours: bytes) -> RawHeaders:
         """The stored headers as one client gets them, for whom guards have written this, but for the one that is `ours`."""
-        if not self.shaped or not any(by_guards):
+        if not self.made_by_fastapi or not any(by_guards):
             return headers
         return in_place(headers, together(self.by_others), together(self.by_others, by_guards), OF_THE_BODY | {ours})
 
@@ -107,9 +107,9 @@ MADE_BY_FASTAPI = Made()
 
 
 @lru_cache
-def _made_without(shaped: bool, keeps_tasks: bool) -> Made:  # noqa: FBT001
+def _made_without(made_by_fastapi: bool, keeps_tasks: bool) -> Made:  # noqa: FBT001
     """A response on which only guards write: most entries share one object."""
-    return Made(shaped, (), keeps_tasks)
+    return Made(made_by_fastapi, (), keeps_tasks)
 
 
 def apply(operations: Collection[Operation], headers: list[Field]) -> None:

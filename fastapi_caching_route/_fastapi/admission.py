@@ -12,12 +12,12 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._core.asgi import NOTING, PROCEED, WRITTEN, Scope
+from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, Scope
 from fastapi_caching_route._core.declared import Proceed
+from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
-from fastapi_caching_route._fastapi.handing import forget_raised, raised_in_route
-from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
 from fastapi_caching_route._fastapi.security import credential
+from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 """How the newer releases read a request; the older ones have no such settings."""
@@ -46,7 +46,7 @@ class FastAPIAdmission:
             dependency_overrides_provider=effective.dependency_overrides_provider,
         )
         begun = shadow.dependant.dependencies  # of `_admitted` itself: it is the last, and FastAPI has it by then
-        shadow.dependant.dependencies = [*noted([(unnamed(it), True) for it in nodes], path), *begun]
+        shadow.dependant.dependencies = [*with_write_log([(unnamed(it), True) for it in nodes], path), *begun]
         read_body_as(shadow, with_body_of(effective, explicit))
         route = as_route(effective)
         for name in _LIKE_THE_ROUTE:
@@ -78,7 +78,7 @@ class FastAPIAdmission:
             return keeps_tasks
 
         scope[PROCEED] = proceed_and_tell
-        scope[NOTING] = Noting(scope[WRITTEN])
+        scope[WRITE_LOG] = WriteLog(scope[WRITTEN])
         forget_raised(scope)
         try:
             await self._app(scope, receive, send)
@@ -94,8 +94,8 @@ def _is_fastapis_own(node: Dependant) -> bool:
     return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
-async def _admitted(request: Request, noting: Begun) -> Response:
-    noting.to_others()
+async def _admitted(request: Request, log: CurrentWriteLog) -> Response:
+    log.to_others()
     proceed: Proceed = request.scope.pop(PROCEED)
     if 'fastapi_inner_astack' in request.scope:
         return _Proceeding(proceed)

@@ -11,9 +11,9 @@ from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import FastAPIAdmission
+from fastapi_caching_route._fastapi.early_values import EarlyValues
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
-from fastapi_caching_route._fastapi.handing import Handing
 from fastapi_caching_route._fastapi.inputs import KeyRules, builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
@@ -80,22 +80,24 @@ class Declarations:
         asked = [] if self._explicit_before_key else self._asked
         guards = self._guards_on_hits(route, overrides)
         steps = _steps(route, guards, asked)
-        handing = Handing(self._effective.path_format, self._explicit, overrides) if self._explicit_before_key else None
+        early_values = (
+            EarlyValues(self._effective.path_format, self._explicit, overrides) if self._explicit_before_key else None
+        )
         inputs = self._inputs(route, guards, overrides)
         late = [] if self._explicit_before_key else self._foreign
         before = [node for depends, node in self._explicit if depends in late]
-        handed = steps if handing is None else [handing.handed_to(it) for it in steps]
+        handed = steps if early_values is None else [early_values.with_values(it) for it in steps]
         not_on_hit = [it for it in route.dependencies if not _is_among(it, (*guards, *self._nodes))]
         explicit = [depends for depends, _ in self._explicit]
         return Declared(
             inputs,
             self._keys_of(inputs),
-            before_key=None if handing is None else self._admission(explicit, handing.nodes, overrides),
+            before_key=None if early_values is None else self._admission(explicit, early_values.nodes, overrides),
             on_hit=self._admission(late, [*before, *handed], overrides),
             guards=tuple(_shown(node.call) for node in (*self._nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            run_handler=self._run_handler(route, late, steps, handing, overrides),
+            run_handler=self._run_handler(route, late, steps, early_values, overrides),
             pass_handler=pass_handler(self._effective, self._foreign) if self._foreign else None,
         )
 
@@ -116,7 +118,7 @@ class Declarations:
         route: Dependant,
         late: Sequence[Any],
         steps: Sequence[Dependant],
-        handing: Handing | None,
+        early_values: EarlyValues | None,
         overrides: Overrides,
     ) -> Handler | None:
         """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
@@ -126,7 +128,7 @@ class Declarations:
         asked = [
             it for it in route.dependencies if any(_signature(node) in self._asked for node in tree(it, overrides))
         ]
-        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], handing)
+        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values)
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
         """The dependencies of the route that have to let a request in; as declared, or as overridden.

@@ -13,10 +13,10 @@ from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_depe
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, NOTING, OF_THE_ENDPOINT, WRITTEN
+from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT, WRITE_LOG, WRITTEN
 from fastapi_caching_route._core.written import Written
-from fastapi_caching_route._fastapi.handing import Handing
-from fastapi_caching_route._fastapi.noting import Begun, Noting, noted
+from fastapi_caching_route._fastapi.early_values import EarlyValues
+from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -45,7 +45,7 @@ def extended_handler(
     explicit: Sequence[Any],
     guards: Sequence[Dependant],
     admitting: Sequence[Dependant],
-    handing: Handing | None = None,
+    early_values: EarlyValues | None = None,
 ) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own, or has the values of those that ran.
 
@@ -55,22 +55,22 @@ def extended_handler(
     route, dependant = _extended(effective, explicit)
     added = len(dependant.dependencies) - len(effective.dependant.dependencies)
     explicit_steps = [(it, True) for it in dependant.dependencies[:added]]
-    steps = _steps(effective, guards, admitting, handing)
-    dependant.dependencies = [*noted([*explicit_steps, *steps], effective.path_format)]
+    steps = _steps(effective, guards, admitting, early_values)
+    dependant.dependencies = [*with_write_log([*explicit_steps, *steps], effective.path_format)]
     handler: Handler = APIRoute.get_route_handler(route)
 
     async def handle(request: Request) -> Response:
-        noting = Noting(request.scope.get(WRITTEN) or Written())
-        request.scope[NOTING] = noting
+        log = WriteLog(request.scope.get(WRITTEN) or Written())
+        request.scope[WRITE_LOG] = log
         response = await handler(request)
-        noting.end(response)
+        log.end(response)
         return response
 
     return handle
 
 
 def _steps(
-    effective: Any, guards: Sequence[Dependant], admitting: Sequence[Dependant], handing: Handing | None
+    effective: Any, guards: Sequence[Dependant], admitting: Sequence[Dependant], early_values: EarlyValues | None
 ) -> Iterator[tuple[Dependant, bool]]:
     """The route's own dependencies, each with whether it is a guard, and ours beside them that note in the scope where it is."""
     begins, ends, end = (
@@ -78,7 +78,7 @@ def _steps(
         for it in (_refusal_begins, _refusal_ends, _admitted)
     )
     for node in effective.dependant.dependencies:
-        runs = node if handing is None else handing.handed_to(node)
+        runs = node if early_values is None else early_values.with_values(node)
         if any(node is guard for guard in guards):
             yield runs, True  # in noting what it writes, it is said that it is one
         else:
@@ -140,9 +140,9 @@ async def _refusal_ends(request: Request) -> None:
     request.scope[OF_THE_ENDPOINT] = True
 
 
-async def _admitted(request: Request, noting: Begun) -> None:
+async def _admitted(request: Request, log: CurrentWriteLog) -> None:
     request.scope[ADMITTED] = True
-    noting.to_others()
+    log.to_others()
 
 
 async def _nothing() -> None:

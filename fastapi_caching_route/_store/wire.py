@@ -71,7 +71,7 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     headers: tuple[tuple[bytes, bytes], ...]
     stored_at: float
     lifetime: float
-    shaped: bool
+    made_by_fastapi: bool
     by_others: tuple[Operations, ...]
     keeps_tasks: bool
     stale_while_revalidate: float
@@ -119,7 +119,7 @@ def _head_of(entry: Entry) -> _EntryHead:
         entry.headers,
         entry.stored_at,
         entry.lifetime,
-        entry.made.shaped,
+        entry.made.made_by_fastapi,
         entry.made.by_others,
         entry.made.keeps_tasks,
         entry.stale_while_revalidate,
@@ -177,7 +177,7 @@ def _entry_of(head: _EntryHead, body: bytes) -> Entry:
         body,
         head.stored_at,
         head.lifetime,
-        Made(head.shaped, head.by_others, head.keeps_tasks),
+        Made(head.made_by_fastapi, head.by_others, head.keeps_tasks),
         head.stale_while_revalidate,
         head.stale_if_error,
         head.stale_if_accepted,

@@ -14,11 +14,11 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from starlette.datastructures import MutableHeaders
 
-from fastapi_caching_route._core.asgi import NOTING, OF_THE_ENDPOINT
+from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT, WRITE_LOG
 from fastapi_caching_route._core.written import Operation, Written, apply, missed
 
 
-class _Noted(MutableHeaders):
+class _LoggedHeaders(MutableHeaders):
     """The headers of that response, with a note of each write. It is a `MutableHeaders`, since users write on it."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]], notes: list[Operation]) -> None:
@@ -72,7 +72,7 @@ class _Noted(MutableHeaders):
         self._known = list(self._list)
 
 
-class Noting:
+class WriteLog:
     """Notes what is written on the response of one run."""
 
     __slots__ = ('_headers', '_response', '_tasks', '_written')
@@ -85,7 +85,7 @@ class Noting:
         """Begin with what guards have written that have run before."""
         self._written.begin()
         apply([it for guard in self._written.by_guards for it in guard], response.headers.raw)
-        self._headers = _Noted(response.headers.raw, self._written.by_others[-1])
+        self._headers = _LoggedHeaders(response.headers.raw, self._written.by_others[-1])
         self._response, self._tasks = response, tasks
         response._headers = self._headers  # noqa: SLF001, Starlette has no other place for it
 
@@ -104,11 +104,11 @@ class Noting:
         wrote = self._response.headers.raw
         last = made.headers.raw[len(made.headers.raw) - len(wrote) :]
         are_there = len(last) == len(wrote) and all(map(is_, last, wrote))
-        self._written.shaped = made is self._response or (are_there if wrote else was_read)
+        self._written.made_by_fastapi = made is self._response or (are_there if wrote else was_read)
         self._written.keeps_tasks = made.background is self._tasks
 
 
-def noted(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterator[Dependant]:
+def with_write_log(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterator[Dependant]:
     """The dependencies, with some of ours that note what they write; with each is said whether it is a guard."""
     yield get_dependant(path=path, call=_begin)
     was_guard = False
@@ -119,20 +119,20 @@ def noted(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterator[Depend
         was_guard = is_guard
 
 
-async def _begin(request: Request, response: Response, tasks: BackgroundTasks) -> Noting:
-    noting: Noting = request.scope.pop(NOTING)
-    noting.begin(response, tasks)
-    return noting
+async def _begin(request: Request, response: Response, tasks: BackgroundTasks) -> WriteLog:
+    log: WriteLog = request.scope.pop(WRITE_LOG)
+    log.begin(response, tasks)
+    return log
 
 
-Begun = Annotated[Noting, Depends(_begin)]
+CurrentWriteLog = Annotated[WriteLog, Depends(_begin)]
 
 
-async def _to_guard(request: Request, noting: Begun) -> None:
+async def _to_guard(request: Request, log: CurrentWriteLog) -> None:
     request.scope[OF_THE_ENDPOINT] = False
-    noting.to_guard()
+    log.to_guard()
 
 
-async def _to_others(request: Request, noting: Begun) -> None:
+async def _to_others(request: Request, log: CurrentWriteLog) -> None:
     request.scope[OF_THE_ENDPOINT] = True
-    noting.to_others()
+    log.to_others()

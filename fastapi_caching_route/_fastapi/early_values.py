@@ -12,13 +12,13 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 
-from fastapi_caching_route._core.asgi import HANDED, Parts, Scope
+from fastapi_caching_route._core.asgi import EARLY_VALUES, Parts, Scope
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, yields
 
 RAISED = 'raised'
 
 
-class Handing:
+class EarlyValues:
     """Dependencies that run before the key, and what of a route has their values then."""
 
     __slots__ = ('_overrides', '_path', '_values', 'nodes')
@@ -46,12 +46,12 @@ class Handing:
             noting.dependencies = [found]
         return noting
 
-    def handed_to(self, node: Dependant) -> Dependant:
+    def with_values(self, node: Dependant) -> Dependant:
         """The dependency of a route, or what stands in for it; and so below it."""
         value = self._values.get(_remembered_as(node)) if node.use_cache else None
         if value is not None:
             return get_dependant(path=self._path, call=value.give, name=node.name)
-        below = [self.handed_to(it) for it in node.dependencies]
+        below = [self.with_values(it) for it in node.dependencies]
         if all(new is old for new, old in zip(below, node.dependencies, strict=True)):
             return node
         found = copy(node)
@@ -66,14 +66,14 @@ class _Value:
 
     def __init__(self, depends: Any, *, yields: bool) -> None:
         async def note(request: Request, given: Annotated[Any, depends]) -> Any:
-            request.scope.setdefault(HANDED, {})[self] = given
+            request.scope.setdefault(EARLY_VALUES, {})[self] = given
             return given
 
         async def give(request: Request) -> Any:
-            return request.scope[HANDED][self]
+            return request.scope[EARLY_VALUES][self]
 
         async def give_and_listen(request: Request) -> AsyncIterator[Any]:
-            handed = request.scope[HANDED]
+            handed = request.scope[EARLY_VALUES]
             try:
                 yield handed[self]
             except BaseException as error:  # it would have heard of that in the route
@@ -86,13 +86,13 @@ class _Value:
 
 def raised_in_route(scope: Scope) -> BaseException | None:
     """What the route has raised inside of dependencies with `yield` that ran before it."""
-    raised: BaseException | None = scope.get(HANDED, {}).get(RAISED)
+    raised: BaseException | None = scope.get(EARLY_VALUES, {}).get(RAISED)
     return raised
 
 
 def forget_raised(scope: Scope) -> None:
     """It may be the scope of an earlier request."""
-    scope.get(HANDED, {}).pop(RAISED, None)
+    scope.get(EARLY_VALUES, {}).pop(RAISED, None)
 
 
 def _remembered_as(node: Dependant) -> Parts:
