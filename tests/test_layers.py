@@ -46,7 +46,7 @@ INSIDE = {
             'key_parts',
         ),
         *('admission', 'security', 'writing', 'path_values', 'endpoints', 'parameters', 'plain', 'extended'),
-        *('noting', 'handing', 'own', 'effective'),
+        *('write_log', 'early_values', 'own', 'effective'),
     ),
     '_backends': (
         *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'breaker', 'outage', 'aiocache'),

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 from collections import Counter
 from pathlib import Path
@@ -46,7 +47,7 @@ BROAD = {
     'the endpoint failed, and something stale may answer': {'_exchange/run.py'},
     'a renewal, whose client has been served': {'_exchange/exchange.py'},
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
-        *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/handing.py'),
+        *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/early_values.py'),
         *('_fastapi/parameters.py', '_fastapi/path_values.py'),
     },
     'odd objects that are mounted or held': {'_fastapi/effective.py', '_fastapi/schemas.py'},
@@ -132,3 +133,46 @@ def test_only_five_kinds_of_places_catch_everything():
 @pytest.mark.parametrize('name', FILES)
 def test_a_docstring_says_what_a_file_knows(name):
     assert ast.get_docstring(TREES[name])
+
+
+SLOTS = {
+    node.targets[0].id: ast.literal_eval(following.value)
+    for node, following in zip(TREES['_core/asgi.py'].body, TREES['_core/asgi.py'].body[1:], strict=False)
+    if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("'fastapi_caching_route.")
+}
+"""The slots of a scope that are ours, with what is said of each."""
+
+
+def written_to_scopes(tree):
+    """The keys, as they are written in the source, under which something is put into a scope."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and is_scope(node.value):
+            yield ast.unparse(node.slice)
+        elif is_call_of(node, 'setdefault') and is_scope(node.func.value):
+            yield ast.unparse(node.args[0])
+
+
+def is_call_of(node, name):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+
+
+def is_scope(node):
+    return ast.unparse(node).rpartition('.')[2] == 'scope'
+
+
+def test_all_slots_of_a_scope_are_listed():
+    assert {key for tree in TREES.values() for key in written_to_scopes(tree)} == {*SLOTS, "'headers'"}
+
+
+@pytest.mark.parametrize('slot', SLOTS)
+def test_a_slot_names_the_files_that_write_and_read_it(slot):
+    using = {
+        name.removesuffix('.py')
+        for name, tree in TREES.items()
+        if any(isinstance(node, ast.Name) and node.id == slot for node in ast.walk(tree)) and name != '_core/asgi.py'
+    }
+    writing = {name.removesuffix('.py') for name, tree in TREES.items() if slot in written_to_scopes(tree)}
+    said = SLOTS[slot].partition('\n\n')[2].replace('\n', ' ')
+    files = {it for it in re.findall(r'`([\w/]+)`', said) if f'{it}.py' in FILES}
+    written = said.partition('Written')[2].partition('. ')[0]
+    assert (files, {it for it in files if f'`{it}`' in written}) == (using, writing)

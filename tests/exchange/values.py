@@ -113,7 +113,7 @@ def head_of(status, *headers):
 
 def evidence_of(*operations, is_admitted=True, doubt=None, session=(), now=NOW):
     """What was seen of a run; the operations are what the endpoint has written on the response."""
-    written = Written(shaped=True)
+    written = Written(made_by_fastapi=True)
     written.by_others = [list(operations)]
     return Evidence(is_admitted, doubt, dict(session), written, now)
 

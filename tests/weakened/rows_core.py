@@ -56,7 +56,7 @@ ROWS = [
     (
         'shaped',
         '_core/written.py',
-        'if not self.shaped or not any(by_guards):',
+        'if not self.made_by_fastapi or not any(by_guards):',
         'if not any(by_guards):',
     ),
     ('written: others', '_core/written.py', '        apply(others, headers)\n', ''),

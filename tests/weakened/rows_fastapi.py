@@ -36,8 +36,8 @@ ROWS = [
     (
         'explicit on miss',
         '_fastapi/declared.py',
-        'extended_handler(self._effective, late, steps, [*asked, *may_refuse], handing)',
-        'extended_handler(self._effective, (), steps, [*asked, *may_refuse], handing)',
+        'extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values)',
+        'extended_handler(self._effective, (), steps, [*asked, *may_refuse], early_values)',
     ),
     (
         'explicit uncached',
@@ -65,18 +65,23 @@ ROWS = [
         '            return True\n        return bool(self._schemes)',
     ),
     ('guards with overrides', '_fastapi/admission.py', 'explicit or overridden or', 'explicit or'),
-    ('written: shaped', '_fastapi/noting.py', 'made is self._response or (are_there if wrote else was_read)', 'True'),
-    ('handed on', '_fastapi/handing.py', 'if value is not None:', 'if False:'),
+    (
+        'written: shaped',
+        '_fastapi/write_log.py',
+        'made is self._response or (are_there if wrote else was_read)',
+        'True',
+    ),
+    ('handed on', '_fastapi/early_values.py', 'if value is not None:', 'if False:'),
     (
         'handed on: scopes',
-        '_fastapi/handing.py',
+        '_fastapi/early_values.py',
         'tuple(sorted({scope for scopes in given for scope in scopes}))',
         '()',
     ),
-    ('handed on: raised', '_fastapi/handing.py', '                handed[RAISED] = error\n', ''),
+    ('handed on: raised', '_fastapi/early_values.py', '                handed[RAISED] = error\n', ''),
     (
         'handed on: ends with the function',
-        '_fastapi/handing.py',
+        '_fastapi/early_values.py',
         "(is_generator and getattr(node, 'scope', None) == 'function')",
         'False',
     ),
@@ -213,7 +218,7 @@ ROWS = [
     ),
     (
         'withdrawn: not by a guard',
-        '_fastapi/noting.py',
+        '_fastapi/write_log.py',
         '    request.scope[OF_THE_ENDPOINT] = False\n',
         '',
     ),
