@@ -1,4 +1,17 @@
-"""One request to a cached route: start reading in `exchange.py`.
+"""One request to a cached route: start reading in `exchange.py`. Knows neither FastAPI, Starlette, aiocache nor decorators.
 
-Knows neither FastAPI, Starlette, aiocache nor decorators.
+exchange    the steps of a request, in a loop
+overtaking  a stale entry answers in place of an endpoint that takes too long
+run         one run of the endpoint, watched message by message
+stale       a stale entry after the endpoint was asked
+passing     how a response is passed on while it is recorded
+keeping     a complete response is stored, and shared with its followers
+verdict     what becomes of a response, decided from its head
+errand      what a run is for, and what was so before
+guards      dependencies that run where the route does not run them
+herd        one request among others for the same response
+lookup      the key of a request, and what is stored under it
+call        one request, and its client
+plan        what is known of a cached route before any request
+messages    ASGI messages and their headers
 """
