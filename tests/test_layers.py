@@ -1,6 +1,7 @@
 """The order of the package, held by reading its imports."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -33,41 +34,18 @@ INSIDE = {
         *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (
-        *(
-            'serving',
-            'schemas',
-            'limits',
-            'handlers',
-            'ending',
-            'documenting',
-            'declared',
-            'refusing',
-            'inputs',
-            'key_parts',
-        ),
-        *('admission', 'security', 'writing', 'path_values', 'endpoints', 'parameters', 'plain', 'extended'),
-        *('write_log', 'early_values', 'own', 'effective'),
+        *('declared', 'admission', 'extended', 'early_values', 'write_log', 'inputs', 'key_parts', 'security'),
+        *('parameters', 'plain', 'refusing', 'schemas', 'writing', 'path_values', 'own', 'documenting', 'serving'),
+        *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
     ),
     '_backends': (
         *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'breaker', 'outage', 'aiocache'),
     ),
     '_core': (
-        *(
-            'wishes',
-            'labels',
-            'variants',
-            'recorder',
-            'reasons',
-            'entry',
-            'written',
-            'declared',
-            'checks',
-            'names',
-            'key',
-        ),
-        *('inputs', 'form', 'asgi'),
+        *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),
+        *('wishes', 'reasons', 'asgi'),
     ),
-    '_concurrency': ('workers', 'tasks', 'lateness', 'flights', 'pauses'),
+    '_concurrency': ('flights', 'pauses', 'tasks', 'lateness', 'workers'),
     '_http': (
         *(
             'storing',
@@ -141,6 +119,13 @@ def goes_down(importer, file):
 @pytest.mark.parametrize('name', FILES)
 def test_imports_go_down(name):
     assert not [file for file in ours_in(name) if not goes_down(name, file)]
+
+
+@pytest.mark.parametrize('wing', INSIDE)
+def test_a_wing_lists_its_files_in_their_order(wing):
+    text = ast.get_docstring(ast.parse((PACKAGE / wing / '__init__.py').read_text()))
+    listed = re.findall(r'^(\w+)  +\S', text, re.MULTILINE)
+    assert tuple(listed) == INSIDE[wing]
 
 
 def test_each_file_has_its_place():
