@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from dataclasses import dataclass
 
 import pytest
 from aiocache import MemcachedCache, RedisCache
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache, InvalidationError
 from fastapi_caching_route._backends import link
-from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECONDS
+from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECONDS, Breaker
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
 from tests.conftest import run
@@ -128,14 +129,15 @@ async def test_what_is_too_large_for_memcached_is_not_an_outage(memcached_port, 
     assert 'too large for the cache backend' in caplog.text
 
 
-async def test_large_entries_are_not_read_together():
+@pytest.mark.parametrize('size', [100_000, 600_000])
+async def test_large_entries_are_not_read_together(size):
     backend = Elsewhere()
     cache, app, router = FastAPICache(backend, store_timeout=5), FastAPI(), caching_router()
 
     @router.get('/large/{number}')
     @cache(ttl=60)
     async def large(number: int):
-        return 'x' * 600_000
+        return 'x' * size
 
     app.include_router(router)
     for _ in range(2):
@@ -144,7 +146,7 @@ async def test_large_entries_are_not_read_together():
     backend.commands.clear()
     answers = await asyncio.gather(*(asgi_call(app, asgi_scope(path=f'/large/{number}')) for number in range(8)))
     assert {mark(it) for it in answers} == {'HIT'}
-    assert len(backend.commands) >= 4
+    assert len(backend.commands) >= 8
 
 
 async def test_a_store_that_is_too_slow_to_store_still_gives_hits(caplog):
@@ -197,3 +199,40 @@ async def test_only_so_many_commands_wait_for_a_backend_that_hangs(monkeypatch):
     assert {type(it) for it in results} == {InvalidationError}
     assert sum('5 commands are waiting' in str(it.__cause__) for it in results) == 15
     backend.hanging.clear()
+
+
+async def test_a_client_of_ours_that_hangs_is_closed_and_another_one_is_used(monkeypatch, redis_server):
+    monkeypatch.setattr(link, 'GIVE_UP_SECONDS', 0.05)
+    with app_on(RedisCache(endpoint='127.0.0.1', port=redis_server.port), store_timeout=0.2) as (cache, ask):
+        async with cache:
+            await ask()
+            (used,) = cache._settings.store._parts.backend._links.values()
+            assert used.usable
+            redis_server.freeze()
+            await ask()
+            for _ in range(100):
+                await asyncio.sleep(0.02 if used.usable else 0)
+            redis_server.resume()
+            assert not used.usable
+            await link.all_closed()
+
+
+@dataclass
+class Hanging:
+    """A driver of a client of somebody else."""
+
+    may_be_cancelled: bool
+    is_ours: bool = False
+    concurrency: int = 4
+
+
+@pytest.mark.parametrize('may_be_cancelled', [True, False])
+async def test_a_command_is_cancelled_only_if_its_client_stands_it(may_be_cancelled):
+    hanging = link.Link(Hanging(may_be_cancelled), 1, Breaker(), len)
+    running = asyncio.ensure_future(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    hanging.give_up(running, alone=True)
+    await asyncio.sleep(0.01)
+    assert running.cancelled() is may_be_cancelled
+    running.cancel()
+    await hanging.close()

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from fastapi import Depends, Request
+
 from tests.exchange.herds import App, Gate, counting, seen
 from tests.support import asgi_scope, patient
 
@@ -107,3 +109,30 @@ async def test_those_who_wait_for_a_slow_endpoint_get_the_stale_entry_too(clock)
     app.gate.open.set()
     await leading
     assert seen([await app.ask()])[0].body == b'2'
+
+
+async def test_a_guard_that_lets_the_client_have_the_stale_entry_changes_nothing_that_the_endpoint_reads(clock):
+    app, guarded, found, gate = App(clock=clock), [], [], Gate()
+
+    async def guard(request: Request):
+        guarded.append(1)
+        request.scope['guarded'] = len(guarded)
+
+    @app.router.get('/', dependencies=[Depends(guard)])
+    @app.cache(ttl=10, stale_if_error=100, endpoint_timeout=0.02, identity='shared')
+    async def endpoint(request: Request):
+        before = request.scope['guarded']
+        if len(found) == 1:
+            await gate.pass_through()
+        found.append((before, request.scope['guarded']))
+        return 'fine'
+
+    await app.ask()
+    clock.now += 11
+    slow = app.ask()
+    await gate.reached.wait()
+    await asyncio.sleep(0.1)
+    gate.open.set()
+    assert b'detail=endpoint-timeout' in dict((await slow)[0]['headers'])[b'cache-status']
+    assert len(guarded) > 2
+    assert [before == after for before, after in found] == [True, True]

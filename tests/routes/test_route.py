@@ -298,3 +298,23 @@ def test_a_route_that_is_reached_in_many_places_remembers_only_so_many_plans(mon
     paths = [f'/{number}/' for number in range(5)]
     assert found(client, *paths, *paths) == ['MISS'] * 5 + ['HIT'] * 5
     assert len(router.routes[0]._places._known) <= 2
+
+
+def test_middleware_sees_what_the_endpoint_leaves_in_the_scope():
+    router, cache, seen = caching_router(), memory_cache(), []
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(request: Request):
+        request.scope['left'] = 'here'
+        return 'x'
+
+    app = FastAPI()
+    app.include_router(router)
+
+    async def outside(scope, receive, send):
+        await app(scope, receive, send)
+        seen.append(scope.get('left'))
+
+    assert found(TestClient(outside), '/') == ['MISS']
+    assert seen == ['here']

@@ -1,6 +1,7 @@
 """Marks: a response that was computed before an invalidation is never served after it."""
 
 import asyncio
+import math
 import sys
 import threading
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI, Response
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store import marks as of_marks
 from fastapi_caching_route._store.moments import Moments
 from tests.backends.fakes import Elsewhere
 from tests.support import caching_router, client_of, closing, marks
@@ -89,3 +91,29 @@ def test_an_invalidation_elsewhere_does_not_keep_an_answer_from_being_stored():
 
     client = client_of(router)
     assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+
+
+class Kept(dict):
+    """The commands of a ledger, over a dict."""
+
+    async def get(self, keys):
+        return [super(Kept, self).get(key) for key in keys]
+
+    async def set(self, key, value, span):
+        self[key] = value
+        return True
+
+    async def add(self, key, value, span):
+        return self.setdefault(key, value) is value
+
+
+async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
+    monkeypatch.setattr(of_marks, 'MAX_VERIFIED', 3)
+    ledger, store = of_marks.Marks(''), Kept()
+    for number in range(10):
+        names = (f'tag:{number}',)
+        early = await ledger.marks_before(store, names, windowed=False)
+        held = await ledger.marks_after(store, early, names, windowed=False)
+        entry = Entry(f'k{number}', 200, (), b'', 0.0, 60.0, names=names, marks=held)
+        assert await ledger.stale_at(store, entry, await store.get(ledger.beside)) == math.inf
+    assert 0 < len(ledger._verified) <= 3

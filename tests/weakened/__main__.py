@@ -28,7 +28,7 @@ AT_A_TIME = 2
 QUICK = 300  # tests of a row that are tried before all others
 LIMIT = 900  # seconds for one run of tests
 PLUGINS = ('-p', 'anyio', '-p', '_hypothesis_pytestplugin')  # others take a second to load
-FAILING = ('FAILED', 'ERROR')
+FAILING, HANGS = ('FAILED', 'ERROR'), 'a test hangs'
 FOLDERS = ('http', 'core', 'concurrency', 'fastapi', 'exchange', 'store', 'public', 'routes', 'backends', 'promises')
 """Of tests, the quick ones first."""
 
@@ -65,7 +65,7 @@ def is_noticed(
         path.write_text(text)
         projects.put(project)
     print(f'{row.name:44} {time.monotonic() - began_at:4.0f}  {result}', flush=True)
-    return result.startswith(FAILING)
+    return result.startswith(FAILING) or (row.hangs and result == HANGS)
 
 
 def quick_tests(row: Row, text: str, known: Measured) -> list[str]:
@@ -125,9 +125,11 @@ def first_failing(project: Path, tests: list[str], known: Measured) -> str:
     try:
         output, _ = running.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        return f'not done after {LIMIT} seconds'
+        return HANGS
     finally:
         end(running)
+    if 'Timeout (' in output:  # of `faulthandler_timeout`, which ends the process
+        return HANGS
     failed = [line for line in output.splitlines() if line.startswith(FAILING)]
     return failed[0].partition(' - ')[0] if failed else f'no test fails, pytest ends with {running.returncode}'
 

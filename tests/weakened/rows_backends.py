@@ -36,7 +36,12 @@ ROWS = [
     ('client: of a replica', '_backends/redis_clients.py', ', True) is False:', ', True) is None:'),
     ('client: repeats', '_backends/redis_clients.py', "        'retry': Retry(NoBackoff(), 0),\n", ''),
     ('client: of a cluster', '_backends/redis_clients.py', ' if name in taken}', '}'),
-    ('client: sentinels', '_backends/redis_clients.py', "if name != 'sentinels'", 'if name'),
+    (
+        'client: sentinels',
+        '_backends/redis_clients.py',
+        'map(of_same_settings, sentinel.sentinels)',
+        'sentinel.sentinels',
+    ),
     ('plugins: the backend', '_backends/drivers.py', 'called(self._backend, *args', 'called(_, *args'),
     ('soon: fork of a loop', '_backends/linked.py', ' and link.pid == os.getpid()', ''),
     (
