@@ -300,7 +300,7 @@ class FastAPICache:
             value,
             names=names,
             terms=self._settings.terms(policy),
-            left_out=self._settings.miss[0],
+            left_out=self._settings.cache_header,
             now=self._settings.runtime.clock(),
         )
         if refused not in (None, 'ttl'):
@@ -457,7 +457,7 @@ class FastAPICache:
             in_words=tuple('.'.join(name_of(it)) for it in endpoints),
         )
 
-        async def act(scope: Scope, values: PathValues) -> None:
+        async def invalidate(scope: Scope, values: PathValues) -> None:
             self._settings.unserved.warn(scope.get('router') or scope.get('app'))
             await invalidate_for_all([(said.store, await said.names(scope, values))])
 
@@ -467,7 +467,7 @@ class FastAPICache:
                 check_decorated(layer)
             self._settings.unserved.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
-            wrapped: Any = followed_by(inside, act)
+            wrapped: Any = followed_by(inside, invalidate)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 
         return decorate

@@ -25,11 +25,11 @@ class CacheContext:
     not cached it does nothing, but for `invalidate`, which is for writes. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
     """
 
-    __slots__ = ('_app', '_fate', '_requested')
+    __slots__ = ('_app', '_requested', '_wishes')
 
     def __init__(self, connection: HTTPConnection) -> None:
         """FastAPI builds it, once for each request."""
-        self._fate: Wishes = connection.scope.setdefault(WISHES, Wishes())
+        self._wishes: Wishes = connection.scope.setdefault(WISHES, Wishes())
         self._requested: RequestedInvalidations = requested_in(connection.scope)
         self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
         warn_of_unserved(self._app)
@@ -43,7 +43,7 @@ class CacheContext:
 
         Explicit dependencies that run before a `key_builder` or an identity callable see None.
         """
-        return None if self._fate.key is None else EntryKey.of(self._fate.key, self._fate.full_key)
+        return None if self._wishes.key is None else EntryKey.of(self._wishes.key, self._wishes.full_key)
 
     @property
     def ttl(self) -> float | None:
@@ -55,11 +55,11 @@ class CacheContext:
             ConfigurationError: it is set to something else than a number.
 
         """
-        return self._fate.ttl
+        return self._wishes.ttl
 
     @ttl.setter
     def ttl(self, seconds: float | None) -> None:
-        self._fate.ttl = _checked('ttl', seconds)
+        self._wishes.ttl = _checked('ttl', seconds)
 
     @property
     def stale_while_revalidate(self) -> float | None:
@@ -69,11 +69,11 @@ class CacheContext:
             ConfigurationError: it is set to something else than a number.
 
         """
-        return self._fate.stale_while_revalidate
+        return self._wishes.stale_while_revalidate
 
     @stale_while_revalidate.setter
     def stale_while_revalidate(self, seconds: float | None) -> None:
-        self._fate.stale_while_revalidate = _checked('stale_while_revalidate', seconds)
+        self._wishes.stale_while_revalidate = _checked('stale_while_revalidate', seconds)
 
     @property
     def stale_if_error(self) -> float | None:
@@ -83,11 +83,11 @@ class CacheContext:
             ConfigurationError: it is set to something else than a number.
 
         """
-        return self._fate.stale_if_error
+        return self._wishes.stale_if_error
 
     @stale_if_error.setter
     def stale_if_error(self, seconds: float | None) -> None:
-        self._fate.stale_if_error = _checked('stale_if_error', seconds)
+        self._wishes.stale_if_error = _checked('stale_if_error', seconds)
 
     @property
     def tags(self) -> set[str]:
@@ -97,18 +97,18 @@ class CacheContext:
             ConfigurationError: it is set to something else than several texts.
 
         """
-        return self._fate.tags
+        return self._wishes.tags
 
     @tags.setter
     def tags(self, tags: Iterable[str]) -> None:
         if isinstance(tags, str) or not isinstance(tags, Iterable):
             msg = f"tags must be a collection of str, like {{'user:7'}}, got {tags!r}"
             raise ConfigurationError(msg)
-        self._fate.tags = set(tags)
+        self._wishes.tags = set(tags)
 
     def no_store(self, reason: str = 'no-store') -> None:
         """Do not store this answer; `Cache-Status` tells the reason."""
-        self._fate.refused = str(reason) or 'no-store'
+        self._wishes.refused = str(reason) or 'no-store'
 
     def invalidate(
         self,

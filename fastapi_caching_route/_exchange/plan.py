@@ -49,6 +49,8 @@ class Runtime:
     """Keys whose entries could not be renewed lately."""
     budget: Budget
     switch: Switch
+    told: set[str]
+    """The reasons that were logged once for all routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Plan:
             return (b'bypass', reasons.DISABLED.name) if self.runtime.switch.times_off else (b'method', None)
         if on_asyncio():
             return None
-        tell(reasons.NO_ASYNCIO, scope['path'], self.runtime.store.told)
+        tell(reasons.NO_ASYNCIO, scope['path'], self.runtime.told)
         return b'bypass', reasons.NO_ASYNCIO.name
 
     async def names(self, scope: Scope, built: str | None) -> tuple[str, ...] | None:

@@ -22,7 +22,8 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 PARAMETER = 'fastapi_caching_route_answer'
 """By which FastAPI gives a wrapped endpoint what it has to know."""
 
-Act = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
+Invalidate = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
+"""Invalidates for one request: gets its scope, and the path parameters as the route validates them."""
 
 
 @own_dependency
@@ -48,10 +49,11 @@ class Answer:
         return PathParameters(effective_route(route, self.scope)).values(self.scope.get('path_params', {}))
 
 
-def followed_by(endpoint: Callable[..., Any], act: Act) -> Any:
-    """The endpoint, with `act` called after it has succeeded. It can be called directly too; then nothing follows.
+def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate) -> Any:
+    """The endpoint, with `invalidate` called after it has succeeded. It can be called directly too; then nothing follows.
 
-    A stream goes on when the endpoint has returned, so `act` is called again at its end; of a generator, at its end alone.
+    A stream goes on when the endpoint has returned, so `invalidate` is called again at its end; of a generator, at its end
+    alone.
     """
     inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # FastAPI looks there too
     called = inside if inspect.isroutine(inside) else type(inside).__call__
@@ -61,16 +63,16 @@ def followed_by(endpoint: Callable[..., Any], act: Act) -> Any:
         (inspect.iscoroutinefunction, _coroutine),
     )
     wrap = next((wrap for is_kind, wrap in kinds if is_kind(called)), _in_thread)
-    return _named(wrap(endpoint, _Following(endpoint, act)), endpoint)
+    return _named(wrap(endpoint, _Following(endpoint, invalidate)), endpoint)
 
 
 class _Following:
     """What follows an endpoint."""
 
-    __slots__ = ('_act', '_passed_on')
+    __slots__ = ('_invalidate', '_passed_on')
 
-    def __init__(self, endpoint: Callable[..., Any], act: Act) -> None:
-        self._act = act
+    def __init__(self, endpoint: Callable[..., Any], invalidate: Invalidate) -> None:
+        self._invalidate = invalidate
         self._passed_on = PARAMETER in inspect.signature(endpoint).parameters  # to one that is inside of this one
 
     def own(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -78,10 +80,10 @@ class _Following:
         return given if self._passed_on else {name: value for name, value in given.items() if name != PARAMETER}
 
     async def after(self, given: dict[str, Any], status: int | None) -> None:
-        """Act, if this answer wants it."""
+        """Invalidate, if the endpoint has succeeded and the route does not do it."""
         answer: Answer | None = given.get(PARAMETER)
         if answer is not None and answer.owes(status):
-            await self._act(answer.scope, answer.values())
+            await self._invalidate(answer.scope, answer.values())
 
     def after_in_thread(self, given: dict[str, Any], status: int | None) -> None:
         """The same, from a thread of the event loop's."""

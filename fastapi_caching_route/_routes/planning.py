@@ -80,7 +80,7 @@ def _labels(decoration: Decoration) -> Labels:
     settings, controls = decoration.settings, (decoration.policy.cache_control, decoration.policy.cdn_cache_control)
     return Labels(
         name=settings.status_name,
-        cache_header=settings.miss[0],
+        cache_header=settings.cache_header,
         hit=settings.hit,
         miss=settings.miss,
         cache_control=_emitted(*controls),

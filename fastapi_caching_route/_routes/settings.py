@@ -41,6 +41,8 @@ class Settings:
     """Defaults for the options of `@cache(...)`."""
     joins_namespaces: bool
     """Whether the namespace of a route stands behind that of the backend, and not in its place."""
+    cache_header: bytes
+    """The name of the response header that says hit or miss."""
     hit: Field
     """Marks a response from an entry."""
     miss: Field
@@ -139,10 +141,12 @@ def checked_settings(
             unrenewable=Pauses(),
             budget=Budget(recording_budget),
             switch=Switch(),
+            told=set(),
         ),
         backend=checked,
         policy=defaults,
         joins_namespaces=namespace_policy == 'concat',
+        cache_header=header,
         hit=(header, field_text('cache_header_hit', cache_header_hit)),
         miss=(header, field_text('cache_header_miss', cache_header_miss)),
         status_name=None if cache_status is None else item(field_text('cache_status', cache_status)),

@@ -36,7 +36,7 @@ logger = logging.getLogger('fastapi_caching_route')
 class LocalStore:
     """Keeps entries in a backend that is a table of this process, and in which none of the user's code runs."""
 
-    __slots__ = ('_moments', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'told', 'ttl')
+    __slots__ = ('_moments', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'ttl')
 
     def __init__(self, backend: BaseCache, moments: Moments) -> None:
         """Use this backend, with its namespace and ttl. All stores over one backend share its `moments`."""
@@ -48,7 +48,6 @@ class LocalStore:
         self.tokens: None = None
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
-        self.told: set[str] = set()
 
     def visit(self) -> Visit:
         """See `Store`. All requests share one visit, since it keeps nothing of a request."""

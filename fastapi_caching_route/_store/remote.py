@@ -43,7 +43,7 @@ T = TypeVar('T')
 class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
-    __slots__ = ('_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'told', 'ttl')
+    __slots__ = ('_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
 
     def __init__(self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool) -> None:
         """Connect when the first command is sent."""
@@ -52,7 +52,6 @@ class RemoteStore:
         self.namespace: str = namespace
         self.ttl: float | None = ttl
         self.is_shared: bool = is_shared
-        self.told: set[str] = set()
         self._writer = Writer(parts.debts, parts.write, parts.backend.close)
 
     @property

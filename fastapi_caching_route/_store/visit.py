@@ -154,8 +154,6 @@ class Store(Protocol):
     ttl: float | None
     is_shared: bool
     """Whether other processes can use it, too."""
-    told: set[str]
-    """Which messages about this store have been logged."""
     at_once: LookUp | None
     """Does what `Visit.look_up` does, without waiting; None if a look-up may have to wait."""
 
