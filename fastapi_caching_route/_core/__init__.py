@@ -3,15 +3,15 @@
 checks    values of options
 declared  what a route declares, for one request
 labels    how a response came about, as response headers
-variants  which request headers tell the responses under one key apart
-names     what entries are invalidated by
-key       what finds an entry
-inputs    what a route reads of a request
-form      multipart forms, whatever their boundary
+variants  request headers that select one of the responses under a key
+names     the names by which entries are invalidated
+key       cache keys
+inputs    the parts of a request that a route reads
+form      multipart forms, independent of their boundaries
 recorder  the messages of a response, copied as they pass
 entry     a stored response
-written   response headers, with who has written them
-wishes    what user code says about one response
+written   response headers that dependencies and the endpoint write
+wishes    what user code requests for one response
 reasons   every reason not to store or look up, in one table
 asgi      ASGI's types, and our slots in a scope
 """

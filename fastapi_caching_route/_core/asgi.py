@@ -1,7 +1,7 @@
-"""ASGI's types, and every slot that we add to a scope, with the files that write it and those that read it.
+"""ASGI's types, and every slot that we add to a scope, with the files that write and read it.
 
-A scope may be used again: a test, a middleware or an endpoint may send it once more, to the same route or to another one. So
-each slot is set or cleared before it is read.
+A scope may be used again: a test, middleware or an endpoint may pass it to the same route or to another one. So each
+slot is set or cleared before it is read.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,40 +14,42 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Parts = tuple[object, ...]
-"""Plain values that go into a key."""
+"""Plain values that are part of a cache key."""
 
 STREAM_EXTENSIONS = frozenset(('http.response.pathsend', 'http.response.zerocopysend', 'http.response.trailers'))
-"""Extensions that send a body past the cache. They are not offered to an endpoint whose response is recorded."""
+"""Extensions that bypass the cache with the body. Endpoints whose responses are recorded do not see them."""
 
 HANDLER = 'fastapi_caching_route.handler'
-"""The request handler that the route uses for this request in place of its own, or None.
+"""The request handler that replaces the route's own handler for this request, or None.
 
-Written by `_exchange/run`, `_exchange/guards`, and `_fastapi/extended`, which restores it for a route class that tries again.
-Read by `_fastapi/extended`. Cleared by `route`: an endpoint that is not cached may get the scope of another route.
+Written by `_exchange/run` and `_exchange/guards`, and by `_fastapi/extended`, which restores it for a route class that
+tries again. Read by `_fastapi/extended`. Cleared by `route`: an endpoint that is not cached may get the scope of
+another route.
 """
 
 ADMITTED = 'fastapi_caching_route.admitted'
-"""Whether all guards of the route have let the request in; False if declared values are not valid.
+"""Whether all guards of the route accepted the request; False if declared values are not valid.
 
 Written by `_fastapi/extended`. Read and cleared by `_exchange/run`.
 """
 
 OF_THE_ENDPOINT = 'fastapi_caching_route.of_the_endpoint'
-"""Whether the response comes from the endpoint, or from a dependency that is no guard.
+"""Whether the response comes from the endpoint, or from a dependency that is not a guard.
 
-It is False while a guard runs and where declared values are not valid, and missing if the request has not reached the handler
-of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. Read by `_exchange/keeping`. Cleared by `_exchange/run`.
+It is False while a guard runs and if declared values are not valid. It is missing if the request did not reach the
+handler of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. Read by `_exchange/keeping`. Cleared by
+`_exchange/run`.
 """
 
 WISHES = 'fastapi_caching_route.wishes'
-"""The `Wishes` of endpoint and dependencies for this one response.
+"""The `Wishes` of the endpoint and its dependencies for this response.
 
-Written by `_exchange/guards` or `context`, whichever comes first, and read by both. Cleared by `_exchange/exchange` and, for a
-renewal, by `_exchange/call`.
+Written by `_exchange/guards` or `context`, whichever is first, and read by both. Cleared by `_exchange/exchange` and,
+for a renewal, by `_exchange/call`.
 """
 
 WRITTEN = 'fastapi_caching_route.written'
-"""The `Written` of this run: the response headers that dependencies and endpoint write.
+"""The `Written` of this run: the response headers that dependencies and the endpoint write.
 
 Written by `_exchange/run` and `_exchange/guards`. Read by `_fastapi/admission` and `_fastapi/extended`.
 """
@@ -59,25 +61,26 @@ Written by `_fastapi/admission` and `_fastapi/extended`. Read and cleared by `_f
 """
 
 EARLY_VALUES = 'fastapi_caching_route.early_values'
-"""The values of dependencies that ran before the key, by objects of their `EarlyValues`.
+"""The values of dependencies that ran before the key was made, by the objects of `_fastapi/early_values` that hold
+them.
 
 Written and read by `_fastapi/early_values`.
 """
 
 PROCEED = 'fastapi_caching_route.proceed'
-"""What goes on when dependencies that run by themselves have let the request in.
+"""The function that continues the request after the guards of an admission accepted it.
 
 Written, read and cleared by `_fastapi/admission`.
 """
 
 ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'
-"""The `RequestedInvalidations` of a request whose route carries them out itself.
+"""The `RequestedInvalidations` of a request whose route performs them itself.
 
 Written by `_routes/reached`. Read by `_routes/requested` and `_fastapi/writing`.
 """
 
 REQUESTED = 'fastapi_caching_route.requested'
-"""The `RequestedInvalidations` of a request on a route that does not: FastAPI's exit stacks carry them out.
+"""The `RequestedInvalidations` of a request on any other route: FastAPI's exit stacks perform them.
 
 Written and read by `_routes/requested`.
 """

@@ -1,4 +1,4 @@
-"""What a route declares, as it stands for one request."""
+"""The declarations of a route that apply to one request."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 
 Proceed = Callable[[Send], Awaitable[bool]]
-"""What goes on: it gets the `send` to use, and returns whether the background tasks of the dependencies are to run."""
+"""Continues the request. It receives the `send` to use, and returns whether to run the background tasks of the
+dependencies."""
 
 
 class Admission(Protocol):
-    """Runs dependencies; if they let the request in, they call the last argument, else they answer themselves.
+    """Runs guards. If they accept the request, it calls the last argument; else it sends the refusal.
 
-    Some can tell beforehand that they will let it in, and then need not be run.
+    `lets_in` returns whether the guards are known to accept the request without being run by the call.
     """
 
     async def lets_in(self, scope: Scope, /) -> bool: ...
@@ -24,21 +25,23 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What holds for one request. Of the admissions, None is one of no dependencies."""
+    """The declarations that apply to one request. An admission is None if there is no dependency to run."""
 
     inputs: Inputs
     keys: Keys
     before_key: Admission | None
-    """Explicit dependencies, where a key builder or an identity callable may read what they leave in `request.state`."""
+    """Explicit dependencies that run before the key is made: a key builder or an identity callable may read what they
+    set in `request.state`."""
     on_hit: Admission | None
-    """All that have to let the request in before an entry answers it."""
+    """The guards that must accept the request before it gets an entry."""
     run_handler: object | None
-    """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
+    """The request handler that runs the route with everything that did not run before the key; None if nothing can
+    refuse a request before the endpoint."""
     guards: tuple[str, ...]
-    """What `before_key` and `on_hit` run, in words."""
+    """The dependencies that `before_key` and `on_hit` run, in words."""
     not_on_hit: tuple[str, ...]
-    """The other dependencies of the endpoint, which run with it only, in words."""
+    """The other dependencies of the endpoint, which run only with it, in words."""
     refusing: tuple[str, ...]
-    """Those among them that refuse requests, by what can be seen of their source, in words."""
+    """The dependencies in `not_on_hit` that can refuse requests, as their source shows, in words."""
     pass_handler: object | None
-    """The same for methods that are never cached, of which there is no key."""
+    """The request handler for methods that are never cached, for which there is no key."""

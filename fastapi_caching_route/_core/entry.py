@@ -16,7 +16,7 @@ from fastapi_caching_route._http.sending import NO_CONTENT
 from fastapi_caching_route._http.storing import Storable, stored_fields
 
 OLDEST = 2.0**31
-"""Seconds; a greater age counts as this one."""
+"""Seconds; the largest age of a response (RFC 9111 §1.2.2)."""
 
 
 ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 560, 130, 60
@@ -41,9 +41,9 @@ class Entry(Struct, frozen=True):
     made: Made = MADE_BY_FASTAPI
     """How it was made, which decides what guards add to it."""
     stale_while_revalidate: float = 0.0
-    """Seconds past the lifetime in which it answers while one request renews it (RFC 5861 §3)."""
+    """Seconds past the lifetime for which it is served while one request renews it (RFC 5861 §3)."""
     stale_if_error: float = 0.0
-    """Seconds past the lifetime in which it answers if the endpoint fails (RFC 5861 §4)."""
+    """Seconds past the lifetime for which it is served if the endpoint fails (RFC 5861 §4)."""
     stale_if_accepted: bool = False
     """Whether it may be served stale to a client that accepts that (RFC 9111 §4.2.4)."""
     must_validate: bool = False
@@ -53,7 +53,7 @@ class Entry(Struct, frozen=True):
     tag_is_ours: bool = False
     """Whether its ETag was made here, so that it means nothing to the endpoint."""
     windowed: bool = False
-    """Whether it may be used when it is stale."""
+    """Whether it may be served when it is stale."""
     names: tuple[str, ...] = ()
     """The names by which it can be invalidated."""
     marks: int | tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""What a multipart form holds, whatever boundary its client has made up for it (RFC 7578 §4.1, RFC 2046 §5.1.1). Pure.
+"""The content of a multipart form, whatever boundary the client chose (RFC 7578 §4.1, RFC 2046 §5.1.1). Pure.
 
-Two bodies that come to the same here differ in their boundaries alone, so every parser makes the same form of them. That is
-only claimed of bodies that are exactly as clients write them; of any other, nothing is.
+Two bodies with the same digest differ in their boundaries alone, so every parser reads the same form from them. Only
+bodies in the exact form that clients write have a digest.
 """
 
 import re
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 MAX_PARTS = 1000
-"""More is no form to Starlette, unless it is told otherwise."""
+"""The most parts of a form: Starlette's default limit."""
 
 _SIGNS = rb'[0-9A-Za-z_.+-]{1,70}'
 _TYPE = re.compile(rb'multipart/form-data; ?boundary=(?:"(%b)"|(%b))' % (_SIGNS, _SIGNS))
 
 
 def digest_of_form(content_types: Sequence[bytes], body: bytes) -> bytes | None:
-    """A digest of the parts of a form in their order: equal for equal parts only. None if it is not written as it should be."""
+    """A digest of the parts of a form in their order: equal for equal parts only. None if it is not well-formed."""
     found = _TYPE.fullmatch(content_types[0]) if len(content_types) == 1 else None
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What a route is seen to read of a request; raw requests, and what in them names a person. Pure."""
+"""The parts of a request that a route reads; raw requests, and whether they identify a person. Pure."""
 
 import re
 from collections.abc import Callable, Collection
@@ -10,10 +10,11 @@ from fastapi_caching_route._core.form import digest_of_form
 from fastapi_caching_route._http.fields import lines
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
-"""POST only ever because somebody decorated it; other methods always reach the endpoint."""
+"""Methods whose responses can be cached; POST and QUERY only where a route declares them. Requests with other methods
+always reach the endpoint."""
 
 METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD'})
-"""Those whose definition says that their answers can be cached, as far as that says how (RFC 9110 §9.2.3)."""
+"""Methods that are defined as cacheable, with rules for it (RFC 9110 §9.2.3)."""
 
 
 LEFT_OUT_OF_RAW_KEYS = frozenset(
@@ -28,7 +29,7 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
         *('b3', 'baggage', 'cf-ray', 'sentry-trace', 'traceparent', 'tracestate', 'uber-trace-id', 'x-amzn-trace-id'),
         *('x-b3-flags', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'x-cloud-trace-context'),
         *('x-correlation-id', 'x-request-id', 'x-request-start'),
-        # the way here; where the request came from, and to which address, does count
+        # intermediaries; the headers with the address of the client and the requested host are in the key
         *('cdn-loop', 'via'),
         # description of the client
         *('device-memory', 'dnt', 'downlink', 'ect', 'rtt', 'save-data', 'sec-ch-ua', 'sec-ch-ua-arch'),
@@ -37,10 +38,10 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
         *('sec-fetch-user', 'sec-gpc', 'user-agent'),
     }
 )
-"""Request fields that do not split the entries of a route that takes the raw request."""
+"""Request headers that are not in the key of a route that takes the raw request."""
 
 NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'request.state as middleware sets it')
-"""The rest of a raw request that does not count, in words."""
+"""Everything else in a raw request that is not in the key, in words."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
@@ -49,56 +50,58 @@ _CREDENTIALS = frozenset((b'authorization', b'cookie'))
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the endpoint and all its dependencies are seen to read of a request."""
+    """The parts of a request that the endpoint and all its dependencies read, as far as their declarations show it."""
 
     read: Callable[[Scope], Parts]
-    """The declared query, header and cookie parameters of one request, and the fields of `vary_headers`."""
+    """Returns the declared query, header and cookie parameters of one request, and the headers of `vary_headers`."""
     selecting: tuple[bytes, ...]
-    """The request fields among them, for Vary."""
+    """The request headers for Vary."""
     covered: frozenset[bytes]
-    """The request fields that are in the key whole."""
+    """The request headers whose whole value is in the key."""
     in_key: frozenset[bytes]
-    """The request fields of which all that the route can see is in the key: of Cookie, the declared ones."""
+    """The request headers of which everything that the route reads is in the key: of Cookie, the declared cookies."""
     authorization_covered: bool
-    """Whether Authorization is accounted for: in the key, by a scheme, or by saying who shares (RFC 9111 §3.5)."""
+    """Whether Authorization is accounted for: it is in the key, a scheme reads it, or the user chose which clients
+    share (RFC 9111 §3.5)."""
     by_line: bool
-    """Whether the key is made of nothing but method, path and query."""
+    """Whether the request line alone determines the key: method, path and query."""
     reads_query: bool
-    """Whether any query parameter is declared; else the query does not count."""
+    """Whether a query parameter is declared. If not, the query is not in the key."""
     body_in_key: bool
-    """Whether the body is part of the key."""
+    """Whether the body is in the key."""
     form: bool
-    """Whether all that is read of it are fields of a form."""
+    """Whether the route reads nothing of the body but form fields."""
     declared: bool
-    """Whether the key is made of declared inputs, and not by a key builder."""
+    """Whether the key is made from declared inputs, and not by a key builder."""
     conditions: frozenset[bytes]
-    """Preconditions and ranges that the endpoint reads as the client sent them: a renewal has to ask with them."""
+    """Preconditions and ranges that the endpoint reads as the client sent them. A renewal must send them too."""
     raw: bool
-    """Whether the raw request is taken, so that anything may be read."""
+    """Whether the route takes the raw request, so that it may read everything."""
     shared: bool
-    """Whether no credential tells the entries apart: then one may be for many."""
+    """Whether no credentials are in the key, so that different clients may get the same entry."""
     unsaid: tuple[str, ...]
-    """Inputs that decide about the response and that neither the URL nor Vary names, in words."""
+    """Inputs that affect the response and that neither the URL nor Vary names, in words."""
     for_all: bool
-    """Whether there are none of these, so that a cache in front tells requests apart as this one does."""
+    """Whether `unsaid` is empty, so that caches in front distinguish requests as this cache does."""
     bypass_if_personal: bool
-    """Whether a raw request that names a person must not share: nobody has said who shares."""
+    """Whether raw requests that identify a person bypass the cache, because the user has not chosen which clients
+    share."""
     left_out: frozenset[bytes]
-    """Request fields that do not count although the raw request is taken."""
+    """Request headers that are not in the key although the route takes the raw request."""
     in_words: tuple[str, ...]
-    """What the key is made of beside method and path, in words."""
+    """The parts of the key besides method and path, in words."""
     left_out_in_words: tuple[str, ...]
-    """What does not count, though the raw request shows it, in words."""
+    """The parts of a raw request that are not in the key, in words."""
     fingerprint: Parts
-    """Equal in every process that runs the same declaration."""
+    """Equal in all processes that run the same declarations."""
 
     def covers(self, name: bytes) -> bool:
-        """Whether the key tells requests apart as far as the route can see what is in this field."""
+        """Whether everything that the route can read of this header is in the key."""
         return name in self.in_key or (self.raw and name not in self.left_out)
 
 
 def _content(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
-    """What counts of a body; of a form, not the boundary, which clients make anew for each request."""
+    """The body as a part of the key. The boundary of a form is left out, because clients choose a new one each time."""
     if not (inputs.body_in_key or inputs.raw):
         return ()
     form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
@@ -106,11 +109,11 @@ def _content(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
 
 
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
-    """All that an endpoint could read from the raw request, less some fields."""
+    """Everything that an endpoint can read from the raw request, without some headers."""
     fields = sorted((field for field in scope['headers'] if field[0] not in left_out), key=lambda field: field[0])
-    # Without Host, a URL shows the address of the server.
+    # Without Host, `request.url` contains the address of the server.
     server = () if any(name == b'host' for name, _ in scope['headers']) else tuple(scope.get('server') or ())
-    client = tuple(scope.get('client') or ())[:1]  # its port is another one on each connection
+    client = tuple(scope.get('client') or ())[:1]  # its port differs with each connection
     where = (scope.get('scheme'), scope.get('raw_path'), scope['query_string'], client, server)
     return (*where, tuple(fields), _user_parts(scope))
 
@@ -118,8 +121,8 @@ def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
 def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
     """Why a request must not share the entries of a route that takes the raw request, or None if it may.
 
-    What such a route reads cannot be seen, so whatever names a person counts: credentials, cookies, a session, a user.
-    It may only share if the fields that carry these are in the key (`covered`).
+    Such a route may read anything. So a request with credentials, cookies, a session or a user must not share, unless
+    the headers that carry them are in the key (`covered`).
     """
     carried: set[bytes] = {name for name, _ in scope['headers'] if name in _CREDENTIALS}
     for name in sorted(carried):
@@ -132,7 +135,7 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
 
 
 def _user_parts(scope: Scope) -> Parts | None:
-    """What a user object that some middleware has left is called; () without a user, None if it cannot be told."""
+    """The names of the user object that middleware has set; () without a user, None if it has no name."""
     user = scope.get('user')
     if user is None or getattr(user, 'is_authenticated', True) is False:
         return ()
@@ -143,5 +146,5 @@ def _user_parts(scope: Scope) -> Parts | None:
 def _attribute(user: object, name: str) -> object:
     try:
         return getattr(user, name, None)
-    except NotImplementedError:  # Starlette's BaseUser leaves its properties to those who derive from it
+    except NotImplementedError:  # the properties of Starlette's BaseUser are abstract
         return None

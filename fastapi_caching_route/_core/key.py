@@ -1,7 +1,7 @@
-"""What finds an entry: everything that the route is seen to read of a request, folded into a short printable key.
+"""Cache keys: a short printable str for everything in a request that the route reads.
 
-Pure. Parts are tuples of plain values; they are written down by `ascii()`, which quotes and escapes, so that no
-crafted value can make the parts of two different requests look the same.
+Pure. The parts of a key are tuples of plain values. `ascii()` turns them into text: it quotes and escapes, so crafted
+values cannot give two different requests the same text.
 """
 
 from hashlib import blake2b
@@ -11,49 +11,49 @@ from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._core.inputs import _DECLARED, _PLAIN, Inputs, _content, raw_parts
 
 KeyPair = tuple[str, str]
-"""The key of a request inside of its namespace, and with it, as what it is in the store."""
-
+"""The cache key of a request without its namespace, and the full key, which the store uses."""
 
 KEY_FORMAT = 2
-"""Rises with every change of what keys are made of, so that old entries are not found by new code."""
+"""Increases whenever the composition of keys changes, so that new code does not find old entries."""
 
 MAX_KEY_BYTES = 200
-"""memcached takes 250, of which some are left for what a backend puts in front."""
+"""The most bytes of a full key. memcached accepts 250; the rest is for the prefix that a backend adds."""
 
 FRONT_BYTES = 80
-"""How much of the path stays readable in a key."""
+"""How many characters of the path are readable in a key."""
 
 MAX_LINES, MAX_REMEMBERED_LINE = 1024, 512
-"""Request lines of a route whose keys are remembered, and the most characters of each: a megabyte or two at most."""
+"""How many request lines of a route have their keys remembered, and the most characters of each line. Together they
+take one or two megabytes at most."""
 
 SEPARATOR = '::'
-"""Between namespace and key. No escaped text contains it, so `user` + `123` is never `user1` + `23`."""
+"""Separates namespace and key. No escaped text contains it, so `user` + `123` is never the same as `user1` + `23`."""
 
 OVERRIDDEN = '%+'
-"""Between a key that the user made and what says under which overrides it holds. No escaped text contains it."""
+"""Separates a key that the user built from the digest of dependency overrides. No escaped text contains it."""
 
 
 class Keys:
-    """The keys of one route, by its declared inputs."""
+    """Makes the cache keys of one route from its declared inputs."""
 
     __slots__ = ('_inputs', '_known', '_namespace', '_seed')
 
     def __init__(self, route: Parts, namespace: str, inputs: Inputs) -> None:
-        """`route` says which route it is."""
+        """`route` identifies the route."""
         self._inputs = inputs
         self._namespace = namespace
         self._seed = _digest((KEY_FORMAT, route, inputs.fingerprint))
         self._known: dict[Parts, KeyPair] = {}
 
     def at_once(self, scope: Scope) -> KeyPair | None:
-        """The key of a request, where its line is all that counts; None where more of it does.
+        """The cache key of a request, if the request line alone determines it; None if other parts are in the key.
 
-        What the same line came to is remembered for a while.
+        The keys of recent request lines are remembered.
         """
         if not self._inputs.by_line:
             return None
         path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
-        params = _path_values(scope) if scope.get('path_params') else ()  # the condition saves a call on each hit
+        params = _path_values(scope) if scope.get('path_params') else ()  # the condition saves a call for each hit
         line = (scope['method'], path, query, scope.get('root_path'), params)
         keys = self._known.get(line)
         if keys is None:
@@ -66,14 +66,17 @@ class Keys:
         return keys
 
     def built(self, key: str) -> KeyPair:
-        """The key of a request for which a key builder has made this one; while dependencies are overridden, one of its own."""
+        """The cache key of a request for which a key builder returned `key`.
+
+        While dependencies are overridden, it differs, so that the overrides have their own entries.
+        """
         suffix = f'{OVERRIDDEN}{digest(self._inputs.fingerprint)}' if self._inputs.fingerprint else ''
         return key, full_key(self._namespace, user_key(key) + suffix)
 
     def of(self, scope: Scope, body: bytes, identity: str = '') -> KeyPair:
-        """The key of a request: method and path for people to read, and a digest of all that counts.
+        """The cache key of a request: method and path, readable by people, and a digest of all its parts.
 
-        `identity` is what an identity callable has made of the request: who shares with it.
+        `identity` is the result of the identity callable: requests with the same result share entries.
         """
         inputs = self._inputs
         method = 'GET' if scope['method'] == 'HEAD' else scope['method']
@@ -88,7 +91,7 @@ class Keys:
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
             identity or (),
         )
-        # Where a tuple that is written down ends can be seen, so no other pair of tuples comes to the same text.
+        # The end of a tuple is visible in its text, so no other pair of tuples has the same text.
         digested = self._seed.copy()
         digested.update(ascii(parts).encode('ascii'))
         key = f'{method}:{escaped(path[:FRONT_BYTES])[:FRONT_BYTES]}:{digested.hexdigest()}'
@@ -96,28 +99,28 @@ class Keys:
 
 
 def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:
-    """The path parameters of a request as texts: those of its path, and what a Host route has added."""
+    """The path parameters of a request as text, including the parameters of a Host route."""
     params = scope.get('path_params')
     return tuple(sorted([(name, str(value)) for name, value in params.items()])) if params else ()
 
 
 def root_of(namespace: str | None) -> str:
-    """The namespace of a backend, as it stands in front of keys."""
+    """The namespace of a backend, as the prefix of full keys."""
     return escaped((namespace or '').strip(':'))
 
 
 def full_key(namespace: str, key: str) -> str:
-    """Namespace and key as one: printable, without blanks, at most `MAX_KEY_BYTES`."""
+    """Namespace and key together: printable, without spaces, at most `MAX_KEY_BYTES` long."""
     return shortened(f'{namespace}{SEPARATOR}{key}' if namespace else key)
 
 
 def user_key(key: str) -> str:
-    """A key that the user made, of any characters; it never looks like one of declared inputs."""
+    """A key that the user built, escaped. It never equals a key that is made from declared inputs."""
     return _DECLARED.sub(r'\1%3A', escaped(key))
 
 
 def shortened(key: str) -> str:
-    """The key itself or, where it is too long, its front and a digest behind a sign that no escaped key contains."""
+    """The key itself. If it is too long, its first characters and a digest, separated as in no escaped key."""
     if len(key) <= MAX_KEY_BYTES:
         return key
     tail = f'%~{digest(key)}'
@@ -125,7 +128,7 @@ def shortened(key: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Percent-encoded where it is not printable ASCII, is a `%`, or could be mistaken for our separator."""
+    """The text with everything percent-encoded that is not printable ASCII, is a `%`, or could be our separator."""
     if _PLAIN.fullmatch(text) and SEPARATOR not in text:
         return text
     return quote(text, safe="/:@!$&'()*+,;=-._~", errors='surrogatepass').replace(SEPARATOR, ':%3A')
@@ -141,7 +144,7 @@ def _digest(parts: object) -> blake2b:
 
 
 class EntryKey(str):
-    """The key of one request, without its namespace, as user code is shown it; it knows under which full key the entry is."""
+    """The cache key of one request without its namespace, for user code. It knows the full key of its entry."""
 
     __slots__ = ('full',)
 
@@ -149,12 +152,12 @@ class EntryKey(str):
 
     @classmethod
     def of(cls, key: str, full: str) -> 'EntryKey':
-        """This key, of the entry under this full key."""
+        """The key `key` of the entry that is stored under `full`."""
         made = cls(key)
         made.full = full
         return made
 
     def within(self, namespace: str) -> str:
-        """The full key under this namespace: that of the entry, if it is in there, else as of any key of a user."""
+        """The full key in this namespace: that of the entry if it is in there, else as for any key of the user."""
         own = full_key(namespace, self)
         return own if own == self.full else full_key(namespace, user_key(self))

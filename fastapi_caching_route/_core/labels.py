@@ -21,17 +21,17 @@ OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
 
 
 class Outcome(Struct, frozen=True):
-    """How a response came about: what Cache-Status tells of it."""
+    """How a response came about, for Cache-Status."""
 
     why: bytes | None
-    """Why the endpoint was asked (RFC 9211 §2.2); None if it was not."""
+    """Why the request was forwarded to the endpoint (RFC 9211 §2.2); None if it was not."""
     stored: bool = False
     collapsed: bool = False
-    """Whether another request asked the endpoint for it."""
+    """Whether the response comes from a run of the endpoint for another request."""
     status: int | None = None
-    """That of the endpoint, if another was sent."""
+    """The status of the endpoint's response, if a different one was sent."""
     ttl: float | None = None
-    """Seconds for which it is fresh yet; negative if it is stale."""
+    """Remaining seconds of freshness; negative if the response is stale."""
     detail: str | None = None
 
 
@@ -40,9 +40,9 @@ class Labels:
     """The headers that a route adds to its responses."""
 
     name: bytes | None
-    """Of this cache in Cache-Status; None if that is not sent."""
+    """The name of this cache in Cache-Status; None if that header is not sent."""
     cache_header: bytes
-    """The name of the header that says HIT or MISS."""
+    """The name of the header with HIT or MISS."""
     hit: Field
     """Marks a response from an entry."""
     miss: Field
@@ -50,10 +50,10 @@ class Labels:
     cache_control: RawHeaders
     """Cache-Control and CDN-Cache-Control of the route."""
     cache_control_for_one: RawHeaders
-    """The same for responses that other clients must not get."""
+    """The same for responses that are for one client only."""
 
     def our_cache_control(self, headers: RawHeaders, inputs: Inputs, variants: Variants | None) -> RawHeaders:
-        """What the route tells other caches, as far as the response does not say it itself."""
+        """The headers of the route for other caches, without those that the response already has."""
         if not self.cache_control:
             return ()
         ours = self.cache_control if may_be_for_all(inputs, variants) else self.cache_control_for_one
@@ -70,7 +70,7 @@ class Labels:
         *,
         detail: bytes | None = None,
     ) -> RawHeaders:
-        """For a response with these headers from an entry of this age, fresh for so many seconds yet."""
+        """For a response with these headers from an entry of this age, which is fresh for `left` seconds."""
         if not self.cache_control and detail is None:
             return _on_most_hits(int(age), floor(left), self.hit, self.name)
         ours = self.our_cache_control(headers, inputs, variants)
@@ -80,19 +80,19 @@ class Labels:
         return labels
 
     def on_entry(self, outcome: Outcome, age: float, ours: RawHeaders) -> RawHeaders:
-        """For a response from an entry although the endpoint was asked: collapsed, confirmed, or standing in."""
+        """For a response from an entry although the endpoint ran: collapsed, confirmed, or used after a failure."""
         return (*age_unless_ours(age, ours), *ours, self.hit, *self.on_pass(outcome))
 
     def on_miss(self, outcome: Outcome, ours: RawHeaders) -> RawHeaders:
-        """For the endpoint's response; what we say to other caches is said only if it is stored here, too."""
+        """For the endpoint's response; headers for other caches are added only if it is stored here, too."""
         return (*ours, self.miss, *self.on_pass(outcome)) if outcome.stored else self.on_pass(outcome)
 
     def on_held(self, outcome: Outcome, ours: RawHeaders, headers: RawHeaders, age: float) -> RawHeaders:
-        """The same for a response that is sent like an entry, with its own Age and Cache-Status."""
+        """The same for a response that is sent like an entry: its own Age and Cache-Status are kept."""
         labels = self.on_miss(outcome, ours)
         if OF_OTHER_CACHES.isdisjoint(dict(headers)):
             return labels
-        if lines(headers, b'age'):  # it was not new when it came (RFC 9111 §5.1)
+        if lines(headers, b'age'):  # it was not new when it arrived (RFC 9111 §5.1)
             labels = (*age_unless_ours(age, labels), *labels)
         return (*((b'cache-status', it) for it in lines(headers, b'cache-status')), *labels)
 
@@ -114,11 +114,11 @@ class Labels:
 
 @lru_cache(1024)
 def _on_most_hits(age: int, left: int, hit: Field, name: bytes | None) -> RawHeaders:
-    """The same for most hits, of which there are many in one second."""
+    """The same for most hits, remembered: many hits in one second have the same headers."""
     status = [] if name is None else [(b'cache-status', cache_status.hit(name, left))]
     return ((b'age', b'%d' % age), hit, *status)
 
 
 def age_unless_ours(age: float, ours: RawHeaders) -> RawHeaders:
-    """Age, but not beside a Cache-Control of ours: that counts from now on."""
+    """Age, except beside a Cache-Control of ours: its lifetime starts now."""
     return [] if any(name == b'cache-control' for name, _ in ours) else [(b'age', b'%d' % age)]

@@ -1,7 +1,9 @@
-"""What entries can be invalidated by: their names.
+"""The names by which entries are invalidated.
 
-Pure. A name is a printable text of at most 200 characters, however long the thing is that clients have named: what is longer ends in
-a digest of the whole. Two things of one kind have one name only if they are the same, except where the kind says otherwise: to invalidate too much costs a run of the endpoint, to invalidate too little is a lie.
+Pure. A name is a printable str of at most 200 characters. Longer ones are cut, and end in a digest of the whole,
+because clients choose paths and parameters. Two different things of one kind have different names, except where a
+docstring says otherwise. There, an invalidation affects too many entries, which costs a run of the endpoint; affecting
+too few would be wrong.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,23 +19,26 @@ from fastapi_caching_route.errors import ConfigurationError
 EVERYTHING = 'all'
 
 MAX_PLAIN_TEXT = 256
-"""Characters of a text that stands in a name as it is, and of a path whose ancestors are remembered, of a thousand such paths."""
+"""The most characters of a text that becomes part of a name unchanged. Only for paths up to this length are the names
+of their ancestors remembered (a thousand of them)."""
 
 MAX_SEGMENTS = 16
-"""Of a path: what is deeper shares the name of its ancestor there, so that no client makes names without end."""
+"""The most segments of a path that get a name. Deeper paths use the name of their ancestor at this depth, so that
+clients cannot create any number of names."""
 
 MAX_TAGS = 256
-"""Of a response. One with more has the names of their groups instead: each name is a mark in the store, that is read with it."""
+"""The most tags of a response that get a name each. A response with more uses the names of tag groups, because the
+store reads one mark for each name."""
 
 GROUPS = 256
-"""Groups of tags, by a hash of the tag."""
+"""The number of tag groups. A hash of the tag selects its group."""
 
 PathValues = Mapping[str, str]
 """Path parameters after validation, as text."""
 
 
 class Naming:
-    """How the entries of one route get their names."""
+    """Makes the names of the entries of one route."""
 
     __slots__ = ('_endpoint', '_of_all', '_places', '_tags', '_values', 'unknown')
 
@@ -47,11 +52,11 @@ class Naming:
         parameters: frozenset[str],
         tags: tuple[str, ...],
     ) -> None:
-        """Names of an endpoint, by module and qualified name.
+        """Take the endpoint as its module and qualified name.
 
-        `places` are its path templates, each with its parameters: the whole one, and those of its routes without the prefix
-        of an include. `namespace` is the full one, where the route has one of its own; `values` validates its path
-        `parameters`; `tags` are templates over them.
+        `places` are its path templates, each with its parameters: the full template, and the templates of its routes
+        without the prefixes of includes. `namespace` is the full namespace if the route has its own. `values` validates
+        the path `parameters`. `tags` are templates over these parameters.
         """
         self._endpoint = endpoint
         self._places = [place for place in places if place[1]]
@@ -61,10 +66,10 @@ class Naming:
         self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (namespace_name(namespace),)))
         """The names that all its entries have."""
         self.unknown: set[str] = {name for template in tags for name in fields_of(template)} - parameters
-        """Parameters in the tags that are not in the path: an include might have had them in its prefix, and has not."""
+        """Parameters in the tags that the path does not have. The prefix of an include could have added them."""
 
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
-        """The names of an answer to this request; `key` is its full one where the user has built it."""
+        """The names of a response to this request. `key` is the full cache key if a key builder made it."""
         path = path_of(scope)
         found = [*self._of_all, path_name(path), *_ancestors(path), *map(tag_name, tags)]
         params = scope.get('path_params')
@@ -81,7 +86,7 @@ class Naming:
 
 
 def are_tags(tags: object) -> TypeGuard[Collection[str]]:
-    """Whether these are several texts; a single one is a mistake, and would be read as its letters."""
+    """Whether this is a collection of str. A single str is a mistake: each of its characters would become a tag."""
     return isinstance(tags, (list, tuple, set, frozenset)) and (not tags or all(isinstance(tag, str) for tag in tags))
 
 
@@ -91,21 +96,22 @@ def namespace_name(namespace: str) -> str:
 
 
 def endpoint_name(endpoint: tuple[str, str], template: str, values: PathValues | None = None) -> str:
-    """The name of all entries of an endpoint below a path template, or of those with these path values.
+    """The name of all entries of an endpoint under a path template, or only of its entries with these path values.
 
-    Endpoints of one name that differ by what they hold are told apart by their paths, in whatever order they were made.
+    The template distinguishes endpoints that have the same name, such as two closures, in whatever order they were
+    made.
     """
     with_values = f'?{_short(repr(sorted(values.items())))}' if values else ''
     return shortened(escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}'))
 
 
 def path_name(path: str) -> str:
-    """The name of all entries of one path: of every query, header and credential."""
+    """The name of all entries of one path, whatever their query, headers and credentials."""
     return _name('path', path)
 
 
 def below_path_name(path: str) -> str:
-    """The name of all entries of the paths that go on below this one, at the boundary of a segment."""
+    """The name of all entries whose paths continue this one with further segments."""
     segments = path.rstrip('/').split('/')
     below = '/'.join(segments[: MAX_SEGMENTS + 1])
     return _name('below', below) if below else EVERYTHING
@@ -117,13 +123,13 @@ def tag_name(tag: str) -> str:
 
 
 def names_of_tags(tags: Iterable[str]) -> list[str]:
-    """What an invalidation of these tags ends: the entries with one of them, and those with very many, by their groups."""
+    """The names to invalidate for these tags: those of the tags and, for entries with many tags, of their groups."""
     own = list(map(tag_name, tags))
     return [*own, *dict.fromkeys(map(_group, own))]
 
 
 def coarser(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of an entry, with the groups of its tags in place of the tags if there are more than `MAX_TAGS`."""
+    """The names of an entry. If it has more than `MAX_TAGS` tags, the names of tag groups replace the names of tags."""
     if len(names) <= MAX_TAGS or sum(map(_is_of_tag, names)) <= MAX_TAGS:
         return names
     return tuple(dict.fromkeys(_group(name) if _is_of_tag(name) else name for name in names))
@@ -142,7 +148,7 @@ def _name(kind: str, text: str) -> str:
 
 
 def _short(text: str) -> str:
-    """The text itself or, where it is long, its front and a digest of the whole: to escape all of it takes long."""
+    """The text itself. If it is long, its first characters and a digest: escaping all of a long text is slow."""
     return text if len(text) <= MAX_PLAIN_TEXT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
 
 
@@ -152,26 +158,26 @@ def key_name(full_key: str) -> str:
 
 
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:
-    """The names of an entry that came from no request; the one of its key is the last."""
+    """The names of an entry that user code stores under a key, without a request. The name of its key is the last."""
     return (EVERYTHING, *([] if namespace is None else [namespace_name(namespace)]), key_name(full_key))
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request as the routes of the outermost app know it: decoded, and without what a proxy has added."""
+    """The path of a request as the routes of the outermost app see it: decoded, and without the prefix of a proxy."""
     path: str = scope['path']
     root: str = scope.get('app_root_path', scope.get('root_path', '')).rstrip('/')
     return path[len(root) :] if root and path.startswith(f'{root}/') else path
 
 
 def _ancestors(path: str) -> tuple[str, ...]:
-    """The names of all entries below each of the paths above this one."""
+    """For each ancestor of a path, the name of all entries below that ancestor."""
     parent = path.rpartition('/')[0]
     return _short_ancestors(parent) if len(parent) <= MAX_PLAIN_TEXT else _all_ancestors(parent)
 
 
 @lru_cache(1024)
 def _short_ancestors(parent: str) -> tuple[str, ...]:
-    """The same for all that have the same parent, whose entries then share them."""
+    """The same, remembered: entries with the same parent path share one tuple."""
     return _all_ancestors(parent)
 
 
@@ -183,10 +189,10 @@ def _all_ancestors(parent: str) -> tuple[str, ...]:
 
 
 def fields_of(template: str) -> set[str]:
-    """The parameters that a template names: `{user_id}` in `user:{user_id}`.
+    """The parameters in a template: `user_id` in `user:{user_id}`.
 
     Raises:
-        ConfigurationError: it is not a template of that form.
+        ConfigurationError: it is not a template of this form.
 
     """
     fields = set()
@@ -195,7 +201,7 @@ def fields_of(template: str) -> set[str]:
             if field is not None:
                 fields.add(field)
             if (field is not None and not field.isidentifier()) or spec or conversion:
-                raise ValueError  # noqa: TRY301, said once for both
+                raise ValueError  # noqa: TRY301, both failures have the same message
     except (ValueError, TypeError):
         msg = f"{template!r} is not a template with names of path parameters in braces, like 'user:{{user_id}}'"
         raise ConfigurationError(msg) from None
@@ -203,5 +209,5 @@ def fields_of(template: str) -> set[str]:
 
 
 def filled(template: str, values: PathValues) -> str:
-    """The template with path values in their places."""
+    """The template with path values in place of its parameters."""
     return template.format_map(values) if '{' in template or '}' in template else template

@@ -1,7 +1,7 @@
 """The endpoint's response, message by message, until it is known whether it can be stored.
 
-Pure but for `store_if` of the user: ASGI messages in, ASGI messages out. A response in one body message is held back
-whole, so that it can still become a 304; a stream is passed on as it comes while a copy is taken.
+Pure, except for the user's `store_if`: ASGI messages in, ASGI messages out. A response with one body message is held
+back completely, so that it can still become a 304. A stream is passed on at once while it is copied.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from fastapi_caching_route._http.sending import fits
 
 @dataclass(slots=True)
 class Step:
-    """What to do after a message: pass these on, and, if the answer is complete and may be kept, keep it.
+    """The action after a message: pass these messages on, and store the response if it is complete.
 
-    An answer that is complete without anything to pass on was held: the client has had nothing of it.
+    If the response is complete and there is nothing to pass on, it was held: the client has received nothing of it.
     """
 
     passed: tuple[Message, ...] = ()
@@ -27,35 +27,35 @@ class Step:
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes all recordings that are under way hold together, and how many they may."""
+    """The bytes that all current recordings hold together, and their limit."""
 
     limit: int
     used: int = 0
 
     def take(self, size: int) -> bool:
-        """Whether there is room for so many more bytes; if so, they are taken."""
+        """Take this many bytes if there is room. Return whether there was."""
         if self.used + size > self.limit:
             return False
         self.used += size
         return True
 
     def give_back(self, size: int) -> None:
-        """Room for others: a recording has ended."""
+        """Free this many bytes: a recording has ended."""
         self.used -= size
 
 
 class Recorder:
-    """Takes the messages of one response in order.
+    """Records the messages of one response in order.
 
     | after | may come |
     |---|---|
     | nothing | `start` |
-    | `start` | `feed`, `begin` (the body takes its time), `release` (the endpoint has ended) |
-    | `feed` | `feed`, `give_up` (the client takes too long), `release` |
+    | `start` | `feed`, `begin` (the body is slow), `release` (the endpoint has ended) |
+    | `feed` | `feed`, `give_up` (the client is slow), `release` |
     | anything | `close` |
 
-    A start that is still held at the end is released with a reason: a response whose body never came is not complete,
-    although its start alone may have looked so.
+    A start message that is still held at the end is released with a reason: a response without a body message is not
+    complete.
     """
 
     __slots__ = (
@@ -89,18 +89,18 @@ class Recorder:
         self.is_recording: bool = False
         """Whether the response is being recorded: not before its start, nor when it is complete or only passed on."""
         self.reason: str | None = None
-        """Why the response is not stored, as far as that is known by now."""
+        """Why the response is not stored, as far as that is known so far."""
         self.doubt: str | None = None
-        """Why it must not be stored although nothing in its messages shows it; may be set while they come."""
+        """Why the response must not be stored for a reason outside of its messages; may be set between messages."""
 
     def start(
         self, start: Message, labelled: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
     ) -> Step:
         """Take the start message.
 
-        `labelled(reason)` makes the start as it is sent; the reason is None if the response is stored. `kept` are the
-        headers that are recorded: those of the response, without what is for this one client. `refused` is why the
-        response is not to be recorded.
+        `labelled(reason)` returns the start message to send; the reason is None if the response is stored. `kept` are
+        the headers to record: those of the response, without those for this client only. `refused` is why the response
+        must not be recorded, or None.
         """
         self._status, self._labelled, self._kept, self._held = start['status'], labelled, kept, True
         self.is_recording = True
@@ -126,7 +126,7 @@ class Recorder:
         return self._completed(message)
 
     def _takes(self, size: int, message: Message) -> bool:
-        """Whether there is room for a chunk. A body in one message needs none, so streams never starve it."""
+        """Whether the budget has room for a chunk. A body in one message needs none, so streams never starve it."""
         if self._held and is_last(message):
             return True
         taken = self._budget.take(size)
@@ -147,18 +147,18 @@ class Recorder:
         return Step(() if held else (last,), recording)
 
     def begin(self) -> tuple[Message, ...]:
-        """The start, which is held no longer, since the body takes its time."""
+        """Release the start message, because the body is slow."""
         if self.is_recording and self.doubt is not None:
             return self._let_go(self.doubt).passed
         return self._released(self.reason)
 
     def give_up(self) -> None:
-        """Stop recording: the client takes too long."""
+        """Stop recording, because the client is slow."""
         if self.is_recording:
             self._let_go(reasons.SLOW_CLIENT.name)
 
     def release(self) -> Step:
-        """What is still held although the endpoint has ended: the start of a response without a body message."""
+        """The messages that are still held when the endpoint ends: the start of a response without a body message."""
         return Step(self._released(self.reason or reasons.NO_BODY.name))
 
     def _let_go(self, reason: str, *messages: Message) -> Step:
@@ -167,19 +167,19 @@ class Recorder:
         return Step((*self._released(reason), *messages))
 
     def _released(self, reason: str | None) -> tuple[Message, ...]:
-        """The start message, if it is still held; and why the response is not stored, if so."""
+        """The start message, if it is still held, labelled with the reason against storing."""
         held, self._held = self._held, False
         return (self._labelled(reason),) if held else ()
 
     def close(self) -> None:
-        """Hold nothing any more, however it ended."""
+        """Free the recording and its part of the budget."""
         self._budget.give_back(self._taken)
         self._size = self._taken = 0
         self._chunks.clear()
 
 
 def is_last(message: Message) -> bool:
-    """Whether it ends the body of the response."""
+    """Whether this message ends the body of the response."""
     return message['type'] == 'http.response.body' and not message.get('more_body', False)
 
 

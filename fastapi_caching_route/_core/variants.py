@@ -12,7 +12,7 @@ from fastapi_caching_route._http.fields import selected
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """The record under a key whose responses vary with further request headers: it names them (RFC 9111 §4.1)."""
+    """The record under a key whose responses vary with further request headers, with their names (RFC 9111 §4.1)."""
 
     key: str
     selecting: tuple[bytes, ...]
@@ -24,14 +24,14 @@ class Variants:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, estimated from above."""
+        """Bytes in memory, an upper estimate."""
         texts = (self.key, self.token, *self.selecting, *self.known)
         return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
 @dataclass(slots=True)
 class Brought:
-    """An entry for all followers of a flight whose selecting headers are those of its variant."""
+    """An entry for all followers of a flight whose selecting headers match its variant."""
 
     entry: Entry
     variants: Variants | None
@@ -42,7 +42,7 @@ MOST_VARIANTS = 64
 """The most variants that are stored under one key: more than most sites have languages."""
 
 ALL_FIELDS = b'*'
-"""Stands among selecting headers for everything in the raw request."""
+"""Among selecting headers: everything in the raw request."""
 
 
 def fields_of_variants(
@@ -60,12 +60,12 @@ def fields_of_variants(
 
 
 def may_be_for_all(inputs: Inputs, variants: Variants | None) -> bool:
-    """Whether caches in front may share a response under this key: URL and Vary name all that it depends on."""
+    """Whether caches in front may share a response under this key: URL and Vary name everything it depends on."""
     return inputs.for_all and (variants is None or ALL_FIELDS not in variants.selecting)
 
 
 def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes], *, normalised: bool) -> str:
-    """The digest of the selecting headers of a request: it tells the variants under a key apart."""
+    """The digest of the selecting headers of a request: it selects the variant under a key."""
     everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
     return digest((variants.token, selected(scope['headers'], variants.selecting, normalised=normalised), everything))
 
@@ -76,7 +76,7 @@ def variant_key(variants: Variants, variant: str) -> str:
 
 
 def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
-    """The record with this variant as its newest, and the keys of the variants that have to make room for it."""
+    """The record with this variant as its newest, and the keys of the variants that are evicted for it."""
     known = (*(it for it in variants.known if it != variant), variant)
     dropped = [variant_key(variants, it) for it in known[:-MOST_VARIANTS]]
     return replace(variants, known=known[-MOST_VARIANTS:]), dropped

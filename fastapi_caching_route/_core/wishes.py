@@ -1,6 +1,6 @@
-"""What the endpoint and its dependencies wish for one response.
+"""The wishes of the endpoint and its dependencies for one response.
 
-`CacheContext` writes it into the scope, and the exchange reads it.
+`CacheContext` writes them into the scope, and the exchange reads them.
 """
 
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Wishes:
-    """The wishes for one response; None where there is none."""
+    """The wishes for one response; None if there is none."""
 
     key: str | None = None
-    """No wish, but for reading: the key without its namespace."""
+    """Not a wish, but for user code to read: the cache key without its namespace."""
     full_key: str = ''
-    """The same with its namespace, as in the store."""
+    """The cache key with its namespace, as in the store."""
     ttl: float | None = None
     tags: set[str] = field(default_factory=set)
     refused: str | None = None
