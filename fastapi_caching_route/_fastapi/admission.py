@@ -1,6 +1,6 @@
-"""Dependencies run by themselves, through FastAPI's own request handler, before something else goes on.
+"""Runs dependencies without their route, through FastAPI's own request handler, before the request continues.
 
-So validation errors, exception handlers, `yield`, security scopes, overrides and background tasks are FastAPI's own.
+So validation errors, exception handlers, `yield`, security scopes, overrides and background tasks work as in FastAPI.
 """
 
 from collections.abc import Sequence
@@ -20,22 +20,22 @@ from fastapi_caching_route._fastapi.security import credential
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
-"""How the newer releases read a request; the older ones have no such settings."""
+"""Settings for reading a request that only newer releases have."""
 
 
 class FastAPIAdmission:
-    """Dependencies of a route, to be run where its endpoint is not, or not yet."""
+    """Runs dependencies of a route without its endpoint, or before it."""
 
     __slots__ = ('_app', '_schemes')
 
     def __init__(
         self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant], *, overridden: bool
     ) -> None:
-        """Run these nodes, which stand for `explicit`, a list of `Depends(...)`, or in the tree of the effective route.
+        """Take the nodes to run: those of `explicit`, a list of `Depends(...)`, and those of the effective route.
 
-        `overridden` says that others may stand in for them.
+        `overridden` says whether dependency overrides are set.
         """
-        # A body that cannot be read is refused before any scheme is asked, which only FastAPI's handler does.
+        # FastAPI's handler refuses an unreadable body before it calls any scheme, so `lets_in` cannot stand in for it.
         by_themselves = not (explicit or overridden or effective.body_field) and all(map(_is_fastapis_own, nodes))
         self._schemes: list[Any] = [node.call for node in nodes] if by_themselves else []
         path = effective.path_format
@@ -45,7 +45,7 @@ class FastAPIAdmission:
             response_model=None,
             dependency_overrides_provider=effective.dependency_overrides_provider,
         )
-        begun = shadow.dependant.dependencies  # of `_admitted` itself: it is the last, and FastAPI has it by then
+        begun = shadow.dependant.dependencies  # those of `_admitted` itself, which FastAPI has already solved by then
         shadow.dependant.dependencies = [*with_write_log([(unnamed(it), True) for it in nodes], path), *begun]
         read_body_as(shadow, with_body_of(effective, explicit))
         route = as_route(effective)
@@ -55,26 +55,26 @@ class FastAPIAdmission:
         self._app = request_response(shadow.get_route_handler())
 
     async def lets_in(self, scope: Scope) -> bool:
-        """Whether the request is let in, as far as that can be told at once: by schemes of FastAPI's own, and nobody else.
+        """Whether the request is accepted, if only FastAPI's own schemes decide that.
 
-        They look at the request, and do nothing else. One that refuses it is to be run, so that the refusal is sent.
+        They read the request and do nothing else. If one refuses it, the admission must be called to send the refusal.
         """
         try:
             for scheme in self._schemes:
                 await scheme(Request(scope))
-        except Exception:  # noqa: BLE001, it raises again where FastAPI makes an answer of it
+        except Exception:  # noqa: BLE001, it is raised again in the call, where FastAPI turns it into a response
             return False
         return bool(self._schemes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
-        """Run the dependencies, and proceed inside of them if they let the request in; else they answer by `send`."""
+        """Run the dependencies. Inside of them, call `proceed` if they accept the request; else `send` the refusal."""
         handled: list[BaseException] = []
 
         async def proceed_and_tell(send: Send) -> bool:
             keeps_tasks = await proceed(send)
             if (raised := raised_in_route(scope)) is not None:
                 handled.append(raised)
-                raise raised  # so that what these tear down knows of it, as in the route
+                raise raised  # the dependencies with `yield` see it in their teardown, as in the route
             return keeps_tasks
 
         scope[PROCEED] = proceed_and_tell
@@ -83,14 +83,13 @@ class FastAPIAdmission:
         try:
             await self._app(scope, receive, send)
         except BaseException as error:
-            if not any(
-                it is error or it is error.__cause__ for it in handled
-            ):  # the route has made a response of these
+            # The route has already turned the handled ones into a response.
+            if not any(it is error or it is error.__cause__ for it in handled):
                 raise
 
 
 def _is_fastapis_own(node: Dependant) -> bool:
-    """Whether it is a scheme in which there is no code of the user's, who might be asked twice."""
+    """Whether this is a scheme without user code, which must not run twice."""
     return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
@@ -99,23 +98,23 @@ async def _admitted(request: Request, log: CurrentWriteLog) -> Response:
     proceed: Proceed = request.scope.pop(PROCEED)
     if 'fastapi_inner_astack' in request.scope:
         return _Proceeding(proceed)
-    # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so what they hold open is needed here.
-    keeps_tasks = await proceed(request._send)  # noqa: SLF001, the only way to it in these releases
+    # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so the request must continue here.
+    keeps_tasks = await proceed(request._send)  # noqa: SLF001, these releases offer `send` nowhere else
     return _Proceeding(partial(_proceeded, keeps_tasks))
 
 
-async def _proceeded(keeps_tasks: bool, _send: Any) -> bool:  # noqa: FBT001, it is all that is left to say
-    """All has been sent."""
+async def _proceeded(keeps_tasks: bool, _send: Any) -> bool:  # noqa: FBT001, `partial` binds it
+    """The result of `proceed`, which has sent everything already."""
     return keeps_tasks
 
 
 class _Proceeding(Response):
-    """A response that is whatever goes on; what dependencies tear down comes after it."""
+    """A response that continues the request when it is sent. Dependencies with `yield` end after it."""
 
     def __init__(self, proceed: Proceed) -> None:
         super().__init__()
         self._proceed = proceed
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, as every response is called
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, an ASGI app
         if await self._proceed(send) and self.background is not None:
             await self.background()

@@ -1,4 +1,4 @@
-"""What a route declares, as it stands for one request: what it reads, and which dependencies run without its endpoint."""
+"""The declarations of a route for one request: the inputs that it reads, and the dependencies that run on hits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from fastapi_caching_route._fastapi.security import is_guard, is_scheme
 
 
 class Declarations:
-    """What one effective route declares, dependency overrides applied."""
+    """The declarations of one effective route, with dependency overrides applied."""
 
     __slots__ = (
         *('_asked', '_effective', '_explicit', '_explicit_before_key', '_foreign', '_guards_include_unnamed'),
@@ -39,10 +39,11 @@ class Declarations:
         explicit_before_key: bool,
         guards_include_unnamed: bool,
     ) -> None:
-        """Read what `effective_route` returned, whose keys are made by `keys_of`, and the explicit dependencies.
+        """Take an effective route and the explicit dependencies, a list of `Depends(...)`. `keys_of` makes its `Keys`.
 
-        `has_key_builder` says that a key builder makes the key, `explicit_before_key` that the explicit dependencies run before there is one,
-        and `guards_include_unnamed` that dependencies without a parameter name run on hits even if they hold no scheme.
+        `has_key_builder`: a key builder makes the key. `explicit_before_key`: the explicit dependencies run before the
+        key is made. `guards_include_unnamed`: dependencies without a parameter name run on hits even if they contain no
+        scheme.
         """
         self._effective = effective
         self._provider = effective.dependency_overrides_provider
@@ -62,7 +63,7 @@ class Declarations:
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
     def __call__(self) -> Declared:
-        """What holds under the overrides that are set at this moment: none in production, some in tests."""
+        """The declarations under the overrides that are set now: usually none in production, some in tests."""
         overrides = getattr(self._provider, 'dependency_overrides', None)
         if not overrides:
             return self._plain
@@ -102,7 +103,7 @@ class Declarations:
         )
 
     def _guards_on_hits(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
-        """The dependencies of the route that run before an entry answers, but for explicit ones that have run before the key."""
+        """The guards of the route that run on hits, without explicit dependencies that ran before the key was made."""
         guards = self._guards(route, overrides, unnamed=self._guards_include_unnamed)
         asked = self._asked if self._explicit_before_key else []
         return [node for node in guards if _signature(node) not in asked]
@@ -121,7 +122,10 @@ class Declarations:
         early_values: EarlyValues | None,
         overrides: Overrides,
     ) -> Handler | None:
-        """Runs the route with all that has not run before the key; None where nothing may refuse a request before the endpoint."""
+        """The handler that runs the route with everything that did not run before the key was made.
+
+        None if nothing can refuse a request before the endpoint.
+        """
         may_refuse = self._guards(route, overrides, unnamed=True)
         if not (self._explicit or may_refuse):
             return None
@@ -131,9 +135,9 @@ class Declarations:
         return extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values)
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
-        """The dependencies of the route that have to let a request in; as declared, or as overridden.
+        """The dependencies of the route that are guards as declared or as overridden.
 
-        `unnamed` says whether those without a parameter name are among them that hold no scheme.
+        `unnamed` says whether dependencies without a parameter name are included if they contain no scheme.
         """
         guards = []
         for node in route.dependencies:
@@ -159,9 +163,10 @@ class Declarations:
 
 
 def _steps(route: Dependant, guards: Sequence[Dependant], asked: Sequence[Parts]) -> list[Dependant]:
-    """The dependencies of the route that run on hits, each in its place: guards, and those that are explicit ones too.
+    """The dependencies of the route that run on hits, in their order: guards, and explicit dependencies among them.
 
-    One on which a guard depends too runs there as well, so it must not be taken for one that does not, if it may write.
+    A dependency that a guard uses too runs on hits as well. It is included if it can write headers, because these must
+    not be stored.
     """
     below = [_signature(it) for guard in guards for it in tree(guard, {}) if it.use_cache and it is not guard]
     steps: list[Dependant] = []
@@ -178,11 +183,11 @@ def _is_among(node: Dependant, others: Sequence[Dependant]) -> bool:
 
 
 def _shown(call: Any) -> str:
-    """A dependency for people: a function by its name, and an object by that of its class."""
+    """A dependency in words: the name of a function, or of the class of an object."""
     return qualified(call if hasattr(call, '__qualname__') else type(call))
 
 
 def _signature(node: Dependant) -> Parts:
-    """What makes two dependencies the same one: the function, and the scopes that are asked of it."""
+    """The function and security scopes of a dependency: two with the same signature are the same dependency."""
     scopes = getattr(node, 'own_oauth_scopes', None) or getattr(node, 'security_scopes', None) or ()
     return (node.call, tuple(scopes))

@@ -1,4 +1,4 @@
-"""What OpenAPI says of a cached route: the fields that the cache adds, and the 304."""
+"""OpenAPI of a cached route: the headers that the cache adds, and the 304."""
 
 from copy import deepcopy
 from inspect import signature
@@ -16,7 +16,7 @@ NOT_MODIFIED = 304
 
 
 def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> None:
-    """Describe the fields and the 304 in the responses of a route; what the user says of them stays as it is."""
+    """Describe the headers and the 304 in the responses of a route. The user's own descriptions stay as they are."""
     left_out = {name for name, said in (('Cache-Status', cache_status), ('Cache-Control', cache_control)) if not said}
     fields = {
         name: {'description': text, 'schema': {'type': 'integer' if name == 'Age' else 'string'}}
@@ -26,8 +26,8 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
     described: list[tuple[int, dict[str, str]]] = [(_status_of(route), {})]
     if {'GET', 'HEAD'} & set(route.methods or ()):
         described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the answer.'}))
-    # What follows is merged with all that the route and its includes say, where `responses` of the route would take the place of theirs.
-    # The older releases merge it into what the user has given, so that gets a copy.
+    # FastAPI merges `openapi_extra` with the descriptions of the route and its includes; `responses` of the route would
+    # replace those of its includes. Older releases change the user's objects when they merge, so we copy these.
     route.responses = deepcopy(route.responses)
     extra = deepcopy(route.openapi_extra or {})
     for status, texts in described:
@@ -43,14 +43,14 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
 
 
 def _within(whole: dict[str, Any], name: str) -> dict[str, Any]:
-    """A part of a description, made if there is none."""
+    """A part of a description, which is added if it is missing."""
     whole[name] = whole.get(name) or {}
     part: dict[str, Any] = whole[name]
     return part
 
 
 def _status_of(route: APIRoute) -> int:
-    """The status of answers that say none: that of the route, or of its class of responses."""
+    """The default status of responses: that of the route, or of its response class."""
     response_class: Any = getattr(route.response_class, 'value', route.response_class)
     default = signature(response_class).parameters.get('status_code')
     of_class = default.default if default is not None and isinstance(default.default, int) else 200

@@ -1,7 +1,7 @@
-"""Hands the values of dependencies that have run before there was a key to the route, so that they run once in a request.
+"""Passes the values of dependencies that ran before the key was made to the route, so that each runs once per request.
 
-FastAPI solves the dependencies of a route in one go, and remembers their values in there. What runs before is solved by itself:
-so dependencies of ours note the values there, and others stand in for the dependencies in the route.
+FastAPI solves all dependencies of a route together and remembers their values there. Dependencies that run earlier are
+solved separately. So our own dependencies record their values, and others of ours return these values in the route.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,26 +19,27 @@ RAISED = 'raised'
 
 
 class EarlyValues:
-    """Dependencies that run before the key, and what of a route has their values then."""
+    """Dependencies that run before the key is made, and the replacements in the route that return their values."""
 
     __slots__ = ('_overrides', '_path', '_values', 'nodes')
 
     def __init__(self, path: str, explicit: Sequence[tuple[Any, Dependant]], overrides: Overrides) -> None:
-        """Have these run before the key, each a `Depends(...)` with what it is made into, and with what overrides them."""
+        """Take the dependencies, each a `Depends(...)` with its node, and the current overrides."""
         self._path = path
         self._overrides = overrides
         self._values: dict[Parts, _Value] = {}
         self.nodes: list[Dependant] = [self._noted(depends, node) for depends, node in explicit]
-        """The same, and they note their values."""
+        """The nodes of these dependencies, which record their values."""
 
     def _noted(self, depends: Any, node: Dependant) -> Dependant:
         found = copy(node)
-        if not self._overrides:  # else FastAPI reads each signature anew, and sees nothing of what is put below here
+        if not self._overrides:  # with overrides, FastAPI reads each signature again and ignores what we add below
             below = Depends(_nothing)
             found.dependencies = [self._noted(below, it) for it in node.dependencies]
         is_generator = yields(overridden(node, self._overrides).call)
+        # Without `use_cache`, it runs each time; with scope 'function', it ends before the route begins.
         if not node.use_cache or (is_generator and getattr(node, 'scope', None) == 'function'):
-            return found  # the one wants to be run each time, and the other is over when the route begins
+            return found
         value = self._values.setdefault(_remembered_as(node), _Value(depends, yields=is_generator))
         noting = get_dependant(path=self._path, call=value.note, name=node.name)
         if not self._overrides:
@@ -47,7 +48,7 @@ class EarlyValues:
         return noting
 
     def with_values(self, node: Dependant) -> Dependant:
-        """The dependency of a route, or what stands in for it; and so below it."""
+        """The dependency of a route, with every recorded one at or below it replaced."""
         value = self._values.get(_remembered_as(node)) if node.use_cache else None
         if value is not None:
             return get_dependant(path=self._path, call=value.give, name=node.name)
@@ -60,7 +61,7 @@ class EarlyValues:
 
 
 class _Value:
-    """The value of one dependency, in each of many requests."""
+    """Records and returns the value of one dependency, in many requests."""
 
     __slots__ = ('give', 'note')
 
@@ -76,7 +77,7 @@ class _Value:
             handed = request.scope[EARLY_VALUES]
             try:
                 yield handed[self]
-            except BaseException as error:  # it would have heard of that in the route
+            except BaseException as error:  # in the route, the dependency itself would have seen it
                 handed[RAISED] = error
                 raise
 
@@ -85,21 +86,21 @@ class _Value:
 
 
 def raised_in_route(scope: Scope) -> BaseException | None:
-    """What the route has raised inside of dependencies with `yield` that ran before it."""
+    """The exception that the route raised inside of dependencies with `yield` that ran before it."""
     raised: BaseException | None = scope.get(EARLY_VALUES, {}).get(RAISED)
     return raised
 
 
 def forget_raised(scope: Scope) -> None:
-    """It may be the scope of an earlier request."""
+    """Forget the exception of an earlier request with the same scope."""
     scope.get(EARLY_VALUES, {}).pop(RAISED, None)
 
 
 def _remembered_as(node: Dependant) -> Parts:
-    """What FastAPI remembers the value under, but for scopes that do not matter: then it runs once more."""
+    """The key under which FastAPI remembers the value, with all scopes: if they differ, a dependency may run again."""
     given = (getattr(node, it, None) or () for it in ('own_oauth_scopes', 'parent_oauth_scopes', 'security_scopes'))
     return (node.call, tuple(sorted({scope for scopes in given for scope in scopes})), getattr(node, 'scope', None))
 
 
 async def _nothing() -> None:
-    """Stands where the dependency is put."""
+    """A placeholder for the dependency."""

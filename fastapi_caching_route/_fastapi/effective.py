@@ -27,7 +27,7 @@ def effective_route(route: APIRoute, scope: Scope) -> Any:
 
 
 def declaration(effective: Any) -> Parts:
-    """What an effective route is by its declaration, beside its inputs: equal in every process that runs this code."""
+    """The declaration of an effective route without its inputs: equal in all processes that run the same code."""
     return (
         effective.path_format,
         tuple((qualified(node.call), texts_in(node.call)) for node in tree(effective.dependant, {})),
@@ -39,12 +39,15 @@ def declaration(effective: Any) -> Parts:
 
 
 def objects_of(effective: Any) -> Parts:
-    """The very objects that an effective route is made of, to tell apart what a declaration describes alike."""
+    """The objects of which an effective route consists. They distinguish routes with equal declarations."""
     return (*(node.call for node in tree(effective.dependant, {})), effective.response_model)
 
 
 def texts_in(thing: Any, depth: int = 2) -> Parts:
-    """The texts that a closure, an object, a bound method or a partial object holds: things of one name may differ by them."""
+    """The str and bytes values that a closure, object, bound method or partial object holds.
+
+    They distinguish callables with the same name.
+    """
     if isinstance(thing, partial):
         held = [thing.func, *thing.args, *(thing.keywords[name] for name in sorted(thing.keywords))]
     elif isinstance(thing, MethodType):
@@ -63,26 +66,26 @@ def texts_in(thing: Any, depth: int = 2) -> Parts:
 def _attributes(thing: Any) -> Mapping[Any, Any]:
     try:
         return dict(vars(thing))
-    except Exception:  # noqa: BLE001, an odd object: its name has to do
+    except Exception:  # noqa: BLE001, an unusual object: only its name is used
         return {}
 
 
 def _content(cell: Any) -> object:
     try:
         return cell.cell_contents
-    except ValueError:  # nothing yet
+    except ValueError:  # the cell is empty
         return None
 
 
 def is_named(thing: Any) -> bool:
-    """Whether its name says all of it: a function or class of a module, or a scheme of FastAPI's own."""
+    """Whether its name identifies it: a function or class of a module, or one of FastAPI's own schemes."""
     if thing is None or type(thing).__module__.partition('.')[0] in {'fastapi', 'types', 'typing'}:
         return True
     return isinstance(thing, FunctionType | type) and '<locals>' not in thing.__qualname__
 
 
 def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
-    """Whether the class of a route gets at the raw request itself, in a handler of its own that runs inside of ours."""
+    """Whether the class of a route can read the raw request, in its own handler that runs inside of ours."""
     classes = type(route).__mro__[: type(route).__mro__.index(APIRoute)]
     inside = classes[classes.index(ours) + 1 :]
     handlers = any('get_route_handler' in vars(it) for it in classes if it is not ours)
@@ -90,18 +93,18 @@ def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
 
 
 def takes(effective: Any, kind: type) -> bool:
-    """Whether the endpoint or a dependency of it declares this class as a dependency."""
+    """Whether the endpoint or one of its dependencies declares this class as a dependency."""
     nodes = tree(effective.dependant, {})
     return any(isinstance(node.call, type) and issubclass(node.call, kind) for node in nodes)
 
 
 def runs_after_answer(effective: Any) -> bool:
-    """Whether something of the route may run after its answer has left: what comes after a `yield`, background tasks."""
+    """Whether code of the route may run after its response was sent: code after a `yield`, or background tasks."""
     return any(yields(node.call) or node.background_tasks_param_name for node in tree(effective.dependant, {}))
 
 
 def yields(call: Any) -> bool:
-    """Whether a dependency goes on after its `yield`."""
+    """Whether a dependency is a generator, so that it continues after its `yield`."""
     called = inspect.unwrap(call.func if isinstance(call, partial) else call)
     if not inspect.isroutine(called):
         called = type(called).__call__
@@ -109,7 +112,7 @@ def yields(call: Any) -> bool:
 
 
 def tree(dependant: Dependant, overrides: Overrides) -> Iterator[Dependant]:
-    """The node and all below it, those that override others in place of these."""
+    """The node and all nodes below it, with overrides applied."""
     yield dependant
     for sub in dependant.dependencies:
         yield from tree(overridden(sub, overrides), overrides)
@@ -124,11 +127,11 @@ def overridden(dependency: Dependant, overrides: Overrides) -> Dependant:
 
 
 def qualified(thing: object) -> str:
-    """A class or function by its name, anything else by its looks; without addresses, which each process has its own."""
+    """The qualified name of a class or function; the repr of anything else, without addresses."""
     name = getattr(thing, '__qualname__', None)
     return f'{getattr(thing, "__module__", "")}.{name}' if name else without_addresses(repr(thing))
 
 
 def without_addresses(text: str) -> str:
-    """The text without the addresses of objects, which each process has its own."""
+    """The text without the addresses of objects, which differ between processes."""
     return _ADDRESS.sub('', text)

@@ -1,7 +1,7 @@
-"""The exit stacks of FastAPI, by which something happens as a request ends, whoever serves it.
+"""Calls a function when FastAPI's exit stacks of a request close, whatever route class serves it.
 
-FastAPI has one stack that ends when the endpoint has returned, before its response leaves (since 0.121), and one that ends
-when all is over (since 0.118). Ours is the last thing that happens in both: after what dependencies do after a `yield`.
+One stack closes after the endpoint returned and before its response is sent (since FastAPI 0.121), the other one at the
+end of the request (since 0.118). Our function is the last in both: it runs after the code behind each `yield`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,22 +13,22 @@ from starlette.exceptions import HTTPException
 from fastapi_caching_route._core.asgi import Scope
 
 BEFORE, AFTER = 'fastapi_function_astack', 'fastapi_inner_astack'
-"""Where the scope holds the two stacks."""
+"""The keys of the two stacks in the scope."""
 
 
 class Last(Protocol):
-    """What happens last in both stacks; it hears whether the endpoint has succeeded, and whether this is the last of the two."""
+    """A function that runs last in both stacks. `is_last` says whether this is the second of them."""
 
     def __call__(self, *, has_succeeded: bool, is_last: bool) -> Awaitable[None]: ...
 
 
 def may_wait(scope: Scope) -> bool:
-    """Whether what happens as the endpoint returns comes before its response leaves."""
+    """Whether the first stack exists, so that the function runs before the response is sent."""
     return scope['type'] == 'http' and BEFORE in scope
 
 
 def call_at_ends(scope: Scope, last: Last) -> None:
-    """Have this called as the stacks end that there are."""
+    """Call the function when each of the existing stacks closes."""
     for name in (BEFORE, AFTER):
         if isinstance(scope.get(name), AsyncExitStack):
             _end_with(scope[name], _hearing(last, is_last=name == AFTER))
@@ -43,7 +43,7 @@ def _hearing(last: Last, *, is_last: bool) -> Callable[..., Awaitable[None]]:
 
 
 def _end_with(stack: AsyncExitStack, last: Callable[..., Any]) -> None:
-    """Have this called when all else of the stack is done, whatever is still to be pushed on it."""
+    """Call the function after everything else in the stack, including anything that is pushed on it later."""
     others = stack.pop_all()
     stack.push_async_exit(last)
     stack.push_async_exit(others)

@@ -1,7 +1,6 @@
 """Endpoints of every kind: functions, bound methods, partial objects and callable objects.
 
-Something can be left on them and found again; and two of one name, which may answer differently by what they hold, are
-told apart.
+Attaches decorations to them and finds them again, and names endpoints.
 """
 
 import weakref
@@ -16,20 +15,19 @@ from fastapi_caching_route.errors import ConfigurationError
 _ATTRIBUTE = '__fastapi_caching_route__'
 
 INSIDE = f'{_ATTRIBUTE}inside'
-"""Where an endpoint that we have wrapped has the one inside of it."""
-
+"""The attribute of a wrapped endpoint that holds the original endpoint."""
 
 INVALIDATES = 'invalidates'
-"""The slot of `@cache.invalidates(...)`; the other one is that of `@cache(...)`."""
+"""The slot of `@cache.invalidates(...)`; the slot of `@cache(...)` has the empty name."""
 
 
 def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
-    """Leave a decoration on the endpoint: on its instance, where it is a bound method, which is made anew each time.
+    """Attach a decoration to the endpoint. Each slot holds one.
 
-    There is one in each slot.
+    For a bound method, it is attached to the instance, because each access creates a new bound method.
 
     Raises:
-        ConfigurationError: nothing can be left on it.
+        ConfigurationError: the endpoint does not allow attributes.
 
     """
     if not callable(endpoint):
@@ -46,14 +44,14 @@ def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
 
 
 def layers(endpoint: Any) -> Iterator[Any]:
-    """The endpoint and, where it is one that we have wrapped, what is inside: a route may know the one or the other."""
+    """The endpoint and, if we wrapped it, the endpoints inside of it. A route may have any of them."""
     while endpoint is not None:
         yield endpoint
         endpoint = getattr(endpoint, INSIDE, None)
 
 
 def attached_to(endpoint: object, slot: str = '') -> Any:
-    """The decoration left on an endpoint, or on the function inside of a bound method or a partial object; or None."""
+    """The decoration attached to an endpoint or to the function inside of a bound method or partial object, or None."""
     if isinstance(endpoint, MethodType):
         on_instance = getattr(endpoint.__self__, _attribute_of(endpoint) + slot, None)
         if on_instance is not None:
@@ -64,9 +62,9 @@ def attached_to(endpoint: object, slot: str = '') -> Any:
 
 
 def note_routed(endpoint: Any, route: Any) -> None:
-    """Remember that this `CachingRoute` serves the endpoint, and all that it wraps."""
+    """Remember that this `CachingRoute` serves the endpoint and every endpoint inside of it."""
     for wrapped in _wrapped(endpoint):
-        with suppress(AttributeError):  # one that takes no attributes takes no decoration either
+        with suppress(AttributeError):  # without attributes, there is no decoration either
             target = wrapped.__self__ if isinstance(wrapped, MethodType) else wrapped
             setattr(target, f'{_attribute_of(wrapped)}methods', routed_methods(wrapped) | set(route.methods or ()))
             setattr(
@@ -75,21 +73,21 @@ def note_routed(endpoint: Any, route: Any) -> None:
 
 
 def routes_of(endpoint: Any) -> list[Any]:
-    """The routes that serve the endpoint and are still there."""
+    """The routes that serve the endpoint and still exist."""
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     references: list[weakref.ref[Any]] = getattr(target, f'{_attribute_of(endpoint)}routes', [])
     return [route for route in (reference() for reference in references) if route is not None]
 
 
 def routed_methods(endpoint: Any) -> set[str]:
-    """The methods with which a `CachingRoute` serves the endpoint; none if it has never met one."""
+    """The methods with which a `CachingRoute` serves the endpoint; empty if none does."""
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     methods: set[str] = getattr(target, f'{_attribute_of(endpoint)}methods', set())
     return methods
 
 
 def _wrapped(endpoint: Any) -> Iterator[Any]:
-    """The endpoint, and what is inside: the function of a bound method or a partial object, or of a decorator."""
+    """The endpoint and those inside of it: the function of a bound method, of a partial object or of a decorator."""
     while endpoint is not None:
         yield endpoint
         inside = next(
@@ -103,8 +101,8 @@ def _attribute_of(endpoint: object) -> str:
 
 
 def name_of(endpoint: Any) -> tuple[str, str]:
-    """Module and qualified name of an endpoint, of whatever kind of callable it is."""
+    """Module and qualified name of an endpoint of any kind."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
     named = endpoint if hasattr(endpoint, '__qualname__') else type(endpoint)
-    return named.__module__ or '', named.__qualname__  # none, where code was given to exec()
+    return named.__module__ or '', named.__qualname__  # code that exec() ran has no module

@@ -1,4 +1,4 @@
-"""The request handler of a route with more dependencies than it was built with, chosen for one request by its scope.
+"""The request handler of a route with additional dependencies, which the scope of a request selects.
 
 Explicit dependencies run inside of the route like its own: with its exceptions, teardown, headers and background tasks.
 """
@@ -22,20 +22,20 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def choosing_handler(original: Handler) -> Handler:
-    """A handler that gives way to the one that the scope names, if it names one."""
+    """A handler that calls the one in the scope, if there is one, else the original."""
 
     async def choose(request: Request) -> Response:
-        chosen: Handler | None = request.scope.pop(HANDLER, None)  # an endpoint may ask other routes with this scope
+        chosen: Handler | None = request.scope.pop(HANDLER, None)  # an endpoint may call other routes with this scope
         request.scope[OF_THE_ENDPOINT] = True
         try:
             return await (chosen or original)(request)
         except RequestValidationError:
-            # FastAPI goes on with other dependencies where the values of a guard are not valid: it has let nobody in.
+            # If the values of a guard are not valid, FastAPI continues with other dependencies, but no guard accepted.
             request.scope[ADMITTED] = request.scope[OF_THE_ENDPOINT] = False
             raise
         finally:
             if chosen is not None:
-                request.scope[HANDLER] = chosen  # a route class of the user's may try again
+                request.scope[HANDLER] = chosen  # the user's route class may try again
 
     return choose
 
@@ -47,10 +47,10 @@ def extended_handler(
     admitting: Sequence[Dependant],
     early_values: EarlyValues | None = None,
 ) -> Handler:
-    """The handler of an effective route that runs explicit dependencies before its own, or has the values of those that ran.
+    """The handler of an effective route that runs explicit dependencies before its own, or uses their early values.
 
-    It notes what all of them write on the response. `admitting` are all dependencies of the route whose response is a refusal,
-    also those that do not run on hits.
+    It records the response headers that each of them writes. `admitting` are all dependencies of the route that can
+    refuse a request, including those that do not run on hits.
     """
     route, dependant = _extended(effective, explicit)
     added = len(dependant.dependencies) - len(effective.dependant.dependencies)
@@ -72,7 +72,7 @@ def extended_handler(
 def _steps(
     effective: Any, guards: Sequence[Dependant], admitting: Sequence[Dependant], early_values: EarlyValues | None
 ) -> Iterator[tuple[Dependant, bool]]:
-    """The route's own dependencies, each with whether it is a guard, and ours beside them that note in the scope where it is."""
+    """The route's own dependencies, each with whether it is a guard, and ours between them, which set scope slots."""
     begins, ends, end = (
         get_dependant(path=effective.path_format, call=it, use_cache=False)
         for it in (_refusal_begins, _refusal_ends, _admitted)
@@ -80,7 +80,7 @@ def _steps(
     for node in effective.dependant.dependencies:
         runs = node if early_values is None else early_values.with_values(node)
         if any(node is guard for guard in guards):
-            yield runs, True  # in noting what it writes, it is said that it is one
+            yield runs, True  # the write log marks it as a guard
         else:
             some = [begins, runs, ends] if any(node is it for it in admitting) else [runs]
             yield from ((it, False) for it in some)
@@ -95,7 +95,7 @@ def pass_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
 
 
 def _extended(effective: Any, explicit: Sequence[Any]) -> tuple[Any, Dependant]:
-    """A copy of the route with explicit dependencies in front of its own, and what it depends on."""
+    """A copy of the route with explicit dependencies before its own, and its dependant."""
     route, dependant = as_route(effective), copy(effective.dependant)
     added = [get_parameterless_sub_dependant(depends=depends, path=effective.path_format) for depends in explicit]
     dependant.dependencies = [*added, *effective.dependant.dependencies]
@@ -105,7 +105,7 @@ def _extended(effective: Any, explicit: Sequence[Any]) -> tuple[Any, Dependant]:
 
 
 def as_route(effective: Any) -> Any:
-    """A copy of the route itself with all that its includes have made of it; a release may ask it for anything."""
+    """A copy of the original route with everything that its includes changed, since a release may read any of it."""
     route = copy(getattr(effective, 'original_route', effective))
     for name in vars(effective).keys() & vars(route).keys():
         setattr(route, name, getattr(effective, name))
@@ -113,20 +113,20 @@ def as_route(effective: Any) -> Any:
 
 
 def with_body_of(effective: Any, explicit: Sequence[Any]) -> Any:
-    """What knows how the body of a request is read: the route if it declares one, else explicit dependencies."""
+    """The route that declares the body of a request: the route itself, or one made of the explicit dependencies."""
     if effective.body_field is not None or not explicit:
         return effective
     return APIRoute(effective.path_format, _nothing, response_model=None, dependencies=list(explicit))
 
 
 def read_body_as(route: Any, model: Any) -> None:
-    """Have a route read the body in the same way as the model."""
+    """Make a route read the body in the same way as the model."""
     for name in ('body_field', '_embed_body_fields'):
         setattr(route, name, getattr(model, name))
 
 
 def unnamed(node: Dependant) -> Dependant:
-    """The node without its parameter name: there is no parameter to be given its value."""
+    """The node without its parameter name: no parameter receives its value."""
     found = copy(node)
     found.name = None
     return found
@@ -146,4 +146,4 @@ async def _admitted(request: Request, log: CurrentWriteLog) -> None:
 
 
 async def _nothing() -> None:
-    """Stands where a route has its endpoint."""
+    """A placeholder for the endpoint of a route."""

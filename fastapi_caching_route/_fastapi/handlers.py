@@ -1,4 +1,4 @@
-"""Exception handlers: they answer in place of the endpoint, and take the raw request, unseen by any declaration."""
+"""Observes the user's exception handlers. They respond instead of the endpoint and can read the whole raw request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,9 @@ from fastapi_caching_route._core.asgi import Scope
 
 
 def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
-    """What a scope is to be given so that `note` is called when an exception handler of the user's answers, if there are any.
+    """Items for a scope that call the function when one of the user's exception handlers runs.
 
-    They take the raw request, unseen by us. The handlers of FastAPI and Starlette make their answers from the exception alone.
+    These handlers take the raw request. The handlers of FastAPI and Starlette use only the exception.
     """
     handlers = scope.get('starlette.exception_handlers')
     if handlers is None or all(_is_default(it) for group in handlers for it in group.values()):

@@ -1,4 +1,4 @@
-"""What a route is seen to read of a request: everything that its endpoint and all its dependencies declare."""
+"""The parts of a request that a route reads: everything that its endpoint and all its dependencies declare."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,33 +28,34 @@ _AUTHORIZATION = Credential('header', 'authorization')
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """How the inputs of a route are put together, beside its declarations."""
+    """The options of a route that affect its key, besides its declarations."""
 
     vary: tuple[bytes, ...]
-    """Further request fields that count."""
+    """Further request headers that are in the key."""
     left_out: frozenset[bytes]
-    """Request fields that do not count where the raw request is taken."""
+    """Request headers that are not in the key of a route that takes the raw request."""
     raw: bool
-    """Whether the request is read in a way that no declaration shows."""
+    """Whether the route reads the request in a way that no declaration shows."""
     shared: bool
-    """Whether credentials and the inputs of guards stay out of the key: `identity` says who shares."""
+    """Whether credentials and the inputs of guards are not in the key, because `identity` chooses which clients
+    share."""
     answered: frozenset[str]
-    """Request fields that the endpoint never gets as the client sent them, since we answer what they ask."""
+    """Request headers that the endpoint never receives from the client, because the cache handles them."""
     public: bool
-    """Whether the route says itself that caches in front may share, so that it does not matter whom the guards let in."""
+    """Whether the route itself lets caches in front share its responses, whatever clients the guards accept."""
     guards_select: bool
-    """Whether answers may depend on these all the same, through what `identity` makes of them."""
+    """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What has been found in the tree so far."""
+    """The nodes and credentials in a tree of dependencies."""
 
     nodes: list[Dependant] = field(default_factory=list)
     handed: list[Credential] = field(default_factory=list)
-    """Credentials whose values user code gets."""
+    """Credentials whose values user code receives."""
     checked: list[Credential] = field(default_factory=list)
-    """Credentials that a scheme checks and hands to nobody."""
+    """Credentials that a scheme checks and passes to no code."""
 
 
 def declared_inputs(
@@ -64,7 +65,7 @@ def declared_inputs(
     overrides: Overrides,
     rules: KeyRules,
 ) -> Inputs:
-    """All that the route and the explicit dependencies declare, overriding ones in place of those overridden.
+    """The inputs that the route and the explicit dependencies declare, with overrides applied.
 
     `guards` are the dependencies of the route that run on hits.
     """
@@ -77,12 +78,12 @@ def declared_inputs(
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """What a route and the explicit dependencies declare, as it decides about keys."""
+    """The declarations of a route and of the explicit dependencies, for its key."""
 
     rules: KeyRules
     seen: _Seen
     nodes: Sequence[Dependant]
-    """Those of which the inputs count."""
+    """The nodes whose inputs are in the key."""
     parts: KeyParts
     has_guards: bool
 
@@ -100,13 +101,13 @@ class _Declared:
 
     @property
     def left_out(self) -> frozenset[bytes]:
-        """Request fields that do not count although the raw request is taken."""
+        """Request headers that are not in the key although the route takes the raw request."""
         personal = {b'authorization', b'cookie', *header_names_of(self.schemes)}
         return self.rules.left_out | (personal if self.rules.shared else frozenset())
 
     @property
     def selecting(self) -> tuple[bytes, ...]:
-        """The request fields for Vary: those in the key, and those by which guards decide who gets an answer at all."""
+        """The request headers for Vary: those in the key, and those from which guards decide whether to accept."""
         cookie = (b'cookie',) if self.parts.cookies else ()
         in_key = (*self.parts.header_names, *cookie, *header_names_of(self.parts.credentials))
         return tuple(dict.fromkeys((*in_key, *self._of_guards(), *self.rules.vary)))
@@ -128,7 +129,7 @@ class _Declared:
 
     @property
     def unsaid(self) -> tuple[str, ...]:
-        """What decides about the response, and neither the URL nor Vary names it."""
+        """The inputs that affect the response and that neither the URL nor Vary names."""
         rules = self.rules
         return (
             *(('the raw request',) if self.raw else ()),
@@ -140,7 +141,7 @@ class _Declared:
 
     @property
     def in_words(self) -> tuple[str, ...]:
-        """What the key is made of, for people."""
+        """The parts of the key, in words."""
         return (
             *self.parts.in_words(),
             *(('the body',) if self.reads_body else ()),
@@ -180,7 +181,7 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
 def _key_parts(
     own: Sequence[Dependant], of_guards: Sequence[Dependant], handed: Collection[Credential], rules: KeyRules
 ) -> KeyParts:
-    """What is in the key of that which these declare, and guards among them."""
+    """The parts of the key that these nodes and those of guards declare."""
     return KeyParts(
         query=Parameters('query', [it for node in (*own, *of_guards) for it in node.query_params]),
         headers=Parameters('header', _header_params(own), rules.answered),
@@ -196,7 +197,7 @@ def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
 
 
 def _declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] = ()) -> list[bytes]:
-    """The preconditions and ranges that the nodes declare, or can see, but for those that are `answered` for them."""
+    """The preconditions and ranges that the nodes declare or can read, without those that the cache handles."""
     headers = Parameters('header', _header_params(nodes))
     read = [name for name in OF_ONE_CLIENT if headers.may_read(name.decode('ascii'))]
     return [name for name in read if name.decode('ascii') not in answered]
@@ -207,15 +208,15 @@ def _left_out_in_words(left_out: Collection[bytes]) -> tuple[str, ...]:
 
 
 def _serial(overrides: Overrides) -> Parts:
-    """What is in a key while dependencies are overridden, so that no entry outlives a change of the overrides.
+    """The part of a key that is new whenever overrides change, so that no entry outlives them; () without overrides.
 
-    What they stand for cannot be told from their names: two lambdas have one.
+    The names of the overriding functions cannot identify them: all lambdas have the same name.
     """
     return (_PROCESS, next(_serials)) if overrides else ()
 
 
 def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
-    """The inputs where a key builder makes the key, and answers for it: none but the fields that select a variant."""
+    """The inputs of a route whose key builder is responsible for the key: only the headers that select variants."""
     seen = _seen(roots, overrides)
     return Inputs(
         read=lambda _scope: (),
@@ -256,10 +257,11 @@ def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
 def _deciding(
     route: Dependant, guards: Sequence[Dependant], overrides: Overrides
 ) -> tuple[list[Dependant], list[Dependant]]:
-    """The nodes that decide the response where the user has said who shares: the endpoint, and its dependencies.
+    """The nodes whose inputs affect the response, if the user chose which clients share.
 
-    Guards without a parameter name are not among them, since they give nothing to the endpoint. The nodes of guards with a
-    name come second: of these, whatever names a person does not count, and everything else does.
+    First the nodes of the endpoint and its dependencies. Guards without a parameter name are left out, because they
+    pass nothing to the endpoint. Then the nodes of guards with a name: inputs of these that identify a person are not
+    in the key, and all others are.
     """
     own = [Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})]
     of_guards: list[Dependant] = []

@@ -1,6 +1,6 @@
-"""What of a request goes into its key: declared parameters and credentials, and how each is read.
+"""The parts of a request that are in its key: declared parameters and credentials, and how each is read.
 
-Does not know which dependencies have declared them.
+Does not know which dependencies declared them.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,12 +15,12 @@ from fastapi_caching_route._fastapi.security import Credential
 from fastapi_caching_route._http.fields import lines, selected
 
 Reader = tuple[str, Callable[[Scope], Parts]]
-"""A place in the request, and what reads it. The name of the place is in the key, too."""
+"""A place in the request, and the function that reads it. The name of the place is in the key, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """What of a request goes into its key."""
+    """The parts of a request that are in its key."""
 
     query: Parameters
     headers: Parameters
@@ -29,7 +29,7 @@ class KeyParts:
     vary: tuple[bytes, ...]
     """Further request headers."""
     credentials: tuple[Credential, ...]
-    """Those whose values user code receives."""
+    """The credentials whose values user code receives."""
 
     @property
     def header_names(self) -> tuple[bytes, ...]:
@@ -49,7 +49,7 @@ class KeyParts:
 
     @property
     def has_any_headers(self) -> bool:
-        """Whether all headers are in the key, those too that have no name here."""
+        """Whether all headers are in the key, even undeclared ones."""
         return self.headers.is_whole or self.headers_of_guards.is_whole
 
     @property
@@ -65,7 +65,7 @@ class KeyParts:
         return (*(it.fingerprint for it in parameters), self.vary)
 
     def in_words(self) -> tuple[str, ...]:
-        """What it is, for people."""
+        """The parts in words."""
         return (
             *(f'query {it}' for it in self.query.in_words),
             *(f'header {it}' for it in dict.fromkeys((*self.headers.in_words, *self.headers_of_guards.in_words))),
@@ -76,7 +76,7 @@ class KeyParts:
 
 
 def readers(parts: KeyParts) -> list[Reader]:
-    """What reads the parts of a request, in the order in which they are in the key."""
+    """The functions that read the parts of a request, in their order in the key."""
     query, headers, headers_of_guards, cookies = parts.query, parts.headers, parts.headers_of_guards, parts.cookies
     vary, credentials = parts.vary, parts.credentials
     found: list[Reader] = []
@@ -96,7 +96,7 @@ def readers(parts: KeyParts) -> list[Reader]:
 
 
 def header_names_of(credentials: Iterable[Credential]) -> list[bytes]:
-    """The request headers that the credentials come in; a query parameter comes in none."""
+    """The request headers that carry the credentials; a query parameter has none."""
     return [_header_name(it) for it in credentials if it.place != 'query']
 
 
@@ -105,7 +105,7 @@ def _header_name(credential: Credential) -> bytes:
 
 
 def _values(scope: Scope, credentials: Collection[Credential]) -> Parts:
-    """The credentials of a request; they go into a digest and nowhere else."""
+    """The credentials of a request. They are used in the digest of the key and nowhere else."""
     request = HTTPConnection(scope)
     given: list[object] = []
     for it in credentials:

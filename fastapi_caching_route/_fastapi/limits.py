@@ -1,4 +1,4 @@
-"""How large a request body may be, where a route says so itself, as the newer releases of FastAPI let it."""
+"""The limit of request bodies that a route sets itself, in newer releases of FastAPI."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ except ImportError:  # before FastAPI 0.165
 
 
 def body_limit(effective: Any) -> int | None:
-    """The bytes that the body of a request to the route may have, where it says so itself, or an include does."""
+    """The most bytes of a request body, if the route or an include sets a limit."""
     return getattr(effective, 'max_body_size', None)
 
 
 async def limited(app: ASGIApp, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the app answer with the limit of its route, in the place of that of the application.
+    """Run the app with the body limit of its route, which replaces that of the application.
 
-    FastAPI puts it around the endpoint alone, and a cache reads the body before that.
+    FastAPI applies it to the endpoint only, and the cache reads the body before that.
     """
-    assert wrap_app_with_body_limit is not None  # else no route has a limit
+    assert wrap_app_with_body_limit is not None  # otherwise no route has a limit
 
     async def handled(scope: Scope, receive: Receive, send: Send) -> None:
-        # A body that is too large is an exception, of which FastAPI makes a response inside of the limit.
+        # A body that is too large raises an exception, which FastAPI turns into a response inside of the limit.
         await wrap_app_handling_exceptions(app, Request(scope))(scope, receive, send)
 
     await wrap_app_with_body_limit(handled, limit)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The dependencies that this package offers. They take the request to say something about the response, and show it to nobody."""
+"""The dependencies that this package offers. They take the raw request, but do not show it to user code."""
 
 from typing import TypeVar
 
@@ -8,11 +8,11 @@ _OWN: list[type] = []
 
 
 def own_dependency(kind: Kind) -> Kind:
-    """Count a class among them; those that users derive from it may do anything, and are not."""
+    """Register a class. Subclasses that users derive from it may do anything, so they are not registered."""
     _OWN.append(kind)
     return kind
 
 
 def is_own(call: object) -> bool:
-    """Whether it is one of them."""
+    """Whether this is one of our dependencies."""
     return any(call is kind for kind in _OWN)

@@ -14,7 +14,7 @@ from fastapi_caching_route._fastapi.plain import is_plain, told_apart
 from fastapi_caching_route._http.fields import without
 
 _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
-"""Default factories that make the same value each time."""
+"""Default factories that return an equal value each time."""
 
 
 class Parameters:
@@ -23,11 +23,11 @@ class Parameters:
     __slots__ = ('_apart', '_parameters', '_whole', 'field_names', 'fingerprint')
 
     def __init__(self, place: str, fields: list[Any], apart: Collection[str] = ()) -> None:
-        """`apart` names header fields that do not count: whatever is declared here, it is as if no client sent them."""
+        """`apart` names headers that are not in the key: they are ignored even if they are declared here."""
         self._apart = frozenset(name.encode('latin-1') for name in apart)
         found = [parameter for field in fields for parameter in _parameters(place, field)]
         self._parameters = [less for parameter in found if (less := parameter.less(apart)) is not None]
-        # A model that lets undeclared parameters through, or that looks at all of them, reads the whole place.
+        # A model that allows undeclared parameters, or that sees all of them, reads the whole place.
         self._whole = any(parameter.names is None for parameter in self._parameters)
         names = [name for it in self._parameters for name in it.display_names] if place == 'header' else ()
         self.field_names = tuple(dict.fromkeys(name.encode('latin-1') for name in names))
@@ -38,21 +38,21 @@ class Parameters:
 
     @property
     def in_words(self) -> tuple[str, ...]:
-        """Their names, for people; `*` for one that may have any name."""
+        """Their names in words; `*` for a parameter that may have any name."""
         names = ['*' if it.names is None else (it.display_names or ('',))[0] for it in self._parameters]
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the place counts, the parts of it too that have no name here."""
+        """Whether the whole place is in the key, even undeclared parameters."""
         return self._whole
 
     def may_read(self, name: str) -> bool:
-        """Whether one of the parameters may be called so in a request."""
+        """Whether one of the parameters may have this name in a request."""
         return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)
 
     def read(self, received: Any) -> Parts:
-        """The values given, parameter by parameter; one that is given its default reads as one left out."""
+        """The received values of each parameter. A default that is passed reads the same as an omitted parameter."""
         if self._apart:
             received = Headers(raw=without(received.raw, self._apart))
         if self._whole:
@@ -65,15 +65,15 @@ class _Parameter:
     """One declared parameter, or one field of a parameter model."""
 
     names: tuple[str, ...] | None
-    """What it may be called in a request; None where that cannot be told."""
+    """The names that it may have in a request; None if that is unknown."""
     display_names: tuple[str, ...]
-    """The names that people know it by, for Vary."""
+    """The names for Vary and for descriptions."""
     kind: str
     default: Callable[[Any], bool] | None
-    """Whether the parameter as received comes to the same as none at all."""
+    """Whether the parameter as received has the same value as an omitted one; None if that cannot be determined."""
 
     def less(self, apart: Collection[str]) -> '_Parameter | None':
-        """The parameter without some of its names; None where it has no other."""
+        """The parameter without some of its names; None if no other is left."""
         if self.names is None or not any(name in apart for name in self.names):
             return self
         names = tuple(name for name in self.names if name not in apart)
@@ -88,8 +88,9 @@ class _Parameter:
 def _parameters(place: str, field: Any) -> Iterator[_Parameter]:
     """A field as FastAPI reads it: itself and, for a parameter model, each of the model's fields.
 
-    A model knows which of its fields were given (`model_fields_set`), so there a default given is not a default
-    omitted. Its own name counts too: `Json[Model]` and, in older releases, a model among others are read by that.
+    A model knows which of its fields were passed (`model_fields_set`). So for a model, passing a default differs from
+    omitting it. Its own name is in the key too: FastAPI reads `Json[Model]` by its name and, in older releases, a model
+    beside other parameters.
     """
     info, model = field.field_info, _model(field.field_info.annotation)
     names = _names(place, field.name, info)
@@ -113,7 +114,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _sees_all(model: type[BaseModel]) -> bool:
-    """Whether parameters that the model does not declare can change what comes of it."""
+    """Whether parameters that the model does not declare can affect it."""
     return (
         model.model_config.get('extra') in {'allow', 'forbid'}
         or issubclass(model, RootModel)
@@ -125,14 +126,14 @@ def _sees_all(model: type[BaseModel]) -> bool:
 
 
 def _names(place: str, name: str, info: Any) -> tuple[str, ...] | None:
-    """The names under which FastAPI may look for a parameter, now or in an older release; None if any other counts."""
+    """The names under which FastAPI may look for a parameter, in this or an older release; None if they are unknown."""
     choices = info.validation_alias
     given = choices.choices if isinstance(choices, AliasChoices) else [choices]
     if not all(isinstance(choice, str | None) for choice in given):
-        return None  # an AliasPath looks inside of values
+        return None  # an AliasPath reads inside of values
     names = [choice for choice in (info.alias, *given) if choice] or [name]
     if place == 'header':
-        # Some releases take an alias that is the parameter's own name as it is, others with dashes.
+        # If an alias is the parameter's own name, some releases use it unchanged, and others with dashes.
         names = [it.lower() for one in names for it in ((one, one.replace('_', '-')) if one == name else (one,))]
     return _distinct(names)
 
@@ -146,10 +147,10 @@ def _kind(info: Any) -> str:
 
 
 def _omission(field: Any) -> Callable[[Any], bool] | None:
-    """A test whether values received for the field come to the same as none, by FastAPI's own reading of both.
+    """A function that returns whether received values have the same meaning as an omitted field; None if it is unknown.
 
-    Of plain types only: no code of the user's runs for a key, and a value that equals another, and looks like it, may
-    still be told from it (`ByteSize(1000)` and 1000).
+    FastAPI validates both. Only plain types have this function: user code must not run for a key, and values of other
+    types may be equal and still behave differently (`ByteSize(1000)` and 1000).
     """
     factory = field.field_info.default_factory
     if not is_plain(field.field_info.annotation) or _runs_code_of_the_users(field):
@@ -166,7 +167,7 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
     def is_default(received: Any) -> bool:
         try:
             values, errors = request_params_to_args([field], received)
-        except Exception:  # noqa: BLE001, an enum of the user's may raise: it does so again in the route, in its turn
+        except Exception:  # noqa: BLE001, the user's enum may raise: it raises again in the route
             return False
         return not errors and told_apart(values[field.name]) == default
 
@@ -174,7 +175,7 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
 
 
 def _runs_code_of_the_users(field: Any) -> bool:
-    """Whether a function has a part in the validation of a field, as far as that can be seen."""
+    """Whether user functions may take part in the validation of a field, as far as its schema shows it."""
     adapter = getattr(field, '_type_adapter', None)
     return adapter is None or "'function-" in repr(adapter.core_schema)
 

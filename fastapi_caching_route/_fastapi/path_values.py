@@ -1,4 +1,4 @@
-"""Path parameters as a route validates them, so that `/users/07` and `/users/7` are one user."""
+"""Path parameters as a route validates them, so that `/users/07` and `/users/7` name the same user."""
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -18,11 +18,11 @@ class PathParameters:
     __slots__ = ('_fields', 'declared', 'names')
 
     def __init__(self, effective: Any) -> None:
-        """Take what endpoint and dependencies declare of them; of several declarations, the outermost counts."""
+        """Collect the declarations of the endpoint and its dependencies; of each name, the outermost one."""
         self.names: frozenset[str] = frozenset(effective.param_convertors)
         self._fields: dict[str, Any] = {}
         self.declared: set[str] = set()
-        """Parameters of any kind: one of the query may come to stand in the path by the prefix of an include."""
+        """Path and query parameters: the prefix of an include can turn a query parameter into a path parameter."""
         for node in tree(effective.dependant, {}):
             for field in node.path_params:
                 self._fields.setdefault(field.alias, field)
@@ -30,11 +30,11 @@ class PathParameters:
 
     @property
     def known(self) -> set[str]:
-        """All that may be a path parameter, here or with the prefix of an include."""
+        """All names that may be path parameters, here or with the prefix of an include."""
         return {*self.names, *self.declared}
 
     def values(self, received: Mapping[str, Any]) -> dict[str, str]:
-        """The parameters of a request after validation, as text; as they came where they are not valid."""
+        """The parameters of a request after validation, as text; invalid ones as they were received."""
         found = {}
         for name in self.names & received.keys():
             value, _ = self._validated(name, received[name])
@@ -42,10 +42,10 @@ class PathParameters:
         return found
 
     def checked(self, given: Mapping[str, object]) -> dict[str, str]:
-        """The same for values that user code gives.
+        """The same for values from user code.
 
         Raises:
-            ConfigurationError: one is not valid; the message says why.
+            ConfigurationError: a value is not valid; the message says why.
 
         """
         found = {}
@@ -63,18 +63,18 @@ class PathParameters:
             return value, []
         try:
             values, errors = request_params_to_args([field], {name: value})  # type: ignore[arg-type, unused-ignore]
-        except Exception as error:  # noqa: BLE001, a validator of the user's: it raises again in the route, in its turn
+        except Exception as error:  # noqa: BLE001, the user's validator may raise: it raises again in the route
             return value, [{'msg': str(error)}]
         return (value if errors else values[field.name]), errors
 
 
 def text_of(value: Any, received: object) -> str:
-    """One text for equal values, as far as that can be told; for those that have none, what was received."""
+    """The same text for equal values, as far as possible; `received` for values without a text of their own."""
     match value:
         case Enum():
             return text_of(value.value, received)
         case float():
-            return repr(value + 0.0)  # so that there is one nought
+            return repr(value + 0.0)  # -0.0 becomes 0.0
         case Decimal() if value.is_finite():
             return str(value.normalize())
         case datetime() if value.tzinfo is not None:
@@ -84,6 +84,6 @@ def text_of(value: Any, received: object) -> str:
 
 
 def _own_texts(value: object) -> tuple[Any, ...]:
-    """How the value is written: by `__str__` or, where it has none of its own, by `__repr__`."""
+    """The method that makes the text of a value: its `__str__`, or its `__repr__` if it has no `__str__` of its own."""
     of_type = type(value)
     return (of_type.__repr__,) if of_type.__str__ is object.__str__ else (of_type.__str__,)

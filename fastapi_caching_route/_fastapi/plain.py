@@ -1,4 +1,4 @@
-"""Plain types, whose values are made and compared without code of the user's, and by what their values are told apart."""
+"""Plain types, whose values are created and compared without user code, and how their values are distinguished."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ _OF_SEVERAL = frozenset((*_COLLECTIONS, Union, UnionType))
 
 
 def is_plain(annotation: Any) -> bool:
-    """Whether all values of a parameter of this type are of types in which there is no code of the user's."""
+    """Whether all values of a parameter of this type have types without user code."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return is_plain(arguments[0])
@@ -23,15 +23,15 @@ def is_plain(annotation: Any) -> bool:
         return all(it is ... or is_plain(it) for it in arguments)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _looks_nothing_up(annotation)
-    # A parameter of any type gets the text itself.
+    # A parameter of type Any receives the str itself.
     return annotation is Any or annotation in (*_VALUES, *_COLLECTIONS)
 
 
 def told_apart(value: object) -> tuple[object, ...] | None:
-    """By what a plain value is told from all that an endpoint could tell from it; None for any other value.
+    """Parts that are equal only for plain values that no endpoint can distinguish; None for any other value.
 
-    `Decimal('1.0')` equals `Decimal('1.00')`, and `True` equals 1; they are not the same. A moment at a fixed offset is the
-    same, whoever made its tzinfo.
+    `Decimal('1.0')` equals `Decimal('1.00')`, and `True` equals 1, but endpoints can distinguish them. Datetimes with a
+    fixed offset are compared without the class of their tzinfo.
     """
     kind = type(value)
     if isinstance(value, list | tuple | set | frozenset) and kind in _COLLECTIONS:
@@ -47,5 +47,5 @@ def told_apart(value: object) -> tuple[object, ...] | None:
 
 
 def _looks_nothing_up(kind: type[Enum]) -> bool:
-    """Whether an enum has no method of its own by which it makes members of other values."""
+    """Whether an enum has no `_missing_` method of its own, which would create members from other values."""
     return getattr(kind._missing_, '__func__', None) is getattr(Enum._missing_, '__func__', None)

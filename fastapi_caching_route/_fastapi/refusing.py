@@ -1,6 +1,6 @@
-"""Which dependencies refuse requests, as far as their source shows it: `raise HTTPException(...)` and the like.
+"""Finds dependencies that refuse requests in their source: `raise HTTPException(...)` and the like.
 
-It reads source and runs nothing of it, and where there is no source, it knows of no refusal.
+It reads the source and does not run it. Without source, it finds no refusal.
 """
 
 import ast
@@ -17,15 +17,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 _ANSWERED = (HTTPException, RequestValidationError)
-"""Exceptions of which FastAPI itself makes a response."""
+"""Exceptions that FastAPI itself turns into responses."""
 
 _RUN_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def refuses(call: Any, handled: Mapping[Any, Any]) -> bool:
-    """Whether the source of a dependency raises an exception that becomes a response of its own.
+    """Whether the source of a dependency raises an exception that becomes a response.
 
-    `handled` are the exception handlers of the app. One for all exceptions is about failures, not about refusals.
+    `handled` are the exception handlers of the app. A handler for all exceptions is for failures, not for refusals.
     """
     classes = [it for it in handled if isinstance(it, type) and it not in {Exception, BaseException}]
     becomes_a_response = (*_ANSWERED, *classes)
@@ -33,14 +33,14 @@ def refuses(call: Any, handled: Mapping[Any, Any]) -> bool:
 
 
 def _functions(call: Any) -> Iterator[FunctionType]:
-    """The functions that run when a dependency is called, as far as they are of Python."""
+    """The Python functions that run when a dependency is called."""
     while isinstance(call, partial):
         call = call.func
     call = inspect.unwrap(call) if callable(call) else call
     if isinstance(call, type):
         found = [vars(call).get(name) for name in ('__new__', '__init__', '__post_init__')]
     else:
-        found = [call if inspect.isroutine(call) else getattr(type(call), '__call__', None)]  # noqa: B004, what it runs is read
+        found = [call if inspect.isroutine(call) else getattr(type(call), '__call__', None)]  # noqa: B004, to read it
     for each in found:
         function = getattr(each, '__func__', each)
         if isinstance(function, FunctionType):
@@ -48,10 +48,10 @@ def _functions(call: Any) -> Iterator[FunctionType]:
 
 
 def _raised(function: FunctionType) -> Iterator[type]:
-    """The classes of the exceptions that a function raises by `raise`, in its own body."""
+    """The classes of the exceptions in `raise` statements of a function's own body."""
     try:
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (OSError, TypeError, ValueError, SyntaxError):  # there is no source, or it is a part of a line
+    except (OSError, TypeError, ValueError, SyntaxError):  # there is no source, or it is part of a line
         return
     nodes = [*_own_nodes(definition)]
     made = {
@@ -77,7 +77,7 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _meant(expression: ast.AST, function: FunctionType) -> object:
-    """The object that a name in the source of a function stands for, or the one that is called; None if that is not known."""
+    """The object that a name in the source of a function refers to; for a call, the object called; None if unknown."""
     if isinstance(expression, ast.Call):
         return _meant(expression.func, function)
     if isinstance(expression, ast.Attribute):
@@ -85,7 +85,7 @@ def _meant(expression: ast.AST, function: FunctionType) -> object:
         return inspect.getattr_static(within, expression.attr, None)
     if not isinstance(expression, ast.Name):
         return None
-    with suppress(ValueError):  # of a cell that is empty yet
+    with suppress(ValueError):  # the cell is still empty
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         if expression.id in cells:
             return cells[expression.id].cell_contents

@@ -1,4 +1,4 @@
-"""What the bodies of a response model look like, as text that is equal in every process that runs the same code."""
+"""Response models as text that is equal in all processes that run the same code."""
 
 import json
 from typing import Any
@@ -10,10 +10,10 @@ from fastapi_caching_route._fastapi.effective import qualified, without_addresse
 
 
 def outline(model: Any, *, by_alias: bool) -> tuple[str, ...]:
-    """The JSON schemas of a response model, nested models included; of what has none, its name.
+    """The JSON schemas of a response model, with nested models; its name if it has no schema.
 
-    A route whose outline changes with a deploy does not answer from the entries of before. That is the schema of what
-    is sent and of what is validated, by which values of the endpoint are changed too.
+    They are in the cache key, so a deploy that changes the model does not serve old entries. There are two schemas: of
+    the response, and of the values that the endpoint returns, because their validation affects the response too.
     """
     return (
         ()
@@ -30,24 +30,24 @@ def _schema(model: Any, mode: Any, *, by_alias: bool) -> str:
             sort_keys=True,
             default=qualified,
         )
-    except Exception:  # noqa: BLE001, a model of the user's may do anything: its name has to do
+    except Exception:  # noqa: BLE001, the user's model may do anything: only its name is used
         return qualified(model)
     return without_addresses(text)
 
 
 class _Forgiving(GenerateJsonSchema):
-    """Gives what has no JSON schema one that only names it, so that the rest of the model still counts."""
+    """Gives types without a JSON schema one with their name, so that the rest of the model keeps its schema."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
-        """Name it."""
+        """Return a schema with the name of the type."""
         return {'not in JSON Schema': f'{error_info} {qualified(schema.get("cls"))}'}
 
     def emit_warning(self, kind: Any, detail: str) -> None:
-        """Warn of nothing: nobody reads the schema."""
+        """Emit no warning: the schema is only a part of keys."""
 
 
 def _steady(thing: Any, *, has_sets: bool, in_default: bool = False) -> Any:
-    """The same with defaults that are sets in one order: each process has an order of its own."""
+    """The schema with sets in defaults sorted, because their order differs between processes."""
     if isinstance(thing, dict):
         return {
             name: _steady(value, has_sets=has_sets, in_default=in_default or name == 'default')

@@ -1,4 +1,4 @@
-"""FastAPI's security schemes: which credential each reads, and to whom its value is handed."""
+"""FastAPI's security schemes, the credentials that they read, and which dependencies are guards."""
 
 import inspect
 from dataclasses import dataclass
@@ -14,26 +14,27 @@ from fastapi_caching_route._fastapi.parameters import Parameters
 Place = Literal['header', 'query', 'cookie']
 
 PERSONAL = frozenset(('authorization', 'cookie'))
-"""The headers that name a person."""
+"""The headers that identify a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Where a scheme finds its credential in a request."""
+    """The place of a scheme's credential in a request."""
 
     place: Place
     name: str
 
 
 def is_scheme(node: Dependant) -> bool:
-    """Whether the dependency is a security scheme, or wraps one: derived from FastAPI's, or called by a function."""
+    """Whether the dependency is a security scheme: an object of a class derived from FastAPI's, or a wrapper of one."""
     return isinstance(_unwrapped(node.call), SecurityBase)
 
 
 def credential(node: Dependant) -> Credential | None:
-    """The credential that a scheme of FastAPI's own reads, and it reads nothing else; None for any other dependency.
+    """The credential that one of FastAPI's own schemes reads; None for any other dependency.
 
-    A function round a scheme sees the credential, and a subclass that is called in its own way may read anything.
+    Such a scheme reads nothing else. A function around a scheme sees the credential, and a subclass with its own
+    `__call__` may read anything.
     """
     scheme: Any = node.call
     if not isinstance(scheme, SecurityBase):
@@ -49,16 +50,16 @@ def credential(node: Dependant) -> Credential | None:
 
 
 def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
-    """Whether a dependency of a route must let a request in before an entry answers it; `tree` is all of its nodes.
+    """Whether a dependency of a route must accept a request before it gets an entry; `tree` are all its nodes.
 
-    One without a parameter name is there for nothing else. One with a name is, if what it is given can name a person: by
-    the raw request, anything can.
+    A dependency without a parameter name has no other purpose. A dependency with a name is a guard if its inputs can
+    identify a person: credentials, cookies or the raw request.
     """
     return node.name is None or any(is_scheme(it) or _reads_a_person(it) or takes_the_request(it) for it in tree)
 
 
 def takes_the_request(node: Dependant) -> bool:
-    """Whether it is given the raw request, and is none of ours."""
+    """Whether the dependency takes the raw request and is not one of ours."""
     if is_own(node.call):
         return False
     return bool(node.request_param_name or node.http_connection_param_name)

@@ -1,4 +1,4 @@
-"""Which routes of an app stand at a path."""
+"""All routes of an app, and the endpoints at a path."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,13 +9,13 @@ from starlette.routing import Host, Match, Mount
 from fastapi_caching_route._core.asgi import Scope
 
 MAX_LAYERS = 100
-"""Of middleware around one app."""
+"""The most middleware layers that are searched around a mounted app."""
 
 
 def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
-    """The endpoints of all routes of this kind whose path is that of the request, whatever their methods.
+    """The endpoints of all routes of this class that match the path of the request, whatever their methods.
 
-    Looks everywhere in the outermost app that has got the request, in mounts too.
+    Searches the whole outermost app that received the request, including mounts.
     """
     outermost = scope.get('router') or scope.get('app')
     whole = {**scope, 'root_path': scope.get('app_root_path', scope.get('root_path', ''))}
@@ -33,14 +33,14 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
 
 
 def is_of_api(route: object) -> bool:
-    """Whether a route is one of FastAPI's, that has an endpoint with parameters; as it stands there, or in an include."""
+    """Whether a route is an `APIRoute`, either itself or the route of an include."""
     return isinstance(getattr(route, 'original_route', route), APIRoute)
 
 
 def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """All routes of an app as requests reach them, in their order, each with the path of the mounts that it is in.
+    """All routes of an app as requests reach them, in their order, each with the path of its mounts.
 
-    Not those of an app that is mounted in itself, of which there is no end.
+    An app that is mounted in itself is not searched again, because that would never end.
     """
     routes = getattr(app, 'routes', None)
     for route in _each(routes if isinstance(routes, list | tuple) else ()):
@@ -54,7 +54,7 @@ def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iter
 
 
 def _inside(route: Any) -> Any:
-    """What is mounted, or what is inside of it, where it is middleware."""
+    """The mounted app or, if that is middleware, the app inside of it."""
     inside = route.app
     for _ in range(MAX_LAYERS):
         if hasattr(inside, 'routes') or not hasattr(inside, 'app'):
@@ -64,7 +64,7 @@ def _inside(route: Any) -> Any:
 
 
 def _each(routes: Iterable[Any]) -> Iterator[Any]:
-    """The routes as requests reach them; the newer releases of FastAPI keep those of an include apart."""
+    """The routes as requests reach them. Newer releases of FastAPI keep the routes of an include separately."""
     for route in routes:
         included = getattr(route, 'effective_route_contexts', None)
         yield from [route] if included is None else (getattr(it, 'starlette_route', None) or it for it in included())

@@ -1,8 +1,8 @@
-"""Notes what dependencies and endpoint write on FastAPI's `Response`: dependencies of ours stand between theirs for that.
+"""Records the headers that dependencies and the endpoint write on FastAPI's `Response`, by dependencies between theirs.
 
-FastAPI makes one `Response` for each request. All that take it write on it in turn, and at the end FastAPI adds its headers
-to the response that it makes of what the endpoint has returned. Where the endpoint returns a `Response` itself, or raises,
-FastAPI drops them.
+FastAPI makes one `Response` for each request. Dependencies and the endpoint write on it in turn. At the end, FastAPI
+adds its headers to the response that it makes from the returned value. If the endpoint returns a `Response` itself, or
+raises, FastAPI drops them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from fastapi_caching_route._core.written import Operation, Written, apply, misse
 
 
 class _LoggedHeaders(MutableHeaders):
-    """The headers of that response, with a note of each write. It is a `MutableHeaders`, since users write on it."""
+    """The headers of that response, which record each write. It is a `MutableHeaders`, because users write on it."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]], notes: list[Operation]) -> None:
         super().__init__(raw=raw)
@@ -28,20 +28,20 @@ class _LoggedHeaders(MutableHeaders):
         self.was_read = False
 
     def note_in(self, notes: list[Operation]) -> None:
-        """From now on, note in this list."""
+        """Record in this list from now on."""
         self.catch_up()
         self._notes = notes
         self.was_read = False
 
     def catch_up(self) -> None:
-        """Note what was written on the list itself, as `Response.set_cookie` does."""
+        """Record writes to the list itself, which `Response.set_cookie` makes."""
         if self._known != self._list:
             self._notes += missed(self._known, self._list)
             self._known = list(self._list)
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """The list itself, which FastAPI takes for a response that it makes."""
+        """The list itself. FastAPI reads it for a response that it makes."""
         self.was_read = True
         return self._list
 
@@ -73,16 +73,16 @@ class _LoggedHeaders(MutableHeaders):
 
 
 class WriteLog:
-    """Notes what is written on the response of one run."""
+    """Records the headers that are written on the response of one run."""
 
     __slots__ = ('_headers', '_response', '_tasks', '_written')
 
     def __init__(self, written: Written) -> None:
-        """Note it there."""
+        """Record in `written`."""
         self._written = written
 
     def begin(self, response: Response, tasks: BackgroundTasks) -> None:
-        """Begin with what guards have written that have run before."""
+        """Begin with the headers of guards that ran before."""
         self._written.begin()
         apply([it for guard in self._written.by_guards for it in guard], response.headers.raw)
         self._headers = _LoggedHeaders(response.headers.raw, self._written.by_others[-1])
@@ -90,15 +90,15 @@ class WriteLog:
         response._headers = self._headers  # noqa: SLF001, Starlette has no other place for it
 
     def to_guard(self) -> None:
-        """A guard writes from now on."""
+        """Record the writes of a guard from now on."""
         self._headers.note_in(self._written.next_guard())
 
     def to_others(self) -> None:
-        """A dependency that is no guard writes from now on, or the endpoint."""
+        """Record the writes of the endpoint, or of a dependency that is not a guard, from now on."""
         self._headers.note_in(self._written.by_others[-1])
 
     def end(self, made: Response) -> None:
-        """The endpoint has answered, and this is what FastAPI has made of it."""
+        """End with `made`, the response that FastAPI returns."""
         was_read = self._headers.was_read
         self._headers.catch_up()
         wrote = self._response.headers.raw
@@ -109,7 +109,7 @@ class WriteLog:
 
 
 def with_write_log(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterator[Dependant]:
-    """The dependencies, with some of ours that note what they write; with each is said whether it is a guard."""
+    """The dependencies, with ours between them, which record their writes. `nodes` says whether each is a guard."""
     yield get_dependant(path=path, call=_begin)
     was_guard = False
     for node, is_guard in nodes:

@@ -1,4 +1,4 @@
-"""Endpoints that are wrapped, so that something happens after them on a plain `APIRoute` too."""
+"""Endpoints that are wrapped, so that a function runs after them, on a plain `APIRoute` too."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ from fastapi_caching_route._fastapi.own import own_dependency
 from fastapi_caching_route._fastapi.path_values import PathParameters
 
 PARAMETER = 'fastapi_caching_route_answer'
-"""By which FastAPI gives a wrapped endpoint what it has to know."""
+"""The parameter through which FastAPI passes `Answer` to a wrapped endpoint."""
 
 Invalidate = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
 """Invalidates for one request: gets its scope, and the path parameters as the route validates them."""
@@ -28,7 +28,10 @@ Invalidate = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
 
 @own_dependency
 class Answer:
-    """A dependency: the request, and the response on which dependencies and endpoint may have set a status."""
+    """A dependency: the scope, and the response on which dependencies and the endpoint may set a status.
+
+    Its qualified name is in cache keys.
+    """
 
     __slots__ = ('response', 'scope')
 
@@ -38,7 +41,7 @@ class Answer:
         self.response = response
 
     def owes(self, status: int | None) -> bool:
-        """Whether something has to happen: the endpoint has succeeded, and the route does not see to it itself."""
+        """Whether the wrapper must call `invalidate`: the endpoint succeeded, and the route does not do it itself."""
         return ROUTE_INVALIDATES not in self.scope and (status or self.response.status_code or 200) < 400
 
     def values(self) -> dict[str, str]:
@@ -50,12 +53,12 @@ class Answer:
 
 
 def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate) -> Any:
-    """The endpoint, with `invalidate` called after it has succeeded. It can be called directly too; then nothing follows.
+    """The endpoint, with `invalidate` called after it succeeded, unless user code calls it directly.
 
-    A stream goes on when the endpoint has returned, so `invalidate` is called again at its end; of a generator, at its end
-    alone.
+    A stream continues after the endpoint returned, so `invalidate` is called again at its end. For a generator,
+    `invalidate` is called only at its end.
     """
-    inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # FastAPI looks there too
+    inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # as FastAPI does
     called = inside if inspect.isroutine(inside) else type(inside).__call__
     kinds = (
         (inspect.isasyncgenfunction, _items),
@@ -67,31 +70,31 @@ def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate) -> Any:
 
 
 class _Following:
-    """What follows an endpoint."""
+    """Calls `invalidate` after an endpoint."""
 
     __slots__ = ('_invalidate', '_passed_on')
 
     def __init__(self, endpoint: Callable[..., Any], invalidate: Invalidate) -> None:
         self._invalidate = invalidate
-        self._passed_on = PARAMETER in inspect.signature(endpoint).parameters  # to one that is inside of this one
+        self._passed_on = PARAMETER in inspect.signature(endpoint).parameters  # the endpoint is itself wrapped
 
     def own(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments of the endpoint itself."""
         return given if self._passed_on else {name: value for name, value in given.items() if name != PARAMETER}
 
     async def after(self, given: dict[str, Any], status: int | None) -> None:
-        """Invalidate, if the endpoint has succeeded and the route does not do it."""
+        """Invalidate, if the endpoint succeeded and the route does not do it itself."""
         answer: Answer | None = given.get(PARAMETER)
         if answer is not None and answer.owes(status):
             await self._invalidate(answer.scope, answer.values())
 
     def after_in_thread(self, given: dict[str, Any], status: int | None) -> None:
-        """The same, from a thread of the event loop's."""
-        if given.get(PARAMETER) is not None:  # else the endpoint was called directly, and there may be no loop
+        """The same, from a worker thread of the event loop."""
+        if given.get(PARAMETER) is not None:  # else user code called the endpoint, and there may be no event loop
             anyio.from_thread.run(self.after, given, status)
 
     def until_its_end(self, returned: Any, given: dict[str, Any]) -> Any:
-        """What was returned; a stream acts at its end too."""
+        """The returned value. A stream calls `invalidate` at its end too."""
         if isinstance(returned, StreamingResponse):
             items = returned.body_iterator
 
@@ -158,10 +161,10 @@ def _status(returned: Any) -> int | None:
 
 
 def _named(wrapper: Any, endpoint: Callable[..., Any]) -> Any:
-    """The wrapper under the name and with the signature of the endpoint, to which we add what we ask FastAPI for."""
+    """The wrapper with the name and signature of the endpoint, plus our parameter."""
     functools.update_wrapper(wrapper, endpoint)
     setattr(wrapper, INSIDE, endpoint)
-    del wrapper.__wrapped__  # some releases would look through it, and see neither signature nor what is added to it
+    del wrapper.__wrapped__  # some releases would follow it, and miss the parameter that is added here
     typed = get_typed_signature(endpoint)
     added = inspect.Parameter(PARAMETER, inspect.Parameter.KEYWORD_ONLY, default=Depends(Answer))
     given = [it for it in typed.parameters.values() if it.name != PARAMETER]
