@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
-FIELDS = {
-    'ETag': 'Names this very answer; send it back in `If-None-Match` (RFC 9110 §8.8.3).',
-    'Age': 'Seconds since the answer was made (RFC 9111 §5.1); absent on one that is new.',
-    'Cache-Status': 'What the cache has done with the request, and why (RFC 9211).',
-    'Cache-Control': 'For how long others may keep the answer (RFC 9111 §5.2).',
+HEADERS = {
+    'ETag': 'Identifies this version of the response; send it back in `If-None-Match` (RFC 9110 §8.8.3).',
+    'Age': 'Seconds since the response was generated (RFC 9111 §5.1); absent if it is new.',
+    'Cache-Status': 'How the cache handled the request, and why (RFC 9211).',
+    'Cache-Control': 'How long other caches may store the response (RFC 9111 §5.2).',
 }
 NOT_MODIFIED = 304
 
@@ -18,14 +18,14 @@ NOT_MODIFIED = 304
 def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> None:
     """Describe the headers and the 304 in the responses of a route. The user's own descriptions stay as they are."""
     left_out = {name for name, said in (('Cache-Status', cache_status), ('Cache-Control', cache_control)) if not said}
-    fields = {
+    headers = {
         name: {'description': text, 'schema': {'type': 'integer' if name == 'Age' else 'string'}}
-        for name, text in FIELDS.items()
+        for name, text in HEADERS.items()
         if name not in left_out
     }
     described: list[tuple[int, dict[str, str]]] = [(_status_of(route), {})]
     if {'GET', 'HEAD'} & set(route.methods or ()):
-        described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the answer.'}))
+        described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the current response.'}))
     # FastAPI merges `openapi_extra` with the descriptions of the route and its includes; `responses` of the route would
     # replace those of its includes. Older releases change the user's objects when they merge, so we copy these.
     route.responses = deepcopy(route.responses)
@@ -36,9 +36,9 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
         for name, text in texts.items():
             if name not in said:
                 response.setdefault(name, text)
-        for name, field in fields.items():
+        for name, header in headers.items():
             if name.lower() not in {it.lower() for it in said.get('headers') or {}}:
-                _within(response, 'headers').setdefault(name, field)
+                _within(response, 'headers').setdefault(name, header)
     route.openapi_extra = extra
 
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import qualified
-from fastapi_caching_route._fastapi.plain import is_plain, told_apart
+from fastapi_caching_route._fastapi.plain import distinguishing, is_plain
 from fastapi_caching_route._http.fields import without
 
 _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
@@ -153,14 +153,14 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
     types may be equal and still behave differently (`ByteSize(1000)` and 1000).
     """
     factory = field.field_info.default_factory
-    if not is_plain(field.field_info.annotation) or _runs_code_of_the_users(field):
+    if not is_plain(field.field_info.annotation) or _runs_user_code(field):
         return None
     if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
         return None
     omitted, errors = request_params_to_args([field], QueryParams(''))
     if errors:
         return None
-    default = told_apart(omitted[field.name])
+    default = distinguishing(omitted[field.name])
     if default is None:
         return None
 
@@ -169,12 +169,12 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
             values, errors = request_params_to_args([field], received)
         except Exception:  # noqa: BLE001, the user's enum may raise: it raises again in the route
             return False
-        return not errors and told_apart(values[field.name]) == default
+        return not errors and distinguishing(values[field.name]) == default
 
     return is_default
 
 
-def _runs_code_of_the_users(field: Any) -> bool:
+def _runs_user_code(field: Any) -> bool:
     """Whether user functions may take part in the validation of a field, as far as its schema shows it."""
     adapter = getattr(field, '_type_adapter', None)
     return adapter is None or "'function-" in repr(adapter.core_schema)

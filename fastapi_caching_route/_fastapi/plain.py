@@ -18,7 +18,7 @@ def is_plain(annotation: Any) -> bool:
     if origin is Annotated:
         return is_plain(arguments[0])
     if origin is Literal:
-        return all(told_apart(it) is not None for it in arguments)
+        return all(distinguishing(it) is not None for it in arguments)
     if origin in _OF_SEVERAL:
         return all(it is ... or is_plain(it) for it in arguments)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -27,7 +27,7 @@ def is_plain(annotation: Any) -> bool:
     return annotation is Any or annotation in (*_VALUES, *_COLLECTIONS)
 
 
-def told_apart(value: object) -> tuple[object, ...] | None:
+def distinguishing(value: object) -> tuple[object, ...] | None:
     """Parts that are equal only for plain values that no endpoint can distinguish; None for any other value.
 
     `Decimal('1.0')` equals `Decimal('1.00')`, and `True` equals 1, but endpoints can distinguish them. Datetimes with a
@@ -35,7 +35,7 @@ def told_apart(value: object) -> tuple[object, ...] | None:
     """
     kind = type(value)
     if isinstance(value, list | tuple | set | frozenset) and kind in _COLLECTIONS:
-        inside = [told_apart(it) for it in value]
+        inside = [distinguishing(it) for it in value]
         ordered = inside if kind in {list, tuple} else sorted(inside, key=repr)
         return None if None in inside else (kind, *ordered)
     if isinstance(value, Enum):

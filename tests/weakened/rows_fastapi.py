@@ -188,7 +188,7 @@ ROWS = [
     (
         'defaults: code of the user',
         '_fastapi/parameters.py',
-        'is_plain(field.field_info.annotation) or _runs_code_of_the_users(field):',
+        'is_plain(field.field_info.annotation) or _runs_user_code(field):',
         'is_plain(field.field_info.annotation):',
     ),
     (
