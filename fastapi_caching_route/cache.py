@@ -1,4 +1,4 @@
-"""`FastAPICache`: what users hold in their hands. The decorator, and entries by their keys."""
+"""`FastAPICache`, the public class: the `@cache` decorator, invalidation, and access to entries by key."""
 
 import logging
 import time
@@ -49,18 +49,18 @@ from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
-"""Statuses of which answers are stored where nothing else is said."""
+"""Responses with these statuses are stored by default."""
 
 Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
 
 
 class FastAPICache:
-    """A response cache in any backend of aiocache, for routes of the class `CachingRoute`.
+    """A response cache for routes of the class `CachingRoute`, which stores responses in any aiocache backend.
 
-    The object itself is the decorator: `@cache(ttl=60)` above or below the route decorator.
+    The object itself is the decorator: write `@cache(ttl=60)` above or below the route decorator.
 
     Raises:
-        ConfigurationError: an option is out of its range; the message names it.
+        ConfigurationError: an option is not valid; the message names it.
 
     """
 
@@ -68,60 +68,56 @@ class FastAPICache:
         self,
         cache: Annotated[
             Backend | None,
-            Doc('Any aiocache backend; its namespace and ttl are the defaults here. None for a `MemoryCache()`.'),
+            Doc('Any aiocache backend; its namespace and ttl are the defaults. None: a new `MemoryCache()`.'),
         ] = None,
         *,
         namespace_policy: Annotated[
             Literal['concat', 'replace'],
-            Doc("What a namespace of a route does to the backend's: `api` and `users` give `api:users`, or `users`."),
+            Doc("Backend's `api` and route's `users` become `api:users` (`'concat'`) or `users` (`'replace'`)."),
         ] = 'concat',
-        cache_header: Annotated[str, Doc('The response field that says HIT or MISS.')] = 'X-Cache',
-        cache_header_hit: Annotated[str, Doc('Its value on an answer from an entry.')] = 'HIT',
-        cache_header_miss: Annotated[str, Doc('Its value on an answer that is being stored.')] = 'MISS',
+        cache_header: Annotated[str, Doc('The response header that says HIT or MISS.')] = 'X-Cache',
+        cache_header_hit: Annotated[str, Doc('Its value if the response comes from an entry.')] = 'HIT',
+        cache_header_miss: Annotated[str, Doc('Its value if the response is being stored.')] = 'MISS',
         cache_status: Annotated[
-            str | None, Doc('The name of this cache in `Cache-Status` (RFC 9211), which says what happened and why.')
+            str | None,
+            Doc('Names this cache in `Cache-Status` (RFC 9211), which says what happened and why; None: not sent.'),
         ] = 'FastAPICache',
         accepted_status_codes: Annotated[
-            Collection[int], Doc('Statuses of which answers are stored; never 206, 304, 412 and 416.')
+            Collection[int], Doc('Responses with these statuses are stored; never 206, 304, 412 or 416.')
         ] = DEFAULT_ACCEPTED_STATUS_CODES,
         version: Annotated[
-            str, Doc('Part of every key of declared inputs: change it when a deploy changes what responses look like.')
+            str, Doc('Part of every cache key that no `key_builder` makes; change it if a deploy changes responses.')
         ] = '',
         policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')] = None,
         signing_key: Annotated[
             str | bytes | Sequence[str | bytes] | None,
-            Doc(
-                'Signs entries outside of the process (HMAC-SHA256). Of several keys the first signs, and all are taken.'
-            ),
+            Doc('Signs entries outside the process (HMAC-SHA256). Of several keys, the first signs; all are accepted.'),
         ] = None,
         store_timeout: Annotated[
-            float, Doc('Seconds to wait for a backend outside of the process; then the endpoint answers without it.')
+            float, Doc('Seconds that a request may wait for a backend outside the process; then it goes on without.')
         ] = 0.25,
         left_out_of_raw_keys: Annotated[
-            Collection[str], Doc('Request fields that do not count on routes that take the raw request.')
+            Collection[str], Doc('Request headers that are not in the cache key of routes that take the raw request.')
         ] = LEFT_OUT_OF_RAW_KEYS,
         recording_budget: Annotated[
-            int, Doc('Bytes that all streams together hold that are being recorded; further ones are not stored.')
+            int, Doc('Bytes that all streams being recorded may hold together; beyond that, streams are not stored.')
         ] = 64 * 1024 * 1024,
         clock: Annotated[
-            Callable[[], float], Doc('Seconds since the epoch, the same in all processes that share the backend.')
+            Callable[[], float], Doc('Returns seconds since the epoch; processes that share the backend must agree.')
         ] = time.time,
         mode: Annotated[
             Literal['policy', 'rfc9111'],
-            Doc("`'policy'`: the route decides, and its answers may only shorten. `'rfc9111'`: the fields decide."),
+            Doc("`'policy'`: options decide, response headers only restrict. `'rfc9111'`: response headers decide."),
         ] = 'policy',
         invalidate_on_write: Annotated[
             bool,
-            Doc(
-                'Whether an answer of 2xx or 3xx to PUT, PATCH, DELETE or an undecorated POST invalidates its path (RFC 9111 §4.4).'
-            ),
+            Doc('Whether PUT, PATCH, DELETE and uncached POST invalidate their path on 2xx and 3xx (RFC 9111 §4.4).'),
         ] = True,
         document: Annotated[
-            bool,
-            Doc('Whether OpenAPI describes the 304 and the fields of cached routes; else it is as without a cache.'),
+            bool, Doc('Whether OpenAPI describes the 304 and the headers of cached routes; if not, it is unchanged.')
         ] = False,
     ) -> None:
-        """Build a cache over a backend; nothing is opened."""
+        """Build a cache over a backend. This opens no connection."""
         self._settings: Settings = checked_settings(
             MemoryCache() if cache is None else cache,
             namespace_policy=namespace_policy,
@@ -145,12 +141,15 @@ class FastAPICache:
 
     @property
     def backend(self) -> BaseCache:
-        """The cache of aiocache in which responses are stored, as it was given."""
+        """The aiocache backend that stores the responses, as it was given."""
         return self._settings.backend
 
     @backend.setter
     def backend(self, backend: object) -> NoReturn:
-        msg = f'the backend cannot be replaced, because routes use it already; build a new FastAPICache(backend), got {backend!r}'
+        msg = (
+            'the backend cannot be replaced, because routes use it already; build a new FastAPICache(backend), '
+            f'got {backend!r}'
+        )
         raise ConfigurationError(msg)
 
     @property
@@ -160,13 +159,13 @@ class FastAPICache:
 
     @property
     def accepted_status_codes(self) -> frozenset[int]:
-        """The statuses of which responses are stored, beside those of `status_ttl`."""
+        """Responses with these statuses are stored, in addition to those in `status_ttl`."""
         return self._settings.accepted_status_codes
 
     def __call__(
         self,
         *positional: object,
-        key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy`, for this and all others.')] = None,
+        key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy` for this option and all others.')] = None,
         dependencies: Sequence[Depends] | None = None,
         identity: Literal['auto', 'shared'] | Identity | None = None,
         route_dependencies: Literal['always', 'on_miss'] | None = None,
@@ -191,19 +190,22 @@ class FastAPICache:
         ttl_jitter: float | None = None,
         endpoint_timeout: float | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
-        """Decorate an endpoint: its answers are cached wherever it stands behind a `CachingRoute`.
+        """Decorate an endpoint: its responses are cached on every `CachingRoute` that serves it.
 
-        What is left out, or None, is taken from the policy of this cache. The endpoint itself is returned. Where it is
-        decorated several times, the last one counts, on all of its routes.
+        Options that are omitted or None come from the `policy` of this cache. The endpoint itself is returned. If an
+        endpoint is decorated several times, the last decorator applies on all of its routes.
 
         Raises:
-            ConfigurationError: an option is out of its range, or the endpoint cannot be decorated.
+            ConfigurationError: an option is not valid, or the endpoint cannot be decorated.
 
         """
         if positional:
-            msg = f'@cache needs parentheses and takes its options by name, like @cache() or @cache(ttl=60), got {positional}'
+            msg = (
+                '@cache needs parentheses and takes its options by name, like @cache() or @cache(ttl=60), '
+                f'got {positional}'
+            )
             raise ConfigurationError(msg)
-        given = _said(
+        given = _given(
             {
                 'key_builder': key_builder,
                 'dependencies': dependencies,
@@ -238,7 +240,7 @@ class FastAPICache:
             try:
                 if endpoint is None or isinstance(endpoint, Starlette | Router):
                     msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
-                    raise ConfigurationError(msg)  # noqa: TRY301, said once for all
+                    raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
                 policy = replace(settings.policy, **given)
                 for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
                     check_takes_one(option, getattr(policy, option))
@@ -261,9 +263,9 @@ class FastAPICache:
         return decorate
 
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
-        """The fresh response that is stored under a key of a `key_builder`, or under the key of a `CacheContext`; or None.
+        """The fresh response stored under the key of a `key_builder` or `CacheContext`, or None.
 
-        With a key of a `key_builder`, give the namespace of its route, if it has one.
+        For the key of a `key_builder`, give the namespace of its route, if the route has one.
         """
         found = await self._settings.store.visit().look_up(key_to_find(self._settings.full_namespace, key, namespace))
         if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
@@ -274,18 +276,18 @@ class FastAPICache:
     async def set_cached(
         self, key: str, value: CachedResponse | Response, caching_params: CacheParamsBase | None = None
     ) -> None:
-        """Store a response under a key of a `key_builder`, in place of what the endpoint would answer.
+        """Store a response under the key of a `key_builder`, as if the endpoint had returned it.
 
-        The rules of storing hold as for any answer, but `store_if` is not asked; with a ttl of 0, nothing is stored. Without a
-        ttl, it is the shortest of the routes with a `key_builder` in this namespace, since a key does not tell its route; else
-        that of the policy of this cache, else the backend's own.
+        The same rules apply as to any response, but `store_if` is not called. With a ttl of 0, nothing is stored. The
+        default ttl is the shortest of the routes with a `key_builder` in this namespace, because a key does not show
+        its route; without such a route, it is that of the `policy` of this cache, or else of the backend.
 
         Raises:
-            ConfigurationError: the response is not one that may be stored, and the message names the reason; or the key is
-                the `CacheContext.key` of a route without a `key_builder`, or with another namespace.
+            ConfigurationError: the response must not be stored, and the message names the reason; or the key is the
+                `CacheContext.key` of a route without a `key_builder`, or with another namespace.
 
         """
-        given = _said(caching_params)
+        given = _given(caching_params)
         policy = replace(self._settings.policy, **given)
         if 'ttl' not in given:
             policy = replace(
@@ -308,15 +310,15 @@ class FastAPICache:
             raise ConfigurationError(msg)
 
     async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
-        """Invalidate what is stored under a key of a `key_builder` or of a `CacheContext`; return how many keys were deleted (0 or 1).
+        """Invalidate the entry under the key of a `key_builder` or `CacheContext`. Return the number deleted: 0 or 1.
 
-        This and all others of its kind hold, once they have returned, for every process that shares the backend: no
-        answer is served from then on that was computed before. With `soft`, entries with a stale window are stale from
-        then on, and are renewed by the next request; all others are invalidated as without.
+        When an invalidation method returns, no process that shares the backend serves a response computed before the
+        call. With `soft`, entries with a stale window become stale instead, and the next request renews them; all other
+        entries are invalidated.
 
         Raises:
-            InvalidationError: the backend does not answer. This process uses nothing of it any more, and writes the
-                invalidation as soon as it can.
+            InvalidationError: the backend has not taken the invalidation. It already applies in this process, and is
+                retried until it succeeds.
 
         """
         full = key_to_find(self._settings.full_namespace, key, namespace)
@@ -325,10 +327,10 @@ class FastAPICache:
         )
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
-        """Invalidate all entries that have one of the tags; with `soft`, they turn stale where they may.
+        """Invalidate all entries that have one of the tags. With `soft`, those with a stale window become stale.
 
         Raises:
-            ConfigurationError: there is no tag, or one is not a text.
+            ConfigurationError: no tag is given, or one is not a str.
             InvalidationError: as for `invalidate_cached`.
 
         """
@@ -340,10 +342,10 @@ class FastAPICache:
     async def invalidate_endpoint(
         self, endpoint: Callable[..., Any], /, *, soft: bool = False, **path_params: Any
     ) -> None:
-        """Invalidate all entries of an endpoint; with path parameters, those of these values, which are validated.
+        """Invalidate all entries of an endpoint, or only those with the given path parameters, which are validated.
 
         Raises:
-            ConfigurationError: the endpoint is not cached here, or these are not its path parameters.
+            ConfigurationError: this cache does not cache the endpoint, or the path parameters do not match it.
             InvalidationError: as for `invalidate_cached`.
 
         """
@@ -352,12 +354,12 @@ class FastAPICache:
         )
 
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
-        """Invalidate all entries of a path, decoded and without a query.
+        """Invalidate all entries of a path, which is given decoded and without a query.
 
-        With `prefix`, those of all paths below it too, at the boundary of a segment: `/users/7`, and not `/users2`.
+        With `prefix`, also those of all paths below it: for `/users` this includes `/users/7`, but not `/users2`.
 
         Raises:
-            ConfigurationError: it is not a path.
+            ConfigurationError: `path` is not a path.
             InvalidationError: as for `invalidate_cached`.
 
         """
@@ -367,21 +369,24 @@ class FastAPICache:
         """Invalidate all entries of the routes with this `namespace`.
 
         Raises:
-            ConfigurationError: it cannot be a namespace.
+            ConfigurationError: `namespace` is empty or not valid.
             InvalidationError: as for `invalidate_cached`.
 
         """
         if not namespace:
-            msg = f'invalidate_namespace takes the namespace of a route, got {namespace!r}; use clear() to invalidate everything'
+            msg = (
+                f'invalidate_namespace takes the namespace of a route, got {namespace!r}; '
+                'use clear() to invalidate everything'
+            )
             raise ConfigurationError(msg)
         await self._settings.store.invalidate(
             (namespace_name(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
         )
 
     async def clear(self, *, soft: bool = False) -> None:
-        """Invalidate all entries of this cache, and of others that share the backend and its namespace.
+        """Invalidate all entries of this cache, and of other caches with the same backend and namespace.
 
-        What else is kept in the backend stays untouched.
+        Other keys in the backend are not touched.
 
         Raises:
             InvalidationError: as for `invalidate_cached`.
@@ -396,14 +401,16 @@ class FastAPICache:
         endpoints: Collection[Callable[..., Any]] | None = None,
         paths: Collection[str] | None = None,
     ) -> None:
-        """Invalidate from code that cannot await, like the hooks of an ORM: from any thread, with or without an event loop.
+        """Invalidate from code that cannot await, like the hooks of an ORM, in any thread.
 
-        From now on this process serves nothing that has one of these names, and stores nothing of it that is being
-        computed. For other processes it is written by an event loop of this one, or by a thread where there is none, as
-        soon as the backend takes it. `cache.lifespan` and `async with cache:` write what is left as they end.
+        When it returns, this process serves none of these entries, and stores no affected response that was already
+        being computed. An event loop of this process, or a thread if there is none, then sends the invalidation to the
+        backend, and retries until it succeeds. `cache.lifespan` and `async with cache:` send what is still pending when
+        they end.
 
         Raises:
-            ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached here.
+            ConfigurationError: nothing is given, an argument has the wrong type, or this cache does not cache an
+                endpoint.
 
         """
         self._settings.store.invalidate_soon(names_of(tags, endpoints, paths, self._settings))
@@ -415,10 +422,10 @@ class FastAPICache:
         endpoints: Collection[Callable[..., Any]] | None = None,
         paths: Collection[str] | None = None,
     ) -> None:
-        """Invalidate from code without an event loop, like a script or a task of Celery: it returns when it is written.
+        """Invalidate from code without an event loop, like a script or a Celery task. Blocks until that is done.
 
         Raises:
-            ConfigurationError: as for `invalidate_soon`; or an event loop runs in this thread, which it would block.
+            ConfigurationError: as for `invalidate_soon`; or an event loop runs in this thread, and would be blocked.
             InvalidationError: as for `invalidate_cached`.
 
         """
@@ -433,15 +440,15 @@ class FastAPICache:
         endpoints: Collection[Callable[..., Any]] = (),
         paths: Collection[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
-        """Decorate a write: after an answer of 2xx or 3xx, and before it leaves, entries are invalidated.
+        """Decorate a write: on a 2xx or 3xx, it invalidates entries before the response is sent.
 
-        Without an argument, those of its own path. Tags and paths may hold path parameters of the write in braces;
-        tags may be a callable of the request. Of the endpoints all entries are invalidated. On a plain `APIRoute` it has
-        to stand below the route decorator. If the backend does not answer, the write does all the same, and a warning
-        is logged: the invalidation is written later, and counts in this process until then.
+        Without arguments, it invalidates the entries of its own path. Tags and paths may contain path parameters of the
+        write in braces; `tags` may be a callable of the request. All entries of the given endpoints are invalidated. On
+        a plain `APIRoute`, put it below the route decorator. If the backend fails, the write still succeeds and a
+        warning is logged; the invalidation already applies in this process, and is retried until it succeeds.
 
         Raises:
-            ConfigurationError: an option is not of its kind, or an endpoint is not cached here.
+            ConfigurationError: an option has the wrong type, or this cache does not cache an endpoint.
 
         """
         if positional:
@@ -473,25 +480,25 @@ class FastAPICache:
         return decorate
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened yet: connections are, when they are needed."""
+        """Let this event loop send pending invalidations. Connections are opened when they are needed."""
         if on_asyncio():
             self._settings.store.open()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        """Close the connections that were opened in this event loop, after the invalidations that are under way or owed.
+        """Close the connections of this event loop, after its running and pending invalidations.
 
-        The backend and its own client are the user's, and stay open. The cache can be used again.
+        The backend and its own client belong to the user, and stay open. The cache can be used again.
         """
         if on_asyncio():
             await self._settings.store.close()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
-        """For `FastAPI(lifespan=cache.lifespan)`: `async with cache:` for as long as the app lives.
+        """For `FastAPI(lifespan=cache.lifespan)`: runs the app inside `async with cache:`.
 
-        At its start, a warning names each decorated endpoint that no `CachingRoute` serves, and another one says if this
-        process is one of several workers whose backend is in memory.
+        At startup, it warns about each decorated endpoint that no `CachingRoute` serves. It also warns if the backend
+        is in memory and this process is one of several workers.
         """
         self._settings.unserved.warn(app)
         tell_of_workers(is_shared=self._settings.store.is_shared)
@@ -502,9 +509,9 @@ class FastAPICache:
         return self._settings.runtime.clock() if soft else None
 
     def explain(
-        self, app: Annotated[Any, Doc('A FastAPI or Starlette app, with all of its routes.')]
+        self, app: Annotated[Any, Doc('A FastAPI or Starlette app with all of its routes.')]
     ) -> tuple[RouteReport, ...]:
-        """A report on each route of an app: whether it is cached, by what, for whom, and what looks wrong.
+        """Report on each route of an app: whether it is cached, its cache key, who shares entries, and warnings.
 
         Also on the command line: `python -m fastapi_caching_route explain module:app`.
         """
@@ -512,13 +519,13 @@ class FastAPICache:
 
     @contextmanager
     def disabled(self) -> Generator[None]:
-        """Have every request that comes answered by its endpoint: `with cache.disabled():`, in tests.
+        """Bypass the cache for new requests: `with cache.disabled():`, in tests.
 
-        They look nothing up and store nothing; those that have come before go on as they were, and `get_cached` finds what is
-        stored.
+        New requests look nothing up and store nothing. Requests that are already running are not affected, and
+        `get_cached` still finds entries.
 
-        Dependencies run as they do without a cache, those of `@cache(dependencies=...)` too; invalidations are carried out.
-        It holds for all threads and tasks of this process.
+        Dependencies run as without a cache, including those of `@cache(dependencies=...)`. Invalidations still work.
+        This applies to all threads and tasks of this process.
         """
         self._settings.runtime.switch.times_off += 1
         try:
@@ -527,13 +534,13 @@ class FastAPICache:
             self._settings.runtime.switch.times_off -= 1
 
     def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
-        """The options with the defaults of this cache filled in, checked as `@cache(...)` checks them.
+        """Return the options, completed with the defaults of this cache and checked as by `@cache(...)`.
 
         Raises:
-            ConfigurationError: an option is out of its range.
+            ConfigurationError: an option is not valid.
 
         """
-        policy = replace(self._settings.policy, **_said(params))
+        policy = replace(self._settings.policy, **_given(params))
         return CacheParams(
             namespace=policy.namespace,
             ttl=policy.ttl,
@@ -543,10 +550,11 @@ class FastAPICache:
         )
 
     def set_cache_header(self, response: Response, *, hit: bool) -> None:
-        """Mark a response as this cache marks its own: HIT or MISS in the cache header."""
+        """Set the cache header of a response to the value for a hit or a miss."""
         name, value = self._settings.hit if hit else self._settings.miss
         response.headers[name.decode('latin-1')] = value.decode('latin-1')
 
 
-def _said(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that are not None."""
     return {name: value for name, value in (options or {}).items() if value is not None}
