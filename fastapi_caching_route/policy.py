@@ -1,4 +1,4 @@
-"""One `@cache(...)` call: its options, checked and normalised.
+"""`CachePolicy`: the options of one `@cache(...)`, checked and normalized.
 
 Pure: knows values, and neither stores nor requests.
 """
@@ -26,35 +26,38 @@ from fastapi_caching_route.control import CacheControl, checked_control
 from fastapi_caching_route.errors import ConfigurationError
 
 KeyBuilder = Callable[[Any], str]
-"""Makes a key from a `starlette.requests.Request`. It takes over the responsibility for what tells requests apart."""
+"""Makes the cache key of a `starlette.requests.Request`.
+
+You are responsible for including everything the response depends on.
+"""
 
 Tags = Callable[[Any], Collection[str] | Awaitable[Collection[str]]]
-"""Gives the tags of an answer, from a `starlette.requests.Request`."""
+"""Returns the tags of the response to a `starlette.requests.Request`. May be async."""
 
 Identity = Callable[[Any], str | Awaitable[str]]
-"""Names, from a `starlette.requests.Request`, with whom a request shares entries."""
+"""Returns a name for a `starlette.requests.Request`: requests with equal names share entries. May be async."""
 
 Skip = Callable[[Any], object]
-"""Whether a `starlette.requests.Request` bypasses the cache: what is true does. May be async."""
+"""Returns a true value if a `starlette.requests.Request` bypasses the cache. May be async."""
 
 StoreIf = Callable[[Any], object]
-"""Whether a `CachedResponse` is stored that otherwise would be: what is true is."""
+"""Returns a true value if a `CachedResponse` is to be stored. Called only for responses that may be stored."""
 
 DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
-    """How the answers of a route are cached. Also the place for defaults: `FastAPICache(policy=CachePolicy(...))`.
+    """How the responses of a route are cached. Also holds the defaults: `FastAPICache(policy=CachePolicy(...))`.
 
     Raises:
-        ConfigurationError: an option is out of its range; the message names it.
+        ConfigurationError: an option is not valid; the message names it.
 
     """
 
     key_builder: Annotated[
         KeyBuilder | None,
-        Doc('Makes the key from the request, in place of the declared inputs and of the rules for the raw request.'),
+        Doc('Makes the cache key from the request. Replaces the declared inputs and the rules for the raw request.'),
     ] = None
     dependencies: Annotated[
         Sequence[Any],
@@ -63,130 +66,130 @@ class CachePolicy:
     identity: Annotated[
         Literal['auto', 'shared'] | Identity,
         Doc(
-            "Who shares an entry. `'auto'`: who sends the same credentials, where user code gets to see them. "
-            "`'shared'`: all whom the guards let in. Or a callable of the request, plain or async, that names who "
-            'shares, as a str: a role, a tenant.'
+            "Which clients share an entry. `'auto'`: clients with equal credentials, if user code receives them. "
+            "`'shared'`: every client that passes the guards. Or a callable of the request, plain or async, that "
+            'returns a str, like a role or a tenant: clients with equal names share.'
         ),
     ] = 'auto'
     route_dependencies: Annotated[
         Literal['always', 'on_miss'],
         Doc(
-            "`'always'`: the dependencies without a parameter name, of route, router, include and app, run on hits "
-            "too. `'on_miss'`: only those that hold a security scheme do."
+            "`'always'`: dependencies without a parameter name, of the route, routers, includes and the app, run on "
+            "hits too. `'on_miss'`: on hits, only those that contain a security scheme run."
         ),
     ] = 'always'
     vary_headers: Annotated[
         Collection[str],
-        Doc('Request fields that tell entries apart beside the declared inputs; they are also named in `Vary`.'),
+        Doc('Request headers to add to the cache key, in addition to the declared inputs. `Vary` names them.'),
     ] = ()
     namespace: Annotated[
-        str | None, Doc('Goes in front of the keys; joined to the namespace of the backend, or replacing it.')
+        str | None, Doc('Prefix of the cache keys, after the namespace of the backend, or in place of it.')
     ] = None
     ttl: Annotated[
         float | None,
-        Doc("Seconds for which an answer is fresh, at most 30 days; 0 stores nothing; None: the backend's own ttl."),
+        Doc("Seconds for which a response is fresh, at most 30 days. 0: nothing is stored. None: the backend's ttl."),
     ] = None
     tags: Annotated[
         Collection[str] | Tags,
         Doc(
-            "Names to invalidate by: texts, with path parameters in braces (`'user:{user_id}'`), or a callable of the "
-            'request, plain or async, that gives them.'
+            "Names to invalidate by: a list of str, with path parameters in braces (`'user:{user_id}'`), or a "
+            'callable of the request, plain or async, that returns one.'
         ),
     ] = ()
     stale_while_revalidate: Annotated[
         float,
         Doc(
-            'Seconds past the lifetime in which a stale entry answers at once, while one request renews it (RFC 5861 §3).'
+            'Seconds after expiry in which a stale entry is served at once, while one request renews it (RFC 5861 §3).'
         ),
     ] = 0.0
     stale_if_error: Annotated[
         float,
-        Doc('Seconds past the lifetime in which a stale entry answers where the endpoint fails (RFC 5861 §4).'),
+        Doc('Seconds after expiry in which a stale entry is served if the endpoint fails (RFC 5861 §4).'),
     ] = 0.0
     revalidate: Annotated[
         bool,
         Doc(
-            'Whether the endpoint is asked with `If-None-Match` and `If-Modified-Since` where an entry with a validator of its '
-            'own is stale; its 304 renews the entry (RFC 9111 §4.3).'
+            'Whether the endpoint gets `If-None-Match` and `If-Modified-Since` if it set a validator on the entry that '
+            'is stale. A 304 from the endpoint renews the entry (RFC 9111 §4.3).'
         ),
     ] = False
     client_cache_control: Annotated[
-        bool, Doc('Whether the `Cache-Control` of requests counts, beyond its `no-store` (RFC 9111 §5.2.1).')
+        bool, Doc('Whether to obey the `Cache-Control` of requests; `no-store` is always obeyed (RFC 9111 §5.2.1).')
     ] = False
     cache_control: Annotated[
         str | CacheControl | None,
         Doc(
-            'The `Cache-Control` that clients and caches on the way get with an answer that is stored, on misses and hits '
-            'alike, if the endpoint wrote none. It counts from then on, so no `Age` is sent with it. It says `private` where more '
-            'than URL and `Vary` tells responses apart; `public` and `s-maxage` are an error there.'
+            'The `Cache-Control` to send to clients and to caches in front, on misses and hits, with each response '
+            'that is stored, unless the endpoint sets one. Its times start when the response is sent, so no `Age` is '
+            'sent with it. If the response depends on more than the URL and the headers in `Vary`, `private` is sent '
+            'instead, and `public` and `s-maxage` are an error.'
         ),
     ] = None
     cdn_cache_control: Annotated[
-        str | CacheControl | None, Doc('The same as `CDN-Cache-Control`, for caches in front of us (RFC 9213).')
+        str | CacheControl | None, Doc('The same for `CDN-Cache-Control`, which only CDNs read (RFC 9213).')
     ] = None
     status_ttl: Annotated[
         Mapping[int, float],
         Doc(
-            'Seconds for which answers of these statuses are fresh, in place of `ttl`, like `{404: 5}`; they are stored beside '
-            'those of `accepted_status_codes`. 0 stores none of them.'
+            'Seconds for which responses with these statuses are fresh, in place of `ttl`, like `{404: 5}`. They are '
+            'stored in addition to those in `accepted_status_codes`. 0: such responses are not stored.'
         ),
     ] = field(default_factory=dict, hash=False)
     skip: Annotated[
         Skip | None,
         Doc(
-            'Whether a request bypasses the cache, by a callable of the request, plain or async: the endpoint answers, and '
-            'nothing is looked up or stored.'
+            'A callable of the request, plain or async. If it returns a true value, the request bypasses the cache: '
+            'the endpoint runs, and nothing is looked up or stored.'
         ),
     ] = None
     store_if: Annotated[
         StoreIf | None,
         Doc(
-            'Whether an answer is stored that could be, by a plain function of the whole response, a `CachedResponse`. '
-            'Not asked again where the endpoint confirms by a 304 what is stored.'
+            'A plain function of the complete response, a `CachedResponse`. A response that may be stored is stored '
+            'only if this returns a true value. Not called again if a 304 of the endpoint confirms the entry.'
         ),
     ] = None
-    max_body_size: Annotated[int, Doc('Bytes of a body beyond which an answer is passed on and not stored.')] = (
+    max_body_size: Annotated[int, Doc('Bytes; a response with a larger body is sent but not stored.')] = (
         DEFAULT_MAX_BODY_SIZE
     )
     collapse: Annotated[
         bool,
-        Doc(
-            'Whether concurrent requests for an answer that is not stored have the endpoint run once, in this process.'
-        ),
+        Doc('Whether to collapse misses: concurrent requests for one response run the endpoint once in this process.'),
     ] = True
     collapse_timeout: Annotated[
-        float, Doc('Seconds that a request waits for the one that runs the endpoint; then it runs it itself.')
+        float, Doc('Seconds that a request waits while another one runs the endpoint; then it runs it itself.')
     ] = 10.0
     lock: Annotated[
         bool,
         Doc(
-            'Whether that holds across processes too, by a lock in the backend, which ends by itself after half of `collapse_timeout`.'
+            'Whether to collapse misses across processes too, with a lock in the backend, which expires after half of '
+            '`collapse_timeout`.'
         ),
     ] = False
     eager_refresh: Annotated[
         float | None,
         Doc(
-            'The fraction of its lifetime, like 0.9, after which an entry is renewed behind a hit, by one request at a time '
-            'and not by all processes at the same moment. None: not before it is stale.'
+            'Fraction of the lifetime, like 0.9, after which a hit also starts a background task that renews the '
+            'entry: one at a time, and not in all processes at the same moment. None: only stale entries are renewed.'
         ),
     ] = None
     ttl_jitter: Annotated[
         float,
         Doc(
-            'By which fraction, like 0.1, lifetimes are shortened at random at most, so that what was stored together does not '
-            'end together.'
+            'Lifetimes are shortened by a random fraction up to this one, like 0.1, so that entries stored at the same '
+            'time do not all expire at once.'
         ),
     ] = 0.0
     endpoint_timeout: Annotated[
         float | None,
         Doc(
-            'Seconds after which an entry inside of `stale_if_error` answers in place of an endpoint that is slower; the run goes '
-            'on and is stored.'
+            'Seconds to wait for the endpoint before a stale entry within `stale_if_error` is served in its place. The '
+            'endpoint goes on, and its response is stored.'
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Check every option, and bring the header names into the form in which ASGI delivers them."""
+        """Check every option, and write the header names in lower case, as ASGI does."""
         builder, store_if = self.key_builder, self.store_if
         for option, holds, wanted in (
             (
@@ -238,7 +241,7 @@ class CachePolicy:
 
 
 def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
-    """What is allowed, and hardly meant, with the remedy."""
+    """Warnings about options that are valid but probably not intended, each with the remedy."""
     is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
     if 'cookie' in policy.vary_headers:
         yield (
@@ -247,8 +250,8 @@ def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
         )
     if by_the_book and (policy.ttl is not None or policy.status_ttl):
         yield (
-            "in mode='rfc9111' the headers of a response decide how long it is fresh, and ttl and status_ttl have no effect; "
-            'send Cache-Control: max-age'
+            "in mode='rfc9111' the headers of a response decide how long it is fresh, and ttl and status_ttl have no "
+            'effect; send Cache-Control: max-age'
         )
     elif (
         policy.ttl == 0
@@ -258,22 +261,22 @@ def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
         yield 'with a ttl of 0 nothing is stored, so nothing can be stale or renewed; set a short ttl, like 0.001'
     if policy.endpoint_timeout is not None and not policy.stale_if_error:
         yield (
-            'endpoint_timeout has no effect without stale_if_error, because no stale entry may answer in place of a slow '
-            'endpoint; set stale_if_error'
+            'endpoint_timeout has no effect without stale_if_error, because no stale entry may answer in place of a '
+            'slow endpoint; set stale_if_error'
         )
     control = policy.cache_control
     if is_stale and isinstance(control, CacheControl) and (control.must_revalidate or control.proxy_revalidate):
         yield (
-            f'cache_control forbids other caches to serve stale responses ({control}), but with its stale windows this cache '
-            'serves them; remove one of the two'
+            f'cache_control forbids other caches to serve stale responses ({control}), but with its stale windows this '
+            'cache serves them; remove one of the two'
         )
 
 
 def checked_policy(policy: object) -> CachePolicy:
-    """The policy, or one of all defaults.
+    """The policy or, for None, the default policy.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not a `CachePolicy`.
 
     """
     if policy is not None and not isinstance(policy, CachePolicy):
