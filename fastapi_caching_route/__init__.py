@@ -1,14 +1,14 @@
-"""The response cache for FastAPI.
+"""A response cache for FastAPI.
 
-Eight wings, each of which imports only those below it:
+Eight folders, each of which imports only those below it:
 
-    _routes       declared routes, before any request
+    _routes       decorated routes, before any request
     _exchange     one request: start reading in `exchange.py`
-    _store        entries, and what invalidates them
-    _fastapi      all that is known of the inside of FastAPI
-    _backends     objects under keys, to where they are kept
+    _store        entries, and their invalidation
+    _fastapi      everything that depends on the internals of FastAPI
+    _backends     objects under keys, in a backend of aiocache
     _core         keys, names, entries, reasons: pure
-    _concurrency  flights, pauses, background tasks: a leaf
+    _concurrency  flights, pauses, background tasks: imports nothing of the others
     _http         HTTP and nothing else: pure
 """
 

@@ -13,7 +13,7 @@ from fastapi_caching_route.explain import RouteReport, explain
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the report; 0 if that could be done."""
+    """Print the report, and return 0. Wrong arguments exit with a message."""
     parser = argparse.ArgumentParser(prog='python -m fastapi_caching_route', description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     command = commands.add_parser('explain', help='show how each route of an app is cached')
@@ -22,20 +22,21 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     reports = explain(_imported(parser, given.app))
     if given.json:
-        print(json.dumps([_finite(asdict(it)) for it in reports], indent=2, allow_nan=False))  # noqa: T201, a command prints
+        rows = [_finite(asdict(it)) for it in reports]
+        print(json.dumps(rows, indent=2, allow_nan=False))  # noqa: T201, a command prints
     else:
         _print_table(parser, reports)
     return 0
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """With None for spans without an end, which JSON does not know."""
+    """Replace infinite times by None, because JSON has no infinity."""
     return {name: None if value == inf else value for name, value in values.items()}
 
 
 def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
     module, _, name = place.partition(':')
-    sys.path.insert(0, '')  # where the command is given, as uvicorn does it
+    sys.path.insert(0, '')  # the current directory, as in uvicorn
     try:
         app: Any = importlib.import_module(module)
     except (ImportError, ValueError, TypeError) as error:
@@ -52,7 +53,7 @@ def _imported(parser: argparse.ArgumentParser, place: str) -> Any:
 
 def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ...]) -> None:
     try:
-        from rich.console import Console  # noqa: PLC0415, an extra
+        from rich.console import Console  # noqa: PLC0415, an optional package
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
@@ -62,7 +63,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
         table.add_column(title, overflow='fold')
     ours = [it for it in reports if not it.endpoint.startswith('fastapi.')]
     for it in ours:
-        table.add_row(*map(Text, _cells(it)))  # Text: brackets are no markup
+        table.add_row(*map(Text, _cells(it)))  # Text, because brackets in a str are markup
     console = Console()
     console.print(table)
     if len(ours) < len(reports):
@@ -71,7 +72,7 @@ def _print_table(parser: argparse.ArgumentParser, reports: tuple[RouteReport, ..
         for warning in it.warnings:
             console.print(f'\nwarning: {" ".join(it.methods)} {it.path}: {warning}', style='yellow', markup=False)
     shown = {warning for it in reports for warning in it.warnings}
-    for settings in caches_in(None):  # of endpoints that stand on no route at all
+    for settings in caches_in(None):  # endpoints that no route serves
         for warning in settings.unserved.take():
             if warning not in shown:
                 console.print(f'\nwarning: {warning}', style='yellow', markup=False)
@@ -91,7 +92,7 @@ def _cells(it: RouteReport) -> tuple[str, ...]:
 
 
 def _terms(it: RouteReport) -> list[str]:
-    """How long, and on which terms, answers of a cached route are kept."""
+    """How long, and on which conditions, responses of a cached route are stored."""
     stale = ((it.stale_while_revalidate, 'stale'), (it.stale_if_error, 'on errors'))
     return [
         'while the backend keeps it' if it.ttl is None else f'{it.ttl:g} s',

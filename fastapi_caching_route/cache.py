@@ -511,7 +511,7 @@ class FastAPICache:
     def explain(
         self, app: Annotated[Any, Doc('A FastAPI or Starlette app with all of its routes.')]
     ) -> tuple[RouteReport, ...]:
-        """Report on each route of an app: whether it is cached, its cache key, who shares entries, and warnings.
+        """Report on each route of an app: whether it is cached, its key, the clients that share it, and warnings.
 
         Also on the command line: `python -m fastapi_caching_route explain module:app`.
         """

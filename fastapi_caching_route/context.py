@@ -1,4 +1,4 @@
-"""`CacheContext`: how an endpoint, or a dependency, says what becomes of the answer that is being made."""
+"""`CacheContext`: lets endpoints and dependencies control how the response to the current request is cached."""
 
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -18,41 +18,41 @@ from fastapi_caching_route.errors import ConfigurationError
 
 @own_dependency
 class CacheContext:
-    """A dependency by which an endpoint, or another dependency, decides about the answer of this one request.
+    """A dependency through which an endpoint, or another dependency, controls how this one response is cached.
 
-    Declare it as `context: Annotated[CacheContext, Depends()]`. What it says counts until the end of the answer, and only
-    where the answer comes from the endpoint: on a hit, nothing is made that could be decided about. On a route that is
-    not cached it does nothing, but for `invalidate`, which is for writes. Unlike the raw request, it does not make the route one whose inputs cannot be seen.
+    Declare it as `context: Annotated[CacheContext, Depends()]`. It can be used until the response is complete. On a hit
+    the endpoint does not run, so these settings have no effect. On a route that is not cached, only `invalidate` has an
+    effect. Unlike `Request`, it does not add the raw request to the cache key.
     """
 
     __slots__ = ('_app', '_requested', '_wishes')
 
     def __init__(self, connection: HTTPConnection) -> None:
-        """FastAPI builds it, once for each request."""
+        """FastAPI builds one for each request."""
         self._wishes: Wishes = connection.scope.setdefault(WISHES, Wishes())
         self._requested: RequestedInvalidations = requested_in(connection.scope)
-        self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost
+        self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost app
         warn_of_unserved(self._app)
 
     @property
     def key(self) -> str | None:
-        """The key of this request, without its namespace; None where it is not cached, or the key is not known yet.
+        """The cache key of this request, without its namespace; None if it is not cached, or the key is not known yet.
 
-        `get_cached` and `invalidate_cached` of its cache find the entry by this object, which knows the namespace; a copy of its
-        text does not. `set_cached` takes it with the namespace of the route, and only where that has a `key_builder`.
+        Pass this object to `get_cached` and `invalidate_cached` of its cache: it knows the namespace, and a copy of its
+        text does not. `set_cached` also needs the namespace of the route, and works only if that has a `key_builder`.
 
-        Explicit dependencies that run before a `key_builder` or an identity callable see None.
+        It is None in explicit dependencies that run before a `key_builder` or an identity callable.
         """
         return None if self._wishes.key is None else EntryKey.of(self._wishes.key, self._wishes.full_key)
 
     @property
     def ttl(self) -> float | None:
-        """Seconds for which the answer is fresh, at most 30 days; at 0 or below it is not stored. None: as declared.
+        """Seconds for which the response is fresh, at most 30 days. 0 or less: not stored. None: as declared.
 
-        It counts alone, whatever the decorator and the `Cache-Control` of the answer say about its lifetime.
+        It overrides the decorator and the `Cache-Control` of the response.
 
         Raises:
-            ConfigurationError: it is set to something else than a number.
+            ConfigurationError: the value is not a number.
 
         """
         return self._wishes.ttl
@@ -63,10 +63,10 @@ class CacheContext:
 
     @property
     def stale_while_revalidate(self) -> float | None:
-        """Seconds past the lifetime in which the entry answers while one request renews it (RFC 5861 §3).
+        """Seconds after expiry in which the entry is served while one request renews it (RFC 5861 §3).
 
         Raises:
-            ConfigurationError: it is set to something else than a number.
+            ConfigurationError: the value is not a number.
 
         """
         return self._wishes.stale_while_revalidate
@@ -77,10 +77,10 @@ class CacheContext:
 
     @property
     def stale_if_error(self) -> float | None:
-        """Seconds past the lifetime in which the entry answers where the endpoint fails (RFC 5861 §4).
+        """Seconds after expiry in which the entry is served if the endpoint fails (RFC 5861 §4).
 
         Raises:
-            ConfigurationError: it is set to something else than a number.
+            ConfigurationError: the value is not a number.
 
         """
         return self._wishes.stale_if_error
@@ -91,10 +91,10 @@ class CacheContext:
 
     @property
     def tags(self) -> set[str]:
-        """Tags of this answer, beside those of the decorator: `context.tags.add('user:7')`.
+        """Tags of this response, in addition to those of the decorator: `context.tags.add('user:7')`.
 
         Raises:
-            ConfigurationError: it is set to something else than several texts.
+            ConfigurationError: the value is not a collection of str.
 
         """
         return self._wishes.tags
@@ -107,7 +107,7 @@ class CacheContext:
         self._wishes.tags = set(tags)
 
     def no_store(self, reason: str = 'no-store') -> None:
-        """Do not store this answer; `Cache-Status` tells the reason."""
+        """Do not store this response. `Cache-Status` names the reason."""
         self._wishes.refused = str(reason) or 'no-store'
 
     def invalidate(
@@ -119,16 +119,19 @@ class CacheContext:
     ) -> None:
         """Invalidate what this request changes, by names that only its dependencies or its result know.
 
-        It is not awaited, and can be called from `def` and from `async def`, several times. As with `@cache.invalidates`, it
-        happens after the endpoint and before the response leaves, after a 2xx or 3xx only; and again after dependencies and
-        background tasks that write later. If a backend does not answer, that is logged, and the invalidation is owed.
-        Tags and paths count in every `FastAPICache` that a route of this app uses, mounts included, or in all of this process
-        if none does; endpoints in the one that caches them. On a plain
-        `APIRoute`, only an exception says that the endpoint has failed; before FastAPI 0.121 it happens there as by
-        `FastAPICache.invalidate_soon`.
+        It is not awaited. Call it from `def` or `async def`, once or several times. As with `@cache.invalidates`, the
+        invalidation runs after the endpoint and before the response is sent, and only on a 2xx or 3xx. It runs again
+        after dependencies and background tasks that write later. If a backend fails, that is logged, and the
+        invalidation is pending.
+
+        Tags and paths are invalidated in every `FastAPICache` that a route of this app uses, mounts included, or in all
+        caches of this process if no route uses one. Endpoints are invalidated in the cache that caches them.
+
+        On a plain `APIRoute`, only an exception shows that the endpoint failed. Before FastAPI 0.121, the invalidation
+        runs there as with `FastAPICache.invalidate_soon`.
 
         Raises:
-            ConfigurationError: nothing is named, an argument is not a list of its kind, or an endpoint is not cached.
+            ConfigurationError: nothing is given, an argument has the wrong type, or an endpoint is not cached.
 
         """
         self._requested.add(targets_in(self._app, tags, endpoints, paths))

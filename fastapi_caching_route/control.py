@@ -1,4 +1,4 @@
-"""`CacheControl`: what clients and caches between us and them are told (RFC 9111 §5.2.2, RFC 5861, RFC 8246)."""
+"""`CacheControl`: directives for clients and for caches in front of the app (RFC 9111 §5.2.2, RFC 5861, RFC 8246)."""
 
 import re
 from collections.abc import Collection
@@ -15,33 +15,33 @@ _QUOTED = re.compile(r'"[^"\\]*"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheControl:
-    """The directives of a `Cache-Control` of a response; `str()` writes them. Spans are in whole seconds.
+    """The directives of a response's `Cache-Control`; `str()` returns the header value. Times are in whole seconds.
 
     Raises:
-        ConfigurationError: a span is negative, a field name is none, or two directives contradict each other.
+        ConfigurationError: a time is negative, a header name is not valid, or two directives contradict each other.
 
     """
 
-    public: Annotated[bool, Doc('Anybody may store it, though there is Authorization (RFC 9111 §5.2.2.9).')] = False
+    public: Annotated[bool, Doc('Any cache may store it, even with `Authorization` (RFC 9111 §5.2.2.9).')] = False
     private: Annotated[
-        bool | Collection[str], Doc('Only the client itself may store it, or these fields of it (§5.2.2.7).')
+        bool | Collection[str], Doc('Only private caches may store it, or these headers of it (§5.2.2.7).')
     ] = False
-    max_age: Annotated[int | None, Doc('Fresh for so long (§5.2.2.1).')] = None
-    s_maxage: Annotated[int | None, Doc('Fresh for so long in shared caches, and then not stale (§5.2.2.10).')] = None
-    no_cache: Annotated[bool | Collection[str], Doc('To be validated each time, or these fields of it (§5.2.2.4).')] = (
+    max_age: Annotated[int | None, Doc('Seconds for which it is fresh (§5.2.2.1).')] = None
+    s_maxage: Annotated[int | None, Doc('The same in shared caches, which never serve it stale (§5.2.2.10).')] = None
+    no_cache: Annotated[bool | Collection[str], Doc('Validate it before each use, or these headers (§5.2.2.4).')] = (
         False
     )
-    no_store: Annotated[bool, Doc('Nobody may store it (§5.2.2.5).')] = False
-    no_transform: Annotated[bool, Doc('Nobody may change its content (§5.2.2.6).')] = False
-    must_revalidate: Annotated[bool, Doc('Not to be used stale (§5.2.2.2).')] = False
-    proxy_revalidate: Annotated[bool, Doc('Not to be used stale by shared caches (§5.2.2.8).')] = False
-    must_understand: Annotated[bool, Doc('To be stored only by who understands its status (§5.2.2.3).')] = False
+    no_store: Annotated[bool, Doc('No cache may store it (§5.2.2.5).')] = False
+    no_transform: Annotated[bool, Doc('No intermediary may change its content (§5.2.2.6).')] = False
+    must_revalidate: Annotated[bool, Doc('No cache may serve it stale (§5.2.2.2).')] = False
+    proxy_revalidate: Annotated[bool, Doc('No shared cache may serve it stale (§5.2.2.8).')] = False
+    must_understand: Annotated[bool, Doc('Only caches that understand the status may store it (§5.2.2.3).')] = False
     immutable: Annotated[bool, Doc('It does not change while it is fresh (RFC 8246).')] = False
-    stale_while_revalidate: Annotated[int | None, Doc('May be used stale for so long meanwhile (RFC 5861 §3).')] = None
-    stale_if_error: Annotated[int | None, Doc('May be used stale for so long on errors (RFC 5861 §4).')] = None
+    stale_while_revalidate: Annotated[int | None, Doc('Seconds it may be stale during renewal (RFC 5861 §3).')] = None
+    stale_if_error: Annotated[int | None, Doc('Seconds it may be stale on errors (RFC 5861 §4).')] = None
 
     def __post_init__(self) -> None:
-        """Check each directive, and all together."""
+        """Check each directive, and their combination."""
         for name in _SPANS:
             span = getattr(self, name)
             if span is not None and (not isinstance(span, int) or isinstance(span, bool) or span < 0):
@@ -73,19 +73,19 @@ class CacheControl:
                 raise ConfigurationError(msg)
 
     def __str__(self) -> str:
-        """As the value of a field; also a dictionary of structured fields, as RFC 9213 wants it."""
+        """The value of the header. It is also a dictionary of structured fields, as RFC 9213 requires."""
         return ', '.join(filter(None, (_directive(it.name, getattr(self, it.name)) for it in fields(self))))
 
     def for_one_client(self) -> 'CacheControl':
-        """The same for an answer that others must not get: private, and without what is for shared caches."""
+        """A copy for a response that other clients must not get: private, without directives for shared caches."""
         return replace(self, public=False, private=True, s_maxage=None, proxy_revalidate=False)
 
 
 def parsed(text: str) -> CacheControl:
-    """The directives that a text writes.
+    """Parse the value of a `Cache-Control`.
 
     Raises:
-        ConfigurationError: one is not known, or not of its form, or they contradict each other.
+        ConfigurationError: a directive is unknown or malformed, or two contradict each other.
 
     """
     given: dict[str, Any] = {}
@@ -146,10 +146,10 @@ def _directive(name: str, value: object) -> str:
 
 
 def checked_control(option: str, control: object) -> CacheControl | None:
-    """The directives to be emitted.
+    """The directives to send.
 
     Raises:
-        ConfigurationError: they are none, or contradict each other.
+        ConfigurationError: they are not valid, or contradict each other.
 
     """
     if control is None or isinstance(control, CacheControl):

@@ -1,6 +1,7 @@
 """The errors of this package.
 
-Misuse raises, as a rule when the app is built. Of trouble with the backend only who invalidates hears, since it has to know.
+Misuse raises, usually when the app is built. Backend failures raise only from invalidation methods; everywhere else
+they are logged.
 """
 
 
@@ -13,4 +14,4 @@ class ConfigurationError(CacheError, ValueError):
 
 
 class InvalidationError(CacheError):
-    """An invalidation could not be written to the store. It is tried again until it is, and counts in this process."""
+    """A backend did not take an invalidation. It is retried until it succeeds, and already applies in this process."""

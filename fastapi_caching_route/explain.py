@@ -1,4 +1,4 @@
-"""What becomes of each route of an app: which are cached, by what their entries are told apart, and what looks wrong."""
+"""Reports on the routes of an app: whether each is cached, its cache key, and warnings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -28,49 +28,49 @@ _PARAMETER = re.compile(r'{(\w+)')
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """One route of an app. Spans in seconds."""
+    """One route of an app. Times are in seconds."""
 
     methods: tuple[str, ...]
     path: str
-    """With the prefixes of includes and mounts."""
+    """Including the prefixes of includes and mounts."""
     endpoint: str
     cached: bool
     why_not: str | None
-    """Why it is not cached, and what to do about it where it is decorated."""
+    """Why it is not cached and, if it is decorated, what to do about it."""
     key: tuple[str, ...] = ()
-    """What tells its entries apart, beside the route."""
+    """The parts of its cache key, in addition to the route."""
     not_in_key: tuple[str, ...] = ()
-    """What does not tell its entries apart, though it takes the raw request and could read it."""
+    """Parts of the raw request that are not in the cache key, although the endpoint could read them."""
     guards: tuple[str, ...] = ()
-    """The dependencies that run before an entry answers."""
+    """The dependencies that run before an entry is served."""
     not_run_on_hits: tuple[str, ...] = ()
-    """The dependencies that run with the endpoint only; if one refuses a request, it does not refuse a hit."""
+    """The dependencies that run only with the endpoint, so they cannot refuse a hit."""
     shared_by: str = ''
-    """Who may get the same entry."""
+    """The clients that share an entry."""
     ttl: float | None = None
-    """None: as the backend says, or else 30 days."""
+    """None: the ttl of the backend, or else 30 days."""
     status_ttl: Mapping[int, float] = field(default_factory=dict)
-    """In place of `ttl`, for answers of these statuses."""
+    """Replaces `ttl` for responses with these statuses."""
     stale_while_revalidate: float = 0.0
     stale_if_error: float = 0.0
     tags: tuple[str, ...] = ()
     namespace: str = ''
     conditions: tuple[str, ...] = ()
-    """What else decides whether a request is answered from an entry, or an answer stored."""
+    """Further conditions for serving an entry or storing a response."""
     invalidates: tuple[str, ...] = ()
-    """What a write makes outdated, where it succeeds."""
+    """What a successful write invalidates."""
     warnings: tuple[str, ...] = ()
-    """What is allowed, and suspicious."""
+    """Settings that are valid but probably not intended."""
 
 
 def explain(app: Any) -> tuple[RouteReport, ...]:
-    """A report on each route of a FastAPI or Starlette app, those of routers, includes and mounts too, in their order.
+    """Report on each route of a FastAPI or Starlette app, in order, including those of routers, includes and mounts.
 
-    Decorators that are above their routes must have run, which they have once the module of the app is imported. Mounted apps
-    that are not of FastAPI or Starlette are left out.
+    Decorators above route decorators must have run, so the module of the app must be imported. Mounted apps of other
+    frameworks are left out.
 
     Raises:
-        ConfigurationError: it is no such app.
+        ConfigurationError: `app` is not a FastAPI or Starlette app.
 
     """
     if not hasattr(app, 'routes'):
@@ -97,7 +97,7 @@ def _reported(prefix: str, effective: Any) -> RouteReport:
 
 
 def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Decoration) -> RouteReport:
-    """The report with all that there is to tell of a cached route."""
+    """The full report on a cached route."""
     parameters, policy = PathParameters(effective), decoration.policy
     route = getattr(effective, 'original_route', effective)
     plan = plan_of(decoration, effective, parameters, number=0, raw=reads_raw(route, CachingRoute))
@@ -164,8 +164,8 @@ def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Decl
         yield 'stored only if store_if returns true'
     if (policy.cache_control or policy.cdn_cache_control) and not declared.inputs.for_all:
         yield (
-            f'caches in front get private, because the response depends on {", ".join(declared.inputs.unsaid)}, and neither '
-            'the URL nor Vary shows that; a Cache-Control of the endpoint is sent unchanged'
+            f'caches in front get private, because the response depends on {", ".join(declared.inputs.unsaid)}, and '
+            'neither the URL nor Vary shows that; a Cache-Control of the endpoint is sent unchanged'
         )
 
 

@@ -1,4 +1,4 @@
-"""The types in which keys, options and stored responses are handed about."""
+"""Types of the public API: handlers, options as dicts, and stored responses."""
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class CacheParamsBase(TypedDict, total=False):
-    """Where an entry is kept, and how long: what `FastAPICache.set_cached` needs to know."""
+    """Where an entry is stored, and for how long: the options of `FastAPICache.set_cached`."""
 
     namespace: str | None
     ttl: float | None
 
 
 class CacheParams(CacheParamsBase, total=False):
-    """The options of `@cache(...)` that fastapi-caching-route 0.6.0 had, as a dict."""
+    """The options of `@cache(...)` in fastapi-caching-route 0.6.0, as a dict."""
 
     key_builder: KeyBuilder | None
     dependencies: Sequence[Depends]
@@ -32,7 +32,7 @@ class CacheParams(CacheParamsBase, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A stored response, as `FastAPICache.get_cached` finds it and `set_cached` takes it."""
+    """A stored response: `FastAPICache.get_cached` returns one, and `set_cached` takes one."""
 
     body: bytes
     status_code: int = 200

@@ -1,4 +1,4 @@
-"""`CachingRoute`: where requests enter the cache."""
+"""`CachingRoute`: the route class through which requests reach the cache."""
 
 from collections.abc import Coroutine
 from functools import partial
@@ -19,9 +19,9 @@ from fastapi_caching_route.context import CacheContext
 
 
 class CachingRoute(APIRoute):
-    """A route that answers from the cache where its endpoint is decorated with `@cache(...)`.
+    """A route that uses the cache if its endpoint is decorated with `@cache(...)`.
 
-    Use it as `APIRouter(route_class=CachingRoute)`. An endpoint that is not decorated is not affected.
+    Use it as `APIRouter(route_class=CachingRoute)`. Other endpoints are not affected.
     """
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
@@ -32,37 +32,37 @@ class CachingRoute(APIRoute):
         check_decorated(endpoint)
         document_decorated(endpoint)
 
-    def handle(  # ty: ignore[incompatible-method-override]  # a coroutine is what is asked for
+    def handle(  # ty: ignore[incompatible-method-override]  # callers only await what it returns
         self, scope: Scope, receive: Receive, send: Send
     ) -> Coroutine[Any, Any, None]:
-        """Answer one request: from the cache if it can, from the endpoint if not."""
+        """Respond to one request: from the cache if possible, else from the endpoint."""
         reached = self._places.reached(self, scope)
         method = scope['method']
         if method not in reached.methods:
-            return super().handle(scope, receive, send)  # which is a 405
+            return super().handle(scope, receive, send)  # responds with a 405
         forward = reached.write if method in reached.writes else reached.forward
         if reached.plan is None:
-            scope.pop(HANDLER, None)  # of another route, whose endpoint asks with its own scope
+            scope.pop(HANDLER, None)  # set by another route, whose endpoint calls this one with its own scope
             return forward(scope, receive, send)
         if reached.body_limit is not None:
-            answer = partial(respond, reached.plan, forward=forward)
-            return limited(answer, reached.body_limit, scope, receive, send)
+            serve = partial(respond, reached.plan, forward=forward)
+            return limited(serve, reached.body_limit, scope, receive, send)
         return respond(reached.plan, scope, receive, send, forward)
 
     def get_route_handler(self) -> Handler:
-        """The handler of `APIRoute`, which gives way where explicit dependencies are to run inside of the route."""
+        """The handler of `APIRoute`, replaced for requests in which the route also runs explicit dependencies."""
         return choosing_handler(super().get_route_handler())
 
     @property
     def reads_raw(self) -> bool:
-        """Whether a subclass gets at the raw request in a handler of its own."""
+        """Whether a subclass can read the raw request, in a handler of its own."""
         return reads_raw(self, CachingRoute)
 
     @property
     def was_reached(self) -> bool:
-        """Whether a request has come to it in this process."""
+        """Whether a request has reached this route in this process."""
         return bool(self._places)
 
     def known_places(self) -> list[Any]:
-        """The route itself, and as it has been reached, with what its includes have made of it."""
+        """The route itself, and the effective routes through which requests have reached it."""
         return [self, *self._places.effective]
