@@ -25,7 +25,7 @@ str."""
 
 
 class Entry(Struct, frozen=True):
-    """A stored response. Everything in it is immutable, so one object may answer many requests at once."""
+    """A stored response. Everything in it is immutable, so many requests can use one object at once."""
 
     key: str
     """The full key under which it was stored. An entry that is found under another key is a miss."""
@@ -35,7 +35,7 @@ class Entry(Struct, frozen=True):
     guards."""
     body: bytes
     stored_at: float
-    """When the endpoint began to answer, in seconds since the epoch."""
+    """When the endpoint began its response, in seconds since the epoch."""
     lifetime: float
     """Seconds of freshness from `stored_at` on."""
     made: Made = MADE_BY_FASTAPI

@@ -1,4 +1,6 @@
-"""One request to a cached route: start reading in `exchange.py`. Knows neither FastAPI, Starlette, aiocache nor decorators.
+"""One request to a cached route: start reading in `exchange.py`.
+
+Knows neither FastAPI, Starlette, aiocache nor decorators.
 
 exchange    the steps of a request, in a loop
 overtaking  a stale entry answers in place of an endpoint that takes too long

@@ -147,7 +147,7 @@ class Declarations:
         return guards
 
     def _refusing(self, nodes: Sequence[Dependant], overrides: Overrides) -> Iterator[str]:
-        """The dependencies with a name among these and below them whose source raises what becomes a response."""
+        """The dependencies among these with a name, and those below them, that can refuse requests, in words."""
         handled = getattr(self._provider, 'exception_handlers', {})
         for node in nodes:
             if node.name is not None:
