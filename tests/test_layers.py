@@ -30,7 +30,7 @@ INSIDE = {
         *('lookup', 'call', 'plan', 'messages'),
     ),
     '_store': (
-        *('opening', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts', 'endings'),
+        *('opening', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts', 'withdrawals'),
         *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (

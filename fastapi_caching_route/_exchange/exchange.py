@@ -1,7 +1,7 @@
 """One request through the cache: start reading here.
 
-Does things in their order. What HTTP says is decided in `_http`, what a key is made of in `_core`. A hit in memory without
-guards is answered by `lookup.at_once`, and a miss goes on in `run`. Knows nothing of FastAPI.
+Performs the steps of a request in their order. `_http` decides what HTTP requires, and `_core` makes the cache key.
+`lookup.at_once` serves a hit in memory without guards, and a miss continues in `run`. Knows nothing of FastAPI.
 """
 
 import logging
@@ -197,10 +197,10 @@ class Exchange:
         await call.client.reply(entry, call.plan.labels.on_entry(Outcome(why, collapsed=True), age, ours), now)
 
     async def _renew(self, seen: Seen) -> None:
-        """Have the endpoint answer anew for later requests, now that this client has got the entry.
+        """Run the endpoint again for later requests, after this client received the entry.
 
-        One request does that for a key. The renewal repeats the request with its headers and credentials; the response is
-        stored, and not sent.
+        Only one request does this for a key. The renewal repeats the request with its headers and credentials. The
+        response is stored, and not sent.
         """
         call, runtime, key = self._call, self._call.plan.runtime, self._herd.flight_key(seen.variants)
         has_begun = runtime.flights.under_way(key, call.plan.herds.collapse_timeout) is not None
@@ -212,7 +212,7 @@ class Exchange:
         again = call.for_nobody(conditions_of(call.declared.inputs, seen.variants))
         errand = _errand(again, Ask(b'stale', seen.found), flight, replace(seen, visit=runtime.store.visit()))
         try:
-            if lock is not None and await lock.is_taken():  # another process renews it
+            if lock is not None and not await lock.try_to_take():  # another process renews it
                 return
             await run_endpoint(errand)
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it

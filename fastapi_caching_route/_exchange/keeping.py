@@ -21,7 +21,7 @@ from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Snapshot
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.storing import Storable, ends_what_is_stored
+from fastapi_caching_route._http.storing import Storable, supersedes_stored
 from fastapi_caching_route._store.variants import add_variant
 from fastapi_caching_route._store.visit import Alive, Lost, Visit
 
@@ -88,7 +88,7 @@ async def _replace(
     reason = await _put(errand, snapshot, head, entry, visit, span=span)
     # A confirmed entry stays: a brief failure of the store must not delete it.
     if reason is not None and is_new and errand.stale is not None:
-        await end_stored(errand, snapshot, head, visit)
+        await withdraw_stored(errand, snapshot, head, visit)
     return reason
 
 
@@ -110,42 +110,44 @@ async def _put(
         marks = standing.marks if isinstance(standing, Alive) else ()
         if key != entry.key or marks != entry.marks:
             entry = structs.replace(entry, key=key, marks=marks)
-        if _has_ended(errand, snapshot, key, visit):
+        if _was_withdrawn(errand, snapshot, key, visit):
             return reasons.INVALIDATED.name
         is_stored = isinstance(standing, Alive) and await visit.put(entry, span)
-        if _has_ended(errand, snapshot, key, visit):  # meanwhile, and it may have been stored after it was deleted
+        if _was_withdrawn(errand, snapshot, key, visit):  # meanwhile, and it may have been stored after it was deleted
             await visit.forget(key)
             return reasons.INVALIDATED.name
         if is_stored:
-            visit.stored_anew(key)
+            visit.forget_withdrawal(key)
         errand.flight.land(_outcome(errand, entry, variants), stored=is_stored)
         return None if is_stored else reasons.STORE_ERROR.name
     finally:
         errand.flight.land(Instead.LEAD)  # without effect if it has landed
 
 
-def _has_ended(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:
-    """Whether another run, which has ended since this one began, has said that what is under the key is not current."""
-    return any(visit.has_ended(snapshot.before, it) for it in (key, errand.call.key))
+def _was_withdrawn(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:
+    """Whether another run, which ended since this one began, has withdrawn what is stored under the key."""
+    return any(visit.was_withdrawn(snapshot.before, it) for it in (key, errand.call.key))
 
 
-async def end_stored(errand: Errand, snapshot: Snapshot, head: Head, visit: Visit, doubt: str | None = None) -> None:
-    """End what is stored for the request: the endpoint itself has responded otherwise, and that is not stored.
+async def withdraw_stored(
+    errand: Errand, snapshot: Snapshot, head: Head, visit: Visit, doubt: str | None = None
+) -> None:
+    """Withdraw what is stored for the request: the endpoint's own response differs, and that is not stored.
 
-    A refusal ends nothing, whoever makes it, or any client could. If nothing was found because the store is in trouble,
-    something may be stored all the same.
+    A refusal withdraws nothing; otherwise any client could do that. If nothing was found because the store is failing,
+    something may be stored nevertheless.
     """
     scope, stale = errand.call.scope, errand.stale
     if not scope.get(OF_THE_ENDPOINT) or doubt in BROKEN_OFF:
         return
-    if not ends_what_is_stored(scope['method'], head.status, scope['headers']):
+    if not supersedes_stored(scope['method'], head.status, scope['headers']):
         return
     if stale is not None and head.status == stale.entry.status and reuse.asks_for_no_storing(scope['headers']):
         return  # it would have been stored, had its client not forbidden that, which no client may do to others
     if stale is not None:
-        await visit.end(stale.entry.key, head.began_at)
+        await visit.withdraw(stale.entry.key, head.began_at)
     elif not snapshot.before.is_known:
-        visit.note_ending(errand.call.key, head.began_at)  # nobody waits for a store in trouble to delete it
+        visit.note_withdrawal(errand.call.key, head.began_at)  # no request waits until a failing store deletes it
 
 
 async def _place(errand: Errand, head: Head, visit: Visit) -> tuple[str, Variants | None]:

@@ -29,7 +29,7 @@ from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import NOT_MODIFIED
 from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control, snapshot
 from fastapi_caching_route._exchange.guards import behind_guards
-from fastapi_caching_route._exchange.keeping import Kept, end_stored, keep
+from fastapi_caching_route._exchange.keeping import Kept, keep, withdraw_stored
 from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, read_head, with_headers
 from fastapi_caching_route._exchange.passing import Passing
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
@@ -214,7 +214,7 @@ class Run:
         if self._recorder.reason is not None:  # followers need not wait until the client has read it
             self._tell_followers(self._recorder.reason)
         if step.complete is None and is_last(message) and self._way is not None:
-            await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
+            await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
         await self._take(step)
 
     async def _take(self, step: Step) -> None:
@@ -224,7 +224,7 @@ class Run:
             way = verdict(self.errand, self._snapshot, self._head, self._evidence()) if step.passed else self._way
             if isinstance(way, PassOn):
                 self._tell_followers(way.reason)
-                await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
+                await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
             elif isinstance(way, Record):
                 made = self._written.made()
                 kept = await keep(

@@ -64,7 +64,7 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
         client.by_guards = without_cookies(written.by_guards)
     given = without(written.less_guards(head.headers), (b'set-cookie',))
     if not conditional.confirms(given, old.headers, snapshot.question.conditions):
-        await errand.visit.end(old.key, head.began_at)  # the next request gets what there is now
+        await errand.visit.withdraw(old.key, head.began_at)  # the next request gets what there is now
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
     headers = conditional.updated(old.headers, given)
@@ -99,12 +99,12 @@ async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: 
     old = errand.stale.entry
     headers = without(stored_fields(updated.headers), (errand.call.plan.labels.cache_header,))
     stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)
-    if is_refused and _is_withdrawn(errand, updated):
-        await errand.visit.end(old.key, updated.began_at)  # otherwise it would stand in for a failure
+    if is_refused and _forbids_storing(errand, updated):
+        await errand.visit.withdraw(old.key, updated.began_at)  # otherwise it would stand in for a failure
     return Kept(structs.replace(old, headers=tuple(headers), stored_at=stored_at), reason)
 
 
-def _is_withdrawn(errand: Errand, updated: Head) -> bool:
+def _forbids_storing(errand: Errand, updated: Head) -> bool:
     """Whether the 304 itself says that nothing may be stored any more (RFC 9111 §3): not only for this request."""
     return errand.wishes.refused is not None or isinstance(storable_by_head(errand, (), updated), Refused)
 

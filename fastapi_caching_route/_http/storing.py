@@ -197,7 +197,7 @@ def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
     )
 
 
-def ends_what_is_stored(method: str, status: int, request: RawHeaders) -> bool:
+def supersedes_stored(method: str, status: int, request: RawHeaders) -> bool:
     """Whether a complete response shows that the stored one is not current, even if it cannot be stored itself.
 
     These do not: a failure, a rate limit (RFC 6585 §4), the response to a HEAD (but see RFC 9111 §4.3.5), and a

@@ -9,7 +9,7 @@ remote        a store over a backend that may be slow or down
 remote_visit  what one request does there
 soon          who sends pending invalidations: an event loop or a thread
 debts         pending invalidations
-endings       keys whose entries the endpoint has withdrawn
+withdrawals   keys whose entries the endpoint has withdrawn
 marks         invalidation for all processes
 moments       invalidation inside of one process
 wire          entries as bytes

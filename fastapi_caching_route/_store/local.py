@@ -15,7 +15,6 @@ from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._store.endings import Endings
 from fastapi_caching_route._store.moments import Moments
 from fastapi_caching_route._store.visit import (
     Alive,
@@ -28,6 +27,7 @@ from fastapi_caching_route._store.visit import (
     Unknown,
     Visit,
 )
+from fastapi_caching_route._store.withdrawals import Withdrawals
 from fastapi_caching_route.memory import MemoryCache
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -89,14 +89,14 @@ class LocalStore:
 class LocalVisit:
     """What all requests do with a `LocalStore`."""
 
-    __slots__ = ('_endings', '_moments', '_read', '_table')
+    __slots__ = ('_moments', '_read', '_table', '_withdrawals')
 
     def __init__(self, table: '_Table', moments: Moments) -> None:
         """No entry has been withdrawn."""
         self._table = table
         self._read = table.read
         self._moments = moments
-        self._endings = Endings()
+        self._withdrawals = Withdrawals()
 
     async def look_up(self, key: str) -> Found | Variants | None:
         """See `Visit`."""
@@ -112,7 +112,7 @@ class LocalVisit:
 
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:  # noqa: ARG002, see `Visit`
         """See `Visit`."""
-        return Before(self._moments.now, endings=self._endings.count)
+        return Before(self._moments.now, withdrawals=self._withdrawals.count)
 
     async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002
         """See `Visit`."""
@@ -129,26 +129,26 @@ class LocalVisit:
             logger.debug('the table in this process has not taken an entry: %r', error)
             return False
 
-    async def end(self, key: str, now: float) -> None:
+    async def withdraw(self, key: str, now: float) -> None:
         """See `Visit`."""
-        self.note_ending(key, now)
+        self.note_withdrawal(key, now)
         self._table.delete(key)
 
     async def forget(self, key: str) -> None:
         """See `Visit`."""
         self._table.delete(key)
 
-    def note_ending(self, key: str, now: float) -> None:
+    def note_withdrawal(self, key: str, now: float) -> None:
         """See `Visit`."""
-        self._endings.note(key, now)
+        self._withdrawals.note(key, now)
 
-    def has_ended(self, before: Before, key: str) -> bool:
+    def was_withdrawn(self, before: Before, key: str) -> bool:
         """See `Visit`."""
-        return self._endings.have_come(key, before.endings)
+        return self._withdrawals.came_since(key, before.withdrawals)
 
-    def stored_anew(self, key: str) -> None:
+    def forget_withdrawal(self, key: str) -> None:
         """See `Visit`."""
-        self._endings.stored_anew(key)
+        self._withdrawals.forget(key)
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""

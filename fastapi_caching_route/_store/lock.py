@@ -38,16 +38,16 @@ class Lock:
         If the lock cannot be had, because the store is failing or its owner is too slow, run without it.
         """
         until, poll, waited = time.monotonic() + self._patience, FIRST_POLL_SECONDS, False
-        while await self.is_taken() and time.monotonic() < until:
+        while not await self.try_to_take() and time.monotonic() < until:
             await sleep(poll * (0.5 + random.random()))  # noqa: S311, it is no secret
             poll, waited = min(1.5 * poll, MAX_POLL_SECONDS), True
             if await look():
                 return False
         return not (waited and await look())  # the owner may have stored it after the last look
 
-    async def is_taken(self) -> bool:
-        """Try to take the lock. Return whether another process has it; if not, it is ours or the store is failing."""
-        return await self._tokens.add(self._key, self._token, self._lease) is False
+    async def try_to_take(self) -> bool:
+        """Try once to take the lock. Return False if another process has it; if True, it is ours or the store fails."""
+        return await self._tokens.add(self._key, self._token, self._lease) is not False
 
     def release_after(self, landing: Awaitable[object]) -> None:
         """Release the lock in the background, after `landing`: by then, other processes can find what was stored."""

@@ -18,7 +18,6 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.debts import Debts
-from fastapi_caching_route._store.endings import Endings
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
@@ -31,6 +30,7 @@ from fastapi_caching_route._store.visit import (
     Unknown,
     Visit,
 )
+from fastapi_caching_route._store.withdrawals import Withdrawals
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -49,7 +49,7 @@ class Parts:
     debts: Debts
     timeout: float
     """How many seconds a request waits for the store in total, and an invalidation for each command."""
-    endings: Endings = field(default_factory=Endings)
+    withdrawals: Withdrawals = field(default_factory=Withdrawals)
     under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
 
     async def retry(self, within: float) -> float:
@@ -98,7 +98,7 @@ class RemoteVisit:
             return found if found.key == key else None
         if not isinstance(found, Entry) or found.key != key or self._parts.debts.include(found.names):
             return None
-        if self._parts.endings.includes(key, found.stored_at):
+        if self._parts.withdrawals.includes(key, found.stored_at):
             await commands.delete(key)  # it could not be deleted when it was withdrawn
             return None
         stale_at = await ledger.stale_at(commands, found, beside)
@@ -107,8 +107,8 @@ class RemoteVisit:
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
         """See `Visit`."""
         # Noted before the marks are read, so that what is added meanwhile counts as added since.
-        owed, endings = self._parts.debts.owed(), self._parts.endings.count
-        return Before(await self._early(names, windowed=windowed), owed, endings)
+        owed, withdrawals = self._parts.debts.owed(), self._parts.withdrawals.count
+        return Before(await self._early(names, windowed=windowed), owed, withdrawals)
 
     async def _early(self, names: Sequence[str], *, windowed: bool) -> Early | None:
         backend, had_time = self._parts.backend, self._left > 0
@@ -123,7 +123,8 @@ class RemoteVisit:
         """See `Visit`."""
         # Also if the marks are known: while an invalidation is pending, they are the old ones.
         #   1. A begins to run the endpoint. 2. B invalidates; the backend does not take it. 3. C follows A's flight.
-        #   C must not get the response of A. test_a_pending_invalidation_counts_for_followers_of_a_run_that_began_before
+        #   C must not get the response of A.
+        #   test_a_pending_invalidation_counts_for_followers_of_a_run_that_began_before
         if self._parts.debts.has_grown(names, before.owed):
             return Lost('invalidated')
         if before.early is None:
@@ -139,26 +140,26 @@ class RemoteVisit:
         """See `Visit`."""
         return bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
 
-    async def end(self, key: str, now: float) -> None:
+    async def withdraw(self, key: str, now: float) -> None:
         """See `Visit`."""
-        self.note_ending(key, now)
+        self.note_withdrawal(key, now)
         await self.forget(key)
 
     async def forget(self, key: str) -> None:
         """See `Visit`."""
         await self._or_nothing(lambda commands: commands.delete(key))
 
-    def note_ending(self, key: str, now: float) -> None:
+    def note_withdrawal(self, key: str, now: float) -> None:
         """See `Visit`."""
-        self._parts.endings.note(key, now)
+        self._parts.withdrawals.note(key, now)
 
-    def has_ended(self, before: Before, key: str) -> bool:
+    def was_withdrawn(self, before: Before, key: str) -> bool:
         """See `Visit`."""
-        return self._parts.endings.have_come(key, before.endings)
+        return self._parts.withdrawals.came_since(key, before.withdrawals)
 
-    def stored_anew(self, key: str) -> None:
+    def forget_withdrawal(self, key: str) -> None:
         """See `Visit`."""
-        self._parts.endings.stored_anew(key)
+        self._parts.withdrawals.forget(key)
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""

@@ -47,8 +47,8 @@ class Before(Struct, frozen=True):
     """None if the store is failing."""
     owed: Mapping[str, object] = NOTHING_OWED
     """The pending invalidations, see `Debts.owed`."""
-    endings: int = 0
-    """How many entries had been withdrawn, see `Endings.count`."""
+    withdrawals: int = 0
+    """How many entries had been withdrawn, see `Withdrawals.count`."""
 
     @property
     def is_known(self) -> bool:
@@ -107,19 +107,19 @@ class Visit(Protocol):
         """Delete what is stored under a full key. If that fails, it expires by itself."""
         ...
 
-    async def end(self, key: str, now: float) -> None:
+    async def withdraw(self, key: str, now: float) -> None:
         """Withdraw what was stored under a full key until now: delete it and, in case that fails, remember it here."""
         ...
 
-    def note_ending(self, key: str, now: float) -> None:
+    def note_withdrawal(self, key: str, now: float) -> None:
         """Withdraw what was stored under a full key until now, without deleting it: for a store that is failing."""
         ...
 
-    def has_ended(self, before: Before, key: str) -> bool:
+    def was_withdrawn(self, before: Before, key: str) -> bool:
         """Whether another run, since this one began, has withdrawn what is stored under the key."""
         ...
 
-    def stored_anew(self, key: str) -> None:
+    def forget_withdrawal(self, key: str) -> None:
         """Note that what is stored under a key now is newer than the last withdrawal."""
         ...
 

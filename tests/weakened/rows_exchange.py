@@ -54,11 +54,11 @@ ROWS = [
     ('a failed renewal', '_exchange/verdict.py', ' or outlasts_a_failure(errand, status, evidence.now)', ''),
     ('skip', '_exchange/lookup.py', 'if skipped is not False:', 'if skipped is None:'),
     ('skip in the short way', '_exchange/lookup.py', ' or plan.hooks.skip is not None', ''),
-    ('withdrawn by a 304', '_exchange/stale.py', 'if is_refused and _is_withdrawn(errand, updated):', 'if False:'),
+    ('withdrawn by a 304', '_exchange/stale.py', 'if is_refused and _forbids_storing(errand, updated):', 'if False:'),
     (
         'withdrawn for one request',
         '_exchange/stale.py',
-        'if is_refused and _is_withdrawn(errand, updated):',
+        'if is_refused and _forbids_storing(errand, updated):',
         'if is_refused:',
     ),
     ('withdrawn by its endpoint', '_exchange/stale.py', 'errand.wishes.refused is not None or ', ''),
@@ -170,7 +170,7 @@ ROWS = [
         'withdrawn: at all',
         '_exchange/run.py',
         (
-            '            await end_stored(self.errand, self._snapshot, self._head, self.errand.visit, '
+            '            await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, '
             'self._recorder.doubt)\n        await self._take(step)'
         ),
         '            pass\n        await self._take(step)',
@@ -186,8 +186,8 @@ ROWS = [
     (
         'withdrawn: by a run that began before',
         '_exchange/keeping.py',
-        'return any(visit.has_ended',
-        'return False and any(visit.has_ended',
+        'return any(visit.was_withdrawn',
+        'return False and any(visit.was_withdrawn',
     ),
     ('withdrawn: another entry', '_exchange/stale.py', ' and found.entry == entry', ''),
     (

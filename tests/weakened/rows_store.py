@@ -44,7 +44,7 @@ ROWS = [
     (
         'withdrawn: remembered where it cannot be deleted',
         '_store/remote_visit.py',
-        'if self._parts.endings.includes(key, found.stored_at):',
+        'if self._parts.withdrawals.includes(key, found.stored_at):',
         'if False:',
     ),
     (
@@ -63,7 +63,7 @@ ROWS = [
         'live: other processes',
         '_store/lock.py',
         'after(landing, self.release)',
-        'after(landing, self.is_taken)',
+        'after(landing, self.try_to_take)',
     ),
     ('soon: in this process', '_store/remote.py', '        self._parts.debts.note(names, self._parts.write)\n', ''),
     (

@@ -6,7 +6,7 @@ Deleting them is not enough: the store may be failing, and a run that began befo
 from fastapi_caching_route._concurrency.pauses import RecentNumbers
 
 
-class Endings:
+class Withdrawals:
     """The keys whose entries were withdrawn in one store. Times are in seconds since the epoch."""
 
     __slots__ = ('_counted', '_moments', 'count')
@@ -27,10 +27,10 @@ class Endings:
         """Whether an entry that was stored under a key at that time is withdrawn."""
         return stored_at <= self._moments.of(key)
 
-    def have_come(self, key: str, since: int) -> bool:
+    def came_since(self, key: str, since: int) -> bool:
         """Whether a key was withdrawn since `count` was `since`."""
         return self._counted.of(key) > since
 
-    def stored_anew(self, key: str) -> None:
+    def forget(self, key: str) -> None:
         """Note that what is stored under a key now is newer than the last withdrawal."""
         self._moments.forget(key)
