@@ -1,6 +1,5 @@
 """The parts of a request that a route reads; raw requests, and whether they identify a person. Pure."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -43,8 +42,6 @@ LEFT_OUT_OF_RAW_KEYS = frozenset(
 NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'request.state as middleware sets it')
 """Everything else in a raw request that is not in the key, in words."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
-_DECLARED = re.compile(r'^(GET|POST|QUERY):')
 _CREDENTIALS = frozenset((b'authorization', b'cookie'))
 
 
@@ -100,7 +97,7 @@ class Inputs:
         return name in self.in_key or (self.raw and name not in self.left_out)
 
 
-def _content(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
+def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
     """The body as a part of the key. The boundary of a form is left out, because clients choose a new one each time."""
     if not (inputs.body_in_key or inputs.raw):
         return ()

@@ -4,11 +4,12 @@ Pure. The parts of a key are tuples of plain values. `ascii()` turns them into t
 values cannot give two different requests the same text.
 """
 
+import re
 from hashlib import blake2b
 from urllib.parse import quote
 
 from fastapi_caching_route._core.asgi import Parts, Scope
-from fastapi_caching_route._core.inputs import _DECLARED, _PLAIN, Inputs, _content, raw_parts
+from fastapi_caching_route._core.inputs import Inputs, body_parts, raw_parts
 
 KeyPair = tuple[str, str]
 """The cache key of a request without its namespace, and the full key, which the store uses."""
@@ -31,6 +32,9 @@ SEPARATOR = '::'
 
 OVERRIDDEN = '%+'
 """Separates a key that the user built from the digest of dependency overrides. No escaped text contains it."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
+_DECLARED = re.compile(r'^(GET|POST|QUERY):')
 
 
 class Keys:
@@ -87,7 +91,7 @@ class Keys:
             path,
             _path_values(scope),
             inputs.read(scope),
-            _content(scope, body, inputs),
+            body_parts(scope, body, inputs),
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
             identity or (),
         )

@@ -12,9 +12,7 @@ from msgspec import Struct
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.variants import Variants, may_be_for_all
 from fastapi_caching_route._http import cache_status
-from fastapi_caching_route._http.fields import RawHeaders, lines
-
-Field = tuple[bytes, bytes]
+from fastapi_caching_route._http.fields import Field, RawHeaders, lines
 
 OF_OTHER_CACHES = frozenset((b'age', b'cache-status'))
 """Headers that caches nearer to the origin add; ours come after theirs."""

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Literal
 
-from fastapi_caching_route._http.fields import RawHeaders, field_names, lines, with_vary
+from fastapi_caching_route._http.fields import Field, RawHeaders, field_names, lines, with_vary
 
 OF_THE_BODY = frozenset((b'content-length', b'etag', b'transfer-encoding'))
 """Headers that describe the body: the cache knows the body that is sent, and a guard does not."""
@@ -20,7 +20,6 @@ OF_THE_BODY = frozenset((b'content-length', b'etag', b'transfer-encoding'))
 OPERATION_BYTES = 150
 """Bytes of the objects of an operation in CPython, without name and value."""
 
-Field = tuple[bytes, bytes]
 Operation = tuple[Literal['set', 'append', 'default', 'delete'], bytes, bytes]
 """One write, with name and value of the header; the value is empty for 'delete'."""
 Operations = tuple[Operation, ...]

@@ -15,12 +15,10 @@ from fastapi_caching_route._core.written import ByGuards
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import conditional, representation
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
-from fastapi_caching_route._http.fields import RawHeaders, without
+from fastapi_caching_route._http.fields import Field, RawHeaders, without
 
 NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
-
-Field = tuple[bytes, bytes]
 
 
 @dataclass(slots=True)

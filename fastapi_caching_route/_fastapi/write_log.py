@@ -16,12 +16,13 @@ from starlette.datastructures import MutableHeaders
 
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT, WRITE_LOG
 from fastapi_caching_route._core.written import Operation, Written, apply, missed
+from fastapi_caching_route._http.fields import Field
 
 
 class _LoggedHeaders(MutableHeaders):
     """The headers of that response, which record each write. It is a `MutableHeaders`, because users write on it."""
 
-    def __init__(self, raw: list[tuple[bytes, bytes]], notes: list[Operation]) -> None:
+    def __init__(self, raw: list[Field], notes: list[Operation]) -> None:
         super().__init__(raw=raw)
         self._known = list(raw)
         self._notes = notes
@@ -40,7 +41,7 @@ class _LoggedHeaders(MutableHeaders):
             self._known = list(self._list)
 
     @property
-    def raw(self) -> list[tuple[bytes, bytes]]:
+    def raw(self) -> list[Field]:
         """The list itself. FastAPI reads it for a response that it makes."""
         self.was_read = True
         return self._list

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from hashlib import blake2b
 
 from fastapi_caching_route._http.dates import timestamp
-from fastapi_caching_route._http.fields import RawHeaders, field_names, lines, without
+from fastapi_caching_route._http.fields import Field, RawHeaders, field_names, lines, without
 
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[^"]*"|[^\s,]+')
 """A quoted tag; one without quotes is compared as it is."""
@@ -75,7 +75,7 @@ def _unmodified(since: bytes, response: RawHeaders, now: float) -> bool:
     return asked is not None and modified_at is not None and modified_at <= asked
 
 
-def conditions(stored: RawHeaders, *, our_tag: bool) -> list[tuple[bytes, bytes]]:
+def conditions(stored: RawHeaders, *, our_tag: bool) -> list[Field]:
     """The preconditions by which a stored response is validated (RFC 9111 §4.3.1).
 
     A tag that was made here is not sent, because the endpoint does not know it.
@@ -85,9 +85,7 @@ def conditions(stored: RawHeaders, *, our_tag: bool) -> list[tuple[bytes, bytes]
     return asked + [(b'if-modified-since', date) for date in lines(stored, b'last-modified')[:1]]
 
 
-def question(
-    request: RawHeaders, asked: RawHeaders, *, kept: Collection[bytes] = frozenset()
-) -> list[tuple[bytes, bytes]]:
+def question(request: RawHeaders, asked: RawHeaders, *, kept: Collection[bytes] = frozenset()) -> list[Field]:
     """The request as the endpoint gets it: with our preconditions, and then for the whole response.
 
     The client's own preconditions are left out, because we answer them. A range that is in the key is `kept`.
@@ -117,7 +115,7 @@ def confirms(fresh: RawHeaders, stored: RawHeaders, asked: Collection[bytes]) ->
     return b'if-none-match' in asked or date in ([], known_date)
 
 
-def updated(stored: RawHeaders, fresh: RawHeaders) -> list[tuple[bytes, bytes]]:
+def updated(stored: RawHeaders, fresh: RawHeaders) -> list[Field]:
     """The headers of a stored response after a 304 with these (RFC 9111 §3.2): each one in it replaces the old ones.
 
     The old Date goes in any case, so that a server writes the current one. Headers about the stored body stay.

@@ -6,7 +6,10 @@ Names are expected in lower case, as ASGI delivers them.
 import re
 from collections.abc import Collection, Sequence
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes]
+"""Name and value."""
+
+RawHeaders = Sequence[Field]
 
 Selected = tuple[tuple[bytes, tuple[bytes, ...] | None], ...]
 """Fields by name, each with its values; None for an absent one, where absent and empty differ."""
@@ -104,12 +107,12 @@ def field_names(headers: RawHeaders, name: bytes) -> set[bytes]:
     return {member.lower() for member in members(headers, name)}
 
 
-def without(headers: RawHeaders, left_out: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+def without(headers: RawHeaders, left_out: Collection[bytes]) -> list[Field]:
     """The fields whose names are not in `left_out`."""
     return [field for field in headers if field[0] not in left_out]
 
 
-def with_vary(headers: RawHeaders, selecting: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+def with_vary(headers: RawHeaders, selecting: Collection[bytes]) -> list[Field]:
     """The fields with one Vary line: the selecting fields of the response and ours, each once.
 
     `Vary: *` stays as it is, because it already says more (RFC 9110 §12.5.5).

@@ -6,7 +6,7 @@ from functools import lru_cache
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.fields import HOP_BY_HOP, RawHeaders, field_names, lines, whole_number, without
+from fastapi_caching_route._http.fields import HOP_BY_HOP, Field, RawHeaders, field_names, lines, whole_number, without
 from fastapi_caching_route._http.freshness import (
     FOREVER,
     HEURISTIC_STATUSES,
@@ -220,14 +220,14 @@ def has_validator(response: RawHeaders) -> bool:
     return any(name in {b'etag', b'last-modified'} for name, _ in response)
 
 
-def stored_fields(response: RawHeaders) -> list[tuple[bytes, bytes]]:
+def stored_fields(response: RawHeaders) -> list[Field]:
     """The headers that are stored: not those of the connection, nor those named by `no-cache` and `private` (§3.1)."""
     if NAMING_OTHERS.isdisjoint(dict(response)):
         return without(response, NOT_STORED)
     return without(response, NOT_STORED | field_names(response, b'connection') | named_fields(response))
 
 
-def fields_for_one_client(response: RawHeaders) -> list[tuple[bytes, bytes]]:
+def fields_for_one_client(response: RawHeaders) -> list[Field]:
     """The headers named by `no-cache` and `private`, for the client of this response only (§5.2.2.4, §5.2.2.7)."""
     named = named_fields(response)
     if not named:

@@ -18,10 +18,10 @@ from fastapi_caching_route._core.checks import (
 )
 from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import escaped
-from fastapi_caching_route._core.labels import Field
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._exchange.plan import Runtime, Switch
 from fastapi_caching_route._http.cache_status import item
+from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.namesakes import Namesakes
 from fastapi_caching_route._routes.unserved import Unserved
