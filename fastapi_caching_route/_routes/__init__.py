@@ -1,14 +1,14 @@
-"""Declared routes, before any request. Knows neither the messages of a cached response nor the inside of stores.
+"""Decorated routes, before any request. Knows neither the messages of a response nor the internals of stores.
 
-reached      a route as requests reach it: its plan, its methods, what a write invalidates
-planning     a decorated route becomes a plan
+reached      a route as requests reach it: its plan, its methods, and what a write invalidates
+planning     builds the plan of a decorated route
 hooks        the user's callables, in the form that a plan needs
-description  a decorated route as its cache keys describe it
-targets      what user code names to invalidate, as names of entries
+description  the parts of a cache key that identify a route
+targets      tags, endpoints and paths to invalidate, as names of entries
 caches       the caches that an app uses
-decoration   what the decorators attach to an endpoint, found and checked
+decoration   what the decorators attach to an endpoint, and its checks
 settings     the options of one `FastAPICache`, checked, and what its routes share
-namesakes    numbers for things of one name, the same in every process
+namesakes    numbers for objects with equal names, the same in every process
 unserved     decorated endpoints that no `CachingRoute` serves
 requested    invalidations that a request asks for through `CacheContext`
 writes       what a write invalidates, and when

@@ -1,4 +1,4 @@
-"""What the decorators leave on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+"""What the decorators attach to an endpoint. A `CachingRoute` uses it, and a plain route ignores it."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,29 +23,30 @@ from fastapi_caching_route.policy import CachePolicy
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
-    """What `@cache(...)` leaves on an endpoint, for a `CachingRoute` to find and a plain route to ignore."""
+    """What `@cache(...)` attaches to an endpoint."""
 
     settings: Settings
     policy: CachePolicy
 
 
 def decoration_of(endpoint: object) -> Decoration | None:
-    """What `@cache(...)` has left on an endpoint, if anything."""
+    """What `@cache(...)` has attached to an endpoint, or None."""
     found: Decoration | None = attached_to(endpoint)
     return found
 
 
 def invalidates_of(endpoint: object) -> tuple[Invalidates, ...]:
-    """What `@cache.invalidates(...)` has left on an endpoint."""
+    """What `@cache.invalidates(...)` has attached to an endpoint."""
     found: tuple[Invalidates, ...] | None = attached_to(endpoint, INVALIDATES)
     return found or ()
 
 
 def check_decorated(endpoint: Any) -> None:
-    """Refuse decorations that cannot work on the routes that are there: at each route, and at each decorator.
+    """Refuse decorations that cannot work on the routes of this endpoint. Each route and each decorator calls this.
 
     Raises:
-        ConfigurationError: only methods that are never cached, or a template names no path parameter of the route.
+        ConfigurationError: none of the methods can be cached, a template names a parameter that is not in the path of
+            its route, or `public` and `s-maxage` are wrong there.
 
     """
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
@@ -62,7 +63,7 @@ def check_decorated(endpoint: Any) -> None:
 
 
 def document_decorated(endpoint: Any) -> None:
-    """Have OpenAPI describe what the cache does on the routes of an endpoint, if its cache is to be documented."""
+    """Describe in OpenAPI what the cache does on the routes of an endpoint, if its cache has `document=True`."""
     decoration = decoration_of(endpoint)
     if decoration is None or not decoration.settings.document:
         return
@@ -75,10 +76,10 @@ def document_decorated(endpoint: Any) -> None:
 
 
 def check_public(name: str, policy: CachePolicy, route: Any) -> None:
-    """Refuse to tell every cache in front that it may share responses that only this cache can tell apart.
+    """Refuse to let caches in front share responses that only this cache can distinguish.
 
     Raises:
-        ConfigurationError: `public` or `s-maxage` is to be emitted, and neither the URL nor `Vary` says what tells entries apart.
+        ConfigurationError: the policy has `public` or `s-maxage`, and the cache key contains more than URL and `Vary`.
 
     """
     if not says_public(policy):
@@ -99,19 +100,20 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
 
 
 def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
-    """What is allowed on a route and hardly meant, as far as its includes show it, each with the remedy."""
+    """Warnings about what is valid on a route, with its includes, but probably not intended; each with the remedy."""
     wrong = not_for_all(policy, declared.inputs)
     if wrong is not None:
         yield f'{wrong}; private is sent instead'
     for name in dict.fromkeys(declared.refusing):
         yield (
-            f'{name} refuses requests but does not run on hits, so clients that it would refuse get stored responses; to run it '
-            'on every request, put it into dependencies=[...] of the route, or let it take the Request or a security scheme'
+            f'{name} refuses requests but does not run on hits, so clients that it would refuse get stored responses; '
+            'to run it on every request, put it into dependencies=[...] of the route, or let it take the Request or a '
+            'security scheme'
         )
 
 
 def key_rules(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> KeyRules:
-    """How the inputs of a route with this policy are put together."""
+    """The rules by which a route with this policy chooses the inputs of its cache key."""
     return KeyRules(
         vary=tuple(name.encode('ascii') for name in policy.vary_headers),
         left_out=left_out,
@@ -124,24 +126,24 @@ def key_rules(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, ans
 
 
 def says_public(policy: CachePolicy) -> bool:
-    """Whether caches in front are told explicitly that they may share."""
+    """Whether the policy explicitly lets caches in front share responses."""
     controls = [it for it in (policy.cache_control, policy.cdn_cache_control) if isinstance(it, CacheControl)]
     return any(it.public or it.s_maxage is not None for it in controls)
 
 
 def not_for_all(policy: CachePolicy, inputs: Inputs) -> str | None:
-    """What is wrong with `public` or `s-maxage` on a route with these inputs, and the remedy; None if nothing is."""
+    """Why `public` or `s-maxage` is wrong on a route with these inputs, and the remedy; None if it is not wrong."""
     if inputs.for_all or not says_public(policy):
         return None
     return (
         f'cache_control has public or s-maxage, but a cache in front cannot tell the responses apart: they depend on '
-        f'{", ".join(inputs.unsaid)}, and neither the URL nor Vary shows that; remove it, use private, or send Cache-Control '
-        'from the endpoint'
+        f'{", ".join(inputs.unsaid)}, and neither the URL nor Vary shows that; remove it, use private, or send '
+        'Cache-Control from the endpoint'
     )
 
 
 def check_templates(name: str, templates: Iterable[str], known: Collection[str]) -> None:
-    """Refuse templates that name a parameter which the route does not have."""
+    """Refuse templates that name a parameter which the path of the route does not have."""
     for template in templates:
         unknown = fields_of(template) - set(known)
         if unknown:
@@ -153,10 +155,10 @@ def check_templates(name: str, templates: Iterable[str], known: Collection[str])
 
 
 def check_methods(name: str, methods: Collection[str]) -> None:
-    """Refuse to cache an endpoint none of whose methods is ever cached."""
+    """Refuse to cache an endpoint if none of its methods can be cached."""
     if methods and CACHED_METHODS.isdisjoint(methods):
         msg = (
-            f'@cache on {name}: its methods are {", ".join(sorted(methods))}, but only GET, HEAD, QUERY and POST can be '
-            'cached; remove the decorator, or put it on the route that reads what this one writes'
+            f'@cache on {name}: its methods are {", ".join(sorted(methods))}, but only GET, HEAD, QUERY and POST can '
+            'be cached; remove the decorator, or put it on the route that reads what this one writes'
         )
         raise ConfigurationError(msg)

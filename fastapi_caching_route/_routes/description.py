@@ -1,4 +1,4 @@
-"""A decorated route as its cache keys describe it. Does not know how a key is made."""
+"""The parts of a cache key that identify a decorated route. Does not know how a key is built."""
 
 import os
 from contextlib import suppress
@@ -14,25 +14,27 @@ from fastapi_caching_route._routes.namesakes import Namesakes
 
 
 def description_of(decoration: Decoration, effective: Any) -> Parts:
-    """What a decorated route is in every process that runs this code."""
+    """What identifies a decorated route, equal in every process that runs this code."""
     settings, endpoint = decoration.settings, effective.endpoint
-    # An entry from before the tags were changed has other names, and would never be invalidated by the new ones.
+    # If a deploy changes the tags, the key must change too: older entries do not have the new tags as names, so
+    # invalidating these would never reach them.
     tags = qualified(decoration.policy.tags)
     return (settings.version, tags, name_of(endpoint), settings.namesakes.of_endpoint(endpoint), declaration(effective))
 
 
 def outlines_of(effective: Any) -> Parts:
-    """What the responses of a route look like by their models, which a deploy may change and keep the name of."""
+    """The outlines of the response models of a route, because a deploy may change a model but not its name."""
     by_alias = effective.response_model_by_alias
     models = (effective.response_model, getattr(effective, 'stream_item_type', None))
     return tuple(outline(it, by_alias=by_alias) for it in models)
 
 
 def number_among_namesakes(decoration: Decoration, effective: Any, app: Any) -> int | str:
-    """Which one a route is among those of one description, that are made of different objects.
+    """The number of a route among routes that have the same description, but are made of different objects.
 
-    They are counted in the order in which they stand in the app, which is the same in every process; and not in that of
-    the requests that reach them. One that is not found there shares with no other process, unless its name says all of it.
+    Routes are numbered in their order in the app, which is the same in every process, and not in the order in which
+    requests reach them. A route that is not found in the app shares entries with no other process, unless names
+    identify all of its objects.
     """
     namesakes, description, objects = (
         decoration.settings.namesakes,
@@ -40,7 +42,7 @@ def number_among_namesakes(decoration: Decoration, effective: Any, app: Any) -> 
         objects_of(effective),
     )
     if not namesakes.knows(description, objects):
-        with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
+        with suppress(Exception):  # unusual mounted objects must not break a request
             count_through(namesakes, app)
     is_found = namesakes.knows(description, objects) or all(map(is_named, objects))
     number = namesakes.number(description, objects)
@@ -48,7 +50,7 @@ def number_among_namesakes(decoration: Decoration, effective: Any, app: Any) -> 
 
 
 def count_through(namesakes: Namesakes, app: Any) -> None:
-    """Number the routes of an app in their order, those of this cache."""
+    """Number the routes of an app that use this cache, in their order."""
     routes = [route for _, route in routes_in(app) if is_of_api(route)]
     for route in routes if namesakes.begin_count(app, len(routes)) else ():
         decoration = decoration_of(route.endpoint)

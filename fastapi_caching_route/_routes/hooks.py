@@ -1,4 +1,4 @@
-"""The callables of one policy in the form in which a plan has them: each is given a scope. Does not know when they are asked."""
+"""The user's callables of one policy, wrapped so that each takes a scope. Does not know when they are called."""
 
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
@@ -16,7 +16,7 @@ from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
 
 
 def hooks_of(policy: CachePolicy, path: str, told: set[str]) -> Hooks:
-    """The callables of the user's in this policy, for a route of this path; `told` are the reasons that the log has told of it."""
+    """The hooks of a policy, for a route with this path. `told` holds the reasons already logged for the route."""
     build, identity, tags = policy.key_builder, policy.identity, policy.tags
     return Hooks(
         key_builder=None if build is None else lambda scope: build(Request(scope)),
@@ -28,7 +28,7 @@ def hooks_of(policy: CachePolicy, path: str, told: set[str]) -> Hooks:
 
 
 def _skip(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
-    """What says of a request whether the user wants it to bypass the cache."""
+    """A function that returns whether a request bypasses the cache."""
 
     async def skipped(scope: Scope) -> bool:
         said = skip(Request(scope))
@@ -38,7 +38,7 @@ def _skip(skip: Skip) -> Callable[[Scope], Coroutine[Any, Any, bool]]:
 
 
 def _store_if(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recording], bool]:
-    """What says of a complete answer whether the user wants it kept; not, if that cannot be told."""
+    """A function that returns whether a complete response is stored; False if `store_if` raises or is async."""
 
     def wanted(recording: Recording) -> bool:
         response = CachedResponse(recording.body, recording.status, Headers(raw=list(recording.headers)))
@@ -46,8 +46,8 @@ def _store_if(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recordi
             said = store_if(response)
             if not isawaitable(said):
                 return bool(said)
-            getattr(said, 'close', bool)()  # a coroutine that nobody awaits would warn of it
-        except Exception:  # noqa: BLE001, S110, the user's: the answer must not suffer
+            getattr(said, 'close', bool)()  # else Python warns about a coroutine that was never awaited
+        except Exception:  # noqa: BLE001, S110, user code must not break the response
             pass
         tell(reasons.STORE_IF, path, told)
         return False

@@ -1,4 +1,4 @@
-"""Things of one name, told apart alike in every process. Does not know what they are for."""
+"""Numbers for objects with equal names, the same in every process. Does not know what the numbers are for."""
 
 from collections.abc import Callable, Hashable
 from secrets import token_hex
@@ -9,22 +9,22 @@ from fastapi_caching_route._fastapi.endpoints import layers, name_of
 
 
 class Namesakes:
-    """Numbers things that have one name: the first is 0."""
+    """Numbers the objects that have the same name, beginning with 0."""
 
     __slots__ = ('_alike', '_counted', 'token')
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without any numbers."""
         self._alike: dict[Hashable, list[tuple[object, ...]]] = {}
         self._counted: tuple[object, int] = (None, 0)
         self.token: str = token_hex(8)
-        """By which nobody else shares."""
+        """A random text. No other cache or process shares an entry if the cache key contains it."""
 
     def of_endpoint(self, endpoint: Callable[..., Any]) -> int:
-        """Which one this is among the endpoints of one name that answer differently by what they hold.
+        """The number of this endpoint among endpoints that have the same name, but hold different objects.
 
-        Closures and bound methods are counted in the order in which they are decorated or routed, which is the same in
-        every process of an app. Of a plain function there is one.
+        Closures and bound methods are numbered in the order in which they are decorated or routed, which is the same in
+        every process of an app. A plain function always has the number 0.
         """
         *_, endpoint = layers(endpoint)
         if isinstance(endpoint, FunctionType) and endpoint.__closure__ is None:
@@ -32,7 +32,7 @@ class Namesakes:
         return self.number(name_of(endpoint), (endpoint,))
 
     def number(self, name: Hashable, objects: tuple[object, ...]) -> int:
-        """Which one this is among the things of one name that are made of different objects; new ones are counted on."""
+        """The number of these objects under this name. New objects get the next number."""
         alike = self._alike.setdefault(name, [])
         known = next((at for at, others in enumerate(alike) if _are_same(others, objects)), None)
         if known is None:
@@ -40,14 +40,17 @@ class Namesakes:
         return len(alike) - 1 if known is None else known
 
     def begin_count(self, app: object, routes: int) -> bool:
-        """Note that an app of so many routes is counted through; False if it is the one that was last: to do it for each request is slow."""
+        """Note that the routes of this app are numbered now. Return False if they were already numbered.
+
+        Numbering them again for each request would be slow.
+        """
         if not routes or (self._counted[0] is app and self._counted[1] == routes):
             return False
         self._counted = (app, routes)
         return True
 
     def knows(self, name: Hashable, objects: tuple[object, ...]) -> bool:
-        """Whether these have been numbered."""
+        """Whether these objects have a number under this name."""
         return any(_are_same(others, objects) for others in self._alike.get(name, ()))
 
 
@@ -56,5 +59,5 @@ def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two are one object; a bound method is made anew at each access, but equals itself."""
+    """Whether two objects are the same one. Each access to a bound method creates an object, but these are equal."""
     return one is other or (isinstance(one, MethodType) and isinstance(other, MethodType) and one == other)

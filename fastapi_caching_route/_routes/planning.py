@@ -1,4 +1,4 @@
-"""What is known of a decorated route before any request comes is put together: from its decorator, its declaration and its cache."""
+"""Builds the plan of a decorated route from its decorator, its declaration and its cache, before any request."""
 
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from fastapi_caching_route.control import CacheControl
 def plan_of(
     decoration: Decoration, effective: Any, parameters: PathParameters, *, number: int | str, raw: bool
 ) -> Plan:
-    """All that is known of a decorated route before a request comes."""
+    """The plan of a decorated route: everything that is known before any request."""
     settings, policy, told = decoration.settings, decoration.policy, set[str]()
     return Plan(
         runtime=settings.runtime,
@@ -46,7 +46,7 @@ def plan_of(
 
 def _declarations(decoration: Decoration, effective: Any, *, number: int | str, raw: bool) -> Declarations:
     settings, policy = decoration.settings, decoration.policy
-    # Of other methods, the endpoint gets the preconditions as the client sent them (RFC 9110 §13.2.1), so there they count.
+    # For other methods, the endpoint gets the preconditions of the client (RFC 9110 §13.2.1), so they are in the key.
     others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
     asks_itself = (policy.revalidate or settings.by_the_book) and not others
     answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
@@ -89,11 +89,11 @@ def _labels(decoration: Decoration) -> Labels:
 
 
 def _emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
-    """The fields that say how others may store an answer."""
+    """The headers that say how other caches may store a response."""
     both = ((b'cache-control', control), (b'cdn-cache-control', for_cdns))
     return [(name, str(it).encode('ascii')) for name, it in both if it is not None]
 
 
 def _for_one_client(control: object) -> object:
-    """What is said of an answer that others must not get."""
+    """The directives for a response that other clients must not get."""
     return control.for_one_client() if isinstance(control, CacheControl) else None

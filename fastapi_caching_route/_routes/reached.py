@@ -1,6 +1,6 @@
-"""A route as requests reach it: its plan, its methods, and what a write makes outdated.
+"""A route as requests reach it: its plan, its methods, and what a write invalidates.
 
-Does not know `CachingRoute` and `CacheContext`, which are handed in.
+Does not know `CachingRoute` and `CacheContext`, which are passed in.
 """
 
 from collections.abc import Callable, Coroutine
@@ -31,38 +31,38 @@ from fastapi_caching_route._routes.writes import (
 )
 
 MAX_PLACES = 256
-"""A route has one plan for each place where it is included. FastAPI makes these places anew when routes are added while
-the app runs, so plans that are not needed any more must not pile up."""
+"""A route has one plan for each place where it is included. FastAPI makes new places when routes are added while the
+app runs, so plans that are no longer needed must not pile up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A route as requests reach it in one place."""
+    """A route in one of the places where requests reach it."""
 
     effective: Any
     plan: Plan | None
-    """None where the endpoint is not decorated with `@cache`."""
+    """None if the endpoint is not decorated with `@cache`."""
     invalidates: tuple[Invalidates, ...]
-    """What `@cache.invalidates` says on it."""
+    """What `@cache.invalidates` has attached to the endpoint."""
     parameters: PathParameters
     runs_after_answer: bool
-    """Whether dependencies or background tasks may still write when the answer has left."""
+    """Whether dependencies or background tasks may still write after the response was sent."""
     body_limit: int | None
-    """The bytes that a request body may have, where the route itself says so."""
+    """The size limit of a request body in bytes, if the route itself sets one."""
     methods: frozenset[str]
     writes: frozenset[str]
-    """Those methods that make something outdated, or may say so by `CacheContext`."""
+    """The methods whose requests invalidate something, or may do so by `CacheContext`."""
     forward: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
-    """Lets the endpoint answer, as in every route."""
+    """Runs the endpoint, as in every route."""
     kind: type[Any]
-    """The class of the routes whose entries a write to their path makes outdated."""
+    """The class of our routes. A write to a path invalidates the entries of routes of this class."""
 
     async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the endpoint answer; what it has made outdated is invalidated before its answer leaves."""
+        """Run the endpoint, and invalidate what it changes before its response is sent."""
         requested = scope[ROUTE_INVALIDATES] = RequestedInvalidations()
 
-        async def invalidate(answer: RawHeaders) -> None:
-            await invalidate_for_all([*await self._outdated(scope, answer), *requested.take()])
+        async def invalidate(headers: RawHeaders) -> None:
+            await invalidate_for_all([*await self._targets(scope, headers), *requested.take()])
 
         writing = InvalidatingSend(send, invalidate, lambda: self.runs_after_answer or requested.has_more)
         try:
@@ -71,11 +71,11 @@ class Reached:
             requested.is_over = True
             await writing.end()
 
-    async def _outdated(self, scope: Scope, answer: RawHeaders) -> Targets:
-        """What a write makes outdated by its path, and by what decorates it; `answer` are the fields of its response."""
+    async def _targets(self, scope: Scope, headers: RawHeaders) -> Targets:
+        """What a write invalidates by its path and by its decorators; `headers` are those of its response."""
         targets: Targets = []
         if is_write(scope['method'], cached=self.plan is not None and scope['method'] in self.plan.methods):
-            for target in targets_of_a_write(scope, answer):
+            for target in targets_of_a_write(scope, headers):
                 found = map(decoration_of, endpoints_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
                 targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
@@ -84,12 +84,12 @@ class Reached:
 
 
 class Places:
-    """One route in each of the places where requests have reached it."""
+    """One route, in all places where requests have reached it."""
 
     __slots__ = ('_context', '_kind', '_known')
 
     def __init__(self, kind: type[Any], context: type) -> None:
-        """`kind` is the class of our routes, `context` the dependency by which a request may say what it makes outdated."""
+        """`kind` is the class of our routes. `context` is the dependency through which a request can invalidate."""
         self._kind = kind
         self._context = context
         self._known: dict[int, Reached] = {}
@@ -99,11 +99,11 @@ class Places:
 
     @property
     def effective(self) -> list[Any]:
-        """The route as it has been reached, with what its includes have made of it."""
+        """The effective routes: the route with the prefix and the dependencies of its includes, for each place."""
         return [it.effective for it in self._known.values()]
 
     def reached(self, route: Any, scope: Scope) -> Reached:
-        """What is known of the route as it was reached, from the first request on: a decorator above has run by then."""
+        """The route in the place where this request reached it. By the first request, decorators above have run."""
         effective = effective_route(route, scope)
         known = self._known.get(id(effective))
         if known is not None and known.effective is effective and (known.plan or not decoration_of(route.endpoint)):
@@ -115,7 +115,7 @@ class Places:
 
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
         decoration, parameters = decoration_of(route.endpoint), PathParameters(effective)
-        app = scope.get('router') or scope.get('app')  # the outermost
+        app = scope.get('router') or scope.get('app')  # the outermost app
         warn_of_unserved(app)
         plan = None if decoration is None else self._plan(decoration, route, effective, parameters, app)
         cached = () if plan is None else plan.methods

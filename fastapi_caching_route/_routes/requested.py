@@ -1,4 +1,4 @@
-"""What a request says by `CacheContext` that it makes outdated. Does not know who says it."""
+"""The invalidations that a request asks for through `CacheContext`. Does not know `CacheContext` itself."""
 
 from fastapi_caching_route._core.asgi import REQUESTED, ROUTE_INVALIDATES, Scope
 from fastapi_caching_route._fastapi.ending import call_at_ends, may_wait
@@ -6,39 +6,39 @@ from fastapi_caching_route._routes.writes import Targets, invalidate_for_all
 
 
 class RequestedInvalidations:
-    """What a request has said by `CacheContext` that it makes outdated; several threads may say it."""
+    """The invalidations that one request has asked for. Several threads may add to them."""
 
     __slots__ = ('_at_once', '_taken', '_targets', 'has_succeeded', 'is_over')
 
     def __init__(self, *, at_once: bool = False) -> None:
-        """Nothing yet. `at_once` says that nobody can ask for it before the response leaves, so it is not waited for."""
+        """Start empty. `at_once`: nothing can carry them out before the response is sent, so `add` starts them."""
         self._at_once = at_once
         self._targets: Targets = []
         self._taken = 0
         self.has_succeeded: bool = False
-        """Whether the endpoint has."""
+        """Whether the endpoint has succeeded."""
         self.is_over: bool = False
-        """Whether nobody asks for it any more: it may be said by a task that goes on when all else is over."""
+        """Whether nothing carries them out any more. A task that runs longer than the request may still add some."""
 
     def add(self, targets: Targets) -> None:
-        """Say more."""
+        """Add names to invalidate, each with its store."""
         self._targets += targets
         if self._at_once or self.is_over:
             for store, names in targets:
                 store.invalidate_soon(names)
 
     def take(self) -> Targets:
-        """All of it, also what was taken before: it may have been written again since."""
+        """All of them. Those that were taken before are included, because the request may have written again since."""
         self._taken = len(self._targets)
         return self._targets[: self._taken]
 
     @property
     def has_more(self) -> bool:
-        """Whether something was said since it was taken."""
+        """Whether some were added since the last `take`."""
         return len(self._targets) > self._taken
 
     async def carry_out(self, *, has_succeeded: bool, is_last: bool) -> None:
-        """Invalidate it, if the endpoint has succeeded by now; `is_last` says that nobody asks once more."""
+        """Invalidate, if the endpoint has succeeded by now. `is_last`: this is the last call."""
         self.is_over = self.is_over or is_last
         self.has_succeeded = self.has_succeeded or has_succeeded
         if self.has_succeeded:
@@ -46,7 +46,7 @@ class RequestedInvalidations:
 
 
 def requested_in(scope: Scope) -> RequestedInvalidations:
-    """What this request says, which is carried out by its route, or else as FastAPI ends the request."""
+    """The invalidations of this request. Its route carries them out, or else the exit stacks of FastAPI."""
     for name in (ROUTE_INVALIDATES, REQUESTED):
         requested: RequestedInvalidations | None = scope.get(name)
         if (

@@ -31,16 +31,16 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, checked_policy
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)  # without slots: it is referred to weakly
+@dataclass(frozen=True, eq=False, kw_only=True)  # without slots, to allow weak references
 class Settings:
-    """The options of one `FastAPICache`, checked, and what all of its routes share. Each is equal to itself alone."""
+    """The options of one `FastAPICache`, checked, and what all of its routes share. Compared by identity."""
 
     runtime: Runtime
     backend: BaseCache
     policy: CachePolicy
     """Defaults for the options of `@cache(...)`."""
     joins_namespaces: bool
-    """Whether the namespace of a route stands behind that of the backend, and not in its place."""
+    """Whether the namespace of a route is appended to that of the backend, instead of replacing it."""
     cache_header: bytes
     """The name of the response header that says hit or miss."""
     hit: Field
@@ -48,24 +48,24 @@ class Settings:
     miss: Field
     """Marks a response that is being stored."""
     status_name: bytes | None
-    """Of this cache in Cache-Status; None if that is not sent."""
+    """The name of this cache in Cache-Status; None if that header is not sent."""
     accepted_status_codes: frozenset[int]
     version: str
     left_out: frozenset[bytes]
     """Request headers that are not in the keys of routes that take the raw request."""
     by_the_book: bool
-    """Whether the headers of a response decide, as RFC 9111 has it, and not the route."""
+    """Whether the headers of a response decide, as in RFC 9111, and not the route."""
     invalidate_on_write: bool
     document: bool
     """Whether OpenAPI describes what the cache does."""
     namesakes: Namesakes = field(default_factory=Namesakes)
     unserved: Unserved = field(default_factory=Unserved)
     ttls: dict[str, float] = field(default_factory=dict)
-    """The shortest ttl of the routes with a key_builder, by their full namespace: for `set_cached`."""
+    """The shortest ttl of the routes with a `key_builder`, by full namespace. `set_cached` uses it."""
 
     @property
     def store(self) -> Store:
-        """Where the entries are."""
+        """The store of the entries."""
         return self.runtime.store
 
     @property
@@ -74,7 +74,7 @@ class Settings:
         return METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
 
     def full_namespace(self, namespace: str | None) -> str:
-        """A route's namespace under the one of the backend, by `namespace_policy`; made fit to stand in a key."""
+        """The namespace of a route, combined with that of the backend by `namespace_policy`; escaped for a key."""
         root = self.store.namespace.strip(':')
         if namespace is None or namespace == '':
             return escaped(root)
@@ -117,10 +117,10 @@ def checked_settings(
     invalidate_on_write: bool,
     document: bool,
 ) -> Settings:
-    """The settings that these options of `FastAPICache` come to.
+    """Check the options of a `FastAPICache`, and build its settings.
 
     Raises:
-        ConfigurationError: one is out of its range; the message names it.
+        ConfigurationError: an option is not valid; the message names it.
 
     """
     _check_choices(namespace_policy, clock, version, mode)

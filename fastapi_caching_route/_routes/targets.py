@@ -1,4 +1,4 @@
-"""What user code means when it names something to invalidate, and what is wrong with it if it means nothing."""
+"""Finds the names of entries for the tags, endpoints and paths that user code invalidates. Refuses wrong arguments."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -22,10 +22,10 @@ def targets_in(
     endpoints: Collection[Callable[..., Any]] | None,
     paths: Collection[str] | None,
 ) -> Targets:
-    """What is meant in each cache of an app: tags and paths in all, endpoints in those that cache them.
+    """The names for each cache of an app: tags and paths in all caches, endpoints in those that cache them.
 
     Raises:
-        ConfigurationError: an argument is not of its kind, or an endpoint is not cached.
+        ConfigurationError: an argument has the wrong type, or an endpoint is not cached.
 
     """
     owners = [] if endpoints is None else [_owner(it) for it in checked_endpoints(endpoints)]
@@ -47,10 +47,10 @@ def _owner(endpoint: Any) -> Settings:
 
 
 def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple[str, ...]:
-    """The names of all that is meant by tags, endpoints of this cache, and paths; None for those that are left out.
+    """The names for tags, endpoints of this cache, and paths; each is None if it is not given.
 
     Raises:
-        ConfigurationError: nothing is given at all, or one of them is not a list of what it should be.
+        ConfigurationError: nothing is given, an argument has the wrong type, or this cache does not cache an endpoint.
 
     """
     if tags is None and endpoints is None and paths is None:
@@ -67,7 +67,7 @@ def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple
 
 
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
-    """The name of one path, or those of all that begin with it.
+    """The name of one path; with `prefix`, the names for this path and all paths below it.
 
     Raises:
         ConfigurationError: it is not a path.
@@ -83,10 +83,10 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
 
 
 def checked_endpoints(endpoints: Any) -> Collection[Callable[..., Any]]:
-    """Several endpoints.
+    """The endpoints, unchanged.
 
     Raises:
-        ConfigurationError: they are something else.
+        ConfigurationError: they are not a list, tuple or set.
 
     """
     if not isinstance(endpoints, list | tuple | set | frozenset):
@@ -96,10 +96,10 @@ def checked_endpoints(endpoints: Any) -> Collection[Callable[..., Any]]:
 
 
 def check_endpoints(endpoints: object, settings: Settings) -> None:
-    """Refuse what is not a list of endpoints that this cache caches.
+    """Check that this is a list of endpoints that this cache caches.
 
     Raises:
-        ConfigurationError: it is something else.
+        ConfigurationError: it is not.
 
     """
     for endpoint in checked_endpoints(endpoints):
@@ -111,10 +111,10 @@ def check_endpoints(endpoints: object, settings: Settings) -> None:
 
 
 def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Settings) -> tuple[str, ...]:
-    """The names of all entries of an endpoint of this cache, or those of its entries with these path values.
+    """The names for all entries of an endpoint of this cache, or only for those with these path parameters.
 
     Raises:
-        ConfigurationError: it is not cached here, these are not its path parameters, or one of them is not valid.
+        ConfigurationError: this cache does not cache it, the parameters are not its own, or a value is not valid.
 
     """
     check_endpoints([endpoint], settings)
@@ -122,7 +122,10 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
     places = {it.path_format: PathParameters(it) for route in routes for it in route.known_places()}
     whole = tuple(endpoint_name(named, template) for template in places)
     if not places:
-        msg = f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import the module that builds its router'
+        msg = (
+            f'invalidate_endpoint({named[1]}): no CachingRoute serves it in this process; import the module that '
+            'builds its router'
+        )
         raise ConfigurationError(msg)
     if not given:
         return whole
@@ -130,10 +133,10 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
     if fitting:
         return tuple(endpoint_name(named, template, it.checked(given)) for template, it in fitting.items())
     if not any(route.was_reached for route in routes) and any(it.names < given.keys() for it in places.values()):
-        # The rest may be in the prefix of an include. All of the endpoint is never too little.
+        # The other parameters may be in the prefix of an include. To invalidate all entries is always enough.
         logger.warning(
-            'invalidate_endpoint(%s): invalidating all of its entries, because no request has shown yet whether %s is in '
-            'the prefix of an include',
+            'invalidate_endpoint(%s): invalidating all of its entries, because no request has shown yet whether %s is '
+            'in the prefix of an include',
             named[1],
             _listed(set(given).difference(*(it.names for it in places.values()))),
         )
@@ -144,9 +147,9 @@ def names_of_endpoint(endpoint: Any, given: Mapping[str, object], settings: Sett
 
 
 def places_of(effective: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The path templates under which entries of an effective route are known, each with its parameters.
+    """The path templates by which entries of an effective route can be invalidated, each with its parameters.
 
-    A process that has not met the include knows the path of a route without its prefix.
+    A process without a request to the include knows only the path of the route without the prefix.
     """
     routes = [effective, *routes_of(effective.endpoint)]
     known = {it.path_format: it for it in routes if effective.path_format.endswith(it.path_format)}

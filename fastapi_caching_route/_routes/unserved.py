@@ -1,9 +1,10 @@
-"""Decorations that come to nothing, since no `CachingRoute` serves the endpoint: their author thinks that they count.
+"""Warns about `@cache` endpoints that no `CachingRoute` serves.
 
-It takes the whole app to know. So they are looked for when the app starts, if it has the lifespan of the cache, else at the
-first request in which it calls us: a `CachingRoute`, a `CacheContext`, `@cache.invalidates`. An app that has forgotten the route
-class altogether may never do so, since `@cache` returns the endpoint itself: they are looked for a moment after the last
-decoration, and at the end of a process that is shorter. Writes can only be looked for in an app.
+Only the complete app shows this. So the endpoints are checked when an app with the lifespan of the cache starts.
+Without that lifespan, they are checked at the first request that reaches a `CachingRoute`, a `CacheContext` or
+`@cache.invalidates`. An app without the route class may have none of these, since `@cache` returns the endpoint itself.
+So the endpoints are also checked shortly after the last decoration, or when the process ends before that.
+`@cache.invalidates` can only be checked in an app.
 """
 
 import atexit
@@ -27,31 +28,31 @@ BUILD_ITS_ROUTER = (
     'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
 )
 PUT_IT_BELOW = (
-    '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing is '
-    'invalidated: put it below the route decorator, or build the router as APIRouter(route_class=CachingRoute)'
+    '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing '
+    'is invalidated: put it below the route decorator, or build the router as APIRouter(route_class=CachingRoute)'
 )
 REMOVE_IT = 'websockets cannot be cached; remove the decorator'
 
 WARN_AFTER_SECONDS = 1.0
-"""Seconds after the last decoration, and again while modules are being imported: an app is built by then."""
+"""Seconds to wait after the last decoration, so that the app is complete. While modules are imported, wait again."""
 
 
 class Unserved:
-    """The endpoints that one cache has decorated, until they have been looked at."""
+    """The endpoints that one cache has decorated and that were not checked yet."""
 
     __slots__ = ('__weakref__', '_endpoints', '_timer', '_told', 'has_new_writes')
 
     def __init__(self) -> None:
-        """Know of no endpoint yet."""
+        """Start without endpoints."""
         self._endpoints: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
         self._told: set[str] = set()
         self.has_new_writes: bool = False
-        """Whether `@cache.invalidates` has decorated something since it was looked at last."""
+        """Whether `@cache.invalidates` has decorated an endpoint since the last check."""
 
     def add(self, endpoint: Any) -> None:
-        """Look at the endpoint later, if it is still there."""
-        with suppress(TypeError):  # not everything that can be called can be referred to weakly
+        """Check the endpoint later, if it still exists."""
+        with suppress(TypeError):  # some callables do not support weak references
             reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
             self._endpoints.append(reference)
         self._warn_later()
@@ -69,20 +70,23 @@ class Unserved:
         self._warn_later() if _imports() else self.warn()
 
     def warn(self, app: Any = None) -> None:
-        """Warn, once, of each endpoint that no `CachingRoute` serves; given an app, of writes on its plain routes too."""
+        """Warn, once, about each endpoint that no `CachingRoute` serves.
+
+        With an app, also warn about `@cache.invalidates` that has no effect on its plain routes.
+        """
         if not self._endpoints and not self.has_new_writes:
             return
         for message in self.take():
             logger.warning(message)
         if self.has_new_writes and app is not None:
             self.has_new_writes = False
-            with suppress(Exception):  # of odd things that are mounted: they are not to be the end of a request
+            with suppress(Exception):  # unusual mounted objects must not break a request
                 for _, route in routes_in(app):
                     if invalidates_nothing(getattr(route, 'endpoint', None)):
                         logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
 
     def take(self) -> list[str]:
-        """What is to be said of the endpoints that no `CachingRoute` serves, once."""
+        """The warnings about endpoints that no `CachingRoute` serves. Each is returned once."""
         if self._timer is not None:
             self._timer.cancel()
         endpoints, self._endpoints = self._endpoints, []
@@ -90,7 +94,7 @@ class Unserved:
         return [unserved_message(it) for it in found if it is not None and not routed_methods(it)]
 
     def tell(self, path: str, doubt: str) -> None:
-        """Warn, once for each text, of something on a route that is allowed and hardly meant."""
+        """Log a warning about a route, once for each text."""
         if doubt not in self._told:
             self._told.add(doubt)
             logger.warning('%r: %s', path, doubt)
@@ -106,21 +110,21 @@ def _warn_at_exit() -> None:
 
 
 def _imports() -> bool:
-    """Whether a module is still being imported: the one of the app may be, which takes long where others are heavy."""
+    """Whether a module is still being imported. It may be the module of the app, which can take long to import."""
     return any(
         getattr(getattr(it, '__spec__', None), '_initializing', False) is True for it in list(sys.modules.values())
     )
 
 
 def unserved_message(endpoint: Any) -> str:
-    """What is wrong with a decorated endpoint that no `CachingRoute` serves, and the remedy."""
+    """The warning about a decorated endpoint that no `CachingRoute` serves, with the remedy."""
     remedy = REMOVE_IT if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
     name = '.'.join(name_of(endpoint))
     return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'
 
 
 def invalidates_nothing(endpoint: Any) -> bool:
-    """Whether `@cache.invalidates` stands above the route decorator of a plain route, which has not seen it."""
+    """Whether `@cache.invalidates` is above the route decorator of a plain route, so the route does not use it."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
     return bool(attached_to(endpoint, INVALIDATES)) and not hasattr(endpoint, INSIDE) and not routed_methods(endpoint)

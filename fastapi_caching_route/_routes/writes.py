@@ -1,4 +1,4 @@
-"""What a write makes outdated, and when that is invalidated: before its answer leaves, so that its client reads it.
+"""What a write invalidates, and when: before its response is sent, so that the client then reads its own write.
 
 Knows names and ASGI messages, and neither routes nor the framework.
 """
@@ -30,26 +30,26 @@ from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 logger = logging.getLogger('fastapi_caching_route')
 
 Targets = list[tuple[Store, tuple[str, ...]]]
-"""Names to invalidate, with the store in which they are to be invalidated."""
+"""Names to invalidate, each group with its store."""
 
 SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
 """Methods that change nothing: those of RFC 9110 §9.2.1, and QUERY, which is defined to be one of them."""
 
 
 def is_write(method: str, *, cached: bool) -> bool:
-    """Whether an answer to this method makes its own path outdated (RFC 9111 §4.4). A POST that is cached is a question."""
+    """Whether a request with this method invalidates its own path (RFC 9111 §4.4). A cached POST only reads."""
     return method not in SAFE and not (cached and method == 'POST')
 
 
-def targets_of_a_write(scope: Scope, answer: RawHeaders) -> list[Scope]:
-    """The request of a write, and such ones for the paths that Location and Content-Location name (RFC 9111 §4.4).
+def targets_of_a_write(scope: Scope, headers: RawHeaders) -> list[Scope]:
+    """The scope of a write, and one for each path in its Location and Content-Location (RFC 9111 §4.4).
 
-    Only those of the same origin.
+    `headers` are those of its response. URLs of other origins are ignored.
     """
     scheme, host = scope.get('scheme', 'http'), b''.join(lines(scope['headers'], b'host')).decode('latin-1')
     here = f'{scheme}://{host}{quote(scope["path"])}'
     targets = [scope]
-    for value in (*lines(answer, b'location'), *lines(answer, b'content-location')):
+    for value in (*lines(headers, b'location'), *lines(headers, b'content-location')):
         with suppress(ValueError):
             target = urlsplit(urljoin(here, value.decode('latin-1')))
             if _origin(target) == _origin(urlsplit(here)):
@@ -63,26 +63,26 @@ def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class Invalidates:
-    """What one `@cache.invalidates(...)` says."""
+    """The options of one `@cache.invalidates(...)`."""
 
     store: Store
     tags: tuple[str, ...] | Callable[[Scope], object]
-    """Templates over path parameters, or gives the tags of a request."""
+    """Templates with path parameters, or a callable that returns the tags for a request."""
     endpoints: Callable[[], tuple[str, ...]]
-    """Gives their names; by the first request, all routes are there."""
+    """Returns their names. It is called at a request, when all routes exist."""
     paths: tuple[str, ...]
-    """Templates over path parameters."""
+    """Templates with path parameters."""
     own_path: bool
     in_words: tuple[str, ...] = ()
-    """The endpoints, by their names."""
+    """The names of the endpoints, for people."""
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All that are filled with path parameters."""
+        """All templates with path parameters."""
         return (*self.paths, *(() if callable(self.tags) else self.tags))
 
     async def names(self, scope: Scope, values: PathValues) -> tuple[str, ...]:
-        """The names that this request has made outdated; all, where that cannot be told."""
+        """The names that this request invalidates; the name of everything if they cannot be determined."""
         try:
             paths = [filled(template, values) for template in self.paths]
             tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
@@ -95,8 +95,8 @@ class Invalidates:
             return (EVERYTHING,)
         if not are_tags(tags):
             logger.error(
-                '%r: the tags callable must return a list of str; it returned something else or raised an exception, so all '
-                'entries are invalidated',
+                '%r: the tags callable must return a list of str; it returned something else or raised an exception, '
+                'so all entries are invalidated',
                 scope['path'],
             )
             return (EVERYTHING,)
@@ -105,57 +105,57 @@ class Invalidates:
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
-    """Invalidate names in each store; where one does not answer, that is owed and logged, and the write goes on."""
+    """Invalidate names in each store. If a backend fails, that is logged and the invalidation is pending."""
     together: dict[Store, dict[str, Any]] = {}
     for store, names in targets:
         if on_asyncio():
             together.setdefault(store, {}).update(dict.fromkeys(names))
         else:
             store.invalidate_soon(tuple(names))
-    begun = [
-        store.begin_invalidation(tuple(all_names)) for store, all_names in together.items()
-    ]  # all, before any is waited for
+    # All invalidations start before the first `await`: one that is slow must not delay the others.
+    begun = [store.begin_invalidation(tuple(all_names)) for store, all_names in together.items()]
     for invalidating in begun:
         with suppress(InvalidationError):
             await asyncio.shield(invalidating)
 
 
 class InvalidatingSend:
-    """The `send` of a write: calls `invalidate` before an answer of 2xx or 3xx leaves.
+    """The `send` of a write: calls `invalidate` before a 2xx or 3xx is sent.
 
-    A stream may go on writing while it is sent. So it acts again before its end, whichever that is; and once more when all
-    is over, if something `runs_after_answer` that may still write when the answer has left.
+    An endpoint that streams may write while it does. So `invalidate` is called again before the end of a stream, even if
+    that comes early. It is called once more when the request is over, if `runs_after_answer` returns true: code that
+    runs after the response may have written, too.
     """
 
-    __slots__ = ('_fields', '_invalidate', '_runs_after_answer', '_send', '_streams', '_succeeds')
+    __slots__ = ('_headers', '_invalidate', '_runs_after_answer', '_send', '_streams', '_succeeds')
 
     def __init__(
         self, send: Send, invalidate: Callable[[RawHeaders], Awaitable[None]], runs_after_answer: Callable[[], bool]
     ) -> None:
-        """Send by `send`; `invalidate` gets the fields of the answer. At its end, `runs_after_answer` tells whether there may be more to do."""
+        """`invalidate` gets the headers of the response; `runs_after_answer` is called when the request is over."""
         self._send = send
         self._invalidate = invalidate
         self._runs_after_answer = runs_after_answer
         self._succeeds = False
-        self._fields: RawHeaders = ()
+        self._headers: RawHeaders = ()
         self._streams = False
 
     async def send(self, message: Message) -> None:
-        """Take a message of the answer."""
+        """Send a message of the response."""
         if message['type'] == 'http.response.start':
             self._succeeds = 200 <= message['status'] < 400
             if self._succeeds:
-                self._fields = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
-                await self._invalidate(self._fields)
+                self._headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
+                await self._invalidate(self._headers)
         elif message['type'] == 'http.response.body' and self._succeeds:
             if message.get('more_body', False):
                 self._streams = True
             elif self._streams:
                 self._streams = False
-                await self._invalidate(self._fields)
+                await self._invalidate(self._headers)
         await self._send(message)
 
     async def end(self) -> None:
-        """All is over, whether the answer has come to its end or not."""
+        """The request is over, even if the response is not complete."""
         if self._succeeds and (self._streams or self._runs_after_answer()):
-            await self._invalidate(self._fields)
+            await self._invalidate(self._headers)
