@@ -94,7 +94,7 @@ class FastAPICache:
             Doc('Signs entries outside the process (HMAC-SHA256). Of several keys, the first signs; all are accepted.'),
         ] = None,
         store_timeout: Annotated[
-            float, Doc('Seconds that a request may wait for a backend outside the process; then it goes on without.')
+            float, Doc('Seconds that a request waits for a backend outside the process; then it goes on without it.')
         ] = 0.25,
         left_out_of_raw_keys: Annotated[
             Collection[str], Doc('Request headers that are not in the cache key of routes that take the raw request.')
@@ -422,7 +422,7 @@ class FastAPICache:
         endpoints: Collection[Callable[..., Any]] | None = None,
         paths: Collection[str] | None = None,
     ) -> None:
-        """Invalidate from code without an event loop, like a script or a Celery task. Blocks until that is done.
+        """Invalidate from code without an event loop, like a script or a Celery task. Blocks until the backend has it.
 
         Raises:
             ConfigurationError: as for `invalidate_soon`; or an event loop runs in this thread, and would be blocked.

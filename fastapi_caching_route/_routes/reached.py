@@ -120,7 +120,7 @@ class Places:
         plan = None if decoration is None else self._plan(decoration, route, effective, parameters, app)
         cached = () if plan is None else plan.methods
         invalidates = invalidates_of(route.endpoint)
-        may_say = bool(invalidates) or takes(effective, self._context)
+        may_invalidate = bool(invalidates) or takes(effective, self._context)
         inside: Any = super(self._kind, route)
         return Reached(
             effective,
@@ -130,7 +130,7 @@ class Places:
             runs_after_answer=runs_after_answer(effective),
             body_limit=body_limit(effective),
             methods=frozenset(effective.methods),
-            writes=frozenset(it for it in effective.methods if may_say or is_write(it, cached=it in cached)),
+            writes=frozenset(it for it in effective.methods if may_invalidate or is_write(it, cached=it in cached)),
             forward=inside.handle,
             kind=self._kind,
         )

@@ -49,9 +49,8 @@ def requested_in(scope: Scope) -> RequestedInvalidations:
     """The invalidations of this request. Its route carries them out, or else the exit stacks of FastAPI."""
     for name in (ROUTE_INVALIDATES, REQUESTED):
         requested: RequestedInvalidations | None = scope.get(name)
-        if (
-            requested is not None and not requested.is_over
-        ):  # guards may run before the endpoint, in stacks of their own
+        # One may be over already: guards may run before the endpoint, in exit stacks of their own.
+        if requested is not None and not requested.is_over:
             return requested
     requested = scope[REQUESTED] = RequestedInvalidations(at_once=not may_wait(scope))
     call_at_ends(scope, requested.carry_out)

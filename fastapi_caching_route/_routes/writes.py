@@ -122,8 +122,8 @@ async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -
 class InvalidatingSend:
     """The `send` of a write: calls `invalidate` before a 2xx or 3xx is sent.
 
-    An endpoint that streams may write while it does. So `invalidate` is called again before the end of a stream, even if
-    that comes early. It is called once more when the request is over, if `runs_after_answer` returns true: code that
+    An endpoint that streams may write while it does. So `invalidate` is called again before the end of a stream, even
+    if that comes early. It is called once more when the request is over, if `runs_after_answer` returns true: code that
     runs after the response may have written, too.
     """
 
