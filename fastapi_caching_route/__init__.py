@@ -20,6 +20,7 @@ from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
+from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
@@ -33,6 +34,7 @@ __all__ = [
     'CacheContext',
     'CacheControl',
     'CacheError',
+    'CacheOptions',
     'CacheParams',
     'CacheParamsBase',
     'CachePolicy',

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
-from typing_extensions import Doc, Self
+from typing_extensions import Doc, Self, Unpack
 
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import on_asyncio
@@ -36,6 +36,7 @@ from fastapi_caching_route._routes.decoration import Decoration, check_decorated
 from fastapi_caching_route._routes.settings import Settings, checked_settings
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
+from fastapi_caching_route._store.by_url import backend_at, url_in_environment
 from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
@@ -43,6 +44,7 @@ from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
+from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
 
@@ -138,6 +140,40 @@ class FastAPICache:
             document=document,
         )
         note_alive(self._settings)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: Annotated[
+            str,
+            Doc(
+                'Where the entries are stored, like `redis://user:password@10.0.0.1:6379/0?namespace=shop`, '
+                '`memcached://10.0.0.1`, `lmdb:///var/cache/shop` or `memory://`. Options of the backend follow the `?`.'
+            ),
+        ],
+        **options: Unpack[CacheOptions],
+    ) -> Self:
+        """A cache in the store that a URL describes, with the keyword options of `FastAPICache(...)`.
+
+        The schemes are `redis`, `rediss` (TLS), `unix`, `redis+sentinel`, `redis+cluster`, the same with `valkey`,
+        `memcached`, `lmdb` and `memory`. Nothing is opened.
+
+        Raises:
+            ConfigurationError: the URL or one of its options cannot be used, or a client is not installed. The message
+                contains no credentials.
+
+        """
+        return cls(backend_at(url), **options)
+
+    @classmethod
+    def from_env(cls, **options: Unpack[CacheOptions]) -> Self:
+        """A cache in the store whose URL is in the environment variable `FASTAPI_CACHE_URL`; see `from_url`.
+
+        Raises:
+            ConfigurationError: the variable is not set, or as for `from_url`.
+
+        """
+        return cls.from_url(url_in_environment(), **options)
 
     @property
     def backend(self) -> BaseCache:

@@ -33,7 +33,7 @@ class RedisClientCache(BaseCache):
 
     Raises:
         ConfigurationError: no new clients can be made, or they are not asynchronous, or they have
-        `decode_responses=True`.
+        `decode_responses=True`; a URL cannot be used, or redis-py is not installed.
 
     """
 
@@ -44,8 +44,8 @@ class RedisClientCache(BaseCache):
         client: Annotated[
             Any,
             Doc(
-                'A client of redis.asyncio (`Redis`, `RedisCluster`, or from `Sentinel.master_for`), a URL '
-                '(`redis://`, `rediss://`, `unix://`), or a function that returns a client.'
+                'A client of redis.asyncio (`Redis`, `RedisCluster`, or from `Sentinel.master_for`), a URL as for '
+                '`FastAPICache.from_url`, without namespace and ttl, or a function that returns a client.'
             ),
         ],
         *,

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
     *('__main__', '__init__', 'cache', 'explain', 'route', 'context'),
-    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'redis', 'params', 'policy'),
+    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'redis', 'params', 'options', 'policy'),
     *('_backends', 'control', '_core', '_concurrency', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
@@ -30,7 +30,8 @@ INSIDE = {
         *('lookup', 'call', 'plan', 'messages'),
     ),
     '_store': (
-        *('opening', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts', 'withdrawals'),
+        *('opening', 'by_url', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts'),
+        *('withdrawals',),
         *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (
@@ -39,7 +40,7 @@ INSIDE = {
         *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
     ),
     '_backends': (
-        *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'breaker', 'outage', 'aiocache'),
+        *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'urls', 'breaker', 'outage', 'aiocache'),
     ),
     '_core': (
         *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),

@@ -3,13 +3,25 @@
 import re
 from typing import Any
 
-_CREDENTIALS = re.compile(r'://[^/\s]*@')
-"""Those of a URL, which the text of an error may contain."""
+_CREDENTIALS = re.compile(r'://\S*@')
+"""Those of a URL, which the text of an error may contain. A password may contain slashes, too."""
+
+_OPTIONS = re.compile(r'(?i)((?:username|password)\W{0,3}=\W?)[^&\s,)]+')
+"""Credentials as an option in a URL, or as a keyword in a repr."""
+
+_PLAIN = (type(None), bool, int, float)
+
+
+def shown(value: object) -> str:
+    """A wrong argument in the words of an error message: the contents of an object may include credentials."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    return f'the class {value.__qualname__}' if isinstance(value, type) else f'an object of {type(value).__qualname__}'
 
 
 def in_words(error: BaseException) -> str:
-    """The type and the text of an error."""
-    text = _CREDENTIALS.sub('://', str(error))
+    """The type and the text of an error, without credentials."""
+    text = _OPTIONS.sub(r'\1...', _CREDENTIALS.sub('://', str(error)))
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 

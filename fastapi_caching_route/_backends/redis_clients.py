@@ -6,9 +6,11 @@ our own, whether for a single server, a cluster or Sentinel. redis-py is optiona
 
 from collections.abc import Callable
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction, signature
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
+from fastapi_caching_route._backends.outage import shown
+from fastapi_caching_route._backends.urls import REDIS_SCHEMES, redis_at, settings_of, split
 from fastapi_caching_route.errors import ConfigurationError
 
 SILENT = {'protocol': 2, 'driver_info': None}
@@ -31,35 +33,41 @@ def maker_of(source: Any) -> Callable[[], Any]:
 
     """
     if isinstance(source, str):
-        return partial(of_same_settings, _by_url(source))
+        source = _by_url(source)
     _check_usable(source)
     if iscoroutinefunction(source):
-        msg = f'{TAKES}; the function must not be async, got {source!r}'
+        msg = f'{TAKES}; the function must not be async, got {shown(source)}'
         raise ConfigurationError(msg)
     if callable(source):
+        if isinstance(source, type) and not _has_commands(source) and not hasattr(source, '__getattr__'):
+            msg = f'{TAKES}; this class is not one of clients, got {shown(source)}'
+            raise ConfigurationError(msg)
         return partial(_made_by, source)
     if of_same_settings(source) is None:
-        msg = f'{TAKES}; the settings of this client cannot be copied: pass a function that returns one, got {source!r}'
+        msg = f'{TAKES}; the settings of this client cannot be copied: pass a function that returns one, got {shown(source)}'
         raise ConfigurationError(msg)
     return partial(of_same_settings, source)
 
 
-def _by_url(url: str) -> Any:
-    try:
-        from redis.asyncio import Redis  # noqa: PLC0415, it is optional
-
-        client = Redis.from_url(url)
-    except (ValueError, ImportError) as error:
-        msg = f'{TAKES}; this URL cannot be used: {error}'  # without the URL, which may contain a password
-        raise ConfigurationError(msg) from None
-    _check_usable(client)
-    return client
+def _by_url(text: str) -> Any:
+    url = split(text)
+    if url.scheme not in REDIS_SCHEMES:
+        msg = f'{TAKES}; the URL must begin with one of {", ".join(REDIS_SCHEMES)}, followed by ://'
+        raise ConfigurationError(msg)
+    return redis_at(url)
 
 
 def _made_by(function: Callable[[], Any]) -> Any:
     client = function()
     _check_usable(client)
+    if not _has_commands(client):
+        msg = f'{TAKES}; the function must return a client, got {shown(client)}'
+        raise ConfigurationError(msg)
     return client
+
+
+def _has_commands(client: Any) -> bool:
+    return all(hasattr(client, name) for name in ('get', 'mget', 'set', 'delete'))
 
 
 def _check_usable(client: Any) -> None:
@@ -74,17 +82,17 @@ def _check_usable(client: Any) -> None:
         it.__module__ in ('redis.client', 'redis.cluster') and it.__name__ in ('Redis', 'RedisCluster')
         for it in kind.__mro__
     ):
-        msg = f'{TAKES}; this client is not asynchronous: use the class of this name from redis.asyncio, got {client!r}'
+        msg = f'{TAKES}; this client is not asynchronous: use the class of this name from redis.asyncio, got {shown(client)}'
         raise ConfigurationError(msg)
     if isawaitable(client) and not hasattr(client, 'get'):
         client.close() if hasattr(client, 'close') else None
-        msg = f'{TAKES}; the function must return a client, not an awaitable, got {client!r}'
+        msg = f'{TAKES}; the function must return a client, not an awaitable, got {shown(client)}'
         raise ConfigurationError(msg)
     if not isinstance(client, type) and hasattr(client, 'get_encoder') and client.get_encoder().decode_responses:
-        msg = f'{TAKES}; the client must return bytes: remove decode_responses=True, got {client!r}'
+        msg = f'{TAKES}; the client must return bytes: remove decode_responses=True, got {shown(client)}'
         raise ConfigurationError(msg)
     if getattr(getattr(client, 'connection_pool', None), 'is_master', True) is False:
-        msg = f'{TAKES}; a replica takes no writes: use master_for instead of slave_for, got {client!r}'
+        msg = f'{TAKES}; a replica takes no writes: use master_for instead of slave_for, got {shown(client)}'
         raise ConfigurationError(msg)
 
 
@@ -132,7 +140,7 @@ def _cluster_like(cluster: Any) -> Any:
     from redis.asyncio.connection import SSLConnection  # noqa: PLC0415, it is optional
 
     given, nodes = cluster.connection_kwargs, cluster.nodes_manager
-    taken = _settings_of(type(cluster))
+    taken = settings_of(type(cluster))
     of_cluster = {
         'ssl': issubclass(given.get('connection_class', object), SSLConnection),
         'require_full_coverage': nodes.require_full_coverage,
@@ -158,13 +166,7 @@ def _quiet(takes: type) -> dict[str, Any]:
     from redis.backoff import NoBackoff  # noqa: PLC0415, it is optional
 
     return {
-        **{name: value for name, value in SILENT.items() if name in _settings_of(takes)},
+        **{name: value for name, value in SILENT.items() if name in settings_of(takes)},
         # A mark that is sent again may arrive after a later mark, and undo that. And retries may take seconds.
         'retry': Retry(NoBackoff(), 0),
     }
-
-
-def _settings_of(taking: type) -> set[str]:
-    """The parameters of a class and its bases."""
-    inits = [vars(it)['__init__'] for it in taking.__mro__ if '__init__' in vars(it) and it is not object]
-    return {name for init in inits for name in signature(init).parameters}

@@ -1,6 +1,7 @@
 """Entries, and what invalidates them. Knows neither requests, messages, routes nor the framework.
 
 opening       which store a backend gets
+by_url        which backend a URL describes
 lock          one run of an endpoint at a time in all processes
 variants      the record of the variants under a key
 given         responses that user code stores itself

@@ -8,6 +8,7 @@ from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver
 from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._store.debts import debts_to
@@ -33,7 +34,8 @@ def checked_backend(backend: object) -> BaseCache:
 
     """
     if not isinstance(backend, BaseCache):
-        msg = f'FastAPICache takes a cache of aiocache, such as MemoryCache() or RedisCache(...), got {backend!r}'
+        hint = '; for a URL, use FastAPICache.from_url(...)' if isinstance(backend, str) else ''
+        msg = f'FastAPICache takes a cache of aiocache, such as MemoryCache() or RedisCache(...), got {shown(backend)}{hint}'
         raise ConfigurationError(msg)
     if backend.ttl is not None and not backend.ttl >= 0:
         msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'
