@@ -84,7 +84,9 @@ def test_a_fault_in_the_options_of_the_cache_is_named(options, fault):
 
 
 def test_a_backend_that_is_none_is_refused():
-    with pytest.raises(ConfigurationError, match=re.escape('such as MemoryCache() or RedisCache(...), got {}')):
+    with pytest.raises(
+        ConfigurationError, match=re.escape('such as MemoryCache() or RedisCache(...), got an object of dict')
+    ):
         FastAPICache({})
 
 
