@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, UnionType
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -128,7 +128,8 @@ def overridden(dependency: Dependant, overrides: Overrides) -> Dependant:
 
 def qualified(thing: object) -> str:
     """The qualified name of a class or function; the repr of anything else, without addresses."""
-    name = getattr(thing, '__qualname__', None)
+    # From Python 3.14 on, all unions have the name `Union`, whatever their members.
+    name = None if isinstance(thing, UnionType) else getattr(thing, '__qualname__', None)
     return f'{getattr(thing, "__module__", "")}.{name}' if name else without_addresses(repr(thing))
 
 
