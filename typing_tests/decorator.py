@@ -52,6 +52,14 @@ async def build() -> None:
     assert_type(FastAPICache(SimpleMemoryCache(ttl=5)).backend.ttl, float | None)
     assert_type(await MemoryCache(serializer=PickleSerializer()).get('key'), Any)
     FastAPICache('redis://localhost')  # type: ignore[arg-type]
+    assert_type(FastAPICache.from_url('redis://localhost', version='2', policy=CachePolicy(ttl=60)), FastAPICache)
+    assert_type(FastAPICache.from_env(store_timeout=0.5), FastAPICache)
+    FastAPICache.from_url('redis://localhost', store_timeout='soon')  # type: ignore[arg-type]
+    FastAPICache.from_url('redis://localhost', no_option=1)  # type: ignore[call-arg]
+    deferred = FastAPICache.deferred(mode='rfc9111')
+    deferred.use(SimpleMemoryCache())
+    deferred.use('memory://')
+    deferred.use(6379)  # type: ignore[arg-type]
 
 
 async def use(request: Request, app: FastAPI) -> None:

@@ -6,7 +6,7 @@ docstring says otherwise. There, an invalidation affects too many entries, which
 too few would be wrong.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from string import Formatter
 from typing import Any, TypeGuard
@@ -126,6 +126,11 @@ def names_of_tags(tags: Iterable[str]) -> list[str]:
     """The names to invalidate for these tags: those of the tags and, for entries with many tags, of their groups."""
     own = list(map(tag_name, tags))
     return [*own, *dict.fromkeys(map(_group, own))]
+
+
+def names_without_namespace(names: Sequence[str]) -> tuple[str, ...]:
+    """The names to invalidate while the namespace of the backend is unknown: everything, if one of them contains it."""
+    return (EVERYTHING,) if any(it.startswith(('key:', 'namespace:')) for it in names) else tuple(names)
 
 
 def coarser(names: tuple[str, ...]) -> tuple[str, ...]:

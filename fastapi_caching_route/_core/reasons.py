@@ -55,6 +55,13 @@ _RAW = 'the route takes the raw request, and this one has'
 
 # Found before the endpoint runs.
 DISABLED = Reason('disabled', 'the cache is disabled', effect=BYPASSES)
+NO_BACKEND = Reason(
+    'no-backend',
+    'the cache is from `FastAPICache.deferred()`, and `cache.use(backend)` was not called yet',
+    effect=BYPASSES,
+    text='the cache has no backend yet: call cache.use(backend) in the lifespan of the app, before it serves requests',
+    is_mistake=True,
+)
 NO_ASYNCIO = Reason(
     'no-asyncio',
     'the app does not run on asyncio',

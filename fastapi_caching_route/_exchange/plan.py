@@ -30,6 +30,14 @@ class Switch:
     """How many `with cache.disabled()` are open: the cache is in use at 0."""
 
     times_off: int = 0
+    waits: bool = False
+    """Whether the cache waits for its backend. It is also off once, so that a hit needs to ask for one number only."""
+
+    def begin(self) -> None:
+        """Use the cache from now on: it has its backend."""
+        if self.waits:
+            self.waits = False
+            self.times_off -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +125,18 @@ class Plan:
     def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
         """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""
         if not self.serves(scope['method']):
-            return (b'bypass', reasons.DISABLED.name) if self.runtime.switch.times_off else (b'method', None)
+            return self._passes_unserved(scope)
         if on_asyncio():
             return None
         tell(reasons.NO_ASYNCIO, scope['path'], self.runtime.told)
         return b'bypass', reasons.NO_ASYNCIO.name
+
+    def _passes_unserved(self, scope: Scope) -> tuple[bytes, str | None]:
+        switch = self.runtime.switch
+        if switch.waits and switch.times_off == 1:
+            tell(reasons.NO_BACKEND, scope['path'], self.runtime.told, logging.ERROR)
+            return b'bypass', reasons.NO_BACKEND.name
+        return (b'bypass', reasons.DISABLED.name) if switch.times_off else (b'method', None)
 
     async def names(self, scope: Scope, built: str | None) -> tuple[str, ...] | None:
         """The names of a response to this request; `built` is its key if a key builder has made it.
@@ -147,12 +162,12 @@ class Plan:
         return method in self.methods and not self.runtime.switch.times_off
 
 
-def tell(reason: reasons.Reason, path: str, told: set[str]) -> None:
+def tell(reason: reasons.Reason, path: str, told: set[str], level: int | None = None) -> None:
     """Log a reason, the first time that it applies on a route."""
     if reason.name not in told:
         told.add(reason.name)
-        level = logging.WARNING if reason.is_mistake else logging.INFO
-        logger.log(level, '%r %s: %s', path, reason.effect, reason.text)
+        usual = logging.WARNING if reason.is_mistake else logging.INFO
+        logger.log(level or usual, '%r %s: %s', path, reason.effect, reason.text)
 
 
 async def ask_user(named: Callable[[Scope], object], scope: Scope) -> object:

@@ -29,7 +29,7 @@ def note_alive(settings: Settings) -> None:
 def caches_of(app: Any) -> list[Settings]:
     """The caches that the routes of an app use, mounts included, or else all of this process; one per backend."""
     found = caches_in(app) or caches_in(None)
-    return list({id(it.backend): it for it in found}.values())
+    return list({id(it.backend or it.store): it for it in found}.values())
 
 
 def caches_in(app: Any) -> list[Settings]:

@@ -108,9 +108,13 @@ class Places:
         known = self._known.get(id(effective))
         if known is not None and known.effective is effective and (known.plan or not decoration_of(route.endpoint)):
             return known
+        waits = _waits(route)
+        reached = self._first_reached(route, effective, scope)
+        if waits:  # its keys depend on the backend, so they are not remembered
+            return reached
         if len(self._known) >= MAX_PLACES:
             self._known.clear()
-        reached = self._known[id(effective)] = self._first_reached(route, effective, scope)
+        self._known[id(effective)] = reached
         return reached
 
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
@@ -144,3 +148,9 @@ class Places:
         for doubt in doubts(decoration.policy, plan.declared()):
             decoration.settings.unserved.tell(effective.path_format, doubt)
         return plan
+
+
+def _waits(route: Any) -> bool:
+    """Whether the cache of a route waits for its backend."""
+    decoration = decoration_of(route.endpoint)
+    return decoration is not None and decoration.settings.runtime.switch.waits

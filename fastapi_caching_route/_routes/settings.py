@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import iscoroutinefunction
+from typing import Any, Final
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.flights import Flights
@@ -18,6 +20,7 @@ from fastapi_caching_route._core.checks import (
 )
 from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import escaped
+from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._exchange.plan import Runtime, Switch
 from fastapi_caching_route._http.cache_status import item
@@ -25,10 +28,14 @@ from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.namesakes import Namesakes
 from fastapi_caching_route._routes.unserved import Unserved
+from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy, checked_policy
+
+LATER: Final[Any] = object()
+"""Stands for a backend that is set later."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # without slots, to allow weak references
@@ -36,7 +43,8 @@ class Settings:
     """The options of one `FastAPICache`, checked, and what all of its routes share. Compared by identity."""
 
     runtime: Runtime
-    backend: BaseCache
+    given: BaseCache | None
+    """The backend; None if it is set later."""
     policy: CachePolicy
     """Defaults for the options of `@cache(...)`."""
     joins_namespaces: bool
@@ -61,7 +69,36 @@ class Settings:
     namesakes: Namesakes = field(default_factory=Namesakes)
     unserved: Unserved = field(default_factory=Unserved)
     ttls: dict[str, float] = field(default_factory=dict)
-    """The shortest ttl of the routes with a `key_builder`, by full namespace. `set_cached` uses it."""
+    """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
+
+    @property
+    def backend(self) -> BaseCache | None:
+        """The backend, as it was given; None if there is none yet."""
+        return self.store.backend if isinstance(self.store, DeferredStore) else self.given
+
+    def checked_backend(self) -> BaseCache:
+        """The backend.
+
+        Raises:
+            ConfigurationError: there is none yet.
+
+        """
+        if self.backend is None:
+            raise ConfigurationError(NO_BACKEND.text)
+        return self.backend
+
+    def use(self, backend: object) -> None:
+        """Use a backend from now on, which was deferred.
+
+        Raises:
+            ConfigurationError: this cache has its backend, or this is not a backend.
+
+        """
+        if not isinstance(self.store, DeferredStore):
+            msg = 'cache.use(backend) is for a cache from FastAPICache.deferred(); this one was built with its backend'
+            raise ConfigurationError(msg)
+        self.store.use(checked_backend(backend))
+        self.runtime.switch.begin()
 
     @property
     def store(self) -> Store:
@@ -129,21 +166,22 @@ def checked_settings(
     defaults = checked_policy(policy)
     check_positive('store_timeout', store_timeout)
     check_positive('recording_budget', recording_budget)
-    checked = checked_backend(backend)
+    new_store = partial(store_over, timeout=store_timeout, signing_keys=signing_keys(signing_key))
+    checked = None if backend is LATER else checked_backend(backend)
     header = field_name('cache_header', cache_header)
     return Settings(
         runtime=Runtime(
-            store=store_over(checked, store_timeout, signing_keys(signing_key)),
+            store=DeferredStore(new_store) if checked is None else new_store(checked),
             clock=clock,
             flights=Flights(),
             unshareable=Pauses(),
             failing=Pauses(),
             unrenewable=Pauses(),
             budget=Budget(recording_budget),
-            switch=Switch(),
+            switch=Switch(times_off=1, waits=True) if checked is None else Switch(),
             told=set(),
         ),
-        backend=checked,
+        given=checked,
         policy=defaults,
         joins_namespaces=namespace_policy == 'concat',
         cache_header=header,

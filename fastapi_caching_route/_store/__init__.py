@@ -2,6 +2,7 @@
 
 opening       which store a backend gets
 by_url        which backend a URL describes
+deferred      a store whose backend is set later
 lock          one run of an endpoint at a time in all processes
 variants      the record of the variants under a key
 given         responses that user code stores itself

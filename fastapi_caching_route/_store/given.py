@@ -1,6 +1,6 @@
 """Responses that user code stores itself (`set_cached`), and the keys that user code passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi_caching_route._core.entry import Recording, entry_of
@@ -17,10 +17,17 @@ FullNamespace = Callable[[str | None], str]
 """Returns the namespace of a key in the backend, for the namespace that user code passes."""
 
 
-def note_ttl(ttls: dict[str, float], namespace: str, policy: CachePolicy) -> None:
-    """Note the ttl of a route with a `key_builder`: `set_cached` uses the shortest one in each full namespace."""
+def note_ttl(ttls: dict[str, float], policy: CachePolicy) -> None:
+    """Note the ttl of a route with a `key_builder`, by the namespace of the route: that of the backend may come later."""
     if policy.key_builder is not None and policy.ttl:
+        namespace = policy.namespace or ''
         ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
+
+
+def shortest_ttl(ttls: Mapping[str, float], full_namespace: FullNamespace, policy: CachePolicy) -> float | None:
+    """The shortest ttl of the routes with a `key_builder` in the full namespace of a policy; else that of the policy."""
+    full = full_namespace(policy.namespace)
+    return min((ttl for namespace, ttl in ttls.items() if full_namespace(namespace) == full), default=policy.ttl)
 
 
 def key_to_find(full_namespace: FullNamespace, key: object, namespace: str | None) -> str:

@@ -1,6 +1,12 @@
 """Places to weaken in the keys, variants and labels: name, file, text that stands there, text in its place."""
 
 ROWS = [
+    (
+        'deferred: names with the namespace',
+        '_core/names.py',
+        "return (EVERYTHING,) if any(it.startswith(('key:', 'namespace:')) for it in names) else tuple(names)",
+        'return tuple(names)',
+    ),
     ('key.py path', '_core/key.py', '            path,\n            _path_values', '            _path_values'),
     (
         'path params',

@@ -1,6 +1,14 @@
 """Places to weaken in the stores: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    ('deferred: pending', '_store/deferred.py', '            store.invalidate_soon(pending)\n', '            pass\n'),
+    ('deferred: used twice', '_store/deferred.py', 'if not self._is_closed:', 'if False:'),
+    (
+        'deferred: another namespace',
+        '_store/deferred.py',
+        "if (backend.namespace or '', backend.ttl) != (self.namespace, self.ttl):",
+        'if False:',
+    ),
     ('code of a user in memory', '_store/opening.py', 'not is_known or bool(backend.plugins) or builds_keys', 'False'),
     ('entry key check', '_store/remote_visit.py', ' or found.key != key', ''),
     (
