@@ -148,7 +148,8 @@ class FastAPICache:
             str,
             Doc(
                 'Where the entries are stored, like `redis://user:password@10.0.0.1:6379/0?namespace=shop`, '
-                '`memcached://10.0.0.1`, `lmdb:///var/cache/shop` or `memory://`. Options of the backend follow the `?`.'
+                '`memcached://10.0.0.1`, `lmdb:///var/cache/shop` or `memory://`. '
+                'Options of the backend follow the `?`.'
             ),
         ],
         **options: Unpack[CacheOptions],

@@ -44,7 +44,8 @@ def maker_of(source: Any) -> Callable[[], Any]:
             raise ConfigurationError(msg)
         return partial(_made_by, source)
     if of_same_settings(source) is None:
-        msg = f'{TAKES}; the settings of this client cannot be copied: pass a function that returns one, got {shown(source)}'
+        remedy = 'the settings of this client cannot be copied: pass a function that returns one'
+        msg = f'{TAKES}; {remedy}, got {shown(source)}'
         raise ConfigurationError(msg)
     return partial(of_same_settings, source)
 
@@ -82,7 +83,8 @@ def _check_usable(client: Any) -> None:
         it.__module__ in ('redis.client', 'redis.cluster') and it.__name__ in ('Redis', 'RedisCluster')
         for it in kind.__mro__
     ):
-        msg = f'{TAKES}; this client is not asynchronous: use the class of this name from redis.asyncio, got {shown(client)}'
+        remedy = 'this client is not asynchronous: use the class of this name from redis.asyncio'
+        msg = f'{TAKES}; {remedy}, got {shown(client)}'
         raise ConfigurationError(msg)
     if isawaitable(client) and not hasattr(client, 'get'):
         client.close() if hasattr(client, 'close') else None

@@ -1,8 +1,9 @@
 """URLs of stores: what they consist of, their options, and the clients of redis-py that they describe.
 
-redis-py itself reads user names, passwords, hosts and databases. This module adds the schemes that redis-py does not know
-(Sentinel, Cluster, Valkey) and checks the options. A URL may contain a password, and a password with special characters
-may be parsed as something else. So an error message contains the scheme and the options, and nothing else of the URL.
+redis-py itself reads user names, passwords, hosts and databases. This module adds the schemes that redis-py does not
+know (Sentinel, Cluster, Valkey) and checks the options. A URL may contain a password, and a password with special
+characters may be parsed as something else. So an error message contains the scheme and the options, and nothing else of
+the URL.
 """
 
 import re

@@ -18,14 +18,14 @@ FullNamespace = Callable[[str | None], str]
 
 
 def note_ttl(ttls: dict[str, float], policy: CachePolicy) -> None:
-    """Note the ttl of a route with a `key_builder`, by the namespace of the route: that of the backend may come later."""
+    """Note the ttl of a route with a `key_builder` under its own namespace; that of the backend may be set later."""
     if policy.key_builder is not None and policy.ttl:
         namespace = policy.namespace or ''
         ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
 
 
 def shortest_ttl(ttls: Mapping[str, float], full_namespace: FullNamespace, policy: CachePolicy) -> float | None:
-    """The shortest ttl of the routes with a `key_builder` in the full namespace of a policy; else that of the policy."""
+    """The shortest ttl of routes with a `key_builder` in the full namespace of a policy; else that of the policy."""
     full = full_namespace(policy.namespace)
     return min((ttl for namespace, ttl in ttls.items() if full_namespace(namespace) == full), default=policy.ttl)
 

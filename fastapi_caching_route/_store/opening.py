@@ -35,7 +35,8 @@ def checked_backend(backend: object) -> BaseCache:
     """
     if not isinstance(backend, BaseCache):
         hint = '; for a URL, use FastAPICache.from_url(...)' if isinstance(backend, str) else ''
-        msg = f'FastAPICache takes a cache of aiocache, such as MemoryCache() or RedisCache(...), got {shown(backend)}{hint}'
+        wanted = 'a cache of aiocache, such as MemoryCache() or RedisCache(...)'
+        msg = f'FastAPICache takes {wanted}, got {shown(backend)}{hint}'
         raise ConfigurationError(msg)
     if backend.ttl is not None and not backend.ttl >= 0:
         msg = f'the ttl of the backend is in seconds and must not be negative, got {backend.ttl!r}'

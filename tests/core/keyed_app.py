@@ -1,4 +1,4 @@
-"""An app with routes of many kinds, for `test_key_values`: names and modules of its endpoints are in their cache keys."""
+"""An app with routes of many kinds for `test_key_values`. Names and modules of its endpoints are in cache keys."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -1,10 +1,11 @@
 """The exact cache keys of many requests.
 
 A key that changes makes every stored response under it unreachable once, and processes of both versions share nothing
-during a rolling deploy. If that is intended, increase `KEY_FORMAT`, write the new keys here, and say so in the CHANGELOG.
+during a rolling deploy. If that is intended, increase `KEY_FORMAT`, write the new keys here, and say so in the
+CHANGELOG.
 
-The keys are the same with every supported Python and FastAPI. `Optional[int]` has no row: only from Python 3.14 on, it is
-the same as `int | None`.
+The keys are the same with every supported Python and FastAPI. `Optional[int]` has no row: only from Python 3.14 on, it
+is the same as `int | None`.
 """
 
 from dataclasses import dataclass, field
