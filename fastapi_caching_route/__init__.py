@@ -19,6 +19,7 @@ from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.explain import RouteReport
+from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
@@ -45,6 +46,7 @@ __all__ = [
     'Identity',
     'InvalidationError',
     'KeyBuilder',
+    'LMDBCache',
     'MemoryCache',
     'MemoryStats',
     'RouteHandler',

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
     *('__main__', '__init__', 'cache', 'explain', 'route', 'context'),
-    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'redis', 'params', 'options', 'policy'),
+    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'lmdb', 'redis', 'params', 'options', 'policy'),
     *('_backends', 'control', '_core', '_concurrency', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
@@ -40,7 +40,8 @@ INSIDE = {
         *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
     ),
     '_backends': (
-        *('commands', 'linked', 'link', 'drivers', 'clients', 'redis_clients', 'urls', 'breaker', 'outage', 'aiocache'),
+        *('commands', 'linked', 'link', 'lmdb_driver', 'drivers', 'clients', 'redis_clients', 'urls', 'breaker', 'outage'),
+        *('lmdb_store', 'lmdb_writer', 'lmdb_journal', 'lmdb_table', 'lmdb_environment', 'lmdb_folder', 'aiocache'),
     ),
     '_core': (
         *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),
@@ -67,7 +68,7 @@ INSIDE = {
 
 NEVER = {
     *(('_exchange', '_fastapi'), ('_store', '_fastapi'), ('_fastapi', '_store'), ('_fastapi', '_exchange')),
-    *(('_backends', '_core'), ('_concurrency', '_core'), ('memory', '_core'), ('_core', '_concurrency')),
+    *(('_backends', '_core'), ('_concurrency', '_core'), ('memory', '_core'), ('lmdb', '_core'), ('_core', '_concurrency')),
 }
 """Imports that would go down and are wrong all the same."""
 

@@ -5,7 +5,6 @@ Does not know how the clients of redis-py are made, nor which store a backend ge
 
 import os
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 from fastapi_caching_route._backends.aiocache import BaseCache
@@ -20,6 +19,7 @@ from fastapi_caching_route._backends.urls import (
     split,
 )
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.redis import RedisClientCache
 
@@ -34,7 +34,6 @@ MEMCACHED_CONNECTIONS = 16
 VARIABLE = 'FASTAPI_CACHE_URL'
 
 INSTALL_MEMCACHED = "aiomcache is not installed: pip install 'fastapi-caching-route[memcached]'"
-INSTALL_LMDB = "LMDBCache is not installed: pip install 'fastapi-caching-route[lmdb]'"
 
 
 def backend_at(text: object) -> BaseCache:
@@ -102,9 +101,4 @@ def _lmdb(url: StoreURL) -> BaseCache:
     if url.netloc:
         url.refuse('it must have three slashes and a path, like lmdb:///var/cache/app, or be lmdb://')
     given = options_of(url, {**OF_A_BACKEND, 'max_bytes': count})
-    try:
-        module: Any = import_module('fastapi_caching_route.lmdb')
-    except ImportError:
-        url.refuse(INSTALL_LMDB)
-    backend: BaseCache = module.LMDBCache(url.decoded_path or None, **given)
-    return backend
+    return LMDBCache(url.decoded_path or None, **given)

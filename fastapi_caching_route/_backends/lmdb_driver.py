@@ -1,0 +1,90 @@
+"""The driver of an LMDB store. What is in it is read at once; what is written takes a thread."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from fastapi_caching_route._backends.clients import MAX_CONCURRENT
+from fastapi_caching_route._backends.drivers import Codec
+from fastapi_caching_route._backends.lmdb_journal import Journal
+from fastapi_caching_route._backends.lmdb_store import LMDBStore
+from fastapi_caching_route._backends.lmdb_table import Table, stored_key
+
+
+class LMDBBackend(Protocol):
+    """What a driver uses of an `LMDBCache`."""
+
+    @property
+    def store(self) -> LMDBStore:
+        """Where its values are."""
+
+
+class LMDBDriver:
+    """Sends commands to an LMDB store, with our codec. See `Driver`."""
+
+    __slots__ = ('_codec', '_store', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
+
+    def __init__(self, backend: LMDBBackend, codec: Codec) -> None:
+        """Use the store of a backend, which others may use, too."""
+        self._store = backend.store
+        self._codec = codec
+        self.address: str = str(backend.store.environment.folder)
+        self.concurrency: int = MAX_CONCURRENT
+        self.is_ours: bool = False
+        self.may_be_cancelled: bool = True
+        """What waits for its transaction is dropped then, and nothing else is disturbed."""
+
+    def read_at_once(self, keys: Sequence[str]) -> list[object]:
+        """The object under each key, or None; all of one moment."""
+        return [self._codec.loads(it) for it in self._store.read(keys)]
+
+    async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
+        """See `Driver`."""
+        return self.read_at_once(keys)
+
+    async def set(self, key: str, value: object, span: float) -> bool:
+        """See `Driver`."""
+        return await self._store.put(key, self._bytes(value), span)
+
+    async def add(self, key: str, value: object, span: float) -> bool:
+        """See `Driver`."""
+        return await self._store.put(key, self._bytes(value), span, only_new=True)
+
+    async def delete(self, key: str) -> int:
+        """See `Driver`."""
+        return int(await self._store.delete(key))
+
+    async def erase(self, key: str) -> None:
+        """See `Driver`."""
+        await self._store.delete(key)
+
+    async def release(self, key: str, token: str) -> None:
+        """See `Driver`."""
+        await self._store.write(partial(_released, key=stored_key(key), value=self._bytes(token)), even_if_full=True)
+
+    async def append(self, journal: str, texts: Sequence[str], note: str) -> str:
+        """Append texts to a journal, and return its head. It succeeds even if the store is full."""
+        return await self._store.write(
+            lambda table: Journal(table, journal, self._codec).append(texts, note), even_if_full=True
+        )
+
+    async def since(self, journal: str, known: str) -> tuple[str, list[tuple[str, int]]]:
+        """The head of a journal, and what was appended to it since a head, see `Journal`."""
+        found = self._store.look(lambda table: Journal(table, journal, self._codec).since(known))
+        if found is not None:
+            return found
+        return await self._store.write(
+            lambda table: Journal(table, journal, self._codec).since_anew(known), even_if_full=True
+        )
+
+    async def close(self) -> None:
+        """See `Driver`."""
+
+    def _bytes(self, value: object) -> bytes:
+        raw: Any = self._codec.dumps(value)
+        return raw.encode() if isinstance(raw, str) else bytes(raw)
+
+
+def _released(table: Table, key: bytes, value: bytes) -> int:
+    """Delete a key if it has this value; return how many keys were deleted."""
+    return int(table.get(key) == value and table.delete(key))

@@ -1,0 +1,290 @@
+"""The environment of LMDB in one folder, shared by all threads of this process.
+
+Knows how it is opened, when it has to be opened anew, and what a fork does to it. Does not know what is stored.
+
+LMDB forbids to open a folder twice in a process, and to use an environment after a fork. So there is one object per
+folder, and the environment is closed before each fork; parent and child then open it anew.
+
+The folder may be deleted or replaced at any time: by a cleaner of temporary files, by a deploy, or by us (`replace`).
+Processes that use the old files and those that use the new ones do not see each other. So each transaction begins
+with a look at the folder (`current`), and each write transaction ends with one (`is_current`): what was written
+to files that have been replaced meanwhile is written again.
+"""
+
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from threading import Lock, RLock
+from typing import Any
+from weakref import WeakSet
+
+from fastapi_caching_route._backends.lmdb_folder import prepared
+from fastapi_caching_route.errors import ConfigurationError
+
+if sys.platform != 'win32':  # `LMDBCache` says that it does not work there
+    import fcntl
+
+INNER = 'v1'
+"""The folder of the files, in the folder that users name: it can be replaced in one step. Also, the version of the
+format: workers with another format have files of their own."""
+
+HEADROOM = 64 * 1024 * 1024
+"""How much larger the map is than what entries may take: for invalidations, and for pages that are not free yet."""
+
+MAX_READERS = 1022
+"""How many processes can read at a time; 64 bytes of the lock file for each."""
+
+SETTLED = 0.05
+"""In seconds: the clock of a file system ticks less often than that. Only a change that is older surely has a time of
+its own."""
+
+WAIT_TO_OPEN = 0.5
+"""How many seconds to wait while other processes open the folder. All requests of the process wait."""
+
+PAUSE = 2.0
+"""After it could not be opened, how many seconds it is left alone."""
+
+WAIT_TO_FORK = 1.0
+"""How many seconds a fork waits for a write transaction to end, before it goes on without."""
+
+
+class Opened:
+    """An open environment, and the files that it was opened from."""
+
+    __slots__ = ('env', 'files', 'seen')
+
+    def __init__(self, env: Any, files: tuple[int, ...]) -> None:
+        """Take an environment with the identity of its files."""
+        self.env = env
+        self.files = files
+        self.seen: tuple[int, int, int] | None = None
+        """How the folder looked when its files were these; None while its time of change is too new to tell."""
+
+
+class Environment:
+    """The environment in one folder. There must be one object only for each folder in a process."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Open it when it is used for the first time."""
+        self.lmdb = lmdb_module()
+        self.folder = folder
+        self.inner = str(folder / INNER)
+        self.max_bytes = max_bytes
+        self.map_size = map_size(max_bytes)
+        self.lock = RLock()
+        """Held while this process reads, and while the environment is opened or closed."""
+        self.writing = Lock()
+        """Held during a write transaction."""
+        self._opened: Opened | None = None
+        self._lost: Opened | None = None
+        """What was inherited by a fork, and must neither be used nor closed."""
+        self._failed: tuple[float, str] = (-math.inf, '')
+        self._forking = False
+        self.in_child: list[Callable[[], None]] = []
+        """Called in a forked child."""
+        _environments.add(self)
+
+    def current(self) -> Opened:
+        """The environment of the files that are in the folder now. The caller holds `lock`, and reads under it."""
+        opened = self._opened
+        if opened is not None:
+            try:
+                found = os.stat(self.inner)  # noqa: PTH116, on each hit
+            except OSError:
+                return self._open()
+            if (found.st_dev, found.st_ino, found.st_mtime_ns) == opened.seen or self._is_same(opened, found):
+                return opened
+        return self._open()
+
+    def is_current(self, opened: Opened) -> bool:
+        """Whether the files in the folder are still those of this environment."""
+        with self.lock:
+            return self.current() is opened
+
+    def replace(self) -> None:
+        """Begin with new, empty files. All processes notice that before they read again."""
+        with self._alone(), suppress(FileNotFoundError):
+            self._set_aside()
+
+    def check_readers(self) -> None:
+        """Forget the readers of processes that were killed: what they read could not be freed."""
+        with self.lock:
+            self.current().env.reader_check()
+
+    def close(self) -> None:
+        """Close it, unless a write transaction is under way; it is opened again when it is used."""
+        if self.writing.acquire(blocking=False):
+            with self.lock:
+                self._close()
+            self.writing.release()
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.env.close()
+
+    def _is_same(self, opened: Opened, found: os.stat_result) -> bool:
+        """Look closer: something has changed in the folder, or did so very recently."""
+        try:
+            if _files(self.inner) != opened.files:
+                return False
+        except OSError:
+            return False
+        if time.time() - found.st_mtime > SETTLED:
+            opened.seen = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        return True
+
+    def _open(self) -> Opened:
+        if self._lost is not None:
+            msg = 'this process was forked while another one held the lock of the LMDB store, and cannot use it'
+            raise ConnectionError(msg)
+        failed_at, why = self._failed
+        if time.monotonic() - failed_at < PAUSE:
+            raise ConnectionError(why)
+        self._opened = None
+        try:
+            opened = self._opened = self._newly_opened()
+        except (OSError, ConfigurationError, self.lmdb.Error) as error:
+            self._failed = (time.monotonic(), f'{type(error).__name__}: {error}')
+            raise
+        return opened
+
+    def _newly_opened(self) -> Opened:
+        with self._alone():
+            if _has(self.inner, 'data.mdb') != _has(self.inner, 'lock.mdb'):
+                # One of them was deleted. Processes with different locks would write at the same time.
+                self._set_aside()
+            try:
+                env = self._environment()
+            except (self.lmdb.InvalidError, self.lmdb.VersionMismatchError, self.lmdb.CorruptedError):
+                self._set_aside()
+                env = self._environment()
+            env.reader_check()
+            return Opened(env, _files(self.inner))
+
+    def _environment(self) -> Any:
+        return self.lmdb.open(
+            self.inner,
+            map_size=self.map_size,
+            mode=0o700,
+            max_readers=MAX_READERS,
+            max_spare_txns=1,  # only one thread of a process reads at a time
+            readahead=False,
+            # A cache need not survive a crash of the machine. What other processes see does not depend on it.
+            sync=False,
+            metasync=False,
+            # Never: with a file system that is full, writing to the map would end the process (SIGBUS).
+            writemap=False,
+        )
+
+    @contextmanager
+    def _alone(self) -> 'Generator[None]':
+        """Only one process opens or replaces the files at a time."""
+        descriptor = prepared(self.folder)
+        try:
+            until = time.monotonic() + WAIT_TO_OPEN
+            while not _locked(descriptor):
+                if time.monotonic() > until:
+                    msg = f'another process has been opening {self.folder} for {WAIT_TO_OPEN} s'
+                    raise TimeoutError(msg)
+                time.sleep(0.001)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _set_aside(self) -> None:
+        aside = f'{self.inner}-{token_hex(8)}'
+        os.rename(self.inner, aside)  # noqa: PTH104, a path as LMDB takes it
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def before_fork(self) -> None:
+        """Close it, so that the child inherits nothing of it."""
+        has_ended = self.writing.acquire(timeout=WAIT_TO_FORK)
+        self.lock.acquire()
+        if has_ended:
+            self._close()
+        self._forking = has_ended
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; it is opened again when it is used."""
+        self.lock.release()
+        if self._forking:
+            self.writing.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew: the locks may be held by threads that the child does not have."""
+        self.lock, self.writing = RLock(), Lock()
+        self._lost, self._opened = self._opened, None
+        for renew in self.in_child:
+            renew()
+
+
+_environments: WeakSet[Environment] = WeakSet()
+_forking: list[Environment] = []
+"""Held during a fork."""
+
+
+def map_size(max_bytes: int) -> int:
+    """How large the map is in which entries may take `max_bytes`."""
+    return max_bytes + max_bytes // 2 + HEADROOM
+
+
+def lmdb_module() -> Any:
+    """The package lmdb.
+
+    Raises:
+        ConfigurationError: it is not installed.
+
+    """
+    try:
+        import lmdb  # noqa: PLC0415, it is optional
+    except ImportError as error:
+        msg = "LMDBCache needs the package lmdb: pip install 'fastapi-caching-route[lmdb]'"
+        raise ConfigurationError(msg) from error
+    return lmdb
+
+
+def _files(inner: str) -> tuple[int, ...]:
+    """The identity of the files."""
+    found = [os.stat(f'{inner}/{it}') for it in ('data.mdb', 'lock.mdb')]  # noqa: PTH116, as on each hit
+    return tuple(it for one in found for it in (one.st_dev, one.st_ino))
+
+
+def _has(inner: str, name: str) -> bool:
+    return os.path.lexists(f'{inner}/{name}')
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _before_fork() -> None:
+    _forking.extend(_environments)
+    for it in _forking:
+        it.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for it in _forking:
+        it.after_fork_in_parent()
+    _forking.clear()
+
+
+def _after_fork_in_child() -> None:
+    for it in _forking:
+        it.after_fork_in_child()
+    _forking.clear()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,119 @@
+"""Bytes under keys in LMDB, for all processes of a machine: look-ups at once, writes over a thread.
+
+Knows keys, bytes and seconds. Does not know what they stand for.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from fastapi_caching_route._backends.lmdb_environment import Environment
+from fastapi_caching_route._backends.lmdb_folder import prepared
+from fastapi_caching_route._backends.lmdb_table import END, VALUE, Table, stored_key
+from fastapi_caching_route._backends.lmdb_writer import Writer
+
+T = TypeVar('T')
+
+LARGEST = 4
+"""A value may take one part in `LARGEST` of the store. More would evict nearly everything."""
+
+
+class LMDBStore:
+    """What is stored in one folder. All objects of a process that have the same folder share an environment."""
+
+    __slots__ = ('environment', 'writer')
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Check the folder; open it when it is used for the first time.
+
+        Raises:
+            ConfigurationError: the folder cannot be used, or lmdb is not installed.
+
+        """
+        self.writer = _writer_of(folder, max_bytes)
+        self.environment = self.writer.environment
+
+    def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The value under each key, or None; all of one moment. Waits for nobody."""
+        return self.read_as(keys, bytes)
+
+    def read_as(self, keys: Iterable[str], loads: Callable[[memoryview], T]) -> list[T | None]:
+        """What `loads` makes of the value under each key, or None. It must copy what it keeps of the given buffer."""
+        environment = self.environment
+        found: list[T | None] = []
+        with environment.lock:
+            opened = environment.current()
+            now, note = time.time(), self.writer.note
+            txn = opened.env.begin(None, None, False, True)  # noqa: FBT003, it takes half the time
+            try:
+                for key in keys:
+                    name = stored_key(key)
+                    raw = txn.get(VALUE + name)
+                    if raw is None or END.unpack_from(raw)[0] <= now:
+                        found.append(None)
+                    else:
+                        note(name)
+                        found.append(loads(raw[END.size :]))
+            finally:
+                txn.abort()
+        return found
+
+    def look(self, operation: Callable[[Table], T]) -> T:
+        """The result of an operation that writes nothing. Waits for nobody."""
+        with self.environment.lock:
+            opened = self.environment.current()
+            txn = opened.env.begin()
+            try:
+                return operation(Table(txn, time.time()))
+            finally:
+                txn.abort()
+
+    async def write(self, operation: Callable[[Table], T], size: int = 0, *, even_if_full: bool = False) -> T:
+        """The result of an operation that writes, see `Writer.run`."""
+        return await self.writer.run(operation, size, even_if_full=even_if_full)
+
+    async def put(self, key: str, value: bytes, span: float | None, *, only_new: bool = False) -> bool:
+        """Store a value for `span` seconds, or forever if that is None. Return False if there is no room for it.
+
+        With `only_new`, return False also if there is a value under the key.
+        """
+        if len(value) > self.environment.max_bytes // LARGEST:
+            return False
+        try:
+            return await self.writer.run(lambda table: _put(table, stored_key(key), value, span, only_new), len(value))
+        except self.environment.lmdb.MapFullError:
+            return False
+
+    async def delete(self, key: str) -> bool:
+        """Delete a key; return whether there was a value."""
+        return await self.writer.run(lambda table: table.delete(stored_key(key)), even_if_full=True)
+
+    def close(self) -> None:
+        """Close the files; they are opened again when they are used."""
+        self.environment.close()
+
+
+_writers: WeakValueDictionary[Path, Writer] = WeakValueDictionary()
+_finding = Lock()
+
+
+def _writer_of(folder: Path, max_bytes: int) -> Writer:
+    """The writer to a folder, with its environment; the one that is there already if this process uses the folder."""
+    os.close(prepared(folder))
+    name = folder.resolve()
+    with _finding:
+        found = _writers.get(name)
+        if found is None:
+            found = _writers[name] = Writer(Environment(folder, max_bytes))
+        return found
+
+
+def _put(table: Table, key: bytes, value: bytes, span: float | None, only_new: bool) -> bool:  # noqa: FBT001, inside only
+    if only_new and table.ends_at(key) is not None:
+        return False
+    table.put(key, value, span)
+    return True
