@@ -70,9 +70,7 @@ class LMDBCache(BaseCache):
         """Make the folder, or check the one that is there."""
         checked_platform()
         lmdb_module()
-        if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes < LEAST:
-            msg = f'max_bytes must be an integer, and at least {LEAST}, got {max_bytes!r}'
-            raise ConfigurationError(msg)
+        _check_bound(max_bytes)
         super().__init__(
             serializer=serializer or JsonSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=timeout
         )
@@ -143,6 +141,12 @@ class LMDBCache(BaseCache):
 
     async def _close(self, *args: Any, _conn: Any = None, **options: Any) -> None:  # noqa: ARG002, aiocache's
         self.store.close()
+
+
+def _check_bound(max_bytes: object) -> None:
+    if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes < LEAST:
+        msg = f'max_bytes must be an integer, and at least {LEAST}, got {max_bytes!r}'
+        raise ConfigurationError(msg)
 
 
 def _bytes(value: Any) -> bytes:

@@ -40,7 +40,18 @@ INSIDE = {
         *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
     ),
     '_backends': (
-        *('commands', 'linked', 'link', 'lmdb_driver', 'drivers', 'clients', 'redis_clients', 'urls', 'breaker', 'outage'),
+        *(
+            'commands',
+            'linked',
+            'link',
+            'lmdb_driver',
+            'drivers',
+            'clients',
+            'redis_clients',
+            'urls',
+            'breaker',
+            'outage',
+        ),
         *('lmdb_store', 'lmdb_writer', 'lmdb_journal', 'lmdb_table', 'lmdb_environment', 'lmdb_folder', 'aiocache'),
     ),
     '_core': (
@@ -68,7 +79,13 @@ INSIDE = {
 
 NEVER = {
     *(('_exchange', '_fastapi'), ('_store', '_fastapi'), ('_fastapi', '_store'), ('_fastapi', '_exchange')),
-    *(('_backends', '_core'), ('_concurrency', '_core'), ('memory', '_core'), ('lmdb', '_core'), ('_core', '_concurrency')),
+    *(
+        ('_backends', '_core'),
+        ('_concurrency', '_core'),
+        ('memory', '_core'),
+        ('lmdb', '_core'),
+        ('_core', '_concurrency'),
+    ),
 }
 """Imports that would go down and are wrong all the same."""
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
 from fastapi_caching_route._backends.drivers import Codec
-from fastapi_caching_route._backends.lmdb_journal import Journal
+from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
 
@@ -65,16 +65,16 @@ class LMDBDriver:
     async def append(self, journal: str, texts: Sequence[str], note: str) -> str:
         """Append texts to a journal, and return its head. It succeeds even if the store is full."""
         return await self._store.write(
-            lambda table: Journal(table, journal, self._codec).append(texts, note), even_if_full=True
+            lambda table: LMDBJournal(table, journal, self._codec).append(texts, note), even_if_full=True
         )
 
     async def since(self, journal: str, known: str) -> tuple[str, list[tuple[str, int]]]:
-        """The head of a journal, and what was appended to it since a head, see `Journal`."""
-        found = self._store.look(lambda table: Journal(table, journal, self._codec).since(known))
+        """The head of a journal, and what was appended to it since a head, see `LMDBJournal`."""
+        found = self._store.look(lambda table: LMDBJournal(table, journal, self._codec).since(known))
         if found is not None:
             return found
         return await self._store.write(
-            lambda table: Journal(table, journal, self._codec).since_anew(known), even_if_full=True
+            lambda table: LMDBJournal(table, journal, self._codec).since_anew(known), even_if_full=True
         )
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock, RLock
@@ -243,11 +244,10 @@ def lmdb_module() -> Any:
 
     """
     try:
-        import lmdb  # noqa: PLC0415, it is optional
+        return import_module('lmdb')
     except ImportError as error:
         msg = "LMDBCache needs the package lmdb: pip install 'fastapi-caching-route[lmdb]'"
         raise ConfigurationError(msg) from error
-    return lmdb
 
 
 def _files(inner: str) -> tuple[int, ...]:

@@ -65,20 +65,18 @@ def prepared(folder: Path) -> int:
     except OSError as error:
         msg = f'LMDBCache cannot use {folder} ({error.strerror}): it must be a folder, and no symbolic link'
         raise ConfigurationError(msg) from error
-    try:
-        _check(folder, os.fstat(opened))
-    except BaseException:
+    reason = _unsafe(folder, os.fstat(opened))
+    if reason:
         os.close(opened)
-        raise
+        msg = f'LMDBCache cannot use {folder}: {reason}'
+        raise ConfigurationError(msg)
     return opened
 
 
-def _check(folder: Path, found: os.stat_result) -> None:
-    """Whoever can write to the folder can plant entries, and whoever can read it can read the responses of all."""
+def _unsafe(folder: Path, found: os.stat_result) -> str | None:
+    """Why a folder is not safe: who can write to it can plant entries, who can read it can read all responses."""
     if found.st_uid != os.geteuid():
-        msg = f'LMDBCache cannot use {folder}: it belongs to user {found.st_uid}, and this is user {os.geteuid()}'
-        raise ConfigurationError(msg)
+        return f'it belongs to user {found.st_uid}, and this is user {os.geteuid()}'
     if found.st_mode & SHUT:
-        mode = stat.S_IMODE(found.st_mode)
-        msg = f'LMDBCache cannot use {folder}: others may use it (mode {mode:04o}). Run: chmod 700 {folder}'
-        raise ConfigurationError(msg)
+        return f'others may use it (mode {stat.S_IMODE(found.st_mode):04o}). Run: chmod 700 {folder}'
+    return None

@@ -33,7 +33,7 @@ JOURNAL_BYTES = 32 * 1024 * 1024
 _PLACE = struct.Struct('>Q')
 
 
-class Head(NamedTuple):
+class JournalHead(NamedTuple):
     """The head of a journal."""
 
     epoch: str
@@ -46,16 +46,16 @@ class Head(NamedTuple):
         return f'{self.epoch} {self.at} {self.token} {self.floor}'
 
 
-def head_of(text: object) -> Head | None:
+def head_of(text: object) -> JournalHead | None:
     """The head that a text says, or None."""
     match text.split(' ') if isinstance(text, str) else ():
         case [epoch, at, token, floor] if at.isdecimal() and floor.isdecimal() and epoch and token:
-            return Head(epoch, int(at), token, int(floor))
+            return JournalHead(epoch, int(at), token, int(floor))
         case _:
             return None
 
 
-class Journal:
+class LMDBJournal:
     """One journal, as a transaction sees it."""
 
     __slots__ = ('_codec', '_key', '_members', '_places', '_table')
@@ -77,7 +77,7 @@ class Journal:
         most = MAX_MEMBERS if self._table.journal_bytes <= JOURNAL_BYTES else size // 2
         floor, size = self._cut(size - most, size, head.floor)
         self._set_size(size)
-        return self._store(Head(head.epoch, at, token, floor))
+        return self._store(JournalHead(head.epoch, at, token, floor))
 
     def since(self, known: str) -> tuple[str, list[tuple[str, int]]] | None:
         """The head, and the members that were put after the known head; None if a new epoch has to begin first."""
@@ -94,25 +94,25 @@ class Journal:
             found = head, self._after(-1)
         return found
 
-    def head(self) -> Head | None:
+    def head(self) -> JournalHead | None:
         """The head, if it is there and its token is where it says."""
         raw = self._table.get(self._key)
         head = None if raw is None else head_of(self._codec.loads(raw))
         return head if head is not None and self._place_of(f'%{head.token}') == head.at else None
 
-    def _new_epoch(self) -> Head:
+    def _new_epoch(self) -> JournalHead:
         self._table.drop_journal(self._key)
         token = token_hex(8)
         self._put(f'%{token}', 0)
         self._set_size(1)
-        return Head(token_hex(8), 0, token, 0)
+        return JournalHead(token_hex(8), 0, token, 0)
 
-    def _store(self, head: Head) -> str:
+    def _store(self, head: JournalHead) -> str:
         stored = self._codec.dumps(str(head))
         self._table.put(self._key, stored.encode() if isinstance(stored, str) else stored, UNUSED, pinned=True)
         return str(head)
 
-    def _is_rolled_back(self, head: Head, known: Head) -> bool:
+    def _is_rolled_back(self, head: JournalHead, known: JournalHead) -> bool:
         if known.epoch != head.epoch:
             return False
         return known.at > head.at or (known.at >= head.floor and self._place_of(f'%{known.token}') != known.at)

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from fastapi_caching_route._backends.lmdb_environment import Environment
 from fastapi_caching_route._backends.lmdb_folder import prepared
 from fastapi_caching_route._backends.lmdb_table import END, VALUE, Table, stored_key
-from fastapi_caching_route._backends.lmdb_writer import Writer
+from fastapi_caching_route._backends.lmdb_writer import LMDBWriter
 
 T = TypeVar('T')
 
@@ -73,7 +73,7 @@ class LMDBStore:
                 txn.abort()
 
     async def write(self, operation: Callable[[Table], T], size: int = 0, *, even_if_full: bool = False) -> T:
-        """The result of an operation that writes, see `Writer.run`."""
+        """The result of an operation that writes, see `LMDBWriter.run`."""
         return await self.writer.run(operation, size, even_if_full=even_if_full)
 
     async def put(self, key: str, value: bytes, span: float | None, *, only_new: bool = False) -> bool:
@@ -97,18 +97,18 @@ class LMDBStore:
         self.environment.close()
 
 
-_writers: WeakValueDictionary[Path, Writer] = WeakValueDictionary()
+_writers: WeakValueDictionary[Path, LMDBWriter] = WeakValueDictionary()
 _finding = Lock()
 
 
-def _writer_of(folder: Path, max_bytes: int) -> Writer:
+def _writer_of(folder: Path, max_bytes: int) -> LMDBWriter:
     """The writer to a folder, with its environment; the one that is there already if this process uses the folder."""
     os.close(prepared(folder))
     name = folder.resolve()
     with _finding:
         found = _writers.get(name)
         if found is None:
-            found = _writers[name] = Writer(Environment(folder, max_bytes))
+            found = _writers[name] = LMDBWriter(Environment(folder, max_bytes))
         return found
 
 

@@ -9,7 +9,7 @@ byte of a key says what it is:
     m key            what is known of the value: a use must not copy it
     e moment place   the keys that expire, in the order of time
     s place, l place   the two queues of keys, which say what is evicted next
-    j, k             members of journals, see `Journal`
+    j, k             members of journals, see `LMDBJournal`
     c                counters
 
 A new key enters the small queue. At its head, a key that was used moves to the large queue, any other is evicted.

@@ -55,7 +55,7 @@ class Job(Generic[T]):
     even_if_full: bool
 
 
-class Writer:
+class LMDBWriter:
     """Runs operations in write transactions, in the order in which they come."""
 
     def __init__(self, environment: Environment) -> None:
