@@ -191,7 +191,7 @@ class Table:
         return evicted
 
     def taken(self) -> int:
-        """How many bytes the entries take: all pages in use, without those of journals, which have room of their own."""
+        """How many bytes the entries take: all pages in use, without the journals, which have room of their own."""
         found = self.txn.stat()
         pages = found['branch_pages'] + found['leaf_pages'] + found['overflow_pages']
         return int(found['psize'] * pages) - self.journal_bytes
