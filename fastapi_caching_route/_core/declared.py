@@ -16,7 +16,7 @@ dependencies."""
 class Admission(Protocol):
     """Runs guards. If they accept the request, it calls the last argument; else it sends the refusal.
 
-    `lets_in` returns whether the guards are known to accept the request without being run by the call.
+    `lets_in` returns True if the guards are known to accept the request, so that the call is not needed.
     """
 
     async def lets_in(self, scope: Scope, /) -> bool: ...

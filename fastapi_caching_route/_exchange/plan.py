@@ -118,7 +118,7 @@ class Plan:
     ttl_jitter: float
     """By which part of itself a lifetime may be shorter."""
     watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
-    """Items for a scope that have a function called when an exception handler of the user answers."""
+    """Returns items for a scope that call the function when a user's exception handler runs."""
     told: set[str]
     """The reasons that the log has told of this route."""
 

@@ -9,7 +9,7 @@ from fastapi_caching_route._core.asgi import Scope
 
 
 def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
-    """Items for a scope that call the function when one of the user's exception handlers runs.
+    """Items for a scope that call the function when a user's exception handler runs.
 
     These handlers take the raw request. The handlers of FastAPI and Starlette use only the exception.
     """
