@@ -6,8 +6,8 @@ from typing import Any
 _CREDENTIALS = re.compile(r'://\S*@')
 """Those of a URL, which the text of an error may contain. A password may contain slashes, too."""
 
-_OPTIONS = re.compile(r'(?i)((?:username|password)\W{0,3}=\W?)[^&\s,)]+')
-"""Credentials as an option in a URL, or as a keyword in a repr."""
+_OPTIONS = re.compile(r"""(?i)((?:username|password)["']?\s*[=:]\s*["']?)[^&\s,)"']+""")
+"""Credentials as an option in a URL, or as a keyword or a key in a repr."""
 
 _PLAIN = (type(None), bool, int, float)
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
+from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
@@ -126,7 +127,7 @@ class LocalVisit:
         try:
             return self._table.write(stored.key, stored, min(span, FOREVER))
         except Exception as error:  # noqa: BLE001, it should never fail; if it does, the response must not
-            logger.debug('the table in this process has not taken an entry: %r', error)
+            logger.debug('the table in this process has not taken an entry: %s', in_words(error))
             return False
 
     async def withdraw(self, key: str, now: float) -> None:

@@ -31,6 +31,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from secrets import token_urlsafe
 
+from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._http.freshness import FOREVER
@@ -107,7 +108,7 @@ class Marks:
         try:
             return ((await self._present(store, self.beside)) or [''])[0]
         except Exception as error:  # noqa: BLE001, store trouble: a full store can still tell what is alive
-            logger.debug('the cache backend has not taken the token of the last invalidation: %r', error)
+            logger.debug('the cache backend has not taken the token of the last invalidation: %s', in_words(error))
             return ''
 
     async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:

@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 from fastapi_caching_route._backends.commands import Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.debts import Debts
@@ -153,7 +154,7 @@ class RemoteStore:
         try:
             return await self._parts.backend.add(key, token, span, self._parts.timeout)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend failed for a lock: %r', error)
+            logger.debug('the cache backend failed for a lock: %s', in_words(error))
             return None
 
     async def release(self, key: str, token: str) -> None:

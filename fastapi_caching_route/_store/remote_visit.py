@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi_caching_route._backends.commands import Commands, Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -176,7 +177,7 @@ class RemoteVisit:
         try:
             return await asked(commands)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
-            logger.debug('the cache backend failed for one request: %r', error)
+            logger.debug('the cache backend failed for one request: %s', in_words(error))
             return None
         finally:
             self._left = commands.left

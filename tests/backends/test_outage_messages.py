@@ -1,6 +1,7 @@
 """What the log says of a store in trouble: where it is, what is wrong, and whether this process itself was too busy."""
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import redis
 import redis.asyncio
 from aiocache import MemcachedCache, RedisCache
 
-from fastapi_caching_route import FastAPICache
+from fastapi_caching_route import FastAPICache, InvalidationError
 from fastapi_caching_route._backends.outage import address_of
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
@@ -74,16 +75,64 @@ def test_an_error_of_the_server_is_told_with_its_text(redis_server, caplog):
     assert "OutOfMemoryError: command not allowed when used memory > 'maxmemory'" in caplog.text
 
 
-def test_credentials_in_the_text_of_an_error_are_left_out(caplog):
-    class Failing(Elsewhere):
-        async def _multi_get(self, keys, encoding=None, _conn=None):
-            msg = f'cannot reach redis://me:{SECRET}@{SECRET}@10.0.0.1:6379/0'
-            raise OSError(msg)
+TEXTS = [
+    f'cannot reach redis://me:{SECRET}@{SECRET}@10.0.0.1:6379/0',
+    f'cannot reach redis://me:a/{SECRET}@10.0.0.1:6379/0',
+    f'cannot reach redis://10.0.0.1:6379/0?password={SECRET}&db=1',
+    f"Connection(host='10.0.0.1', username={SECRET!r}, password='{SECRET}')",
+    f'{{"sentinel_password": "{SECRET}"}}',
+]
 
-    with client_on(Failing()) as client:
-        client.get('/')
-    assert 'OSError: cannot reach redis://10.0.0.1:6379/0' in caplog.text
+
+@pytest.mark.parametrize('text', TEXTS)
+def test_credentials_in_the_text_of_an_error_are_left_out(text, caplog):
+    class Failing(Elsewhere):
+        async def _command(self, name, effect):
+            raise OSError(text)
+
+    caplog.set_level(logging.DEBUG, 'fastapi_caching_route')
+    cache, router = FastAPICache(Failing()), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60, lock=True)
+    async def endpoint():
+        return 1
+
+    with client_of(router, lifespan=cache.lifespan) as client:
+        for _ in range(5):
+            assert client.get('/').json() == 1
+        with pytest.raises(InvalidationError) as failed:
+            client.portal.call(cache.invalidate_tags, 'all')
+    assert SECRET not in str(failed.value)
+    assert 'OSError: ' in caplog.text
+    assert '10.0.0.1' in caplog.text or 'sentinel' in caplog.text
     assert SECRET not in caplog.text
+
+
+SCHEMES = ['redis', 'rediss', 'redis+sentinel', 'redis+cluster', 'unix']
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+def test_a_url_with_a_password_is_in_no_log_and_no_report(scheme, caplog, tmp_path):
+    caplog.set_level(logging.DEBUG, 'fastapi_caching_route')
+    place = f'{tmp_path}/none.sock' if scheme == 'unix' else f'127.0.0.1:{free_port()}'
+    path = '/main' if scheme.endswith('sentinel') else ''
+    cache = FastAPICache.from_url(f'{scheme}://me:{SECRET}@{place}{path}?namespace=shop', store_timeout=1)
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    with client_of(router, lifespan=cache.lifespan) as client:
+        assert [client.get('/').json() for _ in range(4)] == [1] * 4
+        with pytest.raises(InvalidationError) as failed:
+            client.portal.call(cache.invalidate_tags, 'all')
+        reported = str(cache.explain(client.app))
+    shown = (repr(cache), repr(cache._settings), repr(cache.backend), str(failed.value), reported, caplog.text)
+    assert 'is failing' in caplog.text
+    assert SECRET not in ''.join(shown)
 
 
 @pytest.mark.parametrize('busy', [0, 0.3])
