@@ -41,9 +41,13 @@ HEADROOM = 64 * 1024 * 1024
 MAX_READERS = 1022
 """How many processes can read at a time; 64 bytes of the lock file for each."""
 
-SETTLED = 0.05
-"""In seconds: the clock of a file system ticks less often than that. Only a change that is older surely has a time of
-its own."""
+SETTLED = 50_000_000
+"""In nanoseconds. The clock of a file system ticks every few milliseconds: only the time of a change that is older than
+this surely differs from that of the next one."""
+
+SAME_PATH = 0.005
+"""For how many seconds a folder is taken to have the same path. What is deleted in it, also by `replace`, is noticed at
+once; only that it was moved, with all that is in it, may take so long."""
 
 WAIT_TO_OPEN = 0.5
 """How many seconds to wait while other processes open the folder. All requests of the process wait."""
@@ -58,14 +62,21 @@ WAIT_TO_FORK = 1.0
 class Opened:
     """An open environment, and the files that it was opened from."""
 
-    __slots__ = ('env', 'files', 'seen')
+    __slots__ = ('descriptor', 'env', 'files', 'seen', 'until')
 
-    def __init__(self, env: Any, files: tuple[int, ...]) -> None:
-        """Take an environment with the identity of its files."""
+    def __init__(self, env: Any, inner: str) -> None:
+        """Take an environment in a folder."""
         self.env = env
-        self.files = files
-        self.seen: tuple[int, int, int] | None = None
-        """How the folder looked when its files were these; None while its time of change is too new to tell."""
+        self.files = _files(inner)
+        self.descriptor = os.open(inner, os.O_RDONLY | os.O_DIRECTORY)
+        self.seen = -1
+        """When the folder was changed last, with these files in it. Not known while that is too recent to tell."""
+        self.until = 0.0
+        """Until when nobody looks whether the folder has still the same path."""
+
+    def __del__(self) -> None:
+        """Close the folder."""
+        os.close(self.descriptor)
 
 
 class Environment:
@@ -94,23 +105,21 @@ class Environment:
     def current(self) -> Opened:
         """The environment of the files that are in the folder now. The caller holds `lock`, and reads under it."""
         opened = self._opened
-        if opened is not None:
-            try:
-                found = os.stat(self.inner)  # noqa: PTH116, on each hit
-            except OSError:
-                return self._open()
-            if (found.st_dev, found.st_ino, found.st_mtime_ns) == opened.seen or self._is_same(opened, found):
-                return opened
+        if opened is not None and (
+            (os.fstat(opened.descriptor).st_mtime_ns == opened.seen and time.monotonic() < opened.until)
+            or self._is_same(opened)
+        ):
+            return opened
         return self._open()
 
     def is_current(self, opened: Opened) -> bool:
         """Whether the files in the folder are still those of this environment."""
-        with self.lock:
-            return self.current() is opened
+        return self._is_same(opened)
 
     def replace(self) -> None:
         """Begin with new, empty files. All processes notice that before they read again."""
-        with self._alone(), suppress(FileNotFoundError):
+        # Under the lock, so that no child that is forked meanwhile keeps the folder locked.
+        with self.lock, self._alone(), suppress(FileNotFoundError):
             self._set_aside()
 
     def check_readers(self) -> None:
@@ -130,15 +139,16 @@ class Environment:
         if opened is not None:
             opened.env.close()
 
-    def _is_same(self, opened: Opened, found: os.stat_result) -> bool:
-        """Look closer: something has changed in the folder, or did so very recently."""
+    def _is_same(self, opened: Opened) -> bool:
+        """Look closer: at each file, by its path."""
         try:
+            changed_at = os.fstat(opened.descriptor).st_mtime_ns
             if _files(self.inner) != opened.files:
                 return False
         except OSError:
             return False
-        if time.time() - found.st_mtime > SETTLED:
-            opened.seen = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        opened.seen = changed_at if time.time_ns() - changed_at > SETTLED else -1
+        opened.until = time.monotonic() + SAME_PATH
         return True
 
     def _open(self) -> Opened:
@@ -167,7 +177,7 @@ class Environment:
                 self._set_aside()
                 env = self._environment()
             env.reader_check()
-            return Opened(env, _files(self.inner))
+            return Opened(env, self.inner)
 
     def _environment(self) -> Any:
         return self.lmdb.open(
@@ -202,6 +212,7 @@ class Environment:
     def _set_aside(self) -> None:
         aside = f'{self.inner}-{token_hex(8)}'
         os.rename(self.inner, aside)  # noqa: PTH104, a path as LMDB takes it
+        os.utime(aside)  # so all processes look closer, before there are new files
         shutil.rmtree(aside, ignore_errors=True)
 
     def before_fork(self) -> None:

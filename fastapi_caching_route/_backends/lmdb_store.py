@@ -47,7 +47,7 @@ class LMDBStore:
         found: list[T | None] = []
         with environment.lock:
             opened = environment.current()
-            now, note = time.time(), self.writer.note
+            now, writer = time.time(), self.writer
             txn = opened.env.begin(None, None, False, True)  # noqa: FBT003, it takes half the time
             try:
                 for key in keys:
@@ -56,7 +56,8 @@ class LMDBStore:
                     if raw is None or END.unpack_from(raw)[0] <= now:
                         found.append(None)
                     else:
-                        note(name)
+                        if name not in writer.used:
+                            writer.note(name)
                         found.append(loads(raw[END.size :]))
             finally:
                 txn.abort()
