@@ -52,7 +52,8 @@ INSIDE = {
             'breaker',
             'outage',
         ),
-        *('lmdb_store', 'lmdb_writer', 'lmdb_journal', 'lmdb_table', 'lmdb_environment', 'lmdb_folder', 'aiocache'),
+        *('lmdb_store', 'lmdb_writer', 'lmdb_journal', 'lmdb_table', 'lmdb_environment', 'lmdb_forks', 'lmdb_folder'),
+        *('aiocache',),
     ),
     '_core': (
         *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),

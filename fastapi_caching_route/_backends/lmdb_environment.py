@@ -23,9 +23,9 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Lock, RLock
 from typing import Any
-from weakref import WeakSet
 
 from fastapi_caching_route._backends.lmdb_folder import prepared
+from fastapi_caching_route._backends.lmdb_forks import told_of_forks
 from fastapi_caching_route.errors import ConfigurationError
 
 if sys.platform != 'win32':  # `LMDBCache` says that it does not work there
@@ -100,7 +100,7 @@ class Environment:
         self._forking = False
         self.in_child: list[Callable[[], None]] = []
         """Called in a forked child."""
-        _environments.add(self)
+        told_of_forks(self)
 
     def current(self) -> Opened:
         """The environment of the files that are in the folder now. The caller holds `lock`, and reads under it."""
@@ -237,11 +237,6 @@ class Environment:
             renew()
 
 
-_environments: WeakSet[Environment] = WeakSet()
-_forking: list[Environment] = []
-"""Held during a fork."""
-
-
 def map_size(max_bytes: int) -> int:
     """How large the map is in which entries may take `max_bytes`."""
     return max_bytes + max_bytes // 2 + HEADROOM
@@ -277,25 +272,3 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _before_fork() -> None:
-    _forking.extend(_environments)
-    for it in _forking:
-        it.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for it in _forking:
-        it.after_fork_in_parent()
-    _forking.clear()
-
-
-def _after_fork_in_child() -> None:
-    for it in _forking:
-        it.after_fork_in_child()
-    _forking.clear()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
