@@ -1,6 +1,7 @@
 """An app for several workers: what is cached, which worker has answered, and what `explain` says there."""
 
 import os
+from contextlib import asynccontextmanager
 
 from aiocache import RedisCache
 from fastapi import APIRouter, FastAPI
@@ -43,7 +44,19 @@ async def explained():
     return [warning for report in cache.explain(app) for warning in report.warnings]
 
 
+later = FastAPICache.deferred()
+
+
+@asynccontextmanager
+async def lifespan(app):
+    later.use('memory://')
+    async with later.lifespan(app):
+        yield
+
+
 app = FastAPI()
 app.include_router(router)
 with_lifespan = FastAPI(lifespan=cache.lifespan)
 with_lifespan.include_router(router)
+deferred_app = FastAPI(lifespan=lifespan)
+deferred_app.include_router(router)

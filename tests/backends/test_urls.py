@@ -8,7 +8,7 @@ import redis.asyncio
 from aiocache import MemcachedCache
 from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 
-from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
+from fastapi_caching_route import ConfigurationError, FastAPICache, LMDBCache, MemoryCache
 from fastapi_caching_route._backends.clients import own_client
 from fastapi_caching_route._backends.outage import address_of
 from fastapi_caching_route.redis import RedisClientCache
@@ -180,6 +180,16 @@ def test_memory_has_its_bounds():
     assert served(FastAPICache.from_url('memory://')) == ['MISS', 'HIT']
 
 
+def test_lmdb_has_a_folder_and_a_bound(tmp_path):
+    folder = tmp_path / 'a store'
+    backend = backend_of(f'lmdb://{tmp_path}/a%20store?max_bytes=1000000&namespace=shop&ttl=60')
+    assert isinstance(backend, LMDBCache)
+    assert (backend.path, backend.namespace, backend.ttl) == (folder, 'shop', 60)
+    with pytest.raises(ConfigurationError, match='max_bytes'):
+        backend_of(f'lmdb://{tmp_path}/small?max_bytes=1000')
+    assert served(FastAPICache.from_url(f'lmdb://{tmp_path}/other', store_timeout=5)) == ['MISS', 'HIT']
+
+
 def test_the_url_may_be_in_the_environment(monkeypatch):
     monkeypatch.setenv('FASTAPI_CACHE_URL', 'memory://?namespace=shop')
     cache = FastAPICache.from_env(version='2', store_timeout=1)
@@ -234,6 +244,7 @@ WRONG = {
     'memory://h': 'memory://',
     'memory://?max_bytes=0': 'a whole number from 1 on',
     'lmdb://var/cache': 'three slashes',
+    'lmdb:///var/cache?max_bytes=0': 'a whole number from 1 on',
     'http://h': 'the scheme must be one of redis',
     '10.0.0.1:6379': 'must be like redis://',
     '': 'must be like redis://',
