@@ -52,7 +52,16 @@ INSIDE = {
             'breaker',
             'outage',
         ),
-        *('lmdb_store', 'lmdb_writer', 'lmdb_journal', 'lmdb_table', 'lmdb_environment', 'lmdb_forks', 'lmdb_folder'),
+        *(
+            'lmdb_store',
+            'lmdb_writer',
+            'lmdb_journal',
+            'lmdb_table',
+            'lmdb_environment',
+            'lmdb_forks',
+            'lmdb_files',
+            'lmdb_folder',
+        ),
         *('aiocache',),
     ),
     '_core': (

@@ -16,6 +16,7 @@ lmdb_journal   an ordered list of texts in it
 lmdb_table     what one transaction sees of it: values, when they expire, which are evicted
 lmdb_environment  how LMDB is opened, forked and opened anew
 lmdb_forks     objects that are told of forks
+lmdb_files     its files: how they are made, recognized and set aside
 lmdb_folder    where it is, and whether that is safe
 aiocache       aiocache as type checkers see it
 """

@@ -13,33 +13,23 @@ to files that have been replaced meanwhile is written again.
 
 import math
 import os
-import shutil
-import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from secrets import token_hex
 from threading import Lock, RLock
 from typing import Any
 
-from fastapi_caching_route._backends.lmdb_folder import prepared
+from fastapi_caching_route._backends.lmdb_files import INNER, alone, identity, is_half, make_locks, set_aside
 from fastapi_caching_route._backends.lmdb_forks import told_of_forks
 from fastapi_caching_route.errors import ConfigurationError
-
-if sys.platform != 'win32':  # `LMDBCache` says that it does not work there
-    import fcntl
-
-INNER = 'v1'
-"""The folder of the files, in the folder that users name: it can be replaced in one step. Also, the version of the
-format: workers with another format have files of their own."""
 
 HEADROOM = 64 * 1024 * 1024
 """How much larger the map is than what entries may take: for invalidations, and for pages that are not free yet."""
 
 MAX_READERS = 1022
-"""How many processes can read at a time; 64 bytes of the lock file for each."""
+"""How many processes can read at a time."""
 
 SETTLED = 50_000_000
 """In nanoseconds. The clock of a file system ticks every few milliseconds: only the time of a change that is older than
@@ -67,7 +57,7 @@ class Opened:
     def __init__(self, env: Any, inner: str) -> None:
         """Take an environment in a folder."""
         self.env = env
-        self.files = _files(inner)
+        self.files = identity(inner)
         self.descriptor = os.open(inner, os.O_RDONLY | os.O_DIRECTORY)
         self.seen = -1
         """When the folder was changed last, with these files in it. Not known while that is too recent to tell."""
@@ -116,11 +106,38 @@ class Environment:
         """Whether the files in the folder are still those of this environment."""
         return self._is_same(opened)
 
+    def reading(self, opened: Opened, *, buffers: bool) -> Any:
+        """A read transaction. The caller holds `lock`."""
+        try:
+            return opened.env.begin(None, None, False, buffers)  # noqa: FBT003, by name it takes twice the time
+        except self.lmdb.MapResizedError:
+            # A process with a larger map has written behind the end of ours.
+            if not self.writing.acquire(blocking=False):
+                raise
+            try:
+                opened.env.set_mapsize(0)
+            finally:
+                self.writing.release()
+            return opened.env.begin(buffers=buffers)
+
+    def writing_to(self, opened: Opened) -> Any:
+        """A write transaction, which may have to wait for other processes. The caller holds `writing`."""
+        try:
+            return opened.env.begin(write=True)
+        except self.lmdb.MapResizedError:
+            with self.lock:
+                opened.env.set_mapsize(0)
+            return opened.env.begin(write=True)
+
     def replace(self) -> None:
         """Begin with new, empty files. All processes notice that before they read again."""
         # Under the lock, so that no child that is forked meanwhile keeps the folder locked.
-        with self.lock, self._alone(), suppress(FileNotFoundError):
-            self._set_aside()
+        with self.lock, alone(self.folder, WAIT_TO_OPEN), suppress(FileNotFoundError):
+            set_aside(self.inner)
+
+    def size(self) -> int:
+        """How many bytes the file takes on the disk."""
+        return os.stat(f'{self.inner}/data.mdb').st_blocks * 512  # noqa: PTH116, as on each hit
 
     def check_readers(self) -> None:
         """Forget the readers of processes that were killed: what they read could not be freed."""
@@ -143,7 +160,7 @@ class Environment:
         """Look closer: at each file, by its path."""
         try:
             changed_at = os.fstat(opened.descriptor).st_mtime_ns
-            if _files(self.inner) != opened.files:
+            if identity(self.inner) != opened.files:
                 return False
         except OSError:
             return False
@@ -167,19 +184,20 @@ class Environment:
         return opened
 
     def _newly_opened(self) -> Opened:
-        with self._alone():
-            if _has(self.inner, 'data.mdb') != _has(self.inner, 'lock.mdb'):
-                # One of them was deleted. Processes with different locks would write at the same time.
-                self._set_aside()
+        with alone(self.folder, WAIT_TO_OPEN):
+            if is_half(self.inner):
+                # Processes with different locks would write at the same time.
+                set_aside(self.inner)
             try:
                 env = self._environment()
             except (self.lmdb.InvalidError, self.lmdb.VersionMismatchError, self.lmdb.CorruptedError):
-                self._set_aside()
+                set_aside(self.inner)
                 env = self._environment()
             env.reader_check()
             return Opened(env, self.inner)
 
     def _environment(self) -> Any:
+        make_locks(self.inner)
         return self.lmdb.open(
             self.inner,
             map_size=self.map_size,
@@ -193,27 +211,6 @@ class Environment:
             # Never: with a file system that is full, writing to the map would end the process (SIGBUS).
             writemap=False,
         )
-
-    @contextmanager
-    def _alone(self) -> 'Generator[None]':
-        """Only one process opens or replaces the files at a time."""
-        descriptor = prepared(self.folder)
-        try:
-            until = time.monotonic() + WAIT_TO_OPEN
-            while not _locked(descriptor):
-                if time.monotonic() > until:
-                    msg = f'another process has been opening {self.folder} for {WAIT_TO_OPEN} s'
-                    raise TimeoutError(msg)
-                time.sleep(0.001)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _set_aside(self) -> None:
-        aside = f'{self.inner}-{token_hex(8)}'
-        os.rename(self.inner, aside)  # noqa: PTH104, a path as LMDB takes it
-        os.utime(aside)  # so all processes look closer, before there are new files
-        shutil.rmtree(aside, ignore_errors=True)
 
     def before_fork(self) -> None:
         """Close it, so that the child inherits nothing of it."""
@@ -254,21 +251,3 @@ def lmdb_module() -> Any:
     except ImportError as error:
         msg = "LMDBCache needs the package lmdb: pip install 'fastapi-caching-route[lmdb]'"
         raise ConfigurationError(msg) from error
-
-
-def _files(inner: str) -> tuple[int, ...]:
-    """The identity of the files."""
-    found = [os.stat(f'{inner}/{it}') for it in ('data.mdb', 'lock.mdb')]  # noqa: PTH116, as on each hit
-    return tuple(it for one in found for it in (one.st_dev, one.st_ino))
-
-
-def _has(inner: str, name: str) -> bool:
-    return os.path.lexists(f'{inner}/{name}')
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi_caching_route._backends.lmdb_environment import Environment
+from fastapi_caching_route._backends.lmdb_files import is_full
 from fastapi_caching_route._backends.lmdb_folder import prepared
 from fastapi_caching_route._backends.lmdb_table import END, VALUE, Table, stored_key
 from fastapi_caching_route._backends.lmdb_writer import LMDBWriter
@@ -48,7 +49,7 @@ class LMDBStore:
         with environment.lock:
             opened = environment.current()
             now, writer = time.time(), self.writer
-            txn = opened.env.begin(None, None, False, True)  # noqa: FBT003, it takes half the time
+            txn = environment.reading(opened, buffers=True)
             try:
                 for key in keys:
                     name = stored_key(key)
@@ -66,8 +67,7 @@ class LMDBStore:
     def look(self, operation: Callable[[Table], T]) -> T:
         """The result of an operation that writes nothing. Waits for nobody."""
         with self.environment.lock:
-            opened = self.environment.current()
-            txn = opened.env.begin()
+            txn = self.environment.reading(self.environment.current(), buffers=False)
             try:
                 return operation(Table(txn, time.time()))
             finally:
@@ -86,7 +86,9 @@ class LMDBStore:
             return False
         try:
             return await self.writer.run(lambda table: _put(table, stored_key(key), value, span, only_new), len(value))
-        except self.environment.lmdb.MapFullError:
+        except self.environment.lmdb.Error as error:
+            if not is_full(error):
+                raise
             return False
 
     async def delete(self, key: str) -> bool:

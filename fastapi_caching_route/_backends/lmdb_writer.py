@@ -6,9 +6,8 @@ Operations that wait at the same time share a transaction. The thread ends when 
 """
 
 import asyncio
-import errno
 import logging
-import os
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from threading import Condition, Thread
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fastapi_caching_route._backends.lmdb_environment import Environment, Opened
+from fastapi_caching_route._backends.lmdb_files import is_disk_full, is_full
 from fastapi_caching_route._backends.lmdb_table import Table
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -39,6 +39,9 @@ IDLE = 2.0
 
 FOLDED_AFTER = 1.0
 """After how many seconds uses are written, if nothing else is."""
+
+START_OVER = 60.0
+"""At most once in so many seconds, entries are dropped because the disk is full."""
 
 MAX_USED = 2000
 """How many used keys are remembered until then."""
@@ -61,7 +64,8 @@ class LMDBWriter:
     def __init__(self, environment: Environment) -> None:
         """Start the thread when there is something to do."""
         self.environment = environment
-        self._lmdb = environment.lmdb
+        self._most = environment.max_bytes
+        self._started_over_at = -math.inf
         environment.in_child.append(self._renew)
         self._renew()
 
@@ -163,12 +167,12 @@ class LMDBWriter:
             # It was written to files that were replaced meanwhile, which no process reads any more.
 
     def _transaction(self, opened: Opened, operations: Sequence[Callable[[Table], Any]], used: set[bytes]) -> list[Any]:
-        with opened.env.begin(write=True) as txn:
+        with self.environment.writing_to(opened) as txn:
             table = Table(txn, time.time())
             table.note_uses(used)
             results = [operation(table) for operation in operations]
             table.free_ended()
-            table.shrink(self.environment.max_bytes)
+            table.shrink(self._most)
             table.save()
         return results
 
@@ -176,21 +180,36 @@ class LMDBWriter:
         """The result of an operation that has failed, after room was made for it; or why it has failed."""
         outcome: list[Any] | Exception = error
         for part in (0.9, 0.5):
-            if not (isinstance(outcome, Exception) and self._is_full(outcome)):
+            if not is_full(outcome):
                 return outcome
             self.environment.check_readers()
             self._attempt([Job(partial(_shrunk, part=part), 0, job.loop, job.result, even_if_full=False)])
             outcome = self._attempt([job])
-        if job.even_if_full and isinstance(outcome, Exception) and self._is_full(outcome):
-            logger.warning('the LMDB store is full, and has no room for an invalidation: all of it is dropped')
-            with suppress(OSError):
-                self.environment.replace()
+        if is_full(outcome) and self._starts_over(job, is_disk_full(outcome)):
             outcome = self._attempt([job])
         return outcome
 
-    def _is_full(self, error: Exception) -> bool:
-        full = (self._lmdb.MapFullError, self._lmdb.TxnFullError)
-        return isinstance(error, full) or os.strerror(errno.ENOSPC) in str(error)
+    def _starts_over(self, job: Job[Any], is_disk_full: bool) -> bool:  # noqa: FBT001, inside only
+        """Drop all that is stored, for an invalidation, or now and then because the disk is full; return whether.
+
+        On a full disk not even an eviction can be written.
+        """
+        now = time.monotonic()
+        if not job.even_if_full and not (is_disk_full and now - self._started_over_at > START_OVER):
+            return False
+        self._started_over_at = now
+        with suppress(OSError):
+            if is_disk_full:
+                self._most = min(self._most, self.environment.size() // 2)
+            self.environment.close()  # the space of its files is free only then
+            self.environment.replace()
+        logger.warning(
+            'the LMDB store %s is emptied, since its %s has no room for what has to be written: %d bytes are used now',
+            self.environment.folder,
+            'disk' if is_disk_full else 'map',
+            self._most,
+        )
+        return True
 
 
 class _Told(NamedTuple):
