@@ -95,16 +95,14 @@ class Environment:
     def current(self) -> Opened:
         """The environment of the files that are in the folder now. The caller holds `lock`, and reads under it."""
         opened = self._opened
-        if opened is not None and (
-            (os.fstat(opened.descriptor).st_mtime_ns == opened.seen and time.monotonic() < opened.until)
-            or self._is_same(opened)
-        ):
+        if opened is not None and self.is_current(opened):
             return opened
         return self._open()
 
-    def is_current(self, opened: Opened) -> bool:
+    def is_current(self, opened: Opened, *, surely: bool = False) -> bool:
         """Whether the files in the folder are still those of this environment."""
-        return self._is_same(opened)
+        is_unchanged = os.fstat(opened.descriptor).st_mtime_ns == opened.seen and time.monotonic() < opened.until
+        return (is_unchanged and not surely) or self._is_same(opened)
 
     def reading(self, opened: Opened, *, buffers: bool) -> Any:
         """A read transaction. The caller holds `lock`."""

@@ -37,7 +37,7 @@ _META = struct.Struct('<dQcB')
 _PLACE = struct.Struct('>Q')
 _ENDING = struct.Struct('>QQ')
 
-_COUNTS = struct.Struct('<qqq')
+_COUNTS = struct.Struct('<qqqq')
 
 VALUE, META, ENDS, SMALL, LARGE, PINNED, MEMBERS, PLACES, COUNTS = b'v', b'm', b'e', b's', b'l', b'p', b'j', b'k', b'c'
 """The first bytes of keys. `PINNED` is a queue that does not exist: what is in it is not evicted."""
@@ -80,22 +80,22 @@ def bytes_of_member(name: bytes) -> int:
 class Table:
     """What is stored, as one transaction sees it. `now` is the wall clock, which all processes share."""
 
-    __slots__ = ('_next', 'journal_bytes', 'large', 'now', 'small', 'txn')
+    __slots__ = ('journal_bytes', 'large', 'last_place', 'now', 'small', 'txn')
 
     def __init__(self, txn: Any, now: float) -> None:
         """Use a transaction that returns bytes."""
         self.txn = txn
         self.now = now
-        self._next = 0
         found = txn.get(COUNTS)
         self.small: int
         self.large: int
         self.journal_bytes: int
-        self.small, self.large, self.journal_bytes = _COUNTS.unpack(found) if found else (0, 0, 0)
+        self.last_place: int
+        self.small, self.large, self.journal_bytes, self.last_place = _COUNTS.unpack(found) if found else (0, 0, 0, 0)
 
     def save(self) -> None:
         """Store the counters, at the end of a write transaction."""
-        self.txn.put(COUNTS, _COUNTS.pack(self.small, self.large, self.journal_bytes))
+        self.txn.put(COUNTS, _COUNTS.pack(self.small, self.large, self.journal_bytes, self.last_place))
 
     def get(self, key: bytes) -> bytes | None:
         """The value under a key that has not expired, or None."""
@@ -172,7 +172,14 @@ class Table:
 
     def free_ended(self, most: int = FREED_AT_ONCE) -> int:
         """Delete values that have expired, at most `most`; return how many."""
-        ended = [key for row, key in self.rows(ENDS, most) if _ENDING.unpack(row[1:])[0] <= self.now * 1e6]
+        before = ENDS + _ENDING.pack(int(self.now * 1e6) + 1, 0)
+        ended: list[bytes] = []
+        cursor = self.txn.cursor()
+        goes_on = cursor.set_range(ENDS)
+        while goes_on and len(ended) < most and cursor.key() < before:
+            ended.append(cursor.value())
+            goes_on = cursor.next()
+        cursor.close()
         for key in ended:
             self.delete(key)
         return len(ended)
@@ -234,18 +241,8 @@ class Table:
 
     def _new_place(self) -> int:
         """A place behind all others."""
-        if not self._next:
-            self._next = max(self._last(SMALL), self._last(LARGE))
-        self._next += 1
-        return self._next
-
-    def _last(self, queue: bytes) -> int:
-        cursor = self.txn.cursor()
-        behind = bytes((queue[0] + 1,))
-        is_there = cursor.prev() if cursor.set_range(behind) else cursor.last()
-        last = _PLACE.unpack(cursor.key()[1:])[0] if is_there and cursor.key()[:1] == queue else 0
-        cursor.close()
-        return int(last)
+        self.last_place += 1
+        return self.last_place
 
     def _meta(self, key: bytes) -> _Meta | None:
         found = self.txn.get(META + key)

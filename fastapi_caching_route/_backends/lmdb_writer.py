@@ -106,15 +106,15 @@ class LMDBWriter:
         if len(self.used) < MAX_USED:
             self.used.add(key)
             if len(self.used) == 1:
-                with self._changed:
+                with self._changed, suppress(RuntimeError):  # there can be no more threads, or the process ends
                     self._wake()
 
     def _wake(self) -> None:
         if self._is_running:
             self._changed.notify()
         else:
-            self._is_running = True
             Thread(target=self._run, name='fastapi-caching-route-lmdb', daemon=True).start()
+            self._is_running = True
 
     def _run(self) -> None:
         while (jobs := self._next()) is not None:
@@ -151,18 +151,18 @@ class LMDBWriter:
     def _attempt(self, jobs: 'Sequence[Job[Any]]') -> list[Any] | Exception:
         """The results of a transaction, or why it has failed."""
         try:
-            return self._committed([it.operation for it in jobs])
+            return self._committed([it.operation for it in jobs], surely=any(it.even_if_full for it in jobs))
         except Exception as error:  # noqa: BLE001, whatever LMDB raises; the thread has to go on
             return error
 
-    def _committed(self, operations: Sequence[Callable[[Table], Any]]) -> list[Any]:
+    def _committed(self, operations: Sequence[Callable[[Table], Any]], *, surely: bool) -> list[Any]:
         while True:
             with self.environment.lock:
                 opened = self.environment.current()
             used, self.used = self.used, set()
             with self.environment.writing:
                 results = self._transaction(opened, operations, used)
-            if self.environment.is_current(opened):
+            if self.environment.is_current(opened, surely=surely):
                 return results
             # It was written to files that were replaced meanwhile, which no process reads any more.
 

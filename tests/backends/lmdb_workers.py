@@ -78,6 +78,6 @@ def consistent(cache):
     assert queued == {(it.queue, key): it.place for key, it in metas.items() if it.queue != PINNED}
     assert kinds[ENDS] == {lmdb_table._ending(it): key for key, it in metas.items() if it.ends_at < math.inf}
     if COUNTS in rows:
-        small, large, _ = lmdb_table._COUNTS.unpack(rows[COUNTS])
+        small, large, *_ = lmdb_table._COUNTS.unpack(rows[COUNTS])
         assert (small, large) == (len(kinds[SMALL]), len(kinds[LARGE]))
     return True

@@ -14,6 +14,7 @@ from aiocache.serializers import NullSerializer
 from fastapi_caching_route import FastAPICache, LMDBCache
 from fastapi_caching_route._backends import lmdb_environment, lmdb_writer
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
+from fastapi_caching_route._backends.lmdb_files import LOCK_BYTES, alone
 from fastapi_caching_route._store.wire import Wire
 from tests.backends.lmdb_workers import consistent, hear, is_stopped, worker
 from tests.support import caching_router, client_of
@@ -304,6 +305,60 @@ async def test_what_is_written_to_a_folder_that_is_replaced_meanwhile_is_written
     replaced = []
     await cache.store.write(operation)
     assert cache.store.read(['a']) == [b'2']
+
+
+async def test_an_invalidation_that_is_written_to_a_folder_that_is_moved_meanwhile_is_written_again(folder, cache):
+    await cache.set('a', '1')
+    await asyncio.sleep(0.1)
+    assert await cache.get('a') == '1'
+
+    def operation(table):
+        table.put(b'a', b'2', 60)
+        if not folder.with_name('moved').exists():
+            move_folder(folder)
+
+    await cache.store.write(operation, even_if_full=True)
+    assert cache.store.read(['a']) == [b'2']
+    assert (folder / 'v1' / 'data.mdb').exists()
+
+
+async def test_a_deletion_is_noticed_even_if_the_clock_of_the_file_system_has_not_ticked(folder, cache, monkeypatch):
+    monkeypatch.setattr(lmdb_environment, 'SETTLED', 10**10)
+    await cache.set('a', '1')
+    assert await cache.get('a') == '1'
+    inner = folder / 'v1'
+    before = inner.stat()
+    delete_the_values(folder)
+    os.utime(inner, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert await cache.get('a') is None
+
+
+async def test_only_one_process_opens_a_folder_at_a_time(folder, cache, monkeypatch):
+    monkeypatch.setattr(lmdb_environment, 'WAIT_TO_OPEN', 0.05)
+    with alone(folder, 1):
+        with pytest.raises(TimeoutError, match='another process has been opening'):
+            await cache.get('a')
+        began = time.monotonic()
+        with pytest.raises(ConnectionError, match='another process has been opening'):  # it is left alone for a while
+            await cache.get('a')
+        assert time.monotonic() - began < 0.05
+    monkeypatch.setattr(lmdb_environment, 'PAUSE', 0)
+    assert await cache.get('a') is None
+
+
+async def test_files_of_one_lock_only_are_used_together(folder, cache):
+    await cache.set('a', '1')
+    locks = (folder / 'v1' / 'lock.mdb').stat().st_ino
+    delete_the_values(folder)
+    await cache.get('a')
+    assert (folder / 'v1' / 'lock.mdb').stat().st_ino != locks
+
+
+async def test_the_space_of_the_locks_is_on_the_disk_before_they_are_used_as_memory(folder, cache):
+    await cache.get('a')
+    found = (folder / 'v1' / 'lock.mdb').stat()
+    assert found.st_size == LOCK_BYTES
+    assert found.st_blocks * 512 >= LOCK_BYTES
 
 
 async def test_processes_that_start_together_make_one_folder(folder):
