@@ -37,6 +37,10 @@ diagrams:
 bench *args:
     uv run --group bench --group peers python benchmarks/speed.py {{ args }}
 
+# The hit ratio of hot keys in an `LMDBCache`, while a million others are asked for once each.
+hot-keys *args:
+    uv run python benchmarks/hot_keys.py {{ args }}
+
 # The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
 matrix:
     ./tests/matrix.sh

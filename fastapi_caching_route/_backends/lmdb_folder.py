@@ -4,6 +4,7 @@ Knows paths, owners and permissions. Does not know LMDB.
 """
 
 import hashlib
+import logging
 import os
 import stat
 import sys
@@ -12,11 +13,19 @@ from pathlib import Path
 
 from fastapi_caching_route.errors import ConfigurationError
 
+logger = logging.getLogger('fastapi_caching_route')
+
 TMPFS = '/dev/shm'  # noqa: S108, a folder in it has to pass the checks below
 """Where Linux has a file system in memory."""
 
 SHUT = stat.S_IRWXG | stat.S_IRWXO
 """The permissions of others, none of which may be given."""
+
+
+NOT_ROBUST = (
+    'LMDBCache is not for production on macOS: if a process is killed in the middle of a write, no other process can '
+    'write until the folder is deleted'
+)
 
 
 def default_folder(least: int) -> Path:
@@ -38,7 +47,7 @@ def _temporary(least: int) -> str:
 
 
 def checked_platform() -> None:
-    """Return on a platform where an LMDB store works.
+    """Return on a platform where an LMDB store works; warn where it does so with limits.
 
     Raises:
         ConfigurationError: it does not work here.
@@ -50,6 +59,8 @@ def checked_platform() -> None:
             'Use MemoryCache() for one process, or Redis for several'
         )
         raise ConfigurationError(msg)
+    if sys.platform == 'darwin':
+        logger.warning(NOT_ROBUST)
 
 
 def prepared(folder: Path) -> int:

@@ -176,6 +176,12 @@ def test_the_default_folder_is_the_same_in_each_process_of_a_user_and_a_working_
     assert LMDBCache(max_bytes=MB).path != paths[0]
 
 
+def test_another_process_has_the_same_default_folder():
+    code = 'from fastapi_caching_route._backends.lmdb_folder import default_folder as it; print(it(1), it(2**60))'
+    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert said.split() == [str(lmdb_folder.default_folder(it)) for it in (1, 2**60)]
+
+
 @pytest.mark.parametrize('is_missing', [True, False])
 def test_without_a_file_system_in_memory_it_is_among_the_temporary_files(tmp_path, monkeypatch, is_missing):
     monkeypatch.setattr(lmdb_folder, 'TMPFS', str(tmp_path / 'none') if is_missing else '/dev/shm')  # noqa: S108
@@ -225,6 +231,14 @@ def test_where_it_does_not_work_it_says_so_when_it_is_built(folder, monkeypatch)
     monkeypatch.setattr(lmdb_folder.sys, 'platform', 'win32')
     with pytest.raises(ConfigurationError, match='does not work on Windows'):
         LMDBCache(folder)
+
+
+def test_where_a_killed_process_would_keep_the_lock_it_warns(folder, monkeypatch, caplog):
+    LMDBCache(folder)
+    assert 'macOS' not in caplog.text
+    monkeypatch.setattr(lmdb_folder.sys, 'platform', 'darwin')
+    LMDBCache(folder)
+    assert 'LMDBCache is not for production on macOS' in caplog.text
 
 
 def test_without_lmdb_it_can_be_imported_and_says_what_to_install():

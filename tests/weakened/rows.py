@@ -9,6 +9,7 @@ from tests.weakened import (
     rows_exchange,
     rows_fastapi,
     rows_http,
+    rows_lmdb,
     rows_public,
     rows_routes,
     rows_store,
@@ -31,6 +32,6 @@ HANGING = {'a hit that is stale', 'full: marks', 'whole lines'}
 
 WINGS = (
     *(rows_http, rows_core, rows_concurrency, rows_fastapi, rows_exchange, rows_store, rows_public, rows_routes),
-    rows_backends,
+    *(rows_backends, rows_lmdb),
 )
 ROWS = [Row(*row, hangs=row[0] in HANGING) for wing in WINGS for row in wing.ROWS]
