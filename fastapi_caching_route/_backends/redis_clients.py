@@ -142,6 +142,9 @@ def _cluster_like(cluster: Any) -> Any:
     from redis.asyncio.connection import SSLConnection  # noqa: PLC0415, it is optional
 
     given, nodes = cluster.connection_kwargs, cluster.nodes_manager
+    started_from = getattr(cluster, 'startup_nodes', None) or list(
+        nodes.startup_nodes.values()
+    )  # missing in redis-py 5.0
     taken = settings_of(type(cluster))
     of_cluster = {
         'ssl': issubclass(given.get('connection_class', object), SSLConnection),
@@ -153,7 +156,7 @@ def _cluster_like(cluster: Any) -> Any:
     settings = {**_own(given), **of_cluster, **_quiet(type(cluster))}
     # Never read from replicas, whatever the settings say: an invalidation may not have reached them yet.
     return type(cluster)(
-        startup_nodes=[ClusterNode(it.host, it.port) for it in cluster.startup_nodes],
+        startup_nodes=[ClusterNode(it.host, it.port) for it in started_from],
         **{name: value for name, value in settings.items() if name in taken},
     )
 

@@ -96,6 +96,17 @@ def test_a_cluster_keeps_entries_and_marks_on_all_of_its_nodes(cluster):
             assert one.dbsize() > 10
 
 
+def test_a_cluster_may_be_named_by_a_url(cluster):
+    hosts = ','.join(f'127.0.0.1:{node.port}' for node in cluster)
+    cache = FastAPICache.from_url(f'redis+cluster://{hosts}?namespace=by-url&max_connections=20', store_timeout=5)
+    router, _ = shop(cache)
+    with client_of(router, lifespan=cache.lifespan) as client:
+        for number in range(10):
+            assert marks(client.get(f'/things/{number}'), client.get(f'/things/{number}')) == ['MISS', 'HIT']
+        client.portal.call(cache.invalidate_tags, 'thing:7')
+        assert marks(client.get('/things/7'), client.get('/things/8')) == ['MISS', 'HIT']
+
+
 def test_an_event_loop_for_each_request_is_no_trouble_in_a_cluster(cluster):
     cache = FastAPICache(cluster_backend(cluster, namespace='loops'), store_timeout=5)
     router, _ = shop(cache)
@@ -184,6 +195,16 @@ def test_a_primary_that_is_lost_is_followed_by_its_replica(sentinel):
         wait_until(lambda: marks(client.get('/things/1')) == ['HIT'])
         client.portal.call(cache.invalidate_tags, 'all')
         assert marks(client.get('/things/1')) == ['MISS']
+
+
+def test_a_primary_may_be_found_by_the_sentinels_of_a_url(sentinel):
+    _, _, watching = sentinel
+    cache = FastAPICache.from_url(
+        f'redis+sentinel://127.0.0.1:{watching.port}/main/1?namespace=by-url', store_timeout=5
+    )
+    router, _ = shop(cache)
+    with client_of(router, lifespan=cache.lifespan) as client:
+        assert marks(client.get('/things/1'), client.get('/things/1')) == ['MISS', 'HIT']
 
 
 # As a cache of aiocache

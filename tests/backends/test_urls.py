@@ -117,7 +117,9 @@ def test_sentinels_do_not_get_the_password_of_the_primary():
 @pytest.mark.parametrize(('scheme', 'is_tls'), [('redis', False), ('rediss', True), ('valkeys', True)])
 def test_the_nodes_of_a_cluster_are_named_in_the_url(scheme, is_tls):
     own = own_client(
-        backend_of(f'{scheme}+cluster://shop:{SECRET}@10.0.0.1:7000,10.0.0.2?socket_timeout=2&require_full_coverage=0')
+        backend_of(
+            f'{scheme}+cluster://shop:{SECRET}@10.0.0.1:7000,10.0.0.2?socket_timeout=2&require_full_coverage=0&max_connections=7'
+        )
     )
     assert isinstance(own, redis.asyncio.RedisCluster)
     assert address_of(own) == '10.0.0.1:7000, 10.0.0.2:6379'
@@ -125,6 +127,7 @@ def test_the_nodes_of_a_cluster_are_named_in_the_url(scheme, is_tls):
     assert {name: own.connection_kwargs[name] for name in expected} == expected
     assert issubclass(own.connection_kwargs.get('connection_class', object), SSLConnection) is is_tls
     assert own.nodes_manager.require_full_coverage is False
+    assert {it.max_connections for it in own.nodes_manager.startup_nodes.values()} == {7}
 
 
 def test_a_user_of_redis_is_served(redis_server):
