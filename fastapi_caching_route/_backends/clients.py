@@ -71,5 +71,6 @@ async def close(client: Any) -> None:
         if pool is not None:  # redis-py closes only a pool that the client itself made
             await pool.disconnect()
         for sentinel in getattr(getattr(pool, 'sentinel_manager', None), 'sentinels', ()):
+            await sentinel.connection_pool.disconnect()  # for the same reason
             await sentinel.aclose()
         await (client.aclose() if hasattr(client, 'aclose') else client.close())

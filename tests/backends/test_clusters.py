@@ -205,6 +205,8 @@ def test_a_primary_may_be_found_by_the_sentinels_of_a_url(sentinel):
     router, _ = shop(cache)
     with client_of(router, lifespan=cache.lifespan) as client:
         assert marks(client.get('/things/1'), client.get('/things/1')) == ['MISS', 'HIT']
+    with redis.Redis(port=watching.port) as one:  # its own is the only connection that is left
+        wait_until(lambda: len(one.client_list()) == 1, seconds=5)
 
 
 # As a cache of aiocache

@@ -53,6 +53,12 @@ ROWS = [
         "sentinels = {**of_both, **tls, 'username': user, 'password': password}",
         'sentinels = {**of_both, **tls, **_credentials(url)}',
     ),
+    (
+        'client: connections to sentinels are closed',
+        '_backends/clients.py',
+        '            await sentinel.connection_pool.disconnect()  # for the same reason\n',
+        '',
+    ),
     ('client: made by a function', '_backends/redis_clients.py', 'if not _has_commands(client):', 'if False:'),
     ('outage: busy', '_backends/link.py', ' if late >= 0.01 else', ' if late >= 100 else'),
     ('large: apart', '_backends/link.py', "name = keys[0] if may_be_large else ''", "name, is_large = '', False"),
