@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from fastapi_caching_route._backends.journal import Head, Tail
 from fastapi_caching_route._backends.linked import LinkedBackend
 
 T = TypeVar('T')
@@ -27,6 +28,10 @@ class Persistent:
     async def delete(self, key: str) -> None:
         """Delete a key, or raise."""
         await self.backend.erase(key, self.timeout, even_if_open=self.even_if_open)
+
+    async def append(self, journal: str, texts: Sequence[str], note: str) -> Head:
+        """Append texts to a journal."""
+        return await self.backend.append(journal, texts, note, self.timeout, even_if_open=self.even_if_open)
 
 
 class Commands:
@@ -65,6 +70,10 @@ class Commands:
     async def delete(self, key: str) -> int:
         """Delete a key; return how many keys were deleted (0 or 1)."""
         return await self._timed(partial(self._backend.delete, key))
+
+    async def since(self, journal: str, known: Head | None) -> Tail:
+        """What a journal has behind a head."""
+        return await self._timed(partial(self._backend.since, journal, known))
 
     async def _timed(self, command: Callable[[float], Awaitable[T]]) -> T:
         late_before = self._backend.late()

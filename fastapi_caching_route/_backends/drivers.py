@@ -10,8 +10,10 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from fastapi_caching_route._backends import redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
+from fastapi_caching_route._backends.journal import Head, Tail
 from fastapi_caching_route._backends.outage import address_of
 
 MAX_SPAN_IN_MEMCACHED = 30 * 86400
@@ -63,6 +65,8 @@ class Codec(Protocol):
     """Turns objects into bytes and back; it looks like a serializer of aiocache."""
 
     encoding: str | None
+    prefix_of_texts: bytes
+    """How the bytes of a str begin, before its own ones."""
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""
@@ -146,10 +150,30 @@ class AiocacheDriver:
         elif await self._backend.get(key, namespace='') == token:
             await self._backend.delete(key, namespace='')
 
+    async def append(self, journal: str, texts: Sequence[str], note: str) -> Head:
+        """See `Journals`. For Redis only."""
+        keys = self._keys_of(journal)
+        return await redis_journal.append(self._backend.client, keys, self._codec.prefix_of_texts, texts, note)
+
+    async def since(self, journal: str, known: Head | None) -> Tail:
+        """See `Journals`. For Redis only."""
+        return await redis_journal.since(
+            self._backend.client, self._keys_of(journal), self._codec.prefix_of_texts, known
+        )
+
+    def _keys_of(self, journal: str) -> tuple[str, str]:
+        head, texts = (self._backend.build_key(it, namespace='') for it in (journal, f'{journal}:texts'))
+        return head, texts
+
     async def close(self) -> None:
         """See `Driver`."""
         if self.is_ours:
             await close(self._backend.client)
+
+
+def has_journals(backend: BaseCache) -> bool:
+    """Whether a backend can append to a journal in one step."""
+    return getattr(backend, 'NAME', '') == 'redis'
 
 
 def accepted_ttl(backend: BaseCache, span: float) -> float:

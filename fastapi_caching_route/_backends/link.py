@@ -16,10 +16,11 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.journal import Head, Journals, Tail
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness
 from fastapi_caching_route._concurrency.tasks import keep_running
 
@@ -62,6 +63,7 @@ class Link:
         '_loop',
         '_running',
         '_sizes',
+        '_tails',
         '_timeout',
         '_turns',
         '_turns_of_large',
@@ -98,6 +100,8 @@ class Link:
         self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, object]]]] = {}
         """The reads that are not sent yet: under '' the keys of small entries together, and each large entry under its
         own key."""
+        self._tails: dict[tuple[str, Head | None], asyncio.Task[Tail]] = {}
+        """The reads of journals that are not sent yet."""
         self._at_end = self._until_end()
         with suppress(StopIteration):  # an event loop closes started generators before it ends, and nothing else
             self._at_end.__anext__().send(None)
@@ -129,6 +133,17 @@ class Link:
             self._sizes.clear()
         self._sizes.update(sizes)
         return found
+
+    def since(self, journal: str, known: Head | None) -> 'asyncio.Task[Tail]':
+        """What a journal has behind a head. Callers that ask the same before the command is sent share it."""
+        tail = self._tails.get((journal, known))
+        if tail is None:
+            tail = self._tails[journal, known] = self.send('reading', partial(self._read_tail, journal, known))
+        return tail
+
+    async def _read_tail(self, journal: str, known: Head | None) -> Tail:
+        self._tails.pop((journal, known), None)  # a later caller may need what is appended from now on
+        return await cast('Journals', self.driver).since(journal, known)
 
     def add(self, key: str, command: Callable[[], Awaitable[bool]]) -> 'asyncio.Task[bool]':
         """Send a command that adds an object. Callers that add the same key meanwhile share the command."""

@@ -10,10 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.journal import Head, Journals, Tail
 from fastapi_caching_route._backends.link import LARGE_BYTES, Link, all_closed
 from fastapi_caching_route._backends.outage import is_full, is_too_large
 from fastapi_caching_route._concurrency.lateness import in_time
@@ -112,6 +113,20 @@ class LinkedBackend:
     async def release(self, key: str, token: str, within: float) -> None:
         """Delete a key if it holds this token."""
         await self._write('deleting', lambda driver: driver.release(key, token), within)
+
+    async def append(
+        self, journal: str, texts: Sequence[str], note: str, within: float, *, even_if_open: bool = False
+    ) -> Head:
+        """Append texts to a journal. A full store takes them, as it takes deletions."""
+        return await self._write(
+            'deleting', lambda it: cast('Journals', it).append(journal, texts, note), within, even_if_open=even_if_open
+        )
+
+    async def since(self, journal: str, known: Head | None, within: float) -> Tail:
+        """What a journal has behind a head."""
+        self._check('reading')
+        link = self._link('reading')
+        return await in_time(link.since(journal, known), within, link.lateness)
 
     async def _write(
         self,

@@ -24,6 +24,18 @@ ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 560, 130, 60
 str."""
 
 
+class Position(Struct, frozen=True):
+    """A place in the journal of invalidations of a store, see `_store/ledger.py`."""
+
+    epoch: str
+    place: int
+
+
+HeldMarks = int | Position | tuple[str, ...]
+"""What an entry keeps, by which a store tells whether it was invalidated: a moment of this process, a place in the
+journal of the store, or marks of its names."""
+
+
 class Entry(Struct, frozen=True):
     """A stored response. Everything in it is immutable, so many requests can use one object at once."""
 
@@ -56,7 +68,7 @@ class Entry(Struct, frozen=True):
     """Whether it may be served when it is stale."""
     names: tuple[str, ...] = ()
     """The names by which it can be invalidated."""
-    marks: int | tuple[str, ...] = ()
+    marks: HeldMarks = ()
     """They tell whether one of the names was invalidated since the endpoint began: see `_store/marks.py` and
     `moments.py`."""
 
@@ -89,7 +101,7 @@ def entry_of(
     left_out: bytes,
     now: float,
     names: tuple[str, ...],
-    marks: int | tuple[str, ...] = (),
+    marks: HeldMarks = (),
     made: Made = MADE_BY_FASTAPI,
     tagged: bool = True,
     confirmed: Entry | None = None,

@@ -108,7 +108,7 @@ class LocalVisit:
         found = self._read(key)
         if not isinstance(found, Entry):
             return found if isinstance(found, Variants) and found.key == key else None
-        stale_at = self._moments.stale_since(found) if found.key == key else None
+        stale_at = self._moments.stale_since(found, found.marks) if found.key == key else None
         return None if stale_at is None else Found(found, stale_at)
 
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:  # noqa: ARG002, see `Visit`

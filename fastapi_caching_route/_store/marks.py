@@ -72,7 +72,7 @@ class Marks:
         self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool
     ) -> tuple[str, ...] | None:
         """See `Ledger`."""
-        assert not isinstance(early, int)  # a moment is no mark
+        assert isinstance(early, Mapping)  # else it is of another ledger
         keys = self._keys(names, windowed=windowed)
         added = [key for key in keys if key not in early]
         tokens = dict(early)
@@ -88,10 +88,14 @@ class Marks:
             return None
         return tuple(held)
 
-    async def stale_at(self, store: Reads, entry: Entry, beside: Sequence[object]) -> float | None:
-        """See `Ledger`: None also if a mark is lost. `beside` is the `last` that was read with the entry."""
+    async def see(self, store: Reads, beside: Sequence[object]) -> Sequence[object]:  # noqa: ARG002, see `Ledger`
+        """See `Ledger`: the `last` that was read."""
+        return beside
+
+    async def stale_at(self, store: Reads, entry: Entry, seen: Sequence[object]) -> float | None:
+        """See `Ledger`: None also if a mark is lost."""
         # The result is remembered for the `last` from before the marks were read, since it may change meanwhile.
-        last = beside[0] if isinstance(beside[0], str) else await self._new_last(store)
+        last = seen[0] if isinstance(seen[0], str) else await self._new_last(store)
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
             return known

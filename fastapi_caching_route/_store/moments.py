@@ -44,12 +44,11 @@ class Moments:
         softened = max((self._soft.get(name, (0, 0.0))[0] for name in names), default=0)
         return max(softened, self._last(names)) <= begun
 
-    def stale_since(self, entry: Entry) -> float | None:
+    def stale_since(self, entry: Entry, since: object) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
-        None if one of its names was invalidated, so the entry must not be used.
+        None if one of its names was invalidated after the moment `since`, so the entry must not be used.
         """
-        since = entry.marks
         if since == self.now:
             return math.inf
         if not isinstance(since, int):
@@ -66,21 +65,32 @@ class Moments:
         with self._lock:
             moment = self.now + 1
             for name in names:
-                if soft_at is None:
-                    self._hard[name] = moment
-                    self._hard.move_to_end(name)
-                else:
-                    self._soft[name] = (moment, soft_at)
-                    self._soft.move_to_end(name)
-            while len(self._hard) > MAX_NAMES:
+                self._keep(name, moment, soft_at)
+            self.now = moment  # last: a reader that does not see it yet has begun before
+
+    def follow(self, invalidated: Iterable[tuple[str, int, float | None]], floor: int, now: int) -> None:
+        """Take over names with their moments and times, as another process has invalidated them, up to moment `now`."""
+        with self._lock:
+            self._floor = max(self._floor, floor)
+            for name, moment, soft_at in invalidated:
+                self._keep(name, moment, soft_at)
+            self.now = max(self.now, now)
+
+    def _keep(self, name: str, moment: int, soft_at: float | None) -> None:
+        if soft_at is None:
+            self._hard[name] = moment
+            self._hard.move_to_end(name)
+            if len(self._hard) > MAX_NAMES:
                 oldest = next(iter(self._hard))
                 self._floor = max(self._floor, self._hard[oldest])
                 del self._hard[oldest]
-            while len(self._soft) > MAX_NAMES:
+        else:
+            self._soft[name] = (moment, soft_at)
+            self._soft.move_to_end(name)
+            if len(self._soft) > MAX_NAMES:
                 oldest = next(iter(self._soft))
                 self._floor = max(self._floor, self._soft[oldest][0])
                 del self._soft[oldest]
-            self.now = moment  # last: a reader that does not see it yet has begun before
 
     def _last(self, names: Sequence[str]) -> int:
         """The moment of the last hard invalidation of these names; at least the floor."""
@@ -97,6 +107,9 @@ class MomentsLedger:
         self._moments = moments
         self.beside: tuple[str, ...] = ()
 
+    async def see(self, store: object, beside: Sequence[object]) -> None:
+        """See `Ledger`. There is nothing to note."""
+
     async def marks_before(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.now
@@ -105,9 +118,9 @@ class MomentsLedger:
         """See `Ledger`."""
         return early if isinstance(early, int) and self._moments.are_unchanged(names, early) else None
 
-    async def stale_at(self, store: object, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002
+    async def stale_at(self, store: object, entry: Entry, seen: object) -> float | None:  # noqa: ARG002
         """See `Ledger`."""
-        return self._moments.stale_since(entry)
+        return self._moments.stale_since(entry, entry.marks)
 
     async def invalidate(self, store: object, names: Sequence[str], soft_at: float | None) -> None:  # noqa: ARG002
         """See `Ledger`."""

@@ -6,12 +6,13 @@ from functools import partial
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 
 from fastapi_caching_route._backends.aiocache import BaseCache
-from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver
+from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver, has_journals
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._store.debts import debts_to
+from fastapi_caching_route._store.ledger import JournalLedger
 from fastapi_caching_route._store.local import LocalStore
 from fastapi_caching_route._store.marks import Marks
 from fastapi_caching_route._store.moments import MomentsLedger, moments_of
@@ -53,7 +54,9 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
     match (_is_inside(backend), _has_own_code(backend)):
         case (False, _):
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
-            return _remote(backend, new_driver, Marks(root_of(backend.namespace)), timeout, is_shared=True)
+            root = root_of(backend.namespace)
+            ledger = JournalLedger(root) if has_journals(backend) else Marks(root)
+            return _remote(backend, new_driver, ledger, timeout, is_shared=True)
         case (True, False):
             return LocalStore(backend, moments_of(backend))
         case _:

@@ -95,6 +95,7 @@ class RemoteVisit:
     async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
         ledger = self._parts.ledger
         found, *beside = await commands.get((key, *ledger.beside))
+        seen = await ledger.see(commands, beside)  # also for a miss: the run that follows begins with what is known now
         if isinstance(found, Variants):
             return found if found.key == key else None
         if not isinstance(found, Entry) or found.key != key or self._parts.debts.include(found.names):
@@ -102,7 +103,7 @@ class RemoteVisit:
         if self._parts.withdrawals.includes(key, found.stored_at):
             await commands.delete(key)  # it could not be deleted when it was withdrawn
             return None
-        stale_at = await ledger.stale_at(commands, found, beside)
+        stale_at = await ledger.stale_at(commands, found, seen)
         return None if stale_at is None else Found(found, stale_at)
 
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:

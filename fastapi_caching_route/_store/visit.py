@@ -10,17 +10,15 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
 
 StoredObject = Entry | Variants
-HeldMarks = int | tuple[str, ...]
-"""What an entry keeps, by which a store tells whether it was invalidated: a moment of this process, or marks of its
-names."""
-
-Early = int | Mapping[str, str]
-"""What is read before the endpoint runs: a moment of this process, or the marks by their keys."""
+Early = int | Position | Mapping[str, str]
+"""What is known before the endpoint runs: a moment of this process, a place in the journal of the store, or the marks by
+their keys."""
 
 
 class Found(Struct):
@@ -57,8 +55,8 @@ class Before(Struct, frozen=True):
 
     @property
     def held(self) -> HeldMarks:
-        """The marks of the entry, if they are known before the run: its moment in this process; else none."""
-        return self.early if isinstance(self.early, int) else ()
+        """The marks of the entry, if they are known before the run: its moment or its place; else none."""
+        return self.early if isinstance(self.early, int | Position) else ()
 
 
 class Alive(Struct, frozen=True):
@@ -214,6 +212,7 @@ class Reads(Protocol):
     async def get(self, keys: Sequence[str], /) -> Sequence[object]: ...
     async def set(self, key: str, value: object, span: float, /) -> bool: ...
     async def add(self, key: str, value: object, span: float, /) -> bool: ...
+    async def since(self, journal: str, known: Head | None, /) -> Tail: ...
 
 
 class Writes(Protocol):
@@ -227,12 +226,20 @@ class Writes(Protocol):
         """Delete a key, or raise. This works in a full store, too."""
         ...
 
+    async def append(self, journal: str, texts: Sequence[str], note: str, /) -> Head:
+        """Append texts to a journal. This works in a full store, too."""
+        ...
+
 
 class Ledger(Protocol):
     """Knows whether the entries of a `RemoteStore` are alive. Each method gets the commands to use."""
 
     beside: tuple[str, ...]
-    """Keys that are read together with an entry, for `stale_at`."""
+    """Keys that are read together with an entry, for `see`."""
+
+    async def see(self, store: Reads, beside: Sequence[object]) -> object:
+        """Take note of what was found under the keys `beside`. The result is for `stale_at`."""
+        ...
 
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Early | None:
         """Read what `marks_after` needs, before the endpoint runs; None if the backend does not keep marks."""
@@ -244,11 +251,11 @@ class Ledger(Protocol):
         """The marks for a response with these names; None if one of the names was invalidated since `early`."""
         ...
 
-    async def stale_at(self, store: Reads, entry: Entry, beside: Sequence[object]) -> float | None:
+    async def stale_at(self, store: Reads, entry: Entry, seen: Any) -> float | None:
         """When a soft invalidation made the entry stale, in seconds since the epoch; infinity if none did.
 
-        None if one of its names was invalidated, so the entry must not be used. `beside` is what was found under the
-        keys `beside`.
+        None if one of its names was invalidated, so the entry must not be used. `seen` is the result of `see` for what
+        was read together with the entry.
         """
         ...
 

@@ -1,6 +1,8 @@
 """Entries as bytes, for a backend outside of the process. The bytes are not trusted when they are read back.
 
-    magic and version | CRC-32 of the rest | length of the head | head (msgpack) | body
+    magic and version | checksum of the rest (XXH3, 64 bits) | length of the head | head (msgpack) | body
+
+A head may grow at its end: what a reader does not know, it ignores, and what is missing has its default.
 
 Pure. Nothing in it is executed. Anything that is not exactly what we wrote reads as a miss (RFC 9111 has no repair).
 """
@@ -13,11 +15,11 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-from zlib import crc32
 
 import msgspec
+from xxhash import xxh3_64, xxh3_64_digest
 
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.written import Made, Operations
 from fastapi_caching_route._http.freshness import FOREVER
@@ -31,6 +33,7 @@ class Wire:
     """The codec of this format; aiocache calls it a serializer."""
 
     encoding: str | None = None  # bytes stay bytes
+    prefix_of_texts: bytes = b'fcrm'
 
     def __init__(self, signing_keys: Sequence[bytes]) -> None:
         """If there are keys, sign with the first of them, and accept only entries that are signed with one of them."""
@@ -49,11 +52,11 @@ class Wire:
         return decode(value)
 
 
-MAGIC = b'fcr\x03'
+MAGIC = b'fcr\x04'
 """Three letters and the version of the format. An entry of another version reads as a miss."""
 
-MARK = b'fcrm'
-"""The prefix of a mark. Marks are random tokens and not signed: forging one does not help to plant an entry."""
+MARK = Wire.prefix_of_texts
+"""The prefix of a mark, or of the head of a journal. They are not signed: forging one does not help to plant an entry."""
 
 SIGNED = b'fcrs'
 """The prefix of a signature (HMAC-SHA256)."""
@@ -61,11 +64,12 @@ SIGNED = b'fcrs'
 MAX_REMEMBERED_BYTES = 8192
 """Entries up to this size are remembered decoded: together they take a few megabytes."""
 
-_PREFIX = struct.Struct('>4sI')
-_LENGTH = struct.Struct('>I')
+_PREFIX = struct.Struct('>4s8sI')
+_CHECKED = 12
+"""Where the part begins that the checksum covers: the length of the head, the head and the body."""
 
 
-class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='entry'):
+class _EntryHead(msgspec.Struct, array_like=True, tag='entry'):
     key: str
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -84,9 +88,11 @@ class _EntryHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, ta
     names: tuple[str, ...]
     marks: tuple[str, ...]
     size: int
+    epoch: str = ''
+    place: int = 0
 
 
-class _VariantsHead(msgspec.Struct, array_like=True, forbid_unknown_fields=True, tag='variants'):
+class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
     key: str
     selecting: tuple[bytes, ...]
     token: str
@@ -107,12 +113,16 @@ def encode(stored: Entry | Variants | str) -> bytes:
     else:
         head, body = _head_of(stored), stored.body
     packed = _encoder.encode(head)
-    rest = b''.join((_LENGTH.pack(len(packed)), packed, body))
-    return _PREFIX.pack(MAGIC, crc32(rest)) + rest
+    length = len(packed).to_bytes(4, 'big')
+    checksum = xxh3_64(length)
+    checksum.update(packed)
+    checksum.update(body)
+    return b''.join((MAGIC, checksum.digest(), length, packed, body))
 
 
 def _head_of(entry: Entry) -> _EntryHead:
-    assert isinstance(entry.marks, tuple)  # a moment never leaves its process
+    assert not isinstance(entry.marks, int)  # a moment never leaves its process
+    epoch, place = (entry.marks.epoch, entry.marks.place) if isinstance(entry.marks, Position) else ('', 0)
     return _EntryHead(
         entry.key,
         entry.status,
@@ -130,8 +140,10 @@ def _head_of(entry: Entry) -> _EntryHead:
         entry.tag_is_ours,
         entry.windowed,
         entry.names,
-        entry.marks,
+        () if isinstance(entry.marks, Position) else entry.marks,
         len(entry.body),
+        epoch,
+        place,
     )
 
 
@@ -151,15 +163,15 @@ def _decode_short(raw: bytes) -> Entry | Variants | None:
 
 
 def _decode(raw: bytes) -> Entry | Variants | None:
-    if len(raw) < _PREFIX.size + _LENGTH.size:
+    if len(raw) < _PREFIX.size:
         return None
-    magic, checksum = _PREFIX.unpack_from(raw)
-    if magic != MAGIC or crc32(memoryview(raw)[_PREFIX.size :]) != checksum:
+    magic, checksum, length = _PREFIX.unpack_from(raw)
+    view = memoryview(raw)
+    if magic != MAGIC or xxh3_64_digest(view[_CHECKED:]) != checksum:
         return None
-    (length,) = _LENGTH.unpack_from(raw, _PREFIX.size)
-    start = _PREFIX.size + _LENGTH.size + length
+    start = _PREFIX.size + length
     try:
-        head = _decoder.decode(memoryview(raw)[_PREFIX.size + _LENGTH.size : start])
+        head = _decoder.decode(view[_PREFIX.size : start])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if isinstance(head, _VariantsHead):
@@ -186,7 +198,7 @@ def _entry_of(head: _EntryHead, body: bytes) -> Entry:
         head.tag_is_ours,
         head.windowed,
         head.names,
-        head.marks,
+        Position(head.epoch, head.place) if head.epoch else head.marks,
     )
 
 

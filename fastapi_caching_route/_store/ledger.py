@@ -1,0 +1,166 @@
+"""Invalidation that always wins, by a journal in the store. Knows names and places, not how a store keeps a journal.
+
+For stores that can append to a journal in one step; see `marks` for all others, and `_backends/journal.py` for the rules
+of journals. The rules here:
+
+1. To invalidate names is to append them to the journal: one command, which is done before `invalidate` returns.
+2. Each process *follows* the journal: it keeps the names with their last places. The head of the journal is read
+   together with each entry. If it is not the one that is known, what is behind the known one is read, too.
+3. A run has the *position* that the process knew when it began, and the entry keeps it.
+4. An entry is alive if the journal, as it was when the entry was looked up or later, has none of its names behind its
+   position. An entry from another epoch, or from below the floor, is not alive.
+5. So nothing has to be stored for a run that stores nothing, and a lost journal revives nothing.
+6. A position may be old: that only costs misses. It must not be newer than the run (3), and what an entry is held
+   against must not be older than the look-up (2, 4).
+
+A response that is shared with other requests is held against a head that is read after they have joined, since some of
+them may have begun after an invalidation that this process does not know of (`marks_after`).
+"""
+
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from fastapi_caching_route._backends.journal import MAX_READ, TOKEN, Head, Tail
+from fastapi_caching_route._core.entry import Entry, Position
+from fastapi_caching_route._core.key import full_key
+from fastapi_caching_route._store.moments import Moments
+from fastapi_caching_route._store.visit import Reads, Writes
+
+_JOURNAL = '{%journal}'
+"""No escaped text begins like this. The braces are the hash tag by which a cluster chooses the node."""
+
+_SOFT, _HARD = 's', 'h'
+
+MAX_NAMES_AT_ONCE = 1000
+"""How many names one append has, so that one read is never filled by a single place."""
+
+
+class JournalLedger:
+    """What this process knows of the journal of a store; a `Ledger`. Threads may share it."""
+
+    __slots__ = ('_journal', '_known', '_lock', 'beside')
+
+    def __init__(self, root: str) -> None:
+        """Follow the journal under a key in the namespace `root`."""
+        self._journal = full_key(root, _JOURNAL)
+        self.beside: tuple[str, ...] = (self._journal,)
+        self._known: _Known | None = None
+        self._lock = Lock()
+
+    async def see(self, store: Reads, beside: Sequence[object]) -> '_Known':
+        """See `Ledger`: what is known, up to the head that was read at least."""
+        known, (text,) = self._known, beside
+        if known is not None and text == known.text:
+            return known
+        return await self._follow(store)
+
+    async def _follow(self, store: Reads) -> '_Known':
+        """Read the journal from what is known to its end."""
+        while True:
+            known = self._known
+            since = None if known is None else known.head
+            tail = await store.since(self._journal, since)
+            known = self._take_over(since, tail)
+            if known is not None and len(tail.texts) < MAX_READ:
+                return known
+
+    def _take_over(self, since: Head | None, tail: Tail) -> '_Known | None':
+        """Add a tail that was read behind `since` to what is known, and return that.
+
+        None if what is known is of another epoch by now, so that the tail has nothing to be added to: threads that read
+        the journal at the time of a new epoch may take over their tails in any order.
+        """
+        head, texts = tail.head, tail.texts
+        if len(texts) >= MAX_READ:  # there may be more at the last place that was read
+            end = texts[-1][1]
+            texts = [it for it in texts if it[1] < end]
+            token, place = next(it for it in reversed(texts) if it[0].startswith(TOKEN))
+            head = Head(head.epoch, place, token[len(TOKEN) :], head.floor)
+        with self._lock:
+            known = self._known
+            if known is None or known.head.epoch != head.epoch:
+                if since is not None and since.epoch == head.epoch:
+                    return None
+                known = self._known = _Known(head)
+            known.moments.follow(_invalidated(texts), head.floor, head.place)
+            if head.place >= known.head.place:
+                known.publish(head)
+            return known
+
+    async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Position:  # noqa: ARG002
+        """See `Ledger`."""
+        known = self._known or await self._follow(store)
+        return Position(known.head.epoch, known.moments.now)
+
+    async def marks_after(
+        self,
+        store: Reads,
+        early: object,
+        names: Sequence[str],
+        *,
+        windowed: bool,  # noqa: ARG002
+    ) -> Position | None:
+        """See `Ledger`."""
+        assert isinstance(early, Position)  # else it is of another ledger
+        known = await self.see(store, await store.get(self.beside))
+        is_current = known.head.epoch == early.epoch and known.moments.are_unchanged(names, early.place)
+        return early if is_current else None
+
+    async def stale_at(self, store: object, entry: Entry, seen: '_Known') -> float | None:  # noqa: ARG002
+        """See `Ledger`."""
+        position = entry.marks
+        if not isinstance(position, Position) or position.epoch != seen.head.epoch:
+            return None
+        return seen.moments.stale_since(entry, position.place)
+
+    async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
+        """See `Ledger`."""
+        kind, note = (_HARD, '') if soft_at is None else (_SOFT, repr(soft_at))
+        for at in range(0, len(names), MAX_NAMES_AT_ONCE):
+            some = names[at : at + MAX_NAMES_AT_ONCE]
+            head = await store.append(self._journal, [kind + name for name in some], note)
+            self._note_own(head, some, soft_at)
+
+    def _note_own(self, head: Head, names: Sequence[str], soft_at: float | None) -> None:
+        """Take over what this process has appended, if nothing lies between that and what is known."""
+        with self._lock:
+            known = self._known
+            if known is not None and known.head.epoch == head.epoch and known.head.place == head.place - 1:
+                known.moments.follow([(name, head.place, soft_at) for name in names], head.floor, head.place)
+                known.publish(head)
+
+    def invalidate_here(self, names: Sequence[str]) -> bool:  # noqa: ARG002, see `Ledger`
+        """See `Ledger`. A journal always needs a command."""
+        return False
+
+
+class _Known:
+    """One epoch of a journal, as far as this process has read it."""
+
+    __slots__ = ('head', 'moments', 'text')
+
+    def __init__(self, head: Head) -> None:
+        """Nothing is known yet but that there is this epoch."""
+        self.moments = Moments()
+        """The names by their places."""
+        self.publish(head)
+
+    def publish(self, head: Head) -> None:
+        """All up to this head is known. Called last: whoever compares the text finds what belongs to it."""
+        self.head = head
+        self.text = str(head)
+
+
+def _invalidated(texts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, float | None]]:
+    """The names in a part of a journal, with their places, and when entries became stale by a soft invalidation."""
+    noted_at: dict[int, float] = {}
+    for text, place in texts:
+        if text.startswith(TOKEN):
+            _, _, note = text.partition('@')
+            if note:
+                noted_at[place] = float(note)
+        elif text.startswith(_SOFT):
+            # Its token may have been dropped. Then it counts from the beginning of time.
+            yield text[1:], place, noted_at.get(place, 0.0)
+        else:
+            yield text[1:], place, None
