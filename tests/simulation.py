@@ -13,15 +13,18 @@ import math
 import random
 import sys
 import types
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import fastapi_caching_route._store.marks as real
+from fastapi_caching_route._backends import journal as journal_rules
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store import ledger, marks
 from fastapi_caching_route._store.moments import Moments, MomentsLedger
+from tests.store.journals import LEFT_OUT as LEFT_OUT_OF_JOURNALS
+from tests.store.journals import ModelJournals
 
-SOURCE = Path(real.__file__).read_text()
 PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
 """Turns that a command takes, or an endpoint."""
 
@@ -78,6 +81,10 @@ LEFT_OUT = {
         '    return math.inf',
     ),
     'read the marks before the endpoint runs': (),
+    'read `last` before a response is shared': (
+        '        (last,) = await store.get(self.beside)\n',
+        '        last = tokens[self.beside[0]]\n',
+    ),
 }
 
 # The same for a store that is full at times.
@@ -96,16 +103,106 @@ LEFT_OUT_WHERE_FULL = {
 }
 
 
-def marks_class(step=None):
-    """`Marks` with a step left out, or whole."""
-    source, changes = SOURCE, {**LEFT_OUT, **LEFT_OUT_WHERE_FULL}.get(step, ())
+RESTORED = (
+    'a place that the journal does not have was lost',
+    'an epoch that has ended does not come back',
+    'know what one has appended',
+)
+"""Of which only a store that goes back in time makes use."""
+
+SHARED = 'read the head before a response is shared'
+"""Of which only a store that is asked in vain makes use."""
+
+# The same for stores that have journals.
+LEFT_OUT_WITH_JOURNALS = {
+    'append what is invalidated': (
+        'tail = await store.append(self._journal, since, texts, note)',
+        "tail = await store.append(self._journal, since, ['hnothing'], note)",
+    ),
+    'compare the head on a look-up': (
+        'if known is not None and text == known.text:',
+        'if known is not None:',
+    ),
+    'an entry of another epoch is a miss': (' or position.epoch != seen.head.epoch:', ':'),
+    'know only places that were read whole': (
+        'texts = [it for it in texts if it[1] < end]',
+        'texts = texts[:-1]',
+        'head = Head(head.epoch, place, token[len(TOKEN) :], head.floor)',
+        'head = Head(head.epoch, end, token[len(TOKEN) :], head.floor)',
+    ),
+    'keep the floor of the journal': (
+        'known.moments.follow(_invalidated(texts), head.floor, head.place)',
+        'known.moments.follow(_invalidated(texts), 0, head.place)',
+    ),
+    'a soft invalidation has a time': (
+        'yield text[1:], place, noted_at.get(place, 0.0)',
+        'yield text[1:], place, math.inf',
+        'from collections.abc import Iterator',
+        'import math\nfrom collections.abc import Iterator',
+    ),
+    'a hard invalidation is no soft one': (
+        "(_HARD, '') if soft_at is None",
+        "(_SOFT, '1.0') if soft_at is None",
+    ),
+    SHARED: (
+        'known = await self.see(store, await store.get(self.beside))',
+        'known = self._known',
+    ),
+    'an epoch that has ended does not come back': (
+        '            if tail.head.epoch in self._left:',
+        '            if False:',
+    ),
+    'know what one has appended': (
+        '                self._take_over(since, tail)\n',
+        '                pass\n',
+    ),
+    'read the marks before the endpoint runs': (),
+    **dict.fromkeys(LEFT_OUT_OF_JOURNALS, ()),
+}
+
+COUNTS = ('invalidations', 'runs', 'served', 'shared', 'violations')
+
+ALL_LEFT_OUT = {**LEFT_OUT, **LEFT_OUT_WHERE_FULL}
+
+
+def ledger_class(kind, step=None):
+    """The ledger of a kind of store, with a step left out, or whole."""
+    real, name, left_out = (
+        (ledger, 'JournalLedger', LEFT_OUT_WITH_JOURNALS) if kind == 'journal' else (marks, 'Marks', ALL_LEFT_OUT)
+    )
+    source, changes = Path(real.__file__).read_text(), left_out.get(step, ())
     for old, new in zip(changes[::2], changes[1::2], strict=True):
         assert source.count(old) == 1, f'{step}: its text is there {source.count(old)} times'
         source = source.replace(old, new)
-    module = types.ModuleType('marks_under_test')
-    sys.modules['marks_under_test'] = module
-    exec(compile(source, 'marks_under_test', 'exec'), module.__dict__)  # noqa: S102, our own source
-    return module.Marks
+    module = types.ModuleType('ledger_under_test')
+    sys.modules['ledger_under_test'] = module
+    exec(compile(source, 'ledger_under_test', 'exec'), module.__dict__)  # noqa: S102, our own source
+    return getattr(module, name)
+
+
+@contextmanager
+def small_journals():
+    """Journals that are full soon, and read in small parts."""
+    sizes = {'MAX_TEXTS': 14, 'MAX_READ': 6}
+    before = {name: getattr(journal_rules, name) for name in sizes}
+    try:
+        for name, size in sizes.items():
+            setattr(journal_rules, name, size)
+        yield
+    finally:
+        for name, size in before.items():
+            setattr(journal_rules, name, size)
+
+
+class _Classes(dict):
+    """The ledgers with a step left out, each compiled once."""
+
+    def __missing__(self, kind_and_step):
+        self[kind_and_step] = made = ledger_class(*kind_and_step)
+        return made
+
+
+classes = _Classes()
 
 
 @dataclass
@@ -142,6 +239,8 @@ class SlowShelf:
     kept: dict = field(default_factory=dict)
     refuses: float = 0
     """How often it has no room for something new, of which others have made some the next time."""
+    without: str = ''
+    """The rule of journals that it does not keep."""
 
     async def pause(self):
         await self.turns.pause()
@@ -179,6 +278,15 @@ class SlowShelf:
     async def delete(self, key):
         await self._command(lambda: self.kept.pop(key, None))
 
+    async def append(self, journal, known, texts, note):
+        return await self._command(lambda: self.journals().journal(journal, known, texts, note))
+
+    async def since(self, journal, known):
+        return await self._command(lambda: self.journals().journal(journal, known, (), ''))
+
+    def journals(self):
+        return ModelJournals(self.kept, self.without)
+
 
 @dataclass
 class World:
@@ -186,26 +294,35 @@ class World:
 
     seed: int
     step: str | None
-    inside: bool = False
+    kind: str = 'marks'
     fills: bool = False
+    restores: bool = False
+    """Whether the store goes back to an old copy of itself at times. Then one process has seen all of it."""
     violations: int = 0
     served: int = 0
+    shared: int = 0
     runs: int = 0
     invalidations: int = 0
 
     def __post_init__(self):
         self.rng = random.Random(self.seed)
         self.turns = Turns(self.rng)
-        self.shelf = SlowShelf(self.turns, refuses=self.rng.choice(REFUSES) if self.fills else 0)
+        refuses = self.rng.choice(REFUSES) if self.fills else 0
+        self.shelf = SlowShelf(self.turns, refuses=refuses, without=LEFT_OUT_OF_JOURNALS.get(self.step, ''))
+        self.copy, self.flights = {}, {}
         self.version = dict.fromkeys(range(RESOURCES), 0)
         self.oldest = dict.fromkeys(range(RESOURCES), 0)
         self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
         self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.begins_late = self.step == 'read the marks before the endpoint runs'
-        self.processes = (
-            [MomentsLedger(Moments())] if self.inside else [marks_class(self.step)('api') for _ in range(PROCESSES)]
+        count = 1 if self.restores else PROCESSES
+        moments = Moments()
+        self.new_process = (
+            partial(MomentsLedger, moments) if self.kind == 'inside' else partial(classes[self.kind, self.step], 'api')
         )
+        self.processes = [self.new_process() for _ in range(1 if self.kind == 'inside' else count)]
+        journal_rules.MAX_TEXTS = self.rng.choice((4, 14)) if self.kind == 'journal' else journal_rules.MAX_TEXTS
 
     def names(self, it):
         return ('all', f'path:{it}')
@@ -217,18 +334,38 @@ class World:
         """A reader: a hit, or a run of the endpoint."""
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
         oldest, oldest_fresh = self.oldest[it], self.oldest_fresh[it]
+        if self.fills and self.rng.random() < 0.2:  # the store takes too long
+            await self.lead_or_follow(it, marks, oldest_fresh)
+            return
         entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
-        stale_at = await marks.stale_at(self.shelf, entry, beside) if entry is not None else None
+        try:
+            seen = await marks.see(self.shelf, beside)
+        except ConnectionError:  # of a journal that does not keep its rules
+            return
+        stale_at = await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
         is_fresh = stale_at == math.inf
         if stale_at is None or not (is_fresh or entry.windowed):
-            await self.run(it, marks)
+            await self.lead_or_follow(it, marks, oldest_fresh)
             return
         self.served += 1
         if entry.stored_at < (oldest_fresh if is_fresh else oldest):
             self.violations += 1
 
+    async def lead_or_follow(self, it, marks, oldest):
+        """A miss: it gets the response of a run that is under way in its process, if that may be shared."""
+        if (it, marks) not in self.flights:
+            await self.run(it, marks)
+            return
+        shared = await self.flights[it, marks]
+        if shared is None:
+            return
+        self.shared += 1
+        if shared < oldest:
+            self.violations += 1
+
     async def run(self, it, marks):
         """The endpoint: it reads the data at some moment between its begin and its end."""
+        flight = self.flights[it, marks] = asyncio.get_running_loop().create_future()
         self.runs += 1
         windowed, early = self.windowed[it], None
         if not self.begins_late:
@@ -237,9 +374,12 @@ class World:
         version = self.version[it]
         await self.shelf.pause()
         begun = await self.begin(it, marks, windowed=windowed) if self.begins_late else early
+        if self.flights.get((it, marks)) is flight:  # from now on nobody joins
+            del self.flights[it, marks]
         names, held = self.names_at_the_end(it), None
         with suppress(OSError):
             held = None if begun is None else await marks.marks_after(self.shelf, begun, names, windowed=windowed)
+        flight.set_result(None if held is None else version)
         if held is not None:
             window = 60.0 if windowed else 0.0
             entry = Entry(
@@ -281,27 +421,44 @@ class World:
         """A store that forgets one key, or all: the marks and `last` too."""
         await self.shelf.pause()
         kept = self.shelf.kept
+        of_journals = [key for key in kept if 'journal' in key]
         if self.rng.random() < 0.1:
             kept.clear()
         elif kept:
-            del kept[self.rng.choice(sorted(kept))]
+            del kept[self.rng.choice(of_journals if self.rng.random() < 0.7 and of_journals else sorted(kept))]
+
+    async def start_anew(self):
+        """A process that ends, and another one in its place."""
+        self.processes[self.rng.randrange(len(self.processes))] = self.new_process()
+
+    async def restore(self):
+        """A store that is copied, or that goes back to the last copy."""
+        await self.shelf.pause()
+        kept = self.shelf.kept
+        if self.copy and self.rng.random() < 0.5:
+            kept.clear()
+            kept.update(self.copy)
+        else:
+            self.copy = dict(kept)
 
     async def live(self):
         async def one():
             await self.turns.pause(self.rng.randrange(SPAN))
-            await self.rng.choice([self.request] * 20 + [self.write] * 4 + [self.lose])()
+            losses = [self.restore] * 3 if self.restores else [self.lose, self.start_anew]
+            await self.rng.choice([self.request] * 20 + [self.write] * 4 + losses)()
 
         await self.turns.run([one() for _ in range(ACTORS)])
         for _ in range(4):  # and when all is quiet
             await self.turns.run([self.request()])
 
 
-def simulate(schedules, step=None, *, inside=False, fills=False, first_only=False):
+def simulate(schedules, step=None, *, kind='marks', fills=False, restores=False, first_only=False):
     """Live through so many schedules; gives them."""
     worlds = []
-    with asyncio.Runner() if hasattr(asyncio, 'Runner') else _OldRunner() as runner:
+    runners = asyncio.Runner() if hasattr(asyncio, 'Runner') else _OldRunner()
+    with runners as runner, small_journals() if kind == 'journal' else nullcontext():
         for seed in range(schedules):
-            worlds.append(World(seed, step, inside, fills))
+            worlds.append(World(seed, step, kind, fills, restores))
             runner.run(worlds[-1].live())
             if first_only and worlds[-1].violations:
                 break
@@ -322,20 +479,32 @@ class _OldRunner:
         self.loop.close()
 
 
+KINDS = {
+    'marks': {},
+    'marks, full at times': {'fills': True},
+    'moments of one process': {'kind': 'inside'},
+    'journals': {'kind': 'journal'},
+    'journals, full at times': {'kind': 'journal', 'fills': True},
+    'journals, restored from copies': {'kind': 'journal', 'restores': True},
+}
+STEPS = {
+    'marks': LEFT_OUT,
+    'marks, full at times': LEFT_OUT_WHERE_FULL,
+    'journals': dict.fromkeys(it for it in LEFT_OUT_WITH_JOURNALS if it not in (*RESTORED, SHARED)),
+    'journals, full at times': dict.fromkeys([SHARED]),
+    'journals, restored from copies': dict.fromkeys(RESTORED),
+}
+
+
 def main(schedules):
-    whole = simulate(schedules)
-    counts = [sum(getattr(it, of) for it in whole) for of in ('invalidations', 'runs', 'served', 'violations')]
-    print('{} schedules: {} invalidations, {} runs, {} answers from entries, {} violations'.format(schedules, *counts))
-    inside = simulate(schedules, inside=True)
-    print(
-        f'inside of one process: {sum(it.served for it in inside)} answers,'
-        f' {sum(it.violations for it in inside)} violations'
-    )
-    full = simulate(schedules, fills=True)
-    print(f'full at times: {sum(it.served for it in full)} answers, {sum(it.violations for it in full)} violations')
-    for step in (*LEFT_OUT, *LEFT_OUT_WHERE_FULL):
-        found = sum(it.violations > 0 for it in simulate(schedules, step, fills=step in LEFT_OUT_WHERE_FULL))
-        print(f'without "{step}": violations in {found} schedules')
+    for kind, options in KINDS.items():
+        worlds = simulate(schedules, **options)
+        counts = {of: sum(getattr(it, of) for it in worlds) for of in COUNTS}
+        print(f'{kind}: {schedules} schedules,', ', '.join(f'{count} {of}' for of, count in counts.items()))
+    for kind, steps in STEPS.items():
+        for step in steps:
+            found = sum(it.violations > 0 for it in simulate(schedules, step, **KINDS[kind]))
+            print(f'{kind}, without "{step}": violations in {found} schedules')
 
 
 if __name__ == '__main__':

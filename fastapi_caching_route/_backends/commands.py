@@ -29,9 +29,9 @@ class Persistent:
         """Delete a key, or raise."""
         await self.backend.erase(key, self.timeout, even_if_open=self.even_if_open)
 
-    async def append(self, journal: str, texts: Sequence[str], note: str) -> Head:
-        """Append texts to a journal."""
-        return await self.backend.append(journal, texts, note, self.timeout, even_if_open=self.even_if_open)
+    async def append(self, journal: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+        """Append texts to a journal; return what it has behind a head."""
+        return await self.backend.append(journal, known, texts, note, self.timeout, even_if_open=self.even_if_open)
 
 
 class Commands:

@@ -150,16 +150,10 @@ class AiocacheDriver:
         elif await self._backend.get(key, namespace='') == token:
             await self._backend.delete(key, namespace='')
 
-    async def append(self, journal: str, texts: Sequence[str], note: str) -> Head:
+    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
         """See `Journals`. For Redis only."""
-        keys = self._keys_of(journal)
-        return await redis_journal.append(self._backend.client, keys, self._codec.prefix_of_texts, texts, note)
-
-    async def since(self, journal: str, known: Head | None) -> Tail:
-        """See `Journals`. For Redis only."""
-        return await redis_journal.since(
-            self._backend.client, self._keys_of(journal), self._codec.prefix_of_texts, known
-        )
+        client, prefix = self._backend.client, self._codec.prefix_of_texts
+        return await redis_journal.journal(client, self._keys_of(key), prefix, known=known, texts=texts, note=note)
 
     def _keys_of(self, journal: str) -> tuple[str, str]:
         head, texts = (self._backend.build_key(it, namespace='') for it in (journal, f'{journal}:texts'))

@@ -72,15 +72,12 @@ class Tail(Struct, frozen=True):
 
 
 class Journals(Protocol):
-    """The commands of journals. Both are atomic, and both begin a new epoch if the journal is not whole."""
+    """The command of journals. It is atomic, and begins a new epoch if the journal is not whole (3) or was lost (4)."""
 
-    async def append(self, journal: str, texts: Sequence[str], note: str) -> Head:
-        """Append texts to the journal under a key; return its new head."""
-        ...
+    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+        """Append texts, if there are any, to the journal under a key; return what it has behind the head `known`.
 
-    async def since(self, journal: str, known: Head | None) -> Tail:
-        """What the journal has behind the place of this head; all of it, if that is of another epoch.
-
-        At most about `MAX_READ` texts: then ask again.
+        All that it has, if `known` is of another epoch; nothing but the head, if texts are appended and nothing is
+        known. At most about `MAX_READ` texts: then ask again.
         """
         ...

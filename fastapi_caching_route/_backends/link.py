@@ -143,7 +143,7 @@ class Link:
 
     async def _read_tail(self, journal: str, known: Head | None) -> Tail:
         self._tails.pop((journal, known), None)  # a later caller may need what is appended from now on
-        return await cast('Journals', self.driver).since(journal, known)
+        return await cast('Journals', self.driver).journal(journal, known, (), '')
 
     def add(self, key: str, command: Callable[[], Awaitable[bool]]) -> 'asyncio.Task[bool]':
         """Send a command that adds an object. Callers that add the same key meanwhile share the command."""

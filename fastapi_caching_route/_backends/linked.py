@@ -115,12 +115,18 @@ class LinkedBackend:
         await self._write('deleting', lambda driver: driver.release(key, token), within)
 
     async def append(
-        self, journal: str, texts: Sequence[str], note: str, within: float, *, even_if_open: bool = False
-    ) -> Head:
+        self,
+        journal: str,
+        known: Head | None,
+        texts: Sequence[str],
+        note: str,
+        within: float,
+        *,
+        even_if_open: bool = False,
+    ) -> Tail:
         """Append texts to a journal. A full store takes them, as it takes deletions."""
-        return await self._write(
-            'deleting', lambda it: cast('Journals', it).append(journal, texts, note), within, even_if_open=even_if_open
-        )
+        command = partial(_journal, journal, known, texts, note)
+        return await self._write('deleting', command, within, even_if_open=even_if_open)
 
     async def since(self, journal: str, known: Head | None, within: float) -> Tail:
         """What a journal has behind a head."""
@@ -232,3 +238,7 @@ class LinkedBackend:
         if link is not None:
             await link.close()
         await all_closed()
+
+
+async def _journal(journal: str, known: Head | None, texts: Sequence[str], note: str, driver: Driver) -> Tail:
+    return await cast('Journals', driver).journal(journal, known, texts, note)

@@ -1,6 +1,6 @@
 """Journals in Redis: a sorted set of texts by their places, and the head as a string. See `journal` for the rules.
 
-Both keys have the same hash tag, so that a cluster keeps them on one node. Each command is one script. Its first write
+Both keys have the same hash tag, so that a cluster keeps them on one node. The command is one script. Its first write
 takes no memory, and Redis lets a script that has written go on even if it is full.
 """
 
@@ -9,84 +9,62 @@ from typing import Any
 
 from fastapi_caching_route._backends.journal import KEPT_SECONDS, MAX_READ, MAX_TEXTS, Head, Tail, head_of, new_token
 
-_BEGIN = """
+_SCRIPT = """
 local head, texts, ttl = KEYS[1], KEYS[2], tonumber(ARGV[1])
+local prefix, begun, appended, most, most_read = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local known_epoch, known_place, known_token = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 redis.call('PEXPIRE', texts, ttl)
 local epoch, place, token, floor
 local stored = redis.call('GET', head)
 if stored then
-    epoch, place, token, floor = string.match(string.sub(stored, 1 + #ARGV[2]), '^(%x+) (%d+) (%S+) (%d+)$')
+    epoch, place, token, floor = string.match(string.sub(stored, 1 + #prefix), '^(%x+) (%d+) (%S+) (%d+)$')
     place, floor = tonumber(place), tonumber(floor)
 end
 local function is_at(wanted, where)
     return wanted and tonumber(redis.call('ZSCORE', texts, '%' .. wanted) or -1) == where
 end
-local function publish()
-    local text = string.format('%s %.0f %s %.0f', epoch, place, token, floor)
-    redis.call('SET', head, ARGV[2] .. text, 'PX', ttl)
-    redis.call('PEXPIRE', texts, ttl)
-    return text
+local whole = is_at(token, place)
+local behind = '-inf'
+if whole and known_epoch == epoch then
+    behind = '(' .. known_place
+    whole = known_place < floor or (known_place <= place and is_at(known_token, known_place))
 end
-local function begin()
-    epoch, place, token, floor = ARGV[3], 0, ARGV[3], 0
+if not whole then
+    epoch, place, token, floor, behind = begun, 0, begun, 0, '-inf'
     redis.call('DEL', texts)
     redis.call('ZADD', texts, 0, '%' .. token)
 end
-local whole = is_at(token, place)
+if #ARGV > 9 then
+    place, token = place + 1, appended
+    redis.call('ZADD', texts, place, '%' .. token)
+    for at = 10, #ARGV do
+        redis.call('ZADD', texts, place, ARGV[at])
+    end
+    local excess = redis.call('ZCARD', texts) - most
+    if excess > 0 then
+        local cut = redis.call('ZRANGE', texts, excess - 1, excess - 1, 'WITHSCORES')[2]
+        floor = math.min(tonumber(cut), place - 1)
+        redis.call('ZREMRANGEBYSCORE', texts, '-inf', floor)
+    end
+end
+local text = string.format('%s %.0f %s %.0f', epoch, place, token, floor)
+redis.call('SET', head, prefix .. text, 'PX', ttl)
+redis.call('PEXPIRE', texts, ttl)
+if known_epoch == '' and #ARGV > 9 then
+    return {text, {}}
+end
+return {text, redis.call('ZRANGEBYSCORE', texts, behind, '+inf', 'WITHSCORES', 'LIMIT', 0, most_read)}
 """
 
-_APPEND = (
-    _BEGIN
-    + """
-if not whole then begin() end
-place, token = place + 1, ARGV[4]
-redis.call('ZADD', texts, place, '%' .. token)
-for at = 6, #ARGV do
-    redis.call('ZADD', texts, place, ARGV[at])
-end
-local excess = redis.call('ZCARD', texts) - tonumber(ARGV[5])
-if excess > 0 then
-    local cut = redis.call('ZRANGE', texts, excess - 1, excess - 1, 'WITHSCORES')[2]
-    floor = math.min(tonumber(cut), place - 1)
-    redis.call('ZREMRANGEBYSCORE', texts, '-inf', floor)
-end
-return publish()
-"""
-)
 
-_SINCE = (
-    _BEGIN
-    + """
-local known_epoch, known_place, known_token, from = ARGV[5], tonumber(ARGV[6]), ARGV[7], '-inf'
-if whole and known_epoch == epoch then
-    if known_place > place or (known_place >= floor and not is_at(known_token, known_place)) then whole = false end
-    from = '(' .. known_place
-end
-if not whole then
-    begin()
-    from = '-inf'
-end
-return {publish(), redis.call('ZRANGEBYSCORE', texts, from, '+inf', 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[4]))}
-"""
-)
-
-
-async def append(client: Any, keys: tuple[str, str], prefix: bytes, texts: Sequence[str], note: str) -> Head:
+async def journal(
+    client: Any, keys: tuple[str, str], prefix: bytes, *, known: Head | None, texts: Sequence[str], note: str
+) -> Tail:
     """See `Journals`. The keys are those of the head and of the texts; `prefix` is how stored texts begin."""
-    more = (new_token(note), MAX_TEXTS, *texts)
-    return _head(await client.eval(_APPEND, 2, *keys, KEPT_SECONDS * 1000, prefix, new_token(), *more))
-
-
-async def since(client: Any, keys: tuple[str, str], prefix: bytes, known: Head | None) -> Tail:
-    """See `Journals`."""
+    sizes = (MAX_TEXTS, MAX_READ)
     place = ('', 0, '') if known is None else (known.epoch, known.place, known.token)
-    begin = (KEPT_SECONDS * 1000, prefix, new_token())
-    head, flat = await client.eval(_SINCE, 2, *keys, *begin, MAX_READ, *place)
-    places = map(int, map(float, flat[1::2]))
-    return Tail(_head(head), [(text.decode(), place) for text, place in zip(flat[::2], places, strict=True)])
-
-
-def _head(stored: bytes) -> Head:
+    arguments = (KEPT_SECONDS * 1000, prefix, new_token(), new_token(note), *sizes, *place, *texts)
+    stored, flat = await client.eval(_SCRIPT, 2, *keys, *arguments)
     head = head_of(stored.decode())
     assert head is not None  # the script writes nothing else
-    return head
+    return Tail(head, [(text.decode(), int(place)) for text, place in zip(flat[::2], flat[1::2], strict=True)])

@@ -20,6 +20,8 @@ them may have begun after an invalidation that this process does not know of (`m
 from collections.abc import Iterator, Sequence
 from threading import Lock
 
+from msgspec.structs import replace
+
 from fastapi_caching_route._backends.journal import MAX_READ, TOKEN, Head, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
@@ -28,6 +30,15 @@ from fastapi_caching_route._store.visit import Reads, Writes
 
 _JOURNAL = '{%journal}'
 """No escaped text begins like this. The braces are the hash tag by which a cluster chooses the node."""
+
+BEYOND = 2**53
+"""A place that no journal reaches."""
+
+MAX_LEFT = 1000
+"""How many epochs that have ended are remembered."""
+
+MAX_READS = 100
+"""How many reads it may take to follow a journal: some more than the longest journal needs."""
 
 _SOFT, _HARD = 's', 'h'
 
@@ -38,13 +49,15 @@ MAX_NAMES_AT_ONCE = 1000
 class JournalLedger:
     """What this process knows of the journal of a store; a `Ledger`. Threads may share it."""
 
-    __slots__ = ('_journal', '_known', '_lock', 'beside')
+    __slots__ = ('_journal', '_known', '_left', '_lock', 'beside')
 
     def __init__(self, root: str) -> None:
         """Follow the journal under a key in the namespace `root`."""
         self._journal = full_key(root, _JOURNAL)
         self.beside: tuple[str, ...] = (self._journal,)
         self._known: _Known | None = None
+        self._left: dict[str, None] = {}
+        """The epochs that this process has seen end, the last ones last."""
         self._lock = Lock()
 
     async def see(self, store: Reads, beside: Sequence[object]) -> '_Known':
@@ -55,14 +68,28 @@ class JournalLedger:
         return await self._follow(store)
 
     async def _follow(self, store: Reads) -> '_Known':
-        """Read the journal from what is known to its end."""
-        while True:
-            known = self._known
-            since = None if known is None else known.head
+        """Read the journal from what is known to its end.
+
+        Raises:
+            ConnectionError: the journal changes faster than it can be read.
+
+        """
+        for _ in range(MAX_READS):
+            since = self._head()
             tail = await store.since(self._journal, since)
+            if tail.head.epoch in self._left:
+                # The store is an old copy of itself, from an epoch that this process has seen end: that is over, too.
+                await store.since(self._journal, replace(tail.head, place=BEYOND))
+                continue
             known = self._take_over(since, tail)
             if known is not None and len(tail.texts) < MAX_READ:
                 return known
+        msg = f'the journal of invalidations has no end after {MAX_READS} reads'
+        raise ConnectionError(msg)
+
+    def _head(self) -> Head | None:
+        known = self._known
+        return None if known is None else known.head
 
     def _take_over(self, since: Head | None, tail: Tail) -> '_Known | None':
         """Add a tail that was read behind `since` to what is known, and return that.
@@ -81,6 +108,10 @@ class JournalLedger:
             if known is None or known.head.epoch != head.epoch:
                 if since is not None and since.epoch == head.epoch:
                     return None
+                if known is not None:
+                    self._left[known.head.epoch] = None
+                    if len(self._left) > MAX_LEFT:
+                        del self._left[next(iter(self._left))]
                 known = self._known = _Known(head)
             known.moments.follow(_invalidated(texts), head.floor, head.place)
             if head.place >= known.head.place:
@@ -117,17 +148,11 @@ class JournalLedger:
         """See `Ledger`."""
         kind, note = (_HARD, '') if soft_at is None else (_SOFT, repr(soft_at))
         for at in range(0, len(names), MAX_NAMES_AT_ONCE):
-            some = names[at : at + MAX_NAMES_AT_ONCE]
-            head = await store.append(self._journal, [kind + name for name in some], note)
-            self._note_own(head, some, soft_at)
-
-    def _note_own(self, head: Head, names: Sequence[str], soft_at: float | None) -> None:
-        """Take over what this process has appended, if nothing lies between that and what is known."""
-        with self._lock:
-            known = self._known
-            if known is not None and known.head.epoch == head.epoch and known.head.place == head.place - 1:
-                known.moments.follow([(name, head.place, soft_at) for name in names], head.floor, head.place)
-                known.publish(head)
+            texts = [kind + name for name in names[at : at + MAX_NAMES_AT_ONCE]]
+            since = self._head()
+            tail = await store.append(self._journal, since, texts, note)
+            if since is not None and tail.head.epoch not in self._left:
+                self._take_over(since, tail)
 
     def invalidate_here(self, names: Sequence[str]) -> bool:  # noqa: ARG002, see `Ledger`
         """See `Ledger`. A journal always needs a command."""

@@ -73,7 +73,9 @@ class Moments:
         with self._lock:
             self._floor = max(self._floor, floor)
             for name, moment, soft_at in invalidated:
-                self._keep(name, moment, soft_at)
+                # Threads may take over parts of a journal in any order, and some of them twice.
+                if moment > (self._hard.get(name, 0) if soft_at is None else self._soft.get(name, (0, 0.0))[0]):
+                    self._keep(name, moment, soft_at)
             self.now = max(self.now, now)
 
     def _keep(self, name: str, moment: int, soft_at: float | None) -> None:

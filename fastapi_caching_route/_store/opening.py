@@ -55,8 +55,8 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
         case (False, _):
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
             root = root_of(backend.namespace)
-            ledger = JournalLedger(root) if has_journals(backend) else Marks(root)
-            return _remote(backend, new_driver, ledger, timeout, is_shared=True)
+            shared = JournalLedger(root) if has_journals(backend) else Marks(root)
+            return _remote(backend, new_driver, shared, timeout, is_shared=True)
         case (True, False):
             return LocalStore(backend, moments_of(backend))
         case _:

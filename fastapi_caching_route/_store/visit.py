@@ -226,8 +226,8 @@ class Writes(Protocol):
         """Delete a key, or raise. This works in a full store, too."""
         ...
 
-    async def append(self, journal: str, texts: Sequence[str], note: str, /) -> Head:
-        """Append texts to a journal. This works in a full store, too."""
+    async def append(self, journal: str, known: Head | None, texts: Sequence[str], note: str, /) -> Tail:
+        """Append texts to a journal; return what it has behind a head. This works in a full store, too."""
         ...
 
 

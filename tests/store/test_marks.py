@@ -58,7 +58,7 @@ def test_threads_that_read_while_others_invalidate_never_find_what_is_gone():
 
     def read():
         while not stop.is_set():
-            found = (moments.stale_since(old), moments.are_unchanged(('a',), 0))
+            found = (moments.stale_since(old, 0), moments.are_unchanged(('a',), 0))
             if found != (None, False):
                 wrong.append(found)
 
@@ -115,5 +115,5 @@ async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
         early = await ledger.marks_before(store, names, windowed=False)
         held = await ledger.marks_after(store, early, names, windowed=False)
         entry = Entry(f'k{number}', 200, (), b'', 0.0, 60.0, names=names, marks=held)
-        assert await ledger.stale_at(store, entry, await store.get(ledger.beside)) == math.inf
+        assert await ledger.stale_at(store, entry, await ledger.see(store, await store.get(ledger.beside))) == math.inf
     assert 0 < len(ledger._verified) <= 3

@@ -1,0 +1,141 @@
+"""Following a journal: what the simulation cannot show, because it takes threads or a rare order."""
+
+import asyncio
+import math
+
+from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._core.entry import Entry, Position
+from fastapi_caching_route._store.ledger import JournalLedger
+from tests.store.journals import ModelJournals
+
+KEY = '{%journal}'
+
+
+class Journals:
+    """A store with nothing but journals. The reads of `held` wait for `go_on` when they have their reply."""
+
+    def __init__(self):
+        self.kept = {}
+        self.model = ModelJournals(self.kept)
+        self.held, self.go_on = 0, asyncio.Event()
+        self.reads = 0
+
+    async def get(self, keys):
+        return [self.kept.get(key) for key in keys]
+
+    async def since(self, journal, known):
+        self.reads += 1
+        tail = self.model.journal(journal, known, (), '')
+        if self.held:
+            self.held -= 1
+            await self.go_on.wait()
+        return tail
+
+    async def append(self, journal, known, texts, note):
+        return self.model.journal(journal, known, texts, note)
+
+
+def entry(position, *names, windowed=False):
+    return Entry('k', 200, (), b'', 0.0, 60.0, names=names, marks=position, windowed=windowed)
+
+
+async def alive(ledger, store, it):
+    """When the entry became stale, as a request finds it that begins now."""
+    return await ledger.stale_at(store, it, await ledger.see(store, await store.get(ledger.beside)))
+
+
+async def test_an_entry_is_alive_until_one_of_its_names_is_appended():
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    it = entry(await here.marks_before(store, ('a', 'b'), windowed=False), 'a', 'b')
+    await there.invalidate(store, ['c'], None)
+    assert await alive(here, store, it) == math.inf
+    await there.invalidate(store, ['b'], None)
+    assert await alive(here, store, it) is None
+
+
+async def test_nothing_is_read_while_nothing_is_invalidated():
+    ledger, store = JournalLedger(''), Journals()
+    it = entry(await ledger.marks_before(store, ('a',), windowed=False), 'a')
+    assert store.reads == 1
+    for _ in range(3):
+        assert await alive(ledger, store, it) == math.inf
+        await ledger.marks_before(store, ('b',), windowed=False)
+    assert store.reads == 1
+    await ledger.invalidate(store, ['c'], None)  # its own append comes with all that was behind what it knew
+    assert await alive(ledger, store, it) == math.inf
+    assert store.reads == 1
+
+
+async def test_a_journal_of_many_texts_is_read_in_parts(monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._backends.journal.MAX_READ', 5)
+    monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_READ', 5)
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    old = [entry(await here.marks_before(store, (), windowed=False), f'n{number}') for number in range(21)]
+    for number in range(20):
+        await there.invalidate(store, [f'n{number}'], None)
+    assert [await alive(here, store, it) for it in old] == [None] * 20 + [math.inf]
+    assert store.reads > 5
+
+
+async def test_a_tail_of_an_epoch_that_has_ended_meanwhile_is_added_to_nothing():
+    ledger, store = JournalLedger(''), Journals()
+    first = await ledger.marks_before(store, ('a',), windowed=False)
+    await ledger.invalidate(store, ['a'], None)
+    await JournalLedger('').invalidate(store, ['b'], None)
+    beside = await store.get(ledger.beside)
+    store.held = 1
+    late = asyncio.ensure_future(ledger.see(store, beside))  # it reads what is behind the place of `a`
+    await asyncio.sleep(0)
+    store.kept.clear()
+    await ledger.see(store, await store.get(ledger.beside))  # a new epoch
+    store.go_on.set()
+    seen = await late
+    assert await ledger.stale_at(store, entry(first, 'a'), seen) is None
+
+
+async def test_an_epoch_that_this_process_has_seen_end_does_not_come_back():
+    ledger, store = JournalLedger(''), Journals()
+    position = await ledger.marks_before(store, ('a',), windowed=False)
+    copy = dict(store.kept)
+    await ledger.invalidate(store, ['a'], None)
+    for _ in range(3):
+        store.kept.clear()
+        store.kept.update(copy)
+        assert await alive(ledger, store, entry(position, 'a')) is None
+
+
+async def test_what_others_appended_to_an_old_copy_is_not_taken_for_what_is_known():
+    """1. This process appends `x`. 2. The store goes back to before that. 3. Another one appends `a`, at that place."""
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    position = await here.marks_before(store, ('a',), windowed=False)
+    copy = dict(store.kept)
+    await here.invalidate(store, ['x'], None)
+    store.kept.clear()
+    store.kept.update(copy)
+    await there.invalidate(store, ['a'], None)
+    assert await alive(here, store, entry(position, 'a')) is None
+
+
+async def test_a_soft_invalidation_makes_stale_only_what_may_be_stale():
+    ledger, store = JournalLedger(''), Journals()
+    position = await ledger.marks_before(store, ('a',), windowed=True)
+    await ledger.invalidate(store, ['a'], 17.5)
+    assert await alive(ledger, store, entry(position, 'a', windowed=True)) == 17.5
+    await ledger.invalidate(store, ['a'], None)
+    assert await alive(ledger, store, entry(position, 'a', windowed=True)) is None
+
+
+async def test_a_head_that_is_none_begins_a_new_epoch():
+    ledger, store = JournalLedger(''), Journals()
+    position = await ledger.marks_before(store, ('a',), windowed=False)
+    for planted in ('', 'x', 'a 1 b', 'a -1 b 0', 'a 1 b c', 5, b'raw', 'é ² a 0'):
+        store.kept[KEY] = planted
+        assert await alive(ledger, store, entry(position, 'a')) is None
+        assert (
+            await alive(ledger, store, entry(await ledger.marks_before(store, ('a',), windowed=False), 'a')) == math.inf
+        )
+
+
+def test_a_place_of_another_epoch_is_no_place():
+    assert Position('a', 1) != Position('b', 1)
+    assert str(Tail(Head('a', 1, 't', 0), ()).head) == 'a 1 t 0'
