@@ -1,6 +1,7 @@
 """Two servers on one store: a write in one is never followed by an older read in the other.
 
 uv run python -m tests.race redis 5000                              rounds of writes and reads, and what they saw
+uv run python -m tests.race lmdb 5000
 uv run python -m tests.race memcached 5000 'compare `last` on a hit'    with one step of the algorithm left out
 """
 
@@ -56,6 +57,7 @@ def race(backend, port, rounds, left_out='', *, write='decorator'):
         os.environ.update(
             RACE_BACKEND=backend,
             RACE_PORT=str(port),
+            RACE_FOLDER=str(folder / 'store'),
             RACE_TRUTH=str(folder / 'truth'),
             RACE_LEFT_OUT=left_out,
             RACE_WRITE=write,
@@ -79,6 +81,9 @@ def race(backend, port, rounds, left_out='', *, write='decorator'):
 def main(backend, rounds, left_out=''):
     from tests.conftest import run  # noqa: PLC0415, the servers are for the program alone
 
+    if backend == 'lmdb':
+        print(race(backend, 0, int(rounds), left_out))
+        return
     program = {
         'redis': ('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'),
         'memcached': ('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody'),

@@ -10,16 +10,21 @@ from typing import Annotated
 from aiocache import MemcachedCache, RedisCache
 from fastapi import APIRouter, Depends, FastAPI
 
-from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache
+from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache, LMDBCache
 from fastapi_caching_route._store import opening
-from tests.simulation import marks_class
+from tests.simulation import ledger_class
 
-opening.Marks = marks_class(os.environ.get('RACE_LEFT_OUT'))
-backend = {'redis': RedisCache, 'memcached': MemcachedCache}[os.environ['RACE_BACKEND']]
-cache = FastAPICache(
-    backend(endpoint='127.0.0.1', port=int(os.environ['RACE_PORT']), namespace=os.environ['RACE_NAMESPACE']),
-    store_timeout=10,
-)
+kind = 'marks' if os.environ['RACE_BACKEND'] == 'memcached' else 'journal'
+setattr(opening, 'Marks' if kind == 'marks' else 'JournalLedger', ledger_class(kind, os.environ.get('RACE_LEFT_OUT')))
+namespace, port = os.environ['RACE_NAMESPACE'], int(os.environ['RACE_PORT'])
+match os.environ['RACE_BACKEND']:
+    case 'redis':
+        backend = RedisCache(endpoint='127.0.0.1', port=port, namespace=namespace)
+    case 'memcached':
+        backend = MemcachedCache(endpoint='127.0.0.1', port=port, namespace=namespace)
+    case 'lmdb':
+        backend = LMDBCache(os.environ['RACE_FOLDER'], namespace=namespace)
+cache = FastAPICache(backend, store_timeout=10)
 router, plain = APIRouter(route_class=CachingRoute), APIRouter()
 
 with open(os.environ['RACE_TRUTH'], 'r+b') as file:  # noqa: PTH123, a mapping of it outlives it

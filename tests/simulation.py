@@ -146,7 +146,7 @@ LEFT_OUT_WITH_JOURNALS = {
     ),
     SHARED: (
         'known = await self.see(store, await store.get(self.beside))',
-        'known = self._known',
+        'known = self.known',
     ),
     'an epoch that has ended does not come back': (
         '            if tail.head.epoch in self._left:',

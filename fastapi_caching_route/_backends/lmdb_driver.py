@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
 from fastapi_caching_route._backends.drivers import Codec
+from fastapi_caching_route._backends.journal import Head, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
@@ -36,7 +37,7 @@ class LMDBDriver:
 
     def read_at_once(self, keys: Sequence[str]) -> list[object]:
         """The object under each key, or None; all of one moment."""
-        return [self._codec.loads(it) for it in self._store.read(keys)]
+        return self._store.read_as(keys, self._codec.loads)
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
@@ -62,19 +63,17 @@ class LMDBDriver:
         """See `Driver`."""
         await self._store.write(partial(_released, key=stored_key(key), value=self._bytes(token)), even_if_full=True)
 
-    async def append(self, journal: str, texts: Sequence[str], note: str) -> str:
-        """Append texts to a journal, and return its head. It succeeds even if the store is full."""
-        return await self._store.write(
-            lambda table: LMDBJournal(table, journal, self._codec).append(texts, note), even_if_full=True
-        )
+    def journal_at_once(self, key: str, known: Head | None) -> Tail | None:
+        """What a journal has behind a head; None if a new epoch has to begin first."""
+        return self._store.look(lambda table: LMDBJournal(table, key, self._codec).since(known))
 
-    async def since(self, journal: str, known: str) -> tuple[str, list[tuple[str, int]]]:
-        """The head of a journal, and what was appended to it since a head, see `LMDBJournal`."""
-        found = self._store.look(lambda table: LMDBJournal(table, journal, self._codec).since(known))
-        if found is not None:
-            return found
+    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+        """See `Journals`. What is appended is stored even if the store is full."""
+        tail = None if texts else self.journal_at_once(key, known)
+        if tail is not None:
+            return tail
         return await self._store.write(
-            lambda table: LMDBJournal(table, journal, self._codec).since_anew(known), even_if_full=True
+            lambda table: LMDBJournal(table, key, self._codec).write(known, texts, note), even_if_full=True
         )
 
     async def close(self) -> None:

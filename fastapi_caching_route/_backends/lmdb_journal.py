@@ -1,58 +1,20 @@
-"""A journal in an LMDB store: an ordered list of texts, each of which is kept once, at the place of its last mention.
+"""Journals in an LMDB store, see `journal` for the rules. Knows texts and places, not what they stand for.
 
-Its *head*, a short text that look-ups read beside an entry, is stored under the key of the journal:
-
-    epoch at token floor
-
-`epoch` changes when the journal was lost: places of other epochs mean nothing. `at` is the place of the last append,
-and `token` its token, perhaps with a note behind `@`. What stood at `floor` or before it may have been dropped.
-
-Its members are the texts, and for each append `%` and its token: so a journal that was rolled back, or that lost its
-members or its head, is recognized, and begins a new epoch. Knows texts and places, not what they stand for.
+The head is stored under the key of the journal, like any other value, so look-ups read it beside an entry. Texts are
+kept twice, by name and by place. What does not begin a new epoch is read without waiting for anybody.
 """
 
 import struct
 from collections.abc import Sequence
-from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
+from fastapi_caching_route._backends.journal import KEPT_SECONDS, MAX_READ, MAX_TEXTS, Head, Tail, head_of, new_token
 from fastapi_caching_route._backends.lmdb_table import MEMBERS, PLACES, Table, bytes_of_member, short, stored_key
-
-MAX_MEMBERS = 100_000
-"""How many members a journal has. The oldest are dropped."""
-
-LIMIT = 10_000
-"""How many members `since` returns about. All of one place are returned together."""
-
-UNUSED = 30 * 86400
-"""After how many seconds without an append a journal is dropped. It then begins a new epoch."""
 
 JOURNAL_BYTES = 32 * 1024 * 1024
 """How much all journals may take: a part of the headroom of the map."""
 
 _PLACE = struct.Struct('>Q')
-
-
-class JournalHead(NamedTuple):
-    """The head of a journal."""
-
-    epoch: str
-    at: int
-    token: str
-    floor: int
-
-    def __str__(self) -> str:
-        """The head as it is stored."""
-        return f'{self.epoch} {self.at} {self.token} {self.floor}'
-
-
-def head_of(text: object) -> JournalHead | None:
-    """The head that a text says, or None."""
-    match text.split(' ') if isinstance(text, str) else ():
-        case [epoch, at, token, floor] if at.isdecimal() and floor.isdecimal() and epoch and token:
-            return JournalHead(epoch, int(at), token, int(floor))
-        case _:
-            return None
 
 
 class LMDBJournal:
@@ -68,54 +30,57 @@ class LMDBJournal:
         self._members = MEMBERS + short(self._key)
         self._places = PLACES + short(self._key)
 
-    def append(self, texts: Sequence[str], note: str) -> str:
-        """Put texts, and a new token with a note, at a new place; return the head."""
-        head = self.head() or self._new_epoch()
-        token = f'{token_hex(8)}@{note}' if note else token_hex(8)
-        at = head.at + 1
-        size = self._size() + sum([self._put(it, at) for it in dict.fromkeys((f'%{token}', *texts))])
-        most = MAX_MEMBERS if self._table.journal_bytes <= JOURNAL_BYTES else size // 2
+    def since(self, known: Head | None) -> Tail | None:
+        """What the journal has behind a head; None if a new epoch has to begin first."""
+        head = self.head()
+        if head is None or (known is not None and self._is_lost(head, known)):
+            return None
+        return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
+
+    def write(self, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+        """The command of `Journals`, as a part of a transaction that writes."""
+        head = self.head()
+        if head is None or (known is not None and self._is_lost(head, known)):
+            head = self._new_epoch()
+        if texts:
+            head = self._append(head, texts, note)
+        self._store(head)
+        if texts and known is None:
+            return Tail(head, ())
+        return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
+
+    def _append(self, head: Head, texts: Sequence[str], note: str) -> Head:
+        token, place = new_token(note), head.place + 1
+        size = self._size() + sum([self._put(it, place) for it in dict.fromkeys((f'%{token}', *texts))])
+        most = MAX_TEXTS if self._table.journal_bytes <= JOURNAL_BYTES else size // 2
         floor, size = self._cut(size - most, size, head.floor)
         self._set_size(size)
-        return self._store(JournalHead(head.epoch, at, token, floor))
+        return Head(head.epoch, place, token, floor)
 
-    def since(self, known: str) -> tuple[str, list[tuple[str, int]]] | None:
-        """The head, and the members that were put after the known head; None if a new epoch has to begin first."""
-        head, before = self.head(), head_of(known)
-        if head is None or (before is not None and self._is_rolled_back(head, before)):
-            return None
-        return str(head), self._after(before.at if before is not None and before.epoch == head.epoch else -1)
-
-    def since_anew(self, known: str) -> tuple[str, list[tuple[str, int]]]:
-        """The same, but it begins a new epoch if it has to."""
-        found = self.since(known)
-        if found is None:
-            head = self._store(self._new_epoch())
-            found = head, self._after(-1)
-        return found
-
-    def head(self) -> JournalHead | None:
+    def head(self) -> Head | None:
         """The head, if it is there and its token is where it says."""
         raw = self._table.get(self._key)
         head = None if raw is None else head_of(self._codec.loads(raw))
-        return head if head is not None and self._place_of(f'%{head.token}') == head.at else None
+        return head if head is not None and self._place_of(f'%{head.token}') == head.place else None
 
-    def _new_epoch(self) -> JournalHead:
+    def _new_epoch(self) -> Head:
         self._table.drop_journal(self._key)
-        token = token_hex(8)
+        token = new_token()
         self._put(f'%{token}', 0)
         self._set_size(1)
-        return JournalHead(token_hex(8), 0, token, 0)
+        return Head(token, 0, token, 0)
 
-    def _store(self, head: JournalHead) -> str:
+    def _store(self, head: Head) -> None:
         stored = self._codec.dumps(str(head))
-        self._table.put(self._key, stored.encode() if isinstance(stored, str) else stored, UNUSED, pinned=True)
-        return str(head)
+        self._table.put(self._key, stored.encode() if isinstance(stored, str) else stored, KEPT_SECONDS, pinned=True)
 
-    def _is_rolled_back(self, head: JournalHead, known: JournalHead) -> bool:
+    def _is_lost(self, head: Head, known: Head) -> bool:
+        """Whether the journal does not have the part behind a known head any more, or never had it."""
         if known.epoch != head.epoch:
             return False
-        return known.at > head.at or (known.at >= head.floor and self._place_of(f'%{known.token}') != known.at)
+        return known.place > head.place or (
+            known.place >= head.floor and self._place_of(f'%{known.token}') != known.place
+        )
 
     def _place_of(self, member: str) -> int | None:
         found = self._table.txn.get(self._members + stored_key(member))
@@ -158,13 +123,13 @@ class LMDBJournal:
         cursor.close()
         return floor, size
 
-    def _after(self, at: int) -> list[tuple[str, int]]:
+    def _behind(self, place_known: int) -> list[tuple[str, int]]:
         cursor = self._table.txn.cursor()
         found: list[tuple[str, int]] = []
-        goes_on = cursor.set_range(self._places + _PLACE.pack(at + 1))
+        goes_on = cursor.set_range(self._places + _PLACE.pack(place_known + 1))
         while goes_on and cursor.key().startswith(self._places):
             place, _ = self._read(cursor.key())
-            if len(found) >= LIMIT and place != found[-1][1]:
+            if len(found) >= MAX_READ and place != found[-1][1]:
                 break
             found.append((cursor.value().decode(), place))
             goes_on = cursor.next()

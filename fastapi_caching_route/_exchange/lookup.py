@@ -16,7 +16,7 @@ from fastapi_caching_route._exchange.call import Call, messages
 from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
-from fastapi_caching_route._store.visit import Found, Visit
+from fastapi_caching_route._store.visit import Found, Later, Visit
 
 Looked = tuple[KeyPair, Found | Variants | None]
 """The key of a request, and what is stored under it."""
@@ -36,6 +36,8 @@ def at_once(plan: Plan, declared: Declared, scope: Scope) -> tuple[Looked | None
     if keys is None:
         return None, None
     found = look_up(keys[1])
+    if isinstance(found, Later):
+        return None, None
     looked = (keys, found)
     if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
         return looked, None

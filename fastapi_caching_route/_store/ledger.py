@@ -1,7 +1,7 @@
 """Invalidation that always wins, by a journal in the store. Knows names and places, not how a store keeps a journal.
 
-For stores that can append to a journal in one step; see `marks` for all others, and `_backends/journal.py` for the rules
-of journals. The rules here:
+For stores that can append to a journal in one step; see `marks` for all others. The rules of journals are in
+`_backends/journal.py`. The rules here:
 
 1. To invalidate names is to append them to the journal: one command, which is done before `invalidate` returns.
 2. Each process *follows* the journal: it keeps the names with their last places. The head of the journal is read
@@ -17,7 +17,7 @@ A response that is shared with other requests is held against a head that is rea
 them may have begun after an invalidation that this process does not know of (`marks_after`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 
 from msgspec.structs import replace
@@ -49,25 +49,26 @@ MAX_NAMES_AT_ONCE = 1000
 class JournalLedger:
     """What this process knows of the journal of a store; a `Ledger`. Threads may share it."""
 
-    __slots__ = ('_journal', '_known', '_left', '_lock', 'beside')
+    __slots__ = ('_journal', '_left', '_lock', 'beside', 'known')
 
     def __init__(self, root: str) -> None:
         """Follow the journal under a key in the namespace `root`."""
         self._journal = full_key(root, _JOURNAL)
         self.beside: tuple[str, ...] = (self._journal,)
-        self._known: _Known | None = None
+        self.known: Known | None = None
+        """What this process has read of the journal; None before the first read."""
         self._left: dict[str, None] = {}
         """The epochs that this process has seen end, the last ones last."""
         self._lock = Lock()
 
-    async def see(self, store: Reads, beside: Sequence[object]) -> '_Known':
+    async def see(self, store: Reads, beside: Sequence[object]) -> 'Known':
         """See `Ledger`: what is known, up to the head that was read at least."""
-        known, (text,) = self._known, beside
+        known, (text,) = self.known, beside
         if known is not None and text == known.text:
             return known
         return await self._follow(store)
 
-    async def _follow(self, store: Reads) -> '_Known':
+    async def _follow(self, store: Reads) -> 'Known':
         """Read the journal from what is known to its end.
 
         Raises:
@@ -87,11 +88,19 @@ class JournalLedger:
         msg = f'the journal of invalidations has no end after {MAX_READS} reads'
         raise ConnectionError(msg)
 
+    def see_at_once(self, journal_at_once: Callable[[str, Head | None], Tail | None]) -> 'Known | None':
+        """Read what is behind the known part without waiting; None if that is not possible."""
+        since = self._head()
+        tail = journal_at_once(self._journal, since)
+        if tail is None or tail.head.epoch in self._left or len(tail.texts) >= MAX_READ:
+            return None
+        return self._take_over(since, tail)
+
     def _head(self) -> Head | None:
-        known = self._known
+        known = self.known
         return None if known is None else known.head
 
-    def _take_over(self, since: Head | None, tail: Tail) -> '_Known | None':
+    def _take_over(self, since: Head | None, tail: Tail) -> 'Known | None':
         """Add a tail that was read behind `since` to what is known, and return that.
 
         None if what is known is of another epoch by now, so that the tail has nothing to be added to: threads that read
@@ -104,7 +113,7 @@ class JournalLedger:
             token, place = next(it for it in reversed(texts) if it[0].startswith(TOKEN))
             head = Head(head.epoch, place, token[len(TOKEN) :], head.floor)
         with self._lock:
-            known = self._known
+            known = self.known
             if known is None or known.head.epoch != head.epoch:
                 if since is not None and since.epoch == head.epoch:
                     return None
@@ -112,7 +121,7 @@ class JournalLedger:
                     self._left[known.head.epoch] = None
                     if len(self._left) > MAX_LEFT:
                         del self._left[next(iter(self._left))]
-                known = self._known = _Known(head)
+                known = self.known = Known(head)
             known.moments.follow(_invalidated(texts), head.floor, head.place)
             if head.place >= known.head.place:
                 known.publish(head)
@@ -120,7 +129,7 @@ class JournalLedger:
 
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Position:  # noqa: ARG002
         """See `Ledger`."""
-        known = self._known or await self._follow(store)
+        known = self.known or await self._follow(store)
         return Position(known.head.epoch, known.moments.now)
 
     async def marks_after(
@@ -137,8 +146,12 @@ class JournalLedger:
         is_current = known.head.epoch == early.epoch and known.moments.are_unchanged(names, early.place)
         return early if is_current else None
 
-    async def stale_at(self, store: object, entry: Entry, seen: '_Known') -> float | None:  # noqa: ARG002
+    async def stale_at(self, store: object, entry: Entry, seen: 'Known') -> float | None:  # noqa: ARG002
         """See `Ledger`."""
+        return self.stale_since(entry, seen)
+
+    def stale_since(self, entry: Entry, seen: 'Known') -> float | None:
+        """See `stale_at`; nothing has to be read for it."""
         position = entry.marks
         if not isinstance(position, Position) or position.epoch != seen.head.epoch:
             return None
@@ -159,7 +172,7 @@ class JournalLedger:
         return False
 
 
-class _Known:
+class Known:
     """One epoch of a journal, as far as this process has read it."""
 
     __slots__ = ('head', 'moments', 'text')

@@ -8,9 +8,11 @@ from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver, has_journals
 from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key, root_of
+from fastapi_caching_route._store.at_once import LookUpAtOnce
 from fastapi_caching_route._store.debts import debts_to
 from fastapi_caching_route._store.ledger import JournalLedger
 from fastapi_caching_route._store.local import LocalStore
@@ -21,6 +23,7 @@ from fastapi_caching_route._store.remote_visit import Parts
 from fastapi_caching_route._store.visit import Ledger, Store
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache
 
 PROBE, PROBES = '%probe', 32
@@ -51,6 +54,8 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
     If there are signing keys, entries that leave the process are signed with the first of them, and only entries that
     are signed with one of them are used.
     """
+    if isinstance(backend, LMDBCache):
+        return _on_this_machine(backend, timeout, signing_keys)
     match (_is_inside(backend), _has_own_code(backend)):
         case (False, _):
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
@@ -82,11 +87,23 @@ def _has_own_code(backend: BaseCache) -> bool:
 def _remote(
     backend: BaseCache, new_driver: Callable[[], Driver], ledger: Ledger, timeout: float, *, is_shared: bool
 ) -> RemoteStore:
+    parts = _parts(backend, new_driver, ledger, timeout)
+    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared)
+
+
+def _on_this_machine(backend: LMDBCache, timeout: float, signing_keys: Sequence[bytes]) -> RemoteStore:
+    """A store that other processes share, too, but whose reads wait for nobody."""
+    driver, ledger = LMDBDriver(backend, Wire(signing_keys)), JournalLedger(root_of(backend.namespace))
+    parts = _parts(backend, lambda: driver, ledger, timeout)
+    at_once = LookUpAtOnce(driver, ledger, parts).look_up
+    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=True, at_once=at_once)
+
+
+def _parts(backend: BaseCache, new_driver: Callable[[], Driver], ledger: Ledger, timeout: float) -> Parts:
     root, count = root_of(backend.namespace), PROBES if hasattr(backend, 'new_client') else 1
     probe_keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
     linked = LinkedBackend(new_driver, timeout, probe_keys=probe_keys, weigh=_size_of_body)
-    parts = Parts(linked, ledger, debts_to(backend), timeout)
-    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared)
+    return Parts(linked, ledger, debts_to(backend), timeout)
 
 
 def _size_of_body(stored: object) -> int:

@@ -46,10 +46,12 @@ class RemoteStore:
 
     __slots__ = ('_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
 
-    def __init__(self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool) -> None:
+    def __init__(
+        self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool, at_once: LookUp | None = None
+    ) -> None:
         """Connect when the first command is sent."""
         self._parts = parts
-        self.at_once: LookUp | None = None
+        self.at_once: LookUp | None = at_once
         self.namespace: str = namespace
         self.ttl: float | None = ttl
         self.is_shared: bool = is_shared

@@ -17,8 +17,8 @@ from fastapi_caching_route._http import reuse
 
 StoredObject = Entry | Variants
 Early = int | Position | Mapping[str, str]
-"""What is known before the endpoint runs: a moment of this process, a place in the journal of the store, or the marks by
-their keys."""
+"""What is known before the endpoint runs: a moment of this process, a place in the journal of the store, or the marks
+by their keys."""
 
 
 class Found(Struct):
@@ -32,7 +32,15 @@ class Found(Struct):
         return reuse.age_and_left(self.entry.stored_at, self.entry.lifetime, self.stale_at, now)
 
 
-LookUp = Callable[[str], Found | Variants | None]
+class Later:
+    """What `Store.at_once` returns if it cannot tell without waiting."""
+
+    __slots__ = ()
+
+
+LATER = Later()
+
+LookUp = Callable[[str], Found | Variants | Later | None]
 
 
 NOTHING_OWED: Mapping[str, object] = MappingProxyType({})
@@ -153,7 +161,7 @@ class Store(Protocol):
     is_shared: bool
     """Whether other processes can use it, too."""
     at_once: LookUp | None
-    """Does what `Visit.look_up` does, without waiting; None if a look-up may have to wait."""
+    """Does what `Visit.look_up` does, without waiting, or returns LATER; None if every look-up may have to wait."""
 
     @property
     def tokens(self) -> Tokens | None:

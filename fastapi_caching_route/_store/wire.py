@@ -44,7 +44,9 @@ class Wire:
         return signed(encode(value), self._keys[0]) if self._keys and not isinstance(value, str) else encode(value)
 
     def loads(self, value: Any) -> Any:
-        """The object of these bytes, or None."""
+        """The object of these bytes, or None. Of a buffer, what is kept is copied."""
+        if isinstance(value, memoryview) and (self._keys or len(value) <= MAX_REMEMBERED_BYTES):
+            value = bytes(value)
         if self._keys and value is not None and not (isinstance(value, bytes) and value.startswith(MARK)):
             value = opened(value, self._keys)
             if value is None:
@@ -56,7 +58,7 @@ MAGIC = b'fcr\x04'
 """Three letters and the version of the format. An entry of another version reads as a miss."""
 
 MARK = Wire.prefix_of_texts
-"""The prefix of a mark, or of the head of a journal. They are not signed: forging one does not help to plant an entry."""
+"""The prefix of a mark, or of the head of a journal. Neither is signed: forging one does not help to plant an entry."""
 
 SIGNED = b'fcrs'
 """The prefix of a signature (HMAC-SHA256)."""
@@ -149,6 +151,8 @@ def _head_of(entry: Entry) -> _EntryHead:
 
 def decode(raw: object) -> Entry | Variants | str | None:
     """The object of these bytes; None for anything that is not exactly what we wrote."""
+    if isinstance(raw, memoryview):
+        return _decode(raw)
     if not isinstance(raw, bytes):
         return None
     if raw.startswith(MARK):
@@ -162,7 +166,7 @@ def _decode_short(raw: bytes) -> Entry | Variants | None:
     return _decode(raw)
 
 
-def _decode(raw: bytes) -> Entry | Variants | None:
+def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     if len(raw) < _PREFIX.size:
         return None
     magic, checksum, length = _PREFIX.unpack_from(raw)
@@ -178,7 +182,7 @@ def _decode(raw: bytes) -> Entry | Variants | None:
         return Variants(head.key, head.selecting, head.token, head.known)
     if len(raw) - start != head.size or not _plausible(head):
         return None
-    return _entry_of(head, raw[start:])
+    return _entry_of(head, bytes(raw[start:]))
 
 
 def _entry_of(head: _EntryHead, body: bytes) -> Entry:

@@ -39,31 +39,3 @@ async def test_a_driver_releases_only_the_token_that_it_is_told(driver):
     assert driver.read_at_once(['key']) == ['mine']
     await driver.release('key', 'mine')
     assert driver.read_at_once(['key']) == [None]
-
-
-async def test_the_head_of_a_journal_is_read_beside_an_entry(driver):
-    await driver.set('entry', 'text', 60)
-    head = await driver.append('journal', ['ha', 'sb'], '17.5')
-    assert driver.read_at_once(['entry', 'journal']) == ['text', head]
-    _, at, token, floor = head.split(' ')
-    assert (at, token.partition('@')[2], floor) == ('1', '17.5', '0')
-
-
-async def test_a_journal_says_what_was_appended_since_a_head(driver):
-    first, members = await driver.since('journal', '')
-    assert [place for _, place in members] == [0]
-    second = await driver.append('journal', ['ha', 'hb'], '')
-    third = await driver.append('journal', ['ha'], '')
-    token = {head: f'%{head.split(" ")[2]}' for head in (first, second, third)}
-    assert await driver.since('journal', first) == (
-        third,
-        [*sorted([(token[second], 1), ('hb', 1)]), *sorted([(token[third], 2), ('ha', 2)])],
-    )
-    assert await driver.since('journal', third) == (third, [])
-
-
-async def test_two_journals_do_not_see_each_other(driver):
-    await driver.append('one', ['ha'], '')
-    head = await driver.append('two', ['hb'], '')
-    assert [it for it, _ in (await driver.since('two', ''))[1] if it[0] == 'h'] == ['hb']
-    assert driver.read_at_once(['two']) == [head]

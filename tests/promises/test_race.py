@@ -6,25 +6,38 @@ from tests.race import race
 from tests.support import FASTAPI
 
 ROUNDS = 240
+KINDS = ('redis', 'memcached', 'lmdb')
+STEPS = {
+    'redis': 'compare the head on a look-up',
+    'memcached': 'compare `last` on a hit',
+    'lmdb': 'append what is invalidated',
+}
+"""A step of the algorithm, without which something older is read."""
 
 
-@pytest.mark.parametrize('kind', ['redis', 'memcached'])
+def raced(kind, request, rounds, *more, **options):
+    port = 0 if kind == 'lmdb' else request.getfixturevalue(f'{kind}_port')
+    return race(kind, port, rounds, *more, **options)
+
+
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_write_in_one_process_is_never_followed_by_an_older_read_in_another(kind, request):
-    seen = race(kind, request.getfixturevalue(f'{kind}_port'), ROUNDS)
+    seen = raced(kind, request, ROUNDS)
     assert seen.violations == 0
     assert seen.rounds >= ROUNDS
     assert seen.hits > ROUNDS  # of three reads a round
 
 
 @pytest.mark.parametrize('write', ['context', 'plain context'])
-def test_nor_is_one_that_says_what_it_makes_outdated_while_it_runs(write, redis_port):
+def test_nor_is_one_that_says_what_it_makes_outdated_while_it_runs(write, request):
     if write == 'plain context' and FASTAPI < (0, 121):
         pytest.skip('nothing tells when the endpoint of a plain route of this release has returned')
-    seen = race('redis', redis_port, ROUNDS // 2, write=write)
+    seen = raced('redis', request, ROUNDS // 2, write=write)
     assert seen.violations == 0
     assert seen.rounds >= ROUNDS // 2
     assert seen.hits > ROUNDS // 2
 
 
-def test_with_one_step_left_out_it_is_followed_by_older_reads(redis_port):
-    assert race('redis', redis_port, ROUNDS // 4, 'compare `last` on a hit').violations > 0
+@pytest.mark.parametrize('kind', KINDS)
+def test_with_one_step_left_out_it_is_followed_by_older_reads(kind, request):
+    assert raced(kind, request, ROUNDS // 4, STEPS[kind]).violations > 0

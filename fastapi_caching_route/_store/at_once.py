@@ -1,0 +1,64 @@
+"""Look-ups that wait for nothing, in a store of this machine. What they cannot tell is looked up later, by a visit.
+
+Knows a ledger that follows a journal, and a driver that reads at once; knows no commands.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._store.ledger import JournalLedger
+from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.visit import LATER, Found, Later
+
+logger = logging.getLogger('fastapi_caching_route')
+
+
+class ReadsAtOnce(Protocol):
+    """A driver whose reads wait for nobody."""
+
+    def read_at_once(self, keys: Sequence[str]) -> list[object]:
+        """The object under each key, or None; all of one moment."""
+        ...
+
+    def journal_at_once(self, key: str, known: Head | None) -> Tail | None:
+        """What a journal has behind a head; None if a new epoch has to begin first."""
+        ...
+
+
+class LookUpAtOnce:
+    """Looks up entries of a store without waiting."""
+
+    __slots__ = ('_driver', '_journal', '_ledger', '_parts')
+
+    def __init__(self, driver: ReadsAtOnce, ledger: JournalLedger, parts: Parts) -> None:
+        """Read through this driver, and follow the journal with this ledger."""
+        self._driver = driver
+        self._ledger = ledger
+        self._journal = ledger.beside[0]
+        self._parts = parts
+
+    def look_up(self, key: str) -> Found | Variants | Later | None:
+        """What `Visit.look_up` returns, or LATER: an invalidation is pending, a new epoch begins, or reading fails."""
+        parts, ledger = self._parts, self._ledger
+        if parts.debts:
+            return LATER
+        try:
+            found, text = self._driver.read_at_once((key, self._journal))
+            seen = ledger.known
+            if seen is None or seen.text != text:
+                seen = ledger.see_at_once(self._driver.journal_at_once)
+        except Exception as error:  # noqa: BLE001, whatever lmdb raises: the visit that follows counts it
+            logger.debug('the cache backend failed at once: %r', error)
+            return LATER
+        if seen is None:
+            return LATER
+        if not isinstance(found, Entry):
+            return found if isinstance(found, Variants) and found.key == key else None
+        if found.key != key or parts.withdrawals.includes(key, found.stored_at):
+            return None
+        stale_at = ledger.stale_since(found, seen)
+        return None if stale_at is None else Found(found, stale_at)
