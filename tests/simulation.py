@@ -127,8 +127,8 @@ LEFT_OUT_WITH_JOURNALS = {
     'know only places that were read whole': (
         'texts = [it for it in texts if it[1] < end]',
         'texts = texts[:-1]',
-        'head = Head(head.epoch, place, token[len(TOKEN) :], head.floor)',
-        'head = Head(head.epoch, end, token[len(TOKEN) :], head.floor)',
+        'head = JournalHead(head.epoch, place, token[len(TOKEN) :], head.floor)',
+        'head = JournalHead(head.epoch, end, token[len(TOKEN) :], head.floor)',
     ),
     'keep the floor of the journal': (
         'known.moments.follow(_invalidated(texts), head.floor, head.place)',
@@ -136,9 +136,7 @@ LEFT_OUT_WITH_JOURNALS = {
     ),
     'a soft invalidation has a time': (
         'yield text[1:], place, noted_at.get(place, 0.0)',
-        'yield text[1:], place, math.inf',
-        'from collections.abc import Iterator',
-        'import math\nfrom collections.abc import Iterator',
+        "yield text[1:], place, float('inf')",
     ),
     'a hard invalidation is no soft one': (
         "(_HARD, '') if soft_at is None",

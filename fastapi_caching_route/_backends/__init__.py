@@ -5,6 +5,7 @@ linked         a backend that may be slow or down: a link per event loop, a brea
 link           the commands of one event loop: concurrency, batches, time-outs
 lmdb_driver    the driver of an LMDB store
 drivers        what a link sends commands through, over a backend of aiocache
+redis_journal  journals in Redis, by a script
 clients        clients of our own for redis-py and aiomcache
 redis_clients  the same for redis-py: single server, cluster, Sentinel
 urls           URLs of stores: their parts, their options, clients of redis-py
@@ -12,7 +13,8 @@ breaker        whether the backend is worth asking
 outage         what the log says about a backend in trouble
 lmdb_store     bytes under keys in LMDB, for all processes of a machine
 lmdb_writer    the thread that writes to it
-lmdb_journal   an ordered list of texts in it
+lmdb_journal   journals in it
+journal        the rules of journals: ordered lists of texts, to which a backend appends in one step
 lmdb_table     what one transaction sees of it: values, when they expire, which are evicted
 lmdb_environment  how LMDB is opened, forked and opened anew
 lmdb_forks     objects that are told of forks

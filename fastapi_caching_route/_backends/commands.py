@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.linked import LinkedBackend
 
 T = TypeVar('T')
@@ -29,7 +29,7 @@ class Persistent:
         """Delete a key, or raise."""
         await self.backend.erase(key, self.timeout, even_if_open=self.even_if_open)
 
-    async def append(self, journal: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+    async def append(self, journal: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """Append texts to a journal; return what it has behind a head."""
         return await self.backend.append(journal, known, texts, note, self.timeout, even_if_open=self.even_if_open)
 
@@ -71,7 +71,7 @@ class Commands:
         """Delete a key; return how many keys were deleted (0 or 1)."""
         return await self._timed(partial(self._backend.delete, key))
 
-    async def since(self, journal: str, known: Head | None) -> Tail:
+    async def since(self, journal: str, known: JournalHead | None) -> Tail:
         """What a journal has behind a head."""
         return await self._timed(partial(self._backend.since, journal, known))
 

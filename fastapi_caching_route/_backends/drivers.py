@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fastapi_caching_route._backends import redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._backends.outage import address_of
 
 MAX_SPAN_IN_MEMCACHED = 30 * 86400
@@ -80,10 +80,13 @@ class Codec(Protocol):
 class AiocacheDriver:
     """Sends commands through a copy of a backend, with our codec and, if we can build one, a client of our own."""
 
-    __slots__ = ('_backend', '_codec', '_reads_itself', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
+    __slots__ = (
+        *('_backend', '_codec', '_journals', '_reads_itself'),
+        *('address', 'concurrency', 'is_ours', 'may_be_cancelled'),
+    )
 
-    def __init__(self, backend: BaseCache, codec: Codec) -> None:
-        """Copy the backend; connect when the first command is sent."""
+    def __init__(self, backend: BaseCache, codec: Codec, journals: Journals | None = None) -> None:
+        """Copy the backend; connect when the first command is sent. Redis has `journals` of its own."""
         ours: Any = copy.copy(backend)
         ours.serializer = codec
         ours.plugins = [_Plugin(it, backend) for it in backend.plugins]
@@ -93,6 +96,7 @@ class AiocacheDriver:
             ours.client = client
         self._backend = ours
         self._codec = codec
+        self._journals = journals
         self._reads_itself = type(backend).multi_get is BaseCache.multi_get and not backend.plugins
         """Whether the backend's own command reads many keys, which is faster: not if plugins or a subclass have code in
         it."""
@@ -150,8 +154,10 @@ class AiocacheDriver:
         elif await self._backend.get(key, namespace='') == token:
             await self._backend.delete(key, namespace='')
 
-    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
-        """See `Journals`. For Redis only."""
+    async def journal(self, key: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
+        """See `Journals`. Raises if the backend has none."""
+        if self._journals is not None:
+            return await self._journals.journal(key, known, texts, note)
         client, prefix = self._backend.client, self._codec.prefix_of_texts
         return await redis_journal.journal(client, self._keys_of(key), prefix, known=known, texts=texts, note=note)
 

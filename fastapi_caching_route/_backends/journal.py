@@ -35,7 +35,7 @@ TOKEN = '%'  # noqa: S105, no password
 """The first character of tokens among the texts."""
 
 
-class Head(Struct, frozen=True):
+class JournalHead(Struct, frozen=True):
     """How far a journal goes."""
 
     epoch: str
@@ -50,12 +50,12 @@ class Head(Struct, frozen=True):
         return f'{self.epoch} {self.place} {self.token} {self.floor}'
 
 
-def head_of(stored: object) -> Head | None:
+def head_of(stored: object) -> JournalHead | None:
     """The head that this text is; None if it is none."""
     parts = stored.split(' ') if isinstance(stored, str) else []
     if len(parts) != 4 or not (parts[1].isdecimal() and parts[3].isdecimal()):
         return None
-    return Head(parts[0], int(parts[1]), parts[2], int(parts[3]))
+    return JournalHead(parts[0], int(parts[1]), parts[2], int(parts[3]))
 
 
 def new_token(note: str = '') -> str:
@@ -66,7 +66,7 @@ def new_token(note: str = '') -> str:
 class Tail(Struct, frozen=True):
     """What a journal has behind a place."""
 
-    head: Head
+    head: JournalHead
     texts: Sequence[tuple[str, int]]
     """Texts and tokens with their places, in the order of the places; the token of a place before its texts."""
 
@@ -74,7 +74,7 @@ class Tail(Struct, frozen=True):
 class Journals(Protocol):
     """The command of journals. It is atomic, and begins a new epoch if the journal is not whole (3) or was lost (4)."""
 
-    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+    async def journal(self, key: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """Append texts, if there are any, to the journal under a key; return what it has behind the head `known`.
 
         All that it has, if `known` is of another epoch; nothing but the head, if texts are appended and nothing is

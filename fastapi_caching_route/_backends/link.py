@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver
-from fastapi_caching_route._backends.journal import Head, Journals, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness
 from fastapi_caching_route._concurrency.tasks import keep_running
 
@@ -100,7 +100,7 @@ class Link:
         self._batches: dict[str, tuple[dict[str, None], asyncio.Task[dict[str, object]]]] = {}
         """The reads that are not sent yet: under '' the keys of small entries together, and each large entry under its
         own key."""
-        self._tails: dict[tuple[str, Head | None], asyncio.Task[Tail]] = {}
+        self._tails: dict[tuple[str, JournalHead | None], asyncio.Task[Tail]] = {}
         """The reads of journals that are not sent yet."""
         self._at_end = self._until_end()
         with suppress(StopIteration):  # an event loop closes started generators before it ends, and nothing else
@@ -134,14 +134,14 @@ class Link:
         self._sizes.update(sizes)
         return found
 
-    def since(self, journal: str, known: Head | None) -> 'asyncio.Task[Tail]':
+    def since(self, journal: str, known: JournalHead | None) -> 'asyncio.Task[Tail]':
         """What a journal has behind a head. Callers that ask the same before the command is sent share it."""
         tail = self._tails.get((journal, known))
         if tail is None:
             tail = self._tails[journal, known] = self.send('reading', partial(self._read_tail, journal, known))
         return tail
 
-    async def _read_tail(self, journal: str, known: Head | None) -> Tail:
+    async def _read_tail(self, journal: str, known: JournalHead | None) -> Tail:
         self._tails.pop((journal, known), None)  # a later caller may need what is appended from now on
         return await cast('Journals', self.driver).journal(journal, known, (), '')
 

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver
-from fastapi_caching_route._backends.journal import Head, Journals, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._backends.link import LARGE_BYTES, Link, all_closed
 from fastapi_caching_route._backends.outage import is_full, is_too_large
 from fastapi_caching_route._concurrency.lateness import in_time
@@ -117,7 +117,7 @@ class LinkedBackend:
     async def append(
         self,
         journal: str,
-        known: Head | None,
+        known: JournalHead | None,
         texts: Sequence[str],
         note: str,
         within: float,
@@ -128,7 +128,7 @@ class LinkedBackend:
         command = partial(_journal, journal, known, texts, note)
         return await self._write('deleting', command, within, even_if_open=even_if_open)
 
-    async def since(self, journal: str, known: Head | None, within: float) -> Tail:
+    async def since(self, journal: str, known: JournalHead | None, within: float) -> Tail:
         """What a journal has behind a head."""
         self._check('reading')
         link = self._link('reading')
@@ -240,5 +240,5 @@ class LinkedBackend:
         await all_closed()
 
 
-async def _journal(journal: str, known: Head | None, texts: Sequence[str], note: str, driver: Driver) -> Tail:
+async def _journal(journal: str, known: JournalHead | None, texts: Sequence[str], note: str, driver: Driver) -> Tail:
     return await cast('Journals', driver).journal(journal, known, texts, note)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
 from fastapi_caching_route._backends.drivers import Codec
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
@@ -63,11 +63,11 @@ class LMDBDriver:
         """See `Driver`."""
         await self._store.write(partial(_released, key=stored_key(key), value=self._bytes(token)), even_if_full=True)
 
-    def journal_at_once(self, key: str, known: Head | None) -> Tail | None:
+    def journal_at_once(self, key: str, known: JournalHead | None) -> Tail | None:
         """What a journal has behind a head; None if a new epoch has to begin first."""
         return self._store.look(lambda table: LMDBJournal(table, key, self._codec).since(known))
 
-    async def journal(self, key: str, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+    async def journal(self, key: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """See `Journals`. What is appended is stored even if the store is full."""
         tail = None if texts else self.journal_at_once(key, known)
         if tail is not None:

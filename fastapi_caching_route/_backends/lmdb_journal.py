@@ -8,7 +8,15 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi_caching_route._backends.journal import KEPT_SECONDS, MAX_READ, MAX_TEXTS, Head, Tail, head_of, new_token
+from fastapi_caching_route._backends.journal import (
+    KEPT_SECONDS,
+    MAX_READ,
+    MAX_TEXTS,
+    JournalHead,
+    Tail,
+    head_of,
+    new_token,
+)
 from fastapi_caching_route._backends.lmdb_table import MEMBERS, PLACES, Table, bytes_of_member, short, stored_key
 
 JOURNAL_BYTES = 32 * 1024 * 1024
@@ -30,14 +38,14 @@ class LMDBJournal:
         self._members = MEMBERS + short(self._key)
         self._places = PLACES + short(self._key)
 
-    def since(self, known: Head | None) -> Tail | None:
+    def since(self, known: JournalHead | None) -> Tail | None:
         """What the journal has behind a head; None if a new epoch has to begin first."""
         head = self.head()
         if head is None or (known is not None and self._is_lost(head, known)):
             return None
         return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
 
-    def write(self, known: Head | None, texts: Sequence[str], note: str) -> Tail:
+    def write(self, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """The command of `Journals`, as a part of a transaction that writes."""
         head = self.head()
         if head is None or (known is not None and self._is_lost(head, known)):
@@ -49,32 +57,32 @@ class LMDBJournal:
             return Tail(head, ())
         return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
 
-    def _append(self, head: Head, texts: Sequence[str], note: str) -> Head:
+    def _append(self, head: JournalHead, texts: Sequence[str], note: str) -> JournalHead:
         token, place = new_token(note), head.place + 1
         size = self._size() + sum([self._put(it, place) for it in dict.fromkeys((f'%{token}', *texts))])
         most = MAX_TEXTS if self._table.journal_bytes <= JOURNAL_BYTES else size // 2
         floor, size = self._cut(size - most, size, head.floor)
         self._set_size(size)
-        return Head(head.epoch, place, token, floor)
+        return JournalHead(head.epoch, place, token, floor)
 
-    def head(self) -> Head | None:
+    def head(self) -> JournalHead | None:
         """The head, if it is there and its token is where it says."""
         raw = self._table.get(self._key)
         head = None if raw is None else head_of(self._codec.loads(raw))
         return head if head is not None and self._place_of(f'%{head.token}') == head.place else None
 
-    def _new_epoch(self) -> Head:
+    def _new_epoch(self) -> JournalHead:
         self._table.drop_journal(self._key)
         token = new_token()
         self._put(f'%{token}', 0)
         self._set_size(1)
-        return Head(token, 0, token, 0)
+        return JournalHead(token, 0, token, 0)
 
-    def _store(self, head: Head) -> None:
+    def _store(self, head: JournalHead) -> None:
         stored = self._codec.dumps(str(head))
         self._table.put(self._key, stored.encode() if isinstance(stored, str) else stored, KEPT_SECONDS, pinned=True)
 
-    def _is_lost(self, head: Head, known: Head) -> bool:
+    def _is_lost(self, head: JournalHead, known: JournalHead) -> bool:
         """Whether the journal does not have the part behind a known head any more, or never had it."""
         if known.epoch != head.epoch:
             return False

@@ -7,7 +7,15 @@ takes no memory, and Redis lets a script that has written go on even if it is fu
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi_caching_route._backends.journal import KEPT_SECONDS, MAX_READ, MAX_TEXTS, Head, Tail, head_of, new_token
+from fastapi_caching_route._backends.journal import (
+    KEPT_SECONDS,
+    MAX_READ,
+    MAX_TEXTS,
+    JournalHead,
+    Tail,
+    head_of,
+    new_token,
+)
 
 _SCRIPT = """
 local head, texts, ttl = KEYS[1], KEYS[2], tonumber(ARGV[1])
@@ -15,13 +23,14 @@ local prefix, begun, appended, most, most_read = ARGV[2], ARGV[3], ARGV[4], tonu
 local known_epoch, known_place, known_token = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 redis.call('PEXPIRE', texts, ttl)
 local epoch, place, token, floor
-local stored = redis.call('GET', head)
-if stored then
+local stored = redis.pcall('GET', head)
+if type(stored) == 'string' then
     epoch, place, token, floor = string.match(string.sub(stored, 1 + #prefix), '^(%x+) (%d+) (%S+) (%d+)$')
     place, floor = tonumber(place), tonumber(floor)
 end
 local function is_at(wanted, where)
-    return wanted and tonumber(redis.call('ZSCORE', texts, '%' .. wanted) or -1) == where
+    local found = wanted and redis.pcall('ZSCORE', texts, '%' .. wanted)
+    return type(found) == 'string' and tonumber(found) == where
 end
 local whole = is_at(token, place)
 local behind = '-inf'
@@ -58,7 +67,7 @@ return {text, redis.call('ZRANGEBYSCORE', texts, behind, '+inf', 'WITHSCORES', '
 
 
 async def journal(
-    client: Any, keys: tuple[str, str], prefix: bytes, *, known: Head | None, texts: Sequence[str], note: str
+    client: Any, keys: tuple[str, str], prefix: bytes, *, known: JournalHead | None, texts: Sequence[str], note: str
 ) -> Tail:
     """See `Journals`. The keys are those of the head and of the texts; `prefix` is how stored texts begin."""
     sizes = (MAX_TEXTS, MAX_READ)

@@ -8,11 +8,13 @@ variants      the record of the variants under a key
 given         responses that user code stores itself
 local         a store that is a table of this process
 remote        a store over a backend that may be slow or down
+at_once       look-ups that wait for nothing, in a store of this machine
 remote_visit  what one request does there
 soon          who sends pending invalidations: an event loop or a thread
 debts         pending invalidations
 withdrawals   keys whose entries the endpoint has withdrawn
-marks         invalidation for all processes
+ledger        invalidation for all processes, in stores that have journals
+marks         the same in all other stores
 moments       invalidation inside of one process
 wire          entries as bytes
 visit         the protocols and values of all of this

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.ledger import JournalLedger
@@ -24,7 +24,7 @@ class ReadsAtOnce(Protocol):
         """The object under each key, or None; all of one moment."""
         ...
 
-    def journal_at_once(self, key: str, known: Head | None) -> Tail | None:
+    def journal_at_once(self, key: str, known: JournalHead | None) -> Tail | None:
         """What a journal has behind a head; None if a new epoch has to begin first."""
         ...
 

@@ -22,7 +22,7 @@ from threading import Lock
 
 from msgspec.structs import replace
 
-from fastapi_caching_route._backends.journal import MAX_READ, TOKEN, Head, Tail
+from fastapi_caching_route._backends.journal import MAX_READ, TOKEN, JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._store.moments import Moments
@@ -60,72 +60,6 @@ class JournalLedger:
         self._left: dict[str, None] = {}
         """The epochs that this process has seen end, the last ones last."""
         self._lock = Lock()
-
-    async def see(self, store: Reads, beside: Sequence[object]) -> 'Known':
-        """See `Ledger`: what is known, up to the head that was read at least."""
-        known, (text,) = self.known, beside
-        if known is not None and text == known.text:
-            return known
-        return await self._follow(store)
-
-    async def _follow(self, store: Reads) -> 'Known':
-        """Read the journal from what is known to its end.
-
-        Raises:
-            ConnectionError: the journal changes faster than it can be read.
-
-        """
-        for _ in range(MAX_READS):
-            since = self._head()
-            tail = await store.since(self._journal, since)
-            if tail.head.epoch in self._left:
-                # The store is an old copy of itself, from an epoch that this process has seen end: that is over, too.
-                await store.since(self._journal, replace(tail.head, place=BEYOND))
-                continue
-            known = self._take_over(since, tail)
-            if known is not None and len(tail.texts) < MAX_READ:
-                return known
-        msg = f'the journal of invalidations has no end after {MAX_READS} reads'
-        raise ConnectionError(msg)
-
-    def see_at_once(self, journal_at_once: Callable[[str, Head | None], Tail | None]) -> 'Known | None':
-        """Read what is behind the known part without waiting; None if that is not possible."""
-        since = self._head()
-        tail = journal_at_once(self._journal, since)
-        if tail is None or tail.head.epoch in self._left or len(tail.texts) >= MAX_READ:
-            return None
-        return self._take_over(since, tail)
-
-    def _head(self) -> Head | None:
-        known = self.known
-        return None if known is None else known.head
-
-    def _take_over(self, since: Head | None, tail: Tail) -> 'Known | None':
-        """Add a tail that was read behind `since` to what is known, and return that.
-
-        None if what is known is of another epoch by now, so that the tail has nothing to be added to: threads that read
-        the journal at the time of a new epoch may take over their tails in any order.
-        """
-        head, texts = tail.head, tail.texts
-        if len(texts) >= MAX_READ:  # there may be more at the last place that was read
-            end = texts[-1][1]
-            texts = [it for it in texts if it[1] < end]
-            token, place = next(it for it in reversed(texts) if it[0].startswith(TOKEN))
-            head = Head(head.epoch, place, token[len(TOKEN) :], head.floor)
-        with self._lock:
-            known = self.known
-            if known is None or known.head.epoch != head.epoch:
-                if since is not None and since.epoch == head.epoch:
-                    return None
-                if known is not None:
-                    self._left[known.head.epoch] = None
-                    if len(self._left) > MAX_LEFT:
-                        del self._left[next(iter(self._left))]
-                known = self.known = Known(head)
-            known.moments.follow(_invalidated(texts), head.floor, head.place)
-            if head.place >= known.head.place:
-                known.publish(head)
-            return known
 
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Position:  # noqa: ARG002
         """See `Ledger`."""
@@ -171,19 +105,86 @@ class JournalLedger:
         """See `Ledger`. A journal always needs a command."""
         return False
 
+    async def see(self, store: Reads, beside: Sequence[object]) -> 'Known':
+        """See `Ledger`: what is known, up to the head that was read at least."""
+        known, (text,) = self.known, beside
+        if known is not None and text == known.text:
+            return known
+        return await self._follow(store)
+
+    def see_at_once(self, journal_at_once: Callable[[str, JournalHead | None], Tail | None]) -> 'Known | None':
+        """Read what is behind the known part without waiting; None if that is not possible."""
+        since = self._head()
+        tail = journal_at_once(self._journal, since)
+        if tail is None or tail.head.epoch in self._left or len(tail.texts) >= MAX_READ:
+            return None
+        return self._take_over(since, tail)
+
+    async def _follow(self, store: Reads) -> 'Known':
+        """Read the journal from what is known to its end.
+
+        Raises:
+            ConnectionError: the journal changes faster than it can be read.
+
+        """
+        for _ in range(MAX_READS):
+            since = self._head()
+            tail = await store.since(self._journal, since)
+            if tail.head.epoch in self._left:
+                # The store is an old copy of itself, from an epoch that this process has seen end: that is over, too.
+                await store.since(self._journal, replace(tail.head, place=BEYOND))
+                continue
+            known = self._take_over(since, tail)
+            if known is not None and len(tail.texts) < MAX_READ:
+                return known
+        msg = f'the journal of invalidations has no end after {MAX_READS} reads'
+        raise ConnectionError(msg)
+
+    def _head(self) -> JournalHead | None:
+        known = self.known
+        return None if known is None else known.head
+
+    def _take_over(self, since: JournalHead | None, tail: Tail) -> 'Known | None':
+        """Add a tail that was read behind `since` to what is known, and return that.
+
+        None if what is known is of another epoch by now, so that the tail has nothing to be added to: threads that read
+        the journal at the time of a new epoch may take over their tails in any order.
+        """
+        head, texts = tail.head, tail.texts
+        if len(texts) >= MAX_READ:  # there may be more at the last place that was read
+            end = texts[-1][1]
+            texts = [it for it in texts if it[1] < end]
+            token, place = next(it for it in reversed(texts) if it[0].startswith(TOKEN))
+            head = JournalHead(head.epoch, place, token[len(TOKEN) :], head.floor)
+        with self._lock:
+            known = self.known
+            if known is None or known.head.epoch != head.epoch:
+                if since is not None and since.epoch == head.epoch:
+                    return None
+                if known is not None:
+                    self._left[known.head.epoch] = None
+                    if len(self._left) > MAX_LEFT:
+                        del self._left[next(iter(self._left))]
+                known = Known(head)
+            known.moments.follow(_invalidated(texts), head.floor, head.place)
+            if head.place >= known.head.place:
+                known.publish(head)
+            self.known = known  # last: other threads look at it without a lock
+            return known
+
 
 class Known:
     """One epoch of a journal, as far as this process has read it."""
 
     __slots__ = ('head', 'moments', 'text')
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: JournalHead) -> None:
         """Nothing is known yet but that there is this epoch."""
         self.moments = Moments()
         """The names by their places."""
         self.publish(head)
 
-    def publish(self, head: Head) -> None:
+    def publish(self, head: JournalHead) -> None:
         """All up to this head is known. Called last: whoever compares the text finds what belongs to it."""
         self.head = head
         self.text = str(head)

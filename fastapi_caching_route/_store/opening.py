@@ -55,7 +55,7 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
     are signed with one of them are used.
     """
     if isinstance(backend, LMDBCache):
-        return _on_this_machine(backend, timeout, signing_keys)
+        return _on_this_machine(backend, timeout, Wire(signing_keys))
     match (_is_inside(backend), _has_own_code(backend)):
         case (False, _):
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
@@ -79,7 +79,7 @@ def _is_inside(backend: BaseCache) -> bool:
 
 def _has_own_code(backend: BaseCache) -> bool:
     """Whether the user's code runs with each command: a subclass, plugins, or another `build_key`."""
-    is_known = type(backend) in (MemoryCache, SimpleMemoryBackend, SimpleMemoryCache)
+    is_known = type(backend) in (LMDBCache, MemoryCache, SimpleMemoryBackend, SimpleMemoryCache)
     builds_keys = backend.build_key != backend._build_key  # noqa: SLF001, there is no other way to ask
     return not is_known or bool(backend.plugins) or builds_keys
 
@@ -91,9 +91,11 @@ def _remote(
     return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared)
 
 
-def _on_this_machine(backend: LMDBCache, timeout: float, signing_keys: Sequence[bytes]) -> RemoteStore:
+def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteStore:
     """A store that other processes share, too, but whose reads wait for nobody."""
-    driver, ledger = LMDBDriver(backend, Wire(signing_keys)), JournalLedger(root_of(backend.namespace))
+    driver, ledger = LMDBDriver(backend, wire), JournalLedger(root_of(backend.namespace))
+    if _has_own_code(backend):
+        return _remote(backend, partial(AiocacheDriver, backend, wire, driver), ledger, timeout, is_shared=True)
     parts = _parts(backend, lambda: driver, ledger, timeout)
     at_once = LookUpAtOnce(driver, ledger, parts).look_up
     return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=True, at_once=at_once)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
@@ -220,7 +220,7 @@ class Reads(Protocol):
     async def get(self, keys: Sequence[str], /) -> Sequence[object]: ...
     async def set(self, key: str, value: object, span: float, /) -> bool: ...
     async def add(self, key: str, value: object, span: float, /) -> bool: ...
-    async def since(self, journal: str, known: Head | None, /) -> Tail: ...
+    async def since(self, journal: str, known: JournalHead | None, /) -> Tail: ...
 
 
 class Writes(Protocol):
@@ -234,7 +234,7 @@ class Writes(Protocol):
         """Delete a key, or raise. This works in a full store, too."""
         ...
 
-    async def append(self, journal: str, known: Head | None, texts: Sequence[str], note: str, /) -> Tail:
+    async def append(self, journal: str, known: JournalHead | None, texts: Sequence[str], note: str, /) -> Tail:
         """Append texts to a journal; return what it has behind a head. This works in a full store, too."""
         ...
 

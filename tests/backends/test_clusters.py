@@ -80,7 +80,7 @@ def cluster_backend(nodes, **options):
     )
 
 
-def test_a_cluster_keeps_entries_and_marks_on_all_of_its_nodes(cluster):
+def test_a_cluster_keeps_entries_on_all_of_its_nodes(cluster):
     cache = FastAPICache(cluster_backend(cluster, namespace='nodes'), store_timeout=5)
     router, runs = shop(cache)
     with client_of(router, lifespan=cache.lifespan) as client:
@@ -93,7 +93,7 @@ def test_a_cluster_keeps_entries_and_marks_on_all_of_its_nodes(cluster):
         assert marks(client.get('/things/7'), client.get('/things/8')) == ['MISS', 'MISS']
     for node in cluster:
         with redis.Redis(port=node.port) as one:
-            assert one.dbsize() > 10
+            assert one.dbsize() > 3
 
 
 def test_a_cluster_may_be_named_by_a_url(cluster):

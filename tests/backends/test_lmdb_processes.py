@@ -419,13 +419,13 @@ async def test_a_journal_of_one_process_is_that_of_all(folder, cache):
         driver = LMDBDriver(cache, Wire(()))
         async def append():
             for number in range(300):
-                await driver.append('journal', [f'h{number}', 'hshared'], '')
+                await driver.journal('journal', None, [f'h{number}', 'hshared'], '')
         asyncio.run(append())
         say('done')
     """
     with worker(folder, code) as one, worker(folder, code) as two:
         assert [hear(one), hear(two)] == ['done', 'done']
-    head, members = await LMDBDriver(cache, Wire(())).since('journal', '')
-    assert head.split(' ')[1] == '600'
-    assert len(members) == 601 + 300 + 1
-    assert dict(members)['hshared'] == 600
+    tail = await LMDBDriver(cache, Wire(())).journal('journal', None, (), '')
+    assert tail.head.place == 600
+    assert len(tail.texts) == 601 + 300 + 1
+    assert dict(tail.texts)['hshared'] == 600

@@ -102,6 +102,9 @@ def test_short_names_can_be_read_in_the_store(redis_port):
     with client, redis.Redis(port=redis_port) as server:
         client.get('/files/a/b')
         client.get(f'/files/{long_path()}')
+        client.put('/files/a/b')
         keys = [it.decode() for it in server.keys(f'{namespace}*')]
-    assert {f'{namespace}::%soft:path:/files/a/b', f'{namespace}::%soft:tag:file:a/b'} <= set(keys)
+        names = [it.decode() for it in server.zrange(f'{namespace}::{{%journal}}:texts', 0, -1)]
+    assert any(it.startswith(f'{namespace}::GET:/files/a/b:') for it in keys)
+    assert 'hpath:/files/a/b' in names
     assert max(map(len, keys)) <= MAX_KEY_BYTES

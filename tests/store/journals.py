@@ -1,7 +1,7 @@
 """A journal in a dict: what `_backends/journal.py` says, in the simplest way. Real ones are compared with it."""
 
 from fastapi_caching_route._backends import journal as rules
-from fastapi_caching_route._backends.journal import TOKEN, Head, Tail, head_of, new_token
+from fastapi_caching_route._backends.journal import TOKEN, JournalHead, Tail, head_of, new_token
 
 LEFT_OUT = {
     'a journal without its texts is not whole': 'whole',
@@ -25,7 +25,7 @@ class ModelJournals:
 
     def _begin(self):
         token = new_token()
-        return Head(token, 0, token, 0), {TOKEN + token: 0}
+        return JournalHead(token, 0, token, 0), {TOKEN + token: 0}
 
     def journal(self, key, known, texts, note):
         (head, kept), whole = self._read(key)
@@ -53,4 +53,4 @@ class ModelJournals:
             cut = min(sorted(kept.values())[excess - 1], place - 1)
             kept = {text: at for text, at in kept.items() if at > cut}
             floor = 0 if self.without == 'floor' else cut
-        return Head(head.epoch, place, token, floor), kept
+        return JournalHead(head.epoch, place, token, floor), kept

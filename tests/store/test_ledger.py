@@ -3,7 +3,7 @@
 import asyncio
 import math
 
-from fastapi_caching_route._backends.journal import Head, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._store.ledger import JournalLedger
 from tests.store.journals import ModelJournals
@@ -138,4 +138,4 @@ async def test_a_head_that_is_none_begins_a_new_epoch():
 
 def test_a_place_of_another_epoch_is_no_place():
     assert Position('a', 1) != Position('b', 1)
-    assert str(Tail(Head('a', 1, 't', 0), ()).head) == 'a 1 t 0'
+    assert str(Tail(JournalHead('a', 1, 't', 0), ()).head) == 'a 1 t 0'

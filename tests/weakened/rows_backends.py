@@ -1,6 +1,32 @@
 """Places to weaken in the backends: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    (
+        'journal in Redis: whole',
+        '_backends/redis_journal.py',
+        'local whole = is_at(token, place)',
+        'local whole = epoch ~= nil',
+    ),
+    (
+        'journal in Redis: lost',
+        '_backends/redis_journal.py',
+        'whole = known_place < floor or (known_place <= place and is_at(known_token, known_place))',
+        'whole = true',
+    ),
+    (
+        'journal in Redis: full',
+        '_backends/redis_journal.py',
+        "redis.call('PEXPIRE', texts, ttl)\nlocal epoch",
+        'local epoch',
+    ),
+    (
+        'journal in Redis: other types',
+        '_backends/redis_journal.py',
+        "redis.pcall('GET', head)",
+        "redis.call('GET', head)",
+    ),
+    ('journal in Redis: bounded', '_backends/redis_journal.py', 'if excess > 0 then', 'if false then'),
+    ('journal in LMDB: whole', '_backends/lmdb_journal.py', " and self._place_of(f'%{head.token}') == head.place", ''),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (
