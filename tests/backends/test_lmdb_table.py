@@ -168,7 +168,7 @@ async def test_uses_are_noted_by_a_process_that_only_reads(new_cache):
 async def test_the_head_of_a_journal_is_not_evicted(new_cache):
     cache = new_cache(max_bytes=MB)
     driver = LMDBDriver(cache, Wire(()))
-    head = await driver.append('journal', ['ha'], '')
+    head = str((await driver.journal('journal', None, ['ha'], '')).head)
     await put_many(cache, 3000, lambda _: b'x' * 1000)
     assert driver.read_at_once(['journal']) == [head]
 
@@ -184,7 +184,7 @@ async def test_a_full_map_raises_at_no_command_and_an_invalidation_always_succee
         stored += await asyncio.gather(
             *(cache.store.put(f'k{dice.randrange(10**6)}', b'x' * dice.randrange(40_000), 60) for _ in range(5))
         )
-        heads.append(await driver.append('journal', [f'h{number}'], ''))
+        heads.append(str((await driver.journal('journal', None, [f'h{number}'], '')).head))
         assert driver.read_at_once(['journal']) == [heads[-1]]
     assert stored.count(True) > 1000
     assert consistent(cache)
@@ -194,7 +194,7 @@ async def test_an_invalidation_succeeds_even_if_nothing_can_be_freed(new_cache, 
     monkeypatch.setattr(lmdb_environment, 'map_size', lambda _: MB)
     cache = new_cache(max_bytes=4 * MB)
     driver = LMDBDriver(cache, Wire(()))
-    head = await driver.append('journal', ['ha'], '')
+    head = str((await driver.journal('journal', None, ['ha'], '')).head)
     env = cache.store.environment.current().env
     with env.begin() as reader:  # a stopped process, in a look-up: no page that it may read can be used again
         reader.get(b'x')
@@ -203,9 +203,9 @@ async def test_an_invalidation_succeeds_even_if_nothing_can_be_freed(new_cache, 
         assert stored[-1] is False
         assert await cache._set('k', 'x' * 10_000) is False
         assert await cache._add('k', 'x' * 10_000) is False
-        heads = [await driver.append('journal', [f'h{number}' * 50], '') for number in range(100)]
+        heads = [str((await driver.journal('journal', None, [f'h{number}' * 50], '')).head) for number in range(100)]
     assert driver.read_at_once(['journal']) == [heads[-1]]
-    assert heads[-1].split(' ')[0] != head.split(' ')[0]
+    assert heads[-1].split(' ')[0] != head.split(' ', maxsplit=1)[0]
     assert await cache.set('k', 'x') is True
     assert 'is emptied, since its map has no room' in caplog.text
 
@@ -226,7 +226,7 @@ async def test_a_full_disk_raises_at_no_command_and_an_invalidation_succeeds(sma
     driver, stored = LMDBDriver(cache, Wire(())), []
     for number in range(200):
         stored += [await cache.store.put(f'k{dice.randrange(10**6)}', b'x' * dice.randrange(20_000), 60)]
-        head = await driver.append('journal', [f'h{number}'], '')
+        head = str((await driver.journal('journal', None, [f'h{number}'], '')).head)
         assert driver.read_at_once(['journal']) == [head]
     assert stored.count(True) > 150
 
