@@ -43,7 +43,7 @@ class LMDBJournal:
         head = self.head()
         if head is None or (known is not None and self._is_lost(head, known)):
             return None
-        return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
+        return self._tail(head, known)
 
     def write(self, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """The command of `Journals`, as a part of a transaction that writes."""
@@ -55,7 +55,7 @@ class LMDBJournal:
         self._store(head)
         if texts and known is None:
             return Tail(head, ())
-        return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
+        return self._tail(head, known)
 
     def _append(self, head: JournalHead, texts: Sequence[str], note: str) -> JournalHead:
         token, place = new_token(note), head.place + 1
@@ -130,6 +130,9 @@ class LMDBJournal:
             goes_on = cursor.delete()
         cursor.close()
         return floor, size
+
+    def _tail(self, head: JournalHead, known: JournalHead | None) -> Tail:
+        return Tail(head, self._behind(known.place if known is not None and known.epoch == head.epoch else -1))
 
     def _behind(self, place_known: int) -> list[tuple[str, int]]:
         cursor = self._table.txn.cursor()

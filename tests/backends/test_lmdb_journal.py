@@ -74,7 +74,7 @@ async def test_a_long_list_is_returned_in_parts_of_whole_places(driver, monkeypa
     monkeypatch.setattr(lmdb_journal, 'MAX_READ', 10)
     store = Store(driver)
     for number in range(12):
-        await store.append(f'h{number}-{it}' for it in range(6))
+        await store.append(*[f'h{number}-{it}' for it in range(6)])
     known, found, parts = None, [], 0
     while True:
         tail = await store.since(known)

@@ -26,7 +26,6 @@ ROWS = [
         "redis.call('GET', head)",
     ),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'if excess > 0 then', 'if false then'),
-    ('journal in LMDB: whole', '_backends/lmdb_journal.py', " and self._place_of(f'%{head.token}') == head.place", ''),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (

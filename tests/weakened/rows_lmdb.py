@@ -95,15 +95,15 @@ ROWS = [
     ('lmdb: an old end', TABLE, '            self._remove_ending(old)\n', ''),
     ('lmdb: members of a lost head', TABLE, '            self.drop_journal(key)\n', '            pass\n'),
     ('lmdb: members in bytes', TABLE, 'self.journal_bytes -= bytes_of_member(cursor', 'bytes_of_member(cursor'),
-    ('journal: a head alone', JOURNAL, " and self._place_of(f'%{head.token}') == head.at else", ' else'),
-    ('journal: rolled back', JOURNAL, 'return known.at > head.at or (', 'return ('),
-    ('journal: another history', JOURNAL, "self._place_of(f'%{known.token}') != known.at)", 'False)'),
-    ('journal: dropped tokens', JOURNAL, 'known.at >= head.floor and', 'True and'),
+    ('journal: a head alone', JOURNAL, " and self._place_of(f'%{head.token}') == head.place else", ' else'),
+    ('journal: rolled back', JOURNAL, 'return known.place > head.place or (', 'return ('),
+    ('journal: another history', JOURNAL, "self._place_of(f'%{known.token}') != known.place", 'False'),
+    ('journal: dropped tokens', JOURNAL, 'known.place >= head.floor and', 'True and'),
     (
         'journal: other epochs',
         JOURNAL,
-        'before is not None and before.epoch == head.epoch else',
-        'before is not None else',
+        'if known is not None and known.epoch == head.epoch else -1',
+        'if known is not None else -1',
     ),
     ('journal: a new epoch', JOURNAL, '        self._table.drop_journal(self._key)\n', ''),
     (
@@ -120,7 +120,7 @@ ROWS = [
     (
         'journal: without the writer',
         '_backends/lmdb_driver.py',
-        '        if found is not None:\n',
+        '        if tail is not None:\n',
         '        if False:\n',
     ),
 ]
