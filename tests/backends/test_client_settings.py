@@ -102,6 +102,14 @@ async def test_a_function_that_makes_no_client_is_trouble_like_any_other(caplog)
     assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ['no such host']
 
 
+@pytest.mark.parametrize('made', [6379, 'redis://:secret@10.0.0.1', RedisCache])
+async def test_a_function_that_returns_something_else_is_told_of(made, caplog):
+    with app_on(RedisClientCache(lambda: made)) as (_, ask):
+        assert (await ask())[1]['body'] == b'1'
+    assert 'the function must return a client, got' in caplog.text
+    assert 'secret' not in caplog.text
+
+
 async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):
     backend = RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port, decode_responses=True), namespace='texts')
     with app_on(backend, store_timeout=5) as (cache, ask):

@@ -134,6 +134,10 @@ async def coroutine():
         (lambda: None, 'takes a client'),
         (RedisCache, 'takes a client'),
         (lambda: 6379, 'takes a client'),
+        (lambda: b'redis://:secret@10.0.0.1', 'takes a client'),
+        (lambda: {'password': 'secret'}, 'takes a client'),
+        (lambda: RedisCache, 'this class is not one of clients'),
+        (lambda: dict, 'this class is not one of clients'),
     ],
 )
 def test_what_gives_no_client_is_refused_when_it_is_built(given, said):
