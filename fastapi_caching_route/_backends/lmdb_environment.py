@@ -21,7 +21,15 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
-from fastapi_caching_route._backends.lmdb_files import INNER, alone, identity, is_half, make_locks, set_aside
+from fastapi_caching_route._backends.lmdb_files import (
+    INNER,
+    alone,
+    identity,
+    is_half,
+    make_locks,
+    remove_rests,
+    set_aside,
+)
 from fastapi_caching_route._backends.lmdb_forks import told_of_forks
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -183,6 +191,7 @@ class Environment:
 
     def _newly_opened(self) -> Opened:
         with alone(self.folder, WAIT_TO_OPEN):
+            remove_rests(self.inner)
             if is_half(self.inner):
                 # Processes with different locks would write at the same time.
                 set_aside(self.inner)

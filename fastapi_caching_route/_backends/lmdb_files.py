@@ -15,14 +15,31 @@ from fastapi_caching_route._backends.lmdb_folder import prepared
 if sys.platform != 'win32':  # `LMDBCache` says that it does not work there
     import fcntl
 
-INNER = 'v1'
-"""The folder of the files, in the folder that users name: it can be replaced in one step. Also, the version of the
-format: workers with another format have files of their own."""
+FORMAT = 'v1'
+"""The version of the format. Workers with another format have files of their own."""
+
+BOOT = '/proc/sys/kernel/random/boot_id'
+"""Where Linux says a random name for the time since it was started."""
 
 LOCK_BYTES = 72 * 1024
 """The size of the file of locks: 64 bytes for each reader, and some more."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def inner_name(boot: str = BOOT) -> str:
+    """The folder of the files, in the folder that users name: it can be replaced in one step.
+
+    Nothing waits until the disk has what was written. So files from before a crash of the machine may be torn, and
+    reading them could end the process: after each start of the machine, others are used.
+    """
+    try:
+        return f'{FORMAT}-{Path(boot).read_text(encoding="ascii").strip()}'
+    except OSError:
+        return f'{FORMAT}-unknown'
+
+
+INNER = inner_name()
 
 
 @contextmanager
@@ -86,6 +103,13 @@ def set_aside(inner: str) -> None:
     os.rename(inner, aside)  # noqa: PTH104, as LMDB takes it
     os.utime(aside)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_rests(inner: str) -> None:
+    """Remove what was set aside by a process that was killed then, and files from before a start of the machine."""
+    for it in Path(inner).parent.glob(f'{FORMAT}-*'):
+        if str(it) != inner:
+            shutil.rmtree(it, ignore_errors=True)
 
 
 def is_full(error: object) -> bool:

@@ -157,10 +157,10 @@ class LMDBWriter:
 
     def _committed(self, operations: Sequence[Callable[[Table], Any]], *, surely: bool) -> list[Any]:
         while True:
-            with self.environment.lock:
-                opened = self.environment.current()
             used, self.used = self.used, set()
-            with self.environment.writing:
+            with self.environment.writing:  # before it is looked up: a fork closes it
+                with self.environment.lock:
+                    opened = self.environment.current()
                 results = self._transaction(opened, operations, used)
             if self.environment.is_current(opened, surely=surely):
                 return results

@@ -6,15 +6,16 @@ import random
 import shutil
 import signal
 import time
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 from aiocache.serializers import NullSerializer
 
 from fastapi_caching_route import FastAPICache, LMDBCache
-from fastapi_caching_route._backends import lmdb_environment, lmdb_writer
+from fastapi_caching_route._backends import lmdb_environment, lmdb_files, lmdb_writer
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
-from fastapi_caching_route._backends.lmdb_files import LOCK_BYTES, alone
+from fastapi_caching_route._backends.lmdb_files import INNER, LOCK_BYTES, alone
 from fastapi_caching_route._store.wire import Wire
 from tests.backends.lmdb_workers import consistent, hear, is_stopped, worker
 from tests.support import caching_router, client_of
@@ -261,15 +262,15 @@ def move_folder(folder):
 
 
 def delete_the_values(folder):
-    (folder / 'v1' / 'data.mdb').unlink()
+    (folder / INNER / 'data.mdb').unlink()
 
 
 def delete_the_locks(folder):
-    (folder / 'v1' / 'lock.mdb').unlink()
+    (folder / INNER / 'lock.mdb').unlink()
 
 
 def delete_the_inner_folder(folder):
-    shutil.rmtree(folder / 'v1')
+    shutil.rmtree(folder / INNER)
 
 
 DELETIONS = (delete_folder, delete_the_values, delete_the_locks, delete_the_inner_folder, move_folder)
@@ -319,14 +320,14 @@ async def test_an_invalidation_that_is_written_to_a_folder_that_is_moved_meanwhi
 
     await cache.store.write(operation, even_if_full=True)
     assert cache.store.read(['a']) == [b'2']
-    assert (folder / 'v1' / 'data.mdb').exists()
+    assert (folder / INNER / 'data.mdb').exists()
 
 
 async def test_a_deletion_is_noticed_even_if_the_clock_of_the_file_system_has_not_ticked(folder, cache, monkeypatch):
     monkeypatch.setattr(lmdb_environment, 'SETTLED', 10**10)
     await cache.set('a', '1')
     assert await cache.get('a') == '1'
-    inner = folder / 'v1'
+    inner = folder / INNER
     before = inner.stat()
     delete_the_values(folder)
     os.utime(inner, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -348,15 +349,15 @@ async def test_only_one_process_opens_a_folder_at_a_time(folder, cache, monkeypa
 
 async def test_files_of_one_lock_only_are_used_together(folder, cache):
     await cache.set('a', '1')
-    locks = (folder / 'v1' / 'lock.mdb').stat().st_ino
+    locks = (folder / INNER / 'lock.mdb').stat().st_ino
     delete_the_values(folder)
     await cache.get('a')
-    assert (folder / 'v1' / 'lock.mdb').stat().st_ino != locks
+    assert (folder / INNER / 'lock.mdb').stat().st_ino != locks
 
 
 async def test_the_space_of_the_locks_is_on_the_disk_before_they_are_used_as_memory(folder, cache):
     await cache.get('a')
-    found = (folder / 'v1' / 'lock.mdb').stat()
+    found = (folder / INNER / 'lock.mdb').stat()
     assert found.st_size == LOCK_BYTES
     assert found.st_blocks * 512 >= LOCK_BYTES
 
@@ -380,11 +381,26 @@ async def test_processes_that_start_together_make_one_folder(folder):
 async def test_a_file_that_is_no_store_is_set_aside(folder, cache):
     await cache.set('a', '1')
     await cache.close()
-    data = folder / 'v1' / 'data.mdb'
+    data = folder / INNER / 'data.mdb'
     data.write_bytes(b'no such thing' * 10_000)
     assert await cache.get('a') is None
     await cache.set('a', '2')
     assert await cache.get('a') == '2'
+
+
+async def test_after_a_restart_of_the_machine_it_begins_anew_and_what_was_left_is_removed(folder, cache):
+    # Without a sync to the disk, the files of a machine that has crashed may be torn.
+    for left in ('v1-of-another-boot', f'{INNER}-0123456789abcdef'):
+        (folder / left).mkdir()
+        (folder / left / 'data.mdb').write_bytes(b'torn')
+    (folder / 'v2-of-a-later-version').mkdir()
+    await cache.set('a', '1')
+    assert {it.name for it in folder.iterdir()} == {INNER, 'v2-of-a-later-version'}
+
+
+def test_the_files_have_the_name_of_the_boot():
+    assert Path(lmdb_files.BOOT).read_text().strip() in INNER
+    assert lmdb_files.inner_name('/no/such/file') == 'v1-unknown'
 
 
 async def test_a_folder_that_becomes_unsafe_is_not_used(folder, cache):
