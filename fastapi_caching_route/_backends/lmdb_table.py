@@ -184,18 +184,13 @@ class Table:
             self.delete(key)
         return len(ended)
 
-    def shrink(self, most_bytes: int) -> int:
-        """Free values until all together take at most `most_bytes`; return how many are evicted.
+    def shrink(self, most_bytes: int, steps: float = math.inf) -> None:
+        """Free values until all together take at most `most_bytes`, or so many steps were made.
 
         First the expired ones are freed, then the queues are evicted from.
         """
-        evicted = 0
-        while self.taken() > most_bytes:
-            if not self.free_ended():
-                if not self._evict():
-                    break
-                evicted += 1
-        return evicted
+        while steps > 0 and self.taken() > most_bytes and (self.free_ended() or self._evict()):
+            steps -= 1
 
     def taken(self) -> int:
         """How many bytes the entries take: all pages in use, without the journals, which have room of their own."""

@@ -34,6 +34,10 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_TOGETHER = 100
 """How many operations share a transaction: all others wait for its end."""
 
+EVICTED_AT_ONCE = 1000
+"""How many values a transaction evicts at most: more than it can add, and about ten milliseconds. A store whose limit
+was lowered shrinks step by step."""
+
 IDLE = 2.0
 """After how many seconds without work the thread ends."""
 
@@ -172,7 +176,7 @@ class LMDBWriter:
             table.note_uses(used)
             results = [operation(table) for operation in operations]
             table.free_ended()
-            table.shrink(self._most)
+            table.shrink(self._most, EVICTED_AT_ONCE)
             table.save()
         return results
 

@@ -6,11 +6,12 @@ import random
 import subprocess
 import time
 
+import lmdb
 import pytest
 from aiocache.serializers import NullSerializer
 
 from fastapi_caching_route import LMDBCache
-from fastapi_caching_route._backends import lmdb_environment, lmdb_table
+from fastapi_caching_route._backends import lmdb_environment, lmdb_table, lmdb_writer
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.lmdb_table import FREED_AT_ONCE, VALUE, Table
 from fastapi_caching_route._store.wire import Wire
@@ -63,6 +64,20 @@ async def test_what_is_replaced_or_deleted_leaves_nothing(new_cache):
     rows = all_rows(cache)
     assert [key for key, _ in rows] == [lmdb_table.COUNTS]
     assert rows[0][1].startswith(bytes(24))
+
+
+async def test_a_store_whose_limit_was_lowered_shrinks_step_by_step(new_cache, monkeypatch):
+    monkeypatch.setattr(lmdb_writer, 'EVICTED_AT_ONCE', 50)
+    cache = new_cache(max_bytes=4 * MB)
+    await put_many(cache, 2000, lambda _: b'x' * 1000)
+    cache.store.writer._most = MB
+    before = len(keys(cache))
+    await cache.set('one', 'x')
+    assert before - len(keys(cache)) in range(40, 51)
+    for number in range(50):
+        await cache.set(f'more{number}', 'x')
+    assert taken(cache) <= MB
+    assert consistent(cache)
 
 
 # Expiry
@@ -241,12 +256,12 @@ async def test_a_full_disk_is_used_as_far_as_it_goes(small_disk, caplog):
     assert consistent(cache)
 
 
-async def test_a_process_with_a_smaller_map_reads_and_writes_what_others_have_stored(tmp_path, monkeypatch):
+@pytest.mark.parametrize('first', ['reads', 'writes', 'reads while it writes'])
+async def test_a_process_with_a_smaller_map_reads_and_writes_what_others_have_stored(tmp_path, monkeypatch, first):
     monkeypatch.setattr(lmdb_environment, 'HEADROOM', 0)
     cache = LMDBCache(tmp_path / 'store', max_bytes=MB)
     await cache.set('a', 'x')
     code = """
-        from fastapi_caching_route._backends import lmdb_environment
         async def fill():
             await asyncio.gather(*(cache.set(f'k{it}', 'x' * 100_000) for it in range(100)))
             await cache.set('last', '5')
@@ -255,7 +270,13 @@ async def test_a_process_with_a_smaller_map_reads_and_writes_what_others_have_st
     """
     with worker(tmp_path / 'store', code, max_bytes=50 * MB) as process:
         assert hear(process) == 'done'
-    assert await cache.multi_get(['a', 'last']) == ['x', 5]
+    if first == 'reads while it writes':
+        with cache.store.environment.writing, pytest.raises(lmdb.MapResizedError):
+            await cache.get('a')
+    if first == 'writes':
+        assert await cache.set('a', 'x') is True
+    else:
+        assert await cache.get('last') == 5
     assert await cache.set('a', 'y') is True
     assert await cache.get('a') == 'y'
 
