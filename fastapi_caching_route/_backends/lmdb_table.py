@@ -115,7 +115,8 @@ class Table:
         old = self._meta(key)
         if old is not None:
             self._remove_ending(old)
-            meta = old._replace(ends_at=ends_at)
+            # To be stored anew is a use, too: it must not be evicted at once because it came long ago.
+            meta = old._replace(ends_at=ends_at, uses=min(old.uses + 1, MAX_USES))
         elif pinned:
             meta = _Meta(ends_at, _PLACE.unpack(short(key))[0], PINNED, 0)
         else:

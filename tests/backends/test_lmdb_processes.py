@@ -131,7 +131,7 @@ async def test_so_many_bytes_wait_at_most(folder, cache, monkeypatch):
         await asyncio.sleep(0.05)
         process.kill()
         stored = [it for it in await waiting if it is True]
-    assert len(stored) in {2, 3}  # one may be with the thread already
+    assert 2 <= len(stored) <= 4  # two may be with the thread already
 
 
 async def test_what_nobody_waits_for_any_more_is_not_stored(folder, cache):

@@ -160,6 +160,15 @@ async def test_a_key_that_was_used_outlives_those_that_were_not(new_cache):
     assert consistent(cache)
 
 
+async def test_a_key_that_is_stored_anew_is_not_evicted_because_it_is_old(new_cache):
+    cache = new_cache(max_bytes=MB)
+    await put_many(cache, 20, lambda _: b'x' * 1000, name='old')
+    for _ in range(30):
+        await put_many(cache, 50, lambda it: b'x' * 1000, name=f'{_}-')
+        await put_many(cache, 20, lambda _: b'y' * 1000, name='old')
+        assert {f'old{number}' for number in range(20)} < keys(cache)
+
+
 async def test_a_key_that_is_used_no_longer_goes_in_the_end(new_cache):
     cache = new_cache(max_bytes=MB)
     for number in range(5000):
