@@ -10,7 +10,7 @@ import os
 import random
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -49,8 +49,8 @@ async def writer(item, ports, client, rounds, seen):
         seen.rounds += 1
 
 
-def race(backend, port, rounds, left_out='', *, write='decorator'):
-    """Run the servers and the rounds; gives what was seen."""
+def race(backend, port, rounds, left_out='', *, write='decorator', meanwhile=nullcontext):
+    """Run the servers and the rounds, within what goes on meanwhile in the folder; gives what was seen."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / 'truth').write_bytes(bytes(8 * ITEMS))
@@ -66,6 +66,7 @@ def race(backend, port, rounds, left_out='', *, write='decorator'):
         root = Path(__file__).parent.parent
         patient = ('--timeout-keep-alive', '600')  # a connection that is closed as it is used again would be an error
         ports = [stack.enter_context(uvicorn_server('tests.race_app:app', *patient, cwd=root)) for _ in range(2)]
+        stack.enter_context(meanwhile(folder / 'store'))
         seen = Seen()
 
         async def run():

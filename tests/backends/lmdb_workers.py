@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fastapi_caching_route._backends import lmdb_table
 from fastapi_caching_route._backends.lmdb_table import COUNTS, ENDS, LARGE, META, PINNED, SMALL, VALUE
@@ -38,11 +38,13 @@ def worker(folder, code, max_bytes=4_000_000):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its children, too
         process.communicate()
 
 

@@ -421,9 +421,11 @@ async def test_the_readers_of_killed_processes_are_forgotten(folder, cache):
         say('reads')
         time.sleep(60)
     """
+    assert await cache.get('a') is None
     with worker(folder, code) as process:
         assert hear(process) == 'reads'
     env = cache.store.environment.current().env
+    assert str(process.pid) in env.readers()
     cache.store.environment.check_readers()
     assert str(process.pid) not in env.readers()
 

@@ -1,8 +1,12 @@
 """Workers of real servers that share an LMDB store: one answer for all, and an invalidation that reaches all."""
 
+from contextlib import contextmanager
+
 import httpx
 import pytest
 
+from tests.backends.lmdb_workers import hear, worker
+from tests.race import race
 from tests.servers import ROOT, real_server
 
 SERVERS = {
@@ -34,3 +38,43 @@ def test_workers_share_responses_and_invalidations(command, tmp_path, monkeypatc
             assert answers[0] not in seen
             seen.append(answers[0])
             assert ask('POST', '/invalidate') in workers
+
+
+DIES = """
+    import random, shutil
+
+    async def write():
+        while True:
+            sizes = [random.randrange(9000) for _ in range(8)]
+            await asyncio.gather(*(cache.set(f'k{size}', 'x' * size) for size in sizes))
+
+    for turn in range(10**6):
+        pid = os.fork()
+        if pid == 0:
+            asyncio.run(write())
+        time.sleep(random.uniform(0.02, 0.1))
+        if turn % 4 == 0:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.1)
+            os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        if DELETES and turn % 20 == 19:
+            shutil.rmtree(sys.argv[1], ignore_errors=True)
+        if turn == 10:
+            say('goes on')
+"""
+
+
+@pytest.mark.parametrize('deletes', [False, True], ids=['', 'and the folder is deleted'])
+def test_no_read_is_older_while_other_processes_are_killed_and_stopped(deletes):
+    @contextmanager
+    def dying(folder):
+        with worker(folder, DIES.replace('DELETES', str(deletes)), max_bytes=64_000_000) as process:
+            yield
+            assert hear(process) == 'goes on'
+
+    seen = race('lmdb', 0, 240, meanwhile=dying)
+    assert seen.violations == 0
+    assert seen.rounds >= 240
+    assert seen.hits > 100

@@ -27,7 +27,7 @@ class Row(NamedTuple):
     hangs: bool = False  # a test that hangs counts as one that fails
 
 
-HANGING = {'a hit that is stale', 'full: marks', 'whole lines'}
+HANGING = {'a hit that is stale', 'full: marks', 'whole lines', 'lmdb: a fork that does not wait'}
 """Weakened there, the package runs or waits for ever, in code that no time-out of a test can leave."""
 
 WINGS = (
