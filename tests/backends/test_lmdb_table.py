@@ -1,6 +1,7 @@
 """What is kept in an LMDB store, and what has to go: bounds, expiry, eviction, a full map and a full disk."""
 
 import asyncio
+import errno
 import os
 import random
 import subprocess
@@ -253,6 +254,17 @@ async def test_a_full_disk_raises_at_no_command_and_an_invalidation_succeeds(sma
         head = str((await driver.journal('journal', None, [f'h{number}'], '')).head)
         assert driver.read_at_once(['journal']) == [head]
     assert stored.count(True) > 150
+
+
+async def test_a_disk_that_others_fill_again_and_again_empties_the_store_once(new_cache, caplog):
+    def fail(table):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    cache = new_cache()
+    for _ in range(3):
+        with pytest.raises(OSError, match='No space left'):
+            await cache.store.write(fail)
+    assert caplog.text.count('since its disk has no room') == 1
 
 
 async def test_a_full_disk_is_used_as_far_as_it_goes(small_disk, caplog):
