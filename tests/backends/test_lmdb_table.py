@@ -256,18 +256,30 @@ async def test_a_full_disk_raises_at_no_command_and_an_invalidation_succeeds(sma
     assert stored.count(True) > 150
 
 
-async def test_a_disk_that_others_fill_again_and_again_empties_the_store_once(new_cache, caplog):
-    def fail(table):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def fail_without_space(table):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+
+async def test_a_disk_that_others_fill_again_and_again_empties_the_store_once(new_cache, caplog):
     cache = new_cache()
     for _ in range(3):
         with pytest.raises(OSError, match='No space left'):
-            await cache.store.write(fail)
+            await cache.store.write(fail_without_space)
     assert caplog.text.count('since its disk has no room') == 1
 
 
-async def test_a_full_disk_is_used_as_far_as_it_goes(small_disk, caplog):
+async def test_after_a_full_disk_half_of_what_was_used_is_used(new_cache):
+    cache = new_cache(max_bytes=4 * MB)
+    await put_many(cache, 300, lambda _: b'x' * 5000)
+    most = cache.store.environment.size() / 2
+    with pytest.raises(OSError, match='No space left'):
+        await cache.store.write(fail_without_space)
+    await put_many(cache, 300, lambda _: b'x' * 5000)
+    assert most / 2 < taken(cache) < most * 1.1
+
+
+async def test_a_full_disk_is_used_as_far_as_it_goes(small_disk, caplog, monkeypatch):
+    monkeypatch.setattr(lmdb_writer, 'START_OVER', 0)
     cache, dice = LMDBCache(small_disk / 'store', max_bytes=4 * MB), random.Random(1)
     stored = [await cache.store.put(f'k{it}', b'x' * dice.randrange(20_000), 60) for it in range(1000)]
     assert stored.count(True) > 950
