@@ -2,10 +2,8 @@
 
 import pytest
 
-from fastapi_caching_route._core.entry import Entry, Recording, entry_of
+from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._core.recorder import Budget, Recorder, Step
-from fastapi_caching_route._http.conditional import entity_tag
-from fastapi_caching_route._http.storing import Storable
 
 START = {'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain')]}
 AS_MISS = START | {'headers': [*START['headers'], (b'x-cache', b'MISS')]}
@@ -177,31 +175,3 @@ def test_a_start_without_a_body_is_released_at_the_end():
     recorder, _ = started()
     assert recorder.release() == Step((START,))
     assert recorder.release() == Step()
-
-
-def entry(recording):
-    return entry_of(recording, Storable(60.0, 5.0), key='k', left_out=b'x-cache', now=5.0, names=('all',), marks=3)
-
-
-def test_an_entry_has_a_tag_and_a_length_and_not_what_marks_a_miss():
-    made = entry(Recording(200, [(b'vary', b'a'), (b'x-cache', b'MISS')], b'abc'))
-    assert made.headers == ((b'vary', b'a'), (b'etag', entity_tag(b'abc')), (b'content-length', b'3'))
-    assert (made.key, made.status, made.body, made.stored_at, made.lifetime) == ('k', 200, b'abc', 5.0, 60.0)
-    assert (made.stale_while_revalidate, made.names, made.marks, made.windowed) == (5.0, ('all',), 3, True)
-
-
-def test_an_entry_keeps_tag_and_length_of_the_endpoint():
-    fields = [(b'etag', b'mine'), (b'content-length', b'3')]
-    assert entry(Recording(200, fields, b'abc')).headers == tuple(fields)
-
-
-def test_an_entry_without_content_has_no_length():
-    assert b'content-length' not in dict(entry(Recording(204, [], b'')).headers)
-
-
-def test_an_entry_cannot_be_changed():
-    made = entry(Recording(200, [], b''))
-    assert isinstance(made, Entry)
-    with pytest.raises(AttributeError):
-        made.body = b'other'
-    assert isinstance(made.headers, tuple)

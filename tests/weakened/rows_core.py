@@ -68,6 +68,12 @@ ROWS = [
     ),
     ('written: others', '_core/written.py', '        apply(others, headers)\n', ''),
     ('written: not stored', '_core/entry.py', 'made.less(left_out_names) if made.by_others else made', 'made'),
+    (
+        'tag of a confirmed entry',
+        '_core/entry.py',
+        'untagged if confirmed is None else confirmed.tag_is_ours',
+        'untagged',
+    ),
     ('412 and 416', '_core/checks.py', 'status not in OF_ONE_REQUEST', 'status not in (206, 304)'),
     ('store_if', '_core/recorder.py', 'if self._store_if is not None and not self._store_if(recording):', 'if False:'),
     (

@@ -7,6 +7,8 @@ ROWS = [
     ('vary *', '_http/storing.py', "        'vary': b'*' in field_names(response, b'vary'),\n", ''),
     ('errors are short-lived', '_http/terms.py', 'return status >= 400 and', 'return False and'),
     ('status_ttl', '_http/terms.py', 'dict(self.status_ttl).get(status, self.ttl)', 'self.ttl'),
+    ('ttl of 0 by the book', '_http/terms.py', ' == 0 and not self.by_the_book', ' == 0'),
+    ('windows that were chosen', '_http/terms.py', '(self.by_the_book or self.windows_chosen)', 'self.by_the_book'),
     (
         'authorization',
         '_http/storing.py',
