@@ -61,15 +61,19 @@ def test_an_entry_knows_whether_its_tag_means_something_to_the_endpoint(headers,
     assert (dict(made.headers).get(b'etag'), made.tag_is_ours) == (tag, is_ours)
 
 
+YOUNG, OLD = 100.0, 1e10
+
+
 @pytest.mark.parametrize(
-    ('age', 'stored_at'),
+    ('headers', 'now', 'stored_at'),
     [
-        pytest.param(b'4', 96.0, id='its age'),
-        pytest.param(b'99999999999', 100.0 - OLDEST, id='RFC 9111 section 1.2.2'),
+        pytest.param([(b'age', b'4')], YOUNG, 96.0, id='by its Age'),
+        pytest.param([(b'date', b'Thu, 01 Jan 1970 00:00:40 GMT')], YOUNG, 40.0, id='by its Date'),
+        pytest.param([(b'date', b'Thu, 01 Jan 1970 00:00:40 GMT')], OLD, OLD - OLDEST, id='at most: 1.2.2'),
     ],
 )
-def test_a_response_that_has_been_on_its_way_is_stored_as_old_as_it_is(age, stored_at):
-    assert entry(Recording(200, [(b'age', age)], b''), now=100.0).stored_at == stored_at
+def test_a_response_that_has_been_on_its_way_is_stored_as_old_as_it_is(headers, now, stored_at):
+    assert entry(Recording(200, headers, b''), now=now).stored_at == stored_at
 
 
 def test_an_entry_has_all_that_was_decided_about_it():
