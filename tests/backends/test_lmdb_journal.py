@@ -62,6 +62,17 @@ async def test_what_was_rolled_back_is_another_epoch_for_who_has_seen_more(drive
     assert [place for _, place in tail.texts] == [0]
 
 
+async def test_a_head_that_was_rolled_back_alone_is_recognized_too(driver):
+    store = Store(driver)
+    await store.append('ha')
+    [head] = [row for row in await store.saved() if row[0] == VALUE + NAME]
+    seen = await store.append('hb')
+    await store.restore([head, *(row for row in await store.saved() if row[0] != VALUE + NAME)])
+    tail = await store.since(seen)
+    assert tail.head.epoch != seen.epoch
+    assert [place for _, place in tail.texts] == [0]
+
+
 async def test_a_journal_whose_head_is_deleted_leaves_no_members(driver):
     store = Store(driver)
     await store.append('ha')
