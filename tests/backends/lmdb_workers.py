@@ -13,11 +13,15 @@ from fastapi_caching_route._backends import lmdb_table
 from fastapi_caching_route._backends.lmdb_table import COUNTS, ENDS, LARGE, META, PINNED, SMALL, VALUE
 
 BEGIN = """
-import asyncio, os, signal, sys, time
+import asyncio, ctypes, os, signal, sys, time
 from zlib import crc32
 from aiocache.serializers import NullSerializer
 from fastapi_caching_route import LMDBCache
 
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+die_with_parent()
 cache = LMDBCache(sys.argv[1], max_bytes=int(sys.argv[2]), serializer=NullSerializer())
 
 def whole(number, size):

@@ -51,6 +51,7 @@ DIES = """
     for turn in range(10**6):
         pid = os.fork()
         if pid == 0:
+            die_with_parent()
             asyncio.run(write())
         time.sleep(random.uniform(0.02, 0.1))
         if turn % 4 == 0:
