@@ -45,8 +45,8 @@ async def calls_of(run: Callable[[], Awaitable[None]]) -> Counter[str]:
 async def show(only: str, *, listed: bool) -> None:
     for case in cases(None):
         if only in case.name and case.expected is not None:  # those that are ours
-            app, scope = await prepared(case)
-            found = await calls_of(partial(app, dict(scope), receive, to_nobody))
+            app, scopes = await prepared(case)
+            found = await calls_of(partial(app, dict(next(scopes)), receive, to_nobody))
             ours = sum(count for name, count in found.items() if not name.startswith('C: '))
             print(f'{case.name:<32}{ours:>6} Python, {sum(found.values()) - ours:>5} C')
             if listed:

@@ -3,7 +3,9 @@
 The hand-written route (`limit_route`) sends two prebuilt messages: nothing that answers through FastAPI's routing can
 be cheaper. Each case is an app of its own with three routers: the limit, the case, and the limit again, so that the
 mean of both limits stands at the same place in the app as the case. All are interleaved round by round in one process;
-the ratio is the median of those of all rounds, so that what the machine does meanwhile meets both sides alike.
+the ratio is the median of those of all rounds, so that what the machine does meanwhile meets both sides alike. Where
+several requests are under way at a time, each asks for a key of its own; a cold miss asks for one that nobody has asked
+for before. What the servers of backends use is not counted.
 
     uv run --group bench --group peers python benchmarks/speed.py
         [--rounds N] [--requests N] [--only TEXT] [--json FILE]
@@ -11,12 +13,16 @@ the ratio is the median of those of all rounds, so that what the machine does me
 
 import argparse
 import asyncio
+import atexit
+import itertools
 import json
 import platform
+import shutil
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +36,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
-from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
+from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import peers
@@ -66,10 +72,14 @@ def cached(answer: Callable[..., Any], dependencies: Any = (), **options: Any) -
     def router_of(backend: Any) -> APIRouter:
         router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend)
         endpoint = cache(**{'ttl': 3600, **options})(answer)
-        router.get('/case', dependencies=list(dependencies))(endpoint)
+        router.get(path_of(answer), dependencies=list(dependencies))(endpoint)
         return router
 
     return router_of
+
+
+def path_of(answer: Callable[..., Any]) -> str:
+    return '/case/{number}' if answer in (small_of, large_of) else '/case'
 
 
 async def small():
@@ -84,15 +94,28 @@ async def large():
     return Response(LARGE)
 
 
+async def small_of(number: int):
+    return SMALL
+
+
+async def large_of(number: int):
+    return Response(LARGE)
+
+
 async def checked(request: Request):
     """A guard of the user's: let in whoever has a key."""
     assert request.headers['x-key']
 
 
-def uncached(_backend: Any) -> APIRouter:
-    router = APIRouter()
-    router.get('/case')(small)
-    return router
+def uncached(answer: Callable[..., Any]) -> Router:
+    """A router with the same route, without a cache."""
+
+    def router_of(_backend: Any) -> APIRouter:
+        router = APIRouter()
+        router.get(path_of(answer))(answer)
+        return router
+
+    return router_of
 
 
 def two_gets(backend: Any) -> APIRouter:
@@ -118,7 +141,9 @@ class Case:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     backend: Callable[[], Any] = MemoryCache
     together: int = 1
-    """How many requests there are at a time."""
+    """How many requests there are at a time, for as many keys."""
+    is_cold: bool = False
+    """Whether each request asks for a key that was not asked for before."""
     asks_for_304: bool = False
     forgets: bool = False
     """Whether nothing is stored any more when the next request comes."""
@@ -142,19 +167,33 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('304', cached(small), 1.25, asks_for_304=True),
         Case('hit behind APIKeyHeader', cached(small, [Depends(APIKeyHeader(name='x-key'))]), 1.60, headers=KEY),
         Case('hit behind a function', cached(small, [Depends(checked)]), headers=KEY),
-        Case('not cached', uncached, expected=None),
+        Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
-        Case('miss', cached(small), 1.25, against='not cached', expected=b'MISS', forgets=True),
+        Case('miss', cached(small), 1.5, against='not cached', expected=b'MISS', forgets=True),
+        Case('lmdb, 200 B', cached(small_of), 1.45, backend=lmdb, together=TOGETHER),
+        Case('lmdb, 100 kB', cached(large_of), 1.6, backend=lmdb, together=TOGETHER),
+        Case('not cached, 16 at a time', uncached(small_of), expected=None, together=TOGETHER, is_cold=True),
+        Case('lmdb, cold miss', cached(small_of), 2.0, backend=lmdb, **COLD),
     ]
     if redis is None:
         return found
     return [
         *found,
-        Case('redis, 200 B, 16 at a time', cached(small), 2.5, backend=redis, together=TOGETHER),
-        Case('redis, 100 kB, 16 at a time', cached(large), 4.5, backend=redis, together=TOGETHER),
+        Case('redis, 200 B, 16 at a time', cached(small_of), 2.5, backend=redis, together=TOGETHER),
+        Case('redis, 100 kB, 16 at a time', cached(large_of), 4.5, backend=redis, together=TOGETHER),
+        Case('redis, cold miss, 16 at a time', cached(small_of), 2.5, backend=redis, **COLD),
         Case('redis, one MGET of two keys', two_gets, backend=redis, expected=None),
         Case('redis, 200 B', cached(small), 1.3, backend=redis, against='redis, one MGET of two keys'),
     ]
+
+
+COLD: Any = {'together': TOGETHER, 'is_cold': True, 'against': 'not cached, 16 at a time', 'expected': b'MISS'}
+
+
+def lmdb() -> LMDBCache:
+    folder = tempfile.mkdtemp(dir='/dev/shm' if Path('/dev/shm').is_dir() else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return LMDBCache(folder)
 
 
 def scope_of(path: str, query: bytes = b'', headers: tuple[tuple[bytes, bytes], ...] = ()) -> dict[str, Any]:
@@ -192,22 +231,35 @@ async def answer(app: FastAPI, scope: dict[str, Any]) -> tuple[int, dict[bytes, 
     return sent[0]['status'], dict(sent[0]['headers'])
 
 
-async def prepared(case: Case) -> tuple[FastAPI, dict[str, Any]]:
-    """The app of a case, and its request, after a look at whether it is answered as it should be."""
+Scopes = Iterator[dict[str, Any]]
+
+
+async def prepared(case: Case) -> tuple[FastAPI, Scopes]:
+    """The app of a case, and its requests, after a look at whether they are answered as they should be."""
     app, backend = FastAPI(), case.backend()
     for router in (limit('/before'), case.router(backend), limit('/after')):
         app.include_router(router)
     if case.forgets:
         app = forgetting(app, backend)
-    scope = scope_of('/case', case.query, case.headers)
-    _, headers = await answer(app, scope)
+    scopes = scopes_of(case)
+    for _ in range(case.together):
+        _, headers = await answer(app, next(scopes))
     if case.asks_for_304:
-        scope = scope_of('/case', case.query, ((b'if-none-match', headers[b'etag']),))
-    for _ in range(3):
-        status, headers = await answer(app, scope)
+        scopes = itertools.repeat(scope_of('/case', case.query, ((b'if-none-match', headers[b'etag']),)))
+    for _ in range(3 * case.together):
+        status, headers = await answer(app, next(scopes))
         assert status == (304 if case.asks_for_304 else 200), (case.name, status)
         assert case.expected is None or headers.get(b'x-cache') == case.expected, (case.name, headers)
-    return app, scope
+    return app, scopes
+
+
+def scopes_of(case: Case) -> Scopes:
+    """The requests of a case, without end."""
+    if case.is_cold:
+        return (scope_of(f'/case/{number}') for number in itertools.count())
+    if case.together > 1 and 'MGET' not in case.name:
+        return itertools.cycle([scope_of(f'/case/{number}') for number in range(case.together)])
+    return itertools.repeat(scope_of('/case', case.query, case.headers))
 
 
 def forgetting(app: Any, memory: MemoryCache) -> Any:
@@ -221,25 +273,26 @@ def forgetting(app: Any, memory: MemoryCache) -> Any:
     return forget
 
 
-async def spent(app: FastAPI, scope: dict[str, Any], requests: int, together: int) -> float:
+async def spent(app: FastAPI, scopes: Scopes, requests: int, together: int) -> float:
     """Seconds of CPU time for each request."""
+    asked = list(itertools.islice(scopes, requests // together * together))
     began = time.process_time()
     if together == 1:
-        for _ in range(requests):
+        for scope in asked:
             await app(dict(scope), receive, to_nobody)
     else:
-        for _ in range(requests // together):
-            await asyncio.gather(*(app(dict(scope), receive, to_nobody) for _ in range(together)))
-    return (time.process_time() - began) / (requests // together * together)
+        for at in range(0, len(asked), together):
+            await asyncio.gather(*(app(dict(scope), receive, to_nobody) for scope in asked[at : at + together]))
+    return (time.process_time() - began) / len(asked)
 
 
 async def measure(found: list[Case], rounds: int, requests: int) -> None:
     apps = [(case, *await prepared(case)) for case in found]
-    before, after = scope_of('/before'), scope_of('/after')
+    before, after = itertools.repeat(scope_of('/before')), itertools.repeat(scope_of('/after'))
     for _ in range(rounds):
-        for case, app, scope in apps:
+        for case, app, scopes in apps:
             first = await spent(app, before, requests // 2, case.together)
-            case.spent.append(await spent(app, scope, requests, case.together))
+            case.spent.append(await spent(app, scopes, requests, case.together))
             case.limits.append((first + await spent(app, after, requests // 2, case.together)) / 2)
 
 
