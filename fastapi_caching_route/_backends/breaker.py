@@ -29,13 +29,14 @@ WARN_AGAIN_SECONDS = 60.0
 class Breaker:
     """Counts failures in a row, by kind. Threads may share it: a lost update of a count does no harm."""
 
-    __slots__ = ('_failures', '_probed_at', '_told', '_told_at', 'address', 'few', 'why')
+    __slots__ = ('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'few', 'why')
 
     def __init__(self) -> None:
         """No failures yet."""
         self.few = FAILURES_TO_OPEN
         """How many failures open it: no more than the commands that can be under way, since all of those may hang."""
         self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'deleting': 0, 'storing': 0}
+        self._failing: set[Kind] = set()
         self.why: dict[Kind, str] = {}
         """The last error of each kind, as text."""
         self.address = ''
@@ -43,6 +44,11 @@ class Breaker:
         self._probed_at: dict[Kind, float] = {}
         self._told = False
         self._told_at = -WARN_AGAIN_SECONDS
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether a command has failed since the last one of its kind that was answered."""
+        return bool(self._failing)
 
     def is_open(self, kind: Kind) -> bool:
         """Whether commands of this kind must not be sent."""
@@ -62,6 +68,7 @@ class Breaker:
     def failed(self, kind: Kind, error: BaseException, now: float) -> None:
         """Count a command that failed or timed out."""
         self._failures[kind] += 1
+        self._failing.add(kind)
         self.why[kind] = said = in_words(error)
         if self._failures[kind] == self.few:
             self._probed_at[kind] = now
@@ -77,6 +84,7 @@ class Breaker:
         if not self._failures[kind]:
             return
         self._failures[kind] = 0
+        self._failing.discard(kind)
         if self._told and not self.all_open():
             logger.info('the cache backend works again')
             self._told = False

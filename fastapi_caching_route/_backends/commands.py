@@ -54,9 +54,8 @@ class Commands:
 
     async def get(self, keys: Sequence[str]) -> list[object]:
         """The object under each key, or None."""
-        late_before = self._backend.late()
-        found = await self._backend.get(keys, self.left)
-        self._until += self._backend.late() - late_before
+        found, late = await self._backend.get(keys, self.left)
+        self._until += late
         return found
 
     async def set(self, key: str, value: object, span: float) -> bool:

@@ -63,12 +63,12 @@ class LinkedBackend:
         self._told: set[str] = set()
         self._too_slow_at = 0.0
 
-    async def get(self, keys: Sequence[str], within: float) -> list[object]:
-        """The object under each key, or None; read with one command."""
+    async def get(self, keys: Sequence[str], within: float) -> tuple[list[object], float]:
+        """The object under each key, or None, read with one command; and how late this event loop was meanwhile."""
         self._check('reading')
-        link = self._link('reading')
-        found = await in_time(link.get(keys), within, link.lateness)
-        return [found[key] for key in keys]
+        batch = self._link('reading').get(keys)
+        found = await batch.found_within(within)
+        return [found[key] for key in keys], batch.late
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
         """Store an object for `span` seconds, or a little longer if the backend counts whole seconds.
@@ -176,6 +176,8 @@ class LinkedBackend:
             ConnectionError: the breaker is open.
 
         """
+        if not self._breaker.has_failures:
+            return
         for ill in self._breaker.all_open():
             looking = self._looking.setdefault(ill, Background())
             if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
@@ -193,11 +195,11 @@ class LinkedBackend:
             elif kind == 'deleting':
                 await asyncio.gather(*(self.erase(key, self._timeout, even_if_open=True) for key in keys))
             else:
-                await in_time(link.get(keys), self._timeout, link.lateness)
+                await link.get(keys).found_within(self._timeout)
             if kind == 'storing':
                 began = time.monotonic()
                 for _ in range(2):  # as a miss does: to look up, and to read marks
-                    await in_time(link.get(keys), self._timeout - (time.monotonic() - began), link.lateness)
+                    await link.get(keys).found_within(self._timeout - (time.monotonic() - began))
                 self._breaker.worked('storing')
 
     def _link(self, kind: Kind) -> Link:

@@ -56,6 +56,11 @@ class Lateness:
         return self._seconds + max(late, 0.0)
 
 
+def forgiven(late: float, seconds: float) -> float:
+    """How many seconds of lateness do not count for a caller that waits so many seconds."""
+    return min(late, MAX_FORGIVEN * max(seconds, BEAT_SECONDS))
+
+
 async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness) -> T:
     """The result of a command. The command goes on if it takes longer, and also if the caller is cancelled.
 
@@ -68,7 +73,7 @@ async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness
     began, late_before, seconds = time.monotonic(), lateness.seconds, max(seconds, 0.0)
     await _wait(running, seconds)
     while not running.done():
-        late = min(lateness.seconds - late_before, MAX_FORGIVEN * max(seconds, BEAT_SECONDS))
+        late = forgiven(lateness.seconds - late_before, seconds)
         left = seconds + late - (time.monotonic() - began)
         if left < UNAVOIDABLE_SECONDS:
             break

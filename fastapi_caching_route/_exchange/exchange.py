@@ -21,14 +21,14 @@ from fastapi_caching_route._exchange.call import Call, Client, RequestBody
 from fastapi_caching_route._exchange.errand import Errand
 from fastapi_caching_route._exchange.guards import admit, pass_by, wishes
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
-from fastapi_caching_route._exchange.lookup import Looked, Seen, at_once, find_key, judge, look_up
+from fastapi_caching_route._exchange.lookup import Looked, Seen, at_once, find_key, judge, look_up, look_up_key
 from fastapi_caching_route._exchange.overtaking import run_endpoint
 from fastapi_caching_route._exchange.plan import Plan, tell
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
 from fastapi_caching_route._store.lock import Lock
 from fastapi_caching_route._store.variants import conditions_of
-from fastapi_caching_route._store.visit import Found
+from fastapi_caching_route._store.visit import Found, Later
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -39,6 +39,8 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
     looked, answer = at_once(plan, declared, scope)
+    if looked is not None and isinstance(looked[1], Later) and plan.passes_by(scope) is None:
+        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
     for message in answer or ():
         await send(message)
     if answer is None:
@@ -101,7 +103,6 @@ class Exchange:
             return
         call.own_key, call.key = keys
         demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND
-        # No other flight has landed since `at_once` has looked: it is the same step.
         seen = await look_up(call, looked)
         while not await self._settle(seen, demand):  # `MAX_ATTEMPTS` of the herd bounds it
             seen = await look_up(call)

@@ -16,29 +16,31 @@ from fastapi_caching_route._exchange.call import Call, messages
 from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
-from fastapi_caching_route._store.visit import Found, Later, Visit
+from fastapi_caching_route._store.visit import LATER, Found, Later, Visit
 
-Looked = tuple[KeyPair, Found | Variants | None]
-"""The key of a request, and what is stored under it."""
+Asked = tuple[int, Visit]
+"""How many flights had brought something when a visit looked something up, and that visit."""
+
+Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
+"""The key of a request, what is stored under it, and how that was looked up, unless it was at once."""
 
 
-def at_once(plan: Plan, declared: Declared, scope: Scope) -> tuple[Looked | None, tuple[Message, Message] | None]:
-    """What is stored for a request and, if that answers it, the response; without asking or waiting for anything."""
-    look_up = plan.runtime.store.at_once
-    if (
-        look_up is None
-        or declared.before_key is not None
-        or plan.hooks.skip is not None
-        or not plan.serves(scope['method'])
-    ):
-        return None, None
-    keys = declared.keys.at_once(scope)
-    if keys is None:
-        return None, None
-    found = look_up(keys[1])
-    if isinstance(found, Later):
-        return None, None
-    looked = (keys, found)
+def at_once(
+    plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None
+) -> tuple[Looked | None, tuple[Message, Message] | None]:
+    """What is stored for a request and, if that answers it, the response; without asking or waiting for anything.
+
+    With `looked`, it has been looked up already.
+    """
+    if looked is None:
+        if declared.before_key is not None or plan.hooks.skip is not None or not plan.serves(scope['method']):
+            return None, None
+        keys = declared.keys.at_once(scope)
+        if keys is None:
+            return None, None
+        look_up = plan.runtime.store.at_once
+        looked = keys, LATER if look_up is None else look_up(keys[1]), None
+    found = looked[1]
     if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
         return looked, None
     now = plan.runtime.clock()
@@ -100,6 +102,16 @@ async def _built(call: Call) -> KeyPair | Bypass:
     return Bypass(reasons.BODY.name) if body is None else call.declared.keys.of(scope, body, name)
 
 
+async def look_up_key(plan: Plan, keys: KeyPair) -> Looked:
+    """Look up what is stored under a key.
+
+    The count is read before the look-up: after it, a flight that lands meanwhile would be counted although its entry
+    was not seen (`test_herds` counts the runs).
+    """
+    so_far, visit = plan.runtime.flights.brought_so_far, plan.runtime.store.visit()
+    return keys, await visit.look_up(keys[1]), (so_far, visit)
+
+
 class Seen(Struct, frozen=True):
     """What there was for a request when it was looked up."""
 
@@ -114,14 +126,12 @@ class Seen(Struct, frozen=True):
 
 
 async def look_up(call: Call, looked: Looked | None = None) -> Seen:
-    """What is stored for a request now; with `looked`, what is under its key is known already.
-
-    The count is read in the same step as the look-up at once, or before it: with an `await` between the two, a flight
-    that lands meanwhile would be counted although its entry was not seen (`test_herds` counts the runs).
-    """
-    so_far = call.plan.runtime.flights.brought_so_far
-    visit = call.plan.runtime.store.visit()
-    found = await visit.look_up(call.key) if looked is None else looked[1]
+    """What is stored for a request now; with `looked`, what is under its key is known already."""
+    if looked is None or isinstance(looked[1], Later):
+        looked = await look_up_key(call.plan, (call.own_key or '', call.key))
+    _, found, asked = looked
+    # No other flight has landed since `at_once` has looked: it is the same step.
+    so_far, visit = asked or (call.plan.runtime.flights.brought_so_far, call.plan.runtime.store.visit())
     variants = None
     if isinstance(found, Variants):
         variants = found

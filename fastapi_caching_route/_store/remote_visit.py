@@ -90,7 +90,14 @@ class RemoteVisit:
         """See `Visit`."""
         if self._parts.debts:
             self._left -= await self._parts.retry(self._left)
-        return await self._or_nothing(partial(self._look_up, key))
+        commands = Commands(self._parts.backend, self._left)
+        try:
+            return await self._look_up(key, commands)
+        except Exception as error:  # noqa: BLE001, as in `_or_nothing`, without whose calls a hit is cheaper
+            logger.debug('the cache backend failed for one request: %s', in_words(error))
+            return None
+        finally:
+            self._left = commands.left
 
     async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
         ledger = self._parts.ledger

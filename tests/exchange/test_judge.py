@@ -234,7 +234,7 @@ def test_the_short_way_answers_just_where_the_long_way_replies_without_a_renewal
         result_of(store.invalidate(['mine']))
     looked, answer = at_once(plan, call.declared, call.scope)
     seen = result_of(look_up(call))
-    assert looked == ((call.own_key, call.key), seen.found)
+    assert looked == ((call.own_key, call.key), seen.found, None)
     assert result_of(look_up(call, looked)) == seen
     way = result_of(Exchange(call)._decide(seen, NO_DEMAND))
     assert (answer is not None) == (isinstance(way, Reply) and not way.renews)
