@@ -170,6 +170,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
         Case('miss', cached(small), 1.5, against='not cached', expected=b'MISS', forgets=True),
+        Case('hit, 16 keys at a time', cached(small_of), together=TOGETHER),
         Case('lmdb, 200 B', cached(small_of), 1.45, backend=lmdb, together=TOGETHER),
         Case('lmdb, 100 kB', cached(large_of), 1.6, backend=lmdb, together=TOGETHER),
         Case('not cached, 16 at a time', uncached(small_of), expected=None, together=TOGETHER, is_cold=True),
@@ -237,7 +238,8 @@ Scopes = Iterator[dict[str, Any]]
 async def prepared(case: Case) -> tuple[FastAPI, Scopes]:
     """The app of a case, and its requests, after a look at whether they are answered as they should be."""
     app, backend = FastAPI(), case.backend()
-    for router in (limit('/before'), case.router(backend), limit('/after')):
+    suffix = '/{number}' if case.together > 1 else ''
+    for router in (limit(f'/before{suffix}'), case.router(backend), limit(f'/after{suffix}')):
         app.include_router(router)
     if case.forgets:
         app = forgetting(app, backend)
@@ -288,9 +290,10 @@ async def spent(app: FastAPI, scopes: Scopes, requests: int, together: int) -> f
 
 async def measure(found: list[Case], rounds: int, requests: int) -> None:
     apps = [(case, *await prepared(case)) for case in found]
-    before, after = itertools.repeat(scope_of('/before')), itertools.repeat(scope_of('/after'))
     for _ in range(rounds):
         for case, app, scopes in apps:
+            suffix = '/1' if case.together > 1 else ''
+            before, after = (itertools.repeat(scope_of(f'/{place}{suffix}')) for place in ('before', 'after'))
             first = await spent(app, before, requests // 2, case.together)
             case.spent.append(await spent(app, scopes, requests, case.together))
             case.limits.append((first + await spent(app, after, requests // 2, case.together)) / 2)

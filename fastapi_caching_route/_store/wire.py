@@ -13,7 +13,7 @@ import logging
 import math
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -38,6 +38,10 @@ class Wire:
     def __init__(self, signing_keys: Sequence[bytes]) -> None:
         """If there are keys, sign with the first of them, and accept only entries that are signed with one of them."""
         self._keys = signing_keys
+        self._remembered: dict[tuple[bytes, int], Entry | Variants] = {}
+        """The last objects by the beginning of their bytes, in which the checksum is, and their length."""
+        self._bytes = 0
+        self._lock = Lock()
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""
@@ -45,13 +49,30 @@ class Wire:
 
     def loads(self, value: Any) -> Any:
         """The object of these bytes, or None. Of a buffer, what is kept is copied."""
-        if isinstance(value, memoryview) and (self._keys or len(value) <= MAX_REMEMBERED_BYTES):
-            value = bytes(value)
-        if self._keys and value is not None and not (isinstance(value, bytes) and value.startswith(MARK)):
-            value = opened(value, self._keys)
-            if value is None:
-                logger.warning('an entry in the cache backend has no valid signature and is ignored')
-        return decode(value)
+        if self._keys and value is not None:
+            value = bytes(value) if isinstance(value, memoryview) else value
+            if not (isinstance(value, bytes) and value.startswith(MARK)):
+                value = opened(value, self._keys)
+                if value is None:
+                    logger.warning('an entry in the cache backend has no valid signature and is ignored')
+        if not isinstance(value, bytes | memoryview):
+            return None
+        begin = bytes(value[: _PREFIX.size])
+        if begin.startswith(MARK):
+            return decode(bytes(value))
+        return self._remembered.get((begin, len(value))) or self._remember((begin, len(value)), decode(value))
+
+    def _remember(self, name: tuple[bytes, int], found: Any) -> Any:
+        """Keep a decoded object, which is immutable, and drop the ones that were kept first if there are too many."""
+        if found is not None and name[1] <= MAX_REMEMBERED_BYTES:
+            with self._lock:
+                self._bytes += 0 if name in self._remembered else name[1]
+                self._remembered[name] = found
+                while self._bytes > MAX_REMEMBERED_BYTES:
+                    oldest = next(iter(self._remembered))
+                    del self._remembered[oldest]
+                    self._bytes -= oldest[1]
+        return found
 
 
 MAGIC = b'fcr\x04'
@@ -63,8 +84,8 @@ MARK = Wire.prefix_of_texts
 SIGNED = b'fcrs'
 """The prefix of a signature (HMAC-SHA256)."""
 
-MAX_REMEMBERED_BYTES = 8192
-"""Entries up to this size are remembered decoded: together they take a few megabytes."""
+MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
+"""How many bytes of entries are remembered decoded. A large one is neither checked nor copied again then."""
 
 _PREFIX = struct.Struct('>4s8sI')
 _CHECKED = 12
@@ -151,19 +172,9 @@ def _head_of(entry: Entry) -> _EntryHead:
 
 def decode(raw: object) -> Entry | Variants | str | None:
     """The object of these bytes; None for anything that is not exactly what we wrote."""
-    if isinstance(raw, memoryview):
-        return _decode(raw)
-    if not isinstance(raw, bytes):
-        return None
-    if raw.startswith(MARK):
+    if isinstance(raw, bytes) and raw.startswith(MARK):
         return raw[len(MARK) :].decode('latin-1')
-    return _decode_short(raw) if len(raw) <= MAX_REMEMBERED_BYTES else _decode(raw)
-
-
-@lru_cache(256)
-def _decode_short(raw: bytes) -> Entry | Variants | None:
-    """Decode a short entry, and remember the last ones: what is decoded is immutable."""
-    return _decode(raw)
+    return _decode(raw) if isinstance(raw, bytes | memoryview) else None
 
 
 def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
