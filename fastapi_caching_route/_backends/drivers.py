@@ -20,6 +20,10 @@ MAX_SPAN_IN_MEMCACHED = 30 * 86400
 """In seconds. memcached takes a larger number for a date."""
 
 
+ToSet = tuple[str, object, float]
+"""A key, an object, and for how many seconds to store it."""
+
+
 class Driver(Protocol):
     """What a link sends commands through. Takes and returns objects; spans are in seconds. Exceptions mean trouble."""
 
@@ -31,6 +35,8 @@ class Driver(Protocol):
     """Whether nobody else uses its client. Then the client is closed when it hangs, and when its event loop ends."""
     may_be_cancelled: bool
     """Whether a command may be cancelled without disturbing the next ones."""
+    sets_many: bool
+    """Whether `set_many` stores many objects in one round trip."""
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """The object under each key, or None."""
@@ -38,6 +44,10 @@ class Driver(Protocol):
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """Store an object, or return False. It may be kept a little longer, if the backend counts whole seconds."""
+        ...
+
+    async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
+        """Store objects; what became of each of them."""
         ...
 
     async def add(self, key: str, value: object, span: float) -> bool:
@@ -82,7 +92,7 @@ class AiocacheDriver:
 
     __slots__ = (
         *('_backend', '_codec', '_journals', '_reads_itself'),
-        *('address', 'concurrency', 'is_ours', 'may_be_cancelled'),
+        *('address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many'),
     )
 
     def __init__(self, backend: BaseCache, codec: Codec, journals: Journals | None = None) -> None:
@@ -105,6 +115,8 @@ class AiocacheDriver:
         self.address: str = address_of(used)
         self.concurrency: int = concurrency(used)
         self.may_be_cancelled: bool = may_be_cancelled(used)
+        sets_itself = type(backend).set is BaseCache.set and not backend.plugins
+        self.sets_many: bool = has_journals(backend) and sets_itself and hasattr(used, 'pipeline')
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
@@ -120,6 +132,17 @@ class AiocacheDriver:
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
         return bool(await self._backend.set(key, value, ttl=accepted_ttl(self._backend, span), namespace=''))
+
+    async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
+        """See `Driver`. For Redis only."""
+        if os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache's own command does
+            return [True] * len(objects)
+        pipeline = self._backend.client.pipeline(transaction=False)
+        for key, value, span in objects:
+            milliseconds = int(max(span, SHORTEST) * 1000)
+            pipeline.set(self._backend.build_key(key, namespace=''), self._codec.dumps(value), px=milliseconds)
+        replies = await pipeline.execute(raise_on_error=False)
+        return [it if isinstance(it, Exception) else bool(it) for it in replies]
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
@@ -203,7 +226,7 @@ class InProcessDriver:
     The backend is not copied: aiocache's `clear()` gives the original a new dict, which a copy would not see.
     """
 
-    __slots__ = ('_backend', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
+    __slots__ = ('_backend', 'address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many')
 
     def __init__(self, backend: BaseCache) -> None:
         """Use the backend itself."""
@@ -212,6 +235,7 @@ class InProcessDriver:
         self.concurrency: int = MAX_CONCURRENT
         self.is_ours: bool = False
         self.may_be_cancelled: bool = True
+        self.sets_many: bool = False
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
@@ -222,6 +246,10 @@ class InProcessDriver:
         """See `Driver`."""
         ttl = max(span, SHORTEST)
         return bool(await self._backend.set(key, value, ttl=ttl, namespace='', dumps_fn=_as_it_is, timeout=None))
+
+    async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
+        """See `Driver`."""
+        return [await self.set(*it) for it in objects]
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
-from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.drivers import Driver, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness, forgiven, in_time
 from fastapi_caching_route._concurrency.tasks import keep_running
@@ -68,6 +68,7 @@ class Link:
         '_sizes',
         '_tails',
         '_timeout',
+        '_to_set',
         '_turns',
         '_turns_of_large',
         '_weigh',
@@ -103,6 +104,8 @@ class Link:
         self._batches: dict[str, Batch] = {}
         """The reads that are not sent yet: under '' the keys of small entries together, and each large entry under its
         own key."""
+        self._to_set: tuple[dict[str, ToSet], asyncio.Task[dict[str, bool | Exception]]] | None = None
+        """The objects that are not sent yet."""
         self._tails: dict[tuple[str, JournalHead | None], asyncio.Task[Tail]] = {}
         """The reads of journals that are not sent yet."""
         self._at_end = self._until_end()
@@ -136,6 +139,23 @@ class Link:
             self._sizes.clear()
         self._sizes.update(sizes)
         return found
+
+    def set(self, key: str, value: object, span: float) -> 'asyncio.Task[dict[str, bool | Exception]]':
+        """What became of each object that is stored with this one: those that are given before it is sent."""
+        if self._to_set is None or key in self._to_set[0]:
+            objects: dict[str, ToSet] = {}
+            self._to_set = objects, self.send('writing', partial(self._set_all, objects))
+        self._to_set[0][key] = key, value, span
+        return self._to_set[1]
+
+    async def _set_all(self, objects: dict[str, ToSet]) -> dict[str, bool | Exception]:
+        if self._to_set is not None and self._to_set[0] is objects:
+            self._to_set = None  # no more objects can join
+        outcomes = await self.driver.set_many(tuple(objects.values()))
+        failures = [it for it in outcomes if isinstance(it, Exception)]
+        if len(failures) == len(outcomes):  # for which there is one reason
+            raise failures[0]
+        return dict(zip(objects, outcomes, strict=True))
 
     def since(self, journal: str, known: JournalHead | None) -> 'asyncio.Task[Tail]':
         """What a journal has behind a head. Callers that ask the same before the command is sent share it."""

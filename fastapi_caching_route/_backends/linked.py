@@ -75,14 +75,24 @@ class LinkedBackend:
 
         Return False if there is no room for it.
         """
-        command = partial(self._set, key, value, span)
+        link = None if even_if_open else self._link_to_set()
         is_large = self._weigh(value) >= LARGE_BYTES
         try:
+            if link is not None and not is_large:
+                outcomes = await in_time(link.set(key, value, span), within, link.lateness)
+                return _given(outcomes[key])
+            command = partial(self._set, key, value, span)
             return await self._write('writing', command, within, even_if_open=even_if_open, is_large=is_large)
         except Exception as error:
             if not is_full(error):
                 raise
             return False  # the breaker has counted it
+
+    def _link_to_set(self) -> Link | None:
+        """The link, if it stores many objects at a time."""
+        self._check('writing')
+        link = self._link('writing')
+        return link if link.driver.sets_many else None
 
     async def _set(self, key: str, value: object, span: float, driver: Driver) -> bool:
         try:
@@ -244,3 +254,10 @@ class LinkedBackend:
 
 async def _journal(journal: str, known: JournalHead | None, texts: Sequence[str], note: str, driver: Driver) -> Tail:
     return await cast('Journals', driver).journal(journal, known, texts, note)
+
+
+def _given(outcome: bool | Exception) -> bool:  # noqa: FBT001, it is no option
+    """What became of an object, if that is no exception; else raise it."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -1,11 +1,12 @@
 """The driver of an LMDB store. What is in it is read at once; what is written takes a thread."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
-from fastapi_caching_route._backends.drivers import Codec
+from fastapi_caching_route._backends.drivers import Codec, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
@@ -23,7 +24,7 @@ class LMDBBackend(Protocol):
 class LMDBDriver:
     """Sends commands to an LMDB store, with our codec. See `Driver`."""
 
-    __slots__ = ('_codec', '_store', 'address', 'concurrency', 'is_ours', 'may_be_cancelled')
+    __slots__ = ('_codec', '_store', 'address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many')
 
     def __init__(self, backend: LMDBBackend, codec: Codec) -> None:
         """Use the store of a backend, which others may use, too."""
@@ -32,6 +33,7 @@ class LMDBDriver:
         self.address: str = str(backend.store.environment.folder)
         self.concurrency: int = MAX_CONCURRENT
         self.is_ours: bool = False
+        self.sets_many: bool = True
         self.may_be_cancelled: bool = True
         """What waits for its transaction is dropped then, and nothing else is disturbed."""
 
@@ -46,6 +48,11 @@ class LMDBDriver:
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
         return await self._store.put(key, self._bytes(value), span)
+
+    async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
+        """See `Driver`."""
+        outcomes = await asyncio.gather(*(self.set(*it) for it in objects), return_exceptions=True)
+        return [it if isinstance(it, bool | Exception) else ConnectionError(str(it)) for it in outcomes]
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
