@@ -22,9 +22,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import fastapi
@@ -36,7 +37,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
-from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache
+from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache, NearCopies
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import peers
@@ -66,11 +67,16 @@ def limit(path: str) -> APIRouter:
     return router
 
 
-def cached(answer: Callable[..., Any], dependencies: Any = (), **options: Any) -> Router:
+def cached(
+    answer: Callable[..., Any],
+    dependencies: Any = (),
+    of_cache: Mapping[str, Any] = MappingProxyType({}),
+    **options: Any,
+) -> Router:
     """A router with one cached route."""
 
     def router_of(backend: Any) -> APIRouter:
-        router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend)
+        router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend, **of_cache)
         endpoint = cache(**{'ttl': 3600, **options})(answer)
         router.get(path_of(answer), dependencies=list(dependencies))(endpoint)
         return router
@@ -182,10 +188,19 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         *found,
         Case('redis, 200 B, 16 at a time', cached(small_of), 2.5, backend=redis, together=TOGETHER),
         Case('redis, 100 kB, 16 at a time', cached(large_of), 4.5, backend=redis, together=TOGETHER),
+        *near_cases(redis),
         Case('redis, cold miss, 16 at a time', cached(small_of), 2.5, backend=redis, **COLD),
         Case('redis, one MGET of two keys', two_gets, backend=redis, expected=None),
         Case('redis, 200 B', cached(small), 1.3, backend=redis, against='redis, one MGET of two keys'),
     ]
+
+
+def near_cases(redis: Callable[[], Any]) -> Iterator[Case]:
+    for trust, target in ((0, 1.9), (0.1, 1.3)):
+        near = {'near': NearCopies(trust=trust)}
+        for size, answer in (('200 B', small_of), ('100 kB', large_of)):
+            name = f'redis, near, trust {trust}, {size}'
+            yield Case(name, cached(answer, of_cache=near), target, backend=redis, together=TOGETHER)
 
 
 COLD: Any = {'together': TOGETHER, 'is_cold': True, 'against': 'not cached, 16 at a time', 'expected': b'MISS'}

@@ -21,6 +21,7 @@ from fastapi_caching_route.errors import CacheError, ConfigurationError, Invalid
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
+from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
@@ -49,6 +50,7 @@ __all__ = [
     'LMDBCache',
     'MemoryCache',
     'MemoryStats',
+    'NearCopies',
     'RouteHandler',
     'RouteReport',
     'Skip',

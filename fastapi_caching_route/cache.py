@@ -44,6 +44,7 @@ from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
+from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
@@ -118,6 +119,9 @@ class FastAPICache:
         document: Annotated[
             bool, Doc('Whether OpenAPI describes the 304 and the headers of cached routes; if not, it is unchanged.')
         ] = False,
+        near: Annotated[
+            NearCopies | None, Doc('Copies of entries in this process, in front of a backend outside of it.')
+        ] = None,
     ) -> None:
         """Build a cache over a backend. This opens no connection."""
         self._settings: Settings = checked_settings(
@@ -138,6 +142,7 @@ class FastAPICache:
             mode=mode,
             invalidate_on_write=invalidate_on_write,
             document=document,
+            near=near,
         )
         note_alive(self._settings)
 

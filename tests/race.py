@@ -2,6 +2,7 @@
 
 uv run python -m tests.race redis 5000                              rounds of writes and reads, and what they saw
 uv run python -m tests.race lmdb 5000
+uv run python -m tests.race redis 5000 '' 0                         with near copies, which are trusted for 0 seconds
 uv run python -m tests.race memcached 5000 'compare `last` on a hit'    with one step of the algorithm left out
 """
 
@@ -49,7 +50,7 @@ async def writer(item, ports, client, rounds, seen):
         seen.rounds += 1
 
 
-def race(backend, port, rounds, left_out='', *, write='decorator', meanwhile=nullcontext):
+def race(backend, port, rounds, left_out='', *, write='decorator', near='', meanwhile=nullcontext):
     """Run the servers and the rounds, within what goes on meanwhile in the folder; gives what was seen."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -61,6 +62,7 @@ def race(backend, port, rounds, left_out='', *, write='decorator', meanwhile=nul
             RACE_TRUTH=str(folder / 'truth'),
             RACE_LEFT_OUT=left_out,
             RACE_WRITE=write,
+            RACE_NEAR=near,
             RACE_NAMESPACE=f'race{token_hex(4)}',
         )
         root = Path(__file__).parent.parent
@@ -79,18 +81,18 @@ def race(backend, port, rounds, left_out='', *, write='decorator', meanwhile=nul
     return seen
 
 
-def main(backend, rounds, left_out=''):
+def main(backend, rounds, left_out='', near=''):
     from tests.conftest import run  # noqa: PLC0415, the servers are for the program alone
 
     if backend == 'lmdb':
-        print(race(backend, 0, int(rounds), left_out))
+        print(race(backend, 0, int(rounds), left_out, near=near))
         return
     program = {
         'redis': ('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'),
         'memcached': ('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody'),
     }[backend]
     for server in run(*program):
-        print(race(backend, server.port, int(rounds), left_out))
+        print(race(backend, server.port, int(rounds), left_out, near=near))
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from typing import Annotated
 from aiocache import MemcachedCache, RedisCache
 from fastapi import APIRouter, Depends, FastAPI
 
-from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache, LMDBCache
+from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache, LMDBCache, NearCopies
 from fastapi_caching_route._store import opening
 from tests.simulation import ledger_class
 
@@ -24,7 +24,8 @@ match os.environ['RACE_BACKEND']:
         backend = MemcachedCache(endpoint='127.0.0.1', port=port, namespace=namespace)
     case 'lmdb':
         backend = LMDBCache(os.environ['RACE_FOLDER'], namespace=namespace)
-cache = FastAPICache(backend, store_timeout=10)
+near = NearCopies(trust=float(os.environ['RACE_NEAR'])) if os.environ['RACE_NEAR'] else None
+cache = FastAPICache(backend, store_timeout=10, near=near)
 router, plain = APIRouter(route_class=CachingRoute), APIRouter()
 
 with open(os.environ['RACE_TRUTH'], 'r+b') as file:  # noqa: PTH123, a mapping of it outlives it

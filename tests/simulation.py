@@ -294,6 +294,8 @@ class World:
     step: str | None
     kind: str = 'marks'
     fills: bool = False
+    near: bool = False
+    """Whether each process keeps copies of entries, and reads only what is beside them."""
     restores: bool = False
     """Whether the store goes back to an old copy of itself at times. Then one process has seen all of it."""
     violations: int = 0
@@ -307,7 +309,7 @@ class World:
         self.turns = Turns(self.rng)
         refuses = self.rng.choice(REFUSES) if self.fills else 0
         self.shelf = SlowShelf(self.turns, refuses=refuses, without=LEFT_OUT_OF_JOURNALS.get(self.step, ''))
-        self.copy, self.flights = {}, {}
+        self.copy, self.flights, self.near_copies = {}, {}, {}
         self.version = dict.fromkeys(range(RESOURCES), 0)
         self.oldest = dict.fromkeys(range(RESOURCES), 0)
         self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
@@ -335,12 +337,16 @@ class World:
         if self.fills and self.rng.random() < 0.2:  # the store takes too long
             await self.lead_or_follow(it, marks, oldest_fresh)
             return
-        entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
-        try:
-            seen = await marks.see(self.shelf, beside)
-        except ConnectionError:  # of a journal that does not keep its rules
-            return
-        stale_at = await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
+        entry, stale_at = None, None
+        with suppress(ConnectionError):  # of a journal that does not keep its rules
+            copy = self.near_copies.get((it, marks))
+            if copy is not None:
+                entry, stale_at = copy, await self.judged(marks, copy, await self.shelf.get(marks.beside))
+            if stale_at != math.inf:
+                entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
+                stale_at = await self.judged(marks, entry, beside)
+            if self.near:
+                self.near_copies[it, marks] = entry if stale_at == math.inf else None
         is_fresh = stale_at == math.inf
         if stale_at is None or not (is_fresh or entry.windowed):
             await self.lead_or_follow(it, marks, oldest_fresh)
@@ -348,6 +354,10 @@ class World:
         self.served += 1
         if entry.stored_at < (oldest_fresh if is_fresh else oldest):
             self.violations += 1
+
+    async def judged(self, marks, entry, beside):
+        seen = await marks.see(self.shelf, beside)
+        return await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
 
     async def lead_or_follow(self, it, marks, oldest):
         """A miss: it gets the response of a run that is under way in its process, if that may be shared."""
@@ -450,13 +460,13 @@ class World:
             await self.turns.run([self.request()])
 
 
-def simulate(schedules, step=None, *, kind='marks', fills=False, restores=False, first_only=False):
+def simulate(schedules, step=None, *, kind='marks', first_only=False, **options):
     """Live through so many schedules; gives them."""
     worlds = []
     runners = asyncio.Runner() if hasattr(asyncio, 'Runner') else _OldRunner()
     with runners as runner, small_journals() if kind == 'journal' else nullcontext():
         for seed in range(schedules):
-            worlds.append(World(seed, step, kind, fills, restores))
+            worlds.append(World(seed, step, kind, **options))
             runner.run(worlds[-1].live())
             if first_only and worlds[-1].violations:
                 break
@@ -484,6 +494,8 @@ KINDS = {
     'journals': {'kind': 'journal'},
     'journals, full at times': {'kind': 'journal', 'fills': True},
     'journals, restored from copies': {'kind': 'journal', 'restores': True},
+    'marks, near copies': {'near': True},
+    'journals, near copies': {'kind': 'journal', 'near': True},
 }
 STEPS = {
     'marks': LEFT_OUT,

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
     *('__main__', '__init__', 'cache', 'explain', 'route', 'context'),
-    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'lmdb', 'redis', 'params', 'options', 'policy'),
+    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'lmdb', 'redis', 'params', 'options', 'near', 'policy'),
     *('_backends', 'control', '_core', '_concurrency', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
@@ -40,6 +40,7 @@ INSIDE = {
             'local',
             'remote',
             'at_once',
+            'copies',
             'remote_visit',
             'soon',
         ),
@@ -56,6 +57,7 @@ INSIDE = {
             'commands',
             'linked',
             'link',
+            'batch',
             'lmdb_driver',
             'drivers',
             'redis_journal',

@@ -3,6 +3,7 @@
 commands       commands under a time budget
 linked         a backend that may be slow or down: a link per event loop, a breaker for all
 link           the commands of one event loop: concurrency, batches, time-outs
+batch          callers that wait for one command together
 lmdb_driver    the driver of an LMDB store
 drivers        what a link sends commands through, over a backend of aiocache
 redis_journal  journals in Redis, by a script

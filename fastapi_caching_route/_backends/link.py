@@ -18,10 +18,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from fastapi_caching_route._backends.batch import Batch
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
-from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness, forgiven, in_time
+from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness
 from fastapi_caching_route._concurrency.tasks import keep_running
 
 T = TypeVar('T')
@@ -46,9 +47,6 @@ connection is kept free for small commands."""
 MAX_SIZES = 4096
 """For how many keys the size of the last read is remembered, at some hundred bytes each."""
 
-SHARED_PART = 0.9
-"""A caller that has less than this part of the time-out left has a timer of its own."""
-
 MAX_WAITING = 10_000
 """How many commands may be under way or waiting, at some kilobytes each. One more would time out anyway."""
 
@@ -57,25 +55,9 @@ class Link:
     """Sends the commands of the event loop in which it is created."""
 
     __slots__ = (
-        '_adding',
-        '_answered_at',
-        '_at_end',
-        '_batches',
-        '_breaker',
-        '_largest',
-        '_loop',
-        '_running',
-        '_sizes',
-        '_tails',
-        '_timeout',
-        '_to_set',
-        '_turns',
-        '_turns_of_large',
-        '_weigh',
-        'driver',
-        'lateness',
-        'pid',
-        'usable',
+        *('_adding', '_answered_at', '_at_end', '_batches', '_breaker', '_largest', '_loop', '_running', '_sizes'),
+        *('_tails', '_timeout', '_to_set', '_turns', '_turns_of_large', '_weigh'),
+        *('driver', 'lateness', 'pid', 'usable'),
     )
 
     def __init__(self, driver: Driver, timeout: float, breaker: Breaker, weigh: Callable[[object], int]) -> None:
@@ -112,7 +94,7 @@ class Link:
         with suppress(StopIteration):  # an event loop closes started generators before it ends, and nothing else
             self._at_end.__anext__().send(None)
 
-    def get(self, keys: Sequence[str]) -> 'Batch':
+    def get(self, keys: Sequence[str]) -> Batch:
         """The object under each key, or None. Keys that are asked for before the command is sent join it."""
         is_large = any(self._sizes.get(key, 0) >= LARGE_BYTES for key in keys)
         may_be_large = is_large or (self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys))
@@ -128,7 +110,7 @@ class Link:
     def _most_together(self) -> float:
         return min(MAX_TOGETHER, MAX_REPLY_BYTES / self._largest) if self._largest else MAX_TOGETHER
 
-    async def _read(self, name: str, batch: 'Batch') -> dict[str, object]:
+    async def _read(self, name: str, batch: Batch) -> dict[str, object]:
         if self._batches.get(name) is batch:
             del self._batches[name]  # no more keys can join
         keys = list(batch.keys)
@@ -253,70 +235,6 @@ async def all_closed() -> None:
     """Wait until the links of this event loop that were given up are closed."""
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(it for it in tuple(_closing) if it.get_loop() is loop), return_exceptions=True)
-
-
-class Batch:
-    """Keys that one command reads, and callers that wait for it, each as long as its budget lasts.
-
-    Most callers have the same budget and begin at the same time, so they share one timer.
-    """
-
-    __slots__ = ('_arrival', '_began_at', '_late_before', '_lateness', '_running', '_seconds', '_timer', 'keys', 'late')
-
-    _running: 'asyncio.Task[dict[str, object]]'
-
-    def __init__(self, lateness: Lateness, seconds: float) -> None:
-        """Wait at most `seconds`, not counting those for which the event loop is late."""
-        self.keys: dict[str, None] = {}  # without duplicates, which aiomcache rejects
-        self.late = 0.0
-        """How late the event loop was while callers waited."""
-        self._seconds = seconds
-        self._lateness = lateness
-        self._began_at, self._late_before = time.monotonic(), lateness.seconds
-
-    def begin(self, running: 'asyncio.Task[dict[str, object]]') -> None:
-        """The command is under way."""
-        self._running = running
-        self._arrival = _Arrival(loop=running.get_loop())
-        self._timer = running.get_loop().call_later(self._seconds, self._ring)
-        running.add_done_callback(self._arrive)
-
-    async def found_within(self, within: float) -> dict[str, object]:
-        """The objects by their keys.
-
-        Raises:
-            TimeoutError: they did not arrive in time.
-
-        """
-        running = self._running
-        if within < SHARED_PART * self._seconds:
-            return await in_time(running, within, self._lateness)
-        await self._arrival
-        if not running.done() or running.cancelled():
-            msg = 'the cache backend did not answer in time'
-            raise TimeoutError(msg)
-        return running.result()
-
-    def _ring(self) -> None:
-        late = forgiven(self._lateness.seconds - self._late_before, self._seconds)
-        left = self._seconds + late - (time.monotonic() - self._began_at)
-        if left < UNAVOIDABLE_SECONDS:
-            self._arrive()
-        else:
-            self._timer = self._running.get_loop().call_later(left, self._ring)
-
-    def _arrive(self, _: object = None) -> None:
-        self._timer.cancel()
-        if not self._arrival.done():
-            self.late = self._lateness.seconds - self._late_before
-            self._arrival.set_result(None)
-
-
-class _Arrival(asyncio.Future[None]):
-    """What many tasks wait for. A task that is cancelled stops waiting when it arrives, and does not cancel it."""
-
-    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002, asyncio's
-        return False
 
 
 class Watch:

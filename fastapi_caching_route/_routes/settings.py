@@ -32,6 +32,7 @@ from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy, checked_policy
 
 LATER: Final[Any] = object()
@@ -153,6 +154,7 @@ def checked_settings(
     mode: object,
     invalidate_on_write: bool,
     document: bool,
+    near: NearCopies | None,
 ) -> Settings:
     """Check the options of a `FastAPICache`, and build its settings.
 
@@ -166,7 +168,12 @@ def checked_settings(
     defaults = checked_policy(policy)
     check_positive('store_timeout', store_timeout)
     check_positive('recording_budget', recording_budget)
-    new_store = partial(store_over, timeout=store_timeout, signing_keys=signing_keys(signing_key))
+    if not isinstance(near, NearCopies | None):
+        msg = f'near must be NearCopies(...) or None, got {type(near).__name__}'
+        raise ConfigurationError(msg)
+    new_store = partial(
+        store_over, timeout=store_timeout, signing_keys=signing_keys(signing_key), near=near, clock=clock
+    )
     checked = None if backend is LATER else checked_backend(backend)
     header = field_name('cache_header', cache_header)
     return Settings(

@@ -9,6 +9,7 @@ given         responses that user code stores itself
 local         a store that is a table of this process
 remote        a store over a backend that may be slow or down
 at_once       look-ups that wait for nothing, in a store of this machine
+copies        copies in this process, in front of a store that others share
 remote_visit  what one request does there
 soon          who sends pending invalidations: an event loop or a thread
 debts         pending invalidations

@@ -84,6 +84,11 @@ class JournalLedger:
         """See `Ledger`."""
         return self.stale_since(entry, seen)
 
+    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002, see `TellsAtOnce`
+        """See `TellsAtOnce`: what is known by now is newer than what was read."""
+        known = self.known
+        return None if known is None else self.stale_since(entry, known)
+
     def stale_since(self, entry: Entry, seen: 'Known') -> float | None:
         """See `stale_at`; nothing has to be read for it."""
         position = entry.marks

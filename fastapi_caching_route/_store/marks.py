@@ -35,7 +35,7 @@ from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._store.visit import Early, Reads, Writes
+from fastapi_caching_route._store.visit import LATER, Early, Later, Reads, Writes
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -106,6 +106,11 @@ class Marks:
                 self._verified.clear()
             self._verified[entry.key] = (entry.marks, last, stale_at)
         return stale_at
+
+    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | Later:
+        """See `TellsAtOnce`."""
+        marks, last, stale_at = self._verified.get(entry.key, (None, '', 0.0))
+        return stale_at if last and beside == [last] and marks == entry.marks else LATER
 
     async def _new_last(self, store: Reads) -> str:
         """Add a `last`; return an empty str if the store does not take it: then nothing is remembered."""

@@ -1,5 +1,6 @@
 """Which store a backend of aiocache gets, and why."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._store.at_once import LookUpAtOnce
+from fastapi_caching_route._store.copies import Copies, LookUpNear
 from fastapi_caching_route._store.debts import debts_to
 from fastapi_caching_route._store.ledger import JournalLedger
 from fastapi_caching_route._store.local import LocalStore
@@ -20,11 +22,12 @@ from fastapi_caching_route._store.marks import Marks
 from fastapi_caching_route._store.moments import MomentsLedger, moments_of
 from fastapi_caching_route._store.remote import RemoteStore
 from fastapi_caching_route._store.remote_visit import Parts
-from fastapi_caching_route._store.visit import Ledger, Store
+from fastapi_caching_route._store.visit import Ledger, LookUp, Store
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache
+from fastapi_caching_route.near import NearCopies
 
 PROBE, PROBES = '%probe', 32
 """The keys of probes. A cluster spreads them over its nodes, so there must be several."""
@@ -48,11 +51,19 @@ def checked_backend(backend: object) -> BaseCache:
     return backend
 
 
-def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes] = ()) -> Store:
+def store_over(
+    backend: BaseCache,
+    timeout: float,
+    signing_keys: Sequence[bytes] = (),
+    *,
+    near: NearCopies | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Store:
     """The store for a backend. A request waits at most `timeout` seconds for it.
 
     If there are signing keys, entries that leave the process are signed with the first of them, and only entries that
-    are signed with one of them are used.
+    are signed with one of them are used. With `near`, copies of entries are kept in this process, unless the backend
+    answers at once anyway; the clock is that of the entries.
     """
     if isinstance(backend, LMDBCache):
         return _on_this_machine(backend, timeout, Wire(signing_keys))
@@ -61,7 +72,11 @@ def store_over(backend: BaseCache, timeout: float, signing_keys: Sequence[bytes]
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
             root = root_of(backend.namespace)
             shared = JournalLedger(root) if has_journals(backend) else Marks(root)
-            return _remote(backend, new_driver, shared, timeout, is_shared=True)
+            copies = None if near is None else Copies(near.max_bytes, near.trust, clock)
+            parts = _parts(backend, new_driver, shared, timeout, copies)
+            trusts = copies is not None and near is not None and near.trust > 0
+            at_once = LookUpNear(copies, shared, parts).look_up if copies is not None and trusts else None
+            return _store(backend, parts, is_shared=True, at_once=at_once)
         case (True, False):
             return LocalStore(backend, moments_of(backend))
         case _:
@@ -87,8 +102,11 @@ def _has_own_code(backend: BaseCache) -> bool:
 def _remote(
     backend: BaseCache, new_driver: Callable[[], Driver], ledger: Ledger, timeout: float, *, is_shared: bool
 ) -> RemoteStore:
-    parts = _parts(backend, new_driver, ledger, timeout)
-    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared)
+    return _store(backend, _parts(backend, new_driver, ledger, timeout), is_shared=is_shared)
+
+
+def _store(backend: BaseCache, parts: Parts, *, is_shared: bool, at_once: LookUp | None = None) -> RemoteStore:
+    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared, at_once=at_once)
 
 
 def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteStore:
@@ -98,14 +116,20 @@ def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteSt
         return _remote(backend, partial(AiocacheDriver, backend, wire, driver), ledger, timeout, is_shared=True)
     parts = _parts(backend, lambda: driver, ledger, timeout)
     at_once = LookUpAtOnce(driver, ledger, parts).look_up
-    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=True, at_once=at_once)
+    return _store(backend, parts, is_shared=True, at_once=at_once)
 
 
-def _parts(backend: BaseCache, new_driver: Callable[[], Driver], ledger: Ledger, timeout: float) -> Parts:
+def _parts(
+    backend: BaseCache,
+    new_driver: Callable[[], Driver],
+    ledger: Ledger,
+    timeout: float,
+    copies: Copies | None = None,
+) -> Parts:
     root, count = root_of(backend.namespace), PROBES if hasattr(backend, 'new_client') else 1
     probe_keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
     linked = LinkedBackend(new_driver, timeout, probe_keys=probe_keys, weigh=_size_of_body)
-    return Parts(linked, ledger, debts_to(backend), timeout)
+    return Parts(linked, ledger, debts_to(backend), timeout, copies)
 
 
 def _size_of_body(stored: object) -> int:

@@ -134,6 +134,9 @@ class RemoteStore:
                 'trying'
             )
             raise InvalidationError(msg) from error
+        finally:
+            if parts.copies is not None:
+                parts.copies.note_own()
         if key is None:
             return 0
         with suppress(Exception):  # even if it is not deleted, it is not used again

@@ -5,11 +5,12 @@ If the backend fails, requests are answered without the cache: a look-up finds n
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi_caching_route._backends.commands import Commands, Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
@@ -41,6 +42,16 @@ FEW_NAMES = 32
 """If a response has more names than this, a time-out while reading its marks is no sign that the store is too slow."""
 
 
+class KeepsCopies(Protocol):
+    """Copies of entries in this process, see `copies`."""
+
+    def get(self, key: str) -> Entry | None: ...
+    def keep(self, stored: object) -> None: ...
+    def drop(self, key: str) -> None: ...
+    def note_read(self, began_at: float, beside: Sequence[object]) -> None: ...
+    def note_own(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of a `RemoteStore`, which its visits use."""
@@ -50,6 +61,7 @@ class Parts:
     debts: Debts
     timeout: float
     """How many seconds a request waits for the store in total, and an invalidation for each command."""
+    copies: 'KeepsCopies | None' = None
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
     under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
 
@@ -67,6 +79,8 @@ class Parts:
     async def write(self, names: Sequence[str]) -> None:
         """Invalidate names, even if the breaker is open."""
         await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
+        if self.copies is not None:
+            self.copies.note_own()
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """Start a background task that runs to its end, even if nobody waits for it."""
@@ -100,18 +114,45 @@ class RemoteVisit:
             self._left = commands.left
 
     async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
-        ledger = self._parts.ledger
-        found, *beside = await commands.get((key, *ledger.beside))
-        seen = await ledger.see(commands, beside)  # also for a miss: the run that follows begins with what is known now
-        if isinstance(found, Variants):
-            return found if found.key == key else None
-        if not isinstance(found, Entry) or found.key != key or self._parts.debts.include(found.names):
+        copies = self._parts.copies
+        if copies is not None:
+            copy = copies.get(key)
+            if copy is not None:
+                found = await self._alive(copy, key, commands, *(await self._seen(commands)))
+                if isinstance(found, Found) and found.stale_at == math.inf:
+                    return found
+                copies.drop(key)
+        stored, *seen = await self._seen(commands, key)
+        found = await self._alive(stored, key, commands, *seen)
+        if copies is not None and isinstance(found, Found) and found.stale_at == math.inf:
+            copies.keep(found.entry)
+        return found
+
+    async def _seen(self, commands: Commands, *keys: str) -> list[object]:
+        """What is stored under the keys, and behind it what the ledger has seen beside it.
+
+        Also for a miss: the run that follows begins with what is known now.
+        """
+        parts, began_at = self._parts, time.monotonic()
+        found = await commands.get((*keys, *parts.ledger.beside))
+        beside = found[len(keys) :]
+        seen = await parts.ledger.see(commands, beside)
+        if parts.copies is not None:
+            parts.copies.note_read(began_at, beside)
+        return [*found[: len(keys)], seen]
+
+    async def _alive(self, stored: object, key: str, commands: Commands, seen: object) -> Found | Variants | None:
+        """What is stored under a key, if that is so and it may be used."""
+        parts = self._parts
+        if isinstance(stored, Variants):
+            return stored if stored.key == key else None
+        if not isinstance(stored, Entry) or stored.key != key or parts.debts.include(stored.names):
             return None
-        if self._parts.withdrawals.includes(key, found.stored_at):
+        if parts.withdrawals.includes(key, stored.stored_at):
             await commands.delete(key)  # it could not be deleted when it was withdrawn
             return None
-        stale_at = await ledger.stale_at(commands, found, seen)
-        return None if stale_at is None else Found(found, stale_at)
+        stale_at = await parts.ledger.stale_at(commands, stored, seen)
+        return None if stale_at is None else Found(stored, stale_at)
 
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
         """See `Visit`."""
@@ -147,7 +188,10 @@ class RemoteVisit:
 
     async def put(self, stored: StoredObject, span: float) -> bool:
         """See `Visit`."""
-        return bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
+        is_stored = bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
+        if self._parts.copies is not None:
+            self._parts.copies.keep(stored) if is_stored else self._parts.copies.drop(stored.key)
+        return is_stored
 
     async def withdraw(self, key: str, now: float) -> None:
         """See `Visit`."""
@@ -156,6 +200,8 @@ class RemoteVisit:
 
     async def forget(self, key: str) -> None:
         """See `Visit`."""
+        if self._parts.copies is not None:
+            self._parts.copies.drop(key)
         await self._or_nothing(lambda commands: commands.delete(key))
 
     def note_withdrawal(self, key: str, now: float) -> None:

@@ -20,9 +20,9 @@ def raced(kind, request, rounds, *more, **options):
     return race(kind, port, rounds, *more, **options)
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_a_write_in_one_process_is_never_followed_by_an_older_read_in_another(kind, request):
-    seen = raced(kind, request, ROUNDS)
+@pytest.mark.parametrize(('kind', 'near'), [*((kind, '') for kind in KINDS), ('redis', '0'), ('memcached', '0')])
+def test_a_write_in_one_process_is_never_followed_by_an_older_read_in_another(kind, near, request):
+    seen = raced(kind, request, ROUNDS, near=near)
     assert seen.violations == 0
     assert seen.rounds >= ROUNDS
     assert seen.hits > ROUNDS  # of three reads a round

@@ -34,7 +34,12 @@ ROWS = [
         '            del self._batches[name]  # no more keys can join\n',
         '            pass\n',
     ),
-    ('keys taken once', '_backends/link.py', '        keys = list(together)\n', '        keys = list(together)[:2]\n'),
+    (
+        'keys taken once',
+        '_backends/link.py',
+        '        keys = list(batch.keys)\n',
+        '        keys = list(batch.keys)[:2]\n',
+    ),
     ('whole lines', '_backends/clients.py', 'partial(_whole_line, reader.readline)', 'reader.readline'),
     (
         'own time-out off',

@@ -16,7 +16,7 @@ ROWS = [
         'if False:',
     ),
     ('code of a user in memory', '_store/opening.py', 'not is_known or bool(backend.plugins) or builds_keys', 'False'),
-    ('entry key check', '_store/remote_visit.py', ' or found.key != key', ''),
+    ('entry key check', '_store/remote_visit.py', ' or stored.key != key', ''),
     (
         'entry key check in memory',
         '_store/local.py',
@@ -39,7 +39,7 @@ ROWS = [
     ('herd: owed', '_store/remote_visit.py', 'self._parts.debts.has_grown(names, before.owed)', 'False'),
     ('tickets of debts', '_store/debts.py', ' if self._names.get(name) is ticket]', ']'),
     ('one budget', '_store/remote_visit.py', '            self._left = commands.left\n', '            pass\n'),
-    ('what is owed', '_store/remote_visit.py', ' or self._parts.debts.include(found.names)', ''),
+    ('what is owed', '_store/remote_visit.py', ' or parts.debts.include(stored.names)', ''),
     (
         'moments of what is under way',
         '_store/moments.py',
@@ -58,7 +58,7 @@ ROWS = [
     (
         'withdrawn: remembered where it cannot be deleted',
         '_store/remote_visit.py',
-        'if self._parts.withdrawals.includes(key, found.stored_at):',
+        'if parts.withdrawals.includes(key, stored.stored_at):',
         'if False:',
     ),
     (
@@ -168,9 +168,34 @@ ROWS = [
     (
         'journal: also for a miss',
         '_store/remote_visit.py',
-        'seen = await ledger.see(commands, beside)',
-        'seen = await ledger.see(commands, beside) if found else None',
+        'seen = await parts.ledger.see(commands, beside)',
+        'seen = await parts.ledger.see(commands, beside) if found[0] or not keys else None',
     ),
+    (
+        'near: fresh',
+        '_store/copies.py',
+        '            if left > 0:\n',
+        '            left = 3600.0\n            if left > 0:\n',
+    ),
+    ('near: trusted', '_store/copies.py', ' and time.monotonic() - self.read_at <= self._trust', ''),
+    ('near: an invalidation by this process', '_store/copies.py', 'self.read_at > self._own_at and', ''),
+    ('near: a read that began before', '_store/copies.py', 'if began_at > self.read_at:', 'if True:'),
+    ('near: pending', '_store/copies.py', ' or parts.debts:', ':'),
+    ('near: withdrawn', '_store/copies.py', 'if parts.withdrawals.includes(key, entry.stored_at):', 'if False:'),
+    (
+        'near: alive',
+        '_store/copies.py',
+        'return Found(entry, math.inf) if stale_at == math.inf else LATER',
+        'return Found(entry, math.inf)',
+    ),
+    ('near: dropped', '_store/remote_visit.py', '                copies.drop(key)\n', '                pass\n'),
+    (
+        'near: what is read beside a copy',
+        '_store/remote_visit.py',
+        'if isinstance(found, Found) and found.stale_at == math.inf:\n                    return found',
+        'if True:\n                    return Found(copy, math.inf)',
+    ),
+    ('near: bounded', '_store/copies.py', 'MemoryCache(max_bytes=max_bytes)', 'MemoryCache(max_bytes=2**40)'),
     ('at once: pending', '_store/at_once.py', 'if parts.debts:', 'if False:'),
     ('at once: withdrawn', '_store/at_once.py', ' or parts.withdrawals.includes(key, found.stored_at)', ''),
     ('at once: entry key check', '_store/at_once.py', 'found.key != key or parts', 'parts'),

@@ -1,0 +1,74 @@
+"""Callers that wait for one command together. Knows tasks and seconds, not what the command does."""
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness, forgiven, in_time
+
+SHARED_PART = 0.9
+"""A caller that has less than this part of the time-out left has a timer of its own."""
+
+
+class Batch:
+    """Keys that one command reads, and callers that wait for it, each as long as its budget lasts.
+
+    Most callers have the same budget and begin at the same time, so they share one timer.
+    """
+
+    __slots__ = ('_arrival', '_began_at', '_late_before', '_lateness', '_running', '_seconds', '_timer', 'keys', 'late')
+
+    _running: 'asyncio.Task[dict[str, object]]'
+
+    def __init__(self, lateness: Lateness, seconds: float) -> None:
+        """Wait at most `seconds`, not counting those for which the event loop is late."""
+        self.keys: dict[str, None] = {}  # without duplicates, which aiomcache rejects
+        self.late = 0.0
+        """How late the event loop was while callers waited."""
+        self._seconds = seconds
+        self._lateness = lateness
+        self._began_at, self._late_before = time.monotonic(), lateness.seconds
+
+    def begin(self, running: 'asyncio.Task[dict[str, object]]') -> None:
+        """The command is under way."""
+        self._running = running
+        self._arrival = _Arrival(loop=running.get_loop())
+        self._timer = running.get_loop().call_later(self._seconds, self._ring)
+        running.add_done_callback(self._arrive)
+
+    async def found_within(self, within: float) -> dict[str, object]:
+        """The objects by their keys.
+
+        Raises:
+            TimeoutError: they did not arrive in time.
+
+        """
+        running = self._running
+        if within < SHARED_PART * self._seconds:
+            return await in_time(running, within, self._lateness)
+        await self._arrival
+        if not running.done() or running.cancelled():
+            msg = 'the cache backend did not answer in time'
+            raise TimeoutError(msg)
+        return running.result()
+
+    def _ring(self) -> None:
+        late = forgiven(self._lateness.seconds - self._late_before, self._seconds)
+        left = self._seconds + late - (time.monotonic() - self._began_at)
+        if left < UNAVOIDABLE_SECONDS:
+            self._arrive()
+        else:
+            self._timer = self._running.get_loop().call_later(left, self._ring)
+
+    def _arrive(self, _: object = None) -> None:
+        self._timer.cancel()
+        if not self._arrival.done():
+            self.late = self._lateness.seconds - self._late_before
+            self._arrival.set_result(None)
+
+
+class _Arrival(asyncio.Future[None]):
+    """What many tasks wait for. A task that is cancelled stops waiting when it arrives, and does not cancel it."""
+
+    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002, asyncio's
+        return False
