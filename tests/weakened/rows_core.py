@@ -26,7 +26,7 @@ ROWS = [
         "(blake2b(body).digest(), lines(scope['headers'], b'content-type'))",
         '(blake2b(body).digest(),)',
     ),
-    ('keys that stay the same', '_core/key.py', 'KEY_FORMAT = 2', 'KEY_FORMAT = 3'),
+    ('keys that stay the same', '_core/key.py', 'KEY_FORMAT = 3', 'KEY_FORMAT = 4'),
     ('raw parts', '_core/key.py', 'raw_parts(scope, inputs.left_out) if inputs.raw else ()', '()'),
     ('identity name', '_core/key.py', '            identity or (),\n', ''),
     (
