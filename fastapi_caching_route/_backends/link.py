@@ -40,6 +40,9 @@ TLS connection to a distant server takes several round trips."""
 LARGE_BYTES = 64 * 1024
 """The size from which on an entry is read and written separately. Smaller ones are batched."""
 
+MAX_LARGE_BYTES = 512 * 1024
+"""How many bytes of large entries one command reads: more would only keep the first of them waiting."""
+
 MAX_LARGE = 4
 """How many large entries are read or written at a time: with more, they would slow each other past the time-out. One
 connection is kept free for small commands."""
@@ -49,6 +52,10 @@ MAX_SIZES = 4096
 
 MAX_WAITING = 10_000
 """How many commands may be under way or waiting, at some kilobytes each. One more would time out anyway."""
+
+
+_SMALL, _LARGE = '', ' '
+"""Under which batches of entries of known sizes are kept: no key has a blank."""
 
 
 class Link:
@@ -84,8 +91,7 @@ class Link:
         self.lateness = Lateness(self._loop, lambda: not self._running)
         self._adding: dict[str, asyncio.Task[bool]] = {}
         self._batches: dict[str, Batch] = {}
-        """The reads that are not sent yet: under '' the keys of small entries together, and each large entry under its
-        own key."""
+        """The reads that are not sent yet: of small entries, of large ones, and of each other one under its own key."""
         self._to_set: tuple[dict[str, ToSet], asyncio.Task[dict[str, bool | Exception]]] | None = None
         """The objects that are not sent yet."""
         self._tails: dict[tuple[str, JournalHead | None], asyncio.Task[Tail]] = {}
@@ -96,11 +102,13 @@ class Link:
 
     def get(self, keys: Sequence[str]) -> Batch:
         """The object under each key, or None. Keys that are asked for before the command is sent join it."""
-        is_large = any(self._sizes.get(key, 0) >= LARGE_BYTES for key in keys)
-        may_be_large = is_large or (self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys))
-        name = keys[0] if may_be_large else ''
+        size = max([self._sizes.get(key, 0) for key in keys])
+        is_large = size >= LARGE_BYTES
+        may_be_large = not is_large and self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys)
+        name = keys[0] if may_be_large else _LARGE if is_large else _SMALL
         batch = self._batches.get(name)
-        if batch is None or len(batch.keys) + len(keys) > self._most_together():
+        most = MAX_LARGE_BYTES / size if is_large else self._most_together()
+        if batch is None or len(batch.keys) + len(keys) > most + 1:
             batch = self._batches[name] = Batch(self.lateness, self._timeout)
             batch.begin(self.send('reading', partial(self._read, name, batch), is_large=is_large))
         for key in keys:
