@@ -108,7 +108,7 @@ class Link:
         name = keys[0] if may_be_large else _LARGE if is_large else _SMALL
         batch = self._batches.get(name)
         most = MAX_LARGE_BYTES / size if is_large else self._most_together()
-        if batch is None or len(batch.keys) + len(keys) > most + 1:
+        if batch is None or len(batch.keys) > most:
             batch = self._batches[name] = Batch(self.lateness, self._timeout)
             batch.begin(self.send('reading', partial(self._read, name, batch), is_large=is_large))
         for key in keys:
