@@ -42,7 +42,7 @@ class LMDBCache(BaseCache):
 
     Raises:
         ConfigurationError: lmdb is not installed, or does not work on this platform; the folder is a symbolic link, or
-        others may write to it; `max_bytes` is too small.
+            others may write to it; `max_bytes` is too small.
 
     """
 

@@ -27,13 +27,13 @@ class RedisClientCache(BaseCache):
 
     A client of redis.asyncio belongs to one event loop, and a client that hangs is thrown away. So the given client is
     only a pattern: responses are stored over new clients with the same settings, one for each event loop. These clients
-    never retry a command, since a mark that is sent again could arrive after a later mark, and never read from
-    replicas. A function is called once for each event loop, and again after a client was thrown away. Its clients are
-    used as they are, and must not retry commands either.
+    never retry a command, since that holds up others and could store an entry again over a later one, and never read
+    from replicas. A function is called once for each event loop, and again after a client was thrown away. Its clients
+    are used as they are, and must not retry commands either.
 
     Raises:
         ConfigurationError: no new clients can be made, or they are not asynchronous, or they have
-        `decode_responses=True`; a URL cannot be used, or redis-py is not installed.
+            `decode_responses=True`; a URL cannot be used, or redis-py is not installed.
 
     """
 

@@ -6,7 +6,7 @@ with its client.
 
 A large entry may take longer than the time-out although the backend works: its bytes are still arriving. So large
 entries are read separately, only a few at a time, and their time-outs are not counted as failures. If the backend
-really is down, the small commands tell: each request that has waited in vain for a large entry reads marks next.
+really is down, the small commands tell: each request that has waited in vain for a large entry sends small ones next.
 """
 
 import asyncio

@@ -172,6 +172,6 @@ def _quiet(takes: type) -> dict[str, Any]:
 
     return {
         **{name: value for name, value in SILENT.items() if name in settings_of(takes)},
-        # A mark that is sent again may arrive after a later mark, and undo that. And retries may take seconds.
+        # An entry that is sent again may arrive after a later one, and replace that. And retries may take seconds.
         'retry': Retry(NoBackoff(), 0),
     }
