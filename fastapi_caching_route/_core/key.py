@@ -131,11 +131,17 @@ def shortened(key: str) -> str:
     return key[: MAX_KEY_BYTES - len(tail)] + tail
 
 
+_SAFE = "/:@!$&'()*+,;=-._~"
+_QUOTED = {number: quote(chr(number), safe=_SAFE) for number in range(128)}
+"""What `quote` makes of each ASCII character, which takes it ten times as long as `translate`."""
+
+
 def escaped(text: str) -> str:
     """The text with everything percent-encoded that is not printable ASCII, is a `%`, or could be our separator."""
     if _PLAIN.fullmatch(text) and SEPARATOR not in text:
         return text
-    return quote(text, safe="/:@!$&'()*+,;=-._~", errors='surrogatepass').replace(SEPARATOR, ':%3A')
+    quoted = text.translate(_QUOTED) if text.isascii() else quote(text, safe=_SAFE, errors='surrogatepass')
+    return quoted.replace(SEPARATOR, ':%3A')
 
 
 def digest(parts: object) -> str:

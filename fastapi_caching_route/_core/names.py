@@ -40,7 +40,7 @@ PathValues = Mapping[str, str]
 class Naming:
     """Makes the names of the entries of one route."""
 
-    __slots__ = ('_endpoint', '_of_all', '_places', '_tags', '_values', 'unknown')
+    __slots__ = ('_of_all', '_places', '_tags', '_values', 'unknown')
 
     def __init__(
         self,
@@ -58,8 +58,7 @@ class Naming:
         without the prefixes of includes. `namespace` is the full namespace if the route has its own. `values` validates
         the path `parameters`. `tags` are templates over these parameters.
         """
-        self._endpoint = endpoint
-        self._places = [place for place in places if place[1]]
+        self._places = [(_endpoint(endpoint, template), names) for template, names in places if names]
         self._values = values
         self._tags = tags
         of_places = [endpoint_name(endpoint, template) for template, _ in places]
@@ -77,8 +76,7 @@ class Naming:
             values = self._values(params or {})
             found += [tag_name(filled(template, values)) for template in self._tags]
             found += [
-                endpoint_name(self._endpoint, template, {name: values[name] for name in names})
-                for template, names in self._places
+                shortened(f'{place}{_with({name: values[name] for name in names})}') for place, names in self._places
             ]
         if key is not None:
             found.append(key_name(key))
@@ -101,8 +99,15 @@ def endpoint_name(endpoint: tuple[str, str], template: str, values: PathValues |
     The template distinguishes endpoints that have the same name, such as two closures, in whatever order they were
     made.
     """
-    with_values = f'?{_short(repr(sorted(values.items())))}' if values else ''
-    return shortened(escaped(f'endpoint:{".".join(endpoint)}@{template}{with_values}'))
+    return shortened(f'{_endpoint(endpoint, template)}{_with(values) if values else ""}')
+
+
+def _endpoint(endpoint: tuple[str, str], template: str) -> str:
+    return escaped(f'endpoint:{".".join(endpoint)}@{template}')
+
+
+def _with(values: PathValues) -> str:
+    return escaped(f'?{_short(repr(sorted(values.items())))}')
 
 
 def path_name(path: str) -> str:

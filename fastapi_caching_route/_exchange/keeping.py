@@ -126,7 +126,9 @@ async def _put(
 
 def _was_withdrawn(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:
     """Whether another run, which ended since this one began, has withdrawn what is stored under the key."""
-    return any(visit.was_withdrawn(snapshot.before, it) for it in (key, errand.call.key))
+    if visit.was_withdrawn(snapshot.before, key):
+        return True
+    return key != errand.call.key and visit.was_withdrawn(snapshot.before, errand.call.key)
 
 
 async def withdraw_stored(

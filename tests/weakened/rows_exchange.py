@@ -186,8 +186,8 @@ ROWS = [
     (
         'withdrawn: by a run that began before',
         '_exchange/keeping.py',
-        'return any(visit.was_withdrawn',
-        'return False and any(visit.was_withdrawn',
+        '    if visit.was_withdrawn(snapshot.before, key):\n        return True\n    return key',
+        '    return False and key',
     ),
     ('withdrawn: another entry', '_exchange/stale.py', ' and found.entry == entry', ''),
     (
