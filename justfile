@@ -49,3 +49,7 @@ matrix:
 [positional-arguments]
 weakened *names:
     uv run python -m tests.weakened "$@"
+
+# 100,000 requests each to two and to four workers on one LMDB store, while others on it are killed and stopped.
+long-race *args:
+    uv run python -m tests.long_race {{ args }}

@@ -29,8 +29,10 @@ class Seen:
     """What came of some rounds."""
 
     rounds: int = 0
+    requests: int = 0
     hits: int = 0
     violations: int = 0
+    errors: int = 0
 
 
 async def writer(item, ports, client, rounds, seen):
@@ -48,10 +50,15 @@ async def writer(item, ports, client, rounds, seen):
             seen.hits += response.headers.get('x-cache') == 'HIT'
         await asyncio.gather(*readers)
         seen.rounds += 1
+        seen.requests += 7
+        seen.errors += sum(it.result().status_code != 200 for it in readers)
 
 
-def race(backend, port, rounds, left_out='', *, write='decorator', near='', meanwhile=nullcontext):
-    """Run the servers and the rounds, within what goes on meanwhile in the folder; gives what was seen."""
+def race(backend, port, rounds, left_out='', *, write='decorator', near='', workers=1, meanwhile=nullcontext):
+    """Run the servers and the rounds, within what goes on meanwhile in the folder; gives what was seen.
+
+    With several workers, there is one server, which hands each connection to one of them.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / 'truth').write_bytes(bytes(8 * ITEMS))
@@ -67,7 +74,9 @@ def race(backend, port, rounds, left_out='', *, write='decorator', near='', mean
         )
         root = Path(__file__).parent.parent
         patient = ('--timeout-keep-alive', '600')  # a connection that is closed as it is used again would be an error
-        ports = [stack.enter_context(uvicorn_server('tests.race_app:app', *patient, cwd=root)) for _ in range(2)]
+        several, count = (('--workers', str(workers)), 1) if workers > 1 else ((), 2)
+        server = ('tests.race_app:app', *patient, *several)
+        ports = [stack.enter_context(uvicorn_server(*server, cwd=root)) for _ in range(count)] * (3 - count)
         stack.enter_context(meanwhile(folder / 'store'))
         seen = Seen()
 

@@ -45,6 +45,11 @@ async def read(item: int) -> int:
     return found
 
 
+@plain.post('/invalidate/{item}')
+async def invalidate(item: int) -> None:
+    await cache.invalidate_tags(f'item:{item}')
+
+
 @cache.invalidates(tags=['item:{item}'])
 async def write(item: int) -> int:
     struct.pack_into('q', truth, 8 * item, number(item) + 1)
