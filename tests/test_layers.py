@@ -45,7 +45,7 @@ INSIDE = {
             'soon',
         ),
         *('debts', 'withdrawals'),
-        *('ledger', 'marks', 'moments', 'wire', 'visit'),
+        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit'),
     ),
     '_fastapi': (
         *('declared', 'admission', 'extended', 'early_values', 'write_log', 'inputs', 'key_parts', 'security'),

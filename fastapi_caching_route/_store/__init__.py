@@ -18,5 +18,6 @@ ledger        invalidation for all processes, in stores that have journals
 marks         the same in all other stores
 moments       invalidation inside of one process
 wire          entries as bytes
+latest        when this process has invalidated something last
 visit         the protocols and values of all of this
 """

@@ -6,7 +6,10 @@ how that is read.
 1. A copy is used only while it is fresh by its own lifetime.
 2. What the ledger says must come from a read that began after the request did (`RemoteVisit`), or not longer ago than
    `trust` seconds (`LookUpNear`).
-3. An invalidation by this process counts at once, so such a read must have begun after it had returned (`note_own`).
+3. An invalidation by this process counts at once, so such a read must have begun after it had returned (`latest`).
+4. What this process stores or deletes replaces the copy, even if nothing of it is kept here. What another request has
+   read before that is not kept any more (`keep_read`).
+5. If nothing is found where the ledger looks, no copy is used: the backend has lost it, or is switched off.
 """
 
 import math
@@ -14,16 +17,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from fastapi_caching_route._concurrency.pauses import RecentNumbers
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts
-from fastapi_caching_route._store.visit import LATER, Found, Later
+from fastapi_caching_route._store.visit import LATER, Found, Later, StoredObject
 from fastapi_caching_route.memory import MemoryCache
 
 
 class Copies:
     """The copies of one store. Threads may share them."""
 
-    __slots__ = ('_clock', '_own_at', '_table', '_trust', 'beside', 'get', 'read_at')
+    __slots__ = ('_changed', '_clock', '_table', '_trust', 'beside', 'changes', 'get', 'read_at')
 
     def __init__(self, max_bytes: int, trust: float, clock: Callable[[], float]) -> None:
         """Keep copies of so many bytes. The clock is that of the entries."""
@@ -34,18 +39,32 @@ class Copies:
         """The copy under a full key, if it is still fresh."""
         self.beside: Sequence[object] = ()
         """What was read last for the ledger."""
-        self.read_at = self._own_at = -math.inf
+        self.read_at = -math.inf
         """When that read began, in seconds of the monotonic clock."""
+        self._changed = RecentNumbers()
+        self.changes = 0
+        """How many times this process has stored or dropped something."""
 
-    def keep(self, stored: object) -> None:
-        """Keep a copy of an entry that is alive now, as long as it is fresh."""
-        if isinstance(stored, Entry) and not stored.must_validate:
-            left = stored.stored_at + stored.lifetime - self._clock()
-            if left > 0:
-                self._table.write(stored.key, stored, left, stored.size)
+    def keep(self, stored: StoredObject) -> None:
+        """Replace the copy by what this process has stored, or by nothing if that must be looked up each time."""
+        self.drop(stored.key)
+        if isinstance(stored, Entry):
+            self._write(stored)
+
+    def keep_read(self, entry: Entry, since: int) -> None:
+        """Keep a copy of an entry that was read, unless it was replaced or dropped since `changes` was `since`."""
+        if self._changed.of(entry.key) <= since:
+            self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        left = entry.stored_at + entry.lifetime - self._clock()
+        if left > 0 and not entry.must_validate:
+            self._table.write(entry.key, entry, left, entry.size)
 
     def drop(self, key: str) -> None:
         """Drop the copy under a full key."""
+        self.changes += 1
+        self._changed.note(key, self.changes)
         self._table.remove(key)
 
     def note_read(self, began_at: float, beside: Sequence[object]) -> None:
@@ -53,13 +72,9 @@ class Copies:
         if began_at > self.read_at:
             self.beside, self.read_at = beside, began_at
 
-    def note_own(self) -> None:
-        """Note that this process has invalidated something, and that this is about to return."""
-        self._own_at = time.monotonic()
-
     def are_trusted(self) -> bool:
         """Whether the last read is recent enough to be trusted."""
-        return self.read_at > self._own_at and time.monotonic() - self.read_at <= self._trust
+        return self.read_at > latest.at and time.monotonic() - self.read_at <= self._trust
 
 
 class TellsAtOnce(Protocol):
@@ -85,7 +100,7 @@ class LookUpNear:
         """A copy that is fresh and alive, or LATER."""
         copies, parts = self._copies, self._parts
         entry = copies.get(key)
-        if entry is None or not copies.are_trusted() or parts.debts:
+        if entry is None or not copies.are_trusted() or None in copies.beside or parts.debts:
             return LATER
         if parts.withdrawals.includes(key, entry.stored_at):
             return LATER

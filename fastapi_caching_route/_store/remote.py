@@ -31,6 +31,7 @@ from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.debts import Debts
+from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.visit import LookUp, Tokens, Visit
@@ -135,8 +136,7 @@ class RemoteStore:
             )
             raise InvalidationError(msg) from error
         finally:
-            if parts.copies is not None:
-                parts.copies.note_own()
+            latest.note()
         if key is None:
             return 0
         with suppress(Exception):  # even if it is not deleted, it is not used again

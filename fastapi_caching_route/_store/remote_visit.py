@@ -20,6 +20,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.debts import Debts
+from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
@@ -46,10 +47,13 @@ class KeepsCopies(Protocol):
     """Copies of entries in this process, see `copies`."""
 
     def get(self, key: str, /) -> Entry | None: ...
-    def keep(self, stored: object) -> None: ...
+    def keep(self, stored: StoredObject) -> None: ...
+    def keep_read(self, entry: Entry, since: int) -> None: ...
     def drop(self, key: str) -> None: ...
     def note_read(self, began_at: float, beside: Sequence[object]) -> None: ...
-    def note_own(self) -> None: ...
+
+    @property
+    def changes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,7 @@ class Parts:
     async def write(self, names: Sequence[str]) -> None:
         """Invalidate names, even if the breaker is open."""
         await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
-        if self.copies is not None:
-            self.copies.note_own()
+        latest.note()
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """Start a background task that runs to its end, even if nobody waits for it."""
@@ -114,22 +117,25 @@ class RemoteVisit:
             self._left = commands.left
 
     async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
-        copies = self._parts.copies
+        copies, since = self._parts.copies, 0
         if copies is not None:
             copy = copies.get(key)
             if copy is not None:
-                found = await self._alive(copy, key, commands, *(await self._seen(commands)))
+                beside, seen = await self._seen(commands)
+                # What is missing was lost, or the backend is switched off.
+                found = None if None in beside else await self._alive(copy, key, commands, seen)
                 if isinstance(found, Found) and found.stale_at == math.inf:
                     return found
                 copies.drop(key)
-        stored, *seen = await self._seen(commands, key)
-        found = await self._alive(stored, key, commands, *seen)
+            since = copies.changes
+        (stored, *_), seen = await self._seen(commands, key)
+        found = await self._alive(stored, key, commands, seen)
         if copies is not None and isinstance(found, Found) and found.stale_at == math.inf:
-            copies.keep(found.entry)
+            copies.keep_read(found.entry, since)
         return found
 
-    async def _seen(self, commands: Commands, *keys: str) -> list[object]:
-        """What is stored under the keys, and behind it what the ledger has seen beside it.
+    async def _seen(self, commands: Commands, *keys: str) -> tuple[list[object], object]:
+        """What is stored under the keys and beside it, and what the ledger has seen there.
 
         Also for a miss: the run that follows begins with what is known now.
         """
@@ -139,7 +145,7 @@ class RemoteVisit:
         seen = await parts.ledger.see(commands, beside)
         if parts.copies is not None:
             parts.copies.note_read(began_at, beside)
-        return [*found[: len(keys)], seen]
+        return found, seen
 
     async def _alive(self, stored: object, key: str, commands: Commands, seen: object) -> Found | Variants | None:
         """What is stored under a key, if that is so and it may be used."""
