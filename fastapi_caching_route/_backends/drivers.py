@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fastapi_caching_route._backends import redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
-from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
+from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail, tail_of_none
 from fastapi_caching_route._backends.outage import address_of
 
 MAX_SPAN_IN_MEMCACHED = 30 * 86400
@@ -179,6 +179,8 @@ class AiocacheDriver:
 
     async def journal(self, key: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """See `Journals`. Raises if the backend has none."""
+        if os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache's own commands do, nothing is sent
+            return tail_of_none(known, texts)
         if self._journals is not None:
             return await self._journals.journal(key, known, texts, note)
         client, prefix = self._backend.client, self._codec.prefix_of_texts

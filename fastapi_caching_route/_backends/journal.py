@@ -71,6 +71,15 @@ class Tail(Struct, frozen=True):
     """Texts and tokens with their places, in the order of the places; the token of a place before its texts."""
 
 
+def tail_of_none(known: JournalHead | None, texts: Sequence[str]) -> Tail:
+    """What a journal says that is switched off: nothing new.
+
+    After texts that it has not taken, it is in an epoch of its own: what it had before says nothing any more.
+    """
+    token = new_token()
+    return Tail(JournalHead(token, 0, token, 0) if texts or known is None else known, ())
+
+
 class Journals(Protocol):
     """The command of journals. It is atomic, and begins a new epoch if the journal is not whole (3) or was lost (4)."""
 

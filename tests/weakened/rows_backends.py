@@ -25,6 +25,13 @@ ROWS = [
         "redis.pcall('GET', head)",
         "redis.call('GET', head)",
     ),
+    (
+        'journal: switched off',
+        '_backends/drivers.py',
+        '            return tail_of_none(known, texts)\n',
+        '            pass\n',
+    ),
+    ('journal: what is not taken', '_backends/journal.py', 'if texts or known is None else', 'if known is None else'),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'if excess > 0 then', 'if false then'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
