@@ -26,11 +26,12 @@ Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
 
 
 def at_once(
-    plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None
+    plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None, *, is_let_in: bool = False
 ) -> tuple[Looked | None, tuple[Message, Message] | None]:
     """What is stored for a request and, if that answers it, the response; without asking or waiting for anything.
 
-    With `looked`, it has been looked up already.
+    With `looked`, it has been looked up already. With `is_let_in`, all guards have let the request in, and none of them
+    has set a header.
     """
     if looked is None:
         if declared.before_key is not None or plan.hooks.skip is not None or not plan.serves(scope['method']):
@@ -41,7 +42,7 @@ def at_once(
         look_up = plan.runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
     found = looked[1]
-    if type(found) is not Found or declared.on_hit is not None or plan.heeds_demands:
+    if type(found) is not Found or (declared.on_hit is not None and not is_let_in) or plan.heeds_demands:
         return looked, None
     now = plan.runtime.clock()
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
