@@ -32,7 +32,8 @@ ROWS = [
         'kept = self._written.less_guards(self._head.headers)',
         'kept = self._head.headers',
     ),
-    ('a hit with guards', '_exchange/lookup.py', ' or declared.on_hit is not None', ''),
+    ('a hit with guards', '_exchange/lookup.py', ' or (declared.on_hit is not None and not is_let_in)', ''),
+    ('a hit with schemes', '_exchange/exchange.py', 'and await guards.lets_in(scope):', ':'),
     ('a hit with demands', '_exchange/lookup.py', ' or plan.heeds_demands', ''),
     (
         'a hit that is stale',
