@@ -1,20 +1,20 @@
 """A circuit breaker: after a few failures in a row, the backend is not asked any more, except for a probe now and then.
 
-Knows times and failures; knows neither commands nor event loops. Reading, writing, deleting and storing are counted
-apart, because each can fail alone: a full Redis still reads and deletes, and a replica takes no writes. The log has one
-line for an outage and one for its end.
+Knows times and failures; knows neither commands nor event loops. Reading, writing, deleting, following a journal and
+storing are counted apart, because each can fail alone: a full Redis still reads and deletes, a replica takes no writes,
+and a user may lack the permission for scripts. The log has one line for an outage and one for its end.
 """
 
 import logging
-from typing import Literal
+from typing import Literal, get_args
 
 from fastapi_caching_route._backends.outage import in_words
 
 logger = logging.getLogger('fastapi_caching_route')
 
-Kind = Literal['reading', 'writing', 'deleting', 'storing']
-"""`storing` means all the commands before a response can be stored: together they may be too slow, each alone fast
-enough."""
+Kind = Literal['reading', 'writing', 'deleting', 'following', 'storing']
+"""`following` means to read a journal or to append to it. `storing` means all the commands before a response can be
+stored: together they may be too slow, each alone fast enough."""
 
 FAILURES_TO_OPEN = 3
 """How many failures in a row open the breaker: a single one may be an accident."""
@@ -35,7 +35,7 @@ class Breaker:
         """No failures yet."""
         self.few = FAILURES_TO_OPEN
         """How many failures open it: no more than the commands that can be under way, since all of those may hang."""
-        self._failures: dict[Kind, int] = {'reading': 0, 'writing': 0, 'deleting': 0, 'storing': 0}
+        self._failures: dict[Kind, int] = dict.fromkeys(get_args(Kind), 0)
         self._failing: set[Kind] = set()
         self.why: dict[Kind, str] = {}
         """The last error of each kind, as text."""

@@ -151,7 +151,7 @@ class Link:
         """What a journal has behind a head. Callers that ask the same before the command is sent share it."""
         tail = self._tails.get((journal, known))
         if tail is None:
-            tail = self._tails[journal, known] = self.send('reading', partial(self._read_tail, journal, known))
+            tail = self._tails[journal, known] = self.send('following', partial(self._read_tail, journal, known))
         return tail
 
     async def _read_tail(self, journal: str, known: JournalHead | None) -> Tail:

@@ -36,8 +36,8 @@ class LinkedBackend:
     """
 
     __slots__ = (
-        *('_breaker', '_links', '_looking', '_new_driver', '_probe_keys', '_timeout', '_told', '_too_slow_at'),
-        '_weigh',
+        *('_breaker', '_followed', '_links', '_looking', '_new_driver', '_probe_keys', '_timeout', '_told'),
+        *('_too_slow_at', '_weigh'),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class LinkedBackend:
         self._probe_keys = probe_keys
         self._weigh = weigh
         self._breaker = Breaker()
+        self._followed: tuple[str, JournalHead | None] = ('', None)
+        """The journal that was followed last, and from where."""
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._looking: dict[Kind, Background] = {}
         self._told: set[str] = set()
@@ -135,13 +137,16 @@ class LinkedBackend:
         even_if_open: bool = False,
     ) -> Tail:
         """Append texts to a journal. A full store takes them, as it takes deletions."""
+        self._followed = journal, known
         command = partial(_journal, journal, known, texts, note)
-        return await self._write('deleting', command, within, even_if_open=even_if_open)
+        return await self._write('following', command, within, even_if_open=even_if_open)
 
     async def since(self, journal: str, known: JournalHead | None, within: float) -> Tail:
         """What a journal has behind a head."""
+        self._followed = journal, known
         self._check('reading')
-        link = self._link('reading')
+        self._check('following')
+        link = self._link('following')
         return await in_time(link.since(journal, known), within, link.lateness)
 
     async def _write(
@@ -204,6 +209,8 @@ class LinkedBackend:
                 await asyncio.gather(*(self.set(key, 'probe', 1, self._timeout, even_if_open=True) for key in keys))
             elif kind == 'deleting':
                 await asyncio.gather(*(self.erase(key, self._timeout, even_if_open=True) for key in keys))
+            elif kind == 'following':
+                await link.since(*self._followed)
             else:
                 await link.get(keys).found_within(self._timeout)
             if kind == 'storing':

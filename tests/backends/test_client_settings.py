@@ -98,7 +98,7 @@ async def test_a_function_that_makes_no_client_is_trouble_like_any_other(caplog)
     with app_on(RedisClientCache(new_client)) as (_, ask):
         for _ in range(20):
             assert (await ask())[1]['body'] == b'1'
-    assert len(made) == FAILURES_TO_OPEN
+    assert FAILURES_TO_OPEN <= len(made) < 2 * FAILURES_TO_OPEN  # to read, and to follow the journal
     assert [it.getMessage().rpartition(': ')[2] for it in caplog.records] == ['no such host']
 
 

@@ -32,6 +32,18 @@ ROWS = [
         '            pass\n',
     ),
     ('journal: what is not taken', '_backends/journal.py', 'if texts or known is None else', 'if known is None else'),
+    (
+        'breaker: without the permission for scripts',
+        '_backends/link.py',
+        "self.send('following', partial(",
+        "self.send('reading', partial(",
+    ),
+    (
+        'breaker: looks whether a journal can be followed',
+        '_backends/linked.py',
+        'await link.since(*self._followed)',
+        'await link.get(keys).found_within(self._timeout)',
+    ),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'if excess > 0 then', 'if false then'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
