@@ -36,8 +36,8 @@ class LinkedBackend:
     """
 
     __slots__ = (
-        *('_breaker', '_followed', '_links', '_looking', '_new_driver', '_probe_keys', '_timeout', '_told'),
-        *('_too_slow_at', '_weigh'),
+        *('_breaker', '_followed', '_links', '_looking', '_new_driver', '_probe_keys', '_read_at_once', '_timeout'),
+        *('_told', '_too_slow_at', '_weigh'),
     )
 
     def __init__(
@@ -47,13 +47,15 @@ class LinkedBackend:
         *,
         probe_keys: Sequence[str],
         weigh: Callable[[object], int],
+        read_at_once: Callable[[Sequence[str]], list[object]] | None = None,
     ) -> None:
         """Use a new driver for each event loop. A command that takes `timeout` seconds counts as failed.
 
         Probes read, write or delete the `probe_keys`. `weigh` returns the size of an object in bytes, by which reads
-        are batched.
+        are batched. `read_at_once` reads objects without waiting, if the backend can do that.
         """
         self._new_driver = new_driver
+        self._read_at_once = read_at_once
         self._timeout = timeout
         self._probe_keys = probe_keys
         self._weigh = weigh
@@ -68,9 +70,20 @@ class LinkedBackend:
     async def get(self, keys: Sequence[str], within: float) -> tuple[list[object], float]:
         """The object under each key, or None, read with one command; and how late this event loop was meanwhile."""
         self._check('reading')
+        if self._read_at_once is not None:
+            return self._tried(self._read_at_once, keys), 0.0
         batch = self._link('reading').get(keys)
         found = await batch.found_within(within)
         return [found[key] for key in keys], batch.late
+
+    def _tried(self, read_at_once: Callable[[Sequence[str]], list[object]], keys: Sequence[str]) -> list[object]:
+        try:
+            found = read_at_once(keys)
+        except Exception as error:
+            self._breaker.failed('reading', error, time.monotonic())
+            raise
+        self._breaker.worked('reading')
+        return found
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
         """Store an object for `span` seconds, or a little longer if the backend counts whole seconds.

@@ -114,7 +114,8 @@ def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteSt
     driver, ledger = LMDBDriver(backend, wire), JournalLedger(root_of(backend.namespace))
     if _has_own_code(backend):
         return _remote(backend, partial(AiocacheDriver, backend, wire, driver), ledger, timeout, is_shared=True)
-    parts = _parts(backend, lambda: driver, ledger, timeout)
+    linked = _linked(backend, lambda: driver, timeout, read_at_once=driver.read_at_once)
+    parts = Parts(linked, ledger, debts_to(backend), timeout)
     at_once = LookUpAtOnce(driver, ledger, parts).look_up
     return _store(backend, parts, is_shared=True, at_once=at_once)
 
@@ -126,10 +127,19 @@ def _parts(
     timeout: float,
     copies: Copies | None = None,
 ) -> Parts:
+    return Parts(_linked(backend, new_driver, timeout), ledger, debts_to(backend), timeout, copies)
+
+
+def _linked(
+    backend: BaseCache,
+    new_driver: Callable[[], Driver],
+    timeout: float,
+    *,
+    read_at_once: Callable[[Sequence[str]], list[object]] | None = None,
+) -> LinkedBackend:
     root, count = root_of(backend.namespace), PROBES if hasattr(backend, 'new_client') else 1
     probe_keys = [full_key(root, f'{PROBE}{number}') for number in range(count)]
-    linked = LinkedBackend(new_driver, timeout, probe_keys=probe_keys, weigh=_size_of_body)
-    return Parts(linked, ledger, debts_to(backend), timeout, copies)
+    return LinkedBackend(new_driver, timeout, probe_keys=probe_keys, weigh=_size_of_body, read_at_once=read_at_once)
 
 
 def _size_of_body(stored: object) -> int:
