@@ -2,9 +2,10 @@
 
 import pytest
 
-from fastapi_caching_route import LMDBCache
+from fastapi_caching_route import FastAPICache, LMDBCache
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._store.wire import Wire
+from tests.support import caching_router, client_of, marks
 
 
 @pytest.fixture
@@ -39,3 +40,24 @@ async def test_a_driver_releases_only_the_token_that_it_is_told(driver):
     assert driver.read_at_once(['key']) == ['mine']
     await driver.release('key', 'mine')
     assert driver.read_at_once(['key']) == [None]
+
+
+async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response(tmp_path, caplog, monkeypatch):
+    backend = LMDBCache(tmp_path / 'store')
+    cache, router = FastAPICache(backend), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    def broken(*_):
+        raise OSError(5, 'Input/output error')
+
+    with client_of(router, lifespan=cache.lifespan) as client:
+        assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+        monkeypatch.setattr(backend.store.environment, 'reading', broken)
+        assert [client.get('/').json() for _ in range(10)] == [1] * 10
+        monkeypatch.undo()
+    assert caplog.text.count('is failing, requests are answered without it') == 1
+    assert 'Input/output error' in caplog.text
