@@ -51,7 +51,7 @@ async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response
     async def endpoint():
         return 1
 
-    def broken(*_):
+    def broken(*_, **__):
         raise OSError(5, 'Input/output error')
 
     with client_of(router, lifespan=cache.lifespan) as client:
