@@ -181,7 +181,7 @@ def ledger_class(kind, step=None):
 @contextmanager
 def small_journals():
     """Journals that are full soon, and read in small parts."""
-    sizes = {'MAX_TEXTS': 14, 'MAX_READ': 6}
+    sizes = {'MAX_TEXTS': 14, 'MAX_READ': 6, 'MAX_TOKENS': 5}
     before = {name: getattr(journal_rules, name) for name in sizes}
     try:
         for name, size in sizes.items():
@@ -322,7 +322,7 @@ class World:
             partial(MomentsLedger, moments) if self.kind == 'inside' else partial(classes[self.kind, self.step], 'api')
         )
         self.processes = [self.new_process() for _ in range(1 if self.kind == 'inside' else count)]
-        journal_rules.MAX_TEXTS = self.rng.choice((4, 14)) if self.kind == 'journal' else journal_rules.MAX_TEXTS
+        journal_rules.MAX_TEXTS = self.rng.choice((2, 14)) if self.kind == 'journal' else journal_rules.MAX_TEXTS
 
     def names(self, it):
         return ('all', f'path:{it}')

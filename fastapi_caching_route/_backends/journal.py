@@ -12,8 +12,10 @@ The rules:
 4. A reader that knows a place that the journal does not have, or another token at its place, has seen a part that was
    lost: the server was restarted from an old copy, or a replica that lagged behind was promoted. This, too, begins a
    new epoch.
-5. A journal is bounded: the oldest places are dropped with all of their texts. The *floor* is the last one dropped, and
-   a place below the floor says nothing any more.
+5. A journal is bounded: if it has too many texts, the oldest places are dropped with all that they have. The *floor* is
+   the last one dropped, and a place below the floor says nothing any more. Only texts count, and each of them once.
+6. Only the tokens of the last places are kept. A place whose token is gone cannot be checked any more (4), and a note
+   that is gone with its token is known only to the readers that have read it.
 """
 
 from collections.abc import Sequence
@@ -22,8 +24,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-MAX_TEXTS = 100_000
-"""How many texts and tokens a journal keeps, at some hundred bytes each."""
+MAX_TEXTS = 200_000
+"""How many texts a journal keeps, at some hundred bytes each."""
+
+MAX_TOKENS = 10_000
+"""Of how many places the tokens are kept."""
 
 MAX_READ = 10_000
 """How many texts one command reads."""

@@ -12,6 +12,7 @@ from fastapi_caching_route._backends.journal import (
     KEPT_SECONDS,
     MAX_READ,
     MAX_TEXTS,
+    MAX_TOKENS,
     JournalHead,
     Tail,
     head_of,
@@ -59,7 +60,9 @@ class LMDBJournal:
 
     def _append(self, head: JournalHead, texts: Sequence[str], note: str) -> JournalHead:
         token, place = new_token(note), head.place + 1
-        size = self._size() + sum([self._put(it, place) for it in dict.fromkeys((f'%{token}', *texts))])
+        self._put(f'%{token}', place)
+        size = self._size() + sum([self._put(it, place) for it in dict.fromkeys(texts)])
+        self._drop_token(place - MAX_TOKENS)
         most = MAX_TEXTS if self._table.journal_bytes <= JOURNAL_BYTES else size // 2
         floor, size = self._cut(size - most, size, head.floor)
         self._set_size(size)
@@ -75,7 +78,7 @@ class LMDBJournal:
         self._table.drop_journal(self._key)
         token = new_token()
         self._put(f'%{token}', 0)
-        self._set_size(1)
+        self._set_size(0)
         return JournalHead(token, 0, token, 0)
 
     def _store(self, head: JournalHead) -> None:
@@ -87,7 +90,8 @@ class LMDBJournal:
         if known.epoch != head.epoch:
             return False
         return known.place > head.place or (
-            known.place >= head.floor and self._place_of(f'%{known.token}') != known.place
+            known.place >= max(head.floor, head.place - MAX_TOKENS + 1)
+            and self._place_of(f'%{known.token}') != known.place
         )
 
     def _place_of(self, member: str) -> int | None:
@@ -113,6 +117,17 @@ class LMDBJournal:
         txn.put(self._places + _PLACE.pack(at) + name, member.encode())
         return int(old is None)
 
+    def _drop_token(self, place: int) -> None:
+        """Delete the token of a place, if it is there."""
+        start = self._places + _PLACE.pack(max(place, 0)) + b'%'
+        cursor = self._table.txn.cursor()
+        if place >= 0 and cursor.set_range(start) and cursor.key().startswith(start):
+            name = self._read(cursor.key())[1]
+            self._table.txn.delete(self._members + name)
+            self._table.journal_bytes -= bytes_of_member(name)
+            cursor.delete()
+        cursor.close()
+
     def _cut(self, surplus: int, size: int, floor: int) -> tuple[int, int]:
         """Drop the oldest members, and all others at their places; return the new floor and size."""
         if surplus <= 0:
@@ -126,7 +141,8 @@ class LMDBJournal:
             floor = place
             self._table.txn.delete(self._members + name)
             self._table.journal_bytes -= bytes_of_member(name)
-            surplus, size = surplus - 1, size - 1
+            if not name.startswith(b'%'):
+                surplus, size = surplus - 1, size - 1
             goes_on = cursor.delete()
         cursor.close()
         return floor, size

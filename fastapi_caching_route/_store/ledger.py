@@ -159,8 +159,9 @@ class JournalLedger:
         if len(texts) >= MAX_READ:  # there may be more at the last place that was read
             end = texts[-1][1]
             texts = [it for it in texts if it[1] < end]
-            token, place = next(it for it in reversed(texts) if it[0].startswith(TOKEN))
-            head = JournalHead(head.epoch, place, token[len(TOKEN) :], head.floor)
+            place = texts[-1][1]
+            tokens = [text[len(TOKEN) :] for text, at in texts if at == place and text.startswith(TOKEN)]
+            head = JournalHead(head.epoch, place, ''.join(tokens), head.floor)  # an old place has no token any more
         with self._lock:
             known = self.known
             if known is None or known.head.epoch != head.epoch:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._core.entry import Entry
 
-MAX_NAMES = 100_000
+MAX_NAMES = 200_000
 """How many names are kept of each kind, at some hundred bytes each: see rule 4."""
 
 

@@ -106,7 +106,8 @@ async def real(request, tmp_path):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     for module in (rules, redis_journal, lmdb_journal):
-        monkeypatch.setattr(module, 'MAX_TEXTS', 12)
+        monkeypatch.setattr(module, 'MAX_TEXTS', 4)
+        monkeypatch.setattr(module, 'MAX_TOKENS', 7)
 
 
 def without_tokens(tail, epochs):

@@ -32,7 +32,8 @@ class ModelJournals:
         behind = -1
         if whole is not None and known is not None and known.epoch == head.epoch:
             is_ahead = known.place > head.place and self.without != 'ahead'
-            differs = head.place >= known.place >= head.floor and kept.get(TOKEN + known.token) != known.place
+            oldest = max(head.floor, head.place - rules.MAX_TOKENS + 1)
+            differs = head.place >= known.place >= oldest and kept.get(TOKEN + known.token) != known.place
             if is_ahead or differs:
                 head, kept = self._begin()
             else:
@@ -48,9 +49,11 @@ class ModelJournals:
     def _appended(self, head, kept, texts, note):
         place, token, floor = head.place + 1, new_token(note), head.floor
         kept.update(dict.fromkeys([TOKEN + token, *texts], place))
-        excess = len(kept) - rules.MAX_TEXTS
+        kept = {it: at for it, at in kept.items() if it[0] != TOKEN or at > place - rules.MAX_TOKENS}
+        places = sorted(at for it, at in kept.items() if it[0] != TOKEN)
+        excess = len(places) - rules.MAX_TEXTS
         if excess > 0:
-            cut = min(sorted(kept.values())[excess - 1], place - 1)
+            cut = places[excess - 1]
             kept = {text: at for text, at in kept.items() if at > cut}
             floor = 0 if self.without == 'floor' else cut
         return JournalHead(head.epoch, place, token, floor), kept

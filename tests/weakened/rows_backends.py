@@ -10,7 +10,7 @@ ROWS = [
     (
         'journal in Redis: lost',
         '_backends/redis_journal.py',
-        'whole = known_place < floor or (known_place <= place and is_at(known_token, known_place))',
+        'whole = unknown or (known_place <= place and is_at(known_token, known_place))',
         'whole = true',
     ),
     (
@@ -44,7 +44,19 @@ ROWS = [
         'await link.since(*self._followed)',
         'await link.get(keys).found_within(self._timeout)',
     ),
-    ('journal in Redis: bounded', '_backends/redis_journal.py', 'if excess > 0 then', 'if false then'),
+    (
+        'journal in Redis: tokens that are gone',
+        '_backends/redis_journal.py',
+        'known_place < floor or known_place <= place - most_tokens',
+        'known_place < floor',
+    ),
+    (
+        'journal in Redis: tokens are bounded',
+        '_backends/redis_journal.py',
+        "redis.call('ZREM', texts, text)",
+        'local _ = text',
+    ),
+    ('journal in Redis: bounded', '_backends/redis_journal.py', 'while excess > 0 do', 'while false do'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (

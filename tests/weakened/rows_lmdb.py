@@ -107,7 +107,7 @@ ROWS = [
     ('journal: a head alone', JOURNAL, " and self._place_of(f'%{head.token}') == head.place else", ' else'),
     ('journal: rolled back', JOURNAL, 'return known.place > head.place or (', 'return ('),
     ('journal: another history', JOURNAL, "self._place_of(f'%{known.token}') != known.place", 'False'),
-    ('journal: dropped tokens', JOURNAL, 'known.place >= head.floor and', 'True and'),
+    ('journal: dropped tokens', JOURNAL, 'known.place >= max(head.floor, head.place - MAX_TOKENS + 1)', 'True'),
     (
         'journal: other epochs',
         JOURNAL,
