@@ -127,8 +127,8 @@ LEFT_OUT_WITH_JOURNALS = {
     'know only places that were read whole': (
         'texts = [it for it in texts if it[1] < end]',
         'texts = texts[:-1]',
-        'head = JournalHead(head.epoch, place, token[len(TOKEN) :], head.floor)',
-        'head = JournalHead(head.epoch, end, token[len(TOKEN) :], head.floor)',
+        '            place = texts[-1][1]\n',
+        '            place = end\n',
     ),
     'keep the floor of the journal': (
         'known.moments.follow(_invalidated(texts), head.floor, head.place)',
