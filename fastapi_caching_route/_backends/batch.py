@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import Any
 
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness, forgiven, in_time
 
@@ -16,7 +15,10 @@ class Batch:
     Most callers have the same budget and begin at the same time, so they share one timer.
     """
 
-    __slots__ = ('_arrival', '_began_at', '_late_before', '_lateness', '_running', '_seconds', '_timer', 'keys', 'late')
+    __slots__ = (
+        *('_began_at', '_is_over', '_late_before', '_lateness', '_running', '_seconds', '_timer', '_waiting'),
+        *('keys', 'late'),
+    )
 
     _running: 'asyncio.Task[dict[str, object]]'
 
@@ -27,12 +29,14 @@ class Batch:
         """How late the event loop was while callers waited."""
         self._seconds = seconds
         self._lateness = lateness
+        self._waiting: list[asyncio.Future[None]] = []
+        """One for each caller: a caller that is cancelled stops waiting at once, and the others go on."""
+        self._is_over = False
         self._began_at, self._late_before = time.monotonic(), lateness.seconds
 
     def begin(self, running: 'asyncio.Task[dict[str, object]]') -> None:
         """The command is under way."""
         self._running = running
-        self._arrival = _Arrival(loop=running.get_loop())
         self._timer = running.get_loop().call_later(self._seconds, self._ring)
         running.add_done_callback(self._arrive)
 
@@ -46,7 +50,10 @@ class Batch:
         running = self._running
         if within < SHARED_PART * self._seconds:
             return await in_time(running, within, self._lateness)
-        await self._arrival
+        if not self._is_over:
+            waiting = running.get_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
         if not running.done() or running.cancelled():
             msg = 'the cache backend did not answer in time'
             raise TimeoutError(msg)
@@ -62,13 +69,9 @@ class Batch:
 
     def _arrive(self, _: object = None) -> None:
         self._timer.cancel()
-        if not self._arrival.done():
+        if not self._is_over:
+            self._is_over = True
             self.late = self._lateness.seconds - self._late_before
-            self._arrival.set_result(None)
-
-
-class _Arrival(asyncio.Future[None]):
-    """What many tasks wait for. A task that is cancelled stops waiting when it arrives, and does not cancel it."""
-
-    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002, asyncio's
-        return False
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_result(None)

@@ -57,6 +57,8 @@ ROWS = [
         'local _ = text',
     ),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'while excess > 0 do', 'while false do'),
+    ('batch: a caller that is cancelled', '_backends/batch.py', 'if not waiting.done():', 'if True:'),
+    ('batch: one command that fails', '_backends/link.py', 'if len(failures) == len(outcomes):', 'if failures:'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (

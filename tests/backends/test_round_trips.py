@@ -1,0 +1,176 @@
+"""How many round trips to Redis a request and an invalidation take, and how many keys they leave, counted there."""
+
+import asyncio
+import os
+
+import pytest
+import redis
+from aiocache import RedisCache
+from fastapi import Depends, FastAPI, HTTPException
+
+from fastapi_caching_route import FastAPICache, NearCopies
+from tests.faults import Proxy
+from tests.support import asgi_call, asgi_scope, caching_router
+
+
+class Counting(Proxy):
+    """Counts what is sent on a connection after the last reply there: commands that are sent together are one trip."""
+
+    trips = 0
+
+    async def _serve(self, reader, writer):
+        far_reader, far_writer = await asyncio.open_connection('127.0.0.1', self.target)
+        self._writers |= {writer, far_writer}
+        is_replied = True
+
+        async def count():
+            nonlocal is_replied
+            while chunk := await reader.read(65536):
+                self.trips += is_replied
+                is_replied = False
+                far_writer.write(chunk)
+
+        async def reply():
+            nonlocal is_replied
+            while chunk := await far_reader.read(65536):
+                is_replied = True
+                writer.write(chunk)
+
+        counting = asyncio.ensure_future(count())
+        await reply()
+        counting.cancel()
+        writer.close()
+
+
+@pytest.fixture
+async def proxy(redis_server):
+    found = Counting(redis_server.port)
+    await found.turn('pass')
+    yield found
+    await found.close()
+
+
+def nobody():
+    raise HTTPException(401)
+
+
+def shop(port, **options):
+    cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port=port), store_timeout=5, **options)
+    app, router = FastAPI(), caching_router()
+
+    @router.get('/things/{number}')
+    @cache(ttl=1, stale_while_revalidate=1, tags=['thing:{number}'])
+    async def thing(number: str):
+        return number
+
+    @router.get('/tagged')
+    @cache(ttl=60, tags=[f'tag{number}' for number in range(500)])
+    async def tagged():
+        return 1
+
+    @router.get('/secret/{name}', dependencies=[Depends(nobody)])
+    @cache(ttl=1)
+    async def secret(name: str): ...
+
+    @router.get('/numbers/{number}')
+    @cache(ttl=1)
+    async def numbers(number: int): ...
+
+    @router.get('/files/{path:path}')
+    @cache(ttl=1, stale_while_revalidate=1)
+    async def files(path: str):
+        raise HTTPException(404)
+
+    app.include_router(router)
+
+    async def ask(path):
+        start, *_ = await asgi_call(app, asgi_scope(path=path))
+        return dict(start['headers']).get(b'x-cache', b'none').decode()
+
+    return cache, ask
+
+
+@pytest.mark.parametrize('near', [None, NearCopies(), NearCopies(trust=30)])
+async def test_a_miss_takes_three_round_trips_a_hit_one_and_an_invalidation_two_at_most(proxy, near):
+    cache, ask = shop(proxy.port, near=near)
+
+    async def trips(work):
+        before = proxy.trips
+        done = await work
+        await asyncio.sleep(0.05)  # what goes on in the background counts, too
+        return proxy.trips - before, done
+
+    async with cache:
+        await ask('/things/first')  # which reads the journal
+        for path in ('/things/1', '/tagged'):
+            assert await trips(ask(path)) == (3, 'MISS')
+            taken, mark = await trips(ask(path))
+            assert (taken <= 1, mark) == (True, 'HIT')
+        for tags in (['thing:1'], [f'tag{number}' for number in range(500)]):
+            taken, _ = await trips(cache.invalidate_tags(*tags))
+            assert taken <= 2
+        for path in ('/things/1', '/tagged'):
+            taken, mark = await trips(ask(path))
+            assert mark == 'MISS'
+            assert taken == (3 if near is None else 4)  # the head alone is read before a copy is used
+
+
+async def test_a_hit_sends_one_command_and_an_invalidation_one(redis_server):
+    cache, ask = shop(redis_server.port)
+    with redis.Redis(port=redis_server.port) as server:
+        async with cache:
+            await ask('/things/1'), await ask('/things/1')
+
+            async def commands(work):
+                server.config_resetstat()
+                await work
+                stats = server.info('commandstats')
+                return {
+                    name.removeprefix('cmdstat_'): it['calls']
+                    for name, it in stats.items()
+                    if name in ('cmdstat_mget', 'cmdstat_eval', 'cmdstat_set', 'cmdstat_get')
+                }
+
+            assert await commands(ask('/things/1')) == {'mget': 1}
+            sent = await commands(cache.invalidate_tags(*(f'tag{number}' for number in range(500))))
+            assert (sent.pop('eval'), sent) == (1, {'get': 1, 'set': 1})  # the script's own
+
+
+async def test_what_is_refused_leaves_nothing(redis_server):
+    cache, ask = shop(redis_server.port)
+    with redis.Redis(port=redis_server.port) as server:
+        async with cache:
+            for path in ('/secret/{}', '/numbers/{}', '/files/{}/b/c/d/e/f/g/h/i/j/k/l/m/n'):
+                for _ in range(100):
+                    await ask(path.format(os.urandom(8).hex()))
+        assert server.dbsize() <= 40
+
+
+async def test_what_is_stored_leaves_nothing_when_it_has_expired(redis_server):
+    cache, ask = shop(redis_server.port)
+    with redis.Redis(port=redis_server.port) as server:
+        async with cache:
+            await asyncio.gather(*(ask(f'/things/{number}') for number in range(400)))
+            assert server.dbsize() > 400
+            assert sum(server.ttl(key) > 3600 for key in server.scan_iter()) <= 40
+            await asyncio.sleep(2.1)
+            assert len([key for key in server.scan_iter() if server.exists(key)]) <= 40
+
+
+async def test_new_entries_are_stored_and_hit_while_another_process_invalidates_others_all_the_time(redis_server):
+    (cache, ask), (other, _) = shop(redis_server.port), shop(redis_server.port)
+    is_over = asyncio.Event()
+
+    async def invalidate():
+        number = 0
+        while not is_over.is_set():
+            await other.invalidate_tags(f'other {number}')
+            number += 1
+        return number
+
+    async with cache, other:
+        invalidating = asyncio.ensure_future(invalidate())
+        seen = [[await ask(f'/things/{number}') for _ in range(2)] for number in range(100)]
+        is_over.set()
+        assert await invalidating > 100
+    assert seen == [['MISS', 'HIT']] * 100
