@@ -22,7 +22,7 @@ from threading import Lock
 
 from msgspec.structs import replace
 
-from fastapi_caching_route._backends.journal import MAX_READ, TOKEN, JournalHead, Tail
+from fastapi_caching_route._backends.journal import MAX_READ, MAX_TOKENS, TOKEN, JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._store.moments import Moments
@@ -156,6 +156,10 @@ class JournalLedger:
         the journal at the time of a new epoch may take over their tails in any order.
         """
         head, texts = tail.head, tail.texts
+        if since is not None and since.token and since.epoch == head.epoch and head.place - since.place >= MAX_TOKENS:
+            # Nobody can tell any more whether the journal ever had this place: it is read from its beginning.
+            self.known = None
+            return None
         if len(texts) >= MAX_READ:  # there may be more at the last place that was read
             end = texts[-1][1]
             texts = [it for it in texts if it[1] < end]

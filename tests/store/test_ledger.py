@@ -139,3 +139,23 @@ async def test_a_head_that_is_none_begins_a_new_epoch():
 def test_a_place_of_another_epoch_is_no_place():
     assert Position('a', 1) != Position('b', 1)
     assert str(Tail(JournalHead('a', 1, 't', 0), ()).head) == 'a 1 t 0'
+
+
+async def test_a_place_that_is_too_old_to_be_checked_is_not_taken_for_one_of_this_journal(monkeypatch):
+    """1. `here` knows a place. 2. The store goes back to before it. 3. Others append `a` below it, and many more."""
+    monkeypatch.setattr('fastapi_caching_route._backends.journal.MAX_TOKENS', 5)
+    monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_TOKENS', 5)
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    await there.invalidate(store, ['x'], None)
+    it = entry(await there.marks_before(store, ('a',), windowed=False), 'a')
+    copy = {key: dict(kept) if isinstance(kept, dict) else kept for key, kept in store.kept.items()}
+    await there.invalidate(store, ['y'], None)
+    await there.invalidate(store, ['y'], None)
+    assert await alive(here, store, it) == math.inf
+    store.kept.clear()
+    store.kept.update(copy)
+    later = JournalLedger('')
+    for name in ('a', *'bcdefghi'):
+        await later.invalidate(store, [name], None)
+    assert await alive(here, store, it) is None
+    assert await alive(here, store, entry(await here.marks_before(store, ('a',), windowed=False), 'a')) == math.inf

@@ -131,6 +131,12 @@ ROWS = [
         'names',
     ),
     ('journal: compare the head', '_store/ledger.py', 'if known is not None and text == known.text:', 'if known:'),
+    (
+        'journal: a place that cannot be checked',
+        '_store/ledger.py',
+        'head.place - since.place >= MAX_TOKENS:',
+        'False:',
+    ),
     ('journal: another epoch', '_store/ledger.py', ' or position.epoch != seen.head.epoch:', ':'),
     (
         'journal: read again after the run',
