@@ -157,8 +157,11 @@ class JournalLedger:
         """
         head, texts = tail.head, tail.texts
         if since is not None and since.token and since.epoch == head.epoch and head.place - since.place >= MAX_TOKENS:
-            # Nobody can tell any more whether the journal ever had this place: it is read from its beginning.
-            self.known = None
+            # Nobody can tell any more whether the journal ever had this place: it is read from its beginning, too.
+            old, again = self.known, Known(JournalHead(head.epoch, 0, '', head.floor))
+            if old is not None and old.head.epoch == head.epoch:
+                again.moments = old.moments  # what was invalidated in a part that was lost stays so
+                self.known = again
             return None
         if len(texts) >= MAX_READ:  # there may be more at the last place that was read
             end = texts[-1][1]
