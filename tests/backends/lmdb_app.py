@@ -25,6 +25,14 @@ async def value() -> list[int]:
     return [os.getpid(), state['n']]
 
 
+@app.get('/slow/{number}')
+@cache(ttl=60, lock=True)
+async def slow(number: int) -> list[int]:
+    state['n'] += 1
+    await asyncio.sleep(0.5)
+    return [os.getpid(), state['n']]
+
+
 @app.get('/worker')
 async def worker() -> list[int]:
     return [os.getpid(), await backend.get('before the fork')]

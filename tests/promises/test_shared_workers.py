@@ -1,5 +1,6 @@
 """Workers of real servers that share an LMDB store: one answer for all, and an invalidation that reaches all."""
 
+import asyncio
 from contextlib import contextmanager
 
 import httpx
@@ -38,6 +39,24 @@ def test_workers_share_responses_and_invalidations(command, tmp_path, monkeypatc
             assert answers[0] not in seen
             seen.append(answers[0])
             assert ask('POST', '/invalidate') in workers
+
+
+async def test_200_requests_to_four_workers_with_a_lock_are_one_run(tmp_path, monkeypatch):
+    monkeypatch.setenv('LMDB_FOLDER', str(tmp_path / 'store'))
+    command = [it if it != '2' else '4' for it in SERVERS['uvicorn']]
+    with real_server(command, cwd=ROOT) as port:
+        url = f'http://127.0.0.1:{port}'
+        async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=None)) as client:
+            workers = set()
+            while len(workers) < 4:
+                asked = await asyncio.gather(
+                    *(client.get(f'{url}/worker', headers={'connection': 'close'}) for _ in range(8))
+                )
+                workers |= {it.json()[0] for it in asked}
+            for number in range(3):
+                answers = await asyncio.gather(*(client.get(f'{url}/slow/{number}') for _ in range(200)))
+                assert [it.status_code for it in answers] == [200] * 200
+                assert len({it.text for it in answers}) == 1
 
 
 DIES = """
