@@ -29,7 +29,7 @@ on_lowest_fastapi() {
 }
 
 if [ "${LOWEST_ONLY:-}" = 1 ]; then
-    apart=(--ignore=tests/backends/test_{clusters,breaker,client_settings,commands,event_loops}.py --ignore=tests/store/test_simulation.py --ignore=tests/promises/test_{faults,race,documents,examples}.py)
+    apart=(--ignore=tests/backends/test_{clusters,breaker,client_settings,commands,event_loops,journal_trouble,lmdb_processes}.py --ignore=tests/store/test_simulation.py --ignore=tests/promises/test_{faults,race,documents,examples}.py)
     on_lowest_fastapi "${apart[@]}"
     for python in 3.10 3.11 3.12 3.13; do
         if [ "$python" = "$default" ]; then break; fi
