@@ -18,7 +18,7 @@ from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
 from fastapi_caching_route.errors import ConfigurationError
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 LEAST = 256 * 1024
 """The smallest limit, in bytes: with less, the tables themselves would take most of it."""
@@ -74,8 +74,8 @@ class LMDBCache(BaseCache):
         super().__init__(
             serializer=serializer or JsonSerializer(), plugins=plugins, namespace=namespace, ttl=ttl, timeout=timeout
         )
-        self.path = default_folder(map_size(max_bytes)) if path is None else Path(path)
-        self.store = LMDBStore(self.path, max_bytes)
+        self.path: Path = default_folder(map_size(max_bytes)) if path is None else Path(path)
+        self.store: LMDBStore = LMDBStore(self.path, max_bytes)
         if path is None:
             logger.info('LMDBCache uses the folder %s', self.path)
 

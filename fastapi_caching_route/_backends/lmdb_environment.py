@@ -64,12 +64,12 @@ class Opened:
 
     def __init__(self, env: Any, inner: str) -> None:
         """Take an environment in a folder."""
-        self.env = env
-        self.files = identity(inner)
-        self.descriptor = os.open(inner, os.O_RDONLY | os.O_DIRECTORY)
-        self.seen = -1
+        self.env: Any = env
+        self.files: tuple[int, ...] = identity(inner)
+        self.descriptor: int = os.open(inner, os.O_RDONLY | os.O_DIRECTORY)
+        self.seen: int = -1
         """When the folder was changed last, with these files in it. Not known while that is too recent to tell."""
-        self.until = 0.0
+        self.until: float = 0.0
         """Until when nobody looks whether the folder has still the same path."""
 
     def __del__(self) -> None:
@@ -82,14 +82,14 @@ class Environment:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         """Open it when it is used for the first time."""
-        self.lmdb = lmdb_module()
+        self.lmdb: Any = lmdb_module()
         self.folder = folder
-        self.inner = str(folder / INNER)
+        self.inner: str = str(folder / INNER)
         self.max_bytes = max_bytes
-        self.map_size = map_size(max_bytes)
-        self.lock = RLock()
+        self.map_size: int = map_size(max_bytes)
+        self.lock: RLock = RLock()
         """Held while this process reads, and while the environment is opened or closed."""
-        self.writing = Lock()
+        self.writing: Lock = Lock()
         """Held during a write transaction."""
         self._opened: Opened | None = None
         self._lost: Opened | None = None

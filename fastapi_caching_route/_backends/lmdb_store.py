@@ -35,8 +35,8 @@ class LMDBStore:
             ConfigurationError: the folder cannot be used, or lmdb is not installed.
 
         """
-        self.writer = _writer_of(folder, max_bytes)
-        self.environment = self.writer.environment
+        self.writer: LMDBWriter = _writer_of(folder, max_bytes)
+        self.environment: Environment = self.writer.environment
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """The value under each key, or None; all of one moment. Waits for nobody."""
