@@ -28,6 +28,7 @@ AT_A_TIME = 2
 QUICK = 300  # tests of a row that are tried before all others
 LIMIT = 900  # seconds for one run of tests
 PLUGINS = ('-p', 'anyio', '-p', '_hypothesis_pytestplugin')  # others take a second to load
+NO_TEST = 'ERROR: not found: '
 FAILING, HANGS = ('FAILED', 'ERROR'), 'a test hangs'
 FOLDERS = ('http', 'core', 'concurrency', 'fastapi', 'exchange', 'store', 'public', 'routes', 'backends', 'promises')
 """Of tests, the quick ones first."""
@@ -85,7 +86,7 @@ def all_tests(row: Row, _text: str, _known: Measured) -> list[str]:
 
 def _covering(row: Row, text: str, known: Measured) -> list[str]:
     """The tests that run the changed lines: first one case of each, beginning with those of the same wing."""
-    covering = known.tests_of(row.file, text, changed_lines(row, text))
+    covering = filter(is_there, known.tests_of(row.file, text, changed_lines(row, text)))
     quick = sorted(covering, key=lambda it: (not it.startswith(f'tests/{part(row)}/'), known.seconds[it], it))
     cases: Counter[str] = Counter()
     turns = {}
@@ -94,6 +95,13 @@ def _covering(row: Row, text: str, known: Measured) -> list[str]:
         turns[test] = cases[function]
         cases[function] += 1
     return sorted(quick, key=turns.__getitem__)
+
+
+def is_there(test: str) -> bool:
+    """Whether there is this test by now: what is known may be of an older state."""
+    file, _, name = test.partition('::')
+    path = Path(file)
+    return path.exists() and f'def {name.partition("[")[0]}(' in path.read_text()
 
 
 def part(row: Row) -> str:
@@ -130,7 +138,7 @@ def first_failing(project: Path, tests: list[str], known: Measured) -> str:
         end(running)
     if 'Timeout (' in output:  # of `faulthandler_timeout`, which ends the process
         return HANGS
-    failed = [line for line in output.splitlines() if line.startswith(FAILING)]
+    failed = [line for line in output.splitlines() if line.startswith(FAILING) and NO_TEST not in line]
     return failed[0].partition(' - ')[0] if failed else f'no test fails, pytest ends with {running.returncode}'
 
 
