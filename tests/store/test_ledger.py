@@ -159,3 +159,13 @@ async def test_a_place_that_is_too_old_to_be_checked_is_not_taken_for_one_of_thi
         await later.invalidate(store, [name], None)
     assert await alive(here, store, it) is None
     assert await alive(here, store, entry(await here.marks_before(store, ('a',), windowed=False), 'a')) == math.inf
+
+
+async def test_a_thread_that_comes_late_adds_its_tail_to_no_other_epoch():
+    ledger, store = JournalLedger(''), Journals()
+    await ledger.marks_before(store, ('a',), windowed=False)
+    since = ledger.known.head
+    tail = store.model.journal(KEY, since, ('ha',), '')  # a thread has read this, and does not go on yet
+    store.kept.clear()
+    await ledger.see(store, await store.get(ledger.beside))  # another one finds the next epoch
+    assert ledger._take_over(since, tail) is None
