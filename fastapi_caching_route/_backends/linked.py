@@ -228,7 +228,9 @@ class LinkedBackend:
                 await link.get(keys).found_within(self._timeout)
             if kind == 'storing':
                 began = time.monotonic()
-                for _ in range(2):  # as a miss does: to look up, and to read marks
+                for _ in range(
+                    2
+                ):  # as a miss does before it stores: to look up, and to read marks or the head of a journal
                     await link.get(keys).found_within(self._timeout - (time.monotonic() - began))
                 self._breaker.worked('storing')
 

@@ -85,7 +85,9 @@ class LMDBStore:
         if len(value) > self.environment.max_bytes // LARGEST:
             return False
         try:
-            return await self.writer.run(lambda table: _put(table, stored_key(key), value, span, only_new), len(value))
+            return await self.writer.run(
+                lambda table: _put(table, stored_key(key), value, span, only_new=only_new), len(value)
+            )
         except self.environment.lmdb.Error as error:
             if not is_full(error):
                 raise
@@ -115,7 +117,7 @@ def _writer_of(folder: Path, max_bytes: int) -> LMDBWriter:
         return found
 
 
-def _put(table: Table, key: bytes, value: bytes, span: float | None, only_new: bool) -> bool:  # noqa: FBT001, inside only
+def _put(table: Table, key: bytes, value: bytes, span: float | None, *, only_new: bool) -> bool:
     if only_new and table.ends_at(key) is not None:
         return False
     table.put(key, value, span)

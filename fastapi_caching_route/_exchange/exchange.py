@@ -39,11 +39,12 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
     looked, answer = at_once(plan, declared, scope)
-    if looked is not None and isinstance(looked[1], Later) and plan.passes_by(scope) is None:
-        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
-    guards = declared.on_hit if looked is not None and isinstance(looked[1], Found) else None
-    if answer is None and guards is not None and await guards.lets_in(scope):
-        _, answer = at_once(plan, declared, scope, looked, is_let_in=True)
+    if answer is None and looked is not None:
+        if isinstance(looked[1], Later) and plan.passes_by(scope) is None:
+            looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
+        guards = declared.on_hit if looked is not None and isinstance(looked[1], Found) else None
+        if answer is None and guards is not None and await guards.lets_in(scope):
+            _, answer = at_once(plan, declared, scope, looked, is_let_in=True)
     for message in answer or ():
         await send(message)
     if answer is None:

@@ -157,11 +157,7 @@ class JournalLedger:
         """
         head, texts = tail.head, tail.texts
         if since is not None and since.token and since.epoch == head.epoch and head.place - since.place >= MAX_TOKENS:
-            # Nobody can tell any more whether the journal ever had this place: it is read from its beginning, too.
-            old, again = self.known, Known(JournalHead(head.epoch, 0, '', head.floor))
-            if old is not None and old.head.epoch == head.epoch:
-                again.moments = old.moments  # what was invalidated in a part that was lost stays so
-                self.known = again
+            self._begin_again(head)
             return None
         if len(texts) >= MAX_READ:  # there may be more at the last place that was read
             end = texts[-1][1]
@@ -184,6 +180,15 @@ class JournalLedger:
                 known.publish(head)
             self.known = known  # last: other threads look at it without a lock
             return known
+
+    def _begin_again(self, head: JournalHead) -> None:
+        """Read the journal from its beginning next: nobody can tell any more whether it ever had the known place."""
+        again = Known(JournalHead(head.epoch, 0, '', head.floor))
+        with self._lock:
+            old = self.known
+            if old is not None and old.head.epoch == head.epoch:
+                again.moments = old.moments  # what was invalidated in a part that was lost stays so
+                self.known = again
 
 
 class Known:
