@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache, LMDBCache, NearCopies
 from fastapi_caching_route._store import opening
-from tests.simulation import ledger_class
+from tests.left_out import ledger_class
 
 kind = 'marks' if os.environ['RACE_BACKEND'] == 'memcached' else 'journal'
 setattr(opening, 'Marks' if kind == 'marks' else 'JournalLedger', ledger_class(kind, os.environ.get('RACE_LEFT_OUT')))

@@ -1,0 +1,152 @@
+"""The steps of invalidation, each of which the simulation and the race can leave out."""
+
+import sys
+import types
+from pathlib import Path
+
+from fastapi_caching_route._store import ledger, marks
+from tests.store.journals import LEFT_OUT as LEFT_OUT_OF_JOURNALS
+
+# A step of the algorithm, what stands there, and what stands there when it is left out.
+LEFT_OUT = {
+    'the new mark': (
+        (
+            '        for batch in _batches(keys):\n'
+            '            await asyncio.gather(*(_renew(store, key, when) for key in batch))\n'
+        ),
+        '',
+    ),
+    '`last` before the marks': (
+        'will see that it has begun.\n        await _renew(store, self.beside[0])\n',
+        '\n',
+    ),
+    '`last` after the marks': (
+        'will look again.\n        await _renew(store, self.beside[0])\n',
+        '\n',
+    ),
+    'a missing mark is a miss': (
+        '    if list(held) == tokens:',
+        '    if all(token in (None, mine) for token, mine in zip(tokens, held)):',
+    ),
+    'compare `last` on a hit': ('if last and known_last == last and marks', 'if last and marks'),
+    'compare the marks of what was found alive': (' and marks == entry.marks:', ':'),
+    'take the `last` from before the marks were read': (
+        '        if stale_at is not None and last:\n',
+        '        last = (await store.get(self.beside))[0] or ""\n        if stale_at is not None and last:\n',
+    ),
+    'compare `last` where names were added': ('(added or await', '(await'),
+    'read `last` after the marks that were added': (
+        '        if added:\n            found',
+        '        (early,) = await store.get(self.beside)\n        if added:\n            found',
+        '        (last,) = await store.get(self.beside)\n',
+        '        last = early\n',
+    ),
+    'a hard invalidation writes the soft mark too': (
+        '(_SOFT, _HARD) if soft_at is None',
+        '(_HARD,) if soft_at is None',
+    ),
+    'a hard invalidation writes the hard mark': ('(_SOFT, _HARD) if soft_at is None', '(_SOFT,) if soft_at is None'),
+    'the hard mark is looked at where entries may be stale': (
+        'if not entry.windowed or tokens[count:] != list(held[count:]):',
+        'if not entry.windowed:',
+        'return min(moments) if',
+        'return min(moments, default=math.inf) if',
+    ),
+    'a soft mark turns entries stale': (
+        '    return min(moments) if all(moment > 0 for moment in moments) else None',
+        '    return math.inf',
+    ),
+    'read the marks before the endpoint runs': (),
+    'read `last` before a response is shared': (
+        '        (last,) = await store.get(self.beside)\n',
+        '        last = tokens[self.beside[0]]\n',
+    ),
+}
+
+# The same for a store that is full at times.
+LEFT_OUT_WHERE_FULL = {
+    'delete a mark that cannot be written': ('        await store.delete(key)\n', '        pass\n'),
+    'delete `last` after the marks': (
+        'will look again.\n        await _renew(store, self.beside[0])\n',
+        'will look again.\n        await store.set(self.beside[0], token_urlsafe(9), FOREVER)\n',
+    ),
+    'remember nothing without `last`': (
+        'if stale_at is not None and last:',
+        'if stale_at is not None:',
+        'if last and known_last',
+        'if known_last',
+    ),
+}
+
+
+RESTORED = (
+    'a place that the journal does not have was lost',
+    'an epoch that has ended does not come back',
+    'know what one has appended',
+)
+"""Of which only a store that goes back in time makes use."""
+
+SHARED = 'read the head before a response is shared'
+"""Of which only a store that is asked in vain makes use."""
+
+# The same for stores that have journals.
+LEFT_OUT_WITH_JOURNALS = {
+    'append what is invalidated': (
+        'tail = await store.append(self._journal, since, texts, note)',
+        "tail = await store.append(self._journal, since, ['hnothing'], note)",
+    ),
+    'compare the head on a look-up': (
+        'if known is not None and text == known.text:',
+        'if known is not None:',
+    ),
+    'an entry of another epoch is a miss': (' or position.epoch != seen.head.epoch:', ':'),
+    'know only places that were read whole': (
+        'texts = [it for it in texts if it[1] < end]',
+        'texts = texts[:-1]',
+        '            place = texts[-1][1]\n',
+        '            place = end\n',
+    ),
+    'keep the floor of the journal': (
+        'known.moments.follow(_invalidated(texts), head.floor, head.place)',
+        'known.moments.follow(_invalidated(texts), 0, head.place)',
+    ),
+    'a soft invalidation has a time': (
+        'yield text[1:], place, noted_at.get(place, 0.0)',
+        "yield text[1:], place, float('inf')",
+    ),
+    'a hard invalidation is no soft one': (
+        "(_HARD, '') if soft_at is None",
+        "(_SOFT, '1.0') if soft_at is None",
+    ),
+    SHARED: (
+        'known = await self.see(store, await store.get(self.beside))',
+        'known = self.known',
+    ),
+    'an epoch that has ended does not come back': (
+        '            if tail.head.epoch in self._left:',
+        '            if False:',
+    ),
+    'know what one has appended': (
+        '                self._take_over(since, tail)\n',
+        '                pass\n',
+    ),
+    'read the marks before the endpoint runs': (),
+    **dict.fromkeys(LEFT_OUT_OF_JOURNALS, ()),
+}
+
+ALL_LEFT_OUT = {**LEFT_OUT, **LEFT_OUT_WHERE_FULL}
+
+
+def ledger_class(kind, step=None):
+    """The ledger of a kind of store, with a step left out, or whole."""
+    real, name, left_out = (
+        (ledger, 'JournalLedger', LEFT_OUT_WITH_JOURNALS) if kind == 'journal' else (marks, 'Marks', ALL_LEFT_OUT)
+    )
+    source, changes = Path(real.__file__).read_text(), left_out.get(step, ())
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert source.count(old) == 1, f'{step}: its text is there {source.count(old)} times'
+        source = source.replace(old, new)
+    module = types.ModuleType('ledger_under_test')
+    sys.modules['ledger_under_test'] = module
+    exec(compile(source, 'ledger_under_test', 'exec'), module.__dict__)  # noqa: S102, our own source
+    return getattr(module, name)
