@@ -16,7 +16,7 @@ from typing import Any
 import fastapi_caching_route
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speed import cases, prepared, receive, to_nobody
+from speed import cases, prepared, to_nobody
 
 PACKAGE = str(Path(fastapi_caching_route.__file__).parent)
 
@@ -46,7 +46,7 @@ async def show(only: str, *, listed: bool) -> None:
     for case in cases(None):
         if only in case.name and case.expected is not None:  # those that are ours
             app, scopes = await prepared(case)
-            found = await calls_of(partial(app, dict(next(scopes)), receive, to_nobody))
+            found = await calls_of(partial(app, dict(next(scopes)), case.receive, to_nobody))
             ours = sum(count for name, count in found.items() if not name.startswith('C: '))
             print(f'{case.name:<32}{ours:>6} Python, {sum(found.values()) - ours:>5} C')
             if listed:

@@ -26,13 +26,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import fastapi
 import starlette
 import uvloop
 from aiocache import RedisCache, SimpleMemoryCache
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
@@ -45,6 +45,7 @@ from servers import redis_server
 
 SMALL = {'items': [{'id': n, 'name': f'item {n}'} for n in range(7)]}
 LARGE = b'x' * 100_000
+BODY = json.dumps({'wanted': 'x' * 1000}).encode()
 TOGETHER = 16
 
 Router = Callable[[Any], APIRouter]
@@ -78,7 +79,8 @@ def cached(
     def router_of(backend: Any) -> APIRouter:
         router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend, **of_cache)
         endpoint = cache(**{'ttl': 3600, **options})(answer)
-        router.get(path_of(answer), dependencies=list(dependencies))(endpoint)
+        methods = ['POST' if answer is by_body else 'GET']
+        router.api_route(path_of(answer), methods=methods, dependencies=list(dependencies))(endpoint)
         return router
 
     return router_of
@@ -113,6 +115,24 @@ async def checked(request: Request):
     assert request.headers['x-key']
 
 
+async def by_header(x_part: Annotated[str, Header()] = ''):
+    return SMALL
+
+
+async def by_body(wanted: dict[str, str]):
+    return SMALL
+
+
+async def once():
+    """Answers one request; all others wait."""
+    if next(runs_of_once):
+        await asyncio.Event().wait()
+    return SMALL
+
+
+runs_of_once = itertools.count()
+
+
 def uncached(answer: Callable[..., Any]) -> Router:
     """A router with the same route, without a cache."""
 
@@ -137,6 +157,14 @@ def two_gets(backend: Any) -> APIRouter:
     return router
 
 
+async def receive() -> dict[str, Any]:
+    return {'type': 'http.request', 'body': b'', 'more_body': False}
+
+
+async def receive_body() -> dict[str, Any]:
+    return {'type': 'http.request', 'body': BODY, 'more_body': False}
+
+
 @dataclass
 class Case:
     name: str
@@ -151,6 +179,9 @@ class Case:
     is_cold: bool = False
     """Whether each request asks for a key that was not asked for before."""
     asks_for_304: bool = False
+    receive: Callable[[], Any] = receive
+    renews: bool = False
+    """Whether what is stored is stale all the time, and a renewal is under way that never ends."""
     forgets: bool = False
     """Whether nothing is stored any more when the next request comes."""
     against: str | None = None
@@ -161,6 +192,7 @@ class Case:
 
 
 KEY = ((b'x-key', b'secret'),)
+JSON = ((b'content-type', b'application/json'),)
 FOUR = b'a=5&b=6&c=x&d=y'
 
 
@@ -170,7 +202,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('hit, 200 B, SimpleMemoryCache', cached(small), 1.20, backend=SimpleMemoryCache),
         Case('hit, four query parameters', cached(four), 1.40, FOUR),
         Case('hit, 100 kB', cached(large), 1.20),
-        Case('304', cached(small), 1.25, asks_for_304=True),
+        *cases_of_keys(),
         Case('hit behind APIKeyHeader', cached(small, [Depends(APIKeyHeader(name='x-key'))]), 1.60, headers=KEY),
         Case('hit behind a function', cached(small, [Depends(checked)]), headers=KEY),
         Case('not cached', uncached(small), expected=None),
@@ -195,6 +227,18 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
     ]
 
 
+def cases_of_keys() -> Iterator[Case]:
+    """Hits that depend on more than the request line, and one whose client has the response already."""
+    yield Case('304', cached(small), 1.22, asks_for_304=True)
+    yield Case('hit, a declared header', cached(by_header), 1.45, headers=((b'x-part', b'one'),))
+    yield Case('hit, vary_headers', cached(small, vary_headers=['accept']), 1.4)
+    yield Case('hit, POST with 1 kB in the key', cached(by_body), 1.6, headers=JSON, receive=receive_body)
+    yield Case('hit, stale, a renewal runs', cached(once, **LONG_STALE), 1.1, against='hit, 200 B', renews=True)
+
+
+LONG_STALE: Any = {'ttl': 0.01, 'stale_while_revalidate': 1e6, 'collapse_timeout': 1e6}
+
+
 def near_cases(redis: Callable[[], Any]) -> Iterator[Case]:
     for trust, target in ((0, 1.9), (0.1, 1.3)):
         near = {'near': NearCopies(trust=trust)}
@@ -212,12 +256,14 @@ def lmdb() -> LMDBCache:
     return LMDBCache(folder)
 
 
-def scope_of(path: str, query: bytes = b'', headers: tuple[tuple[bytes, bytes], ...] = ()) -> dict[str, Any]:
+def scope_of(
+    path: str, query: bytes = b'', headers: tuple[tuple[bytes, bytes], ...] = (), method: str = 'GET'
+) -> dict[str, Any]:
     return {
         'type': 'http',
         'asgi': {'version': '3.0', 'spec_version': '2.4'},
         'http_version': '1.1',
-        'method': 'GET',
+        'method': method,
         'scheme': 'http',
         'path': path,
         'raw_path': path.encode(),
@@ -229,15 +275,13 @@ def scope_of(path: str, query: bytes = b'', headers: tuple[tuple[bytes, bytes], 
     }
 
 
-async def receive() -> dict[str, Any]:
-    return {'type': 'http.request', 'body': b'', 'more_body': False}
-
-
 async def to_nobody(_message: Any) -> None:
     pass
 
 
-async def answer(app: FastAPI, scope: dict[str, Any]) -> tuple[int, dict[bytes, bytes]]:
+async def answer(
+    app: FastAPI, scope: dict[str, Any], receive: Callable[[], Any] = receive
+) -> tuple[int, dict[bytes, bytes]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
@@ -248,6 +292,9 @@ async def answer(app: FastAPI, scope: dict[str, Any]) -> tuple[int, dict[bytes, 
 
 
 Scopes = Iterator[dict[str, Any]]
+
+renewals: list[asyncio.Task[Any]] = []
+"""Those that never end."""
 
 
 async def prepared(case: Case) -> tuple[FastAPI, Scopes]:
@@ -260,11 +307,15 @@ async def prepared(case: Case) -> tuple[FastAPI, Scopes]:
         app = forgetting(app, backend)
     scopes = scopes_of(case)
     for _ in range(case.together):
-        _, headers = await answer(app, next(scopes))
+        _, headers = await answer(app, next(scopes), case.receive)
     if case.asks_for_304:
         scopes = itertools.repeat(scope_of('/case', case.query, ((b'if-none-match', headers[b'etag']),)))
+    if case.renews:
+        await asyncio.sleep(0.05)
+        renewals.append(asyncio.create_task(answer(app, next(scopes))))
+        await asyncio.sleep(0.05)
     for _ in range(3 * case.together):
-        status, headers = await answer(app, next(scopes))
+        status, headers = await answer(app, next(scopes), case.receive)
         assert status == (304 if case.asks_for_304 else 200), (case.name, status)
         assert case.expected is None or headers.get(b'x-cache') == case.expected, (case.name, headers)
     return app, scopes
@@ -276,7 +327,8 @@ def scopes_of(case: Case) -> Scopes:
         return (scope_of(f'/case/{number}') for number in itertools.count())
     if case.together > 1 and 'MGET' not in case.name:
         return itertools.cycle([scope_of(f'/case/{number}') for number in range(case.together)])
-    return itertools.repeat(scope_of('/case', case.query, case.headers))
+    method = 'GET' if case.receive is receive else 'POST'
+    return itertools.repeat(scope_of('/case', case.query, case.headers, method))
 
 
 def forgetting(app: Any, memory: MemoryCache) -> Any:
@@ -290,7 +342,9 @@ def forgetting(app: Any, memory: MemoryCache) -> Any:
     return forget
 
 
-async def spent(app: FastAPI, scopes: Scopes, requests: int, together: int) -> float:
+async def spent(
+    app: FastAPI, scopes: Scopes, requests: int, together: int, receive: Callable[[], Any] = receive
+) -> float:
     """Seconds of CPU time for each request."""
     asked = list(itertools.islice(scopes, requests // together * together))
     began = time.process_time()
@@ -310,7 +364,7 @@ async def measure(found: list[Case], rounds: int, requests: int) -> None:
             suffix = '/1' if case.together > 1 else ''
             before, after = (itertools.repeat(scope_of(f'/{place}{suffix}')) for place in ('before', 'after'))
             first = await spent(app, before, requests // 2, case.together)
-            case.spent.append(await spent(app, scopes, requests, case.together))
+            case.spent.append(await spent(app, scopes, requests, case.together, case.receive))
             case.limits.append((first + await spent(app, after, requests // 2, case.together)) / 2)
 
 
