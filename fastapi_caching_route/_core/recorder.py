@@ -163,8 +163,9 @@ class Recorder:
 
     def _let_go(self, reason: str, *messages: Message) -> Step:
         self.is_recording, self.reason = False, reason
+        released = self._released(reason)
         self.close()
-        return Step((*self._released(reason), *messages))
+        return Step((*released, *messages))
 
     def _released(self, reason: str | None) -> tuple[Message, ...]:
         """The start message, if it is still held, labelled with the reason against storing."""
@@ -172,7 +173,8 @@ class Recorder:
         return (self._labelled(reason),) if held else ()
 
     def close(self) -> None:
-        """Free the recording and its part of the budget."""
+        """Free the recording and its part of the budget, and what made its start: that refers to this recorder."""
+        self._labelled = _nothing
         self._budget.give_back(self._taken)
         self._size = self._taken = 0
         self._chunks.clear()

@@ -6,12 +6,13 @@ Does not know what goes on behind them.
 from collections.abc import Awaitable, Callable
 
 from fastapi_caching_route._core.asgi import HANDLER, WISHES, WRITTEN, Message, Send
-from fastapi_caching_route._core.declared import Admission
+from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.messages import Lent, read_head, with_headers, with_start
+from fastapi_caching_route._exchange.plan import Plan
 
 Then = Callable[[], Awaitable[None]]
 
@@ -38,7 +39,7 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
         return
     wishes(call)
     written = call.scope[WRITTEN] = Written(call.client.before_key)
-    is_admitted = False
+    plan, declared, is_admitted = call.plan, call.declared, False
 
     async def proceed(send: Send) -> bool:
         nonlocal is_admitted
@@ -49,7 +50,8 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
 
     def refused(start: Message) -> Message:
         """Label a refusal as a miss would be, so that it does not reveal whether there is an entry."""
-        return start if is_admitted else labelled(call, start, Outcome(b'uri-miss', detail='status'))
+        # Not by `call`, whose client gets a `send` that leads here: that would be a reference cycle.
+        return start if is_admitted else labelled(plan, declared, start, Outcome(b'uri-miss', detail='status'))
 
     await admission(call.scope, call.body.reader(), with_start(call.client.send, refused), proceed)
 
@@ -66,12 +68,12 @@ async def pass_by(call: Call, handler: object | None, outcome: Outcome) -> None:
     wishes(call)
     call.scope[HANDLER] = handler
     written = call.scope[WRITTEN] = Written(call.client.before_key)
-    send = with_start(call.client.send, lambda start: labelled(call, start, outcome))
+    send = with_start(call.client.send, lambda start: labelled(call.plan, call.declared, start, outcome))
     await call.forward(call.scope, call.body.reader(last=True), send)
     call.client.keeps_tasks = written.keeps_tasks
 
 
-def labelled(call: Call, start: Message, outcome: Outcome) -> Message:
-    """The start of a response that is passed on, as this client gets it."""
-    head = read_head(start, call.declared.inputs.selecting, ours=call.plan.labels.cache_header)
-    return with_headers(start, head.headers, call.plan.labels.on_pass(outcome))
+def labelled(plan: Plan, declared: Declared, start: Message, outcome: Outcome) -> Message:
+    """The start of a response that is passed on, as its client gets it."""
+    head = read_head(start, declared.inputs.selecting, ours=plan.labels.cache_header)
+    return with_headers(start, head.headers, plan.labels.on_pass(outcome))

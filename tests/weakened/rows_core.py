@@ -75,6 +75,12 @@ ROWS = [
         'untagged',
     ),
     ('412 and 416', '_core/checks.py', 'status not in OF_ONE_REQUEST', 'status not in (206, 304)'),
+    (
+        'garbage: a recorder and its run',
+        '_core/recorder.py',
+        '        self._labelled = _nothing\n        self._budget.',
+        '        self._budget.',
+    ),
     ('store_if', '_core/recorder.py', 'if self._store_if is not None and not self._store_if(recording):', 'if False:'),
     (
         'nobody waits for store_if',

@@ -221,6 +221,12 @@ ROWS = [
         '            await starting\n',
         '            pass\n',
     ),
+    (
+        'garbage: a client and its guards',
+        '_exchange/guards.py',
+        "labelled(plan, declared, start, Outcome(b'uri-miss'",
+        "labelled(call.plan, declared, start, Outcome(b'uri-miss'",
+    ),
     ('refusals alike', '_exchange/guards.py', 'with_start(call.client.send, refused)', 'call.client.send'),
     ('the scope is lent', '_exchange/exchange.py', 'Call(plan, declared, scope,', 'Call(plan, declared, dict(scope),'),
     (
