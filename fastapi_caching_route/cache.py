@@ -42,6 +42,7 @@ from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.events import Observer
 from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.near import NearCopies
@@ -122,6 +123,10 @@ class FastAPICache:
         near: Annotated[
             NearCopies | None, Doc('Copies of entries in this process, in front of a backend outside of it.')
         ] = None,
+        observer: Annotated[
+            Observer | Sequence[Observer] | None,
+            Doc('One or more plain functions that get a record of each response, see `fastapi_caching_route.events`.'),
+        ] = None,
     ) -> None:
         """Build a cache over a backend. This opens no connection."""
         self._settings: Settings = checked_settings(
@@ -143,6 +148,7 @@ class FastAPICache:
             invalidate_on_write=invalidate_on_write,
             document=document,
             near=near,
+            observer=observer,
         )
         note_alive(self._settings)
 

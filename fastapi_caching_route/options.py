@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from typing_extensions import Doc, TypedDict
 
+from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy
 
@@ -28,4 +29,5 @@ class CacheOptions(TypedDict, total=False):
     mode: Annotated[Literal['policy', 'rfc9111'], Doc('Whether the route or the headers decide.')]
     invalidate_on_write: Annotated[bool, Doc('Whether a successful write invalidates its path.')]
     document: Annotated[bool, Doc('Whether OpenAPI describes cached routes.')]
+    observer: Annotated[Observer | Sequence[Observer] | None, Doc('Functions that get a record of each response.')]
     near: Annotated[NearCopies | None, Doc('Copies of entries in this process.')]

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / OURS
 ORDER = (
     *('__main__', '__init__', 'cache', 'explain', 'route', 'context'),
     *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'lmdb', 'redis', 'params', 'options', 'near', 'policy'),
-    *('_backends', 'control', '_core', '_concurrency', 'errors', '_http'),
+    *('_backends', 'control', '_core', '_concurrency', 'events', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
 
@@ -27,7 +27,7 @@ INSIDE = {
     ),
     '_exchange': (
         *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guards', 'herd'),
-        *('lookup', 'call', 'plan', 'messages'),
+        *('lookup', 'call', 'account', 'plan', 'messages'),
     ),
     '_store': (
         *(
@@ -82,9 +82,9 @@ INSIDE = {
     ),
     '_core': (
         *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),
-        *('wishes', 'reasons', 'asgi'),
+        *('counts', 'wishes', 'reasons', 'asgi'),
     ),
-    '_concurrency': ('flights', 'pauses', 'tasks', 'lateness', 'workers'),
+    '_concurrency': ('flights', 'pauses', 'tasks', 'observers', 'lateness', 'workers'),
     '_http': (
         *(
             'storing',

@@ -11,6 +11,7 @@ form      multipart forms, independent of their boundaries
 recorder  the messages of a response, copied as they pass
 entry     a stored response
 written   response headers that dependencies and the endpoint write
+counts    what a route has done, in numbers
 wishes    what user code requests for one response
 reasons   every reason not to store or look up, in one table
 asgi      ASGI's types, and our slots in a scope

@@ -30,15 +30,15 @@ another route.
 ADMITTED = 'fastapi_caching_route.admitted'
 """Whether all guards of the route accepted the request; False if declared values are not valid.
 
-Written by `_fastapi/extended`. Read and cleared by `_exchange/run`.
+Written by `_fastapi/extended`. Read by `_exchange/call`. Cleared by `_exchange/run`.
 """
 
 OF_THE_ENDPOINT = 'fastapi_caching_route.of_the_endpoint'
 """Whether the response comes from the endpoint, or from a dependency that is not a guard.
 
 It is False while a guard runs and if declared values are not valid. It is missing if the request did not reach the
-handler of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. Read by `_exchange/keeping`. Cleared by
-`_exchange/run`.
+handler of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. Read by `_exchange/keeping` and
+`_exchange/call`. Cleared by `_exchange/run`.
 """
 
 WISHES = 'fastapi_caching_route.wishes'

@@ -14,6 +14,7 @@ guards      dependencies that run where the route does not run them
 herd        one request among others for the same response
 lookup      the key of a request, and what is stored under it
 call        one request, and its client
+account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request
 messages    ASGI messages and their headers
 """

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable
 from copy import copy, deepcopy
 from dataclasses import dataclass
 
-from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.asgi import ADMITTED, OF_THE_ENDPOINT, WISHES, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.written import ByGuards
+from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import conditional, representation
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
@@ -36,6 +37,16 @@ class Call:
     """Its key without the namespace; None until it has been found."""
     key: str = ''
     """The full key."""
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether all that may refuse the request before the endpoint has let it in."""
+        return self.declared.run_handler is None or self.scope.get(ADMITTED, False)
+
+    def note(self, status: int, reason: str | None) -> None:
+        """Note what the response of a run is; with a reason, it is not stored."""
+        is_refused = not self.is_admitted or self.scope.get(OF_THE_ENDPOINT) is False
+        self.client.account.answered(status, reason, is_refused=is_refused)
 
     def for_nobody(self, kept: Collection[bytes]) -> 'Call':
         """The same request once more, for a renewal; of its preconditions and ranges, only some are `kept`."""
@@ -113,6 +124,7 @@ class Client:
     __slots__ = (
         '_method',
         '_ours',
+        'account',
         'before_key',
         'by_guards',
         'headers',
@@ -122,12 +134,13 @@ class Client:
         'was_served',
     )
 
-    def __init__(self, scope: Scope, send: Send, ours: bytes) -> None:
+    def __init__(self, scope: Scope, account: Account, ours: bytes) -> None:
         """Nothing has been written or sent yet. `ours` is the name of the header that says HIT or MISS."""
+        self.account = account
         self._ours = ours
         self._method = scope['method']
         self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
-        self.send = send
+        self.send: Send = account.send
         self.is_nobody = False
         """Whether nobody gets what is sent, so that no guard has to let it in."""
         self.was_served = False
@@ -154,14 +167,14 @@ class Client:
 
     def replaced_by_nobody(self, scope: Scope) -> 'Client':
         """A client that gets nothing, for which the guards have run that come before the key."""
-        client = Client(scope, to_nobody, self._ours)
-        client.before_key, client.is_nobody = self.before_key, True
+        client = Client(scope, self.account.for_nobody(), self._ours)
+        client.before_key, client.send, client.is_nobody = self.before_key, to_nobody, True
         return client
 
     def hand_over(self) -> 'Client':
         """A copy that can still send; from now on, this one discards messages."""
         client = copy(self)
-        self.send, self.is_nobody = to_nobody, True
+        self.account, self.send, self.is_nobody = self.account.for_nobody(), to_nobody, True
         return client
 
     async def reply(self, entry: Entry, labels: Iterable[Field], now: float, *, own: RawHeaders = ()) -> None:

@@ -17,6 +17,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Brought, Variants
+from fastapi_caching_route._exchange.account import Account, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody
 from fastapi_caching_route._exchange.errand import Errand
 from fastapi_caching_route._exchange.guards import admit, pass_by, wishes
@@ -38,18 +39,27 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     if not isinstance(scope['headers'], list):  # ASGI allows any iterable, and we are not its only reader
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
+    account = None if plan.runtime.observers.tell is None else Account(plan, scope, send)
     looked, answer = at_once(plan, declared, scope)
     if answer is None and looked is not None:
         if isinstance(looked[1], Later) and plan.passes_by(scope) is None:
             looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
         guards = declared.on_hit if looked is not None and isinstance(looked[1], Found) else None
+        passed(account, 'look_up')
         if answer is None and guards is not None and await guards.lets_in(scope):
             _, answer = at_once(plan, declared, scope, looked, is_let_in=True)
+            passed(account, 'guards')
     for message in answer or ():
         await send(message)
-    if answer is None:
-        scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
-        client = Client(scope, send, plan.labels.cache_header)
+    if answer is not None:
+        plan.counts.hit += 1
+        plan.counts.bytes += len(answer[1]['body'])
+        if account is not None and looked is not None:
+            account.was_hit(looked[0][0], looked[1], answer)
+        return
+    scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
+    with account or Account(plan, scope, send) as account:
+        client = Client(scope, account, plan.labels.cache_header)
         await Exchange(Call(plan, declared, scope, RequestBody(receive), client, forward)).respond(looked)
 
 
@@ -95,19 +105,24 @@ class Exchange:
             await admit(call, call.declared.before_key, partial(self._answer, looked))
         else:
             why, reason = passed_by
+            call.client.account.note('bypass', reason or why.decode())
             await pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
 
     async def _answer(self, looked: Looked | None) -> None:
         """Answer from the store if RFC 9111 §4 allows it, else from the endpoint."""
-        call = self._call
+        call, account = self._call, self._call.client.account
+        account.passed('guards')
         keys = looked[0] if looked else await find_key(call)
         if isinstance(keys, Bypass):
             tell(reasons.named(keys.reason), call.scope['path'], call.plan.told)
+            account.note('bypass', keys.reason)
             await pass_by(call, call.declared.run_handler, Outcome(b'bypass', detail=keys.reason))
             return
         call.own_key, call.key = keys
+        account.key = call.own_key
         demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND
         seen = await look_up(call, looked)
+        account.passed('look_up')
         while not await self._settle(seen, demand):  # `MAX_ATTEMPTS` of the herd bounds it
             seen = await look_up(call)
 
@@ -121,6 +136,7 @@ class Exchange:
                     await self._renew(seen)
             case Ask() if demand.only_if_cached:
                 labels = call.plan.labels.on_pass(Outcome(None, detail=reasons.ONLY_IF_CACHED.name))
+                call.client.account.note('refused', reasons.ONLY_IF_CACHED.name)
                 await admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))
             case Ask() as ask:
                 return await self._ask(ask, seen, demand)
@@ -152,6 +168,8 @@ class Exchange:
     async def _reply(self, reply: Reply, variants: Variants | None) -> None:
         """Answer from an entry."""
         call, entry = self._call, reply.entry
+        call.client.account.passed('guards')
+        call.client.account.note('hit' if reply.left > 0 else 'stale', reply.detail, age=reply.age)
         detail = None if reply.detail is None else reply.detail.encode()
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
         labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, variants, detail=detail)
@@ -199,6 +217,7 @@ class Exchange:
         headers = call.client.headers_of(entry)
         ours = call.plan.labels.our_cache_control(headers, call.declared.inputs, follow.variants)
         age = reuse.age(entry.stored_at, now)
+        call.client.account.note('collapsed', age=age)
         await call.client.reply(entry, call.plan.labels.on_entry(Outcome(why, collapsed=True), age, ours), now)
 
     async def _renew(self, seen: Seen) -> None:

@@ -5,6 +5,7 @@ Does not know what goes on behind them.
 
 from collections.abc import Awaitable, Callable
 
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import HANDLER, WISHES, WRITTEN, Message, Send
 from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.labels import Outcome
@@ -39,7 +40,7 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
         return
     wishes(call)
     written = call.scope[WRITTEN] = Written(call.client.before_key)
-    plan, declared, is_admitted = call.plan, call.declared, False
+    plan, declared, account, is_admitted = call.plan, call.declared, call.client.account, False
 
     async def proceed(send: Send) -> bool:
         nonlocal is_admitted
@@ -51,7 +52,10 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
     def refused(start: Message) -> Message:
         """Label a refusal as a miss would be, so that it does not reveal whether there is an entry."""
         # Not by `call`, whose client gets a `send` that leads here: that would be a reference cycle.
-        return start if is_admitted else labelled(plan, declared, start, Outcome(b'uri-miss', detail='status'))
+        if is_admitted:
+            return start
+        account.note('refused', reasons.STATUS.name)
+        return labelled(plan, declared, start, Outcome(b'uri-miss', detail=reasons.STATUS.name))
 
     await admission(call.scope, call.body.reader(), with_start(call.client.send, refused), proceed)
 

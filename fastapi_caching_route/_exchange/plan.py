@@ -8,10 +8,12 @@ from inspect import isawaitable
 from zlib import crc32
 
 from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.pauses import Pauses
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry, Recording
 from fastapi_caching_route._core.key import full_key, user_key
@@ -59,6 +61,13 @@ class Runtime:
     switch: Switch
     told: set[str]
     """The reasons that were logged once for all routes."""
+    observers: Observers
+    counts: dict[tuple[str, str], Counts]
+    """The numbers of each route, by its path template and its endpoint."""
+
+    def counts_of(self, route: str, endpoint: str) -> Counts:
+        """The numbers of a route. They are the same object wherever the route is reached."""
+        return self.counts.setdefault((route, endpoint), Counts(route, endpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,8 @@ class Plan:
     """Returns items for a scope that call the function when a user's exception handler runs."""
     told: set[str]
     """The reasons that the log has told of this route."""
+    counts: Counts
+    """What has become of its requests in this process."""
 
     def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
         """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""

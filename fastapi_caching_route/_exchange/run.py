@@ -65,6 +65,7 @@ class Run:
         await self._begin()
         # Guards may have to read the body once more, if what is stored answers in the end.
         body = call.body.reader(last=self.errand.stale is None)
+        call.client.account.began_run()
         try:
             with Lent(call.scope, self._lent()):
                 await call.forward(call.scope, partial(self._receive, body), self._send)
@@ -134,6 +135,8 @@ class Run:
 
     async def _send(self, message: Message) -> None:
         """The endpoint's `send`."""
+        if is_last(message):
+            self.errand.call.client.account.ended_run()
         if message['type'] == 'http.response.start':
             await self._start(message)
         elif not self._answers_from_store:
@@ -162,7 +165,7 @@ class Run:
         """What is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
         call = self.errand.call
         self._way = StandIn(status)
-        if self._is_admitted:  # otherwise a guard has failed, for this client
+        if self.errand.call.is_admitted:  # otherwise a guard has failed, for this client
             call.plan.runtime.failing.lengthen(call.key, call.plan.runtime.clock())
             self.errand.flight.land(Instead.LOOK_UP)
 
@@ -230,6 +233,7 @@ class Run:
                 kept = await keep(
                     self.errand, self._snapshot, self._head, step.complete, storable=way.storable, made=made
                 )
+                self.errand.call.note(self._head.status, kept.reason)
                 if not step.passed:
                     await self._reply(step.complete, kept)
         await self._passing.pass_on(step.passed)
@@ -237,13 +241,14 @@ class Run:
     def _tell_followers(self, reason: str) -> None:
         """The response will not be stored: tell the followers what to do instead."""
         call, flight = self.errand.call, self.errand.flight
+        call.note(self._head.status, reason)
         if not flight.is_waited_for:
             return
         if reason == reasons.SET_COOKIE.name and not lines(
             self._written.less_guards(self._head.headers), b'set-cookie'
         ):
             reason = reasons.GUARD.name
-        extent = reasons.named(reason).extent if self._is_admitted else Extent.THIS_REQUEST
+        extent = reasons.named(reason).extent if self.errand.call.is_admitted else Extent.THIS_REQUEST
         if extent is Extent.THIS_KEY:
             call.plan.runtime.unshareable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)
         flight.land(Instead.LEAD if extent is Extent.THIS_REQUEST else Instead.FORWARD)
@@ -268,11 +273,6 @@ class Run:
         """Whether what is stored answers in place of what the endpoint sends."""
         return isinstance(self._way, Confirmed | StandIn)
 
-    @property
-    def _is_admitted(self) -> bool:
-        """Whether all that may refuse the request before the endpoint has let it in."""
-        return self.errand.call.declared.run_handler is None or self.errand.call.scope.get(ADMITTED, False)
-
     async def _answer_from_store(self) -> None:
         """Answer from the stale entry, behind the guards if the endpoint was not reached behind them."""
         self._passing.has_begun = True
@@ -280,7 +280,7 @@ class Run:
         if isinstance(self._way, StandIn):  # the failure may have been a guard's: then that is the response
             standing_in = partial(stand_in, self.errand, call.client, reasons.STALE_IF_ERROR, self._way.status)
             await behind_guards(call, standing_in)
-        elif self._is_admitted:
+        elif self.errand.call.is_admitted:
             await self._confirm()
         else:
             await behind_guards(call, self._confirm)
@@ -292,4 +292,4 @@ class Run:
         call = self.errand.call
         session = dict(call.scope.get('session') or {})
         now = call.plan.runtime.clock()
-        return Evidence(self._is_admitted, self._recorder.doubt, session, self._written, now)
+        return Evidence(self.errand.call.is_admitted, self._recorder.doubt, session, self._written, now)

@@ -52,6 +52,7 @@ async def _reply_old(
     plan = errand.call.plan
     age, left = errand.stale.age_and_left(plan.runtime.clock())
     labels = plan.labels.on_entry(Outcome(errand.why, status=status, ttl=left, detail=reason.name), age, ())
+    client.account.note('stale', reason.name, age=age)
     await client.reply(errand.stale.entry, [*more, *labels], plan.runtime.clock())
 
 
@@ -82,6 +83,8 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
     own = fields_for_one_client(headers)
     earlier = [(name, value) for name, value in head.headers if name == b'cache-status']
     labels = _labels_of(errand, updated, kept)
+    age = reuse.age(kept.entry.stored_at, head.began_at)
+    client.account.note('revalidated', kept.reason, stored=kept.reason is None, age=age)
     entry = kept.entry.for_one(own, made)
     await client.reply(entry, [*cookies, *earlier, *labels], head.began_at, own=own)
 

@@ -41,6 +41,7 @@ def plan_of(
         ttl_jitter=policy.ttl_jitter,
         watch=watching_handlers,
         told=told,
+        counts=settings.runtime.counts_of(effective.path_format, '.'.join(name_of(effective.endpoint))),
     )
 
 

@@ -7,7 +7,9 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.pauses import Pauses
 from fastapi_caching_route._core.checks import (
     check_flag,
@@ -32,6 +34,7 @@ from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy, checked_policy
 
@@ -155,6 +158,7 @@ def checked_settings(
     invalidate_on_write: bool,
     document: bool,
     near: NearCopies | None,
+    observer: Observer | Sequence[Observer] | None,
 ) -> Settings:
     """Check the options of a `FastAPICache`, and build its settings.
 
@@ -187,6 +191,8 @@ def checked_settings(
             budget=Budget(recording_budget),
             switch=Switch(times_off=1, waits=True) if checked is None else Switch(),
             told=set(),
+            observers=Observers(_checked_observers(observer)),
+            counts={},
         ),
         given=checked,
         policy=defaults,
@@ -202,6 +208,26 @@ def checked_settings(
         invalidate_on_write=invalidate_on_write,
         document=document,
     )
+
+
+def _checked_observers(given: object) -> list[Observer]:
+    observers: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
+    for it in observers:
+        check_observer(it)
+    return observers
+
+
+def check_observer(observer: object) -> None:
+    """See that this is a plain function.
+
+    Raises:
+        ConfigurationError: it is not.
+
+    """
+    called = getattr(observer, '__call__', None)  # noqa: B004, of an object whose class has one
+    if not callable(observer) or iscoroutinefunction(observer) or iscoroutinefunction(called):
+        msg = f'an observer must be a plain function of one record, got {shown(observer)}'
+        raise ConfigurationError(msg)
 
 
 def _check_choices(namespace_policy: object, clock: object, version: object, mode: object) -> None:

@@ -9,6 +9,7 @@ from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._core.written import Written
+from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody, to_nobody
 from fastapi_caching_route._exchange.errand import Errand, Snapshot, question
 from fastapi_caching_route._exchange.messages import read_head
@@ -54,7 +55,7 @@ async def not_to_be_run(*_):
 def call_to(plan, method='GET', headers=(), *, body=None, **scope):
     """One request to a route, whose key is known."""
     asked = asgi_scope(method, headers=headers) | scope
-    client = Client(asked, to_nobody, plan.labels.cache_header)
+    client = Client(asked, Account(plan, asked, to_nobody), plan.labels.cache_header)
     call = Call(plan, plan.declared(), asked, RequestBody(body or patient()), client, not_to_be_run)
     call.own_key, call.key = call.declared.keys.at_once(asked) or call.declared.keys.of(asked, b'')
     return call

@@ -58,7 +58,7 @@ def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
     assert client.get('/users/7').json() == 'Grace'
 
 
-SNIPPETS = ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial']
+SNIPPETS = ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial', 'watching']
 
 
 def test_every_snippet_of_every_page_is_run():

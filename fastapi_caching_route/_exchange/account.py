@@ -1,0 +1,177 @@
+"""The account of one request: what becomes of it, for the counters of its route and for observers.
+
+Knows messages and moments; does not know how a response comes about.
+"""
+
+from time import perf_counter
+from types import TracebackType
+from typing import Literal
+
+from typing_extensions import Self
+
+from fastapi_caching_route._core.asgi import Message, Scope, Send
+from fastapi_caching_route._core.counts import Counts
+from fastapi_caching_route._core.key import digest
+from fastapi_caching_route._core.recorder import is_last
+from fastapi_caching_route._exchange.plan import Plan
+from fastapi_caching_route._http.reuse import FAILURES
+from fastapi_caching_route._store.visit import Found
+from fastapi_caching_route.events import Responded, ResponseOutcome
+
+Part = Literal['look_up', 'guards', 'endpoint']
+"""What takes the time of a request."""
+
+FREE = frozenset(('hit', 'stale', 'collapsed', 'revalidated'))
+"""The outcomes whose body is that of an entry."""
+
+MAX_REASONS = 64
+"""How many reasons of a route are counted: `no_store('...')` may give any text."""
+
+
+class Account:
+    """What becomes of one request. It is told when the response has been sent, once."""
+
+    __slots__ = (
+        *('_at', '_began_at', '_bytes', '_is_over', '_is_sending', '_method', '_plan', '_run_began_at'),
+        *('_seconds', '_send', '_status', 'age', 'key', 'outcome', 'reason', 'stored'),
+    )
+
+    def __init__(self, plan: Plan, scope: Scope, send: Send) -> None:
+        """The request has just come."""
+        self._plan = plan
+        self._method: str = scope['method']
+        self._send = send
+        self._began_at = self._at = perf_counter()
+        self._run_began_at: float | None = None
+        self._seconds: dict[Part, float] = {}
+        self._status = self._bytes = 0
+        self._is_over = self._is_sending = False
+        self.outcome: ResponseOutcome | None = None
+        """None while nothing is known."""
+        self.reason: str | None = None
+        self.stored = False
+        self.age: float | None = None
+        self.key: str | None = None
+        """Without its namespace."""
+
+    def for_nobody(self) -> 'Account':
+        """The account of a run whose response nobody gets, which counts as a run alone; of this one, if it runs."""
+        again = Account(self._plan, {'method': self._method}, self._send)
+        again._is_over = True
+        again._run_began_at, self._run_began_at = self._run_began_at, None
+        return again
+
+    def __enter__(self) -> Self:
+        """Tell what became of the request at the end, even if no response is complete."""
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """Tell what has not been told yet. A client that has gone before its response began got none."""
+        if isinstance(error, Exception) and not self._is_sending:  # else the client has gone
+            self.note('error', 'exception')
+            self._status = self._status or 500
+        if self._status:
+            self._tell()
+
+    def began_run(self) -> None:
+        """The endpoint begins."""
+        self._run_began_at = perf_counter()
+
+    def answered(self, status: int, reason: str | None, *, is_refused: bool) -> None:
+        """Note what the response of a run is; with a reason, it is not stored."""
+        failed = status in FAILURES and reason is not None
+        self.note('refused' if is_refused else 'error' if failed else 'miss', reason, stored=reason is None)
+
+    async def send(self, message: Message) -> None:
+        """Send a message, and note what it says; after the last one, tell what became of the request."""
+        if message['type'] == 'http.response.start':
+            self._status = message['status']
+        self._is_sending = True
+        await self._send(message)
+        self._is_sending = False
+        if message['type'] == 'http.response.body':
+            self._bytes += len(message.get('body', b''))
+            if is_last(message):
+                self._tell()
+
+    def was_hit(self, key: str, found: object, answer: tuple[Message, Message]) -> None:
+        """The request was answered by these messages from what was found at once; the hit has been counted."""
+        start, body = answer
+        age = found.age_and_left(self._plan.runtime.clock())[0] if isinstance(found, Found) else None
+        self.passed('look_up')
+        self.key = key
+        self._status, self._bytes, self._is_over = start['status'], len(body['body']), True
+        self.note('hit', age=age)
+        self._observed()
+
+    def passed(self, part: Part) -> None:
+        """The time since the last part was that of this one."""
+        began_at, self._at = self._at, perf_counter()
+        self._seconds[part] = self._seconds.get(part, 0.0) + self._at - began_at
+
+    def note(
+        self, outcome: ResponseOutcome, reason: str | None = None, *, stored: bool = False, age: float | None = None
+    ) -> None:
+        """Note what becomes of the request, as far as that is known by now."""
+        self.outcome, self.reason, self.stored, self.age = outcome, reason, stored, age
+
+    def _tell(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self.ended_run()
+        outcome = self.outcome or 'miss'
+        self._count(self._plan.counts, outcome)
+        self._observed()
+
+    def ended_run(self) -> None:
+        """If the endpoint runs, its response is complete, or there will be none."""
+        if self._run_began_at is None:
+            return
+        seconds = self._seconds['endpoint'] = perf_counter() - self._run_began_at
+        self._run_began_at = None
+        self._plan.counts.runs += 1
+        self._plan.counts.endpoint_seconds += seconds
+
+    def _count(self, counts: Counts, outcome: ResponseOutcome) -> None:
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+        counts.stored += self.stored
+        counts.bytes += self._bytes if outcome in FREE else 0
+        if self.reason is not None:
+            pair = outcome, self.reason
+            if pair not in counts.reasons and len(counts.reasons) >= MAX_REASONS:
+                pair = outcome, 'other'
+            counts.reasons[pair] = counts.reasons.get(pair, 0) + 1
+
+    def _observed(self) -> None:
+        """Give the record to the observers."""
+        tell = self._plan.runtime.observers.tell
+        if tell is None:
+            return
+        counts, seconds, key = self._plan.counts, self._seconds, self.key
+        if key is not None and self._plan.hooks.key_builder is not None:  # it may hold anything
+            key = digest(key)
+        tell(
+            Responded(
+                outcome=self.outcome or 'miss',
+                method=self._method,
+                route=counts.route,
+                endpoint=counts.endpoint,
+                status=self._status,
+                reason=self.reason,
+                stored=self.stored,
+                bytes=self._bytes,
+                age=self.age,
+                key=key,
+                seconds=perf_counter() - self._began_at,
+                look_up_seconds=seconds.get('look_up', 0.0),
+                guard_seconds=seconds.get('guards', 0.0),
+                endpoint_seconds=seconds.get('endpoint', 0.0),
+            )
+        )
+
+
+def passed(account: Account | None, part: Part) -> None:
+    """The time since the last part was that of this one, if there is an account already."""
+    if account is not None:
+        account.passed(part)
