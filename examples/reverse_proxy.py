@@ -1,8 +1,12 @@
-"""A textbook shared HTTP cache in front of any origin: `ORIGIN=http://127.0.0.1:8080 uvicorn reverse_proxy:app`.
+"""A textbook shared HTTP cache in front of any origin: `ORIGIN=http://127.0.0.1:8080` says which.
 
 The endpoint passes requests on as they are, and responses as they come back; what is stored, for how long, and when the
 origin is asked again is decided by the headers of both (RFC 9111). A request with `Cookie` or `Authorization` bypasses
-the cache: the key is the URL, and many origins answer by these without saying so.
+the cache: the key is the URL, and many origins answer by these without saying so. An origin that hangs up, takes too
+long or sends what is not HTTP is a 502 or 504, unless a stale response may stand in for it.
+
+The origin has sent `Date` and `Server`, so uvicorn must not send them once more:
+`uvicorn reverse_proxy:app --no-date-header --no-server-header`.
 """
 
 import os
@@ -45,6 +49,8 @@ HOP_BY_HOP = frozenset(
     )
 ) | {b'transfer-encoding', b'upgrade'}
 
+FINAL = range(200, 600)
+
 cache = FastAPICache(mode='rfc9111')
 router = APIRouter(route_class=CachingRoute)
 # No connection is used twice: what an origin sends beyond its Content-Length would be the start of the next response.
@@ -78,11 +84,18 @@ async def forward(request: Request) -> Response:
     headers = [it for it in end_to_end(request.headers.raw) if it[0] != b'host']
     body = await request.body()
     asked = httpx.Request(request.method, target, headers=headers, content=body or None)
-    answer = await client.send(asked, stream=True)
     try:
-        content = b''.join([part async for part in answer.aiter_raw()])
-    finally:
-        await answer.aclose()
+        answer = await client.send(asked, stream=True)
+        try:
+            content = b''.join([part async for part in answer.aiter_raw()])
+        finally:
+            await answer.aclose()
+    except httpx.TimeoutException:
+        return Response(status_code=504)
+    except httpx.TransportError:  # it is down, hangs up, or does not speak HTTP
+        return Response(status_code=502)
+    if answer.status_code not in FINAL:
+        return Response(status_code=502)
     response = Response(content, answer.status_code)
     response.raw_headers = [(name.lower(), value) for name, value in end_to_end(answer.headers.raw)]
     return response

@@ -114,8 +114,12 @@ class CachePolicy:
         ),
     ] = False
     client_cache_control: Annotated[
-        bool, Doc('Whether to obey the `Cache-Control` of requests; `no-store` is always obeyed (RFC 9111 §5.2.1).')
-    ] = False
+        bool | None,
+        Doc(
+            'Whether to obey the `Cache-Control` of requests (RFC 9111 §5.2.1). None: only with '
+            "`mode='rfc9111'`. `no-store` is always obeyed."
+        ),
+    ] = None
     cache_control: Annotated[
         str | CacheControl | None,
         Doc(
@@ -217,8 +221,10 @@ class CachePolicy:
             ('skip', self.skip is None or callable(self.skip), 'must be a callable of the request'),
         ):
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
-        for option in ('revalidate', 'client_cache_control', 'collapse', 'lock'):
+        for option in ('revalidate', 'collapse', 'lock'):
             check_flag(option, getattr(self, option))
+        if self.client_cache_control is not None:
+            check_flag('client_cache_control', self.client_cache_control)
         if self.namespace == '':
             object.__setattr__(self, 'namespace', None)
         elif self.namespace is not None:

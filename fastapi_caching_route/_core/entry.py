@@ -100,6 +100,7 @@ def entry_of(
     key: str,
     left_out: bytes,
     now: float,
+    delay: float = 0.0,
     names: tuple[str, ...],
     marks: HeldMarks = (),
     made: Made = MADE_BY_FASTAPI,
@@ -108,7 +109,8 @@ def entry_of(
 ) -> Entry:
     """The recording as it is stored and sent: with Content-Length, without headers that are not stored.
 
-    If `tagged`, a response without ETag gets one. If `confirmed` is given, the entry keeps the tag of that one.
+    It came `now`, so many seconds (`delay`) after it was asked for. If `tagged`, a response without ETag gets one. If
+    `confirmed` is given, that one was updated by a 304.
     """
     headers = without(stored_fields(recording.headers), (left_out,))
     present = dict(headers)
@@ -124,7 +126,7 @@ def entry_of(
         headers=tuple(headers),
         body=recording.body,
         # It has been on its way before (RFC 9111 §4.2.3).
-        stored_at=now - min(received_age(recording.headers, now), OLDEST),
+        stored_at=now - min(received_age(recording.headers, now, delay), OLDEST),
         lifetime=storable.lifetime,
         made=made.less(left_out_names) if made.by_others else made,
         stale_while_revalidate=storable.stale_while_revalidate,

@@ -12,8 +12,8 @@ CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
 """Methods whose responses can be cached; POST and QUERY only where a route declares them. Requests with other methods
 always reach the endpoint."""
 
-METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD'})
-"""Methods that are defined as cacheable, with rules for it (RFC 9110 §9.2.3)."""
+METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD', 'QUERY'})
+"""Methods that are defined as cacheable, with rules for it (RFC 9110 §9.2.3, RFC 10008)."""
 
 
 LEFT_OUT_OF_RAW_KEYS = frozenset(
@@ -103,6 +103,12 @@ def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
         return ()
     form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
     return ('form', form) if form else (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
+
+
+def content_parts(scope: Scope, body: bytes) -> Parts:
+    """The content of a request, with the headers that describe it (RFC 9110 §8; RFC 10008 wants both in the key)."""
+    described = sorted(it for it in scope['headers'] if it[0].startswith(b'content-') and it[0] != b'content-length')
+    return (scope['method'], blake2b(body).digest(), tuple(described))
 
 
 def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from fastapi_caching_route._core.asgi import Parts, Scope
-from fastapi_caching_route._core.inputs import Inputs, body_parts, raw_parts
+from fastapi_caching_route._core.inputs import Inputs, body_parts, content_parts, raw_parts
 
 KeyPair = tuple[str, str]
 """The cache key of a request without its namespace, and the full key, which the store uses."""
@@ -32,6 +32,9 @@ SEPARATOR = '::'
 
 OVERRIDDEN = '%+'
 """Separates a key that the user built from the digest of dependency overrides. No escaped text contains it."""
+
+QUERIED = '%?'
+"""Separates a key that the user built from the digest of what a QUERY has asked."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
@@ -69,12 +72,14 @@ class Keys:
                 self._known[line] = keys
         return keys
 
-    def built(self, key: str) -> KeyPair:
+    def built(self, key: str, scope: Scope | None = None, content: bytes = b'') -> KeyPair:
         """The cache key of a request for which a key builder returned `key`.
 
-        While dependencies are overridden, it differs, so that the overrides have their own entries.
+        While dependencies are overridden, it differs, so that the overrides have their own entries. For a QUERY, the
+        content of its `scope` and what describes it are a part of the key, of which a key builder sees nothing.
         """
         suffix = f'{OVERRIDDEN}{digest(self._inputs.fingerprint)}' if self._inputs.fingerprint else ''
+        suffix += f'{QUERIED}{digest(content_parts(scope, content))}' if scope else ''
         return key, full_key(self._namespace, user_key(key) + suffix)
 
     def of(self, scope: Scope, body: bytes, identity: str = '') -> KeyPair:

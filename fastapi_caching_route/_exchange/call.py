@@ -218,7 +218,9 @@ def messages(
     written for its client; they have no say about the header that is `ours`.
     """
     whole = entry.made.for_one(entry.headers, by_guards, ours) if by_guards else entry.headers
-    status, headers, body = representation.select(method, asked, (entry.status, whole, entry.body), now)
+    status, headers, body = representation.select(
+        method, asked, (entry.status, whole, entry.body), now, entry.stored_at
+    )
     if status == UNSATISFIABLE:  # it must not be stored in place of the whole
         headers, labels = (without(it, ABOUT_STORING) for it in (headers, list(labels)))
     if status == NOT_MODIFIED and whole is not entry.headers:  # guards speak of this exchange, not of the body

@@ -20,6 +20,7 @@ from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.ranges import IN_PARTS
 from fastapi_caching_route._store.variants import conditions_of
 from fastapi_caching_route._store.visit import Before, Found, Visit
 
@@ -55,10 +56,10 @@ def question(errand: Errand) -> Question:
     """What the endpoint is asked: about our stored response, and never about the one that the client has stored."""
     call, terms = errand.call, errand.call.plan.terms
     headers: RawHeaders = call.scope['headers']
-    asked = lines(headers, b'range') if call.scope['method'] == 'GET' else ()
+    asked = lines(headers, b'range') if call.scope['method'] in IN_PARTS else ()
     if asked and b'range' not in call.declared.inputs.covered and not ranges.is_valid(asked):
         headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint must not refuse it
-    if not (terms.revalidate or terms.by_the_book) or call.scope['method'] != 'GET':
+    if not (terms.revalidate or terms.by_the_book) or call.scope['method'] not in IN_PARTS:
         return Question(headers)
     old = None if errand.stale is None else errand.stale.entry
     conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)
@@ -75,6 +76,8 @@ class Snapshot(Struct, frozen=True):
     """What the response can be invalidated by; None if its tags cannot be told, so that it must not be stored."""
     before: Before
     session: Mapping[str, Any]
+    asked_at: float
+    """When the endpoint was asked, in seconds since the epoch."""
 
 
 async def snapshot(errand: Errand) -> Snapshot:
@@ -88,7 +91,7 @@ async def snapshot(errand: Errand) -> Snapshot:
             marked = tuple(dict.fromkeys((*names, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
     session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
-    return Snapshot(question(errand), names, before, session)
+    return Snapshot(question(errand), names, before, session, call.plan.runtime.clock())
 
 
 def our_cache_control(errand: Errand, head: Head, headers: RawHeaders) -> RawHeaders:

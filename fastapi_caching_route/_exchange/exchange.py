@@ -22,7 +22,16 @@ from fastapi_caching_route._exchange.call import Call, Client, RequestBody
 from fastapi_caching_route._exchange.errand import Errand
 from fastapi_caching_route._exchange.guards import admit, pass_by, wishes
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
-from fastapi_caching_route._exchange.lookup import Looked, Seen, at_once, find_key, judge, look_up, look_up_key
+from fastapi_caching_route._exchange.lookup import (
+    Looked,
+    Seen,
+    at_once,
+    find_key,
+    judge,
+    look_up,
+    look_up_key,
+    window_on_error,
+)
 from fastapi_caching_route._exchange.overtaking import run_endpoint
 from fastapi_caching_route._exchange.plan import Plan, tell
 from fastapi_caching_route._http import reuse
@@ -161,9 +170,10 @@ class Exchange:
 
     def _may_bridge(self, entry: Entry, left: float, demand: Demand) -> bool:
         """Whether a stale entry may answer without asking the endpoint, which failed a moment ago (RFC 5861 §4)."""
-        runtime = self._call.plan.runtime
-        bridges = demand is NO_DEMAND and reuse.in_window(left, entry.stale_if_error)
-        return bridges and runtime.failing.holds(self._call.key, runtime.clock())
+        call, runtime = self._call, self._call.plan.runtime
+        if demand is not NO_DEMAND or not runtime.failing.holds(call.key, runtime.clock()):
+            return False
+        return reuse.in_window(left, window_on_error(call.plan, call.scope['headers'], entry))
 
     async def _reply(self, reply: Reply, variants: Variants | None) -> None:
         """Answer from an entry."""

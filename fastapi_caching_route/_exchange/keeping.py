@@ -61,6 +61,7 @@ async def keep(
         key=errand.call.key,
         left_out=plan.labels.cache_header,
         now=head.began_at,
+        delay=head.delay,
         names=_names_of(errand, snapshot, confirmed),
         marks=snapshot.before.held,
         made=made,

@@ -8,6 +8,7 @@ from msgspec import Struct
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message, Scope
 from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._core.reasons import Bypass
@@ -15,6 +16,7 @@ from fastapi_caching_route._core.variants import Variants, variant_key, variant_
 from fastapi_caching_route._exchange.call import Call, messages
 from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
 from fastapi_caching_route._store.visit import LATER, Found, Later, Visit
 
@@ -73,6 +75,14 @@ def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, 
     return use, age, left
 
 
+def window_on_error(plan: Plan, request: RawHeaders, entry: Entry) -> float:
+    """For how many seconds past its lifetime an entry may stand in for a failure: the client may say so itself."""
+    if not (plan.heeds_demands and entry.stale_if_accepted):
+        return entry.stale_if_error
+    accepted = reuse.accepted_on_error(request)
+    return entry.stale_if_error if accepted is None else accepted
+
+
 async def find_key(call: Call) -> KeyPair | Bypass:
     """The key of a request, or why it must bypass the cache."""
     plan, scope = call.plan, call.scope
@@ -89,7 +99,10 @@ async def _built(call: Call) -> KeyPair | Bypass:
         built = await ask_user(plan.hooks.key_builder, scope)
         if not built or not isinstance(built, str):
             return Bypass(reasons.KEY_BUILDER.name)
-        return call.declared.keys.built(built)
+        if scope['method'] != 'QUERY' or not plan.terms.by_the_book:
+            return call.declared.keys.built(built)
+        content = await call.body.whole(plan.terms.max_body_size)
+        return Bypass(reasons.BODY.name) if content is None else call.declared.keys.built(built, scope, content)
     if inputs.raw and inputs.bypass_if_personal:
         reason = names_a_person(scope, inputs.covered)
         if reason is not None:

@@ -23,6 +23,8 @@ class Head(Struct, frozen=True):
     """With names in lower case, and one Vary line."""
     vary: frozenset[bytes]
     """What the endpoint itself names in Vary."""
+    delay: float = 0.0
+    """Seconds between the question and the start message, if they count for its age (RFC 9111 §4.2.3)."""
     varies_with_all: bool = False
     """Whether an exception handler made it, which sees the raw request."""
 
@@ -33,6 +35,7 @@ def read_head(
     *,
     ours: bytes,
     at: float = 0.0,
+    asked_at: float = 0.0,
     as_they_are: bool = False,
     varies_with_all: bool = False,
 ) -> Head:
@@ -48,7 +51,9 @@ def read_head(
     vary = frozenset(field_names(headers, b'vary') if b'vary' in present else ())
     if not (as_they_are and vary.issuperset(selecting)):
         headers = with_vary(headers, selecting)
-    return Head(start['status'], at, headers, vary, varies_with_all)
+    # A response that was made here is as old as its start, unless it says that it comes from elsewhere.
+    delay = max(0.0, at - asked_at) if as_they_are or b'age' in present else 0.0
+    return Head(start['status'], at, headers, vary, delay, varies_with_all)
 
 
 def with_headers(start: Message, *headers: RawHeaders) -> Message:

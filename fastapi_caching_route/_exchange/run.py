@@ -176,6 +176,7 @@ class Run:
             self.errand.call.declared.inputs.selecting,
             ours=plan.labels.cache_header,
             at=plan.runtime.clock(),
+            asked_at=self._snapshot.asked_at,
             as_they_are=plan.terms.by_the_book,
             varies_with_all=self._varies_with_all,
         )

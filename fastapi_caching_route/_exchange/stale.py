@@ -15,6 +15,7 @@ from fastapi_caching_route._core.written import without_cookies
 from fastapi_caching_route._exchange.call import NOT_MODIFIED, Client
 from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control
 from fastapi_caching_route._exchange.keeping import Kept, keep
+from fastapi_caching_route._exchange.lookup import window_on_error
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable_by_head, verdict
 from fastapi_caching_route._http import conditional, reuse
@@ -29,8 +30,10 @@ async def may_stand_in(errand: Errand) -> bool:
     stale = errand.stale
     if stale is None or stale.entry.status in reuse.FAILURES:
         return False
-    _, left = stale.age_and_left(errand.call.plan.runtime.clock())
-    return reuse.in_window(left, stale.entry.stale_if_error) and await _is_alive(errand, stale.entry)
+    plan = errand.call.plan
+    _, left = stale.age_and_left(plan.runtime.clock())
+    window = window_on_error(plan, errand.call.scope['headers'], stale.entry)
+    return reuse.in_window(left, window) and await _is_alive(errand, stale.entry)
 
 
 async def _is_alive(errand: Errand, entry: Entry) -> bool:
@@ -101,7 +104,7 @@ async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: 
     assert errand.stale is not None
     old = errand.stale.entry
     headers = without(stored_fields(updated.headers), (errand.call.plan.labels.cache_header,))
-    stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)
+    stored_at = updated.began_at - min(received_age(updated.headers, updated.began_at, updated.delay), OLDEST)
     if is_refused and _forbids_storing(errand, updated):
         await errand.visit.withdraw(old.key, updated.began_at)  # otherwise it would stand in for a failure
     return Kept(structs.replace(old, headers=tuple(headers), stored_at=stored_at), reason)
@@ -118,7 +121,7 @@ def _labels_of(errand: Errand, head: Head, kept: Kept) -> RawHeaders:
     age = reuse.age(entry.stored_at, head.began_at)
     is_stored = kept.reason is None
     ours = our_cache_control(errand, head, errand.call.client.headers_of(entry)) if is_stored else ()
-    left = entry.lifetime - age
+    left = entry.lifetime - age if is_stored else None  # one that is not stored is fresh for no later request
     outcome = Outcome(errand.why, stored=is_stored, status=NOT_MODIFIED, ttl=left, detail=kept.reason)
     return plan.labels.on_entry(outcome, age, ours)
 

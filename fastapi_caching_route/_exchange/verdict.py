@@ -84,7 +84,7 @@ def storable_by_head(errand: Errand, request: RawHeaders, head: Head) -> Storabl
     terms = errand.call.plan.terms.for_one(
         wishes.ttl, wishes.stale_while_revalidate, wishes.stale_if_error, covered=covered
     )
-    return storable(request, head.status, head.headers, terms, head.began_at)
+    return storable(request, head.status, head.headers, terms, head.began_at, delay=head.delay)
 
 
 def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evidence) -> str | None:

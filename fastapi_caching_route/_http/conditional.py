@@ -30,8 +30,11 @@ OF_A_PART = frozenset((b'if-match', b'if-range', b'if-unmodified-since', b'range
 PRECONDITIONS = frozenset((b'if-none-match', b'if-modified-since'))
 """The preconditions that a cache evaluates itself (RFC 9111 §4.3.2); the others are for the endpoint."""
 
-NOT_UPDATED = OF_A_BODY | {b'content-md5', b'etag'}
-"""Headers about the stored body, which a 304 does not update (RFC 9111 §3.2)."""
+NOT_UPDATED = OF_A_BODY | {b'content-md5'}
+"""Headers about the stored body, which a 304 does not update (RFC 9111 §3.2).
+
+Its ETag is updated: one that `confirms` lets through names the same body, and may have become weak.
+"""
 
 
 def entity_tag(body: bytes) -> bytes:
@@ -39,19 +42,31 @@ def entity_tag(body: bytes) -> bytes:
     return b'"%s"' % blake2b(body, digest_size=16).hexdigest().encode('ascii')
 
 
-def not_modified(method: str, request: RawHeaders, status: int, response: RawHeaders, now: float) -> bool:
+CONDITIONAL = frozenset(('GET', 'HEAD', 'QUERY'))
+"""Methods for which a precondition that does not hold is a 304 (RFC 9110 §13.1.2, RFC 10008)."""
+
+
+def not_modified(
+    method: str,
+    request: RawHeaders,
+    status: int,
+    response: RawHeaders,
+    now: float,
+    *,
+    stored_at: float | None = None,
+) -> bool:
     """Whether the preconditions of the request turn a stored response into a 304 (RFC 9110 §13.2.2).
 
-    Only a 200 to GET or HEAD can become a 304. If-Modified-Since is ignored if there is If-None-Match.
+    Only a 200 to GET, HEAD or QUERY can become a 304. If-Modified-Since is ignored if there is If-None-Match.
     """
-    if status != 200 or method not in {'GET', 'HEAD'}:
+    if status != 200 or method not in CONDITIONAL:
         return False
     named = lines(request, b'if-none-match')
     if named:
         tags = lines(response, b'etag')[:1]
         return named == tags or client_has(named, b''.join(tags))
     since = lines(request, b'if-modified-since')
-    return len(since) == 1 and _unmodified(since[0], response, now)
+    return len(since) == 1 and _unmodified(since[0], response, now, stored_at)
 
 
 def client_has(named: list[bytes], tag: bytes) -> bool:
@@ -67,11 +82,11 @@ def client_has(named: list[bytes], tag: bytes) -> bool:
     )
 
 
-def _unmodified(since: bytes, response: RawHeaders, now: float) -> bool:
-    """Whether Last-Modified, else Date, is not later than this (RFC 9110 §13.1.3, RFC 9111 §4.3.2)."""
+def _unmodified(since: bytes, response: RawHeaders, now: float, stored_at: float | None) -> bool:
+    """Whether Last-Modified, else Date, else when it was stored, is not later (RFC 9110 §13.1.3, RFC 9111 §4.3.2)."""
     asked = timestamp(since, now)
     modified = (lines(response, b'last-modified') or lines(response, b'date'))[:1]
-    modified_at = timestamp(modified[0], now) if modified else None
+    modified_at = timestamp(modified[0], now) if modified else stored_at
     return asked is not None and modified_at is not None and modified_at <= asked
 
 

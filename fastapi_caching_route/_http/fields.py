@@ -72,6 +72,13 @@ def members_of(values: Sequence[bytes]) -> list[bytes]:
 IN_ANY_CASE = frozenset((b'accept', b'accept-charset', b'accept-encoding', b'accept-language'))
 """Lists whose members are case-insensitive (RFC 9110 §12.5, RFC 5646 §2.1.1)."""
 
+IN_ANY_ORDER = frozenset((b'accept-charset', b'accept-encoding', b'accept-language'))
+"""Lists in which the weights of the members count, and not their order (RFC 9110 §12.5.2 to §12.5.4).
+
+Accept is not among them: which of two media types is preferred depends on more than their weights (§12.5.1), and many
+servers take the first.
+"""
+
 NO_LISTS = frozenset((b'authorization', b'cookie', b'user-agent'))
 """Fields that are not lists: every character may matter."""
 
@@ -87,7 +94,8 @@ def normalized(name: bytes, values: Sequence[bytes]) -> tuple[bytes, ...] | None
         return tuple(found)
     # Blanks are stripped afterwards: a pattern that includes blanks around the sign takes quadratic time.
     parts = ((part.strip(b' \t') for part in _SIGN.split(member)) for member in found)
-    return tuple(b''.join(it).lower() for it in parts)
+    written = (b''.join(it).lower() for it in parts)
+    return tuple(sorted(written) if name in IN_ANY_ORDER else written)
 
 
 def selected(headers: RawHeaders, selecting: Sequence[bytes], *, normalised: bool = False) -> Selected:

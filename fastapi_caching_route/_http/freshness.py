@@ -59,14 +59,15 @@ def heuristic_lifetime(status: int, response: RawHeaders, said: Directives, now:
     return min(HEURISTIC_SHARE * max(0.0, now - modified_at), HEURISTIC_LIMIT)
 
 
-def received_age(response: RawHeaders, now: float) -> float:
+def received_age(response: RawHeaders, now: float, delay: float = 0.0) -> float:
     """The age of the response when it was received, in seconds, by Age or by Date (RFC 9111 §4.2.3).
 
-    Of several Age values the first counts; an invalid one is ignored (§5.1).
+    `delay` are the seconds since it was asked for: it has left the origin at any moment of them. Of several Age values
+    the first counts; an invalid one is ignored (§5.1).
     """
     if {b'age', b'date'}.isdisjoint(dict(response)):
-        return 0.0
+        return delay
     ages, date = members(response, b'age'), lines(response, b'date')
     date_at = timestamp(date[0], now) if date else None
     apparent = 0.0 if date_at is None else max(0.0, now - date_at)
-    return max(apparent, (whole_number(ages[0]) if ages else None) or 0)
+    return max(apparent, ((whole_number(ages[0]) if ages else None) or 0) + delay)

@@ -11,14 +11,14 @@ Selected = tuple[int, RawHeaders, bytes]
 """Status, headers and body."""
 
 
-def select(method: str, request: RawHeaders, stored: Selected, now: float) -> Selected:
+def select(method: str, request: RawHeaders, stored: Selected, now: float, stored_at: float | None = None) -> Selected:
     """What a stored response comes to for a request. Preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
-    if method == 'GET' and OF_ONE_CLIENT.isdisjoint(dict(request)):
+    if method != 'HEAD' and OF_ONE_CLIENT.isdisjoint(dict(request)):
         return stored  # the whole is asked for
-    if not_modified(method, request, status, response, now):
+    if not_modified(method, request, status, response, now, stored_at=stored_at):
         return 304, [field for field in response if field[0] in OF_A_304], b''
-    part = ranges.part(request, response, len(body), now) if method == 'GET' and status == 200 else None
+    part = ranges.part(request, response, len(body), now) if method in ranges.IN_PARTS and status == 200 else None
     compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
     if compressible and lines(request, b'if-range'):
         part = None  # the part that the client has may have been compressed on its way, under the same tag

@@ -48,6 +48,11 @@ def demand(request: RawHeaders) -> Demand:
     return NO_DEMAND if asked == NO_DEMAND else asked
 
 
+def accepted_on_error(request: RawHeaders) -> int | None:
+    """For how many seconds past its lifetime a client accepts a response in place of a failure (RFC 5861 §4)."""
+    return directives(request).stale_if_error
+
+
 def asks_for_no_storing(request: RawHeaders) -> bool:
     """Whether no part of the request or of its response may be stored (RFC 9111 §5.2.1.5)."""
     return directives(request).no_store

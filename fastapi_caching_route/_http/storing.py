@@ -86,14 +86,19 @@ class Refused:
     reason: str
 
 
-def storable(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
-    """Whether a response may be stored, and for how long, by its head alone."""
+def storable(
+    request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float, *, delay: float = 0.0
+) -> Storable | Refused:
+    """Whether a response may be stored, and for how long, by its head alone.
+
+    It came `now`, so many seconds (`delay`) after it was asked for.
+    """
     if not sendable(response):
         return Refused('header')
     if is_live(response):
         return Refused('live')
     says_nothing = DECISIVE.isdisjoint(dict(response)) and DECISIVE_IN_REQUESTS.isdisjoint(dict(request))
-    verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now)
+    verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now, delay=delay)
     size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
     return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
 
@@ -110,12 +115,14 @@ def _by_status(status: int, terms: Terms) -> Storable | Refused:
     return _by_all((), status, (), terms, 0.0)
 
 
-def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float) -> Storable | Refused:
+def _by_all(
+    request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float, *, delay: float = 0.0
+) -> Storable | Refused:
     """The verdict by all headers but Content-Length."""
     said, beside = steering(response, by_the_book=terms.by_the_book)
     present = dict(response)
     named = named_fields(response)
-    span = lifetime(status, beside, said, terms, now)
+    span, age = lifetime(status, beside, said, terms, now), received_age(response, now, delay)
     can_be_validated = (terms.revalidate or terms.by_the_book) and has_validator(response)
     understood = said.must_understand and status in UNDERSTOOD
     stale = _may_be_stale(beside, said, terms, now) and not terms.is_short_lived(status)
@@ -129,7 +136,7 @@ def _by_all(request: RawHeaders, status: int, response: RawHeaders, terms: Terms
         'no-cache': said.no_cache and not can_be_validated,
         'vary': b'*' in field_names(response, b'vary'),
         'authorization': not (terms.authorization_covered or storable_with_authorization(request, said)),
-        'ttl': terms.is_off(status) or (span <= received_age(response, now) and not can_be_validated and not stale),
+        'ttl': terms.is_off(status) or (span <= age and not can_be_validated and not stale),
     }
     for reason, holds in broken.items():
         if holds:

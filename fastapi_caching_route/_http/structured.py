@@ -14,10 +14,11 @@ _ITEM = (
     r'|:[A-Za-z0-9+/=]*:'  # bytes
     r'|\?[01]'  # a boolean
     r'|@-?\d{1,15}'  # a date
-    r'|\([^()"]*\)'  # an inner list, which is not used here
+    r'|%"(?:[ !#$&-~]|%[0-9a-f]{2})*"'  # a display string
 )
 _PARAMETERS = rf'(?:; *{_KEY}(?:=(?:{_ITEM}))?)*'
-_MEMBER = re.compile(rf'(?P<key>{_KEY})(?:=(?P<item>{_ITEM}))?{_PARAMETERS}')
+_INNER_LIST = rf'\( *(?:(?:{_ITEM}){_PARAMETERS}(?: +|(?=\))))*\)'
+_MEMBER = re.compile(rf'(?P<key>{_KEY})(?:=(?P<item>{_ITEM}|{_INNER_LIST}))?{_PARAMETERS}')
 _COMMA = re.compile(r'[ \t]*,[ \t]*')
 _INTEGER = re.compile(r'-?\d{1,15}')
 

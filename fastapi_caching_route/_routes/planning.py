@@ -37,7 +37,7 @@ def plan_of(
         ),
         labels=_labels(decoration),
         methods=settings.methods,
-        heeds_demands=settings.by_the_book or policy.client_cache_control,
+        heeds_demands=settings.heeds_demands(policy),
         ttl_jitter=policy.ttl_jitter,
         watch=watching_handlers,
         told=told,

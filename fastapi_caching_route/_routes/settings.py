@@ -122,6 +122,11 @@ class Settings:
         check_namespace(namespace)
         return escaped(f'{root}:{namespace}' if root and self.joins_namespaces else namespace)
 
+    def heeds_demands(self, policy: CachePolicy) -> bool:
+        """Whether the Cache-Control of requests counts: unless it is chosen, by the book only."""
+        chosen = policy.client_cache_control
+        return self.by_the_book if chosen is None else chosen
+
     def terms(self, policy: CachePolicy) -> Terms:
         """The terms on which the responses of a route with this policy are stored."""
         return Terms(
@@ -132,7 +137,7 @@ class Settings:
             stale_while_revalidate=policy.stale_while_revalidate,
             stale_if_error=policy.stale_if_error,
             by_the_book=self.by_the_book,
-            stale_if_accepted=self.by_the_book or policy.client_cache_control,
+            stale_if_accepted=self.heeds_demands(policy),
             revalidate=policy.revalidate,
             status_ttl=tuple(policy.status_ttl.items()),
         )

@@ -3,6 +3,7 @@
 import pytest
 from fastapi import Depends, Header, HTTPException, Response
 
+from fastapi_caching_route import FastAPICache
 from tests.support import caching_router, client_of, marks
 
 
@@ -76,3 +77,70 @@ def test_a_client_may_ask_for_what_is_stale_where_the_route_lets_it(cache, clock
     clock.now += 20
     assert marks(client.get('/', headers={'cache-control': 'max-stale=20'})) == ['HIT']
     assert marks(client.get('/', headers={'cache-control': 'max-stale=5'})) == ['MISS']
+
+
+@pytest.mark.parametrize(
+    ('mode', 'switch', 'heeded'),
+    [('policy', None, False), ('policy', True, True), ('rfc9111', None, True), ('rfc9111', False, False)],
+)
+def test_by_the_book_clients_decide_unless_the_route_forbids_it(clock, mode, switch, heeded):
+    router, cache = caching_router(), FastAPICache(mode=mode, clock=clock)
+
+    @router.get('/')
+    @cache(**({} if switch is None else {'client_cache_control': switch}))
+    async def endpoint():
+        return Response('x', headers={'cache-control': 'max-age=10, stale-if-error=10'})
+
+    client = client_of(router)
+    client.get('/')
+    asked = [client.get('/', headers={'cache-control': it}) for it in ('no-cache', 'max-age=0, min-fresh=20')]
+    asked.append(client.get('/', headers={'pragma': 'no-cache'}))
+    assert marks(*asked) == ['MISS' if heeded else 'HIT'] * 3
+    clock.now += 15
+    assert marks(client.get('/', headers={'cache-control': 'max-stale=20'})) == ['HIT' if heeded else 'MISS']
+
+
+@pytest.mark.parametrize(
+    ('options', 'asked', 'status'),
+    [
+        pytest.param({'client_cache_control': True}, 'stale-if-error=30', 200, id='longer than the route'),
+        pytest.param({'client_cache_control': True}, 'stale-if-error=0', 503, id='shorter than the route'),
+        pytest.param({'client_cache_control': True}, 'max-stale=0', 200, id='nothing said of it'),
+        pytest.param({'client_cache_control': True}, 'stale-if-error=19', 503, id='too short'),
+        pytest.param({}, 'stale-if-error=0', 200, id='not heeded'),
+    ],
+)
+def test_a_client_says_how_stale_the_response_to_a_failure_may_be(cache, clock, options, asked, status):
+    router, failing = caching_router(), []
+    window = 0 if '30' in asked else 100
+
+    @router.get('/')
+    @cache(ttl=10, stale_if_error=window, **options)
+    async def endpoint():
+        if failing:
+            raise HTTPException(503)
+        return 1
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 30
+    failing.append(1)
+    # The second time, the failure is remembered.
+    assert [client.get('/', headers={'cache-control': asked}).status_code for _ in range(2)] == [status] * 2
+
+
+def test_a_client_cannot_have_what_must_not_be_stale(clock):
+    router, cache, script = caching_router(), FastAPICache(mode='rfc9111', clock=clock), []
+
+    @router.get('/')
+    @cache()
+    async def endpoint():
+        if script:
+            raise HTTPException(503)
+        return Response('x', headers={'cache-control': 'max-age=10, must-revalidate', 'etag': '"a"'})
+
+    client = client_of(router)
+    client.get('/')
+    clock.now += 15
+    script.append(1)
+    assert client.get('/', headers={'cache-control': 'stale-if-error=60'}).status_code == 503

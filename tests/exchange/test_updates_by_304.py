@@ -73,7 +73,7 @@ def test_a_304_that_cannot_be_stored_ends_what_is_stored(backend, mode, clock, s
     clock.now += 20
     confirmed = client.get('/')
     assert (confirmed.status_code, confirmed.text) == (200, 'old')
-    assert 'stored' not in confirmed.headers['cache-status']
+    assert not {'stored', 'ttl'} & {it.partition('=')[0] for it in confirmed.headers['cache-status'].split('; ')}
     later = client.get('/')  # not in place of a failure either
     assert (later.status_code, later.text, later.headers.get('x-cache')) == (503, 'failed', None)
     assert later.headers['cache-status'].startswith('FastAPICache; fwd=uri-miss')
@@ -133,7 +133,7 @@ def test_a_304_with_the_same_tag_or_none_updates_what_is_stored(backend, mode, c
     for age in ('0', '5'):
         response = client.get('/')
         assert (response.text, response.headers['age'], response.headers['x-new']) == ('old', age, '1')
-        assert response.headers['etag'] == stored['etag']
+        assert response.headers['etag'] == given.get('etag', stored['etag'])
         clock.now += 5
 
 

@@ -104,7 +104,7 @@ def snapshot_of(errand, **session):
     """What was so before the endpoint read anything. From then on, the scope has the headers that it is asked with."""
     asked = question(errand)
     errand.call.scope['headers'] = asked.headers
-    return Snapshot(asked, ('all',), Before(0), session)
+    return Snapshot(asked, ('all',), Before(0), session, NOW)
 
 
 def head_of(status, *headers):

@@ -102,8 +102,13 @@ def test_a_whole_number_is_digits_alone_and_never_too_large(text, number):
         pytest.param(b'foo', [b'"a ; b" , c'], (b'"a ; b" , c',), id='4.1 nothing changes in quotes'),
         pytest.param(b'cookie', [b'a=1, b', b'c'], (b'a=1, b', b'c'), id='4.1 not a list'),
         pytest.param(
-            b'accept-language', [b'eN ; q = 0.5, De'], (b'en;q=0.5', b'de'), id='9110 12.5.4 case does not count'
+            b'accept-language', [b'eN ; q = 0.5, De'], (b'de', b'en;q=0.5'), id='9110 12.5.4 case does not count'
         ),
+        *(
+            pytest.param(name, [b'b, a;q=0.5'], (b'a;q=0.5', b'b'), id=f'9110 12.5 weights count, not order: {name}')
+            for name in (b'accept-charset', b'accept-encoding', b'accept-language')
+        ),
+        pytest.param(b'accept', [b'b/b, a/a'], (b'b/b', b'a/a'), id='9110 12.5.1 order counts'),
     ],
 )
 def test_values_that_mean_the_same_compare_as_one(name, values, expected):

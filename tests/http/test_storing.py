@@ -227,6 +227,19 @@ def test_the_age_that_a_response_has_when_it_comes(fields, expected):
     assert received_age(fields, NOW) == expected
 
 
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        pytest.param([], 3, id='4.2.3 no age'),
+        pytest.param([(b'age', b'5')], 8, id='4.2.3 corrected age'),
+        pytest.param([(b'age', b'a')], 3, id='5.1 ignored'),
+        pytest.param([(b'date', b'Sun, 06 Nov 1994 08:49:17 GMT')], 20, id='4.2.3 the apparent age has it already'),
+    ],
+)
+def test_the_time_that_a_response_took_counts_for_its_age(fields, expected):
+    assert received_age(fields, NOW, 3) == expected
+
+
 CDN = b'cdn-cache-control'
 
 

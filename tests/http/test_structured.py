@@ -19,6 +19,13 @@ from fastapi_caching_route._http.structured import dictionary, targeted_directiv
         pytest.param(
             'a=(1 2), b=:aGk=:, c=tok/en, d=@5', {'a': '(1 2)', 'b': ':aGk=:', 'c': 'tok/en', 'd': '@5'}, id='3.3 items'
         ),
+        pytest.param(
+            'a=("x,y" t;q=")"  2.5);z=1, b=()', {'a': '("x,y" t;q=")"  2.5)', 'b': '()'}, id='3.1.1 inner lists'
+        ),
+        pytest.param('a=( 1 2 ), b=%"f%c3%bc"', {'a': '( 1 2 )', 'b': '%"f%c3%bc"'}, id='3.3.8 a display string'),
+        pytest.param('a=("x)', None, id='3.1.1 an open inner list'),
+        pytest.param('a=("x""y")', None, id='3.1.1 no blank between items'),
+        pytest.param('a=(1, 2)', None, id='3.1.1 commas inside'),
         pytest.param('a=1,', None, id='4.2.2 a comma at the end'),
         pytest.param('A=1', None, id='3.1.2 keys are in lower case'),
         pytest.param('a=', None, id='no item'),
@@ -38,6 +45,8 @@ def test_a_dictionary_is_read(text, expected):
         pytest.param([b'max-age=60', b'public'], Directives(max_age=60, public=True), id='several lines'),
         pytest.param([b'max-age=60;x=1, other="a"'], Directives(max_age=60), id='parameters and others'),
         pytest.param([b'max-age=-5'], Directives(max_age=0), id='negative'),
+        pytest.param([b'x=("a" (b) c)', b'no-store'], None, id='9213 2.1 a list in an inner list'),
+        pytest.param([b'x=("a, b" c;d="e"), no-store'], Directives(no_store=True), id='9213 2.1 an inner list'),
         pytest.param([b'no-store=?0, private=1'], Directives(), id='wrong types'),
         pytest.param([b'max-age=60;'], None, id='9213 2.1 invalid'),
         pytest.param([b''], None, id='9213 2.1 empty'),

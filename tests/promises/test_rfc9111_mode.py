@@ -3,116 +3,12 @@
 The origin answers what the test says, and remembers what it was asked.
 """
 
-import threading
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from time import time
-
-import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
 from fastapi_caching_route import FastAPICache
-from tests.servers import EXAMPLES, uvicorn_server
+from tests.promises.origins import FRESH, STALE, TAG, date, status_of
 from tests.support import asgi_call, asgi_scope, caching_router
-
-
-@dataclass
-class Origin:
-    """What the origin answers next, and what it was asked."""
-
-    port: int = 0
-    status: int = 200
-    fields: list = field(default_factory=list)
-    body: bytes = b'0123456789'
-    asked: list = field(default_factory=list)
-    down: bool = False
-
-    def answers(self, *fields, status=200, body=b'0123456789'):
-        self.status, self.fields, self.body = status, list(fields), body
-
-
-@pytest.fixture(scope='module')
-def origin():
-    """An origin on a free port of its own."""
-    state = Origin()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = 'HTTP/1.1'
-
-        def answer(self):
-            length = int(self.headers.get('content-length', 0))
-            self.rfile.read(length)
-            state.asked.append((self.command, self.path, dict(self.headers.items())))
-            if state.down:
-                self.close_connection = True
-                return
-            self.send_response_only(state.status)
-            for name, value in state.fields:
-                self.send_header(name, value)
-            bodyless = self.command == 'HEAD' or state.status in {204, 304}
-            self.send_header('Content-Length', str(len(state.body)))
-            self.end_headers()
-            if not bodyless:
-                self.wfile.write(state.body)
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_REPORT = answer  # noqa: N815, as the standard library calls it
-
-        def log_message(self, *_):
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    state.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope='module')
-def proxy_port(origin):
-    import os  # noqa: PLC0415, for the one line
-
-    os.environ['ORIGIN'] = f'http://127.0.0.1:{origin.port}'
-    with uvicorn_server('reverse_proxy:app', '--no-date-header', '--no-server-header', cwd=EXAMPLES) as port:
-        yield port
-
-
-def _in_path(name):
-    return name.replace('[', '/').replace(']', '').replace(' ', '-')
-
-
-@pytest.fixture
-def ask(origin, proxy_port, request):
-    """Asks the proxy for a path that no other test has; gives the answer, and notes whether the origin was asked."""
-    origin.asked.clear()
-    origin.down = False
-    origin.answers()
-    with httpx.Client(base_url=f'http://127.0.0.1:{proxy_port}', timeout=20) as client:
-
-        def ask(method='GET', path='', **headers):
-            sent = httpx.Request(
-                method,
-                f'http://127.0.0.1:{proxy_port}/{_in_path(request.node.name)}{path}',
-                headers={name.replace('_', '-'): value for name, value in headers.items()},
-            )
-            return client.send(sent)
-
-        yield ask
-
-
-FRESH, STALE = ('Cache-Control', 'max-age=600'), ('Cache-Control', 'max-age=0')
-TAG = ('ETag', '"a"')
-
-
-def date(seconds=0):
-    return formatdate(time() + seconds, usegmt=True)
-
-
-def status_of(response):
-    return response.headers['cache-status'].removeprefix('FastAPICache; ')
 
 
 def test_a_fresh_answer_is_stored_and_answers_again(ask, origin):
@@ -130,9 +26,7 @@ def test_what_says_nothing_about_its_freshness_is_not_reused(ask, origin):
     assert len(origin.asked) == 2
 
 
-@pytest.mark.parametrize(
-    'validator', [TAG, ('Last-Modified', formatdate(time() + 3600, usegmt=True))], ids=['ETag', 'Last-Modified']
-)
+@pytest.mark.parametrize('validator', [TAG, ('Last-Modified', date(3600))], ids=['ETag', 'Last-Modified'])
 @pytest.mark.parametrize('demand', [None, 'max-stale', 'max-stale=9999999999'])
 @pytest.mark.parametrize('failure', ['down', 503, None])
 def test_what_says_nothing_about_its_freshness_is_never_served_stale(ask, origin, validator, demand, failure):
@@ -386,7 +280,7 @@ def test_a_stale_answer_stands_in_for_an_origin_that_fails(ask, origin, failure)
     assert (response.status_code, response.content, response.headers['x-kept']) == (200, b'0123456789', '1')
     assert response.headers['x-cache'] == 'HIT'
     told = status_of(response)
-    assert told.startswith('fwd=stale; ttl=' if failure == 'down' else 'fwd=stale; fwd-status=503; ttl=')
+    assert told.startswith(f'fwd=stale; fwd-status={502 if failure == "down" else 503}; ttl=')
     assert told.endswith('; detail=stale-if-error')
 
 

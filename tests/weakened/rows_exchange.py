@@ -66,7 +66,7 @@ ROWS = [
     (
         'age of a 304',
         '_exchange/stale.py',
-        'updated.began_at - min(received_age(updated.headers, updated.began_at), OLDEST)',
+        'updated.began_at - min(received_age(updated.headers, updated.began_at, updated.delay), OLDEST)',
         'updated.began_at',
     ),
     ('named headers', '_exchange/run.py', ', own=own)', ')'),
