@@ -60,10 +60,11 @@ class Inputs:
     authorization_covered: bool
     """Whether Authorization is accounted for: it is in the key, a scheme reads it, or the user chose which clients
     share (RFC 9111 §3.5)."""
-    by_line: bool
-    """Whether the request line alone determines the key: method, path and query."""
+    deciding: frozenset[bytes] | None
+    """The request headers that determine the key together with the request line (method, path and query) and, if it is
+    in the key, the body. None if anything else affects the key, too."""
     reads_query: bool
-    """Whether a query parameter is declared. If not, the query is not in the key."""
+    """Whether the route reads a part of the query. If not, the query is not in the key."""
     body_in_key: bool
     """Whether the body is in the key."""
     form: bool

@@ -24,8 +24,8 @@ FRONT_BYTES = 80
 """How many characters of the path are readable in a key."""
 
 MAX_LINES, MAX_REMEMBERED_LINE = 1024, 512
-"""How many request lines of a route have their keys remembered, and the most characters of each line. Together they
-take one or two megabytes at most."""
+"""For how many request lines of a route, with the headers that are in the key, the keys are remembered, and the most
+characters of each. Together they take one or two megabytes at most."""
 
 SEPARATOR = '::'
 """Separates namespace and key. No escaped text contains it, so `user` + `123` is never the same as `user1` + `23`."""
@@ -43,33 +43,50 @@ _DECLARED = re.compile(r'^(GET|POST|QUERY):')
 class Keys:
     """Makes the cache keys of one route from its declared inputs."""
 
-    __slots__ = ('_inputs', '_known', '_namespace', '_seed')
+    __slots__ = ('_deciding', '_inputs', '_known', '_namespace', '_seed', 'is_by_body')
 
     def __init__(self, route: Parts, namespace: str, inputs: Inputs) -> None:
         """`route` identifies the route."""
         self._inputs = inputs
+        self._deciding = inputs.deciding
+        self.is_by_body: bool = inputs.deciding is not None and inputs.body_in_key
+        """Whether the body of a request is all that `at_once` needs besides its head."""
         self._namespace = namespace
         self._seed = _digest((KEY_FORMAT, route, inputs.fingerprint))
         self._known: dict[Parts, KeyPair] = {}
 
-    def at_once(self, scope: Scope) -> KeyPair | None:
-        """The cache key of a request, if the request line alone determines it; None if other parts are in the key.
+    def at_once(self, scope: Scope, body: bytes | None = None) -> KeyPair | None:
+        """The cache key of a request; None if more is in the key than the head of the request, and its body if given.
 
-        The keys of recent request lines are remembered.
+        The keys of recent requests are remembered.
         """
-        if not self._inputs.by_line:
+        deciding, inputs = self._deciding, self._inputs
+        if deciding is None or (self.is_by_body and body is None):
             return None
-        path, query = scope['path'], scope['query_string'] if self._inputs.reads_query else b''
+        path, query = scope['path'], scope['query_string'] if inputs.reads_query else b''
         params = _path_values(scope) if scope.get('path_params') else ()  # the condition saves a call for each hit
-        line = (scope['method'], path, query, scope.get('root_path'), params)
+        line: Parts = (scope['method'], path, query, scope.get('root_path'), params)
+        if deciding:
+            line += self._decided(scope, body)
         keys = self._known.get(line)
-        if keys is None:
-            keys = self.of(scope, b'')
-            size = len(path) + len(query) + len(line[3] or '') + sum([len(value) for _, value in params])
-            if size <= MAX_REMEMBERED_LINE:
-                if len(self._known) >= MAX_LINES:
-                    self._known.clear()
-                self._known[line] = keys
+        return self._remembered(line, scope, body or b'') if keys is None else keys
+
+    def _decided(self, scope: Scope, body: bytes | None) -> Parts:
+        """Equal for requests whose keys are equal if their lines are: the deciding headers, and a digest of the body.
+
+        Credentials are not kept in memory for longer than their request, so of them, too, there is but a digest.
+        """
+        deciding = self._deciding or ()
+        fields = tuple([(name, value) for name, value in scope['headers'] if name in deciding])
+        shown = fields if self._inputs.shared else _digest(fields).digest()
+        return (shown, blake2b(body or b'', digest_size=32).digest()) if self.is_by_body else (shown,)
+
+    def _remembered(self, line: Parts, scope: Scope, body: bytes) -> KeyPair:
+        keys = self.of(scope, body)
+        if _size(line) <= MAX_REMEMBERED_LINE:
+            if len(self._known) >= MAX_LINES:
+                self._known.clear()
+            self._known[line] = keys
         return keys
 
     def built(self, key: str, scope: Scope | None = None, content: bytes = b'') -> KeyPair:
@@ -105,6 +122,11 @@ class Keys:
         digested.update(ascii(parts).encode('ascii'))
         key = f'{method}:{escaped(path[:FRONT_BYTES])[:FRONT_BYTES]}:{digested.hexdigest()}'
         return key, full_key(self._namespace, key)
+
+
+def _size(line: object) -> int:
+    """How long all texts in a tuple of texts and tuples are."""
+    return sum(map(_size, line)) if isinstance(line, tuple) else len(line) if isinstance(line, str | bytes) else 0
 
 
 def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:

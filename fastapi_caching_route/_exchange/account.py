@@ -97,11 +97,11 @@ class Account:
     def was_hit(self, key: str, found: object, answer: tuple[Message, Message]) -> None:
         """The request was answered by these messages from what was found at once; the hit has been counted."""
         start, body = answer
-        age = found.age_and_left(self._plan.runtime.clock())[0] if isinstance(found, Found) else None
+        age, left = found.age_and_left(self._plan.runtime.clock()) if isinstance(found, Found) else (None, 1.0)
         self.passed('look_up')
         self.key = key
         self._status, self._bytes, self._is_over = start['status'], len(body['body']), True
-        self.note('hit', age=age)
+        self.note('hit' if left > 0 else 'stale', age=age)
         self._observed()
 
     def passed(self, part: Part) -> None:

@@ -75,6 +75,14 @@ class RequestBody:
 
     async def whole(self, limit: int) -> bytes | None:
         """All of the body; None if it breaks off, or goes on beyond `limit` bytes."""
+        if not self._read:
+            first = await self._live()
+            if first['type'] != 'http.request':
+                return None
+            self._read.append(first)
+            if not first.get('more_body', False):  # as for most bodies, or if there is none
+                whole = bytes(first.get('body', b''))
+                return whole if len(whole) <= limit else None
         receive, body, more = self.reader(), bytearray(), True
         while more and len(body) <= limit:
             message = await receive()

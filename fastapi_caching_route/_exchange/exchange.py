@@ -26,7 +26,9 @@ from fastapi_caching_route._exchange.lookup import (
     Looked,
     Seen,
     at_once,
+    begins_with_the_body,
     find_key,
+    is_renewal_due,
     judge,
     look_up,
     look_up_key,
@@ -49,7 +51,11 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
     account = None if plan.runtime.observers.tell is None else Account(plan, scope, send)
-    looked, answer = at_once(plan, declared, scope)
+    body = whole = None
+    if declared.keys.is_by_body and begins_with_the_body(plan, declared, scope):
+        body = RequestBody(receive)
+        whole = await body.whole(plan.terms.max_body_size)
+    looked, answer = at_once(plan, declared, scope, body=whole)
     if answer is None and looked is not None:
         if isinstance(looked[1], Later) and plan.passes_by(scope) is None:
             looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
@@ -61,15 +67,13 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     for message in answer or ():
         await send(message)
     if answer is not None:
-        plan.counts.hit += 1
-        plan.counts.bytes += len(answer[1]['body'])
         if account is not None and looked is not None:
             account.was_hit(looked[0][0], looked[1], answer)
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope, send) as account:
         client = Client(scope, account, plan.labels.cache_header)
-        await Exchange(Call(plan, declared, scope, RequestBody(receive), client, forward)).respond(looked)
+        await Exchange(Call(plan, declared, scope, body or RequestBody(receive), client, forward)).respond(looked)
 
 
 class Reply(Struct, frozen=True):
@@ -237,9 +241,8 @@ class Exchange:
         response is stored, and not sent.
         """
         call, runtime, key = self._call, self._call.plan.runtime, self._herd.flight_key(seen.variants)
-        has_begun = runtime.flights.under_way(key, call.plan.herds.collapse_timeout) is not None
-        has_begun = has_begun or runtime.flights.has_brought(key, seen.brought_so_far)
-        if has_begun or runtime.unrenewable.holds(call.key, runtime.clock()):
+        has_ended = runtime.flights.has_brought(key, seen.brought_so_far)
+        if has_ended or not is_renewal_due(call.plan, call.key, runtime.clock(), key):
             return
         flight = runtime.flights.lead(key)
         lock = self._herd.lock(flight, seen.variants)

@@ -28,7 +28,13 @@ Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
 
 
 def at_once(
-    plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None, *, is_let_in: bool = False
+    plan: Plan,
+    declared: Declared,
+    scope: Scope,
+    looked: Looked | None = None,
+    body: bytes | None = None,
+    *,
+    is_let_in: bool = False,
 ) -> tuple[Looked | None, tuple[Message, Message] | None]:
     """What is stored for a request and, if that answers it, the response; without asking or waiting for anything.
 
@@ -38,7 +44,7 @@ def at_once(
     if looked is None:
         if declared.before_key is not None or plan.hooks.skip is not None or not plan.serves(scope['method']):
             return None, None
-        keys = declared.keys.at_once(scope)
+        keys = declared.keys.at_once(scope, body)
         if keys is None:
             return None, None
         look_up = plan.runtime.store.at_once
@@ -48,11 +54,20 @@ def at_once(
         return looked, None
     now = plan.runtime.clock()
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
-    if use is not Use.ANSWER:
+    if use is not Use.ANSWER and (use is Use.VALIDATE or is_renewal_due(plan, looked[0][1], now)):
         return looked, None
-    entry = found.entry
-    labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs)
-    return looked, messages(scope['method'], scope['headers'], entry, labels, now)
+    labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs)
+    answer = messages(scope['method'], scope['headers'], found.entry, labels, now)
+    plan.counts.hit += left > 0
+    plan.counts.stale += left <= 0
+    plan.counts.bytes += len(answer[1]['body'])
+    return looked, answer
+
+
+def begins_with_the_body(plan: Plan, declared: Declared, scope: Scope) -> bool:
+    """Whether the body of a request is all that is missing for its key, and nothing comes before it is read."""
+    comes_first = declared.before_key is None and plan.hooks.skip is None
+    return declared.keys.is_by_body and comes_first and plan.serves(scope['method'])
 
 
 def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, float, float]:
@@ -73,6 +88,16 @@ def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, 
     if herds.eager_refresh is not None and use is Use.ANSWER and herds.is_due(entry, age):
         use = Use.REFRESH
     return use, age, left
+
+
+def is_renewal_due(plan: Plan, key: str, now: float, flight_key: str | None = None) -> bool:
+    """Whether an entry that is to be renewed is not being renewed yet, and has not failed to be lately.
+
+    Its renewal is called `flight_key`, if that is not its key.
+    """
+    runtime = plan.runtime
+    under_way = runtime.flights.under_way(flight_key or key, plan.herds.collapse_timeout)
+    return under_way is None and not runtime.unrenewable.holds(key, now)
 
 
 def window_on_error(plan: Plan, request: RawHeaders, entry: Entry) -> float:
@@ -113,7 +138,8 @@ async def _built(call: Call) -> KeyPair | Bypass:
     body: bytes | None = b''
     if inputs.body_in_key or inputs.raw:
         body = await call.body.whole(plan.terms.max_body_size)
-    return Bypass(reasons.BODY.name) if body is None else call.declared.keys.of(scope, body, name)
+    keys = call.declared.keys
+    return Bypass(reasons.BODY.name) if body is None else keys.at_once(scope, body) or keys.of(scope, body, name)
 
 
 async def look_up_key(plan: Plan, keys: KeyPair) -> Looked:

@@ -48,6 +48,20 @@ class KeyParts:
         return bool(self.cookies) or any(it.place == 'cookie' for it in self.credentials)
 
     @property
+    def reads_query(self) -> bool:
+        """Whether a part of the query is in the key."""
+        return bool(self.query) or any(it.place == 'query' for it in self.credentials)
+
+    def deciding_headers(self, *, reads_body: bool) -> frozenset[bytes] | None:
+        """The headers that are read for the key, with all names that they may have; None if they may have any name."""
+        if self.has_any_headers:
+            return None
+        declared = self.headers.received_names | self.headers_of_guards.received_names
+        cookie = (b'cookie',) if self.cookies_are_in_key else ()
+        content_type = (b'content-type',) if reads_body else ()
+        return declared.union(self.vary, header_names_of(self.credentials), cookie, content_type)
+
+    @property
     def has_any_headers(self) -> bool:
         """Whether all headers are in the key, even undeclared ones."""
         return self.headers.is_whole or self.headers_of_guards.is_whole

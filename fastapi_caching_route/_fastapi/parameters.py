@@ -47,6 +47,11 @@ class Parameters:
         """Whether the whole place is in the key, even undeclared parameters."""
         return self._whole
 
+    @property
+    def received_names(self) -> frozenset[bytes]:
+        """All names that they may have as headers of a request, unless `is_whole`."""
+        return frozenset(name.lower().encode('latin-1') for it in self._parameters for name in it.names or ())
+
     def may_read(self, name: str) -> bool:
         """Whether one of the parameters may have this name in a request."""
         return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)

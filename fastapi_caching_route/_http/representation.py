@@ -14,8 +14,8 @@ Selected = tuple[int, RawHeaders, bytes]
 def select(method: str, request: RawHeaders, stored: Selected, now: float, stored_at: float | None = None) -> Selected:
     """What a stored response comes to for a request. Preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
-    if method != 'HEAD' and OF_ONE_CLIENT.isdisjoint(dict(request)):
-        return stored  # the whole is asked for
+    if OF_ONE_CLIENT.isdisjoint(dict(request)):  # the whole is asked for
+        return stored if method != 'HEAD' else (status, response, b'')
     if not_modified(method, request, status, response, now, stored_at=stored_at):
         return 304, [field for field in response if field[0] in OF_A_304], b''
     part = ranges.part(request, response, len(body), now) if method in ranges.IN_PARTS and status == 200 else None

@@ -8,13 +8,15 @@ from fastapi import Depends
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._exchange.exchange import Ask, Exchange, Reply
-from fastapi_caching_route._exchange.lookup import Seen, at_once, judge, look_up
+from fastapi_caching_route._exchange.lookup import Seen, at_once, begins_with_the_body, judge, look_up
 from fastapi_caching_route._exchange.plan import Herds
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
+from fastapi_caching_route._store.visit import Found
 from tests.exchange.values import NOW, call_to, found, plan_of, result_of, stored_under
-from tests.support import patient
+from tests.support import asgi_scope, patient
 
 PLAIN = Herds(collapse=True, collapse_timeout=10.0, lock=False, eager_refresh=None, endpoint_timeout=None)
 EAGER = dataclasses.replace(PLAIN, eager_refresh=0.5)
@@ -221,7 +223,7 @@ async def sent_by(reply, call):
     st.none() | st.floats(-100, 100),
     st.booleans(),
 )
-def test_the_short_way_answers_just_where_the_long_way_replies_without_a_renewal(
+async def test_the_short_way_answers_just_where_the_long_way_replies_without_a_renewal(
     stored, request, eager, softened, is_invalidated
 ):
     plan, (method, headers) = plan_of(eager_refresh=eager), request
@@ -250,7 +252,7 @@ def test_the_short_way_answers_just_where_the_long_way_replies_without_a_renewal
         pytest.param({'skip': lambda _: False}, 'GET', False, id='skip may bypass the cache'),
         pytest.param({'key_builder': lambda _: 'one'}, 'GET', False, id='a key builder has to be asked'),
         pytest.param({'identity': lambda _: 'one'}, 'GET', False, id='an identity callable has to be asked'),
-        pytest.param({'vary_headers': ['accept']}, 'GET', False, id='the key is made of more than the request line'),
+        pytest.param({'vary_headers': ['accept']}, 'GET', True, id='a header is in the key'),
         pytest.param({}, 'PUT', False, id='responses to this method are not cached'),
         pytest.param({'client_cache_control': True}, 'GET', True, id='the request may demand something'),
         pytest.param({'dependencies': [Depends(lambda: None)]}, 'GET', True, id='a guard has to run'),
@@ -262,7 +264,45 @@ def test_the_short_way_answers_only_where_nobody_has_to_be_asked(options, method
     stored_under(call)
     looked, answer = at_once(plan, call.declared, call.scope)
     assert (looked is not None) is is_looked_up
-    assert (answer is not None) is (not options and method == 'GET')
+    assert (answer is not None) is (options.keys() <= {'vary_headers'} and method == 'GET')
+
+
+async def test_the_short_way_answers_from_what_is_stale_only_while_it_is_renewed():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=61, stale_while_revalidate=5)
+    looked, answer = at_once(plan, call.declared, call.scope)
+    assert isinstance(looked[1], Found)
+    assert answer is None
+    flight = plan.runtime.flights.lead(call.key)
+    assert at_once(plan, call.declared, call.scope)[1] is not None
+    flight.land(Instead.LEAD)
+    assert at_once(plan, call.declared, call.scope)[1] is None
+    plan.runtime.unrenewable.lengthen(call.key, NOW)  # its renewal has failed a moment ago
+    assert at_once(plan, call.declared, call.scope)[1] is not None
+
+
+async def test_the_short_way_answers_nothing_stale_that_has_to_be_validated():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=61)
+    plan.runtime.flights.lead(call.key)
+    assert at_once(plan, call.declared, call.scope)[1] is None
+
+
+def test_the_short_way_waits_for_a_body_that_is_in_the_key():
+    async def wanted(names: list[str]):
+        return names
+
+    plan = plan_of(wanted)
+    call = call_to(plan, 'POST')
+    assert begins_with_the_body(plan, call.declared, call.scope)
+    assert at_once(plan, call.declared, call.scope) == (None, None)
+    looked, _ = at_once(plan, call.declared, call.scope, body=b'[]')
+    assert looked[0] == call.declared.keys.of(call.scope, b'[]')
+    for options in ({'skip': lambda _: False}, {'key_builder': lambda _: 'one'}):
+        assert not begins_with_the_body(plan_of(wanted, **options), plan_of(wanted, **options).declared(), call.scope)
+    assert not begins_with_the_body(plan, call.declared, asgi_scope('PUT'))
 
 
 def test_the_short_way_answers_nothing_while_the_cache_is_disabled():

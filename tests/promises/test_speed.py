@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Response
 from fastapi.security import APIKeyHeader
 from pydantic import BeforeValidator
 
@@ -165,10 +165,32 @@ async def test_the_short_way_answers_as_the_long_way_does(request_, age, options
     scope.update(request_)
     short = await asgi_call(app, dict(scope))
     with monkeypatch.context() as patched:
-        patched.setattr(exchange, 'at_once', lambda *asked: (at_once(*asked)[0], None))
+        patched.setattr(exchange, 'at_once', lambda *asked, **more: (at_once(*asked, **more)[0], None))
         assert await asgi_call(app, dict(scope)) == short
-        patched.setattr(exchange, 'at_once', lambda *_: (None, None))
+        patched.setattr(exchange, 'at_once', lambda *_, **__: (None, None))
         assert await asgi_call(app, dict(scope)) == short
+
+
+@pytest.mark.parametrize('method', ['GET', 'HEAD', 'POST'])
+@pytest.mark.parametrize('body', [b'', b'{"a": "b"}', b'{"a": "c"}'], ids=str)
+@pytest.mark.parametrize('part', [b'', b'one', b'two'], ids=str)
+async def test_the_short_way_answers_as_the_long_way_does_by_header_and_body(method, body, part, monkeypatch):
+    router, cache = caching_router(), FastAPICache(MemoryCache(), clock=Clock())
+
+    @router.api_route('/', methods=['GET', 'HEAD', 'POST'])
+    @cache(ttl=60)
+    async def endpoint(wanted: dict[str, str] | None = None, x_part: Annotated[str, Header()] = ''):
+        return [wanted, x_part]
+
+    app, headers = FastAPI(), [(b'content-type', b'application/json'), (b'x-part', part)]
+    app.include_router(router)
+    for other in (b'', b'{"a": "b"}', body):
+        await asgi_call(app, asgi_scope('POST' if method == 'POST' else 'GET', headers=headers), other)
+    short = await asgi_call(app, asgi_scope(method, headers=headers), body)
+    assert dict(short[0]['headers'])[b'x-cache'] == b'HIT'
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange, 'at_once', lambda *_, **__: (None, None))
+        assert await asgi_call(app, asgi_scope(method, headers=headers), body) == short
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,16 @@ ROWS = [
     (
         'a hit that is stale',
         '_exchange/lookup.py',
-        '    if use is not Use.ANSWER:\n        return looked, None',
-        '    if False:\n        return looked, None',
+        'if use is not Use.ANSWER and (use is Use.VALIDATE or',
+        'if use is not Use.ANSWER and (',
+    ),
+    ('a renewal that is due', '_exchange/lookup.py', ' or is_renewal_due(plan, looked[0][1], now)', ''),
+    ('a renewal under way', '_exchange/lookup.py', 'return under_way is None and not', 'return not'),
+    (
+        'a body before skip',
+        '_exchange/lookup.py',
+        'declared.before_key is None and plan.hooks.skip is None\n',
+        'True\n',
     ),
     ('written: followers', '_exchange/call.py', '        self.by_guards = by_guards\n', ''),
     (
@@ -241,5 +249,5 @@ ROWS = [
         'flight.outcome(self._until - time.monotonic())',
         'flight.outcome(3600)',
     ),
-    ('speed: a hit at once', '_exchange/exchange.py', 'at_once(plan, declared, scope)\n', 'None, None\n'),
+    ('speed: a hit at once', '_exchange/exchange.py', 'at_once(plan, declared, scope, body=whole)\n', 'None, None\n'),
 ]
