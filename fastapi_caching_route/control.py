@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typing_extensions import Doc
 
@@ -26,8 +26,16 @@ class CacheControl:
     private: Annotated[
         bool | Collection[str], Doc('Only private caches may store it, or these headers of it (§5.2.2.7).')
     ] = False
-    max_age: Annotated[int | None, Doc('Seconds for which it is fresh (§5.2.2.1).')] = None
-    s_maxage: Annotated[int | None, Doc('The same in shared caches, which never serve it stale (§5.2.2.10).')] = None
+    max_age: Annotated[
+        int | Literal['ttl'] | None,
+        Doc(
+            "Seconds for which it is fresh (§5.2.2.1). `'ttl'`: what is left of the entry's lifetime, 0 if it is stale."
+        ),
+    ] = None
+    s_maxage: Annotated[
+        int | Literal['ttl'] | None,
+        Doc('The same in shared caches, which never serve it stale (§5.2.2.10).'),
+    ] = None
     no_cache: Annotated[bool | Collection[str], Doc('Validate it before each use, or these headers (§5.2.2.4).')] = (
         False
     )
@@ -43,10 +51,7 @@ class CacheControl:
     def __post_init__(self) -> None:
         """Check each directive, and their combination."""
         for name in _SPANS:
-            span = getattr(self, name)
-            if span is not None and (not isinstance(span, int) or isinstance(span, bool) or span < 0):
-                msg = f'{name} is in whole seconds and must not be negative, got {span!r}'
-                raise ConfigurationError(msg)
+            _check_span(name, getattr(self, name))
         for name in ('private', 'no_cache'):
             named = getattr(self, name)
             if not isinstance(named, bool) and not _are_names(named):
@@ -103,6 +108,11 @@ def parsed(text: str) -> CacheControl:
     return CacheControl(**given)
 
 
+COUNTED = ('max_age', 's_maxage')
+"""The directives that may say what is left of a lifetime."""
+
+TTL = 'ttl'
+
 _SPANS = ('max_age', 's_maxage', 'stale_while_revalidate', 'stale_if_error')
 _STALE = ('stale_while_revalidate', 'stale_if_error')
 _CONTRADICTIONS = {
@@ -115,11 +125,21 @@ _CONTRADICTIONS = {
 
 
 def _argument(name: str, argument: str) -> object:
+    if name in COUNTED and argument == TTL:
+        return TTL
     if name in _SPANS:
         return int(argument) if argument.isdecimal() else argument
     if name in {'private', 'no_cache'} and _QUOTED.fullmatch(argument):
         return [field.strip() for field in argument.strip('"').split(',')]
     return argument or True
+
+
+def _check_span(name: str, span: object) -> None:
+    if span is None or (name in COUNTED and span == TTL):
+        return
+    if not isinstance(span, int) or isinstance(span, bool) or span < 0:
+        msg = f'{name} is in whole seconds and must not be negative, got {span!r}'
+        raise ConfigurationError(msg)
 
 
 def _are_names(named: object) -> bool:
@@ -139,7 +159,7 @@ def _directive(name: str, value: object) -> str:
         return ''
     if value is True:
         return _written(name)
-    if isinstance(value, int):
+    if isinstance(value, int | str):
         return f'{_written(name)}={value}'
     names = value if isinstance(value, Collection) else ()
     return f'{_written(name)}="{", ".join(names)}"'

@@ -49,14 +49,22 @@ class Labels:
     """Cache-Control and CDN-Cache-Control of the route."""
     cache_control_for_one: RawHeaders
     """The same for responses that are for one client only."""
+    counts_down: bool = False
+    """Whether they say what is left of the lifetime."""
 
-    def our_cache_control(self, headers: RawHeaders, inputs: Inputs, variants: Variants | None) -> RawHeaders:
-        """The headers of the route for other caches, without those that the response already has."""
+    def our_cache_control(
+        self, headers: RawHeaders, inputs: Inputs, variants: Variants | None, age: float, left: float
+    ) -> RawHeaders:
+        """The headers of the route for other caches, without those that the response already has.
+
+        The response is of this `age`, and fresh for `left` seconds.
+        """
         if not self.cache_control:
             return ()
         ours = self.cache_control if may_be_for_all(inputs, variants) else self.cache_control_for_one
         present = {name for name, _ in headers}
-        return [field for field in ours if field[0] not in present]
+        given = [field for field in ours if field[0] not in present]
+        return counted_down(given, age, left) if self.counts_down else given
 
     def on_hit(
         self,
@@ -71,7 +79,7 @@ class Labels:
         """For a response with these headers from an entry of this age, which is fresh for `left` seconds."""
         if not self.cache_control and detail is None:
             return _on_most_hits(int(age), floor(left), self.hit, self.name)
-        ours = self.our_cache_control(headers, inputs, variants)
+        ours = self.our_cache_control(headers, inputs, variants, age, left)
         labels = [*age_unless_ours(age, ours), *ours, self.hit]
         if self.name is not None:
             labels.append((b'cache-status', cache_status.hit(self.name, left, detail)))
@@ -115,6 +123,14 @@ def _on_most_hits(age: int, left: int, hit: Field, name: bytes | None) -> RawHea
     """The same for most hits, remembered: many hits in one second have the same headers."""
     status = [] if name is None else [(b'cache-status', cache_status.hit(name, left))]
     return ((b'age', b'%d' % age), hit, *status)
+
+
+def counted_down(ours: RawHeaders, age: float, left: float) -> RawHeaders:
+    """The headers with what is left of the lifetime; where Age is sent beside them, a cache subtracts it once more."""
+    seconds = max(0, floor(left))
+    if seconds and age_unless_ours(age, ours):
+        seconds += int(age)
+    return [(name, value.replace(b'=ttl', b'=%d' % seconds)) for name, value in ours]
 
 
 def age_unless_ours(age: float, ours: RawHeaders) -> RawHeaders:

@@ -94,9 +94,9 @@ async def snapshot(errand: Errand) -> Snapshot:
     return Snapshot(question(errand), names, before, session, call.plan.runtime.clock())
 
 
-def our_cache_control(errand: Errand, head: Head, headers: RawHeaders) -> RawHeaders:
-    """What the route tells other caches about a response with these headers."""
+def our_cache_control(errand: Errand, head: Head, headers: RawHeaders, age: float, left: float) -> RawHeaders:
+    """What the route tells other caches about a response with these headers, which is fresh for `left` seconds."""
     inputs = errand.call.declared.inputs
     if head.varies_with_all:
         inputs = replace(inputs, for_all=False)
-    return errand.call.plan.labels.our_cache_control(headers, inputs, errand.variants)
+    return errand.call.plan.labels.our_cache_control(headers, inputs, errand.variants, age, left)

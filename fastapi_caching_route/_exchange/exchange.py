@@ -228,9 +228,9 @@ class Exchange:
         """Answer from what another request has brought."""
         call, entry = self._call, follow.entry
         now = call.plan.runtime.clock()
-        headers = call.client.headers_of(entry)
-        ours = call.plan.labels.our_cache_control(headers, call.declared.inputs, follow.variants)
         age = reuse.age(entry.stored_at, now)
+        headers, inputs = call.client.headers_of(entry), call.declared.inputs
+        ours = call.plan.labels.our_cache_control(headers, inputs, follow.variants, age, entry.lifetime - age)
         call.client.account.note('collapsed', age=age)
         await call.client.reply(entry, call.plan.labels.on_entry(Outcome(why, collapsed=True), age, ours), now)
 

@@ -36,6 +36,7 @@ from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicte
 from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.fields import lines, without
+from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.storing import fields_for_one_client
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -204,7 +205,9 @@ class Run:
             refused = reasons.STORE_ERROR.name
         if refused is not None:
             return with_headers(message, headers, labels.on_pass(Outcome(self.errand.why, detail=refused)))
-        ours = our_cache_control(self.errand, self._head, headers)
+        age = received_age(headers, self._head.began_at, self._head.delay)
+        left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
+        ours = our_cache_control(self.errand, self._head, headers, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
         return with_headers(
             message, without(headers, outdated), labels.on_miss(Outcome(self.errand.why, stored=True), ours)
@@ -259,7 +262,8 @@ class Run:
         client, head = self.errand.call.client, self._head
         self._passing.has_begun = True
         outcome = Outcome(self.errand.why, stored=kept.reason is None, detail=kept.reason)
-        ours, age = our_cache_control(self.errand, head, head.headers), reuse.age(kept.entry.stored_at, head.began_at)
+        age = reuse.age(kept.entry.stored_at, head.began_at)
+        ours = our_cache_control(self.errand, head, head.headers, age, kept.entry.lifetime - age)
         labels = self.errand.call.plan.labels.on_held(outcome, ours, head.headers, age)
         own = fields_for_one_client(recording.headers)
         await client.reply(kept.entry.for_one(own, self._written.made()), labels, head.began_at, own=own)

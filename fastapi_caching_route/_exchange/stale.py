@@ -54,7 +54,11 @@ async def _reply_old(
     assert errand.stale is not None
     plan = errand.call.plan
     age, left = errand.stale.age_and_left(plan.runtime.clock())
-    labels = plan.labels.on_entry(Outcome(errand.why, status=status, ttl=left, detail=reason.name), age, ())
+    ours: RawHeaders = ()
+    if plan.labels.counts_down:
+        headers = client.headers_of(errand.stale.entry)
+        ours = plan.labels.our_cache_control(headers, errand.call.declared.inputs, errand.variants, age, left)
+    labels = plan.labels.on_entry(Outcome(errand.why, status=status, ttl=left, detail=reason.name), age, ours)
     client.account.note('stale', reason.name, age=age)
     await client.reply(errand.stale.entry, [*more, *labels], plan.runtime.clock())
 
@@ -119,10 +123,12 @@ def _labels_of(errand: Errand, head: Head, kept: Kept) -> RawHeaders:
     """The labels of an entry that was confirmed."""
     plan, entry = errand.call.plan, kept.entry
     age = reuse.age(entry.stored_at, head.began_at)
-    is_stored = kept.reason is None
-    ours = our_cache_control(errand, head, errand.call.client.headers_of(entry)) if is_stored else ()
-    left = entry.lifetime - age if is_stored else None  # one that is not stored is fresh for no later request
-    outcome = Outcome(errand.why, stored=is_stored, status=NOT_MODIFIED, ttl=left, detail=kept.reason)
+    if kept.reason is not None:  # it is fresh for no later request
+        outcome = Outcome(errand.why, status=NOT_MODIFIED, detail=kept.reason)
+        return plan.labels.on_entry(outcome, age, ())
+    left = entry.lifetime - age
+    ours = our_cache_control(errand, head, errand.call.client.headers_of(entry), age, left)
+    outcome = Outcome(errand.why, stored=True, status=NOT_MODIFIED, ttl=left)
     return plan.labels.on_entry(outcome, age, ours)
 
 

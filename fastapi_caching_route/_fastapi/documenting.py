@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
+from fastapi_caching_route._http.conditional import CONDITIONAL
+
 HEADERS = {
     'ETag': 'Identifies this version of the response; send it back in `If-None-Match` (RFC 9110 §8.8.3).',
     'Age': 'Seconds since the response was generated (RFC 9111 §5.1); absent if it is new.',
@@ -24,7 +26,7 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
         if name not in left_out
     }
     described: list[tuple[int, dict[str, str]]] = [(_status_of(route), {})]
-    if {'GET', 'HEAD'} & set(route.methods or ()):
+    if not CONDITIONAL.isdisjoint(route.methods or ()):
         described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the current response.'}))
     # FastAPI merges `openapi_extra` with the descriptions of the route and its includes; `responses` of the route would
     # replace those of its includes. Older releases change the user's objects when they merge, so we copy these.

@@ -17,7 +17,7 @@ from fastapi_caching_route._routes.decoration import Decoration, key_rules
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
-from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.control import COUNTED, TTL, CacheControl
 
 
 def plan_of(
@@ -79,6 +79,7 @@ def _naming(decoration: Decoration, effective: Any, parameters: PathParameters) 
 
 def _labels(decoration: Decoration) -> Labels:
     settings, controls = decoration.settings, (decoration.policy.cache_control, decoration.policy.cdn_cache_control)
+    counted = [getattr(it, name) for it in controls if it is not None for name in COUNTED]
     return Labels(
         name=settings.status_name,
         cache_header=settings.cache_header,
@@ -86,6 +87,7 @@ def _labels(decoration: Decoration) -> Labels:
         miss=settings.miss,
         cache_control=_emitted(*controls),
         cache_control_for_one=_emitted(*map(_for_one_client, controls)),
+        counts_down=TTL in counted,
     )
 
 

@@ -48,7 +48,28 @@ def inputs(*, for_all=True):
 )
 def test_what_the_route_tells_other_caches(labels, headers, for_all, selecting, expected):
     variants = None if selecting is None else Variants('key', selecting, 'token')
-    assert list(labels.our_cache_control(headers, inputs(for_all=for_all), variants)) == expected
+    assert list(labels.our_cache_control(headers, inputs(for_all=for_all), variants, 0.0, 60.0)) == expected
+
+
+COUNTED = (b'cache-control', b'public, max-age=ttl, s-maxage=ttl')
+COUNTED_FOR_CDNS = (b'cdn-cache-control', b'max-age=ttl')
+
+
+@pytest.mark.parametrize(
+    ('headers', 'age', 'left', 'expected'),
+    [
+        pytest.param([], 0.0, 60.0, [b'public, max-age=60, s-maxage=60', b'max-age=60'], id='new'),
+        pytest.param([], 20.0, 39.9, [b'public, max-age=39, s-maxage=39', b'max-age=39'], id='never longer'),
+        pytest.param([], 60.0, 0.0, [b'public, max-age=0, s-maxage=0', b'max-age=0'], id='stale'),
+        pytest.param([], 90.0, -30.0, [b'public, max-age=0, s-maxage=0', b'max-age=0'], id='stale for long'),
+        pytest.param([(b'cache-control', b'no-cache')], 20.0, 40.0, [b'max-age=60'], id='beside an Age'),
+        pytest.param([(b'cache-control', b'no-cache')], 80.0, -20.0, [b'max-age=0'], id='stale beside an Age'),
+    ],
+)
+def test_what_is_left_of_a_lifetime_is_told_at_each_moment(headers, age, left, expected):
+    ours = (COUNTED, COUNTED_FOR_CDNS)
+    labels = dataclasses.replace(SILENT, cache_control=ours, cache_control_for_one=ours, counts_down=True)
+    assert [value for _, value in labels.our_cache_control(headers, inputs(), None, age, left)] == expected
 
 
 # From an entry ----------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from tests.support import Clock, caching_router, client_of, marks, memory_cache
             'max-age=5, immutable, stale-while-revalidate=6, stale-if-error=7',
         ),
         (CacheControl(must_revalidate=True, proxy_revalidate=True), 'must-revalidate, proxy-revalidate'),
+        (CacheControl(max_age='ttl', s_maxage='ttl'), 'max-age=ttl, s-maxage=ttl'),
         (CacheControl(), ''),
     ],
 )
@@ -49,6 +50,9 @@ def test_directives_are_written(control, text):
         ({'max_age': -1}, 'max_age is in whole seconds'),
         ({'max_age': 1.5}, 'max_age is in whole seconds'),
         ({'max_age': True}, 'max_age is in whole seconds'),
+        ({'max_age': 'TTL'}, 'max_age is in whole seconds'),
+        ({'stale_if_error': 'ttl'}, 'stale_if_error is in whole seconds'),
+        ({'no_store': True, 'max_age': 'ttl'}, 'no-store contradicts max-age'),
         ({'private': 'set-cookie'}, 'private must be True or a list of header names'),
         ({'private': []}, 'private must be True or a list of header names'),
         ({'no_cache': ['a\r\nb']}, 'no_cache must be True or a list of header names'),

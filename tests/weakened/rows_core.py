@@ -161,6 +161,8 @@ ROWS = [
         '(EVERYTHING, *of_places, ',
         '(EVERYTHING, ',
     ),
+    ('counted down twice', '_core/labels.py', '        seconds += int(age)\n', '        pass\n'),
+    ('longer than the entry', '_core/labels.py', 'max(0, floor(left))', 'max(0, -floor(-left))'),
     ('private where it is not shared', '_core/labels.py', 'if may_be_for_all(inputs, variants) else', 'if True else'),
     ('many tags: groups', '_core/names.py', 'return [*own, *dict.fromkeys(map(_group, own))]', 'return own'),
     ('many tags: bound', '_core/names.py', 'if len(names) <= MAX_TAGS or', 'if names or'),
