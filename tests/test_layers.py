@@ -59,6 +59,7 @@ INSIDE = {
             'link',
             'batch',
             'lmdb_driver',
+            'lmdb_pairs',
             'drivers',
             'redis_journal',
             'clients',

@@ -5,6 +5,7 @@ linked         a backend that may be slow or down: a link per event loop, a brea
 link           the commands of one event loop: concurrency, batches, time-outs
 batch          callers that wait for one command together
 lmdb_driver    the driver of an LMDB store
+lmdb_pairs     look-ups in it as each hit does one
 drivers        what a link sends commands through, over a backend of aiocache
 redis_journal  journals in Redis, by a script
 clients        clients of our own for redis-py and aiomcache

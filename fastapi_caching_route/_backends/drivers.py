@@ -7,7 +7,7 @@ nor the breaker.
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends import redis_journal
@@ -77,6 +77,9 @@ class Codec(Protocol):
     encoding: str | None
     prefix_of_texts: bytes
     """How the bytes of a str begin, before its own ones."""
+
+    known: Mapping[tuple[bytes, int], object]
+    """Objects of bytes that begin with these sixteen, and are so many: what `loads` returns without looking closer."""
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""

@@ -1,7 +1,7 @@
 """The driver of an LMDB store. What is in it is read at once; what is written takes a thread."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from fastapi_caching_route._backends.clients import MAX_CONCURRENT
 from fastapi_caching_route._backends.drivers import Codec, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
+from fastapi_caching_route._backends.lmdb_pairs import PairReader
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
 
@@ -40,6 +41,10 @@ class LMDBDriver:
     def read_at_once(self, keys: Sequence[str]) -> list[object]:
         """The object under each key, or None; all of one moment."""
         return self._store.read_as(keys, self._codec.loads)
+
+    def reading_beside(self, key: str) -> Callable[[str], tuple[object, object]]:
+        """A function that returns the objects under a given key and under this one, or None; both of one moment."""
+        return PairReader(self._store, self._codec, key).read
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""

@@ -4,7 +4,7 @@ Knows a ledger that follows a journal, and a driver that reads at once; knows no
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from fastapi_caching_route._backends.journal import JournalHead, Tail
@@ -20,8 +20,8 @@ logger = logging.getLogger('fastapi_caching_route')
 class ReadsAtOnce(Protocol):
     """A driver whose reads wait for nobody."""
 
-    def read_at_once(self, keys: Sequence[str]) -> list[object]:
-        """The object under each key, or None; all of one moment."""
+    def reading_beside(self, key: str) -> Callable[[str], tuple[object, object]]:
+        """A function that returns the objects under a given key and under this one, or None; both of one moment."""
         ...
 
     def journal_at_once(self, key: str, known: JournalHead | None) -> Tail | None:
@@ -32,13 +32,13 @@ class ReadsAtOnce(Protocol):
 class LookUpAtOnce:
     """Looks up entries of a store without waiting."""
 
-    __slots__ = ('_driver', '_journal', '_ledger', '_parts')
+    __slots__ = ('_journal_at_once', '_ledger', '_parts', '_read')
 
     def __init__(self, driver: ReadsAtOnce, ledger: JournalLedger, parts: Parts) -> None:
         """Read through this driver, and follow the journal with this ledger."""
-        self._driver = driver
+        self._read = driver.reading_beside(ledger.beside[0])
+        self._journal_at_once = driver.journal_at_once
         self._ledger = ledger
-        self._journal = ledger.beside[0]
         self._parts = parts
 
     def look_up(self, key: str) -> Found | Variants | Later | None:
@@ -47,10 +47,10 @@ class LookUpAtOnce:
         if parts.debts:
             return LATER
         try:
-            found, text = self._driver.read_at_once((key, self._journal))
+            found, text = self._read(key)
             seen = ledger.known
             if seen is None or seen.text != text:
-                seen = ledger.see_at_once(self._driver.journal_at_once)
+                seen = ledger.see_at_once(self._journal_at_once)
         except Exception as error:  # noqa: BLE001, whatever lmdb raises: the visit that follows counts it
             logger.debug('the cache backend failed at once: %r', error)
             return LATER
@@ -58,7 +58,8 @@ class LookUpAtOnce:
             return LATER
         if not isinstance(found, Entry):
             return found if isinstance(found, Variants) and found.key == key else None
-        if found.key != key or parts.withdrawals.includes(key, found.stored_at):
+        withdrawals = parts.withdrawals
+        if found.key != key or (withdrawals.count and withdrawals.includes(key, found.stored_at)):
             return None
         stale_at = ledger.stale_since(found, seen)
         return None if stale_at is None else Found(found, stale_at)

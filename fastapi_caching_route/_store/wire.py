@@ -12,7 +12,7 @@ import hmac
 import logging
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -40,6 +40,8 @@ class Wire:
         self._keys = signing_keys
         self._remembered: dict[tuple[bytes, int], Entry | Variants] = {}
         """The last objects by the beginning of their bytes, in which the checksum is, and their length."""
+        self.known: Mapping[tuple[bytes, int], object] = {} if signing_keys else self._remembered
+        """See `Codec`. The signature of an entry is checked each time."""
         self._bytes = 0
         self._lock = Lock()
 

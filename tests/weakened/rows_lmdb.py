@@ -2,7 +2,7 @@
 
 FOLDER, FILES, ENVIRONMENT = '_backends/lmdb_folder.py', '_backends/lmdb_files.py', '_backends/lmdb_environment.py'
 STORE, WRITER = '_backends/lmdb_store.py', '_backends/lmdb_writer.py'
-TABLE, JOURNAL = '_backends/lmdb_table.py', '_backends/lmdb_journal.py'
+TABLE, JOURNAL, PAIRS = '_backends/lmdb_table.py', '_backends/lmdb_journal.py', '_backends/lmdb_pairs.py'
 
 ROWS = [
     ('lmdb: folders that others may use', FOLDER, 'if found.st_mode & SHUT:', 'if False:'),
@@ -58,6 +58,24 @@ ROWS = [
         '        if found is None:\n            found',
         '        if True:\n            found',
     ),
+    ('lmdb pairs: expired', PAIRS, '                if ends_at <= now:\n', '                if False:\n'),
+    ('lmdb pairs: expired beside', PAIRS, ' or self._ends_at <= now:\n', ':\n'),
+    (
+        'lmdb pairs: expired when it is read first',
+        PAIRS,
+        'None if raw is None or self._ends_at <= now else',
+        'None if raw is None else',
+    ),
+    ('lmdb pairs: changed beside', PAIRS, 'if self._raw != beside or ', 'if '),
+    ('lmdb pairs: short values', PAIRS, 'if raw is None or len(raw) < _BEGIN.size:', 'if raw is None:'),
+    ('lmdb pairs: uses', PAIRS, '                    store.writer.note(name)\n', '                    pass\n'),
+    (
+        'lmdb pairs: known by its length alone',
+        PAIRS,
+        '.get((begin, len(raw) - END.size))',
+        ".get(next((it for it in self._codec.known if it[1] == len(raw) - END.size), (b'', 0)))",
+    ),
+    ('lmdb pairs: signatures', '_store/wire.py', '{} if signing_keys else self._remembered', 'self._remembered'),
     ('lmdb: expired, in look-ups', STORE, ' or END.unpack_from(raw)[0] <= now:', ':'),
     ('lmdb: too large', STORE, 'if len(value) > self.environment.max_bytes // LARGEST:', 'if False:'),
     (

@@ -208,8 +208,13 @@ ROWS = [
     ),
     ('near: bounded', '_store/copies.py', 'MemoryCache(max_bytes=max_bytes)', 'MemoryCache(max_bytes=2**40)'),
     ('at once: pending', '_store/at_once.py', 'if parts.debts:', 'if False:'),
-    ('at once: withdrawn', '_store/at_once.py', ' or parts.withdrawals.includes(key, found.stored_at)', ''),
-    ('at once: entry key check', '_store/at_once.py', 'found.key != key or parts', 'parts'),
+    (
+        'at once: withdrawn',
+        '_store/at_once.py',
+        ' or (withdrawals.count and withdrawals.includes(key, found.stored_at))',
+        '',
+    ),
+    ('at once: entry key check', '_store/at_once.py', 'found.key != key or (with', '(with'),
     ('at once: compare the head', '_store/at_once.py', 'if seen is None or seen.text != text:', 'if seen is None:'),
     (
         'at once: trouble',
