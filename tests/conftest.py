@@ -90,6 +90,12 @@ def memcached_port():
     yield from serve('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody')
 
 
+@pytest.fixture
+def memcached_server():
+    """A memcached of one test alone."""
+    yield from run('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody')
+
+
 @pytest.fixture(params=['memory', 'redis', 'memcached'])
 def backend_kind(request):
     return request.param

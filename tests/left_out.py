@@ -12,16 +12,16 @@ LEFT_OUT = {
     'the new mark': (
         (
             '        for batch in _batches(keys):\n'
-            '            await asyncio.gather(*(_renew(store, key, when) for key in batch))\n'
+            '            await asyncio.gather(*(_renew(store, key, life, when) for key in batch))\n'
         ),
         '',
     ),
     '`last` before the marks': (
-        'will see that it has begun.\n        await _renew(store, self.beside[0])\n',
+        'will see that it has begun.\n        await _renew(store, self.beside[0], FOREVER)\n',
         '\n',
     ),
     '`last` after the marks': (
-        'will look again.\n        await _renew(store, self.beside[0])\n',
+        'will look again.\n        await _renew(store, self.beside[0], FOREVER)\n',
         '\n',
     ),
     'a missing mark is a miss': (
@@ -36,10 +36,8 @@ LEFT_OUT = {
     ),
     'compare `last` where names were added': ('(added or await', '(await'),
     'read `last` after the marks that were added': (
-        '        if added:\n            found',
-        '        (early,) = await store.get(self.beside)\n        if added:\n            found',
-        '        (last,) = await store.get(self.beside)\n',
-        '        last = early\n',
+        'has changed `last` by now.\n            (last,) = await store.get(self.beside)\n',
+        'has changed `last` by now.\n',
     ),
     'a hard invalidation writes the soft mark too': (
         '(_SOFT, _HARD) if soft_at is None',
@@ -58,8 +56,16 @@ LEFT_OUT = {
     ),
     'read the marks before the endpoint runs': (),
     'read `last` before a response is shared': (
-        '        (last,) = await store.get(self.beside)\n',
-        '        last = tokens[self.beside[0]]\n',
+        '        held = [marks[key] for key in keys]\n',
+        '        held, last = [marks[key] for key in keys], marks[self.beside[0]]\n',
+    ),
+    'read the marks once more where something was invalidated': (
+        'and (added or await store.get(keys) != held)',
+        'and added',
+    ),
+    'never write a token again': (
+        'made = {key: token_urlsafe(9) for key, token in',
+        "made = {key: self._until.get(key, ('once more',))[0] for key, token in",
     ),
 }
 
@@ -67,7 +73,7 @@ LEFT_OUT = {
 LEFT_OUT_WHERE_FULL = {
     'delete a mark that cannot be written': ('        await store.delete(key)\n', '        pass\n'),
     'delete `last` after the marks': (
-        'will look again.\n        await _renew(store, self.beside[0])\n',
+        'will look again.\n        await _renew(store, self.beside[0], FOREVER)\n',
         'will look again.\n        await store.set(self.beside[0], token_urlsafe(9), FOREVER)\n',
     ),
     'remember nothing without `last`': (

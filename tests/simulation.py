@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 
 from fastapi_caching_route._backends import journal as journal_rules
 from fastapi_caching_route._core.entry import Entry
@@ -22,6 +23,9 @@ from fastapi_caching_route._store.moments import Moments, MomentsLedger
 from tests.left_out import LEFT_OUT, LEFT_OUT_WHERE_FULL, LEFT_OUT_WITH_JOURNALS, RESTORED, SHARED, ledger_class
 from tests.store.journals import LEFT_OUT as LEFT_OUT_OF_JOURNALS
 from tests.store.journals import ModelJournals
+
+SECONDS = (1, 1, 10)
+"""How long a turn is: hardly anything expires, or a run may take longer than a mark lasts that nobody needs."""
 
 PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
 """Turns that a command takes, or an endpoint."""
@@ -92,12 +96,16 @@ class SlowShelf:
     """How often it has no room for something new, of which others have made some the next time."""
     without: str = ''
     """The rule of journals that it does not keep."""
+    seconds: float = 1
+    """How long a turn takes by its clock."""
+    ends: dict = field(default_factory=dict)
 
     async def pause(self):
         await self.turns.pause()
 
     async def _command(self, effect):
         await self.pause()
+        self.expire()
         result = effect()
         await self.pause()
         return result
@@ -106,6 +114,7 @@ class SlowShelf:
         found = []
         await self.pause()
         for key in keys:
+            self.expire()
             found.append(self.kept.get(key))
             if self.turns.rng.random() < 0.1:  # not at once: not every store promises that
                 await self.pause()
@@ -115,16 +124,28 @@ class SlowShelf:
     def is_full(self):
         return self.refuses > 0 and self.turns.rng.random() < self.refuses
 
+    def expire(self):
+        for key in [key for key, end in self.ends.items() if end <= self.turns.now]:
+            del self.ends[key]
+            self.kept.pop(key, None)
+
+    def put(self, key, value, span):
+        self.kept[key], self.ends[key] = value, self.turns.now + span / self.seconds
+        return True
+
     async def set(self, key, value, span):
-        return await self._command(lambda: not self.is_full() and (self.kept.update({key: value}) or True))
+        return await self._command(lambda: not self.is_full() and self.put(key, value, span))
 
     async def add(self, key, value, span):
         def effect():
             if self.is_full():
                 raise OSError
-            return self.kept.setdefault(key, value) is value
+            return key not in self.kept and self.put(key, value, span)
 
         return await self._command(effect)
+
+    async def prolong(self, key, span):
+        return await self._command(lambda: key in self.kept and self.put(key, self.kept[key], span))
 
     async def delete(self, key):
         await self._command(lambda: self.kept.pop(key, None))
@@ -161,13 +182,16 @@ class World:
         self.rng = random.Random(self.seed)
         self.turns = Turns(self.rng)
         refuses = self.rng.choice(REFUSES) if self.fills else 0
-        self.shelf = SlowShelf(self.turns, refuses=refuses, without=LEFT_OUT_OF_JOURNALS.get(self.step, ''))
+        without, seconds = LEFT_OUT_OF_JOURNALS.get(self.step, ''), self.rng.choice(SECONDS)
+        there = seconds * self.rng.choice((0.5, 1, 1, 2))  # clocks differ
+        self.shelf = SlowShelf(self.turns, refuses=refuses, without=without, seconds=there)
         self.copy, self.flights, self.near_copies = {}, {}, {}
         self.version = dict.fromkeys(range(RESOURCES), 0)
         self.oldest = dict.fromkeys(range(RESOURCES), 0)
         self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
         self.windowed = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
         self.adds = {it: self.rng.random() < 0.5 for it in range(RESOURCES)}
+        self.span = {it: self.rng.choice((600.0, 4000.0)) for it in range(RESOURCES)}
         self.begins_late = self.step == 'read the marks before the endpoint runs'
         count = 1 if self.restores else PROCESSES
         moments = Moments()
@@ -175,6 +199,10 @@ class World:
             partial(MomentsLedger, moments) if self.kind == 'inside' else partial(classes[self.kind, self.step], 'api')
         )
         self.processes = [self.new_process() for _ in range(1 if self.kind == 'inside' else count)]
+        if self.kind == 'marks':
+            of_marks = classes['marks', self.step].__init__.__globals__
+            of_marks['time'] = SimpleNamespace(monotonic=lambda: self.turns.now * seconds)
+            of_marks['MAX_EARLY'] = self.rng.choice((0, 3, 32))
         journal_rules.MAX_TEXTS = self.rng.choice((2, 14)) if self.kind == 'journal' else journal_rules.MAX_TEXTS
 
     def names(self, it):
@@ -239,7 +267,8 @@ class World:
             del self.flights[it, marks]
         names, held = self.names_at_the_end(it), None
         with suppress(OSError):
-            held = None if begun is None else await marks.marks_after(self.shelf, begun, names, windowed=windowed)
+            after = partial(marks.marks_after, windowed=windowed, span=self.span[it])
+            held = None if begun is None else await after(self.shelf, begun, names)
         flight.set_result(None if held is None else version)
         if held is not None:
             window = 60.0 if windowed else 0.0
@@ -249,13 +278,13 @@ class World:
                 (),
                 b'',
                 version,
-                60.0,
+                self.span[it],
                 stale_while_revalidate=window,
                 windowed=windowed,
                 names=names,
                 marks=held,
             )
-            await self.shelf.set(entry.key, entry, 60.0)
+            await self.shelf.set(entry.key, entry, self.span[it])
 
     async def begin(self, it, marks, *, windowed):
         with suppress(OSError):

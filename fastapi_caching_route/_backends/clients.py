@@ -27,6 +27,11 @@ def may_be_cancelled(client: Any) -> bool:
     return not any(it.__module__.startswith('aiomcache') for it in type(client).__mro__)
 
 
+def can_prolong(backend: BaseCache) -> bool:
+    """Whether a backend can give a key another time to expire."""
+    return type(backend)._expire is not BaseCache._expire
+
+
 def own_client(backend: BaseCache) -> Any | None:
     """A new client with the settings of the backend's; None if we cannot build one. It connects when it is used."""
     new_client = getattr(backend, 'new_client', None)

@@ -66,6 +66,10 @@ class Commands:
         """Store an object if there is none under the key; return whether it was stored."""
         return await self._timed(partial(self._backend.add, key, value, span))
 
+    async def prolong(self, key: str, span: float) -> bool:
+        """Let what is under a key expire `span` seconds from now; return whether there is something."""
+        return await self._timed(partial(self._backend.prolong, key, span))
+
     async def delete(self, key: str) -> int:
         """Delete a key; return how many keys were deleted (0 or 1)."""
         return await self._timed(partial(self._backend.delete, key))

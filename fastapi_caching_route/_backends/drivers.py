@@ -71,6 +71,14 @@ class Driver(Protocol):
         ...
 
 
+class Prolongs(Protocol):
+    """A driver whose backend can give a key another time to expire, see `can_prolong`."""
+
+    async def prolong(self, key: str, span: float) -> bool:
+        """Let what is under a key expire `span` seconds from now; return whether there is something."""
+        ...
+
+
 class Codec(Protocol):
     """Turns objects into bytes and back; it looks like a serializer of aiocache."""
 
@@ -153,6 +161,10 @@ class AiocacheDriver:
             return bool(await self._backend.add(key, value, ttl=accepted_ttl(self._backend, span), namespace=''))
         except ValueError:  # how aiocache says that the key exists
             return False
+
+    async def prolong(self, key: str, span: float) -> bool:
+        """See `Prolongs`."""
+        return bool(await self._backend.expire(key, math.ceil(accepted_ttl(self._backend, span)), namespace=''))
 
     async def delete(self, key: str) -> int:
         """See `Driver`."""

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from fastapi_caching_route._backends.breaker import Breaker, Kind
-from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.drivers import Driver, Prolongs
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._backends.link import LARGE_BYTES, Link, all_closed
 from fastapi_caching_route._backends.outage import is_full, is_too_large
@@ -126,6 +126,10 @@ class LinkedBackend:
         link = self._link('writing')
         adding = link.add(key, partial(link.driver.add, key, value, span))
         return await in_time(adding, within, link.lateness)
+
+    async def prolong(self, key: str, span: float, within: float) -> bool:
+        """Let what is under a key expire `span` seconds from now; return whether there is something."""
+        return await self._write('writing', lambda driver: cast('Prolongs', driver).prolong(key, span), within)
 
     async def delete(self, key: str, within: float) -> int:
         """Delete a key; return how many keys were deleted (0 or 1)."""

@@ -104,7 +104,7 @@ async def _put(
     #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
     errand.flight.is_storing = True
     try:
-        standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed)
+        standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
         key, variants = await _place(errand, head, visit)

@@ -174,7 +174,7 @@ class NoVisit:
         """See `Visit`."""
         return Before()
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:  # noqa: ARG002
         """See `Visit`."""
         return Unknown()
 

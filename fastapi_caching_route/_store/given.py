@@ -83,9 +83,9 @@ async def keep_given(
         return verdict.reason
     if not fits(status, headers, len(body)):
         return 'body'
-    windowed = verdict.window > 0
+    windowed, span = verdict.window > 0, verdict.lifetime + verdict.window
     before = await visit.marks_before(names, windowed=windowed)
-    standing = await visit.marks_after(before, names, windowed=windowed)
+    standing = await visit.marks_after(before, names, windowed=windowed, span=span)
     if not isinstance(standing, Alive):
         return None
     entry = entry_of(
@@ -97,7 +97,7 @@ async def keep_given(
         names=names,
         marks=standing.marks,
     )
-    await visit.put(entry, entry.lifetime + verdict.window)
+    await visit.put(entry, span)
     return None
 
 

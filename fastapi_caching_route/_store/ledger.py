@@ -73,6 +73,7 @@ class JournalLedger:
         names: Sequence[str],
         *,
         windowed: bool,  # noqa: ARG002
+        span: float,  # noqa: ARG002
     ) -> Position | None:
         """See `Ledger`."""
         assert isinstance(early, Position)  # else it is of another ledger

@@ -115,7 +115,14 @@ class LocalVisit:
         """See `Visit`."""
         return Before(self._moments.now, withdrawals=self._withdrawals.count)
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:  # noqa: ARG002
+    async def marks_after(
+        self,
+        before: Before,
+        names: Sequence[str],
+        *,
+        windowed: bool,  # noqa: ARG002
+        span: float,  # noqa: ARG002
+    ) -> Standing:
         """See `Visit`."""
         began = before.early
         if not isinstance(began, int):

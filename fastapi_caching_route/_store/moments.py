@@ -116,7 +116,15 @@ class MomentsLedger:
         """See `Ledger`."""
         return self._moments.now
 
-    async def marks_after(self, store: object, early: object, names: Sequence[str], *, windowed: bool) -> int | None:  # noqa: ARG002
+    async def marks_after(
+        self,
+        store: object,  # noqa: ARG002
+        early: object,
+        names: Sequence[str],
+        *,
+        windowed: bool,  # noqa: ARG002
+        span: float,  # noqa: ARG002
+    ) -> int | None:
         """See `Ledger`."""
         return early if isinstance(early, int) and self._moments.are_unchanged(names, early) else None
 

@@ -7,6 +7,7 @@ from functools import partial
 from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 
 from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._backends.clients import can_prolong
 from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver, has_journals
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
@@ -71,7 +72,7 @@ def store_over(
         case (False, _):
             new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
             root = root_of(backend.namespace)
-            shared = JournalLedger(root) if has_journals(backend) else Marks(root)
+            shared = JournalLedger(root) if has_journals(backend) else Marks(root, prolongs=can_prolong(backend))
             copies = None if near is None else Copies(near.max_bytes, near.trust, clock)
             parts = _parts(backend, new_driver, shared, timeout, copies)
             trusts = copies is not None and near is not None and near.trust > 0

@@ -175,7 +175,7 @@ class RemoteVisit:
             backend.report_storing(in_time=early is not None)
         return early
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:
         """See `Visit`."""
         # Also if the marks are known: while an invalidation is pending, they are the old ones.
         #   1. A begins to run the endpoint. 2. B invalidates; the backend does not take it. 3. C follows A's flight.
@@ -185,11 +185,14 @@ class RemoteVisit:
             return Lost('invalidated')
         if before.early is None:
             return Unknown()
-        marked = await self._or_nothing(partial(self._marks_after, before.early, names, windowed=windowed))
+        marking = partial(self._marks_after, before.early, names, windowed=windowed, span=span)
+        marked = await self._or_nothing(marking)
         return Lost('store-error') if marked is None else marked
 
-    async def _marks_after(self, early: Early, names: Sequence[str], commands: Commands, *, windowed: bool) -> Standing:
-        marks = await self._parts.ledger.marks_after(commands, early, names, windowed=windowed)
+    async def _marks_after(
+        self, early: Early, names: Sequence[str], commands: Commands, *, windowed: bool, span: float
+    ) -> Standing:
+        marks = await self._parts.ledger.marks_after(commands, early, names, windowed=windowed, span=span)
         return Lost('invalidated') if marks is None else Alive(marks)
 
     async def put(self, stored: StoredObject, span: float) -> bool:

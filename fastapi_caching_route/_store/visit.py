@@ -101,8 +101,11 @@ class Visit(Protocol):
         """
         ...
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool) -> Standing:
-        """Decide, after the run, whether a response with these names may be stored, and with which marks."""
+    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:
+        """Decide, after the run, whether a response with these names may be stored, and with which marks.
+
+        It is to be stored for `span` seconds.
+        """
         ...
 
     async def put(self, stored: StoredObject, span: float) -> bool:
@@ -220,6 +223,7 @@ class Reads(Protocol):
     async def get(self, keys: Sequence[str], /) -> Sequence[object]: ...
     async def set(self, key: str, value: object, span: float, /) -> bool: ...
     async def add(self, key: str, value: object, span: float, /) -> bool: ...
+    async def prolong(self, key: str, span: float, /) -> bool: ...
     async def since(self, journal: str, known: JournalHead | None, /) -> Tail: ...
 
 
@@ -254,9 +258,12 @@ class Ledger(Protocol):
         ...
 
     async def marks_after(
-        self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool
+        self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool, span: float
     ) -> HeldMarks | None:
-        """The marks for a response with these names; None if one of the names was invalidated since `early`."""
+        """The marks for a response with these names; None if one of the names was invalidated since `early`.
+
+        They are kept for `span` seconds at least, as long as the response is to be stored.
+        """
         ...
 
     async def stale_at(self, store: Reads, entry: Entry, seen: Any) -> float | None:

@@ -113,7 +113,7 @@ async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
     for number in range(10):
         names = (f'tag:{number}',)
         early = await ledger.marks_before(store, names, windowed=False)
-        held = await ledger.marks_after(store, early, names, windowed=False)
+        held = await ledger.marks_after(store, early, names, windowed=False, span=60.0)
         entry = Entry(f'k{number}', 200, (), b'', 0.0, 60.0, names=names, marks=held)
         assert await ledger.stale_at(store, entry, await ledger.see(store, await store.get(ledger.beside))) == math.inf
     assert 0 < len(ledger._verified) <= 3

@@ -13,8 +13,8 @@ MOST = 3000
 def test_nothing_older_than_an_invalidation_that_has_returned_is_served_after_it(kind):
     worlds = simulate(SCHEDULES, **KINDS[kind])
     assert sum(it.violations for it in worlds) == 0
-    # There was something to get wrong.
-    assert sum(it.served for it in worlds) > 3 * SCHEDULES
+    # There was something to get wrong, if less where much is not stored.
+    assert sum(it.served for it in worlds) > (2 if KINDS[kind].get('fills') else 3) * SCHEDULES
     assert sum(it.shared for it in worlds) > SCHEDULES
     assert sum(it.invalidations for it in worlds) > 5 * SCHEDULES
 
