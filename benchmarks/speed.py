@@ -35,7 +35,7 @@ from aiocache import RedisCache, SimpleMemoryCache
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 
 from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache, NearCopies
 
@@ -70,7 +70,7 @@ def limit(path: str) -> APIRouter:
 
 def cached(
     answer: Callable[..., Any],
-    dependencies: Any = (),
+    guards: Any = (),
     of_cache: Mapping[str, Any] = MappingProxyType({}),
     **options: Any,
 ) -> Router:
@@ -80,7 +80,7 @@ def cached(
         router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend, **of_cache)
         endpoint = cache(**{'ttl': 3600, **options})(answer)
         methods = ['POST' if answer is by_body else 'GET']
-        router.api_route(path_of(answer), methods=methods, dependencies=list(dependencies))(endpoint)
+        router.api_route(path_of(answer), methods=methods, dependencies=list(guards))(endpoint)
         return router
 
     return router_of
@@ -110,6 +110,10 @@ async def large_of(number: int):
     return Response(LARGE)
 
 
+by_key = APIKeyHeader(name='x-key')
+by_token = OAuth2PasswordBearer('token')
+
+
 async def checked(request: Request):
     """A guard of the user's: let in whoever has a key."""
     assert request.headers['x-key']
@@ -133,12 +137,39 @@ async def once():
 runs_of_once = itertools.count()
 
 
-def uncached(answer: Callable[..., Any]) -> Router:
+async def checked_by_parameters(x_key: Annotated[str, Header()], page: int = 1):
+    assert x_key
+
+
+def checked_in_a_thread(x_key: Annotated[str, Header()], page: int = 1):
+    assert x_key
+
+
+async def checked_with_teardown(x_key: Annotated[str, Header()], page: int = 1):
+    assert x_key
+    yield
+
+
+async def settings_of_app():
+    return SMALL
+
+
+async def current_user(
+    token: Annotated[str, Depends(by_token)], settings: Annotated[Any, Depends(settings_of_app)]
+) -> str:
+    return token
+
+
+async def small_for_user(user: Annotated[str, Depends(current_user)]):
+    return SMALL
+
+
+def uncached(answer: Callable[..., Any], guards: Any = ()) -> Router:
     """A router with the same route, without a cache."""
 
     def router_of(_backend: Any) -> APIRouter:
         router = APIRouter()
-        router.get(path_of(answer))(answer)
+        router.get(path_of(answer), dependencies=list(guards))(answer)
         return router
 
     return router_of
@@ -193,6 +224,7 @@ class Case:
 
 KEY = ((b'x-key', b'secret'),)
 JSON = ((b'content-type', b'application/json'),)
+TOKEN = ((b'authorization', b'Bearer secret'),)
 FOUR = b'a=5&b=6&c=x&d=y'
 
 
@@ -203,8 +235,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('hit, four query parameters', cached(four), 1.40, FOUR),
         Case('hit, 100 kB', cached(large), 1.20),
         *cases_of_keys(),
-        Case('hit behind APIKeyHeader', cached(small, [Depends(APIKeyHeader(name='x-key'))]), 1.60, headers=KEY),
-        Case('hit behind a function', cached(small, [Depends(checked)]), headers=KEY),
+        *guarded_cases(),
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
         Case('miss', cached(small), 1.5, against='not cached', expected=b'MISS', forgets=True),
@@ -237,6 +268,23 @@ def cases_of_keys() -> Iterator[Case]:
 
 
 LONG_STALE: Any = {'ttl': 0.01, 'stale_while_revalidate': 1e6, 'collapse_timeout': 1e6}
+
+
+def guarded_cases() -> Iterator[Case]:
+    """Hits behind dependencies that run before them, and the same routes without a cache."""
+    both, key = [Depends(by_key)], {'headers': KEY}
+    for name, target, answer, guards, of_case, options in (
+        ('a scheme', 1.45, small, both, key, {}),
+        ('a scheme in both places', 1.6, small, both, key, {'dependencies': both}),
+        ('raw request', None, small, [Depends(checked)], key, {}),
+        ('async, two parameters', 2.6, small, [Depends(checked_by_parameters)], key, {}),
+        ('in a thread', 9.2, small, [Depends(checked_in_a_thread)], key, {}),
+        ('yield', 3.6, small, [Depends(checked_with_teardown)], key, {}),
+        ('current user', 2.7, small_for_user, [], {'headers': TOKEN}, {}),
+        ('current user, shared', 2.6, small_for_user, [], {'headers': TOKEN}, {'identity': 'shared'}),
+    ):
+        yield Case(f'guards: {name}', cached(answer, guards, **options), target, **of_case)
+        yield Case(f'guards: {name}, not cached', uncached(answer, guards), expected=None, **of_case)
 
 
 def near_cases(redis: Callable[[], Any]) -> Iterator[Case]:

@@ -26,8 +26,8 @@ INSIDE = {
         *('namesakes', 'unserved', 'requested', 'writes'),
     ),
     '_exchange': (
-        *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guards', 'herd'),
-        *('lookup', 'call', 'account', 'plan', 'messages'),
+        *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guarded', 'guards'),
+        *('herd', 'lookup', 'call', 'account', 'plan', 'messages'),
     ),
     '_store': (
         *(
@@ -48,7 +48,17 @@ INSIDE = {
         *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit'),
     ),
     '_fastapi': (
-        *('declared', 'admission', 'extended', 'early_values', 'write_log', 'inputs', 'key_parts', 'security'),
+        *(
+            'declared',
+            'admission',
+            'solving',
+            'extended',
+            'early_values',
+            'write_log',
+            'inputs',
+            'key_parts',
+            'security',
+        ),
         *('parameters', 'plain', 'refusing', 'schemas', 'writing', 'path_values', 'own', 'documenting', 'serving'),
         *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
     ),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fastapi_caching_route._core.asgi import Receive, Scope, Send
+from fastapi_caching_route._core.asgi import App, Receive, Scope, Send
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 
@@ -13,13 +13,18 @@ Proceed = Callable[[Send], Awaitable[bool]]
 dependencies."""
 
 
+LetIn = bool | App
+"""True if the guards accept the request; the app that sends their refusal; False if they have not run."""
+ACCEPTED: LetIn = True
+
+
 class Admission(Protocol):
     """Runs guards. If they accept the request, it calls the last argument; else it sends the refusal.
 
-    `lets_in` returns True if the guards are known to accept the request, so that the call is not needed.
+    `lets_in` makes the call unnecessary if all that guards do is to accept or refuse. Else it runs none of them.
     """
 
-    async def lets_in(self, scope: Scope, /) -> bool: ...
+    async def lets_in(self, scope: Scope, /) -> LetIn: ...
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
 
 

@@ -10,6 +10,7 @@ passing     how a response is passed on while it is recorded
 keeping     a complete response is stored, and shared with its followers
 verdict     what becomes of a response, decided from its head
 errand      what a run is for, and what was so before
+guarded     a fresh entry for a request that its guards have to let in
 guards      dependencies that run where the route does not run them
 herd        one request among others for the same response
 lookup      the key of a request, and what is stored under it

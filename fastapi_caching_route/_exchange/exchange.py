@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core import reasons
-from fastapi_caching_route._core.asgi import WISHES, App, Receive, Scope, Send
+from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.declared import ACCEPTED, LetIn
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
@@ -20,6 +21,7 @@ from fastapi_caching_route._core.variants import Brought, Variants
 from fastapi_caching_route._exchange.account import Account, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody
 from fastapi_caching_route._exchange.errand import Errand
+from fastapi_caching_route._exchange.guarded import reply_behind_guards
 from fastapi_caching_route._exchange.guards import admit, pass_by, wishes
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
 from fastapi_caching_route._exchange.lookup import (
@@ -27,6 +29,7 @@ from fastapi_caching_route._exchange.lookup import (
     Seen,
     at_once,
     begins_with_the_body,
+    count,
     find_key,
     is_renewal_due,
     judge,
@@ -56,24 +59,35 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         body = RequestBody(receive)
         whole = await body.whole(plan.terms.max_body_size)
     looked, answer = at_once(plan, declared, scope, body=whole)
-    if answer is None and looked is not None:
-        if isinstance(looked[1], Later) and plan.passes_by(scope) is None:
-            looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
-        guards = declared.on_hit if looked is not None and isinstance(looked[1], Found) else None
+    if answer is None and looked is not None and isinstance(looked[1], Later) and plan.passes_by(scope) is None:
+        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
+    if answer is None or declared.on_hit is not None:
         passed(account, 'look_up')
-        if answer is None and guards is not None and await guards.lets_in(scope):
-            _, answer = at_once(plan, declared, scope, looked, is_let_in=True)
+    let_in = ACCEPTED if answer is None or declared.on_hit is None else await declared.on_hit.lets_in(scope)
+    if answer is not None and let_in is True:
+        if looked is not None and declared.on_hit is not None:
             passed(account, 'guards')
-    for message in answer or ():
-        await send(message)
-    if answer is not None:
-        if account is not None and looked is not None:
+            count(plan, looked, answer)
+        for message in answer:
+            await send(message)
+        if looked is not None and account is not None:
             account.was_hit(looked[0][0], looked[1], answer)
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope, send) as account:
         client = Client(scope, account, plan.labels.cache_header)
-        await Exchange(Call(plan, declared, scope, body or RequestBody(receive), client, forward)).respond(looked)
+        call = Call(plan, declared, scope, body or RequestBody(receive), client, forward)
+        await _respond_in_steps(call, looked, answer, let_in)
+
+
+async def _respond_in_steps(
+    call: Call, looked: Looked | None, answer: tuple[Message, Message] | None, let_in: LetIn
+) -> None:
+    """Answer one request that guards refuse or still have to let in, or for which there is no answer at once."""
+    if answer is not None and looked is not None:
+        await reply_behind_guards(call, looked, answer, let_in)
+    else:
+        await Exchange(call).respond(looked)
 
 
 class Reply(Struct, frozen=True):

@@ -4,13 +4,15 @@ Does not know what goes on behind them.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import HANDLER, WISHES, WRITTEN, Message, Send
-from fastapi_caching_route._core.declared import Admission, Declared
+from fastapi_caching_route._core.declared import Admission, Declared, LetIn
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._core.written import Written
+from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.messages import Lent, read_head, with_headers, with_start
 from fastapi_caching_route._exchange.plan import Plan
@@ -35,12 +37,22 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
 
     The headers that they set go with the response.
     """
-    if admission is None or await admission.lets_in(call.scope):
+    let_in = True if admission is None else await admission.lets_in(call.scope)
+    if admission is None or let_in is True:
         await then()
+    else:
+        await ask(call, admission, then, let_in)
+
+
+async def ask(call: Call, admission: Admission, then: Then, let_in: LetIn) -> None:
+    """Send the refusal, if `lets_in` has refused the request; else run the dependencies, and go on inside of them."""
+    is_admitted = False
+    refusal = partial(_refused, call.plan, call.declared, call.client.account)
+    if not isinstance(let_in, bool):
+        await let_in(call.scope, call.body.reader(), with_start(call.client.send, refusal))
         return
     wishes(call)
     written = call.scope[WRITTEN] = Written(call.client.before_key)
-    plan, declared, account, is_admitted = call.plan, call.declared, call.client.account, False
 
     async def proceed(send: Send) -> bool:
         nonlocal is_admitted
@@ -50,14 +62,16 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
         return call.client.keeps_tasks
 
     def refused(start: Message) -> Message:
-        """Label a refusal as a miss would be, so that it does not reveal whether there is an entry."""
         # Not by `call`, whose client gets a `send` that leads here: that would be a reference cycle.
-        if is_admitted:
-            return start
-        account.note('refused', reasons.STATUS.name)
-        return labelled(plan, declared, start, Outcome(b'uri-miss', detail=reasons.STATUS.name))
+        return start if is_admitted else refusal(start)
 
     await admission(call.scope, call.body.reader(), with_start(call.client.send, refused), proceed)
+
+
+def _refused(plan: Plan, declared: Declared, account: Account, start: Message) -> Message:
+    """Label a refusal as a miss would be, so that it does not reveal whether there is an entry."""
+    account.note('refused', reasons.STATUS.name)
+    return labelled(plan, declared, start, Outcome(b'uri-miss', detail=reasons.STATUS.name))
 
 
 def wishes(call: Call) -> Wishes:

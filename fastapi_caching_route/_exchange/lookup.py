@@ -28,18 +28,12 @@ Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
 
 
 def at_once(
-    plan: Plan,
-    declared: Declared,
-    scope: Scope,
-    looked: Looked | None = None,
-    body: bytes | None = None,
-    *,
-    is_let_in: bool = False,
+    plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None, body: bytes | None = None
 ) -> tuple[Looked | None, tuple[Message, Message] | None]:
     """What is stored for a request and, if that answers it, the response; without asking or waiting for anything.
 
-    With `looked`, it has been looked up already. With `is_let_in`, all guards have let the request in, and none of them
-    has set a header.
+    With `looked`, it has been looked up already. `body` is that of the request, if it has been read. The response is
+    for a client that the guards let in, if there are any, and of which none sets a header.
     """
     if looked is None:
         if declared.before_key is not None or plan.hooks.skip is not None or not plan.serves(scope['method']):
@@ -50,7 +44,7 @@ def at_once(
         look_up = plan.runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
     found = looked[1]
-    if type(found) is not Found or (declared.on_hit is not None and not is_let_in) or plan.heeds_demands:
+    if type(found) is not Found or plan.heeds_demands:
         return looked, None
     now = plan.runtime.clock()
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
@@ -58,10 +52,20 @@ def at_once(
         return looked, None
     labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs)
     answer = messages(scope['method'], scope['headers'], found.entry, labels, now)
+    if declared.on_hit is None:  # else a guard may refuse the request
+        plan.counts.hit += left > 0
+        plan.counts.stale += left <= 0
+        plan.counts.bytes += len(answer[1]['body'])
+    return looked, answer
+
+
+def count(plan: Plan, looked: Looked, answer: tuple[Message, Message]) -> None:
+    """Count a response that `at_once` made, when the guards have let the request in."""
+    assert isinstance(looked[1], Found)
+    left = looked[1].age_and_left(plan.runtime.clock())[1]
     plan.counts.hit += left > 0
     plan.counts.stale += left <= 0
     plan.counts.bytes += len(answer[1]['body'])
-    return looked, answer
 
 
 def begins_with_the_body(plan: Plan, declared: Declared, scope: Scope) -> bool:

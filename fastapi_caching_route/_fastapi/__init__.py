@@ -2,11 +2,12 @@
 
 FastAPI changes its internals often. We use these, from 0.115 to the newest release: `APIRoute.dependant` (or, since
 `include_router()` no longer copies routes, the effective route in the scope), the fields of `Dependant`,
-`get_dependant()`, `request_params_to_args()`, the exit stacks, and Starlette's exception handlers in the scope. Knows
-neither stores, backends, exchanges nor plans.
+`get_dependant()`, `request_params_to_args()`, `solve_dependencies()`, the exit stacks, and Starlette's exception
+handlers in the scope. Knows neither stores, backends, exchanges nor plans.
 
 declared      the declarations of a route, with dependency overrides applied
 admission     dependencies that run without the route
+solving       dependencies that run without a request handler
 extended      the handler of a route with additional dependencies
 early_values  values of dependencies that ran before the key was made
 write_log     the response headers that each dependency writes

@@ -1,6 +1,8 @@
-"""Runs dependencies without their route, through FastAPI's own request handler, before the request continues.
+"""Runs dependencies without their route before the request continues: by FastAPI's own code, in one of two ways.
 
-So validation errors, exception handlers, `yield`, security scopes, overrides and background tasks work as in FastAPI.
+`solving` calls `solve_dependencies` directly. It does not cover everything; FastAPI's request handler, over a route of
+the dependencies alone, does. So validation errors, exception handlers, `yield`, security scopes, overrides and
+background tasks work as in FastAPI.
 """
 
 from collections.abc import Sequence
@@ -12,11 +14,11 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, Scope
+from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, App, Scope
 from fastapi_caching_route._core.declared import Proceed
 from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
-from fastapi_caching_route._fastapi.extended import as_route, read_body_as, unnamed, with_body_of
-from fastapi_caching_route._fastapi.security import credential
+from fastapi_caching_route._fastapi.extended import Handler, as_route, read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.solving import Solving, is_covered, is_observed, response_of_dependencies
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
@@ -26,7 +28,7 @@ _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 class FastAPIAdmission:
     """Runs dependencies of a route without its endpoint, or before it."""
 
-    __slots__ = ('_app', '_schemes')
+    __slots__ = ('_app', '_direct', '_solving')
 
     def __init__(
         self, effective: Any, explicit: Sequence[Any], nodes: Sequence[Dependant], *, overridden: bool
@@ -35,36 +37,24 @@ class FastAPIAdmission:
 
         `overridden` says whether dependency overrides are set.
         """
-        # FastAPI's handler refuses an unreadable body before it calls any scheme, so `lets_in` cannot stand in for it.
-        by_themselves = not (explicit or overridden or effective.body_field) and all(map(_is_fastapis_own, nodes))
-        self._schemes: list[Any] = [node.call for node in nodes] if by_themselves else []
-        path = effective.path_format
-        shadow = APIRoute(
-            path,
-            _admitted,
-            response_model=None,
-            dependency_overrides_provider=effective.dependency_overrides_provider,
-        )
-        begun = shadow.dependant.dependencies  # those of `_admitted` itself, which FastAPI has already solved by then
-        shadow.dependant.dependencies = [*with_write_log([(unnamed(it), True) for it in nodes], path), *begun]
-        read_body_as(shadow, with_body_of(effective, explicit))
-        route = as_route(effective)
-        for name in _LIKE_THE_ROUTE:
-            if hasattr(route, name):
-                setattr(shadow, name, getattr(route, name))
-        self._app = request_response(shadow.get_route_handler())
+        unnamed_nodes = [unnamed(it) for it in nodes]
+        model = with_body_of(effective, explicit)
+        self._solving = None
+        # FastAPI's handler refuses an unreadable body before it runs any dependency.
+        if not overridden and model.body_field is None and is_covered(nodes):
+            self._solving = Solving(effective, unnamed_nodes)
+        self._direct = request_response(self._solve)
+        self._app = request_response(_handler(effective, model, unnamed_nodes))
 
-    async def lets_in(self, scope: Scope) -> bool:
-        """Whether the request is accepted, if only FastAPI's own schemes decide that.
+    async def lets_in(self, scope: Scope) -> bool | App:
+        """Whether the request is accepted, if the guards only decide that; if they refuse it, the app that says so.
 
-        They read the request and do nothing else. If one refuses it, the admission must be called to send the refusal.
+        False if the admission must be called instead; then no guard has run.
         """
-        try:
-            for scheme in self._schemes:
-                await scheme(Request(scope))
-        except Exception:  # noqa: BLE001, it is raised again in the call, where FastAPI turns it into a response
+        if self._solving is None or not self._solving.decides_only or is_observed(scope):
             return False
-        return bool(self._schemes)
+        error = await self._solving.refusal(scope)
+        return True if error is None else request_response(partial(_refuse, error))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
         """Run the dependencies. Inside of them, call `proceed` if they accept the request; else `send` the refusal."""
@@ -81,16 +71,52 @@ class FastAPIAdmission:
         scope[WRITE_LOG] = WriteLog(scope[WRITTEN])
         forget_raised(scope)
         try:
-            await self._app(scope, receive, send)
+            app = self._app if self._solving is None or is_observed(scope) else self._direct
+            await app(scope, receive, send)
         except BaseException as error:
             # The route has already turned the handled ones into a response.
             if not any(it is error or it is error.__cause__ for it in handled):
                 raise
 
+    async def _solve(self, request: Request) -> Response:
+        """What FastAPI's request handler does, for dependencies alone."""
+        assert self._solving is not None
+        log: WriteLog = request.scope.pop(WRITE_LOG)
+        response = None
+        if self._solving.takes_response:
+            response = response_of_dependencies()
+            log.begin(response)
+        else:
+            request.scope[WRITTEN].begin()
+        tasks = await self._solving(request, response, log.to_guard)
+        if response is not None:
+            log.to_others()
+        proceeding = _Proceeding(request.scope.pop(PROCEED))
+        proceeding.background = tasks
+        return proceeding
 
-def _is_fastapis_own(node: Dependant) -> bool:
-    """Whether this is a scheme without user code, which must not run twice."""
-    return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
+
+def _handler(effective: Any, model: Any, nodes: Sequence[Dependant]) -> Handler:
+    """FastAPI's request handler over these nodes, which reads the body as the model says."""
+    path = effective.path_format
+    shadow = APIRoute(
+        path,
+        _admitted,
+        response_model=None,
+        dependency_overrides_provider=effective.dependency_overrides_provider,
+    )
+    begun = shadow.dependant.dependencies  # those of `_admitted` itself, which FastAPI has already solved by then
+    shadow.dependant.dependencies = [*with_write_log([(it, True) for it in nodes], path), *begun]
+    read_body_as(shadow, model)
+    route = as_route(effective)
+    for name in _LIKE_THE_ROUTE:
+        if hasattr(route, name):
+            setattr(shadow, name, getattr(route, name))
+    return shadow.get_route_handler()
+
+
+async def _refuse(error: Exception, _request: Request) -> Response:
+    raise error
 
 
 async def _admitted(request: Request, log: CurrentWriteLog) -> Response:
@@ -111,8 +137,8 @@ async def _proceeded(keeps_tasks: bool, _send: Any) -> bool:  # noqa: FBT001, `p
 class _Proceeding(Response):
     """A response that continues the request when it is sent. Dependencies with `yield` end after it."""
 
-    def __init__(self, proceed: Proceed) -> None:
-        super().__init__()
+    def __init__(self, proceed: Proceed) -> None:  # it has no head and no body of its own
+        self.background = None
         self._proceed = proceed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, an ASGI app

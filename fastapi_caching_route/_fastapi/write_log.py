@@ -82,7 +82,7 @@ class WriteLog:
         """Record in `written`."""
         self._written = written
 
-    def begin(self, response: Response, tasks: BackgroundTasks) -> None:
+    def begin(self, response: Response, tasks: BackgroundTasks | None = None) -> None:
         """Begin with the headers of guards that ran before."""
         self._written.begin()
         apply([it for guard in self._written.by_guards for it in guard], response.headers.raw)

@@ -255,7 +255,7 @@ async def test_the_short_way_answers_just_where_the_long_way_replies_without_a_r
         pytest.param({'vary_headers': ['accept']}, 'GET', True, id='a header is in the key'),
         pytest.param({}, 'PUT', False, id='responses to this method are not cached'),
         pytest.param({'client_cache_control': True}, 'GET', True, id='the request may demand something'),
-        pytest.param({'dependencies': [Depends(lambda: None)]}, 'GET', True, id='a guard has to run'),
+        pytest.param({'dependencies': [Depends(lambda: None)]}, 'GET', True, id='a guard runs before it is sent'),
     ],
 )
 def test_the_short_way_answers_only_where_nobody_has_to_be_asked(options, method, is_looked_up):
@@ -264,7 +264,7 @@ def test_the_short_way_answers_only_where_nobody_has_to_be_asked(options, method
     stored_under(call)
     looked, answer = at_once(plan, call.declared, call.scope)
     assert (looked is not None) is is_looked_up
-    assert (answer is not None) is (options.keys() <= {'vary_headers'} and method == 'GET')
+    assert (answer is not None) is (options.keys() <= {'vary_headers', 'dependencies'} and method == 'GET')
 
 
 async def test_the_short_way_answers_from_what_is_stale_only_while_it_is_renewed():

@@ -32,8 +32,20 @@ ROWS = [
         'kept = self._written.less_guards(self._head.headers)',
         'kept = self._head.headers',
     ),
-    ('a hit with guards', '_exchange/lookup.py', ' or (declared.on_hit is not None and not is_let_in)', ''),
-    ('a hit with schemes', '_exchange/exchange.py', 'and await guards.lets_in(scope):', ':'),
+    ('a hit with guards', '_exchange/exchange.py', 'else await declared.on_hit.lets_in(scope)', 'else True'),
+    ('a hit with guards that write', '_exchange/guarded.py', 'if any(client.by_guards):', 'if False:'),
+    (
+        'a hit with guards whose tasks are not kept',
+        '_exchange/guarded.py',
+        '    client.keeps_tasks = entry.made.keeps_tasks\n',
+        '',
+    ),
+    (
+        'a hit with guards that know its key',
+        '_exchange/guarded.py',
+        '    call.own_key, call.key = looked[0]\n    call.client.account.key',
+        '    call.client.account.key',
+    ),
     ('a hit with demands', '_exchange/lookup.py', ' or plan.heeds_demands', ''),
     (
         'a hit that is stale',
@@ -232,10 +244,16 @@ ROWS = [
     (
         'garbage: a client and its guards',
         '_exchange/guards.py',
-        "labelled(plan, declared, start, Outcome(b'uri-miss'",
-        "labelled(call.plan, declared, start, Outcome(b'uri-miss'",
+        'start if is_admitted else refusal(start)',
+        'start if is_admitted else _refused(call.plan, call.declared, call.client.account, start)',
     ),
     ('refusals alike', '_exchange/guards.py', 'with_start(call.client.send, refused)', 'call.client.send'),
+    (
+        'refusals alike, if they are decided at once',
+        '_exchange/guards.py',
+        'with_start(call.client.send, refusal))',
+        'call.client.send)',
+    ),
     ('the scope is lent', '_exchange/exchange.py', 'Call(plan, declared, scope,', 'Call(plan, declared, dict(scope),'),
     (
         'two readers have a scope each',

@@ -1,0 +1,39 @@
+"""A fresh entry that was found at once, for a request that its guards still have to let in.
+
+Does not know how it was found, nor other ways to answer.
+"""
+
+from functools import partial
+
+from fastapi_caching_route._core.asgi import Message
+from fastapi_caching_route._core.declared import LetIn
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.guards import ask
+from fastapi_caching_route._exchange.lookup import Looked
+from fastapi_caching_route._store.visit import Found
+
+
+async def reply_behind_guards(call: Call, looked: Looked, answer: tuple[Message, Message], let_in: LetIn) -> None:
+    """Ask the guards, or send their refusal; if they let the request in, send the response that was made for it."""
+    guards, found = call.declared.on_hit, looked[1]
+    assert guards is not None
+    assert isinstance(found, Found)
+    call.own_key, call.key = looked[0]
+    call.client.account.key = call.own_key
+    await ask(call, guards, partial(_reply, call, found, answer), let_in)
+
+
+async def _reply(call: Call, found: Found, answer: tuple[Message, Message]) -> None:
+    """Send the response, or make another one, with the headers that guards have written."""
+    client, plan, entry = call.client, call.plan, found.entry
+    now = plan.runtime.clock()
+    age, left = found.age_and_left(now)
+    client.account.passed('guards')
+    client.account.note('hit' if left > 0 else 'stale', age=age)
+    if any(client.by_guards):
+        labels = plan.labels.on_hit(age, left, client.headers_of(entry), call.declared.inputs)
+        await client.reply(entry, labels, now)
+        return
+    client.keeps_tasks = entry.made.keeps_tasks
+    for message in answer:
+        await client.send(message)
