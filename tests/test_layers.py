@@ -45,7 +45,7 @@ INSIDE = {
             'soon',
         ),
         *('debts', 'withdrawals'),
-        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit'),
+        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'telling'),
     ),
     '_fastapi': (
         *(

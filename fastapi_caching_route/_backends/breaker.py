@@ -6,9 +6,12 @@ and a user may lack the permission for scripts. The log has one line for an outa
 """
 
 import logging
+from time import monotonic
 from typing import Literal, get_args
 
 from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route.events import StoreFailed, StoreRecovered
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -26,19 +29,32 @@ WARN_AGAIN_SECONDS = 60.0
 """How long failures that do not open the breaker are not logged again."""
 
 
+SMOOTHED_OVER = 20
+"""Over about how many commands their time is averaged."""
+
+
 class Breaker:
     """Counts failures in a row, by kind. Threads may share it: a lost update of a count does no harm."""
 
-    __slots__ = ('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'few', 'why')
+    __slots__ = (
+        *('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'failed_at', 'few', 'observers'),
+        *('seconds', 'why'),
+    )
 
     def __init__(self) -> None:
         """No failures yet."""
+        self.observers = Observers()
+        """They get a record of each outage, and of its end."""
+        self.failed_at: float | None = None
+        """When the outage began of which the log has told; None if there is none."""
         self.few = FAILURES_TO_OPEN
         """How many failures open it: no more than the commands that can be under way, since all of those may hang."""
         self._failures: dict[Kind, int] = dict.fromkeys(get_args(Kind), 0)
         self._failing: set[Kind] = set()
         self.why: dict[Kind, str] = {}
         """The last error of each kind, as text."""
+        self.seconds: dict[Kind, float] = {}
+        """How long commands of each kind took lately."""
         self.address = ''
         """Where the backend is, for the log."""
         self._probed_at: dict[Kind, float] = {}
@@ -75,16 +91,27 @@ class Breaker:
         if not self._told and (self.is_open(kind) or now - self._told_at >= WARN_AGAIN_SECONDS):
             at = f' at {self.address}' if self.address else ''
             logger.warning('the cache backend%s is failing, requests are answered without it: %s', at, said)
-            self._told, self._told_at = True, now
+            self._told, self._told_at, self.failed_at = True, now, monotonic()
+            if self.observers.tell is not None:
+                self.observers.tell(StoreFailed(address=self.address, error=said))
         else:
             logger.debug('%s failed: %s', kind, said)
 
-    def worked(self, kind: Kind) -> None:
-        """Note that a command was answered in time."""
+    def worked(self, kind: Kind, seconds: float | None = None) -> None:
+        """Note that a command was answered in time, and how long that took."""
+        if seconds is not None:
+            usual = self.seconds.get(kind, seconds)
+            self.seconds[kind] = usual + (seconds - usual) / SMOOTHED_OVER
         if not self._failures[kind]:
             return
         self._failures[kind] = 0
         self._failing.discard(kind)
         if self._told and not self.all_open():
-            logger.info('the cache backend works again')
+            logger.info('the cache backend%s works again', f' at {self.address}' if self.address else '')
             self._told = False
+            self._tell_recovered()
+
+    def _tell_recovered(self) -> None:
+        began_at, self.failed_at = self.failed_at, None
+        if self.observers.tell is not None and began_at is not None:
+            self.observers.tell(StoreRecovered(address=self.address, seconds=monotonic() - began_at))

@@ -197,8 +197,8 @@ class Link:
             finally:
                 watch.end()
             if not watch.has_rung:
-                self._answered_at[kind] = time.monotonic()
-                self._breaker.worked(kind)
+                now = self._answered_at[kind] = time.monotonic()
+                self._breaker.worked(kind, now - watch.began_at)
             return given
 
     def has_answered(self, kind: Kind, since: float) -> bool:
@@ -253,7 +253,6 @@ class Watch:
     """
 
     __slots__ = (
-        '_began_at',
         '_handle',
         '_is_large',
         '_kind',
@@ -262,6 +261,7 @@ class Watch:
         '_loop',
         '_running',
         '_seconds',
+        'began_at',
         'has_rung',
     )
 
@@ -275,15 +275,15 @@ class Watch:
         self._loop = loop
         self._is_large = is_large
         self._seconds = timeout
-        self._began_at = time.monotonic()
+        self.began_at = time.monotonic()
         self._late_before = link.lateness.seconds
         self.has_rung = False
         self._handle = loop.call_later(timeout, self._ring)
 
     def _ring(self) -> None:
         late = self._link.lateness.seconds - self._late_before
-        left = self._seconds + late - (time.monotonic() - self._began_at)
-        answered = self._link.has_answered(self._kind, self._began_at)
+        left = self._seconds + late - (time.monotonic() - self.began_at)
+        answered = self._link.has_answered(self._kind, self.began_at)
         if left > UNAVOIDABLE_SECONDS:  # the reply may have arrived, and we had no time to read it
             self._handle = self._loop.call_later(left, self._ring)
         elif self.has_rung:

@@ -36,7 +36,7 @@ class LinkedBackend:
     """
 
     __slots__ = (
-        *('_breaker', '_followed', '_links', '_looking', '_new_driver', '_probe_keys', '_read_at_once', '_timeout'),
+        *('breaker', '_followed', '_links', '_looking', '_new_driver', '_probe_keys', '_read_at_once', '_timeout'),
         *('_told', '_too_slow_at', '_weigh'),
     )
 
@@ -59,7 +59,7 @@ class LinkedBackend:
         self._timeout = timeout
         self._probe_keys = probe_keys
         self._weigh = weigh
-        self._breaker = Breaker()
+        self.breaker = Breaker()
         self._followed: tuple[str, JournalHead | None] = ('', None)
         """The journal that was followed last, and from where."""
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
@@ -80,9 +80,9 @@ class LinkedBackend:
         try:
             found = read_at_once(keys)
         except Exception as error:
-            self._breaker.failed('reading', error, time.monotonic())
+            self.breaker.failed('reading', error, time.monotonic())
             raise
-        self._breaker.worked('reading')
+        self.breaker.worked('reading')
         return found
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
@@ -182,7 +182,7 @@ class LinkedBackend:
 
     def worth_storing(self) -> bool:
         """Whether storing is worth its time: false while the breaker is open for it."""
-        return not (self._breaker.is_open('writing') or self._breaker.is_open('storing'))
+        return not (self.breaker.is_open('writing') or self.breaker.is_open('storing'))
 
     def report_storing(self, *, in_time: bool) -> None:
         """Report whether the commands that precede storing finished within one request's time budget.
@@ -191,10 +191,10 @@ class LinkedBackend:
         """
         now = time.monotonic()
         if in_time:
-            self._breaker.worked('storing')
+            self.breaker.worked('storing')
         elif now - self._too_slow_at > self._timeout:
             self._too_slow_at = now
-            self._breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
+            self.breaker.failed('storing', TimeoutError(f'nothing can be stored within {self._timeout} s'), now)
 
     def late(self) -> float:
         """How many seconds this event loop was late so far, in total. The backend is not to blame for them."""
@@ -208,14 +208,14 @@ class LinkedBackend:
             ConnectionError: the breaker is open.
 
         """
-        if not self._breaker.has_failures:
+        if not self.breaker.has_failures:
             return
-        for ill in self._breaker.all_open():
+        for ill in self.breaker.all_open():
             looking = self._looking.setdefault(ill, Background())
-            if not looking.is_under_way and self._breaker.takes_probe(ill, time.monotonic()):
+            if not looking.is_under_way and self.breaker.takes_probe(ill, time.monotonic()):
                 looking.begin(partial(self._look_again, ill))
-        if self._breaker.is_open(kind):
-            msg = f'the cache backend is failing, and is not asked: {self._breaker.why.get(kind)}'
+        if self.breaker.is_open(kind):
+            msg = f'the cache backend is failing, and is not asked: {self.breaker.why.get(kind)}'
             raise ConnectionError(msg)
 
     async def _look_again(self, kind: Kind) -> None:
@@ -236,7 +236,7 @@ class LinkedBackend:
                     2
                 ):  # as a miss does before it stores: to look up, and to read marks or the head of a journal
                     await link.get(keys).found_within(self._timeout - (time.monotonic() - began))
-                self._breaker.worked('storing')
+                self.breaker.worked('storing')
 
     def _link(self, kind: Kind) -> Link:
         """The link of this event loop."""
@@ -247,7 +247,7 @@ class LinkedBackend:
             try:
                 link = self._links[loop] = self._new_link()
             except Exception as error:
-                self._breaker.failed(kind, error, time.monotonic())
+                self.breaker.failed(kind, error, time.monotonic())
                 raise
         return link
 
@@ -260,8 +260,8 @@ class LinkedBackend:
 
     def _new_link(self) -> Link:
         driver = self._new_driver()
-        self._breaker.address = driver.address
-        return Link(driver, self._timeout, self._breaker, self._weigh)
+        self.breaker.address = driver.address
+        return Link(driver, self._timeout, self.breaker, self._weigh)
 
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """A running event loop that has used the backend, if there is one."""

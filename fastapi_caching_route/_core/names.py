@@ -167,6 +167,12 @@ def key_name(full_key: str) -> str:
     return shortened(f'key:{full_key}')
 
 
+def in_public(names: Sequence[str]) -> tuple[str, ...]:
+    """The names for observers: without groups of tags; of a key, which a `key_builder` may have made, a digest."""
+    own = [it for it in names if not it.startswith('tags:')]
+    return tuple(f'key:{digest(it)}' if it.startswith('key:') else it for it in own)
+
+
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:
     """The names of an entry that user code stores under a key, without a request. The name of its key is the last."""
     return (EVERYTHING, *([] if namespace is None else [namespace_name(namespace)]), key_name(full_key))

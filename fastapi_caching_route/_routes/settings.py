@@ -180,8 +180,14 @@ def checked_settings(
     if not isinstance(near, NearCopies | None):
         msg = f'near must be NearCopies(...) or None, got {type(near).__name__}'
         raise ConfigurationError(msg)
+    observers = Observers(_checked_observers(observer))
     new_store = partial(
-        store_over, timeout=store_timeout, signing_keys=signing_keys(signing_key), near=near, clock=clock
+        _observed_store,
+        observers,
+        timeout=store_timeout,
+        signing_keys=signing_keys(signing_key),
+        near=near,
+        clock=clock,
     )
     checked = None if backend is LATER else checked_backend(backend)
     header = field_name('cache_header', cache_header)
@@ -196,7 +202,7 @@ def checked_settings(
             budget=Budget(recording_budget),
             switch=Switch(times_off=1, waits=True) if checked is None else Switch(),
             told=set(),
-            observers=Observers(_checked_observers(observer)),
+            observers=observers,
             counts={},
         ),
         given=checked,
@@ -213,6 +219,12 @@ def checked_settings(
         invalidate_on_write=invalidate_on_write,
         document=document,
     )
+
+
+def _observed_store(observers: Observers, backend: BaseCache, **options: Any) -> Store:
+    store = store_over(backend, **options)
+    store.observe(observers)
+    return store
 
 
 def _checked_observers(given: object) -> list[Observer]:

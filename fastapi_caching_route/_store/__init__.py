@@ -20,4 +20,5 @@ moments       invalidation inside of one process
 wire          entries as bytes
 latest        when this process has invalidated something last
 visit         the protocols and values of all of this
+telling       observers are told of invalidations
 """

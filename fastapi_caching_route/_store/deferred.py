@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.names import EVERYTHING, names_without_namespace
 from fastapi_caching_route._core.reasons import NO_BACKEND
@@ -89,6 +90,11 @@ class DeferredStore:
                 f'routes depend on them: namespace={self.namespace!r} and ttl={self.ttl!r}'
             )
             raise ConfigurationError(msg)
+
+    def observe(self, observers: Observers) -> None:
+        """See `Store`. The stores that are opened later have their observers already."""
+        if self._store is not None:
+            self._store.observe(observers)
 
     @property
     def tokens(self) -> Tokens | None:

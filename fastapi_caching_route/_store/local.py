@@ -13,10 +13,12 @@ from typing import Any
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.moments import Moments
+from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
@@ -37,10 +39,11 @@ logger = logging.getLogger('fastapi_caching_route')
 class LocalStore:
     """Keeps entries in a backend that is a table of this process, and in which none of the user's code runs."""
 
-    __slots__ = ('_moments', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'ttl')
+    __slots__ = ('_moments', '_observers', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'ttl')
 
     def __init__(self, backend: BaseCache, moments: Moments) -> None:
         """Use this backend, with its namespace and ttl. All stores over one backend share its `moments`."""
+        self._observers = Observers()
         self._table = _Table(backend)
         self._moments = moments
         self._visit = LocalVisit(self._table, moments)
@@ -49,6 +52,10 @@ class LocalStore:
         self.tokens: None = None
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
+
+    def observe(self, observers: Observers) -> None:
+        """See `Store`."""
+        self._observers = observers
 
     def visit(self) -> Visit:
         """See `Store`. All requests share one visit, since it keeps nothing of a request."""
@@ -66,19 +73,20 @@ class LocalStore:
         done.set_result(self._invalidate(names, soft_at, key))
         return done
 
-    def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
-        self._moments.note(names, soft_at)
-        with suppress(Exception):  # even if it is not deleted, it is not used again
-            return 0 if key is None else self._table.delete(key)
-        return 0
-
     def invalidate_soon(self, names: Sequence[str]) -> None:
         """See `Store`. All of it is done at once."""
-        self._moments.note(names)
+        self._invalidate(names, None, None)
 
     def invalidate_now(self, names: Sequence[str]) -> None:
         """See `Store`."""
-        self._moments.note(names)
+        self._invalidate(names, None, None)
+
+    def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+        self._moments.note(names, soft_at)
+        tell_invalidated(self._observers, names, soft=soft_at is not None)
+        with suppress(Exception):  # even if it is not deleted, it is not used again
+            return 0 if key is None else self._table.delete(key)
+        return 0
 
     def open(self) -> None:
         """See `Store`. There is nothing to do."""

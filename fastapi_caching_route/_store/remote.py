@@ -28,12 +28,14 @@ from typing import Any, TypeVar
 from fastapi_caching_route._backends.commands import Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
+from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.visit import LookUp, Tokens, Visit
 from fastapi_caching_route.errors import InvalidationError
 
@@ -45,12 +47,13 @@ T = TypeVar('T')
 class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
-    __slots__ = ('_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
+    __slots__ = ('_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
 
     def __init__(
         self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool, at_once: LookUp | None = None
     ) -> None:
         """Connect when the first command is sent."""
+        self._observers = Observers()
         self._parts = parts
         self.at_once: LookUp | None = at_once
         self.namespace: str = namespace
@@ -73,6 +76,11 @@ class RemoteStore:
         """See `Store`."""
         return self if self.is_shared else None
 
+    def observe(self, observers: Observers) -> None:
+        """See `Store`."""
+        self._observers = observers
+        self._parts.backend.breaker.observers = observers
+
     def visit(self) -> Visit:
         """See `Store`."""
         return RemoteVisit(self._parts)
@@ -86,6 +94,7 @@ class RemoteStore:
     def invalidate_now(self, names: Sequence[str]) -> None:
         """See `Store`."""
         if self._parts.ledger.invalidate_here(names):
+            tell_invalidated(self._observers, names, soft=False)
             return
         loop = asyncio.new_event_loop()
         try:
@@ -130,6 +139,7 @@ class RemoteStore:
             await parts.ledger.invalidate(Persistent(parts.backend, parts.timeout, even_if_open=False), names, soft_at)
         except Exception as error:
             parts.debts.owe(names, error, parts.write)
+            tell_invalidated(self._observers, names, soft=soft_at is not None, is_pending=True)
             msg = (
                 f'the backend has not taken the invalidation of {names}; this process already ignores them and keeps '
                 'trying'
@@ -137,6 +147,7 @@ class RemoteStore:
             raise InvalidationError(msg) from error
         finally:
             latest.note()
+        tell_invalidated(self._observers, names, soft=soft_at is not None)
         if key is None:
             return 0
         with suppress(Exception):  # even if it is not deleted, it is not used again
@@ -146,8 +157,10 @@ class RemoteStore:
     def invalidate_soon(self, names: Sequence[str]) -> None:
         """See `Store`."""
         if self._parts.ledger.invalidate_here(names):
+            tell_invalidated(self._observers, names, soft=False)
             return
         self._parts.debts.note(names, self._parts.write)
+        tell_invalidated(self._observers, names, soft=False, is_pending=True)
         self._writer.soon(self._parts.backend.loop())
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':

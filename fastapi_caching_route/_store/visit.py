@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from fastapi_caching_route._backends.journal import JournalHead, Tail
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
@@ -169,6 +170,10 @@ class Store(Protocol):
     @property
     def tokens(self) -> Tokens | None:
         """The tokens for locks; None if no other process uses the store."""
+        ...
+
+    def observe(self, observers: Observers) -> None:
+        """Tell these observers of invalidations, and of outages and their ends."""
         ...
 
     def visit(self) -> Visit:

@@ -385,8 +385,8 @@ async def test_what_cannot_be_deleted_does_not_come_back_in_this_process(failing
         assert (await asgi_call(app, asgi_scope(path='/article')))[0]['status'] == 404
     assert any(OLD.encode() in value for value in backend.kept.values() if isinstance(value, bytes))
     backend.failing.clear()
-    for kind in cache._settings.store.backend._breaker.all_open():  # it works again
-        cache._settings.store.backend._breaker.worked(kind)
+    for kind in cache._settings.store.backend.breaker.all_open():  # it works again
+        cache._settings.store.backend.breaker.worked(kind)
     for _ in range(4):
         assert (await asgi_call(app, asgi_scope(path='/article')))[0]['status'] == 503
     assert not any(OLD.encode() in value for value in backend.kept.values() if isinstance(value, bytes))

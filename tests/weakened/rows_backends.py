@@ -83,10 +83,10 @@ ROWS = [
     (
         'breaker',
         '_backends/linked.py',
-        '        if self._breaker.is_open(kind):\n            msg',
+        '        if self.breaker.is_open(kind):\n            msg',
         '        if False:\n            msg',
     ),
-    ('full: not asked', '_backends/linked.py', 'not asked: {self._breaker.why.get(kind)}', 'not asked'),
+    ('full: not asked', '_backends/linked.py', 'not asked: {self.breaker.why.get(kind)}', 'not asked'),
     ('outage: credentials', '_backends/outage.py', "_CREDENTIALS.sub('://', str(error))", 'str(error)'),
     (
         'outage: options with credentials',
