@@ -86,7 +86,7 @@ class Shop:
         """The record of a response, and the response."""
         self.told.clear()
         response = self.client.request(method, f'/shop{path}', headers=headers)
-        (told,) = self.told
+        (told,) = [it for it in self.told if isinstance(it, events.Responded)]
         assert told.status == response.status_code
         return told
 

@@ -83,9 +83,10 @@ ROWS = [
     (
         'soon: in memory',
         '_store/local.py',
-        '`Store`. All of it is done at once."""\n        self._moments.note(names)\n',
+        '`Store`. All of it is done at once."""\n        self._invalidate(names, None, None)\n',
         '`Store`. All of it is done at once."""\n',
     ),
+    ('events: keys', '_core/names.py', "f'key:{digest(it)}' if it.startswith('key:') else it", 'it'),
     ('soon: thread', '_store/soon.py', '            self.in_thread()\n', '            pass\n'),
     ('soon: again', '_store/soon.py', '        while not self._is_done():', '        while False:'),
     ('soon: as it is closed', '_store/remote.py', 'if parts.debts and parts.backend.worth_storing():', 'if False:'),
