@@ -43,7 +43,7 @@ class Flight(Generic[T]):
 
     __slots__ = (
         *('_flights', '_key', '_landing', '_outcome'),
-        *('began_at', 'followers', 'is_led', 'is_storing', 'loop', 'stored'),
+        *('began_at', 'followers', 'has_landed', 'is_led', 'is_storing', 'loop', 'stored'),
     )
 
     def __init__(self, flights: 'Flights[T]', key: str, *, is_led: bool) -> None:
@@ -58,6 +58,7 @@ class Flight(Generic[T]):
         self._landing: asyncio.Future[None] | None = None
         """What followers wait for; created for the first of them, since most flights have none."""
         self.followers: int = 0
+        self.has_landed: bool = False
         self.is_storing: bool = False
         """Set when storing begins. A request that joins later may come after an invalidation that the check of the
         marks has missed. So it waits, but then looks the entry up instead of sharing it."""
@@ -103,7 +104,7 @@ class Flight(Generic[T]):
             #   3. A asks for a flight: none is under way, but one has brought something since A looked. A looks again.
             # If it left the table before it is counted, A would run the endpoint once more in between.
             self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead))
-            self._outcome = outcome
+            self._outcome, self.has_landed = outcome, True
             if self._landing is not None:
                 self._landing.set_result(None)
 

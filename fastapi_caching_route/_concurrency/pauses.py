@@ -17,11 +17,13 @@ maximum."""
 class Pauses:
     """Keys that are left alone for a while. Times are in seconds since the epoch."""
 
-    __slots__ = ('_lengths', '_until')
+    __slots__ = ('_lengths', '_until', 'are_none')
 
     def __init__(self) -> None:
         """No key is paused."""
         self._until, self._lengths = RecentNumbers(), RecentNumbers()
+        self.are_none: bool = True
+        """Whether no key was ever paused: then nobody has to ask, nor to end a pause."""
 
     def holds(self, key: str, now: float) -> bool:
         """Whether this key is still paused."""
@@ -35,6 +37,7 @@ class Pauses:
 
     def begin(self, key: str, now: float, seconds: float) -> None:
         """Leave the key alone for `seconds`."""
+        self.are_none = False
         self._until.note(key, now + seconds)
 
     def end(self, key: str) -> None:

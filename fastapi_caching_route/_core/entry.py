@@ -3,8 +3,6 @@
 Pure: knows headers and bytes; does not know stores, clocks or the framework.
 """
 
-from dataclasses import dataclass
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,7 +11,7 @@ from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.sending import NO_CONTENT
-from fastapi_caching_route._http.storing import Storable, stored_fields
+from fastapi_caching_route._http.storing import Storable, Told, stored_fields
 
 OLDEST = 2.0**31
 """Seconds; the largest age of a response (RFC 9111 §1.2.2)."""
@@ -84,8 +82,7 @@ class Entry(Struct, frozen=True):
         return replace(self, headers=(*without(self.headers, dict(own)), *own), made=made) if own else self
 
 
-@dataclass(slots=True)
-class Recording:
+class Recording(Struct):
     """A complete response as the endpoint sent it."""
 
     status: int
@@ -106,15 +103,16 @@ def entry_of(
     made: Made = MADE_BY_FASTAPI,
     tagged: bool = True,
     confirmed: Entry | None = None,
+    told: Told | None = None,
 ) -> Entry:
     """The recording as it is stored and sent: with Content-Length, without headers that are not stored.
 
     It came `now`, so many seconds (`delay`) after it was asked for. If `tagged`, a response without ETag gets one. If
     `confirmed` is given, that one was updated by a 304.
+    `told` is what its headers tell, if that is known.
     """
-    headers = without(stored_fields(recording.headers), (left_out,))
+    headers = without(stored_fields(recording.headers, told), (left_out,))
     present = dict(headers)
-    left_out_names = dict(recording.headers).keys() - present.keys()
     untagged = tagged and b'etag' not in present
     if untagged:
         headers.append((b'etag', entity_tag(recording.body)))
@@ -128,7 +126,7 @@ def entry_of(
         # It has been on its way before (RFC 9111 §4.2.3).
         stored_at=now - min(received_age(recording.headers, now, delay), OLDEST),
         lifetime=storable.lifetime,
-        made=made.less(left_out_names) if made.by_others else made,
+        made=made.less(dict(recording.headers).keys() - present.keys()) if made.by_others else made,
         stale_while_revalidate=storable.stale_while_revalidate,
         stale_if_error=storable.stale_if_error,
         stale_if_accepted=storable.stale_if_accepted,

@@ -22,6 +22,9 @@ MAX_PLAIN_TEXT = 256
 """The most characters of a text that becomes part of a name unchanged. Only for paths up to this length are the names
 of their ancestors remembered (a thousand of them)."""
 
+MAX_PATHS = 1024
+"""How many paths of a route have their names remembered: some hundred kilobytes at most."""
+
 MAX_SEGMENTS = 16
 """The most segments of a path that get a name. Deeper paths use the name of their ancestor at this depth, so that
 clients cannot create any number of names."""
@@ -40,7 +43,7 @@ PathValues = Mapping[str, str]
 class Naming:
     """Makes the names of the entries of one route."""
 
-    __slots__ = ('_of_all', '_places', '_tags', '_values', 'unknown')
+    __slots__ = ('_known', '_of_all', '_places', '_tags', '_values', 'unknown')
 
     def __init__(
         self,
@@ -64,14 +67,17 @@ class Naming:
         of_places = [endpoint_name(endpoint, template) for template, _ in places]
         self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (namespace_name(namespace),)))
         """The names that all its entries have."""
+        self._known: dict[str, tuple[str, ...]] = {}
+        """The names by paths, of a route without path parameters; see `_of_path`."""
         self.unknown: set[str] = {name for template in tags for name in fields_of(template)} - parameters
         """Parameters in the tags that the path does not have. The prefix of an include could have added them."""
 
     def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
         """The names of a response to this request. `key` is the full cache key if a key builder made it."""
-        path = path_of(scope)
-        found = [*self._of_all, path_name(path), *_ancestors(path), *map(tag_name, tags)]
-        params = scope.get('path_params')
+        of_path, params = self._of_path(path_of(scope)), scope.get('path_params')
+        if not (params or tags or self._tags) and key is None:
+            return of_path
+        found = [*of_path, *map(tag_name, tags)]
         if params or self._tags:
             values = self._values(params or {})
             found += [tag_name(filled(template, values)) for template in self._tags]
@@ -81,6 +87,17 @@ class Naming:
         if key is not None:
             found.append(key_name(key))
         return tuple(dict.fromkeys(found))
+
+    def _of_path(self, path: str) -> tuple[str, ...]:
+        """The names of all responses under one path. Those of recent short paths are remembered."""
+        known = self._known.get(path)
+        if known is None:
+            known = tuple(dict.fromkeys((*self._of_all, path_name(path), *_ancestors(path))))
+            if len(path) <= MAX_PLAIN_TEXT and not self._places:  # with parameters, most paths are new ones
+                if len(self._known) >= MAX_PATHS:
+                    self._known.clear()
+                self._known[path] = known
+        return known
 
 
 def are_tags(tags: object) -> TypeGuard[Collection[str]]:

@@ -7,6 +7,8 @@ back completely, so that it can still become a 304. A stream is passed on at onc
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Struct, field
+
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.entry import Recording
@@ -14,8 +16,7 @@ from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.sending import fits
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The action after a message: pass these messages on, and store the response if it is complete.
 
     If the response is complete and there is nothing to pass on, it was held: the client has received nothing of it.
@@ -23,6 +24,10 @@ class Step:
 
     passed: tuple[Message, ...] = ()
     complete: Recording | None = None
+
+
+NOTHING = Step()
+"""Compared by identity: there is nothing to do after the message."""
 
 
 @dataclass(slots=True)
@@ -44,7 +49,7 @@ class Budget:
         self.used -= size
 
 
-class Recorder:
+class Recorder(Struct, eq=False):
     """Records the messages of one response in order.
 
     | after | may come |
@@ -58,40 +63,29 @@ class Recorder:
     complete.
     """
 
-    __slots__ = (
-        '_budget',
-        '_chunks',
-        '_held',
-        '_kept',
-        '_labelled',
-        '_limit',
-        '_size',
-        '_status',
-        '_store_if',
-        '_taken',
-        'doubt',
-        'is_recording',
-        'reason',
-    )
+    _limit: int
+    """The most bytes of a body that are recorded."""
+    _budget: Budget
+    _store_if: Callable[[Recording], bool] | None = None
+    _status: int = 0
+    _labelled: Callable[[str | None], Message] | None = None
+    """Makes the start message that is held."""
+    _kept: RawHeaders = ()
+    _chunks: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _taken: int = 0
+    """Of the budget."""
+    is_recording: bool = False
+    """Whether the response is being recorded: not before its start, nor when it is complete or only passed on."""
+    reason: str | None = None
+    """Why the response is not stored, as far as that is known so far."""
+    doubt: str | None = None
+    """Why the response must not be stored for a reason outside of its messages; may be set between messages."""
 
-    def __init__(self, limit: int, budget: Budget, store_if: Callable[[Recording], bool] | None = None) -> None:
-        """Record bodies of up to `limit` bytes within the budget of all recordings."""
-        self._limit = limit
-        self._budget = budget
-        self._store_if = store_if
-        self._status = 0
-        self._labelled: Callable[[str | None], Message] = _nothing
-        self._kept: RawHeaders = ()
-        self._held = False
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._taken = 0  # of the budget
-        self.is_recording: bool = False
-        """Whether the response is being recorded: not before its start, nor when it is complete or only passed on."""
-        self.reason: str | None = None
-        """Why the response is not stored, as far as that is known so far."""
-        self.doubt: str | None = None
-        """Why the response must not be stored for a reason outside of its messages; may be set between messages."""
+    @property
+    def is_held(self) -> bool:
+        """Whether the start message has not been passed on yet."""
+        return self._labelled is not None
 
     def start(
         self, start: Message, labelled: Callable[[str | None], Message], kept: RawHeaders, refused: str | None
@@ -102,10 +96,10 @@ class Recorder:
         the headers to record: those of the response, without those for this client only. `refused` is why the response
         must not be recorded, or None.
         """
-        self._status, self._labelled, self._kept, self._held = start['status'], labelled, kept, True
+        self._status, self._labelled, self._kept = start['status'], labelled, kept
         self.is_recording = True
         reason = reasons.TRAILERS.name if start.get('trailers') else refused or self.doubt
-        return Step() if reason is None else self._let_go(reason)
+        return NOTHING if reason is None else self._let_go(reason)
 
     def feed(self, message: Message) -> Step:
         """Take the next message."""
@@ -127,7 +121,7 @@ class Recorder:
 
     def _takes(self, size: int, message: Message) -> bool:
         """Whether the budget has room for a chunk. A body in one message needs none, so streams never starve it."""
-        if self._held and is_last(message):
+        if self._labelled is not None and is_last(message):
             return True
         taken = self._budget.take(size)
         self._taken += size if taken else 0
@@ -141,10 +135,10 @@ class Recorder:
         recording = Recording(self._status, self._kept, b''.join(self._chunks))
         if self._store_if is not None and not self._store_if(recording):
             return self._let_go(reasons.STORE_IF.name, last)
+        passed = () if self.is_held else (last,)
         self.is_recording = False
         self.close()
-        held, self._held = self._held, False
-        return Step(() if held else (last,), recording)
+        return Step(passed, recording)
 
     def begin(self) -> tuple[Message, ...]:
         """Release the start message, because the body is slow."""
@@ -169,13 +163,14 @@ class Recorder:
 
     def _released(self, reason: str | None) -> tuple[Message, ...]:
         """The start message, if it is still held, labelled with the reason against storing."""
-        held, self._held = self._held, False
-        return (self._labelled(reason),) if held else ()
+        labelled, self._labelled = self._labelled, None
+        return () if labelled is None else (labelled(reason),)
 
     def close(self) -> None:
-        """Free the recording and its part of the budget, and what made its start: that refers to this recorder."""
-        self._labelled = _nothing
-        self._budget.give_back(self._taken)
+        """Free the recording and its part of the budget, and what makes its start: that refers to this recorder."""
+        self._labelled = None
+        if self._taken:
+            self._budget.give_back(self._taken)
         self._size = self._taken = 0
         self._chunks.clear()
 
@@ -183,7 +178,3 @@ class Recorder:
 def is_last(message: Message) -> bool:
     """Whether this message ends the body of the response."""
     return message['type'] == 'http.response.body' and not message.get('more_body', False)
-
-
-def _nothing(_reason: str | None) -> Message:
-    return {}

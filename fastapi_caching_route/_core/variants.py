@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.entry import FIELD_BYTES, TEXT_BYTES, Entry
 from fastapi_caching_route._core.inputs import Inputs, raw_parts
@@ -29,8 +31,7 @@ class Variants:
         return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
-@dataclass(slots=True)
-class Brought:
+class Brought(Struct, frozen=True):
     """An entry for all followers of a flight whose selecting headers match its variant."""
 
     entry: Entry

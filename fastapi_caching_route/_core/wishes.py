@@ -3,11 +3,10 @@
 `CacheContext` writes them into the scope, and the exchange reads them.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Wishes:
+class Wishes(Struct):
     """The wishes for one response; None if there is none."""
 
     key: str | None = None

@@ -7,10 +7,12 @@ by the guards between them. On a hit, both are applied in order, so the headers 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Literal
+
+from msgspec import Struct, field
 
 from fastapi_caching_route._http.fields import Field, RawHeaders, field_names, lines, with_vary
 
@@ -27,8 +29,7 @@ ByGuards = Sequence[Sequence[Operation]]
 """The operations of each guard, in the order of the guards."""
 
 
-@dataclass(slots=True)
-class Written:
+class Written(Struct):
     """The headers that are written on the response in one run of a route, or of its guards alone."""
 
     earlier: ByGuards = ()

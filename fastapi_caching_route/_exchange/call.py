@@ -6,7 +6,8 @@ Does not know what is stored.
 import asyncio
 from collections.abc import Collection, Iterable
 from copy import copy, deepcopy
-from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from fastapi_caching_route._core.asgi import ADMITTED, OF_THE_ENDPOINT, WISHES, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.declared import Declared
@@ -22,8 +23,7 @@ NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct, eq=False):
     """One request to a cached route."""
 
     plan: Plan
@@ -56,22 +56,17 @@ class Call:
         return Call(self.plan, self.declared, scope, body, client, self.forward, self.own_key, self.key)
 
 
-class RequestBody:
+class RequestBody(Struct, eq=False):
     """The body of a request for several readers, each of which gets all of it from its beginning."""
 
-    __slots__ = ('_live', '_read')
-
-    def __init__(self, receive: Receive) -> None:
-        """Take what comes by `receive`, when it is asked for."""
-        self._live = receive
-        self._read: list[Message] = []
+    _live: Receive
+    """Gives what comes, when it is asked for."""
+    _read: list[Message] = field(default_factory=list)
 
     def once_more(self) -> 'RequestBody':
         """What has been read, to be read once more; after it nothing comes, not even a disconnect."""
         read = self._read or [{'type': 'http.request', 'body': b'', 'more_body': False}]
-        body = RequestBody(_silence)
-        body._read = list(read)
-        return body
+        return RequestBody(_silence, list(read))
 
     async def whole(self, limit: int) -> bytes | None:
         """All of the body; None if it breaks off, or goes on beyond `limit` bytes."""
@@ -126,38 +121,25 @@ def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
     return again
 
 
-class Client:
+class Client(Struct, eq=False):
     """The client of one request, with what guards have written on the response for it."""
 
-    __slots__ = (
-        '_method',
-        '_ours',
-        'account',
-        'before_key',
-        'by_guards',
-        'headers',
-        'is_nobody',
-        'keeps_tasks',
-        'send',
-        'was_served',
-    )
-
-    def __init__(self, scope: Scope, account: Account, ours: bytes) -> None:
-        """Nothing has been written or sent yet. `ours` is the name of the header that says HIT or MISS."""
-        self.account = account
-        self._ours = ours
-        self._method = scope['method']
-        self.headers: RawHeaders = scope['headers']  # as the client sent them: the endpoint may be asked with others
-        self.send: Send = account.send
-        self.is_nobody = False
-        """Whether nobody gets what is sent, so that no guard has to let it in."""
-        self.was_served = False
-        """Whether an entry has been sent."""
-        self.by_guards: ByGuards = ()
-        self.before_key: ByGuards = ()
-        """The first of it: what the guards have written that run before there is a key."""
-        self.keeps_tasks = True
-        """Whether the background tasks of dependencies run after this response."""
+    _method: str
+    headers: RawHeaders
+    """As the client sent them: the endpoint may be asked with others."""
+    send: Send
+    account: Account
+    _ours: bytes
+    """The name of the header that says HIT or MISS."""
+    is_nobody: bool = False
+    """Whether nobody gets what is sent, so that no guard has to let it in."""
+    was_served: bool = False
+    """Whether an entry has been sent."""
+    by_guards: ByGuards = ()
+    before_key: ByGuards = ()
+    """The first of it: what the guards have written that run before there is a key."""
+    keeps_tasks: bool = True
+    """Whether the background tasks of dependencies run after this response."""
 
     def let_in(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
         """Guards have let it in, and have written this.
@@ -175,9 +157,8 @@ class Client:
 
     def replaced_by_nobody(self, scope: Scope) -> 'Client':
         """A client that gets nothing, for which the guards have run that come before the key."""
-        client = Client(scope, self.account.for_nobody(), self._ours)
-        client.before_key, client.send, client.is_nobody = self.before_key, to_nobody, True
-        return client
+        method, headers, account = scope['method'], scope['headers'], self.account.for_nobody()
+        return Client(method, headers, to_nobody, account, self._ours, is_nobody=True, before_key=self.before_key)
 
     def hand_over(self) -> 'Client':
         """A copy that can still send; from now on, this one discards messages."""

@@ -14,10 +14,11 @@ from typing import Any
 from msgspec import Struct
 
 from fastapi_caching_route._concurrency.flights import Flight
+from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.variants import Brought, Variants
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.call import Call
-from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._exchange.messages import Head, read_head
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.ranges import IN_PARTS
@@ -92,6 +93,20 @@ async def snapshot(errand: Errand) -> Snapshot:
         before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
     session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
     return Snapshot(question(errand), names, before, session, call.plan.runtime.clock())
+
+
+def head_of(errand: Errand, snapshot: Snapshot, start: Message, *, varies_with_all: bool) -> Head:
+    """The head of the response that begins with this message."""
+    plan = errand.call.plan
+    return read_head(
+        start,
+        errand.call.declared.inputs.selecting,
+        ours=plan.labels.cache_header,
+        at=plan.runtime.clock(),
+        asked_at=snapshot.asked_at,
+        as_they_are=plan.terms.by_the_book,
+        varies_with_all=varies_with_all,
+    )
 
 
 def our_cache_control(errand: Errand, head: Head, headers: RawHeaders, age: float, left: float) -> RawHeaders:

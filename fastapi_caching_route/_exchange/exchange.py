@@ -75,7 +75,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope, send) as account:
-        client = Client(scope, account, plan.labels.cache_header)
+        client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header)
         call = Call(plan, declared, scope, body or RequestBody(receive), client, forward)
         await _respond_in_steps(call, looked, answer, let_in)
 
@@ -87,7 +87,7 @@ async def _respond_in_steps(
     if answer is not None and looked is not None:
         await reply_behind_guards(call, looked, answer, let_in)
     else:
-        await Exchange(call).respond(looked)
+        await Exchange(call, Herd(call)).respond(looked)
 
 
 class Reply(Struct, frozen=True):
@@ -110,25 +110,23 @@ class Ask(Struct, frozen=True):
     stale: Found | None
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """One request through one cached route. Read on: each method is called by one above it.
 
     before the key -> key -> look up -> decide -> reply | reply and renew | 504 | ask
     ask: lead | follow | look again | alone
     """
 
-    __slots__ = ('_call', '_herd')
-
-    def __init__(self, call: Call) -> None:
-        """Nothing has been done yet."""
-        self._call = call
-        self._herd = Herd(call)
+    _call: Call
+    _herd: Herd
 
     async def respond(self, looked: Looked | None) -> None:
         """Run the dependencies that must come before the key, then answer."""
         call = self._call
         passed_by = call.plan.passes_by(call.scope)
-        if passed_by is None:
+        if passed_by is None and call.declared.before_key is None:
+            await self._answer(looked)
+        elif passed_by is None:
             await admit(call, call.declared.before_key, partial(self._answer, looked))
         else:
             why, reason = passed_by
@@ -215,13 +213,25 @@ class Exchange:
                 return False
             case Alone(variants):
                 flight: Flight[Brought] = call.plan.runtime.flights.unfollowed()
-                await run_endpoint(_errand(call, ask, flight, replace(seen, variants=variants)))
+                await run_endpoint(_errand(call, ask, flight, seen.among(variants)))
         return True
 
     async def _lead(self, lead: Lead, ask: Ask, seen: Seen) -> bool:
         """Let the endpoint answer this request and its followers; False if another process has stored something."""
-        flight, latest = lead.flight, replace(seen, variants=lead.variants)
+        flight, latest = lead.flight, seen.among(lead.variants)
         lock = self._herd.lock(flight, lead.variants)
+        try:
+            current = latest if lock is None else await self._locked(lock, latest)
+            if current is None:
+                return False
+            await run_endpoint(_errand(self._call, ask, flight, current))
+        finally:
+            _end(flight, lock)
+        return True
+
+    async def _locked(self, lock: Lock, seen: Seen) -> Seen | None:
+        """What there is when the lock has been taken; None if another process has stored something fresh meanwhile."""
+        latest = seen
 
         async def is_stored() -> bool:
             """Whether there is something fresh by now. It is a new visit, so with all of its time."""
@@ -230,13 +240,7 @@ class Exchange:
             found, now = latest.found, self._call.plan.runtime.clock()
             return found is not None and found.age_and_left(now)[1] > 0
 
-        try:
-            if lock is not None and not await lock.take(is_stored):
-                return False
-            await run_endpoint(_errand(self._call, ask, flight, latest))
-        finally:
-            _end(flight, lock)
-        return True
+        return latest if await lock.take(is_stored) else None
 
     async def _reply_as_follower(self, follow: Follow, why: bytes) -> None:
         """Answer from what another request has brought."""

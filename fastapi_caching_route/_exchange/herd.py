@@ -56,16 +56,13 @@ class _NextFlight(Struct, frozen=True):
     variants: Variants | None
 
 
-class Herd:
+class Herd(Struct, eq=False):
     """The other requests, as one of them sees them."""
 
-    __slots__ = ('_attempts', '_call', '_until')
-
-    def __init__(self, call: Call) -> None:
-        """It has not waited for any of them yet."""
-        self._call = call
-        self._attempts = 0
-        self._until = 0.0
+    _call: Call
+    _attempts: int = 0
+    _until: float = 0.0
+    """How long it waits for them; 0 while it has not asked for any of them."""
 
     async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
         """What the request does that cannot be answered by what it has seen.
@@ -116,7 +113,8 @@ class Herd:
         plan, key = self._call.plan, self._call.key
         if not plan.herds.collapse or demand is not reuse.NO_DEMAND:
             return False
-        unshareable = plan.runtime.unshareable.holds(key, plan.runtime.clock())
+        pauses = plan.runtime.unshareable
+        unshareable = not pauses.are_none and pauses.holds(key, plan.runtime.clock())
         return not (unshareable or reuse.asks_for_no_storing(self._call.scope['headers']))
 
     def _may_lead(self) -> bool:

@@ -5,7 +5,6 @@ Knows neither messages nor clients.
 
 import math
 import random
-from dataclasses import replace
 from functools import partial
 
 from msgspec import Struct, structs
@@ -52,9 +51,8 @@ async def keep(
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
     plan = errand.call.plan
-    if plan.ttl_jitter:  # entries that were stored together must not expire together
-        shortened = storable.lifetime * (1 - plan.ttl_jitter * random.random())  # noqa: S311, it is no secret
-        storable = replace(storable, lifetime=shortened)
+    if plan.ttl_jitter:
+        storable = _shortened(storable, plan.ttl_jitter)
     entry = entry_of(
         recording,
         storable,
@@ -67,18 +65,25 @@ async def keep(
         made=made,
         tagged=not plan.terms.by_the_book,
         confirmed=confirmed,
+        told=head.told_of(recording.headers),
     )
     span = entry.lifetime + storable.window
     storing = partial(_replace, errand, snapshot, head, entry, span=span, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing))
 
 
+def _shortened(storable: Storable, jitter: float) -> Storable:
+    """The same with a shorter lifetime: entries that were stored together must not expire together."""
+    lifetime = storable.lifetime * (1 - jitter * random.random())  # noqa: S311, it is no secret
+    return structs.replace(storable, lifetime=lifetime)
+
+
 def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tuple[str, ...]:
     """What the entry can be invalidated by; endpoints may have named tags while they ran."""
     names = snapshot.names or ()
-    more = (*(confirmed.names if confirmed else ()), *sorted(map(tag_name, errand.wishes.tags)))
-    if not more:
+    if confirmed is None and not errand.wishes.tags:
         return names
+    more = (*(confirmed.names if confirmed else ()), *sorted(map(tag_name, errand.wishes.tags)))
     return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
 
 
@@ -107,7 +112,8 @@ async def _put(
         standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
-        key, variants = await _place(errand, head, visit)
+        varying = _varying(errand, head)
+        key, variants = await _place(errand, varying, visit) if varying else (entry.key, None)
         marks = standing.marks if isinstance(standing, Alive) else ()
         if key != entry.key or marks != entry.marks:
             entry = structs.replace(entry, key=key, marks=marks)
@@ -122,7 +128,8 @@ async def _put(
         errand.flight.land(_outcome(errand, entry, variants), stored=is_stored)
         return None if is_stored else reasons.STORE_ERROR.name
     finally:
-        errand.flight.land(Instead.LEAD)  # without effect if it has landed
+        if not errand.flight.has_landed:
+            errand.flight.land(Instead.LEAD)
 
 
 def _was_withdrawn(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:
@@ -153,14 +160,17 @@ async def withdraw_stored(
         visit.note_withdrawal(errand.call.key, head.began_at)  # no request waits until a failing store deletes it
 
 
-async def _place(errand: Errand, head: Head, visit: Visit) -> tuple[str, Variants | None]:
-    """The key to store it under; and of which variants it is one, if responses under the key of the request vary."""
-    call, inputs = errand.call, errand.call.declared.inputs
+def _varying(errand: Errand, head: Head) -> set[bytes]:
+    """The headers with which responses under the key of the request vary."""
+    inputs = errand.call.declared.inputs
     if inputs.declared and not (head.vary or errand.variants or head.varies_with_all):
-        return call.key, None
-    varying = fields_of_variants(inputs, head.vary, errand.variants, all_fields=head.varies_with_all)
-    if not varying:
-        return call.key, None
+        return set()
+    return fields_of_variants(inputs, head.vary, errand.variants, all_fields=head.varies_with_all)
+
+
+async def _place(errand: Errand, varying: set[bytes], visit: Visit) -> tuple[str, Variants | None]:
+    """The key to store it under, since responses under the key of the request vary, and of which variants it is one."""
+    call, inputs = errand.call, errand.call.declared.inputs
     return await add_variant(
         visit,
         call.key,
@@ -177,9 +187,11 @@ def _outcome(errand: Errand, entry: Entry, variants: Variants | None) -> Brought
     runtime, key = errand.call.plan.runtime, errand.call.key
     now = runtime.clock()
     _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
-    runtime.failing.end(key)
+    if not runtime.failing.are_none:
+        runtime.failing.end(key)
     if entry.must_validate or left <= 0:
         runtime.unshareable.begin(key, now, UNSHAREABLE_SECONDS)
         return Instead.FORWARD
-    runtime.unshareable.end(key)
+    if not runtime.unshareable.are_none:
+        runtime.unshareable.end(key)
     return Brought(entry, variants)

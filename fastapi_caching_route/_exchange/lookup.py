@@ -4,6 +4,7 @@ Does not know guards, nor who answers in the end.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message, Scope
@@ -167,6 +168,10 @@ class Seen(Struct, frozen=True):
     """How many flights had brought something by then: a later one may have stored what was not there yet."""
     visit: Visit
     """With what is left of its time."""
+
+    def among(self, variants: Variants | None) -> 'Seen':
+        """The same, as one of these variants."""
+        return self if variants is self.variants else replace(self, variants=variants)
 
 
 async def look_up(call: Call, looked: Looked | None = None) -> Seen:

@@ -4,13 +4,15 @@ Knows neither plans nor entries.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import Message, Scope, Send
-from fastapi_caching_route._http.fields import RawHeaders, field_names, interned, with_vary, without
+from fastapi_caching_route._http.fields import Field, RawHeaders, field_names, interned, usual_form, with_vary, without
+from fastapi_caching_route._http.storing import Told, told_by
 
 
 class Head(Struct, frozen=True):
@@ -23,10 +25,21 @@ class Head(Struct, frozen=True):
     """With names in lower case, and one Vary line."""
     vary: frozenset[bytes]
     """What the endpoint itself names in Vary."""
+    told: Told
+    """What the headers tell."""
     delay: float = 0.0
     """Seconds between the question and the start message, if they count for its age (RFC 9111 §4.2.3)."""
     varies_with_all: bool = False
     """Whether an exception handler made it, which sees the raw request."""
+
+    def told_of(self, headers: RawHeaders) -> Told:
+        """What these headers tell; mostly they are its own."""
+        return self.told if headers is self.headers else told_by(headers)
+
+    def with_fields(self, status: int, headers: RawHeaders) -> 'Head':
+        """The same with this status and these headers."""
+        vary = frozenset(field_names(headers, b'vary'))
+        return Head(status, self.began_at, headers, vary, told_by(headers), self.delay, self.varies_with_all)
 
 
 def read_head(
@@ -44,16 +57,46 @@ def read_head(
     `ours` is the header by which we say HIT or MISS: one that an upstream has sent says nothing of this response. With
     `as_they_are`, Vary is written anew only if something is added to it.
     """
-    headers = [(interned(bytes(name).lower()), bytes(value)) for name, value in start.get('headers', ())]
-    present = dict(headers)
-    if ours in present:
-        headers = without(headers, (ours,))
-    vary = frozenset(field_names(headers, b'vary') if b'vary' in present else ())
-    if not (as_they_are and vary.issuperset(selecting)):
-        headers = with_vary(headers, selecting)
+    given = start.get('headers', ())
+    headers = [(interned(it, it), bytes(value)) for name, value in given for it in (bytes(name).lower(),)]
+    form, rules = usual_form(headers), (tuple(selecting), ours, as_they_are)
+    read = _read(tuple(headers), *rules) if form is None else _usually_read(form, *rules)
+    if read.changes:
+        headers, _ = _written_anew(headers, *rules)
     # A response that was made here is as old as its start, unless it says that it comes from elsewhere.
-    delay = max(0.0, at - asked_at) if as_they_are or b'age' in present else 0.0
-    return Head(start['status'], at, headers, vary, delay, varies_with_all)
+    delay = max(0.0, at - asked_at) if as_they_are or read.has_age else 0.0
+    return Head(start['status'], at, headers, read.vary, read.told, delay, varies_with_all)
+
+
+class _Read(Struct, frozen=True):
+    """What was read in the headers of a start message, whatever number its Content-Length is."""
+
+    changes: bool
+    """Whether the headers have to be written anew."""
+    has_age: bool
+    vary: frozenset[bytes]
+    told: Told
+
+
+def _read(headers: RawHeaders, selecting: Collection[bytes], ours: bytes, as_they_are: bool) -> _Read:  # noqa: FBT001
+    anew, vary = _written_anew(headers, selecting, ours, as_they_are)
+    return _Read(anew != [*headers], b'age' in dict(headers), vary, told_by(anew))
+
+
+_usually_read = lru_cache(512)(_read)
+
+
+def _written_anew(
+    headers: RawHeaders,
+    selecting: Collection[bytes],
+    ours: bytes,
+    as_they_are: bool,  # noqa: FBT001
+) -> tuple[list[Field], frozenset[bytes]]:
+    """The headers without ours and with one Vary line, and what they name in Vary."""
+    present = dict(headers)
+    kept = without(headers, (ours,)) if ours in present else [*headers]
+    vary = frozenset(field_names(kept, b'vary') if b'vary' in present else ())
+    return kept if as_they_are and vary.issuperset(selecting) else with_vary(kept, selecting), vary
 
 
 def with_headers(start: Message, *headers: RawHeaders) -> Message:

@@ -5,10 +5,11 @@ Does not know how a run goes, only whether it has answered.
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
@@ -22,15 +23,20 @@ from fastapi_caching_route._exchange.stale import may_stand_in, stand_in
 logger = logging.getLogger('fastapi_caching_route')
 
 
-async def run_endpoint(errand: Errand) -> None:
+def run_endpoint(errand: Errand) -> Coroutine[Any, Any, None]:
     """Let the endpoint answer; if it takes too long, a stale entry answers in its place."""
-    call, patience = errand.call, errand.call.plan.herds.endpoint_timeout
+    patience = errand.call.plan.herds.endpoint_timeout
+    return Run(errand).run() if errand.stale is None or patience is None else _with_patience(errand, patience)
+
+
+async def _with_patience(errand: Errand, patience: float) -> None:
+    call = errand.call
     # Guards and endpoint cannot read a body at the same time that is still coming.
-    if errand.stale is None or patience is None or await call.body.whole(call.plan.terms.max_body_size) is None:
+    if await call.body.whole(call.plan.terms.max_body_size) is None:
         await Run(errand).run()
     else:
         # Guards may read the request while the endpoint runs.
-        apart = Run(structs.replace(errand, call=replace(call, scope=dict(call.scope))))
+        apart = Run(replace(errand, call=replace(call, scope=dict(call.scope))))
         await _overtake(apart, call, patience)
 
 

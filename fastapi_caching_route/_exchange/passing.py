@@ -6,6 +6,8 @@ Knows moments and clients, and nothing of HTTP.
 import asyncio
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.recorder import Recorder
@@ -22,22 +24,17 @@ Four times the first (`MAX_ATTEMPTS`) is the longest that a request waits for sl
 """
 
 
-class Passing:
+class Passing(Struct, eq=False):
     """Passes on the messages of one response."""
 
-    __slots__ = ('_client', '_ending', '_flight', '_loop', '_recorder', '_starting', '_timer', 'has_begun')
-
-    def __init__(self, client: Client, flight: Flight[Brought], recorder: Recorder) -> None:
-        """Nothing is passed on yet."""
-        self._client = client
-        self._flight = flight
-        self._recorder = recorder
-        self.has_begun = False
-        """Whether the client has got something, or is to get what is stored."""
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._ending: asyncio.TimerHandle | None = None
-        self._starting: asyncio.Task[None] | None = None
+    _client: Client
+    _flight: Flight[Brought]
+    _recorder: Recorder
+    has_begun: bool = False
+    """Whether the client has got something, or is to get what is stored."""
+    _timer: asyncio.TimerHandle | None = None
+    _ending: asyncio.TimerHandle | None = None
+    _starting: 'asyncio.Task[None] | None' = None
 
     def start_soon(self, *, length_is_known: bool) -> None:
         """Pass on the start that is held if its body does not follow soon: then it is a stream.
@@ -45,23 +42,23 @@ class Passing:
         One of unknown length whose body does not follow in the same step is a stream already.
         """
         if self._recorder.is_recording:
-            self._timer = self._loop.call_later(START_SECONDS if length_is_known else 0, self._start)
+            self._timer = asyncio.get_running_loop().call_later(START_SECONDS if length_is_known else 0, self._start)
 
     def _start(self) -> None:
-        self._starting = self._loop.create_task(self.pass_on(self._recorder.begin()))
+        self._starting = asyncio.get_running_loop().create_task(self.pass_on(self._recorder.begin()))
 
     async def catch_up(self) -> None:
-        """The next message is there: it comes after the start, if that is being passed on."""
-        self.hold()
+        """Wait until the start has been passed on: the next message comes after it."""
         starting, self._starting = self._starting, None
         if starting is not None:
             await starting
 
     async def pass_on(self, messages: Iterable[Message]) -> None:
         """Send the messages to the client. While they are recorded, it is watched whether the client reads anything."""
+        loop = asyncio.get_running_loop()
         for message in messages:
             self.has_begun = True
-            watching = self._loop.call_later(STALLED_SECONDS, self._stalled) if self._recorder.is_recording else None
+            watching = loop.call_later(STALLED_SECONDS, self._stalled) if self._recorder.is_recording else None
             try:
                 await self._client.send(message)
             except OSError:  # the client has disconnected
@@ -76,7 +73,8 @@ class Passing:
     def _stalled(self) -> None:
         """The client reads nothing: followers go on without it, and in the end its recording makes room for others."""
         self._flight.land(Instead.LEAD)
-        self._ending = self._loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)
+        loop = asyncio.get_running_loop()
+        self._ending = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)
 
     def close(self) -> None:
         """Pass on nothing any more."""
@@ -84,8 +82,9 @@ class Passing:
         if self._starting is not None and not self._starting.cancel() and not self._starting.cancelled():
             self._starting.exception()  # the client has disconnected, of which nobody needs to be told
 
-    def hold(self) -> None:
-        """Do not pass on the start by itself any more, if that has not begun."""
+    def hold(self) -> bool:
+        """Do not pass on the start by itself any more. Return whether that has begun."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return self._starting is not None

@@ -24,13 +24,13 @@ from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.labels import Outcome, age_unless_ours
 from fastapi_caching_route._core.reasons import Extent
-from fastapi_caching_route._core.recorder import Recorder, Step, is_last
+from fastapi_caching_route._core.recorder import NOTHING, Recorder, Step, is_last
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import NOT_MODIFIED
-from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control, snapshot
+from fastapi_caching_route._exchange.errand import Errand, Snapshot, head_of, our_cache_control, snapshot
 from fastapi_caching_route._exchange.guards import behind_guards
 from fastapi_caching_route._exchange.keeping import Kept, keep, withdraw_stored
-from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, read_head, with_headers
+from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, with_headers
 from fastapi_caching_route._exchange.passing import Passing
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
 from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
@@ -45,7 +45,10 @@ logger = logging.getLogger('fastapi_caching_route')
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
 
-    __slots__ = ('_head', '_passing', '_recorder', '_snapshot', '_varies_with_all', '_way', '_written', 'errand')
+    __slots__ = (
+        *('_answers_from_store', '_head', '_passing', '_recorder', '_snapshot', '_varies_with_all', '_way', '_written'),
+        'errand',
+    )
 
     _snapshot: Snapshot
     _head: Head
@@ -57,8 +60,8 @@ class Run:
         self._recorder = Recorder(plan.terms.max_body_size, plan.runtime.budget, plan.hooks.store_if)
         self._passing = Passing(errand.call.client, errand.flight, self._recorder)
         self._written = Written()
-        self._varies_with_all = False
         self._way: Way | None = None
+        self._varies_with_all = self._answers_from_store = False
 
     async def run(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
@@ -70,10 +73,12 @@ class Run:
         try:
             with Lent(call.scope, self._lent()):
                 await call.forward(call.scope, partial(self._receive, body), self._send)
-            await self._passing.catch_up()
+            if self._passing.hold():
+                await self._passing.catch_up()
             if self._answers_from_store and not self._passing.has_begun:  # there was no body
                 await self._answer_from_store()
-            await self._take(self._recorder.release())
+            if self._recorder.is_held:
+                await self._take(self._recorder.release())
             call.client.keeps_tasks = self._written.keeps_tasks
         except Exception as error:
             self._passing.hold()
@@ -152,35 +157,26 @@ class Run:
             logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.key, status)
             self._fail(status)
             return
-        self._head = self._read_head(message)
+        self._head = head_of(errand, self._snapshot, message, varies_with_all=self._varies_with_all)
         if status == NOT_MODIFIED and self._snapshot.question.conditions:
-            self._way = Confirmed()
+            self._way, self._answers_from_store = Confirmed(), True
             return
         errand.call.client.by_guards = self._written.by_guards
         way = self._way = verdict(errand, self._snapshot, self._head, self._evidence())
-        await self._take(self._record(message) if isinstance(way, Record) else self._pass_on(message, way))
+        step = self._record(message) if isinstance(way, Record) else self._pass_on(message, way)
+        if step is not NOTHING:
+            await self._take(step)
         self._passing.start_soon(length_is_known=bool(lines(self._head.headers, b'content-length')))
-        await forget_if_contradicted(errand, self._head)
+        if errand.stale is not None:
+            await forget_if_contradicted(errand, self._head)
 
     def _fail(self, status: int | None) -> None:
         """What is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
         call = self.errand.call
-        self._way = StandIn(status)
-        if self.errand.call.is_admitted:  # otherwise a guard has failed, for this client
+        self._way, self._answers_from_store = StandIn(status), True
+        if call.is_admitted:  # otherwise a guard has failed, for this client
             call.plan.runtime.failing.lengthen(call.key, call.plan.runtime.clock())
             self.errand.flight.land(Instead.LOOK_UP)
-
-    def _read_head(self, message: Message) -> Head:
-        plan = self.errand.call.plan
-        return read_head(
-            message,
-            self.errand.call.declared.inputs.selecting,
-            ours=plan.labels.cache_header,
-            at=plan.runtime.clock(),
-            asked_at=self._snapshot.asked_at,
-            as_they_are=plan.terms.by_the_book,
-            varies_with_all=self._varies_with_all,
-        )
 
     def _record(self, message: Message) -> Step:
         """Begin to record; guards write anew for the next client what they have written for this one."""
@@ -215,7 +211,8 @@ class Run:
 
     async def _feed(self, message: Message) -> None:
         """Take the next message of the response."""
-        await self._passing.catch_up()
+        if self._passing.hold():
+            await self._passing.catch_up()
         is_cut = isinstance(self._way, PassOn) and self._way.is_not_modified
         step = self._recorder.feed({**message, 'body': b''} if is_cut else message)
         if self._recorder.reason is not None:  # followers need not wait until the client has read it
@@ -240,7 +237,8 @@ class Run:
                 self.errand.call.note(self._head.status, kept.reason)
                 if not step.passed:
                     await self._reply(step.complete, kept)
-        await self._passing.pass_on(step.passed)
+        if step.passed:
+            await self._passing.pass_on(step.passed)
 
     def _tell_followers(self, reason: str) -> None:
         """The response will not be stored: tell the followers what to do instead."""
@@ -252,7 +250,7 @@ class Run:
             self._written.less_guards(self._head.headers), b'set-cookie'
         ):
             reason = reasons.GUARD.name
-        extent = reasons.named(reason).extent if self.errand.call.is_admitted else Extent.THIS_REQUEST
+        extent = reasons.named(reason).extent if call.is_admitted else Extent.THIS_REQUEST
         if extent is Extent.THIS_KEY:
             call.plan.runtime.unshareable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)
         flight.land(Instead.LEAD if extent is Extent.THIS_REQUEST else Instead.FORWARD)
@@ -265,18 +263,13 @@ class Run:
         age = reuse.age(kept.entry.stored_at, head.began_at)
         ours = our_cache_control(self.errand, head, head.headers, age, kept.entry.lifetime - age)
         labels = self.errand.call.plan.labels.on_held(outcome, ours, head.headers, age)
-        own = fields_for_one_client(recording.headers)
+        own = fields_for_one_client(recording.headers, head.told_of(recording.headers))
         await client.reply(kept.entry.for_one(own, self._written.made()), labels, head.began_at, own=own)
 
     @property
     def answers(self) -> bool:
         """Whether the client has got something of this run, or is to get what is stored."""
         return self._passing.has_begun or self._answers_from_store
-
-    @property
-    def _answers_from_store(self) -> bool:
-        """Whether what is stored answers in place of what the endpoint sends."""
-        return isinstance(self._way, Confirmed | StandIn)
 
     async def _answer_from_store(self) -> None:
         """Answer from the stale entry, behind the guards if the endpoint was not reached behind them."""
@@ -285,7 +278,7 @@ class Run:
         if isinstance(self._way, StandIn):  # the failure may have been a guard's: then that is the response
             standing_in = partial(stand_in, self.errand, call.client, reasons.STALE_IF_ERROR, self._way.status)
             await behind_guards(call, standing_in)
-        elif self.errand.call.is_admitted:
+        elif call.is_admitted:
             await self._confirm()
         else:
             await behind_guards(call, self._confirm)
@@ -295,6 +288,5 @@ class Run:
 
     def _evidence(self) -> Evidence:
         call = self.errand.call
-        session = dict(call.scope.get('session') or {})
-        now = call.plan.runtime.clock()
-        return Evidence(self.errand.call.is_admitted, self._recorder.doubt, session, self._written, now)
+        session, now = dict(call.scope.get('session') or {}), call.plan.runtime.clock()
+        return Evidence(call.is_admitted, self._recorder.doubt, session, self._written, now)

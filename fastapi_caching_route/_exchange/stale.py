@@ -4,8 +4,6 @@ It answers before the end of what the endpoint sends, and so before background t
 Does not know the run.
 """
 
-from dataclasses import replace
-
 from msgspec import structs
 
 from fastapi_caching_route._core import reasons
@@ -19,7 +17,7 @@ from fastapi_caching_route._exchange.lookup import window_on_error
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable_by_head, verdict
 from fastapi_caching_route._http import conditional, reuse
-from fastapi_caching_route._http.fields import RawHeaders, field_names, without
+from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, stored_fields
 from fastapi_caching_route._store.visit import Found
@@ -76,9 +74,9 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
     headers = conditional.updated(old.headers, given)
-    updated = structs.replace(head, status=old.status, headers=headers, vary=frozenset(field_names(headers, b'vary')))
+    updated = head.with_fields(old.status, headers)
     made = old.made.renewed(given)
-    way = verdict(errand, snapshot, structs.replace(updated, headers=[*headers, *cookies]), evidence)
+    way = verdict(errand, snapshot, updated.with_fields(old.status, [*headers, *cookies]), evidence)
     is_alive = await _is_alive(errand, old)
     if is_alive and isinstance(way, Record):
         lifetime = lifetime_after_304(way.storable, old, errand.wishes.ttl)
@@ -100,7 +98,7 @@ def lifetime_after_304(storable: Storable, old: Entry, chosen: float | None) -> 
     """A lifetime that the endpoint chose through `CacheContext` survives a 304 that does not repeat it."""
     if not old.lifetime_was_chosen or chosen is not None:
         return storable
-    return replace(storable, lifetime=old.lifetime, lifetime_was_chosen=True)
+    return structs.replace(storable, lifetime=old.lifetime, lifetime_was_chosen=True)
 
 
 async def _used_once(errand: Errand, updated: Head, reason: str, *, is_refused: bool) -> Kept:

@@ -84,7 +84,7 @@ def storable_by_head(errand: Errand, request: RawHeaders, head: Head) -> Storabl
     terms = errand.call.plan.terms.for_one(
         wishes.ttl, wishes.stale_while_revalidate, wishes.stale_if_error, covered=covered
     )
-    return storable(request, head.status, head.headers, terms, head.began_at, delay=head.delay)
+    return storable(request, head.status, head.headers, terms, head.began_at, delay=head.delay, told=head.told)
 
 
 def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evidence) -> str | None:
@@ -101,7 +101,8 @@ def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evi
     if status >= BAD_REQUEST and _may_be_about_a_part(errand, snapshot, status):
         return reasons.PRECONDITION.name
     # A guard may have written over what is not legal: for this client, and not for the next one.
-    is_legal = legal([it[1:] for operations in evidence.written.made().by_others for it in operations])
+    by_others = evidence.written.made().by_others
+    is_legal = not by_others or legal([it[1:] for operations in by_others for it in operations])
     return evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
 
 

@@ -14,7 +14,7 @@ def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
     These handlers take the raw request. The handlers of FastAPI and Starlette use only the exception.
     """
     handlers = scope.get('starlette.exception_handlers')
-    if handlers is None or all(_is_default(it) for group in handlers for it in group.values()):
+    if handlers is None or all([_is_default(it) for group in handlers for it in group.values()]):  # noqa: C419, cheaper
         return {}
     noting = tuple(
         {kind: it if _is_default(it) else _noting(it, note) for kind, it in group.items()} for group in handlers
@@ -23,7 +23,7 @@ def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
 
 
 def _is_default(handler: Any) -> bool:
-    return getattr(handler, '__module__', '').partition('.')[0] in {'fastapi', 'starlette'}
+    return getattr(handler, '__module__', '').startswith(('fastapi.', 'starlette.'))
 
 
 def _noting(handler: Any, note: Callable[[], None]) -> Any:

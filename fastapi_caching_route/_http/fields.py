@@ -45,12 +45,21 @@ LARGEST, DIGITS = 2**31, len(str(2**31))
 
 
 _COMMON = tuple(b'cache-control content-language content-length content-type date etag last-modified vary'.split())
-_shared = {name: name for name in _COMMON}
+interned = {name: name for name in _COMMON}.get
+"""Given a name twice, returns the name; for common ones, one object that all stored responses share."""
+
+MOST_REMEMBERED = 2048
+"""The most bytes in the values of headers for which it is remembered what they say."""
 
 
-def interned(name: bytes) -> bytes:
-    """The name; for common ones, one object that all stored responses share."""
-    return _shared.get(name, name)
+def usual_form(headers: RawHeaders) -> tuple[Field, ...] | None:
+    """The headers with one number for all lengths: many responses have them in common, so what they say is remembered.
+
+    None for headers that nobody is to remember: those with cookies, and very long ones.
+    """
+    form = tuple([(it[0], b'0') if it[0] == b'content-length' and it[1].isdigit() else it for it in headers])
+    size = sum([MOST_REMEMBERED if name == b'set-cookie' else len(value) for name, value in form])
+    return form if size < MOST_REMEMBERED else None
 
 
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:

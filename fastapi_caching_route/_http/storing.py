@@ -1,12 +1,22 @@
 """Whether a shared cache may store a response (RFC 9111 §3), and what of it is stored."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from fastapi_caching_route._http import structured
 from fastapi_caching_route._http.cache_control import Directives, directives
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.fields import HOP_BY_HOP, Field, RawHeaders, field_names, lines, whole_number, without
+from fastapi_caching_route._http.fields import (
+    HOP_BY_HOP,
+    Field,
+    RawHeaders,
+    field_names,
+    lines,
+    usual_form,
+    whole_number,
+    without,
+)
 from fastapi_caching_route._http.freshness import (
     FOREVER,
     HEURISTIC_STATUSES,
@@ -50,15 +60,11 @@ Lines of JSON (application/x-ndjson, application/jsonl) do not belong here: they
 """
 _GRPC = b'application/grpc'
 
-NAMING_OTHERS = frozenset((b'cache-control', b'cdn-cache-control', b'connection'))
-"""Headers that may name other headers that must not be stored."""
-
 NEEDED = frozenset((b'content-encoding', b'content-type', b'vary'))
 """Headers without which the body could not be read, or could be sent for a wrong request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Storable:
+class Storable(Struct, frozen=True):
     """The response may be stored. Spans in seconds; the stale windows begin after the lifetime (RFC 5861)."""
 
     lifetime: float
@@ -79,28 +85,68 @@ class Storable:
         return max(self.stale_while_revalidate, self.stale_if_error, self.kept_for_validation)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The response must not be stored."""
 
     reason: str
 
 
 def storable(
-    request: RawHeaders, status: int, response: RawHeaders, terms: Terms, now: float, *, delay: float = 0.0
+    request: RawHeaders,
+    status: int,
+    response: RawHeaders,
+    terms: Terms,
+    now: float,
+    *,
+    delay: float = 0.0,
+    told: 'Told | None' = None,
 ) -> Storable | Refused:
     """Whether a response may be stored, and for how long, by its head alone.
 
-    It came `now`, so many seconds (`delay`) after it was asked for.
+    It came `now`, so many seconds (`delay`) after it was asked for. `told` is what its headers tell, if that is known.
     """
-    if not sendable(response):
+    told = told or told_by(response)
+    if not told.is_sendable:
         return Refused('header')
-    if is_live(response):
+    if told.is_live:
         return Refused('live')
-    says_nothing = DECISIVE.isdisjoint(dict(response)) and DECISIVE_IN_REQUESTS.isdisjoint(dict(request))
+    says_nothing = not told.is_decisive and DECISIVE_IN_REQUESTS.isdisjoint(dict(request))
     verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now, delay=delay)
     size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
     return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
+
+
+class Told(Struct, frozen=True):
+    """What the headers of a response tell, whatever number its Content-Length is."""
+
+    is_sendable: bool
+    is_live: bool
+    is_decisive: bool
+    not_stored: frozenset[bytes]
+    """The names of the headers that are not stored."""
+    for_one: frozenset[bytes]
+    """The names of the headers that are for the client of this response only."""
+
+
+def told_by(response: RawHeaders) -> Told:
+    """What these headers tell, remembered for usual ones."""
+    form = usual_form(response)
+    return _told(tuple(response)) if form is None else _remembered(form)
+
+
+def _told(response: RawHeaders) -> Told:
+    named = named_fields(response)
+    not_stored = NOT_STORED | field_names(response, b'connection') | named
+    return Told(
+        is_sendable=sendable(response),
+        is_live=is_live(response),
+        is_decisive=not DECISIVE.isdisjoint(dict(response)),
+        not_stored=not_stored,
+        for_one=named - NOT_STORED - field_names(response, b'connection') - {b'content-length'},
+    )
+
+
+_remembered = lru_cache(512)(_told)
 
 
 def is_live(response: RawHeaders) -> bool:
@@ -227,20 +273,15 @@ def has_validator(response: RawHeaders) -> bool:
     return any(name in {b'etag', b'last-modified'} for name, _ in response)
 
 
-def stored_fields(response: RawHeaders) -> list[Field]:
+def stored_fields(response: RawHeaders, told: Told | None = None) -> list[Field]:
     """The headers that are stored: not those of the connection, nor those named by `no-cache` and `private` (§3.1)."""
-    if NAMING_OTHERS.isdisjoint(dict(response)):
-        return without(response, NOT_STORED)
-    return without(response, NOT_STORED | field_names(response, b'connection') | named_fields(response))
+    return without(response, (told or told_by(response)).not_stored)
 
 
-def fields_for_one_client(response: RawHeaders) -> list[Field]:
+def fields_for_one_client(response: RawHeaders, told: Told | None = None) -> list[Field]:
     """The headers named by `no-cache` and `private`, for the client of this response only (§5.2.2.4, §5.2.2.7)."""
-    named = named_fields(response)
-    if not named:
-        return []
-    others = NOT_STORED | field_names(response, b'connection') | {b'content-length'}
-    return [field for field in response if field[0] in named and field[0] not in others]
+    named = (told or told_by(response)).for_one
+    return [field for field in response if field[0] in named] if named else []
 
 
 def named_fields(response: RawHeaders) -> frozenset[bytes]:

@@ -160,11 +160,13 @@ class LocalVisit:
 
     def was_withdrawn(self, before: Before, key: str) -> bool:
         """See `Visit`."""
-        return self._withdrawals.came_since(key, before.withdrawals)
+        withdrawals = self._withdrawals
+        return withdrawals.count > before.withdrawals and withdrawals.came_since(key, before.withdrawals)
 
     def forget_withdrawal(self, key: str) -> None:
         """See `Visit`."""
-        self._withdrawals.forget(key)
+        if self._withdrawals.count:
+            self._withdrawals.forget(key)
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""

@@ -219,11 +219,13 @@ class RemoteVisit:
 
     def was_withdrawn(self, before: Before, key: str) -> bool:
         """See `Visit`."""
-        return self._parts.withdrawals.came_since(key, before.withdrawals)
+        withdrawals = self._parts.withdrawals
+        return withdrawals.count > before.withdrawals and withdrawals.came_since(key, before.withdrawals)
 
     def forget_withdrawal(self, key: str) -> None:
         """See `Visit`."""
-        self._parts.withdrawals.forget(key)
+        if self._parts.withdrawals.count:
+            self._parts.withdrawals.forget(key)
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""

@@ -29,7 +29,7 @@ class Withdrawals:
 
     def came_since(self, key: str, since: int) -> bool:
         """Whether a key was withdrawn since `count` was `since`."""
-        return self.count > since and self._counted.of(key) > since
+        return self._counted.of(key) > since
 
     def forget(self, key: str) -> None:
         """Note that what is stored under a key now is newer than the last withdrawal."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._exchange.exchange import Ask, Exchange, Reply
+from fastapi_caching_route._exchange.herd import Herd
 from fastapi_caching_route._exchange.lookup import Seen, at_once, begins_with_the_body, judge, look_up
 from fastapi_caching_route._exchange.plan import Herds
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
@@ -118,7 +119,7 @@ def decided(stored, demand=NO_DEMAND, *, plan=None, variants=None, body=b''):
     """What the exchange makes of an entry, for a request with this body."""
     call = call_to(plan or plan_of(), body=patient(body))
     seen = Seen(stored, variants, 0, call.plan.runtime.store.visit())
-    return result_of(Exchange(call)._decide(seen, demand))
+    return result_of(Exchange(call, Herd(call))._decide(seen, demand))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ async def sent_by(reply, call):
         sent.append(message)
 
     call.client.send = send
-    await Exchange(call)._reply(reply, None)
+    await Exchange(call, Herd(call))._reply(reply, None)
     return tuple(sent)
 
 
@@ -238,7 +239,7 @@ async def test_the_short_way_answers_just_where_the_long_way_replies_without_a_r
     seen = result_of(look_up(call))
     assert looked == ((call.own_key, call.key), seen.found, None)
     assert result_of(look_up(call, looked)) == seen
-    way = result_of(Exchange(call)._decide(seen, NO_DEMAND))
+    way = result_of(Exchange(call, Herd(call))._decide(seen, NO_DEMAND))
     assert (answer is not None) == (isinstance(way, Reply) and not way.renews)
     if answer is not None:
         assert (way.age, way.left) == judge(seen.found, NOW, NO_DEMAND, plan.herds)[1:]

@@ -107,7 +107,12 @@ ROWS = [
         'if not any(by_guards):',
     ),
     ('written: others', '_core/written.py', '        apply(others, headers)\n', ''),
-    ('written: not stored', '_core/entry.py', 'made.less(left_out_names) if made.by_others else made', 'made'),
+    (
+        'written: not stored',
+        '_core/entry.py',
+        'made.less(dict(recording.headers).keys() - present.keys()) if made.by_others else made',
+        'made',
+    ),
     (
         'tag of a confirmed entry',
         '_core/entry.py',
@@ -118,8 +123,8 @@ ROWS = [
     (
         'garbage: a recorder and its run',
         '_core/recorder.py',
-        '        self._labelled = _nothing\n        self._budget.',
-        '        self._budget.',
+        '        self._labelled = None\n        if self._taken',
+        '        if self._taken',
     ),
     ('store_if', '_core/recorder.py', 'if self._store_if is not None and not self._store_if(recording):', 'if False:'),
     (
@@ -169,7 +174,12 @@ ROWS = [
     ('long names: short', '_core/key.py', '    return key[: MAX_KEY_BYTES - len(tail)] + tail', '    return key'),
     ('long names: digest', '_core/names.py', '%~{digest(text)}', '%~'),
     ('live: nobody is to wait', '_core/reasons.py', "a live stream', Extent.THIS_KEY", "a live stream'"),
-    ('passing: room for what is held', '_core/recorder.py', 'if self._held and is_last(message):', 'if False:'),
+    (
+        'passing: room for what is held',
+        '_core/recorder.py',
+        'if self._labelled is not None and is_last(message):',
+        'if False:',
+    ),
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
     ('bounds: recordings', '_core/recorder.py', 'if self.used + size > self.limit:', 'if False:'),
     ('bounds: keys of lines', '_core/key.py', 'if len(self._known) >= MAX_LINES:', 'if False:'),

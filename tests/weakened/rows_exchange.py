@@ -94,7 +94,12 @@ ROWS = [
     ('named headers', '_exchange/run.py', ', own=own)', ')'),
     ('named headers of a 304', '_exchange/stale.py', ', own=own)', ')'),
     ('named headers beside a 304', '_exchange/call.py', 'if own and start', 'if not own and start'),
-    ('foreign HIT', '_exchange/messages.py', 'if ours in present:', 'if False:'),
+    (
+        'foreign HIT',
+        '_exchange/messages.py',
+        'without(headers, (ours,)) if ours in present else [*headers]',
+        '[*headers]',
+    ),
     (
         'unsendable headers under those of guards',
         '_exchange/verdict.py',
@@ -222,7 +227,7 @@ ROWS = [
     (
         'passing: the room of a slow client',
         '_exchange/passing.py',
-        '        self._ending = self._loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)\n',
+        '        self._ending = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)\n',
         '',
     ),
     (

@@ -47,8 +47,8 @@ ROWS = [
     (
         'named headers stored',
         '_http/storing.py',
-        " | field_names(response, b'connection') | named_fields(response))",
-        ')',
+        "not_stored = NOT_STORED | field_names(response, b'connection') | named",
+        'not_stored = NOT_STORED',
     ),
     ('needed headers', '_http/storing.py', ' or not named.isdisjoint(NEEDED)', ''),
     ('blanks around signs', '_http/fields.py', "re.compile(rb'([;=])')", "re.compile(rb'[ \\t]*([;=])[ \\t]*')"),
@@ -58,7 +58,7 @@ ROWS = [
         '        if name in given:\n',
         '        if name in list(given):\n',
     ),
-    ('unsendable headers', '_http/storing.py', 'if not sendable(response):', 'if False:'),
+    ('unsendable headers', '_http/storing.py', 'if not told.is_sendable:', 'if False:'),
     ('unsendable values', '_http/sending.py', ' and not values.translate(None, _OF_A_VALUE)', ''),
     ('unsendable names', '_http/sending.py', " and not b''.join(names).translate(None, _OF_A_NAME)", ''),
     ('header without a name', '_http/sending.py', 'return all(names) and', 'return'),
@@ -81,7 +81,7 @@ ROWS = [
         ':\n        return False',
     ),
     ('renewals: ranges that are validated', '_http/conditional.py', '.difference(kept) if asked', ' if asked'),
-    ('live: at all', '_http/storing.py', '    if is_live(response):\n', '    if False:\n'),
+    ('live: at all', '_http/storing.py', '    if told.is_live:\n', '    if False:\n'),
     (
         'live: in any case',
         '_http/storing.py',
