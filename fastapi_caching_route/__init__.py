@@ -19,13 +19,14 @@ from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.explain import RouteReport
-from fastapi_caching_route.lmdb import LMDBCache
+from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
+from fastapi_caching_route.stats import CacheStats, RouteStats, StoreStats, WorkerStats
 
 __version__ = '0.7.0'
 
@@ -40,6 +41,7 @@ __all__ = [
     'CacheParams',
     'CacheParamsBase',
     'CachePolicy',
+    'CacheStats',
     'CachedResponse',
     'CachingRoute',
     'ConfigurationError',
@@ -48,12 +50,16 @@ __all__ = [
     'InvalidationError',
     'KeyBuilder',
     'LMDBCache',
+    'LMDBStats',
     'MemoryCache',
     'MemoryStats',
     'NearCopies',
     'RouteHandler',
     'RouteReport',
+    'RouteStats',
     'Skip',
     'StoreIf',
+    'StoreStats',
     'Tags',
+    'WorkerStats',
 ]

@@ -31,7 +31,9 @@ from fastapi_caching_route._core.names import (
 )
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
 from fastapi_caching_route._fastapi.writing import followed_by
+from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all
 from fastapi_caching_route._routes.caches import note_alive
+from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
 from fastapi_caching_route._routes.settings import LATER, Settings, checked_settings
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
@@ -49,6 +51,7 @@ from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
+from fastapi_caching_route.stats import CacheStats
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -560,6 +563,7 @@ class FastAPICache:
         """Let this event loop send pending invalidations. Connections are opened when they are needed."""
         if on_asyncio():
             self._settings.store.open()
+            begin_publishing(self._settings)
         return self
 
     async def __aexit__(self, *raised: object) -> None:
@@ -568,6 +572,7 @@ class FastAPICache:
         The backend and its own client belong to the user, and stay open. The cache can be used again.
         """
         if on_asyncio():
+            await end_publishing(self._settings)
             await self._settings.store.close()
 
     @asynccontextmanager
@@ -593,6 +598,25 @@ class FastAPICache:
         Also on the command line: `python -m fastapi_caching_route explain module:app`.
         """
         return explain(app)
+
+    def stats(self) -> CacheStats:
+        """What this cache has done in this process, by route and in all, and how its store is.
+
+        It is counted without an observer. Threads may lose a count now and then.
+        """
+        return stats_of(self._settings)
+
+    async def stats_of_all_workers(self) -> CacheStats:
+        """The sum over all processes that share the store; `workers` has each of them.
+
+        They publish what they have counted every five seconds, in the lifespan of the cache. A process that has ended
+        is missing. In a store of this process, it is `stats()`.
+
+        Raises:
+            CacheError: the store cannot be read.
+
+        """
+        return await stats_of_all(self._settings)
 
     @contextmanager
     def disabled(self) -> Generator[None]:

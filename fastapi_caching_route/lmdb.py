@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,17 @@ LEAST = 256 * 1024
 
 CLEARED_AT_ONCE = 1000
 """How many keys a transaction deletes: about ten milliseconds, in which others wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class LMDBStats:
+    """What an `LMDBCache` holds."""
+
+    entries: int
+    """Those that have expired count until they are freed."""
+    bytes: int
+    """What they take, with keys and tables."""
+    max_bytes: int
 
 
 class LMDBCache(BaseCache):
@@ -78,6 +90,11 @@ class LMDBCache(BaseCache):
         self.store: LMDBStore = LMDBStore(self.path, max_bytes)
         if path is None:
             logger.info('LMDBCache uses the folder %s', self.path)
+
+    def stats(self) -> LMDBStats:
+        """What is stored in the folder now, by all processes."""
+        entries, taken = self.store.look(lambda table: (table.small + table.large, table.taken()))
+        return LMDBStats(entries, taken, self.store.environment.max_bytes)
 
     async def _get(self, key: Any, encoding: str | None = 'utf-8', _conn: Any = None) -> Any:
         return _decoded(self.store.read([key])[0], encoding)

@@ -12,7 +12,20 @@ PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
     *('__main__', '__init__', 'cache', 'explain', 'route', 'context'),
-    *('_routes', '_exchange', '_store', '_fastapi', 'memory', 'lmdb', 'redis', 'params', 'options', 'near', 'policy'),
+    *(
+        '_routes',
+        '_exchange',
+        '_store',
+        '_fastapi',
+        'stats',
+        'memory',
+        'lmdb',
+        'redis',
+        'params',
+        'options',
+        'near',
+        'policy',
+    ),
     *('_backends', 'control', '_core', '_concurrency', 'events', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
@@ -22,7 +35,18 @@ ORDER = (
 
 INSIDE = {
     '_routes': (
-        *('reached', 'planning', 'hooks', 'description', 'targets', 'caches', 'decoration', 'settings'),
+        *(
+            'all_workers',
+            'counted',
+            'reached',
+            'planning',
+            'hooks',
+            'description',
+            'targets',
+            'caches',
+            'decoration',
+            'settings',
+        ),
         *('namesakes', 'unserved', 'requested', 'writes'),
     ),
     '_exchange': (
@@ -45,7 +69,7 @@ INSIDE = {
             'soon',
         ),
         *('debts', 'withdrawals'),
-        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'telling'),
+        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'board', 'condition', 'telling'),
     ),
     '_fastapi': (
         *(
@@ -223,5 +247,5 @@ def test_only_one_wing_knows_the_inside_of_fastapi():
 @pytest.mark.parametrize('name', FILES)
 def test_a_file_can_be_read_in_one_go(name):
     # What users see of `FastAPICache` stands in one class, with the documentation of every option.
-    limit = 650 if name == 'cache' else 300
+    limit = 750 if name == 'cache' else 300
     assert len(FILES[name].read_text().splitlines()) <= limit

@@ -38,7 +38,7 @@ class Breaker:
 
     __slots__ = (
         *('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'failed_at', 'few', 'observers'),
-        *('seconds', 'why'),
+        *('last_error', 'seconds', 'why'),
     )
 
     def __init__(self) -> None:
@@ -53,6 +53,8 @@ class Breaker:
         self._failing: set[Kind] = set()
         self.why: dict[Kind, str] = {}
         """The last error of each kind, as text."""
+        self.last_error: str | None = None
+        """The last error of all, as text."""
         self.seconds: dict[Kind, float] = {}
         """How long commands of each kind took lately."""
         self.address = ''
@@ -85,7 +87,7 @@ class Breaker:
         """Count a command that failed or timed out."""
         self._failures[kind] += 1
         self._failing.add(kind)
-        self.why[kind] = said = in_words(error)
+        self.why[kind] = self.last_error = said = in_words(error)
         if self._failures[kind] == self.few:
             self._probed_at[kind] = now
         if not self._told and (self.is_open(kind) or now - self._told_at >= WARN_AGAIN_SECONDS):

@@ -130,8 +130,9 @@ class Account:
             return
         seconds = self._seconds['endpoint'] = perf_counter() - self._run_began_at
         self._run_began_at = None
-        self._plan.counts.runs += 1
-        self._plan.counts.endpoint_seconds += seconds
+        if self.outcome != 'refused':
+            self._plan.counts.runs += 1
+            self._plan.counts.endpoint_seconds += seconds
 
     def _count(self, counts: Counts, outcome: ResponseOutcome) -> None:
         setattr(counts, outcome, getattr(counts, outcome) + 1)

@@ -1,5 +1,7 @@
 """Decorated routes, before any request. Knows neither the messages of a response nor the internals of stores.
 
+all_workers  statistics of all processes that share a store
+counted      counters of routes and state of the store, as public records
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route
 hooks        the user's callables, in the form that a plan needs

@@ -11,6 +11,7 @@ from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.pauses import Pauses
+from fastapi_caching_route._concurrency.tasks import Background
 from fastapi_caching_route._core.checks import (
     check_flag,
     check_namespace,
@@ -72,6 +73,8 @@ class Settings:
     """Whether OpenAPI describes what the cache does."""
     namesakes: Namesakes = field(default_factory=Namesakes)
     unserved: Unserved = field(default_factory=Unserved)
+    publishing: Background = field(default_factory=Background)
+    """The task that publishes statistics for other processes."""
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
 

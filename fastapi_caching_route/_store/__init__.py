@@ -20,5 +20,7 @@ moments       invalidation inside of one process
 wire          entries as bytes
 latest        when this process has invalidated something last
 visit         the protocols and values of all of this
+board         what processes that share a store publish for each other
+condition     how a store is
 telling       observers are told of invalidations
 """

@@ -22,7 +22,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts
 from fastapi_caching_route._store.visit import LATER, Found, Later, StoredObject
-from fastapi_caching_route.memory import MemoryCache
+from fastapi_caching_route.memory import MemoryCache, MemoryStats
 
 
 class Copies:
@@ -44,6 +44,10 @@ class Copies:
         self._changed = RecentNumbers()
         self.changes = 0
         """How many times this process has stored or dropped something."""
+
+    def stats(self) -> MemoryStats:
+        """What is kept."""
+        return self._table.stats()
 
     def keep(self, stored: StoredObject) -> None:
         """Replace the copy by what this process has stored, or by nothing if that must be looked up each time."""

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.tasks import Background
-from fastapi_caching_route._core.names import EVERYTHING
+from fastapi_caching_route._core.names import EVERYTHING, in_public
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -63,6 +63,11 @@ class Debts:
     def __bool__(self) -> bool:
         """Whether anything is owed."""
         return bool(self._names)
+
+    @property
+    def count(self) -> int:
+        """How many names are owed, without those of tag groups, which are owed together with their tags."""
+        return len(in_public(tuple(self._names)))
 
     def include(self, names: Sequence[str]) -> bool:
         """Whether one of these names is owed."""

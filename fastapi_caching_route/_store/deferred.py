@@ -16,6 +16,8 @@ from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.names import EVERYTHING, names_without_namespace
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._store.board import Board
+from fastapi_caching_route._store.condition import Condition
 from fastapi_caching_route._store.visit import (
     Before,
     Found,
@@ -90,6 +92,15 @@ class DeferredStore:
                 f'routes depend on them: namespace={self.namespace!r} and ttl={self.ttl!r}'
             )
             raise ConfigurationError(msg)
+
+    @property
+    def board(self) -> Board | None:
+        """See `Store`."""
+        return None if self._store is None else self._store.board
+
+    def condition(self) -> Condition:
+        """See `Store`."""
+        return Condition(pending=len(self._pending)) if self._store is None else self._store.condition()
 
     def observe(self, observers: Observers) -> None:
         """See `Store`. The stores that are opened later have their observers already."""

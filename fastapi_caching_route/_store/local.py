@@ -17,6 +17,7 @@ from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
+from fastapi_caching_route._store.condition import Condition
 from fastapi_caching_route._store.moments import Moments
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.visit import (
@@ -52,6 +53,14 @@ class LocalStore:
         self.tokens: None = None
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
+
+    @property
+    def board(self) -> None:
+        """See `Store`. No other process uses it."""
+
+    def condition(self) -> Condition:
+        """See `Store`. It cannot fail."""
+        return Condition()
 
     def observe(self, observers: Observers) -> None:
         """See `Store`."""

@@ -30,7 +30,10 @@ from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._core.key import root_of
 from fastapi_caching_route._core.names import EVERYTHING
+from fastapi_caching_route._store.board import Board
+from fastapi_caching_route._store.condition import Condition
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
@@ -47,13 +50,14 @@ T = TypeVar('T')
 class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
-    __slots__ = ('_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
+    __slots__ = ('_board', '_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
 
     def __init__(
         self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool, at_once: LookUp | None = None
     ) -> None:
         """Connect when the first command is sent."""
         self._observers = Observers()
+        self._board = Board(parts.backend, root_of(namespace), parts.timeout)
         self._parts = parts
         self.at_once: LookUp | None = at_once
         self.namespace: str = namespace
@@ -75,6 +79,24 @@ class RemoteStore:
     def tokens(self) -> Tokens | None:
         """See `Store`."""
         return self if self.is_shared else None
+
+    @property
+    def board(self) -> Board | None:
+        """See `Store`."""
+        return self._board if self.is_shared else None
+
+    def condition(self) -> Condition:
+        """See `Store`."""
+        parts, breaker = self._parts, self._parts.backend.breaker
+        return Condition(
+            address=breaker.address,
+            failed_at=breaker.failed_at,
+            error=breaker.last_error,
+            not_sent=tuple(breaker.all_open()),
+            pending=parts.debts.count,
+            seconds={str(kind): seconds for kind, seconds in [*breaker.seconds.items()]},
+            near=None if parts.copies is None else parts.copies.stats(),
+        )
 
     def observe(self, observers: Observers) -> None:
         """See `Store`."""

@@ -15,6 +15,8 @@ from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._store.board import Board
+from fastapi_caching_route._store.condition import Condition
 
 StoredObject = Entry | Variants
 Early = int | Position | Mapping[str, str]
@@ -170,6 +172,15 @@ class Store(Protocol):
     @property
     def tokens(self) -> Tokens | None:
         """The tokens for locks; None if no other process uses the store."""
+        ...
+
+    @property
+    def board(self) -> Board | None:
+        """Where processes that share the store publish something for each other; None if no other process uses it."""
+        ...
+
+    def condition(self) -> Condition:
+        """How the store is."""
         ...
 
     def observe(self, observers: Observers) -> None:

@@ -1,0 +1,91 @@
+"""The statistics of all processes that share a store: each publishes its own on the board of the store.
+
+Knows what the texts on the board say; does not know how they get there.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+
+from msgspec import MsgspecError, Struct, json
+
+from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._routes.counted import stats_of
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.board import INTERVAL_SECONDS, Board
+from fastapi_caching_route.errors import CacheError
+from fastapi_caching_route.stats import CacheStats, RouteStats, WorkerStats, of_workers, together
+
+FIRST_SECONDS = 1.0
+"""How long a process lives before it publishes: a test or a command may use a cache for less."""
+
+
+class _Published(Struct):
+    at: float
+    """Seconds since the epoch."""
+    routes: tuple[RouteStats, ...]
+
+
+def begin_publishing(settings: Settings) -> None:
+    """Publish what this process has counted, every few seconds, in the background, if another process can read it."""
+    if settings.store.is_shared:
+        settings.publishing.begin(partial(_publish, settings))
+
+
+async def _publish(settings: Settings) -> None:
+    await asyncio.sleep(FIRST_SECONDS)
+    while True:
+        board = settings.store.board
+        if board is not None:
+            text = json.encode(_Published(time.time(), stats_of(settings).routes)).decode()
+            with suppress(Exception):  # the breaker has counted it; the next time may be better
+                await board.write(text)
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def end_publishing(settings: Settings) -> None:
+    """Publish nothing any more, and free the place of this process."""
+    await settings.publishing.end()
+    board = settings.store.board
+    if board is not None:
+        with suppress(Exception):  # it expires by itself
+            await board.leave()
+
+
+async def stats_of_all(settings: Settings) -> CacheStats:
+    """What this cache has done in all processes that share its store, as far as they have published it.
+
+    Raises:
+        CacheError: the store cannot be read.
+
+    """
+    own, board = stats_of(settings), settings.store.board
+    name = f'{socket.gethostname()}:{os.getpid()}:' if board is None else board.name
+    others = {} if board is None else await _texts(board)
+    others.pop(name, None)
+    read = [_read(it, text) for it, text in others.items()]
+    return of_workers(own, [_worker(name, time.time(), own), *(it for it in read if it is not None)])
+
+
+async def _texts(board: Board) -> dict[str, str]:
+    try:
+        return await board.texts()
+    except Exception as error:
+        msg = f'the statistics of other workers cannot be read: {in_words(error)}'
+        raise CacheError(msg) from error
+
+
+def _read(name: str, text: str) -> WorkerStats | None:
+    """What another process has published; None if it is of another version."""
+    try:
+        published = json.decode(text, type=_Published)
+    except MsgspecError:
+        return None
+    return _worker(name, published.at, CacheStats(together(published.routes), published.routes))
+
+
+def _worker(name: str, at: float, stats: CacheStats) -> WorkerStats:
+    return WorkerStats(name.rpartition(':')[0], max(time.time() - at, 0.0), stats)
