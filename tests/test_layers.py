@@ -69,7 +69,7 @@ INSIDE = {
             'soon',
         ),
         *('debts', 'withdrawals'),
-        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'board', 'condition', 'telling'),
+        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'board', 'condition', 'tokens', 'telling'),
     ),
     '_fastapi': (
         *(

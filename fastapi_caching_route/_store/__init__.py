@@ -22,5 +22,6 @@ latest        when this process has invalidated something last
 visit         the protocols and values of all of this
 board         what processes that share a store publish for each other
 condition     how a store is
+tokens        tokens that processes share, for locks
 telling       observers are told of invalidations
 """

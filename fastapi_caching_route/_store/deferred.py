@@ -18,6 +18,7 @@ from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Before,
     Found,
@@ -25,7 +26,6 @@ from fastapi_caching_route._store.visit import (
     Standing,
     Store,
     StoredObject,
-    Tokens,
     Unknown,
     Visit,
 )

@@ -12,7 +12,7 @@ from secrets import token_urlsafe
 
 from fastapi_caching_route._concurrency.tasks import after
 from fastapi_caching_route._core.key import shortened
-from fastapi_caching_route._store.visit import Tokens
+from fastapi_caching_route._store.tokens import Tokens
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
 """How often to check whether the owner is done. Chosen at random around that, so that not all processes check at

@@ -39,7 +39,8 @@ from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.telling import tell_invalidated
-from fastapi_caching_route._store.visit import LookUp, Tokens, Visit
+from fastapi_caching_route._store.tokens import Tokens
+from fastapi_caching_route._store.visit import LookUp, Visit
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')

@@ -17,6 +17,7 @@ from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.tokens import Tokens
 
 StoredObject = Entry | Variants
 Early = int | Position | Mapping[str, str]
@@ -140,22 +141,6 @@ class Visit(Protocol):
 
         Return why the response is not stored, or 'store-slow' if that is not known in time.
         """
-        ...
-
-
-class Tokens(Protocol):
-    """Tokens in a store that several processes share: what locks are made of."""
-
-    async def add(self, key: str, token: str, span: float) -> bool | None:
-        """Store a token for `span` seconds if there is none. Return whether it was stored; None if the store fails."""
-        ...
-
-    async def release(self, key: str, token: str) -> None:
-        """Delete the token under a key, if it is this one."""
-        ...
-
-    def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':
-        """Start a background task that runs to its end, even if nobody waits for it."""
         ...
 
 

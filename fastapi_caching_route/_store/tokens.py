@@ -1,0 +1,21 @@
+"""The protocol of tokens that processes share, which locks are made of. Knows no stores."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+
+class Tokens(Protocol):
+    """Tokens in a store that several processes share: what locks are made of."""
+
+    async def add(self, key: str, token: str, span: float) -> bool | None:
+        """Store a token for `span` seconds if there is none. Return whether it was stored; None if the store fails."""
+        ...
+
+    async def release(self, key: str, token: str) -> None:
+        """Delete the token under a key, if it is this one."""
+        ...
+
+    def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':
+        """Start a background task that runs to its end, even if nobody waits for it."""
+        ...
