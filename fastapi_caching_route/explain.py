@@ -158,6 +158,8 @@ def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Decl
         yield "if the response's own headers allow it (mode='rfc9111')"
     if len(cached) < len(methods):
         yield f'only {" ".join(sorted(cached))}'
+    if not policy.store:
+        yield 'nothing is stored here (store=False): clients get ETag, 304 and Cache-Control'
     if policy.skip is not None:
         yield 'not if skip returns true'
     if policy.store_if is not None:

@@ -132,6 +132,13 @@ class CachePolicy:
     cdn_cache_control: Annotated[
         str | CacheControl | None, Doc('The same for `CDN-Cache-Control`, which only CDNs read (RFC 9213).')
     ] = None
+    store: Annotated[
+        bool,
+        Doc(
+            'False: nothing is stored here, but responses get `ETag`, 304, `Vary` and `cache_control`, so that clients '
+            'store them.'
+        ),
+    ] = True
     status_ttl: Annotated[
         Mapping[int, float],
         Doc(
@@ -221,7 +228,7 @@ class CachePolicy:
             ('skip', self.skip is None or callable(self.skip), 'must be a callable of the request'),
         ):
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
-        for option in ('revalidate', 'collapse', 'lock'):
+        for option in ('revalidate', 'store', 'collapse', 'lock'):
             check_flag(option, getattr(self, option))
         if self.client_cache_control is not None:
             check_flag('client_cache_control', self.client_cache_control)

@@ -51,6 +51,8 @@ class Labels:
     """The same for responses that are for one client only."""
     counts_down: bool = False
     """Whether they say what is left of the lifetime."""
+    stores: bool = True
+    """Whether responses are stored here. If not, the headers for other caches go with those that could be."""
 
     def our_cache_control(
         self, headers: RawHeaders, inputs: Inputs, variants: Variants | None, age: float, left: float
@@ -91,6 +93,8 @@ class Labels:
 
     def on_miss(self, outcome: Outcome, ours: RawHeaders) -> RawHeaders:
         """For the endpoint's response; headers for other caches are added only if it is stored here, too."""
+        if not self.stores:
+            return (*ours, *self.on_pass(outcome))
         return (*ours, self.miss, *self.on_pass(outcome)) if outcome.stored else self.on_pass(outcome)
 
     def on_held(self, outcome: Outcome, ours: RawHeaders, headers: RawHeaders, age: float) -> RawHeaders:

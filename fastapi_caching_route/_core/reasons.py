@@ -71,6 +71,7 @@ NO_ASYNCIO = Reason(
     is_mistake=True,
 )
 SKIP = Reason('skip', '`skip` returned true', effect=BYPASSES, text='the skip callable returned true')
+STORE = Reason('store', 'the route says `store=False`; clients and other caches may store it')
 SKIP_CALLABLE = Reason(
     'skip-callable',
     '`skip` raised an exception',

@@ -84,6 +84,10 @@ class Snapshot(Struct, frozen=True):
 async def snapshot(errand: Errand) -> Snapshot:
     """Name the response, note the marks of its names, and keep the session as it is."""
     call = errand.call
+    session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
+    asked_at = call.plan.runtime.clock()
+    if not call.plan.labels.stores:
+        return Snapshot(question(errand), (), Before(0), session, asked_at)
     names = await call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key)
     before = Before()
     if names is not None:
@@ -91,8 +95,7 @@ async def snapshot(errand: Errand) -> Snapshot:
         if errand.stale is not None:
             marked = tuple(dict.fromkeys((*names, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
-    session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
-    return Snapshot(question(errand), names, before, session, call.plan.runtime.clock())
+    return Snapshot(question(errand), names, before, session, asked_at)
 
 
 def head_of(errand: Errand, snapshot: Snapshot, start: Message, *, varies_with_all: bool) -> Head:

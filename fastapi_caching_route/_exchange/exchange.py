@@ -20,9 +20,8 @@ from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Brought, Variants
 from fastapi_caching_route._exchange.account import Account, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody
-from fastapi_caching_route._exchange.errand import Errand
 from fastapi_caching_route._exchange.guarded import reply_behind_guards
-from fastapi_caching_route._exchange.guards import admit, pass_by, wishes
+from fastapi_caching_route._exchange.guards import admit, pass_by
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
 from fastapi_caching_route._exchange.lookup import (
     Looked,
@@ -37,7 +36,7 @@ from fastapi_caching_route._exchange.lookup import (
     look_up_key,
     window_on_error,
 )
-from fastapi_caching_route._exchange.overtaking import run_endpoint
+from fastapi_caching_route._exchange.overtaking import errand_of, run_endpoint, run_unstored
 from fastapi_caching_route._exchange.plan import Plan, tell
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
@@ -137,6 +136,9 @@ class Exchange(Struct, eq=False):
         """Answer from the store if RFC 9111 §4 allows it, else from the endpoint."""
         call, account = self._call, self._call.client.account
         account.passed('guards')
+        if not call.plan.labels.stores:
+            await run_unstored(call)
+            return
         keys = looked[0] if looked else await find_key(call)
         if isinstance(keys, Bypass):
             tell(reasons.named(keys.reason), call.scope['path'], call.plan.told)
@@ -213,7 +215,7 @@ class Exchange(Struct, eq=False):
                 return False
             case Alone(variants):
                 flight: Flight[Brought] = call.plan.runtime.flights.unfollowed()
-                await run_endpoint(_errand(call, ask, flight, seen.among(variants)))
+                await run_endpoint(errand_of(call, ask.why, ask.stale, flight, seen.among(variants)))
         return True
 
     async def _lead(self, lead: Lead, ask: Ask, seen: Seen) -> bool:
@@ -224,7 +226,7 @@ class Exchange(Struct, eq=False):
             current = latest if lock is None else await self._locked(lock, latest)
             if current is None:
                 return False
-            await run_endpoint(_errand(self._call, ask, flight, current))
+            await run_endpoint(errand_of(self._call, ask.why, ask.stale, flight, current))
         finally:
             _end(flight, lock)
         return True
@@ -265,7 +267,7 @@ class Exchange(Struct, eq=False):
         flight = runtime.flights.lead(key)
         lock = self._herd.lock(flight, seen.variants)
         again = call.for_nobody(conditions_of(call.declared.inputs, seen.variants))
-        errand = _errand(again, Ask(b'stale', seen.found), flight, replace(seen, visit=runtime.store.visit()))
+        errand = errand_of(again, b'stale', seen.found, flight, replace(seen, visit=runtime.store.visit()))
         try:
             if lock is not None and not await lock.try_to_take():  # another process renews it
                 return
@@ -279,19 +281,6 @@ class Exchange(Struct, eq=False):
             runtime.unrenewable.end(call.key)
         else:
             runtime.unrenewable.lengthen(call.key, runtime.clock())
-
-
-def _errand(call: Call, ask: Ask, flight: Flight[Brought], seen: Seen) -> Errand:
-    """What the run of this flight is for, as far as it is known."""
-    return Errand(
-        call=call,
-        wishes=wishes(call),
-        why=ask.why,
-        stale=ask.stale,
-        variants=seen.variants,
-        flight=flight,
-        visit=seen.visit,
-    )
 
 
 def _end(flight: Flight[Brought], lock: Lock | None) -> None:

@@ -67,9 +67,8 @@ async def keep(
         confirmed=confirmed,
         told=head.told_of(recording.headers),
     )
-    span = entry.lifetime + storable.window
-    storing = partial(_replace, errand, snapshot, head, entry, span=span, is_new=confirmed is None)
-    return Kept(entry, await errand.visit.storing(storing))
+    storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
+    return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
 
 def _shortened(storable: Storable, jitter: float) -> Storable:
@@ -88,10 +87,10 @@ def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tu
 
 
 async def _replace(
-    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float, is_new: bool
+    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, window: float, is_new: bool
 ) -> str | None:
     """Replace the stored entry. If the new one cannot be stored, withdraw the old one and return the reason."""
-    reason = await _put(errand, snapshot, head, entry, visit, span=span)
+    reason = await _put(errand, snapshot, head, entry, visit, span=entry.lifetime + window)
     # A confirmed entry stays: a brief failure of the store must not delete it.
     if reason is not None and is_new and errand.stale is not None:
         await withdraw_stored(errand, snapshot, head, visit)

@@ -11,14 +11,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
 from fastapi_caching_route._core import reasons
+from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.errand import Errand
-from fastapi_caching_route._exchange.guards import behind_guards
+from fastapi_caching_route._exchange.guards import behind_guards, wishes
+from fastapi_caching_route._exchange.lookup import Seen
 from fastapi_caching_route._exchange.run import Run
 from fastapi_caching_route._exchange.stale import may_stand_in, stand_in
+from fastapi_caching_route._store.visit import Found
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -64,3 +67,23 @@ async def _overtake(apart: Run, call: Call, patience: float) -> None:
             )
     finally:
         running.cancel()
+
+
+async def run_unstored(call: Call) -> None:
+    """Let the endpoint answer a request of a route whose responses are not stored."""
+    runtime = call.plan.runtime
+    seen = Seen(None, None, 0, runtime.store.visit())
+    await Run(errand_of(call, b'bypass', None, runtime.flights.unfollowed(), seen)).run()
+
+
+def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brought], seen: Seen) -> Errand:
+    """What the run of this flight is for, as far as it is known."""
+    return Errand(
+        call=call,
+        wishes=wishes(call),
+        why=why,
+        stale=stale,
+        variants=seen.variants,
+        flight=flight,
+        visit=seen.visit,
+    )

@@ -121,7 +121,9 @@ class Plan:
     herds: Herds
     labels: Labels
     methods: frozenset[str]
-    """Those whose responses are cached; all others are answered by the endpoint."""
+    """Those whose responses are stored; all others are answered by the endpoint."""
+    labelled: frozenset[str]
+    """Those whose responses are labelled like stored ones, and not stored here."""
     heeds_demands: bool
     """Whether the Cache-Control of a request counts."""
     ttl_jitter: float
@@ -142,8 +144,10 @@ class Plan:
         tell(reasons.NO_ASYNCIO, scope['path'], self.runtime.told)
         return b'bypass', reasons.NO_ASYNCIO.name
 
-    def _passes_unserved(self, scope: Scope) -> tuple[bytes, str | None]:
+    def _passes_unserved(self, scope: Scope) -> tuple[bytes, str | None] | None:
         switch = self.runtime.switch
+        if scope['method'] in self.labelled and not switch.times_off and on_asyncio():
+            return None
         if switch.waits and switch.times_off == 1:
             tell(reasons.NO_BACKEND, scope['path'], self.runtime.told, logging.ERROR)
             return b'bypass', reasons.NO_BACKEND.name

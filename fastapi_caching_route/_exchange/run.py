@@ -205,9 +205,9 @@ class Run:
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
         ours = our_cache_control(self.errand, self._head, headers, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
-        return with_headers(
-            message, without(headers, outdated), labels.on_miss(Outcome(self.errand.why, stored=True), ours)
-        )
+        detail = None if labels.stores else reasons.STORE.name
+        outcome = Outcome(self.errand.why, stored=labels.stores, detail=detail)
+        return with_headers(message, without(headers, outdated), labels.on_miss(outcome, ours))
 
     async def _feed(self, message: Message) -> None:
         """Take the next message of the response."""

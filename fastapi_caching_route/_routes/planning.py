@@ -36,7 +36,8 @@ def plan_of(
             policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
         ),
         labels=_labels(decoration),
-        methods=settings.methods,
+        methods=settings.methods if policy.store else frozenset(),
+        labelled=frozenset() if policy.store else settings.methods,
         heeds_demands=settings.heeds_demands(policy),
         ttl_jitter=policy.ttl_jitter,
         watch=watching_handlers,
@@ -88,6 +89,7 @@ def _labels(decoration: Decoration) -> Labels:
         cache_control=_emitted(*controls),
         cache_control_for_one=_emitted(*map(_for_one_client, controls)),
         counts_down=TTL in counted,
+        stores=decoration.policy.store,
     )
 
 

@@ -74,13 +74,16 @@ class Reached:
     async def _targets(self, scope: Scope, headers: RawHeaders) -> Targets:
         """What a write invalidates by its path and by its decorators; `headers` are those of its response."""
         targets: Targets = []
-        if is_write(scope['method'], cached=self.plan is not None and scope['method'] in self.plan.methods):
+        if is_write(scope['method'], cached=self._is_decorated_for(scope['method'])):
             for target in targets_of_a_write(scope, headers):
                 found = map(decoration_of, endpoints_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
                 targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
         values = self.parameters.values(scope.get('path_params', {})) if self.invalidates else {}
         return [*targets, *[(it.store, await it.names(scope, values)) for it in self.invalidates]]
+
+    def _is_decorated_for(self, method: str) -> bool:
+        return self.plan is not None and method in self.plan.methods | self.plan.labelled
 
 
 class Places:
@@ -122,7 +125,7 @@ class Places:
         app = scope.get('router') or scope.get('app')  # the outermost app
         warn_of_unserved(app)
         plan = None if decoration is None else self._plan(decoration, route, effective, parameters, app)
-        cached = () if plan is None else plan.methods
+        cached = () if plan is None else plan.methods | plan.labelled
         invalidates = invalidates_of(route.endpoint)
         may_invalidate = bool(invalidates) or takes(effective, self._context)
         inside: Any = super(self._kind, route)

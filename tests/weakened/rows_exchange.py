@@ -16,6 +16,8 @@ def _keep(entry, headers, labels):
 ROWS = [
     ('events: keys of key builders', '_exchange/account.py', '            key = digest(key)', '            pass'),
     ('events: told once', '_exchange/account.py', '        if self._is_over:\n            return\n', ''),
+    ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
+    ('personal and not stored', '_exchange/verdict.py', ' or not plan.labels.stores', ''),
     (
         'checks of person for handlers',
         '_exchange/run.py',
