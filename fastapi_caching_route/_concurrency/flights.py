@@ -18,6 +18,8 @@ import time
 from enum import Enum
 from typing import Generic, TypeVar
 
+from msgspec import Struct, field
+
 from fastapi_caching_route._concurrency.pauses import RecentNumbers
 
 T = TypeVar('T')
@@ -38,32 +40,25 @@ class Instead(Enum):
     """One of them leads the next flight: this run brought nothing, or a response for its leader only."""
 
 
-class Flight(Generic[T]):
-    """One run of the endpoint."""
+class Flight(Struct, Generic[T], eq=False):
+    """One run of the endpoint. It begins when it is made."""
 
-    __slots__ = (
-        *('_flights', '_key', '_landing', '_outcome'),
-        *('began_at', 'followers', 'has_landed', 'is_led', 'is_storing', 'loop', 'stored'),
-    )
-
-    def __init__(self, flights: 'Flights[T]', key: str, *, is_led: bool) -> None:
-        """Begin now."""
-        self.is_led: bool = is_led
-        """Whether others may follow. If not, it serves a single request and is not in the table."""
-        self._flights = flights
-        self._key = key
-        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        self.began_at: float = time.monotonic()
-        self._outcome: T | Instead | None = None
-        self._landing: asyncio.Future[None] | None = None
-        """What followers wait for; created for the first of them, since most flights have none."""
-        self.followers: int = 0
-        self.has_landed: bool = False
-        self.is_storing: bool = False
-        """Set when storing begins. A request that joins later may come after an invalidation that the check of the
-        marks has missed. So it waits, but then looks the entry up instead of sharing it."""
-        self.stored: bool = False
-        """Whether the response was stored. Valid once the flight has landed and storing has ended."""
+    _flights: 'Flights[T]'
+    _key: str
+    is_led: bool
+    """Whether others may follow. If not, it serves a single request and is not in the table."""
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    began_at: float = field(default_factory=time.monotonic)
+    _outcome: T | Instead | None = None
+    _landing: 'asyncio.Future[None] | None' = None
+    """What followers wait for; created for the first of them, since most flights have none."""
+    followers: int = 0
+    has_landed: bool = False
+    is_storing: bool = False
+    """Set when storing begins. A request that joins later may come after an invalidation that the check of the marks
+    has missed. So it waits, but then looks the entry up instead of sharing it."""
+    stored: bool = False
+    """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
     async def outcome(self, seconds: float) -> T | Instead | None:
         """Follow the flight: wait for its outcome; None if it has not landed after `seconds`."""
@@ -150,4 +145,4 @@ class Flights(Generic[T]):
 
     def has_brought(self, key: str, since: int) -> bool:
         """Whether a flight for this key has brought something to share since `brought_so_far` was `since`."""
-        return self._brought.of(key) > since
+        return self.brought_so_far > since and self._brought.of(key) > since

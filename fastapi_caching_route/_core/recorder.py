@@ -135,7 +135,7 @@ class Recorder(Struct, eq=False):
         recording = Recording(self._status, self._kept, b''.join(self._chunks))
         if self._store_if is not None and not self._store_if(recording):
             return self._let_go(reasons.STORE_IF.name, last)
-        passed = () if self.is_held else (last,)
+        passed = (last,) if self._labelled is None else ()
         self.is_recording = False
         self.close()
         return Step(passed, recording)

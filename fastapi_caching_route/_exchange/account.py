@@ -7,9 +7,10 @@ from time import perf_counter
 from types import TracebackType
 from typing import Literal
 
+from msgspec import Struct, field
 from typing_extensions import Self
 
-from fastapi_caching_route._core.asgi import Message, Scope, Send
+from fastapi_caching_route._core.asgi import Message, Send
 from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.key import digest
 from fastapi_caching_route._core.recorder import is_last
@@ -28,35 +29,31 @@ MAX_REASONS = 64
 """How many reasons of a route are counted: `no_store('...')` may give any text."""
 
 
-class Account:
+class Account(Struct, eq=False):
     """What becomes of one request. It is told when the response has been sent, once."""
 
-    __slots__ = (
-        *('_at', '_began_at', '_bytes', '_is_over', '_is_sending', '_method', '_plan', '_run_began_at'),
-        *('_seconds', '_send', '_status', 'age', 'key', 'outcome', 'reason', 'stored'),
-    )
-
-    def __init__(self, plan: Plan, scope: Scope, send: Send) -> None:
-        """The request has just come."""
-        self._plan = plan
-        self._method: str = scope['method']
-        self._send = send
-        self._began_at = self._at = perf_counter()
-        self._run_began_at: float | None = None
-        self._seconds: dict[Part, float] = {}
-        self._status = self._bytes = 0
-        self._is_over = self._is_sending = False
-        self.outcome: ResponseOutcome | None = None
-        """None while nothing is known."""
-        self.reason: str | None = None
-        self.stored = False
-        self.age: float | None = None
-        self.key: str | None = None
-        """Without its namespace."""
+    _plan: Plan
+    _method: str
+    _send: Send
+    _began_at: float = field(default_factory=perf_counter)
+    _at: float = field(default_factory=perf_counter)
+    _run_began_at: float | None = None
+    _seconds: dict[Part, float] = field(default_factory=dict)
+    _status: int = 0
+    _bytes: int = 0
+    _is_over: bool = False
+    _is_sending: bool = False
+    outcome: ResponseOutcome | None = None
+    """None while nothing is known."""
+    reason: str | None = None
+    stored: bool = False
+    age: float | None = None
+    key: str | None = None
+    """Without its namespace."""
 
     def for_nobody(self) -> 'Account':
         """The account of a run whose response nobody gets, which counts as a run alone; of this one, if it runs."""
-        again = Account(self._plan, {'method': self._method}, self._send)
+        again = Account(self._plan, self._method, self._send)
         again._is_over = True
         again._run_began_at, self._run_began_at = self._run_began_at, None
         return again
@@ -70,7 +67,7 @@ class Account:
         if isinstance(error, Exception) and not self._is_sending:  # else the client has gone
             self.note('error', 'exception')
             self._status = self._status or 500
-        if self._status:
+        if self._status and not self._is_over:
             self._tell()
 
     def began_run(self) -> None:

@@ -52,7 +52,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     if not isinstance(scope['headers'], list):  # ASGI allows any iterable, and we are not its only reader
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
-    account = None if plan.runtime.observers.tell is None else Account(plan, scope, send)
+    account = None if plan.runtime.observers.tell is None else Account(plan, scope['method'], send)
     body = whole = None
     if declared.keys.is_by_body and begins_with_the_body(plan, declared, scope):
         body = RequestBody(receive)
@@ -73,7 +73,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
             account.was_hit(looked[0][0], looked[1], answer)
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
-    with account or Account(plan, scope, send) as account:
+    with account or Account(plan, scope['method'], send) as account:
         client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header)
         call = Call(plan, declared, scope, body or RequestBody(receive), client, forward)
         await _respond_in_steps(call, looked, answer, let_in)
@@ -221,7 +221,7 @@ class Exchange(Struct, eq=False):
     async def _lead(self, lead: Lead, ask: Ask, seen: Seen) -> bool:
         """Let the endpoint answer this request and its followers; False if another process has stored something."""
         flight, latest = lead.flight, seen.among(lead.variants)
-        lock = self._herd.lock(flight, lead.variants)
+        lock = self._herd.lock(flight, lead.variants) if self._call.plan.herds.lock else None
         try:
             current = latest if lock is None else await self._locked(lock, latest)
             if current is None:

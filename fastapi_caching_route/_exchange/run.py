@@ -5,6 +5,7 @@ response. Does not know who waits, nor other runs.
 """
 
 import logging
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,8 @@ from fastapi_caching_route._http.storing import fields_for_one_client
 
 logger = logging.getLogger('fastapi_caching_route')
 
+UNCHANGED = nullcontext()
+
 
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
@@ -71,7 +74,8 @@ class Run:
         body = call.body.reader(last=self.errand.stale is None)
         call.client.account.began_run()
         try:
-            with Lent(call.scope, self._lent()):
+            lent = self._lent()
+            with Lent(call.scope, lent) if lent else UNCHANGED:
                 await call.forward(call.scope, partial(self._receive, body), self._send)
             if self._passing.hold():
                 await self._passing.catch_up()
@@ -107,11 +111,9 @@ class Run:
         """What the scope has while the endpoint runs."""
         scope = self.errand.call.scope
         watching = self.errand.call.plan.watch(scope, self._doubt_handler)
-        return {
-            'headers': self._snapshot.question.headers,
-            **less_extensions(scope, STREAM_EXTENSIONS),
-            **watching,
-        }
+        headers = self._snapshot.question.headers
+        asking = {} if headers is scope['headers'] else {'headers': headers}
+        return {**asking, **less_extensions(scope, STREAM_EXTENSIONS), **watching}
 
     def _doubt_handler(self) -> None:
         """The user's exception handler answers.
@@ -141,13 +143,15 @@ class Run:
 
     async def _send(self, message: Message) -> None:
         """The endpoint's `send`."""
-        if is_last(message):
-            self.errand.call.client.account.ended_run()
         if message['type'] == 'http.response.start':
             await self._start(message)
-        elif not self._answers_from_store:
+            return
+        ends = is_last(message)
+        if ends:
+            self.errand.call.client.account.ended_run()
+        if not self._answers_from_store:
             await self._feed(message)
-        elif is_last(message):
+        elif ends:
             await self._answer_from_store()
 
     async def _start(self, message: Message) -> None:
@@ -264,7 +268,8 @@ class Run:
         ours = our_cache_control(self.errand, head, head.headers, age, kept.entry.lifetime - age)
         labels = self.errand.call.plan.labels.on_held(outcome, ours, head.headers, age)
         own = fields_for_one_client(recording.headers, head.told_of(recording.headers))
-        await client.reply(kept.entry.for_one(own, self._written.made()), labels, head.began_at, own=own)
+        entry = kept.entry.for_one(own, self._written.made()) if own else kept.entry
+        await client.reply(entry, labels, head.began_at, own=own)
 
     @property
     def answers(self) -> bool:

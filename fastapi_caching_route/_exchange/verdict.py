@@ -100,7 +100,7 @@ def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evi
     if status >= BAD_REQUEST and _may_be_about_a_part(errand, snapshot, status):
         return reasons.PRECONDITION.name
     # A guard may have written over what is not legal: for this client, and not for the next one.
-    by_others = evidence.written.made().by_others
+    by_others = evidence.written.by_others if evidence.written.made_by_fastapi else ()
     is_legal = not by_others or legal([it[1:] for operations in by_others for it in operations])
     return evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
 

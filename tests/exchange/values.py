@@ -55,7 +55,7 @@ async def not_to_be_run(*_):
 def call_to(plan, method='GET', headers=(), *, body=None, **scope):
     """One request to a route, whose key is known."""
     asked = asgi_scope(method, headers=headers) | scope
-    account = Account(plan, asked, to_nobody)
+    account = Account(plan, method, to_nobody)
     client = Client(method, asked['headers'], to_nobody, account, plan.labels.cache_header)
     call = Call(plan, plan.declared(), asked, RequestBody(body or patient()), client, not_to_be_run)
     call.own_key, call.key = call.declared.keys.at_once(asked) or call.declared.keys.of(asked, b'')

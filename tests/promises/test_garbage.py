@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader
 
 from fastapi_caching_route import FastAPICache
 from tests.backends.fakes import Elsewhere
-from tests.support import Clock, asgi_call, asgi_scope, caching_router
+from tests.support import FASTAPI, Clock, asgi_call, asgi_scope, caching_router
 
 OURS = 'fastapi_caching_route'
 
@@ -97,9 +97,9 @@ async def test_a_304_a_head_and_a_refusal_leave_no_garbage(of_guards):
     scopes = [
         asgi_scope(path='/items/1', headers=[*KEY, (b'if-none-match', b'*')]),
         asgi_scope('HEAD', path='/items/1', headers=KEY),
-        asgi_scope(path='/items/1'),
-        asgi_scope(path='/items/2'),
     ]
+    if FASTAPI >= (0, 135):  # older releases leave the exception of a guard in a cycle, with all that is on its way
+        scopes += [asgi_scope(path='/items/1'), asgi_scope(path='/items/2')]
     assert await left_by(app, scopes) == {}
 
 
