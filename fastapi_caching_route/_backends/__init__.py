@@ -8,6 +8,9 @@ lmdb_driver    the driver of an LMDB store
 lmdb_pairs     look-ups in it as each hit does one
 drivers        what a link sends commands through, over a backend of aiocache
 redis_journal  journals in Redis, by a script
+redis_known    reads from Redis that do not send large values again
+plugins        plugins of aiocache, which users put into their backends
+codec          what turns objects into bytes and back
 clients        clients of our own for redis-py and aiomcache
 redis_clients  the same for redis-py: single server, cluster, Sentinel
 urls           URLs of stores: their parts, their options, clients of redis-py

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness, forgiven, in_time
 
@@ -29,7 +30,7 @@ class Batch:
         """How late the event loop was while callers waited."""
         self._seconds = seconds
         self._lateness = lateness
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[dict[str, object]]] = []
         """One for each caller: a caller that is cancelled stops waiting at once, and the others go on."""
         self._is_over = False
         self._began_at, self._late_before = time.monotonic(), lateness.seconds
@@ -40,24 +41,28 @@ class Batch:
         self._timer = running.get_loop().call_later(self._seconds, self._ring)
         running.add_done_callback(self._arrive)
 
-    async def found_within(self, within: float) -> dict[str, object]:
-        """The objects by their keys.
-
-        Raises:
-            TimeoutError: they did not arrive in time.
-
-        """
-        running = self._running
+    def found_within(self, within: float) -> Awaitable[dict[str, object]]:
+        """The objects by their keys, to be awaited. It raises a TimeoutError if they do not arrive in time."""
         if within < SHARED_PART * self._seconds:
-            return await in_time(running, within, self._lateness)
-        if not self._is_over:
-            waiting = running.get_loop().create_future()
+            return in_time(self._running, within, self._lateness)
+        waiting: asyncio.Future[dict[str, object]] = self._running.get_loop().create_future()
+        if self._is_over:
+            self._settle(waiting)
+        else:
             self._waiting.append(waiting)
-            await waiting
+        return waiting
+
+    def _settle(self, waiting: 'asyncio.Future[dict[str, object]]') -> None:
+        """Let a caller go on."""
+        running = self._running
+        if waiting.done():  # it was cancelled
+            return
         if not running.done() or running.cancelled():
-            msg = 'the cache backend did not answer in time'
-            raise TimeoutError(msg)
-        return running.result()
+            waiting.set_exception(TimeoutError('the cache backend did not answer in time'))
+        elif (error := running.exception()) is not None:
+            waiting.set_exception(error)
+        else:
+            waiting.set_result(running.result())
 
     def _ring(self) -> None:
         late = forgiven(self._lateness.seconds - self._late_before, self._seconds)
@@ -73,5 +78,4 @@ class Batch:
             self._is_over = True
             self.late = self._lateness.seconds - self._late_before
             for waiting in self._waiting:
-                if not waiting.done():
-                    waiting.set_result(None)
+                self._settle(waiting)

@@ -1,11 +1,12 @@
 """Commands to a backend and their time budget: one for a whole request, or one for each command of an invalidation."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from fastapi_caching_route._backends.batch import Batch
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.linked import LinkedBackend
 
@@ -57,6 +58,11 @@ class Commands:
         found, late = await self._backend.get(keys, self.left)
         self._until += late
         return found
+
+    def taken(self, keys: Sequence[str], batch: Batch, found: Mapping[str, object]) -> list[object]:
+        """The object under each key, or None, after waiting for a batch; the budget grows by what the loop was late."""
+        self._until += batch.late
+        return [found[key] for key in keys]
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """Store an object for `span` seconds; return whether it was stored."""

@@ -7,14 +7,18 @@ nor the breaker.
 import copy
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends import redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
+from fastapi_caching_route._backends.codec import Codec
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail, tail_of_none
 from fastapi_caching_route._backends.outage import address_of
+from fastapi_caching_route._backends.plugins import PluginOf
+from fastapi_caching_route._backends.redis_known import KnownValues, can_tell_how_values_begin
 
 MAX_SPAN_IN_MEMCACHED = 30 * 86400
 """In seconds. memcached takes a larger number for a date."""
@@ -37,6 +41,10 @@ class Driver(Protocol):
     """Whether a command may be cancelled without disturbing the next ones."""
     sets_many: bool
     """Whether `set_many` stores many objects in one round trip."""
+
+    def knows(self, key: str) -> bool:
+        """Whether `get_many` need not be sent what was last under a key, however large it is."""
+        ...
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """The object under each key, or None."""
@@ -79,30 +87,11 @@ class Prolongs(Protocol):
         ...
 
 
-class Codec(Protocol):
-    """Turns objects into bytes and back; it looks like a serializer of aiocache."""
-
-    encoding: str | None
-    prefix_of_texts: bytes
-    """How the bytes of a str begin, before its own ones."""
-
-    known: Mapping[tuple[bytes, int], object]
-    """Objects of bytes that begin with these sixteen, and are so many: what `loads` returns without looking closer."""
-
-    def dumps(self, value: Any) -> Any:
-        """The bytes of an object."""
-        ...
-
-    def loads(self, value: Any) -> Any:
-        """The object of these bytes, or None."""
-        ...
-
-
 class AiocacheDriver:
     """Sends commands through a copy of a backend, with our codec and, if we can build one, a client of our own."""
 
     __slots__ = (
-        *('_backend', '_codec', '_journals', '_reads_itself'),
+        *('_backend', '_codec', '_journals', '_known', '_reads_itself'),
         *('address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many'),
     )
 
@@ -110,7 +99,7 @@ class AiocacheDriver:
         """Copy the backend; connect when the first command is sent. Redis has `journals` of its own."""
         ours: Any = copy.copy(backend)
         ours.serializer = codec
-        ours.plugins = [_Plugin(it, backend) for it in backend.plugins]
+        ours.plugins = [PluginOf(it, backend) for it in backend.plugins]
         ours.timeout = None  # aiocache would cancel a command that takes longer
         client = own_client(backend)
         if client is not None:
@@ -129,6 +118,14 @@ class AiocacheDriver:
         sets_itself = type(backend).set is BaseCache.set and not backend.plugins
         self.sets_many: bool = has_journals(backend) and sets_itself and hasattr(used, 'pipeline')
 
+        self._known: KnownValues | None = None
+        if self._reads_itself and can_tell_how_values_begin(backend, used):
+            self._known = KnownValues(codec, used, partial(ours._multi_get, encoding=None))
+
+    def knows(self, key: str) -> bool:
+        """See `Driver`."""
+        return self._known is not None and self._known.include(self._backend.build_key(key, namespace=''))
+
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
         if not self._reads_itself:
@@ -137,6 +134,8 @@ class AiocacheDriver:
             found = ()
         else:
             names = [self._backend.build_key(key, namespace='') for key in keys]
+            if self._known is not None:
+                return await self._known.get_many(names)
             found = [self._codec.loads(it) for it in await self._backend._multi_get(names, encoding=None)]
         return found or [None] * len(keys)
 
@@ -223,20 +222,6 @@ def accepted_ttl(backend: BaseCache, span: float) -> float:
     return max(float(span), SHORTEST)
 
 
-class _Plugin:
-    """A plugin of aiocache, called with the user's backend instead of our copy, since it may keep its state there."""
-
-    def __init__(self, plugin: Any, backend: BaseCache) -> None:
-        """Call this plugin with this backend."""
-        self._plugin = plugin
-        self._backend = backend
-
-    def __getattr__(self, hook: str) -> Any:
-        """A hook, such as `post_get`, which ignores the backend that it is called with."""
-        called = getattr(self._plugin, hook)
-        return lambda _, *args, **options: called(self._backend, *args, **options)
-
-
 class InProcessDriver:
     """Sends commands to a backend in this process. Entries are immutable, so they are stored as they are, uncoded.
 
@@ -253,6 +238,10 @@ class InProcessDriver:
         self.is_ours: bool = False
         self.may_be_cancelled: bool = True
         self.sets_many: bool = False
+
+    def knows(self, key: str) -> bool:  # noqa: ARG002, see `Driver`
+        """See `Driver`. Nothing is sent."""
+        return True
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""

@@ -62,8 +62,8 @@ class Link:
     """Sends the commands of the event loop in which it is created."""
 
     __slots__ = (
-        *('_adding', '_answered_at', '_at_end', '_batches', '_breaker', '_largest', '_loop', '_running', '_sizes'),
-        *('_tails', '_timeout', '_to_set', '_turns', '_turns_of_large', '_weigh'),
+        *('_adding', '_answered_at', '_at_end', '_batches', '_breaker', '_largest', '_loop', '_most', '_running'),
+        *('_sizes', '_tails', '_timeout', '_to_set', '_turns', '_turns_of_large', '_weigh'),
         *('driver', 'lateness', 'pid', 'usable'),
     )
 
@@ -86,6 +86,8 @@ class Link:
         self._sizes: dict[str, int] = {}
         self._largest = 0.0
         """The size of the largest entry that was read recently without being expected; it decays."""
+        self._most: float = MAX_TOGETHER
+        """How many keys a batch of small entries may have, by that."""
         self._answered_at: dict[Kind, float] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self.lateness = Lateness(self._loop, lambda: not self._running)
@@ -107,16 +109,13 @@ class Link:
         may_be_large = not is_large and self._largest >= LARGE_BYTES and any(key not in self._sizes for key in keys)
         name = keys[0] if may_be_large else _LARGE if is_large else _SMALL
         batch = self._batches.get(name)
-        most = MAX_LARGE_BYTES / size if is_large else self._most_together()
-        if batch is None or len(batch.keys) > most:
+        is_sent = is_large and not self.driver.knows(keys[0])
+        if batch is None or len(batch.keys) > (MAX_LARGE_BYTES / size if is_sent else self._most):
             batch = self._batches[name] = Batch(self.lateness, self._timeout)
             batch.begin(self.send('reading', partial(self._read, name, batch), is_large=is_large))
         for key in keys:
             batch.keys[key] = None
         return batch
-
-    def _most_together(self) -> float:
-        return min(MAX_TOGETHER, MAX_REPLY_BYTES / self._largest) if self._largest else MAX_TOGETHER
 
     async def _read(self, name: str, batch: Batch) -> dict[str, object]:
         if self._batches.get(name) is batch:
@@ -125,6 +124,7 @@ class Link:
         found = dict(zip(keys, await self.driver.get_many(keys), strict=True))
         sizes = {key: self._weigh(it) for key, it in found.items() if it is not None}
         self._largest = max([self._largest / 2, *(size for key, size in sizes.items() if key not in self._sizes)])
+        self._most = min(MAX_TOGETHER, MAX_REPLY_BYTES / max(self._largest, 1))
         if len(self._sizes) > MAX_SIZES:
             self._sizes.clear()
         self._sizes.update(sizes)

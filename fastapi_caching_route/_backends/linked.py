@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
+from fastapi_caching_route._backends.batch import Batch
 from fastapi_caching_route._backends.breaker import Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver, Prolongs
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
@@ -69,12 +70,18 @@ class LinkedBackend:
 
     async def get(self, keys: Sequence[str], within: float) -> tuple[list[object], float]:
         """The object under each key, or None, read with one command; and how late this event loop was meanwhile."""
+        read = self.reading(keys)
+        if isinstance(read, list):
+            return read, 0.0
+        found = await read.found_within(within)
+        return [found[key] for key in keys], read.late
+
+    def reading(self, keys: Sequence[str]) -> Batch | list[object]:
+        """The object under each key, or None: in a batch, to be waited for, or at once if the backend can do that."""
         self._check('reading')
         if self._read_at_once is not None:
-            return self._tried(self._read_at_once, keys), 0.0
-        batch = self._link('reading').get(keys)
-        found = await batch.found_within(within)
-        return [found[key] for key in keys], batch.late
+            return self._tried(self._read_at_once, keys)
+        return self._link('reading').get(keys)
 
     def _tried(self, read_at_once: Callable[[Sequence[str]], list[object]], keys: Sequence[str]) -> list[object]:
         try:

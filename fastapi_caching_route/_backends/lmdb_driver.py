@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
-from fastapi_caching_route._backends.drivers import Codec, ToSet
+from fastapi_caching_route._backends.codec import Codec
+from fastapi_caching_route._backends.drivers import ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
 from fastapi_caching_route._backends.lmdb_pairs import PairReader
@@ -45,6 +46,10 @@ class LMDBDriver:
     def reading_beside(self, key: str) -> Callable[[str], tuple[object, object]]:
         """A function that returns the objects under a given key and under this one, or None; both of one moment."""
         return PairReader(self._store, self._codec, key).read
+
+    def knows(self, key: str) -> bool:  # noqa: ARG002, see `Driver`
+        """See `Driver`. Nothing is sent."""
+        return True
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""

@@ -8,7 +8,7 @@ import math
 import struct
 import time
 
-from fastapi_caching_route._backends.drivers import Codec
+from fastapi_caching_route._backends.codec import Codec
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import END, VALUE, stored_key
 

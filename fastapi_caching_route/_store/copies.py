@@ -15,13 +15,12 @@ how that is read.
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from fastapi_caching_route._concurrency.pauses import RecentNumbers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts
-from fastapi_caching_route._store.visit import LATER, Found, Later, StoredObject
+from fastapi_caching_route._store.visit import LATER, Found, Later, Ledger, StoredObject
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 
 
@@ -81,20 +80,12 @@ class Copies:
         return self.read_at > latest.at and time.monotonic() - self.read_at <= self._trust
 
 
-class TellsAtOnce(Protocol):
-    """A ledger that can tell of entries by what was read before."""
-
-    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | Later | None:
-        """What `Ledger.stale_at` returns, by what was found under the keys `beside`; LATER if more has to be read."""
-        ...
-
-
 class LookUpNear:
     """Looks up copies that may be used without reading anything."""
 
     __slots__ = ('_copies', '_ledger', '_parts')
 
-    def __init__(self, copies: Copies, ledger: TellsAtOnce, parts: Parts) -> None:
+    def __init__(self, copies: Copies, ledger: Ledger, parts: Parts) -> None:
         """Trust copies as long as they allow."""
         self._copies = copies
         self._ledger = ledger

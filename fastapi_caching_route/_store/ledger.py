@@ -26,7 +26,7 @@ from fastapi_caching_route._backends.journal import MAX_READ, MAX_TOKENS, TOKEN,
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._store.moments import Moments
-from fastapi_caching_route._store.visit import Reads, Writes
+from fastapi_caching_route._store.visit import LATER, Later, Reads, Writes
 
 _JOURNAL = '{%journal}'
 """No escaped text begins like this. The braces are the hash tag by which a cluster chooses the node."""
@@ -85,10 +85,10 @@ class JournalLedger:
         """See `Ledger`."""
         return self.stale_since(entry, seen)
 
-    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002, see `TellsAtOnce`
-        """See `TellsAtOnce`: what is known by now is newer than what was read."""
+    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | Later | None:
+        """See `Ledger`."""
         known = self.known
-        return None if known is None else self.stale_since(entry, known)
+        return LATER if known is None or known.text != beside[0] else self.stale_since(entry, known)
 
     def stale_since(self, entry: Entry, seen: 'Known') -> float | None:
         """See `stale_at`; nothing has to be read for it."""

@@ -171,7 +171,7 @@ class Marks:
         return stale_at
 
     def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | Later:
-        """See `TellsAtOnce`."""
+        """See `Ledger`."""
         marks, last, stale_at = self._verified.get(entry.key, (None, '', 0.0))
         return stale_at if last and beside == [last] and marks == entry.marks else LATER
 

@@ -128,6 +128,10 @@ class MomentsLedger:
         """See `Ledger`."""
         return early if isinstance(early, int) and self._moments.are_unchanged(names, early) else None
 
+    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002
+        """See `Ledger`."""
+        return self._moments.stale_since(entry, entry.marks)
+
     async def stale_at(self, store: object, entry: Entry, seen: object) -> float | None:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.stale_since(entry, entry.marks)

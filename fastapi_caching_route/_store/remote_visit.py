@@ -22,10 +22,12 @@ from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.visit import (
+    LATER,
     Alive,
     Before,
     Early,
     Found,
+    Later,
     Ledger,
     Lost,
     Standing,
@@ -105,53 +107,84 @@ class RemoteVisit:
         self._parts = parts
         self._left = parts.timeout
 
-    async def look_up(self, key: str) -> Found | Variants | None:
+    def look_up(self, key: str) -> Coroutine[Any, Any, Found | Variants | None]:
         """See `Visit`."""
-        if self._parts.debts:
-            self._left -= await self._parts.retry(self._left)
-        commands = Commands(self._parts.backend, self._left)
+        copies = self._parts.copies
+        copy = None if copies is None or self._parts.debts else copies.get(key)
+        return self._looked_up(key) if copies is None or copy is None else self._confirmed(copy, copies)
+
+    async def _confirmed(self, copy: Entry, copies: 'KeepsCopies') -> Found | Variants | None:
+        """A copy, if one small read says that the entry is still alive; if not, what is stored."""
+        parts, key, began_at, found = self._parts, copy.key, time.monotonic(), None
+        keys, commands = parts.ledger.beside, Commands(parts.backend, self._left)
         try:
-            return await self._look_up(key, commands)
+            # Awaited right here, as below: each coroutine in between costs twice, when it begins and when it goes on.
+            read = parts.backend.reading(keys)
+            if not isinstance(read, list):
+                read = commands.taken(keys, read, await read.found_within(self._left))
+            beside = read
+            if None not in beside:  # else it was lost, or the backend is switched off
+                found = self._told(copy, key, beside)
+                if isinstance(found, Later):
+                    found = await self._alive(copy, key, commands, beside)
+                copies.note_read(began_at, beside)
         except Exception as error:  # noqa: BLE001, as in `_or_nothing`, without whose calls a hit is cheaper
             logger.debug('the cache backend failed for one request: %s', in_words(error))
             return None
         finally:
             self._left = commands.left
+        if isinstance(found, Found) and found.stale_at == math.inf:
+            return found
+        copies.drop(key)
+        return await self._looked_up(key)
 
-    async def _look_up(self, key: str, commands: Commands) -> Found | Variants | None:
-        copies, since = self._parts.copies, 0
+    async def _looked_up(self, key: str) -> Found | Variants | None:
+        """What is stored under a key."""
+        parts, copies, keys = self._parts, self._parts.copies, (key, *self._parts.ledger.beside)
+        if parts.debts:
+            self._left -= await parts.retry(self._left)
+        commands, began_at, since = Commands(parts.backend, self._left), time.monotonic(), 0
         if copies is not None:
-            copy = copies.get(key)
-            if copy is not None:
-                beside, seen = await self._seen(commands)
-                # What is missing was lost, or the backend is switched off.
-                found = None if None in beside else await self._alive(copy, key, commands, seen)
-                if isinstance(found, Found) and found.stale_at == math.inf:
-                    return found
-                copies.drop(key)
             since = copies.changes
-        (stored, *_), seen = await self._seen(commands, key)
-        found = await self._alive(stored, key, commands, seen)
-        if copies is not None and isinstance(found, Found) and found.stale_at == math.inf:
-            copies.keep_read(found.entry, since)
-        return found
+        try:
+            read = parts.backend.reading(keys)
+            if not isinstance(read, list):
+                read = commands.taken(keys, read, await read.found_within(self._left))
+            stored, *beside = read
+            found = self._told(stored, key, beside)
+            if isinstance(found, Later):
+                found = await self._alive(stored, key, commands, beside)
+            if copies is not None:
+                copies.note_read(began_at, beside)
+                if isinstance(found, Found) and found.stale_at == math.inf:
+                    copies.keep_read(found.entry, since)
+        except Exception as error:  # noqa: BLE001, as in `_or_nothing`, without whose calls a hit is cheaper
+            logger.debug('the cache backend failed for one request: %s', in_words(error))
+            return None
+        else:
+            return found
+        finally:
+            self._left = commands.left
 
-    async def _seen(self, commands: Commands, *keys: str) -> tuple[list[object], object]:
-        """What is stored under the keys and beside it, and what the ledger has seen there.
+    def _told(self, stored: object, key: str, beside: Sequence[object]) -> Found | Variants | Later | None:
+        """What `_alive` returns, if nothing more has to be asked."""
+        parts, withdrawals = self._parts, self._parts.withdrawals
+        if not isinstance(stored, Entry) or stored.key != key or parts.debts:
+            return LATER
+        if withdrawals.count and withdrawals.includes(key, stored.stored_at):
+            return LATER
+        stale_at = parts.ledger.stale_at_once(stored, beside)
+        return stale_at if stale_at is None or isinstance(stale_at, Later) else Found(stored, stale_at)
 
-        Also for a miss: the run that follows begins with what is known now.
+    async def _alive(
+        self, stored: object, key: str, commands: Commands, beside: Sequence[object]
+    ) -> Found | Variants | None:
+        """What is stored under a key, if that is so and it may be used.
+
+        What was read beside it is noted also for a miss: the run that follows begins with what is known now.
         """
-        parts, began_at = self._parts, time.monotonic()
-        found = await commands.get((*keys, *parts.ledger.beside))
-        beside = found[len(keys) :]
-        seen = await parts.ledger.see(commands, beside)
-        if parts.copies is not None:
-            parts.copies.note_read(began_at, beside)
-        return found, seen
-
-    async def _alive(self, stored: object, key: str, commands: Commands, seen: object) -> Found | Variants | None:
-        """What is stored under a key, if that is so and it may be used."""
         parts = self._parts
+        seen = await parts.ledger.see(commands, beside)
         if isinstance(stored, Variants):
             return stored if stored.key == key else None
         if not isinstance(stored, Entry) or stored.key != key or parts.debts.include(stored.names):

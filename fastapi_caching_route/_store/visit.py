@@ -94,7 +94,7 @@ Standing = Alive | Lost | Unknown
 class Visit(Protocol):
     """What one request does with a store. If the store fails, nothing is found or stored, and nothing is raised."""
 
-    async def look_up(self, key: str) -> Found | Variants | None:
+    def look_up(self, key: str) -> Coroutine[Any, Any, Found | Variants | None]:
         """The entry or record under a full key. What is not alive, or was stored under another key, is a miss."""
         ...
 
@@ -265,6 +265,10 @@ class Ledger(Protocol):
 
         They are kept for `span` seconds at least, as long as the response is to be stored.
         """
+        ...
+
+    def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> 'float | Later | None':
+        """What `stale_at` returns after `see`, by what was found under the keys `beside`; LATER if more is needed."""
         ...
 
     async def stale_at(self, store: Reads, entry: Entry, seen: Any) -> float | None:

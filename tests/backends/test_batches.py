@@ -104,3 +104,18 @@ async def test_of_entries_that_are_stored_together_only_those_are_missing_that_w
         for taken in ('MISS', 'HIT'):
             got = await asyncio.gather(*(ask(app, path) for path in paths))
             assert got == [taken, 'none', taken, 'none', taken]
+
+
+async def test_large_entries_that_are_known_are_read_by_one_command(redis_server):
+    cache, app = shop(RedisClientCache(lambda: redis.asyncio.Redis(port=redis_server.port), namespace='known'))
+    server = redis.asyncio.Redis(port=redis_server.port)
+    paths = [f'/large/{number}' for number in range(12)]
+    async with cache:
+        for _ in range(3):
+            await asyncio.gather(*(ask(app, path) for path in paths))
+        await server.config_resetstat()
+        assert await asyncio.gather(*(ask(app, path) for path in paths)) == ['HIT'] * 12
+        calls = {name: it['calls'] for name, it in (await server.info('commandstats')).items()}
+    await server.aclose()
+    assert calls['cmdstat_eval'] == 1
+    assert 'cmdstat_mget' not in calls

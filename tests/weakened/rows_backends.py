@@ -1,5 +1,7 @@
 """Places to weaken in the backends: name, file, text that stands there, text that stands there then."""
 
+REDIS_KNOWN = '_backends/redis_known.py'
+
 ROWS = [
     (
         'journal in Redis: whole',
@@ -132,12 +134,12 @@ ROWS = [
     (
         'large: up to some size',
         '_backends/link.py',
-        'most = MAX_LARGE_BYTES / size if is_large',
-        'most = 64 if is_large',
+        'MAX_LARGE_BYTES / size if is_sent',
+        '64 if is_sent',
     ),
     ('batch: late', '_backends/batch.py', 'left = self._seconds + late -', 'left = self._seconds -'),
     ('batch: a caller with less time', '_backends/batch.py', 'if within < SHARED_PART * self._seconds:', 'if False:'),
-    ('batch: one that leaves', '_backends/batch.py', 'if not waiting.done():', 'if True:'),
+    ('batch: one that leaves', '_backends/batch.py', 'if waiting.done():', 'if False:'),
     ('large: no failure', '_backends/link.py', 'if not (answered or self._is_large):', 'if not answered:'),
     ('large: others answered', '_backends/link.py', 'if not (answered or self._is_large):', 'if not self._is_large:'),
     ('large: given up alone', '_backends/link.py', 'alone=answered)', 'alone=False)'),
@@ -152,7 +154,21 @@ ROWS = [
         'map(of_same_settings, sentinel.sentinels)',
         'sentinel.sentinels',
     ),
-    ('plugins: the backend', '_backends/drivers.py', 'called(self._backend, *args', 'called(_, *args'),
+    ('known: large only', REDIS_KNOWN, ' and len(value) >= FROM_BYTES:', ':'),
+    ('known: bounded', REDIS_KNOWN, 'if len(self._names) >= MAX_NAMES:', 'if False:'),
+    (
+        'known: forgotten by the codec',
+        REDIS_KNOWN,
+        'name is not None and name in self._codec.known',
+        'name is not None',
+    ),
+    ('known: what has changed', REDIS_KNOWN, 'known.get((begin, int(length)))', 'known.get(self._names[key])'),
+    ('known: not sent', REDIS_KNOWN, "string.sub(ARGV[1], at, at) == '0'", 'true'),
+    ('known: refused', REDIS_KNOWN, '                self._may_ask = False\n', '                pass\n'),
+    ('known: a cluster', REDIS_KNOWN, " and not hasattr(client, 'mget_nonatomic')", ''),
+    ('known: code of the user', REDIS_KNOWN, 'return is_plain and', 'return True and'),
+    ('known: many in one batch', '_backends/link.py', ' and not self.driver.knows(keys[0])', ''),
+    ('plugins: the backend', '_backends/plugins.py', 'called(self._backend, *args', 'called(_, *args'),
     ('soon: fork of a loop', '_backends/linked.py', ' and link.pid == os.getpid()', ''),
     (
         'links: one for each event loop',
