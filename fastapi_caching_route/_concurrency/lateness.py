@@ -71,21 +71,24 @@ async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness
 
     """
     began, late_before, seconds = time.monotonic(), lateness.seconds, max(seconds, 0.0)
-    await _wait(running, seconds)
+    await wait_for(running, seconds)
     while not running.done():
         late = forgiven(lateness.seconds - late_before, seconds)
         left = seconds + late - (time.monotonic() - began)
         if left < UNAVOIDABLE_SECONDS:
             break
-        await _wait(running, left)
+        await wait_for(running, left)
     if not running.done() or running.cancelled():
         msg = 'the cache backend did not answer in time'
         raise TimeoutError(msg)
     return running.result()
 
 
-async def _wait(running: 'asyncio.Task[Any]', seconds: float) -> None:
-    """Wait for a task, at most `seconds`. Costs half as much as `asyncio.wait`, and each look-up waits once."""
+async def wait_for(running: 'asyncio.Task[Any]', seconds: float) -> None:
+    """Wait for a task, at most `seconds`; it goes on after that, and also if the caller is cancelled.
+
+    Costs half as much as `asyncio.wait`, and each look-up waits once, as each storing does.
+    """
     if running.done():
         return
     waiter = running.get_loop().create_future()

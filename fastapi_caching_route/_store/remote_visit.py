@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from fastapi_caching_route._backends.commands import Commands, Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._concurrency.lateness import wait_for
 from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -268,7 +269,7 @@ class RemoteVisit:
         # disconnects must not leave an entry half stored. `Parts.under_way` holds the task, since an event loop keeps
         # only weak references, and `RemoteStore.close` waits for it.
         running = self._parts.go_on(store_it(RemoteVisit(self._parts)))
-        await asyncio.wait((running,), timeout=max(self._left, 0))
+        await wait_for(running, max(self._left, 0))
         return running.result() if running.done() and not running.cancelled() else 'store-slow'
 
     async def _or_nothing(self, asked: Callable[[Commands], Awaitable[T]]) -> T | None:
