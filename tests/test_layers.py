@@ -76,6 +76,7 @@ INSIDE = {
             'declared',
             'admission',
             'solving',
+            'compiled',
             'extended',
             'early_values',
             'write_log',

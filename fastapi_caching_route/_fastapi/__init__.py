@@ -8,6 +8,7 @@ handlers in the scope. Knows neither stores, backends, exchanges nor plans.
 declared      the declarations of a route, with dependency overrides applied
 admission     dependencies that run without the route
 solving       dependencies that run without a request handler
+compiled      simple dependencies in steps that are worked out once
 extended      the handler of a route with additional dependencies
 early_values  values of dependencies that ran before the key was made
 write_log     the response headers that each dependency writes

@@ -17,9 +17,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.background import BackgroundTasks
 
 from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._fastapi.compiled import is_fastapis_own, run, steps_of
 from fastapi_caching_route._fastapi.effective import tree
 from fastapi_caching_route._fastapi.ending import AFTER, BEFORE
-from fastapi_caching_route._fastapi.security import credential
 
 _WORDS = frozenset(
     (
@@ -37,7 +37,7 @@ _STACKS_ARE_IN_SCOPE = routing.request_response.__module__ == routing.__name__
 class Solving:
     """The guards of one route, in a form in which `solve_dependencies` runs them."""
 
-    __slots__ = ('_effective', '_provider', '_roots', '_schemes', 'decides_only', 'takes_response')
+    __slots__ = ('_effective', '_provider', '_roots', '_schemes', '_steps', 'decides_only', 'takes_response')
 
     def __init__(self, effective: Any, nodes: Sequence[Dependant]) -> None:
         """Take the nodes of the guards and their effective route; `is_covered` must be true of them."""
@@ -48,21 +48,24 @@ class Solving:
         """Whether a guard can write headers."""
         self.decides_only = not self.takes_response and not any(map(_needs_more, every))
         """Whether the guards only accept or refuse a request: they leave nothing to do after that."""
-        own = next((at for at, node in enumerate(nodes) if not _is_fastapis_own(node)), len(nodes))
+        own = next((at for at, node in enumerate(nodes) if not is_fastapis_own(node)), len(nodes))
         schemes = nodes[:own] if self.decides_only else ()
         self._schemes: list[Any] = [node.call for node in schemes]
         """The schemes in front of everything else. They are called directly, since they read the request alone."""
         others = nodes[len(schemes) :]
         each = [[node] for node in others] if self.takes_response else [others] if others else []
         self._roots = [_root(effective.path_format, group) for group in each]
+        self._steps = None if self.takes_response else steps_of(others)
 
     async def refusal(self, scope: Scope) -> Exception | None:
         """The exception with which the guards refuse a request; None if they accept it. Only if `decides_only`."""
         try:
-            if not self._roots:
+            if self._steps is not None and self._is_untouched():
                 request = Request(scope)
                 for scheme in self._schemes:
                     await scheme(request)
+                if self._steps and (errors := await run(self._steps, request)):
+                    return self._invalid(request, errors)
                 return None
             async with AsyncExitStack() as stack:  # empty, but FastAPI insists on it
                 # The scope is a copy, because no other code expects these stacks after the guards.
@@ -82,9 +85,18 @@ class Solving:
         The guards write on this response, each after a call of `begin_guard`. They raise what refuses the request.
         """
         stack = request.scope.get(AFTER) or AsyncExitStack()  # older releases: nothing is going to be in it
-        if response is None:
+        if response is not None:
+            return await self._solve(request, stack, response, begin_guard)
+        if self._steps is None or not self._is_untouched():
             return await self._solve(request, stack, _UNUSED, None)
-        return await self._solve(request, stack, response, begin_guard)
+        if errors := await run(self._steps, request):
+            raise self._invalid(request, errors)
+        return None
+
+    def _is_untouched(self) -> bool:
+        """Whether neither overrides nor instrumentations are in the place of what FastAPI would call."""
+        is_original = _module.solve_dependencies is solve_dependencies
+        return is_original and not getattr(self._provider, 'dependency_overrides', None)
 
     async def _solve(
         self, request: Request, stack: AsyncExitStack, response: Response, begin_guard: Callable[[], object] | None
@@ -167,13 +179,8 @@ def _inside(call: Any, seen: list[Any]) -> Iterator[Any]:
 
 def _needs_more(node: Dependant) -> bool:
     """Whether a dependency takes something that lasts, or the raw request, which it may read, write and keep."""
-    takes_request = bool(node.request_param_name or node.http_connection_param_name) and not _is_fastapis_own(node)
+    takes_request = bool(node.request_param_name or node.http_connection_param_name) and not is_fastapis_own(node)
     return takes_request or bool(node.background_tasks_param_name) or may_yield(node.call)
-
-
-def _is_fastapis_own(node: Dependant) -> bool:
-    """Whether this is a scheme without user code."""
-    return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
 def _root(path: str, nodes: Sequence[Dependant]) -> Dependant:
