@@ -8,7 +8,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Response
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from pydantic import BeforeValidator
 
 import fastapi_caching_route
@@ -40,9 +40,9 @@ async def counted(app, scope):
     return calls, +coroutines
 
 
-def app_of(cache, endpoint, **options):
+def app_of(cache, endpoint, identity='auto', **options):
     router = APIRouter(route_class=CachingRoute)
-    router.get('/items', **options)(cache(ttl=60)(endpoint))
+    router.get('/items', **options)(cache(ttl=60, identity=identity)(endpoint))
     app = FastAPI()
     app.include_router(router)
     return app
@@ -125,6 +125,44 @@ async def test_schemes_of_fastapi_alone_are_not_run_through_its_handler():
     assert not calls.keys() & {'_admitted', 'proceed', 'reader'}
     refused = await asgi_call(app, asgi_scope(path='/items'))
     assert refused[0]['status'] in {401, 403}
+
+
+BEHIND_GUARDS = {'lets_in': 1, 'is_observed': 1, 'refusal': 1, '_is_untouched': 1, 'count': 1, 'passed': 2}
+STEPS = {'run': 1, '_run': 1}
+
+
+async def of_two_parameters(x_key: Annotated[str, Header()], page: int = 1):
+    return x_key
+
+
+async def of_a_token(
+    token: Annotated[str, Depends(OAuth2PasswordBearer('token'))],
+    settings: Annotated[object, Depends(lambda: None)],
+):
+    return token
+
+
+@pytest.mark.parametrize(
+    ('guards', 'more'),
+    [
+        ([APIKeyHeader(name='x-key')], {}),
+        ([of_two_parameters], STEPS),
+        ([APIKeyHeader(name='x-key'), of_two_parameters], STEPS),
+        ([of_a_token], {'run': 1, '_run': 2}),
+    ],
+    ids=['a scheme', 'a function', 'a scheme and a function', 'a function with two dependencies'],
+)
+async def test_guards_that_accept_a_hit_call_these_functions_more(guards, more):
+    app = app_of(
+        FastAPICache(clock=Clock()), plain, identity='shared', dependencies=[Depends(guard) for guard in guards]
+    )
+    scope = asgi_scope(path='/items', headers=[(b'x-key', b'secret'), (b'authorization', b'Bearer token')])
+    for _ in range(2):
+        await asgi_call(app, dict(scope))
+    calls, coroutines = await counted(app, dict(scope))
+    age_again = {'age_and_left': 2, 'age': 1}
+    assert calls - Counter(HIT) == Counter(BEHIND_GUARDS) + Counter(more) + Counter(age_again)
+    assert sum(coroutines.values()) <= 3 + sum(more.values())
 
 
 async def test_a_hit_and_a_miss_elsewhere_take_so_many_commands():
