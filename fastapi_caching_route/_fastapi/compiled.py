@@ -38,32 +38,32 @@ _WITHOUT_EFFECT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SimpleGuard:
     """One dependency, with those below it."""
 
     call: Callable[..., Any]
     is_async: bool
     name: str | None
-    below: tuple['Step', ...]
+    below: tuple['SimpleGuard', ...]
     reads: tuple[tuple[list[Any], str], ...]
     """Its parameters in each place, and the attribute of the request that has their values."""
     takes_request: tuple[str, ...]
     """The names of its parameters for the request."""
 
 
-def steps_of(nodes: Sequence[Dependant]) -> tuple[Step, ...] | None:
+def steps_of(nodes: Sequence[Dependant]) -> tuple[SimpleGuard, ...] | None:
     """The steps that run these dependencies; None if they are not simple."""
     every = [it for node in nodes for it in tree(node, {})]
     is_each_used_once = len({id(it.call) for it in every}) == len(every)
     return tuple(map(_step, nodes)) if is_each_used_once and all(map(_is_simple, every)) else None
 
 
-async def run(steps: Sequence[Step], request: Request) -> list[Any]:
+async def run(steps: Sequence[SimpleGuard], request: Request) -> list[Any]:
     """Run the dependencies, and return what is not valid in the request."""
     return await _run(steps, request, {})
 
 
-async def _run(steps: Sequence[Step], request: Request, values: dict[str, Any]) -> list[Any]:
+async def _run(steps: Sequence[SimpleGuard], request: Request, values: dict[str, Any]) -> list[Any]:
     """Run the dependencies, put the values of those with a name in `values`, and return what is not valid."""
     errors: list[Any] = []
     for step in steps:
@@ -89,11 +89,11 @@ def is_fastapis_own(node: Dependant) -> bool:
     return credential(node) is not None and type(node.call).__module__.startswith('fastapi.security')
 
 
-def _step(node: Dependant) -> Step:
+def _step(node: Dependant) -> SimpleGuard:
     call: Any = node.call
     found = ((getattr(node, f'{place}_params'), _PARTS[place]) for place in _PLACES)
     names = (node.http_connection_param_name, node.request_param_name)
-    return Step(
+    return SimpleGuard(
         call,
         is_async=inspect.iscoroutinefunction(_function_of(node)),
         name=node.name,

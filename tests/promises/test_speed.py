@@ -135,9 +135,12 @@ async def of_two_parameters(x_key: Annotated[str, Header()], page: int = 1):
     return x_key
 
 
+async def settings():
+    return {}
+
+
 async def of_a_token(
-    token: Annotated[str, Depends(OAuth2PasswordBearer('token'))],
-    settings: Annotated[object, Depends(lambda: None)],
+    token: Annotated[str, Depends(OAuth2PasswordBearer('token'))], settings: Annotated[object, Depends(settings)]
 ):
     return token
 
