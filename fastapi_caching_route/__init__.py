@@ -27,6 +27,7 @@ from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParam
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
 from fastapi_caching_route.stats import CacheStats, RouteStats, StoreStats, WorkerStats
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 __version__ = '0.7.0'
 
@@ -60,6 +61,7 @@ __all__ = [
     'Skip',
     'StoreIf',
     'StoreStats',
+    'SurrogateKeys',
     'Tags',
     'WorkerStats',
 ]

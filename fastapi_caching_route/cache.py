@@ -52,6 +52,7 @@ from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
 from fastapi_caching_route.stats import CacheStats
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -130,6 +131,14 @@ class FastAPICache:
             Observer | Sequence[Observer] | None,
             Doc('One or more plain functions that get a record of each response, see `fastapi_caching_route.events`.'),
         ] = None,
+        surrogate_keys: Annotated[
+            str | SurrogateKeys | None,
+            Doc(
+                'The header with the tags of stored responses, by which a cache in front purges them: '
+                "`'Surrogate-Key'` (Fastly), `'Cache-Tag'` (Cloudflare), `'Edge-Cache-Tag'` (Akamai), `'xkey'` "
+                "(Varnish), `'Cache-Groups'` (RFC 9875), or `SurrogateKeys(header=...)`."
+            ),
+        ] = None,
     ) -> None:
         """Build a cache over a backend. This opens no connection."""
         self._settings: Settings = checked_settings(
@@ -152,6 +161,7 @@ class FastAPICache:
             document=document,
             near=near,
             observer=observer,
+            surrogate_keys=surrogate_keys,
         )
         note_alive(self._settings)
 

@@ -8,6 +8,7 @@ from typing_extensions import Doc, TypedDict
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 
 class CacheOptions(TypedDict, total=False):
@@ -31,3 +32,4 @@ class CacheOptions(TypedDict, total=False):
     document: Annotated[bool, Doc('Whether OpenAPI describes cached routes.')]
     observer: Annotated[Observer | Sequence[Observer] | None, Doc('Functions that get a record of each response.')]
     near: Annotated[NearCopies | None, Doc('Copies of entries in this process.')]
+    surrogate_keys: Annotated[str | SurrogateKeys | None, Doc('The header with the tags for caches in front.')]

@@ -26,7 +26,7 @@ ORDER = (
         'near',
         'policy',
     ),
-    *('_backends', 'control', '_core', '_concurrency', 'events', 'errors', '_http'),
+    *('_backends', 'control', 'surrogates', '_core', '_concurrency', 'events', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
 

@@ -14,6 +14,8 @@ from zlib import crc32
 
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.key import FRONT_BYTES, digest, escaped, shortened
+from fastapi_caching_route._http.fields import RawHeaders, lines
+from fastapi_caching_route._http.structured import strings
 from fastapi_caching_route.errors import ConfigurationError
 
 EVERYTHING = 'all'
@@ -35,6 +37,9 @@ store reads one mark for each name."""
 
 GROUPS = 256
 """The number of tag groups. A hash of the tag selects its group."""
+
+CACHE_GROUPS, GROUP_INVALIDATION = b'cache-groups', b'cache-group-invalidation'
+"""The headers of RFC 9875: the groups of a response, and those that a write invalidates."""
 
 PathValues = Mapping[str, str]
 """Path parameters after validation, as text."""
@@ -193,6 +198,15 @@ def in_public(names: Sequence[str]) -> tuple[str, ...]:
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:
     """The names of an entry that user code stores under a key, without a request. The name of its key is the last."""
     return (EVERYTHING, *([] if namespace is None else [namespace_name(namespace)]), key_name(full_key))
+
+
+def groups_of(scope: Scope, headers: RawHeaders, name: bytes) -> list[str]:
+    """The tags for the groups that a response names in this header: of one origin each (RFC 9875 §2)."""
+    if name not in dict(headers):
+        return []
+    host = b','.join(lines(scope['headers'], b'host')).decode('latin-1').lower()
+    origin = f'{scope.get("scheme", "http")}://{host}'
+    return [f'{origin} {group}' for group in strings(lines(headers, name)) or ()]
 
 
 def path_of(scope: Scope) -> str:

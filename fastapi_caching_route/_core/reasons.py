@@ -11,6 +11,7 @@ from enum import Enum
 BYPASSES = 'bypasses the cache'
 NOT_STORED = 'is not stored'
 STORED_FOR_GROUPS = 'is stored for groups of its tags'
+STORED_WITHOUT_SOME_TAGS = 'is stored, and sent with fewer tags'
 IS_NOT_ASKED = 'does not reach the endpoint'
 ANSWERED_FROM_ENTRY = 'is answered from the stale entry'
 
@@ -196,6 +197,14 @@ MANY_TAGS = Reason(
     effect=STORED_FOR_GROUPS,
     text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and '
     'coarser tags',
+    is_mistake=True,
+)
+CUT_TAGS = Reason(
+    'cut-tags',
+    'the tags of the response are too many for the header of `surrogate_keys`; only in the log',
+    effect=STORED_WITHOUT_SOME_TAGS,
+    text='its tags are too many or too long for the header of surrogate_keys, so caches in front cannot be purged by '
+    'the last of them; use fewer tags, or purge by endpoint',
     is_mistake=True,
 )
 STORE_IF = Reason(

@@ -87,7 +87,8 @@ async def snapshot(errand: Errand) -> Snapshot:
     session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
     asked_at = call.plan.runtime.clock()
     if not call.plan.labels.stores:
-        return Snapshot(question(errand), (), Before(0), session, asked_at)
+        names = await call.plan.names(call.scope, None) if call.plan.surrogates else ()
+        return Snapshot(question(errand), names, Before(0), session, asked_at)
     names = await call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key)
     before = Before()
     if names is not None:

@@ -14,12 +14,13 @@ from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._core.entry import Entry, Recording, entry_of
-from fastapi_caching_route._core.names import tag_name
+from fastapi_caching_route._core.names import CACHE_GROUPS, groups_of, tag_name
 from fastapi_caching_route._core.variants import Brought, Variants, fields_of_variants
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Snapshot
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.storing import Storable, supersedes_stored
 from fastapi_caching_route._store.variants import add_variant
 from fastapi_caching_route._store.visit import Alive, Lost, Visit
@@ -50,9 +51,9 @@ async def keep(
 
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
-    plan = errand.call.plan
-    if plan.ttl_jitter:
-        storable = _shortened(storable, plan.ttl_jitter)
+    plan, names = errand.call.plan, _names_of(errand, snapshot, head, confirmed)
+    storable = _shortened(storable, plan.ttl_jitter) if plan.ttl_jitter else storable
+    recording = recording if plan.surrogates is None else _tagged(errand, recording, names)
     entry = entry_of(
         recording,
         storable,
@@ -60,7 +61,7 @@ async def keep(
         left_out=plan.labels.cache_header,
         now=head.began_at,
         delay=head.delay,
-        names=_names_of(errand, snapshot, confirmed),
+        names=names,
         marks=snapshot.before.held,
         made=made,
         tagged=not plan.terms.by_the_book,
@@ -77,12 +78,28 @@ def _shortened(storable: Storable, jitter: float) -> Storable:
     return structs.replace(storable, lifetime=lifetime)
 
 
-def _names_of(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> tuple[str, ...]:
+def _tagged(errand: Errand, recording: Recording, names: tuple[str, ...]) -> Recording:
+    headers = errand.call.plan.tagged(recording.headers, names, errand.call.scope['path'])
+    return Recording(recording.status, headers, recording.body)
+
+
+def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
+    """The headers of a response that is sent while it is recorded, with the tags that are known by now."""
+    plan = errand.call.plan
+    if plan.surrogates is None:
+        return head.headers
+    return plan.tagged(head.headers, _names_of(errand, snapshot, head, None), errand.call.scope['path'])
+
+
+def _names_of(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> tuple[str, ...]:
     """What the entry can be invalidated by; endpoints may have named tags while they ran."""
     names = snapshot.names or ()
-    if confirmed is None and not errand.wishes.tags:
+    tags = sorted(errand.wishes.tags)
+    if errand.call.plan.terms.by_the_book:
+        tags += groups_of(errand.call.scope, head.headers, CACHE_GROUPS)
+    if confirmed is None and not tags:
         return names
-    more = (*(confirmed.names if confirmed else ()), *sorted(map(tag_name, errand.wishes.tags)))
+    more = (*(confirmed.names if confirmed else ()), *map(tag_name, tags))
     return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
 
 

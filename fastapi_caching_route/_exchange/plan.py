@@ -21,8 +21,10 @@ from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, are_tags, coarser
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
+from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._store.visit import Store
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -134,6 +136,8 @@ class Plan:
     """The reasons that the log has told of this route."""
     counts: Counts
     """What has become of its requests in this process."""
+    surrogates: SurrogateKeys | None
+    """In which header caches in front get the tags of a response."""
 
     def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
         """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""
@@ -171,6 +175,15 @@ class Plan:
         if fewer is not names:
             tell(reasons.MANY_TAGS, scope['path'], self.told)
         return fewer
+
+    def tagged(self, headers: RawHeaders, names: tuple[str, ...], path: str) -> RawHeaders:
+        """The headers of a response, with its tags for caches in front."""
+        if self.surrogates is None:
+            return headers
+        added, is_cut = self.surrogates.added(headers, names)
+        if is_cut:
+            tell(reasons.CUT_TAGS, path, self.told)
+        return added
 
     def serves(self, method: str) -> bool:
         """Whether responses to this method are cached, and the cache is in use."""

@@ -30,7 +30,7 @@ from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import NOT_MODIFIED
 from fastapi_caching_route._exchange.errand import Errand, Snapshot, head_of, our_cache_control, snapshot
 from fastapi_caching_route._exchange.guards import behind_guards
-from fastapi_caching_route._exchange.keeping import Kept, keep, withdraw_stored
+from fastapi_caching_route._exchange.keeping import Kept, keep, with_tags, withdraw_stored
 from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, with_headers
 from fastapi_caching_route._exchange.passing import Passing
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
@@ -205,6 +205,7 @@ class Run:
             refused = reasons.STORE_ERROR.name
         if refused is not None:
             return with_headers(message, headers, labels.on_pass(Outcome(self.errand.why, detail=refused)))
+        headers = with_tags(self.errand, self._snapshot, self._head)
         age = received_age(headers, self._head.began_at, self._head.delay)
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
         ours = our_cache_control(self.errand, self._head, headers, age, left)

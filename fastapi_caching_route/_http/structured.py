@@ -19,6 +19,8 @@ _ITEM = (
 _PARAMETERS = rf'(?:; *{_KEY}(?:=(?:{_ITEM}))?)*'
 _INNER_LIST = rf'\( *(?:(?:{_ITEM}){_PARAMETERS}(?: +|(?=\))))*\)'
 _MEMBER = re.compile(rf'(?P<key>{_KEY})(?:=(?P<item>{_ITEM}|{_INNER_LIST}))?{_PARAMETERS}')
+_LISTED = re.compile(rf'(?P<item>{_ITEM}|{_INNER_LIST}){_PARAMETERS}')
+_ESCAPED = re.compile(r'\\(.)')
 _COMMA = re.compile(r'[ \t]*,[ \t]*')
 _INTEGER = re.compile(r'-?\d{1,15}')
 
@@ -41,6 +43,26 @@ def targeted_directives(values: Iterable[bytes]) -> Directives | None:
     named = [members.get(key, '').strip('"') for key in ('no-cache', 'private') if members.get(key, '').startswith('"')]
     fields = frozenset(field.strip().lower().encode('latin-1') for it in named for field in it.split(','))
     return Directives(**flags, **spans, unstored_fields=fields - {b''})
+
+
+def strings(values: Iterable[bytes]) -> list[str] | None:
+    """The strings of a list (RFC 9651 §4.2.1), without other members; None if it is invalid."""
+    found: list[str] = []
+    text, at = b', '.join(values).decode('latin-1').strip(' '), 0
+    while at < len(text):
+        member = _LISTED.match(text, at)
+        if member is None:
+            return None
+        if member['item'].startswith('"'):
+            found.append(_ESCAPED.sub(r'\1', member['item'][1:-1]))
+        at = member.end()
+        if at == len(text):
+            return found
+        comma = _COMMA.match(text, at)
+        if comma is None or comma.end() == len(text):
+            return None
+        at = comma.end()
+    return found
 
 
 def dictionary(text: str) -> dict[str, str] | None:

@@ -4,12 +4,16 @@ Knows where decorations are, but not how entries are stored.
 """
 
 import weakref
+from collections.abc import Collection
 from contextlib import suppress
 from threading import Lock
 from typing import Any
 
+from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.names import GROUP_INVALIDATION
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to
 from fastapi_caching_route._fastapi.serving import routes_in
+from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.visit import Store
 
@@ -37,6 +41,17 @@ def caches_in(app: Any) -> list[Settings]:
     used = None if app is None else _stores_in(app)
     with _lock:
         return [it for it in _alive if used is None or it.store in used]
+
+
+def group_invalidations(scope: Scope, targets: Collection[tuple[Store, Collection[str]]]) -> RawHeaders:
+    """The Cache-Group-Invalidation of a write that invalidates these names (RFC 9875 §3), for caches in front."""
+    app = scope.get('router') or scope.get('app')
+    telling = (
+        {it.store: it.surrogates for it in caches_in(app) if it.surrogates and it.surrogates.quoted} if app else {}
+    )
+    tags = [tag for store, names in targets for it in [telling.get(store)] if it for tag in it.tags(tuple(names))]
+    some = next(iter(telling.values()), None)
+    return [(GROUP_INVALIDATION, some.written(tags)[0])] if some and tags else ()
 
 
 def warn_of_unserved(app: Any) -> None:

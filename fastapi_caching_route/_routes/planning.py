@@ -42,6 +42,7 @@ def plan_of(
         ttl_jitter=policy.ttl_jitter,
         watch=watching_handlers,
         told=told,
+        surrogates=settings.surrogates,
         counts=settings.runtime.counts_of(effective.path_format, '.'.join(name_of(effective.endpoint))),
     )
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import ROUTE_INVALIDATES, Receive, Scope, Send
-from fastapi_caching_route._core.names import path_name, path_of
+from fastapi_caching_route._core.names import GROUP_INVALIDATION, groups_of, names_of_tags, path_name, path_of
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import effective_route, reads_raw, runs_after_answer, takes
 from fastapi_caching_route._fastapi.limits import body_limit
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._routes.caches import warn_of_unserved
+from fastapi_caching_route._routes.caches import group_invalidations, warn_of_unserved
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
@@ -61,8 +61,10 @@ class Reached:
         """Run the endpoint, and invalidate what it changes before its response is sent."""
         requested = scope[ROUTE_INVALIDATES] = RequestedInvalidations()
 
-        async def invalidate(headers: RawHeaders) -> None:
-            await invalidate_for_all([*await self._targets(scope, headers), *requested.take()])
+        async def invalidate(headers: RawHeaders) -> RawHeaders:
+            targets = [*await self._targets(scope, headers), *requested.take()]
+            await invalidate_for_all(targets)
+            return group_invalidations(scope, targets)
 
         writing = InvalidatingSend(send, invalidate, lambda: self.runs_after_answer or requested.has_more)
         try:
@@ -79,6 +81,8 @@ class Reached:
                 found = map(decoration_of, endpoints_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
                 targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
+                groups = names_of_tags(groups_of(scope, headers, GROUP_INVALIDATION))
+                targets += [(it.store, tuple(groups)) for it in caches if groups and it.by_the_book]
         values = self.parameters.values(scope.get('path_params', {})) if self.invalidates else {}
         return [*targets, *[(it.store, await it.names(scope, values)) for it in self.invalidates]]
 

@@ -38,6 +38,7 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy, checked_policy
+from fastapi_caching_route.surrogates import SurrogateKeys, checked_surrogates
 
 LATER: Final[Any] = object()
 """Stands for a backend that is set later."""
@@ -71,6 +72,8 @@ class Settings:
     invalidate_on_write: bool
     document: bool
     """Whether OpenAPI describes what the cache does."""
+    surrogates: SurrogateKeys | None
+    """In which header caches in front get the tags of a response."""
     namesakes: Namesakes = field(default_factory=Namesakes)
     unserved: Unserved = field(default_factory=Unserved)
     publishing: Background = field(default_factory=Background)
@@ -167,6 +170,7 @@ def checked_settings(
     document: bool,
     near: NearCopies | None,
     observer: Observer | Sequence[Observer] | None,
+    surrogate_keys: object,
 ) -> Settings:
     """Check the options of a `FastAPICache`, and build its settings.
 
@@ -221,6 +225,7 @@ def checked_settings(
         by_the_book=mode == 'rfc9111',
         invalidate_on_write=invalidate_on_write,
         document=document,
+        surrogates=checked_surrogates(surrogate_keys),
     )
 
 

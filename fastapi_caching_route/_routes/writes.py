@@ -130,9 +130,15 @@ class InvalidatingSend:
     __slots__ = ('_headers', '_invalidate', '_runs_after_answer', '_send', '_streams', '_succeeds')
 
     def __init__(
-        self, send: Send, invalidate: Callable[[RawHeaders], Awaitable[None]], runs_after_answer: Callable[[], bool]
+        self,
+        send: Send,
+        invalidate: Callable[[RawHeaders], Awaitable[RawHeaders]],
+        runs_after_answer: Callable[[], bool],
     ) -> None:
-        """`invalidate` gets the headers of the response; `runs_after_answer` is called when the request is over."""
+        """`invalidate` gets the headers of the response, and returns those to add.
+
+        `runs_after_answer` is called when the request is over.
+        """
         self._send = send
         self._invalidate = invalidate
         self._runs_after_answer = runs_after_answer
@@ -146,7 +152,8 @@ class InvalidatingSend:
             self._succeeds = 200 <= message['status'] < 400
             if self._succeeds:
                 self._headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get('headers', ())]
-                await self._invalidate(self._headers)
+                more = await self._invalidate(self._headers)
+                message = {**message, 'headers': [*message.get('headers', ()), *more]} if more else message
         elif message['type'] == 'http.response.body' and self._succeeds:
             if message.get('more_body', False):
                 self._streams = True

@@ -1,6 +1,7 @@
 """Places to weaken in the keys, variants and labels: name, file, text that stands there, text in its place."""
 
 ROWS = [
+    ('groups of one origin', '_core/names.py', "f'{origin} {group}' for group", "f'{group}' for group"),
     (
         'deferred: names with the namespace',
         '_core/names.py',

@@ -158,7 +158,7 @@ ROWS = [
         'client = errand.call.client.hand_over()',
         'client = errand.call.client',
     ),
-    ('tags of the context', '_exchange/keeping.py', '*sorted(map(tag_name, errand.wishes.tags))', ''),
+    ('tags of the context', '_exchange/keeping.py', 'tags = sorted(errand.wishes.tags)', 'tags = list[str]()'),
     (
         'refusal at the end of a stream',
         '_exchange/run.py',
