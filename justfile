@@ -37,7 +37,7 @@ diagrams:
 bench *args:
     uv run --group bench --group peers python benchmarks/speed.py {{ args }}
 
-# The hit ratio of hot keys in an `LMDBCache`, while a million others are asked for once each.
+# The hit ratio of hot keys in a `MemoryCache` and an `LMDBCache`, while a million others are asked for once each.
 hot-keys *args:
     uv run python benchmarks/hot_keys.py {{ args }}
 

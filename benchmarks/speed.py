@@ -383,7 +383,7 @@ def forgetting(app: Any, memory: MemoryCache) -> Any:
     """The app, before each request of which what is stored is taken away: that counts as a part of the request."""
 
     async def forget(scope: Any, receive: Any, send: Any) -> None:
-        for key in list(memory._kept):
+        for key in [*memory._small, *memory._main]:
             memory.remove(key)
         await app(scope, receive, send)
 

@@ -6,7 +6,6 @@ that writes or deletes also frees a few expired values. So several event loops a
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from heapq import heappop, heappush
@@ -19,9 +18,10 @@ from msgspec import Struct
 from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._backends.eviction import Held, Queues
 from fastapi_caching_route.errors import ConfigurationError
 
-TABLE_BYTES = 250
+TABLE_BYTES = 310
 """How much memory an entry takes in our own tables, in addition to its key and value. Measured, see the tests."""
 
 FREED_AT_ONCE = 16
@@ -45,26 +45,17 @@ class MemoryStats:
     hits: int
     misses: int
     evicted: int
-    """How many were removed to make room, the least recently used first."""
+    """How many were removed to make room."""
     expired: int
     """How many were freed because they had expired."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    value: Any
-    size: int
-    ends_at: float
-    part: int
-    """The part of time in which it expires, see `_note_end`; -1 if it never expires."""
 
 
 class MemoryCache(BaseCache):
     """A cache of aiocache in the memory of this process, with a limit in bytes; the default of `FastAPICache()`.
 
-    When it is full, the least recently used values are evicted. Expired values are freed even if nobody asks for them
-    again. The time of a command does not depend on how many values there are. Values are returned as they were set, not
-    copied.
+    When it is full, values that are asked for again stay, however many others are asked for once. Expired values are
+    freed even if nobody asks for them again. The time of a command does not depend on how many values there are. Values
+    are returned as they were set, not copied.
 
     Raises:
         ConfigurationError: a limit is not positive.
@@ -96,13 +87,12 @@ class MemoryCache(BaseCache):
         self.max_bytes = max_bytes
         self.max_entries = max_entries
         self._clock = clock
-        self._kept: OrderedDict[Any, _Kept] = OrderedDict()
-        """The least recently used first."""
+        self._queues = Queues()
+        self._small, self._main = self._queues.small, self._queues.main
         self._ending: dict[int, set[Any]] = {}
         """The keys that expire in each part of time, by the end of that part."""
         self._parts: list[int] = []
         """A heap of those ends; some parts may have no keys left."""
-        self._bytes = 0
         self._hits = self._misses = self._evicted = self._expired = 0
         self._lock = RLock()
 
@@ -110,17 +100,21 @@ class MemoryCache(BaseCache):
         """What is kept now, and what has been done so far."""
         with self._lock:
             self._free_ended(FREED_BY_STATS)
-            return MemoryStats(len(self._kept), self._bytes, self._hits, self._misses, self._evicted, self._expired)
+            held, taken = len(self._queues), self._queues.bytes
+            return MemoryStats(held, taken, self._hits, self._misses, self._evicted, self._expired)
 
     def read(self, key: Any) -> Any:
         """The value under a key, as it was set, or None."""
-        with self._lock:  # moving a key changes the table, in which another thread may be looking for the oldest
-            kept = self._kept.get(key)
-            if kept is not None and kept.ends_at > self._clock():
-                self._kept.move_to_end(key)
+        with self._lock:  # else another thread might count a hit at the same time
+            held = self._small.get(key)
+            if held is None:
+                held = self._main.get(key)
+            if held is not None and held.ends_at > self._clock():
+                held.used = True
                 self._hits += 1
-                return kept.value
-            self._expired += self._drop(key)
+                return held.value
+            if held is not None:
+                self._expired += self._drop(key, comes_back=True) is not None
             self._misses += 1
             return None
 
@@ -132,16 +126,16 @@ class MemoryCache(BaseCache):
         span = span if span is not None and span < math.inf else None
         size = (size_of(value) if size is None else size) + getsizeof(key) + TABLE_BYTES
         with self._lock:
-            self._drop(key)
+            old = self._drop(key, comes_back=True) if key in self._small or key in self._main else None
             self._free_ended(FREED_AT_ONCE)
             if size > self.max_bytes:
                 return False
-            ends_at = math.inf if span is None else self._clock() + span
-            self._kept[key] = _Kept(value, size, ends_at, self._note_end(key, ends_at, span))
-            self._bytes += size
-            while self._bytes > self.max_bytes or len(self._kept) > (self.max_entries or math.inf):
-                self._drop(next(iter(self._kept)))
+            queues, most = self._queues, self.max_entries
+            while queues.bytes + size > self.max_bytes or (most is not None and len(queues) >= most):
+                self._drop(queues.next())
                 self._evicted += 1
+            ends_at = math.inf if span is None else self._clock() + span
+            queues.put(key, Held(value, size, ends_at, self._note_end(key, ends_at, span)), old)
             return True
 
     def _note_end(self, key: Any, ends_at: float, span: float | None) -> int:
@@ -164,24 +158,21 @@ class MemoryCache(BaseCache):
             if not keys:
                 self._ending.pop(heappop(self._parts), None)
                 continue
-            self._drop(keys.pop())
+            self._drop(keys.pop(), comes_back=True)
             self._expired += 1
             most -= 1
 
-    def _drop(self, key: Any) -> int:
-        kept = self._kept.pop(key, None)
-        if kept is None:
-            return 0
-        self._bytes -= kept.size
-        if kept.part >= 0:
-            self._ending[kept.part].discard(key)
-        return 1
+    def _drop(self, key: Any, *, comes_back: bool = False) -> Held | None:
+        held = self._queues.pop(key, comes_back=comes_back)
+        if held is not None and held.part >= 0:
+            self._ending[held.part].discard(key)
+        return held
 
     def remove(self, key: Any) -> int:
         """Delete a key; return how many keys were deleted (0 or 1)."""
         with self._lock:
             self._free_ended(FREED_AT_ONCE)
-            return self._drop(key)
+            return int(self._drop(key) is not None)
 
     # The interface that aiocache calls:
 
@@ -219,13 +210,13 @@ class MemoryCache(BaseCache):
 
     async def _exists(self, key: Any, _conn: Any = None) -> bool:
         with self._lock:
-            kept = self._kept.get(key)
-            return kept is not None and kept.ends_at > self._clock()
+            held = self._queues.get(key)
+            return held is not None and held.ends_at > self._clock()
 
     async def _increment(self, key: Any, delta: int, _conn: Any = None) -> int:
         with self._lock:
-            kept = self._kept.get(key)
-            span = None if kept is None or kept.ends_at == math.inf else max(kept.ends_at - self._clock(), 0.0)
+            held = self._queues.get(key)
+            span = None if held is None or held.ends_at == math.inf else max(held.ends_at - self._clock(), 0.0)
             try:
                 total = int(self._peek(key) or 0) + delta
             except ValueError:
@@ -243,7 +234,7 @@ class MemoryCache(BaseCache):
 
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
         with self._lock:
-            for key in [key for key in self._kept if str(key).startswith(namespace or '')]:
+            for key in [key for key in (*self._small, *self._main) if str(key).startswith(namespace or '')]:
                 self._drop(key)
         return True
 
@@ -257,8 +248,8 @@ class MemoryCache(BaseCache):
 
     def _peek(self, key: Any) -> Any:
         """The value under a key, without counting it as used."""
-        kept = self._kept.get(key)
-        return None if kept is None or kept.ends_at <= self._clock() else kept.value
+        held = self._queues.get(key)
+        return None if held is None or held.ends_at <= self._clock() else held.value
 
 
 def _check_bound(option: str, bound: object) -> None:

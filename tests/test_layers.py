@@ -117,7 +117,7 @@ INSIDE = {
             'lmdb_files',
             'lmdb_folder',
         ),
-        *('aiocache',),
+        *('eviction', 'aiocache'),
     ),
     '_core': (
         *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),

@@ -25,5 +25,6 @@ lmdb_environment  how LMDB is opened, forked and opened anew
 lmdb_forks     objects that are told of forks
 lmdb_files     its files: how they are made, recognized and set aside
 lmdb_folder    where it is, and whether that is safe
+eviction       which value in memory is evicted next
 aiocache       aiocache as type checkers see it
 """

@@ -102,7 +102,7 @@ async def test_processes_renew_ahead_at_different_moments(clock, monkeypatch):
     begun = set()
     for process in range(20):
         monkeypatch.setattr('os.getpid', lambda process=process: process)
-        entry = next(iter(app.cache.backend._kept.values())).value
+        entry = next(iter(app.cache.backend._small.values())).value
         herds = Herds(collapse=True, collapse_timeout=10, lock=False, eager_refresh=0.5, endpoint_timeout=None)
         begun.add(next(age for age in range(101) if herds.is_due(entry, age)))
     assert min(begun) >= 50

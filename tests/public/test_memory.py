@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 import sys
 import threading
 import tracemalloc
@@ -13,6 +14,7 @@ from aiocache.serializers import JsonSerializer
 from msgspec import Struct
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache, MemoryStats
+from fastapi_caching_route._backends.eviction import MAX_MOVED
 from fastapi_caching_route.memory import FREED_AT_ONCE, size_of
 from tests.support import Clock, caching_router, client_of, marks
 
@@ -23,14 +25,18 @@ def clock():
 
 
 def keys(memory):
-    return list(memory._kept)
+    """The small queue first, each in the order in which its values came."""
+    return [*memory._small, *memory._main]
 
 
 def consistent(memory):
     """What is counted is what is there, and no table holds more than another."""
-    assert memory._bytes == sum(it.size for it in memory._kept.values())
+    queues, held = memory._queues, {**memory._small, **memory._main}
+    assert queues.bytes == sum(it.size for it in held.values())
+    assert queues.small_bytes == sum(it.size for it in memory._small.values())
+    assert len(queues) == len(held)
     ending = {key for part in memory._ending.values() for key in part}
-    assert ending == {key for key, it in memory._kept.items() if it.part >= 0}
+    assert ending == {key for key, it in held.items() if it.part >= 0}
     assert set(memory._ending) <= set(memory._parts)
     return True
 
@@ -47,14 +53,110 @@ def test_it_never_takes_more_bytes_than_it_may():
     assert memory.stats().evicted == 1000 - memory.stats().entries
 
 
-def test_what_was_not_used_for_longest_goes_first():
+def test_what_was_not_used_goes_first():
     memory = MemoryCache(max_entries=3)
     for key in 'abc':
         memory.write(key, key, None)
     assert memory.read('a') == 'a'
     memory.write('d', 'd', None)
-    assert keys(memory) == ['c', 'a', 'd']
+    assert keys(memory) == ['c', 'd', 'a']
     assert memory.stats().evicted == 1
+    assert consistent(memory)
+
+
+@pytest.mark.parametrize('used', ['', 'a', 'ab', 'abc'])
+def test_what_was_just_stored_is_there(used):
+    memory = MemoryCache(max_entries=3)
+    for key in 'abc':
+        memory.write(key, key, None)
+    for key in used:
+        memory.read(key)
+    assert memory.write('d', 'd', None) is True
+    assert memory.read('d') == 'd'
+    assert memory.stats().entries == 3
+
+
+@pytest.mark.parametrize('entries', [500, 4000])
+def test_hot_keys_stay_although_many_others_are_asked_for_once(entries):
+    memory, dice = MemoryCache(max_entries=entries), random.Random(1)
+    hits = asked = 0
+    for number in range(100_000):
+        is_hot = number % 10 == 0
+        key = f'hot{dice.randrange(100)}' if is_hot else f'once{number}'
+        found = memory.read(key)
+        if is_hot and number > 20_000:
+            hits, asked = hits + (found is not None), asked + 1
+        if found is None:
+            memory.write(key, b'', 3600)
+    assert hits / asked > 0.99
+    assert consistent(memory)
+
+
+def test_hot_keys_stay_although_they_expire(clock):
+    memory, dice = MemoryCache(max_entries=500, clock=clock), random.Random(1)
+    hits = asked = 0
+    for number in range(100_000):
+        is_hot = number % 10 == 0
+        key = f'hot{dice.randrange(100)}' if is_hot else f'once{number}'
+        found = memory.read(key)
+        if is_hot and number > 20_000:
+            hits, asked = hits + (found is not None), asked + 1
+        if found is None:
+            memory.write(key, b'', 10_000)
+        clock.now += 1
+    assert hits / asked > 0.85  # of ten times that it is asked for while it lives, one is the first
+    assert consistent(memory)
+
+
+def test_what_was_hot_does_not_stay_for_ever():
+    memory = MemoryCache(max_entries=100)
+    for turn in range(3):
+        for _ in range(20):
+            for number in range(90):
+                key = f'{turn}:{number}'
+                if memory.read(key) is None:
+                    memory.write(key, b'', None)
+        assert sum(key.startswith(f'{turn}:') for key in keys(memory)) >= 80
+
+
+def test_what_is_new_has_a_tenth_of_the_room_although_all_is_used():
+    memory = MemoryCache(max_entries=100)
+    for number in range(1000):
+        memory.write(number, b'', None)
+        memory.read(number)
+    assert 9 <= len(memory._small) <= 11
+    assert memory.read(991) == b''
+
+
+def test_a_hot_value_that_is_replaced_stays():
+    memory = MemoryCache(max_entries=100)
+    for number in range(200):
+        memory.write(number, b'', None)
+        memory.write('hot', number, None)
+    assert 'hot' in memory._main
+    memory.write('hot', 'new', None)
+    for number in range(1000):
+        memory.write(f'once{number}', b'', None)
+    assert memory.read('hot') == 'new'
+
+
+def test_one_write_passes_over_few_used_values_however_many_there_are():
+    memory = MemoryCache(max_entries=10_000)
+    for number in range(10_000):
+        memory.write(number, b'', None)
+        memory.read(number)
+    memory.write('next', b'', None)
+    assert len(memory._main) <= MAX_MOVED
+    assert memory.stats().evicted == 1
+
+
+def test_what_is_remembered_of_evicted_keys_is_bounded():
+    memory = MemoryCache(max_entries=100)
+    for number in range(10_000):
+        memory.write(number, b'', None)
+    lately = memory._queues._lately
+    assert len(lately._last) + len(lately._before) <= 100
+    assert consistent(memory)
 
 
 def test_what_is_larger_than_all_is_not_kept_and_drives_nothing_out():

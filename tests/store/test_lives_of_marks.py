@@ -257,6 +257,15 @@ async def test_another_process_prolongs_a_mark_of_which_it_does_not_know_how_lon
     assert await stale_at(Marks(''), store, entry) == math.inf
 
 
+async def test_the_mark_of_an_invalidation_elsewhere_is_prolonged_by_a_process_that_knew_the_old_one(store):
+    ledger = Marks('')
+    await stored(ledger, store, 3600.0)
+    await Marks('').invalidate(store, ['path:/1'], None)
+    entry = await stored(ledger, store, 3600.0)
+    store.now += 3599.0
+    assert await stale_at(Marks(''), store, entry) == math.inf
+
+
 async def test_a_mark_that_expires_while_the_endpoint_runs_is_replaced_when_nothing_was_invalidated(store):
     ledger = Marks('')
     await stored(ledger, store, 60.0)

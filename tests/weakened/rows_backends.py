@@ -3,6 +3,22 @@
 REDIS_KNOWN = '_backends/redis_known.py'
 
 ROWS = [
+    ('hot in memory: the main queue', '_backends/eviction.py', 'if not queue[key].used:', 'if True:'),
+    ('hot in memory: unused once more', '_backends/eviction.py', 'held.used = False', 'pass'),
+    (
+        'hot in memory: a small queue',
+        '_backends/eviction.py',
+        'return self.small if self.small_bytes * 10 >= self.bytes and self.small else self.main',
+        'return self.small or self.main',
+    ),
+    (
+        'hot in memory: evicted ones come back',
+        '_backends/eviction.py',
+        '        if queue is self.small:\n            self._lately',
+        '        if False:\n            self._lately',
+    ),
+    ('hot in memory: few are passed over', '_backends/eviction.py', 'for _ in range(MAX_MOVED):', 'while True:'),
+    ('hot in memory: few are remembered', '_backends/eviction.py', 'if len(self._last) >= most:', 'if False:'),
     (
         'journal in Redis: whole',
         '_backends/redis_journal.py',
