@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from aiocache import RedisCache
 from fastapi import APIRouter, FastAPI
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speed import LimitRoute, cached, limit, receive, scope_of, small, to_nobody, versions
+from servers import redis_server
+from speed import LimitRoute, by_header, cached, limit, lmdb, receive, scope_of, small, to_nobody, versions
 
-from fastapi_caching_route import MemoryCache
+from fastapi_caching_route import MemoryCache, NearCopies
 from fastapi_caching_route._exchange import call as client
 from fastapi_caching_route._exchange import lookup as hits
 from fastapi_caching_route._http import representation as answer
-from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.reuse import NO_DEMAND
 
-TIMES, ROUNDS = 2000, 60
+TIMES, ROUNDS = 400, 150
 
 
 def least(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
@@ -51,22 +53,21 @@ async def least_of(runs: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, 
     return found
 
 
-async def of_a_hit() -> dict[str, float]:
-    app = FastAPI()
-    router = cached(small)(MemoryCache())
-    app.include_router(router)
-    seen: list[tuple[Any, dict[str, Any]]] = []
-    handle = type(router.routes[0]).handle
+def kinds(redis: int | None) -> dict[str, tuple[Any, Any, tuple[tuple[bytes, bytes], ...]]]:
+    """The kinds of hits: a router, a backend, and the headers of requests."""
+    found = {
+        'memory': (cached(small), MemoryCache(), ()),
+        'memory, a declared header': (cached(by_header), MemoryCache(), ((b'x-part', b'one'),)),
+        'LMDB': (cached(small), lmdb(), ()),
+    }
+    if redis:
+        near = cached(small, of_cache={'near': NearCopies(trust=60)})
+        found['Redis, near, trusted'] = (near, RedisCache(endpoint='127.0.0.1', port=redis), ())
+    return found
 
-    def spy(route: Any, scope: Any, receive: Any, send: Any) -> Any:
-        seen.append((route, scope))
-        return handle(route, scope, receive, send)
 
-    type(router.routes[0]).handle = spy
-    for _ in range(2):
-        await app(scope_of('/case'), receive, to_nobody)
-    type(router.routes[0]).handle = handle
-    route, scope = seen[-1]
+async def of_a_hit(router: Any, backend: Any, headers: Any) -> dict[str, float]:
+    route, scope = await reached(router(backend), headers)
     plan = route._places.reached(route, scope).plan
     declared = plan.declared()
     look_up, keys = plan.runtime.store.at_once, declared.keys.at_once(scope)
@@ -81,12 +82,11 @@ async def of_a_hit() -> dict[str, float]:
             'what it declares': plan.declared,
             'key': lambda: declared.keys.at_once(scope),
             'look-up and marks': lambda: look_up(keys[1]),
-            'judgement': lambda: reuse.age_and_left(entry.stored_at, entry.lifetime, found.stale_at, now),
+            'judgement': lambda: hits.judge(found, now, NO_DEMAND, plan.herds),
             'Age, X-Cache, Cache-Status': lambda: plan.labels.on_hit(1, 2, entry.headers, declared.inputs),
             'preconditions and range': lambda: answer.select('GET', scope['headers'], whole, now),
             'two messages': lambda: client.messages('GET', scope['headers'], entry, signs, now),
-            '(look)': lambda: hits.look(plan, declared, scope),
-            '(hit)': lambda: hits.hit(plan, declared, scope, (keys, found)),
+            '(all of it at once)': lambda: hits.at_once(plan, declared, scope),
         }
     )
     stages['two messages'] -= stages['preconditions and range']
@@ -98,6 +98,28 @@ async def of_a_hit() -> dict[str, float]:
     )
     del stages['nothing']
     return stages | awaited
+
+
+async def reached(router: APIRouter, headers: Any) -> tuple[Any, dict[str, Any]]:
+    """The route of this router and a request to it, as it is reached in an app, after some of them."""
+    app, seen = FastAPI(), []
+    app.include_router(router)
+    kind = type(router.routes[0])
+    handle = kind.handle
+
+    def spy(route: Any, scope: Any, receive: Any, send: Any) -> Any:
+        seen.append((route, scope))
+        return handle(route, scope, receive, send)
+
+    kind.handle = spy
+    for _ in range(3):
+        await app(scope_of('/case', headers=headers), receive, to_nobody)
+    kind.handle = handle
+    return seen[-1]
+
+
+async def of_all_hits(redis: int | None) -> dict[str, dict[str, float]]:
+    return {name: await of_a_hit(*it) for name, it in kinds(redis).items()}
 
 
 async def of_routing() -> dict[str, float]:
@@ -131,9 +153,12 @@ def main() -> None:
     arguments.add_argument('--json', type=Path, help='also write the numbers to this file')
     given = arguments.parse_args()
     uvloop.install()
-    stages, routing = asyncio.run(of_a_hit()), asyncio.run(of_routing())
+    with redis_server() as port:
+        stages = asyncio.run(of_all_hits(port))
+    routing = asyncio.run(of_routing())
     print(', '.join(f'{name} {version}' for name, version in versions().items()))
-    for title, found in (('a hit, by stage', stages), ('limit_route, by where it stands', routing)):
+    titles = {f'a hit, by stage: {name}': it for name, it in stages.items()}
+    for title, found in (titles | {'limit_route, by where it stands': routing}).items():
         print(title)
         for name, spent in found.items():
             print(f'    {name:<32}{spent * 1e6:>7.2f} µs')

@@ -44,7 +44,8 @@ def main(source: Path) -> None:
     found = json.loads(source.read_text(encoding='utf-8'))
     print(', '.join(f'{name} {version}' for name, version in found['versions'].items()) + ':\n')
     if 'stages' in found:
-        printed(of_times('stage', found['stages']))
+        for name, stages in found['stages'].items():
+            printed(of_times(f'stage: {name}', stages))
         printed(of_times('where it stands', found['routing']))
     else:
         rows = found['rows']
