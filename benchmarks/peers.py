@@ -32,3 +32,21 @@ def peers(answer: Callable[..., Any]) -> Iterator[tuple[str, Callable[[Any], API
             return router
 
         yield 'fastapi-cachex', of_cachex
+
+
+def litestar(answer: Callable[..., Any], *, is_cached: bool) -> Any | None:
+    """An app of Litestar with the same endpoint at `/case` and `/case/...`; None if it is not installed."""
+    try:
+        from litestar import Litestar, get  # noqa: PLC0415
+    except ImportError:
+        return None
+
+    @get('/case', cache=3600 if is_cached else False)
+    async def one() -> dict[str, Any]:
+        return dict(await answer())
+
+    @get('/case/{number:int}', cache=3600 if is_cached else False)
+    async def of_a_number(number: int) -> dict[str, Any]:
+        return dict(await answer())
+
+    return Litestar([one, of_a_number])

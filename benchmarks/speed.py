@@ -40,7 +40,7 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache, NearCopies
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import peers
+from peers import litestar, peers
 from servers import redis_server
 
 SMALL = {'items': [{'id': n, 'name': f'item {n}'} for n in range(7)]}
@@ -215,6 +215,8 @@ class Case:
     receive: Callable[[], Any] = receive
     renews: bool = False
     """Whether what is stored is stale all the time, and a renewal is under way that never ends."""
+    app: Any = None
+    """The app of another framework that has the route."""
     forgets: bool = False
     """Whether nothing is stored any more when the next request comes."""
     against: str | None = None
@@ -240,6 +242,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         *guarded_cases(),
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
+        *cases_of_litestar(),
         Case('miss', cached(small), 1.5, against='not cached', expected=b'MISS', forgets=True),
         Case('hit, 16 keys at a time', cached(small_of), together=TOGETHER),
         Case('lmdb, 200 B', cached(small_of), 1.45, backend=lmdb, together=TOGETHER),
@@ -287,6 +290,22 @@ def guarded_cases() -> Iterator[Case]:
     ):
         yield Case(f'guards: {name}', cached(answer, guards, **options), target, **of_case)
         yield Case(f'guards: {name}, not cached', uncached(answer, guards), expected=None, **of_case)
+
+
+def cases_of_litestar() -> Iterator[Case]:
+    """The framework of its own that is the fastest peer: its app stands beside ours, and has no limits in it."""
+    cached_there, uncached_there = (litestar(small, is_cached=it) for it in (True, False))
+    if cached_there is not None and uncached_there is not None:
+        plain = 'Litestar: not cached'
+        yield Case('Litestar: hit, 200 B', foreign, expected=None, app=cached_there)
+        yield Case(plain, foreign, expected=None, app=uncached_there, together=TOGETHER, is_cold=True)
+        cold: Any = {'together': TOGETHER, 'is_cold': True, 'expected': None}
+        yield Case('Litestar: cold miss', foreign, against=plain, app=cached_there, **cold)
+
+
+def foreign(_backend: Any) -> APIRouter:
+    """Nothing: the route is in the app of another framework."""
+    return APIRouter()
 
 
 def near_cases(redis: Callable[[], Any]) -> Iterator[Case]:
@@ -357,6 +376,8 @@ async def prepared(case: Case) -> tuple[FastAPI, Scopes]:
         app.include_router(router)
     if case.forgets:
         app = forgetting(app, backend)
+    if case.app is not None:
+        app = beside(app, case.app)
     scopes = scopes_of(case)
     for _ in range(case.together):
         _, headers = await answer(app, next(scopes), case.receive)
@@ -381,6 +402,15 @@ def scopes_of(case: Case) -> Scopes:
         return itertools.cycle([scope_of(f'/case/{number}') for number in range(case.together)])
     method = 'GET' if case.receive is receive else 'POST'
     return itertools.repeat(scope_of('/case', case.query, case.headers, method))
+
+
+def beside(app: Any, other: Any) -> Any:
+    """The app, with the case in another one."""
+
+    def serve(scope: Any, receive: Any, send: Any) -> Any:
+        return (other if scope['path'].startswith('/case') else app)(scope, receive, send)
+
+    return serve
 
 
 def forgetting(app: Any, memory: MemoryCache) -> Any:

@@ -47,9 +47,12 @@ def main(source: Path) -> None:
         for name, stages in found['stages'].items():
             printed(of_times(f'stage: {name}', stages))
         printed(of_times('where it stands', found['routing']))
+    elif 'workers' in found:
+        for workers, rows in found['workers'].items():
+            print(f"With {workers} of uvicorn's workers:\n")
+            printed(over_http(rows))
     else:
-        rows = found['rows']
-        printed(of_speed(rows) if isinstance(rows, list) else over_http(rows))
+        printed(of_speed(found['rows']))
 
 
 if __name__ == '__main__':
