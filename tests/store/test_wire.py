@@ -4,16 +4,23 @@ import math
 import struct
 import zlib
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from xxhash import xxh3_64_digest
 
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.wire import MAGIC, MARK, decode, encode
 from tests.store.entries import ENTRY, VARIANTS
+
+FIRST = (
+    '66637204ec5eb83ceb159be600000050dc0015a5656e747279a16bccc89192c40465746167c403227822cb3ff80000000000'
+    '00cb404e000000000000c390c3cb0000000000000000cb0000000000000000c2c2c2c2c291a3616c6c9004a16503626f6479'
+)
 
 
 @pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])
@@ -36,6 +43,20 @@ def test_any_entry_that_can_be_sent_is_read_again(key, status, body, stored_at, 
     except UnicodeEncodeError:
         return
     assert decode(written) == entry
+
+
+def test_a_head_that_has_grown_at_its_end_is_read_without_what_is_new():
+    head = msgspec.msgpack.decode(encode(ENTRY)[16 : 16 + int.from_bytes(encode(ENTRY)[12:16], 'big')])
+    packed = msgspec.msgpack.encode([*head, '/items/{item_id}', ['a', 'b'], 0.25])
+    checked = len(packed).to_bytes(4, 'big') + packed + ENTRY.body
+    assert decode(MAGIC + xxh3_64_digest(checked) + checked) == ENTRY
+
+
+def test_a_head_as_it_was_first_written_is_read():
+    """These bytes stay as they are: a later version must read them."""
+    assert decode(bytes.fromhex(FIRST)) == Entry(
+        'k', 200, ((b'etag', b'"x"'),), b'body', 1.5, 60.0, names=('all',), marks=Position('e', 3)
+    )
 
 
 @pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])
