@@ -326,3 +326,18 @@ def test_guards_run_where_a_key_builder_makes_the_key():
     assert client.get('/').status_code in {401, 403}
     banned.add('ann')
     assert client.get('/', **asked).status_code == 403
+
+
+def test_a_body_that_cannot_be_read_is_refused_before_a_guard_runs_on_a_hit():
+    router, cache, calls = caching_router(), memory_cache(), []
+
+    @cache(ttl=60, key_builder=lambda _: 'one')
+    @router.post('/', dependencies=[Depends(lambda: calls.append('guard'))])
+    async def endpoint(page: Annotated[int, Body(embed=True)]):
+        return page
+
+    client = client_of(router)
+    assert marks(*(client.post('/', json={'page': 1}) for _ in range(2))) == ['MISS', 'HIT']
+    calls.clear()
+    broken = client.post('/', content=b'{', headers={'content-type': 'application/json'})
+    assert (broken.status_code, calls) == (422, [])
