@@ -20,6 +20,7 @@ from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
+from fastapi_caching_route.logs import logging_observer
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
@@ -64,4 +65,5 @@ __all__ = [
     'SurrogateKeys',
     'Tags',
     'WorkerStats',
+    'logging_observer',
 ]

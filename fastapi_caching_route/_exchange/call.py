@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from fastapi_caching_route._core.asgi import ADMITTED, OF_THE_ENDPOINT, WISHES, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.key import digest
 from fastapi_caching_route._core.written import ByGuards
 from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.plan import Plan
@@ -37,6 +38,12 @@ class Call(Struct, eq=False):
     """Its key without the namespace; None until it has been found."""
     key: str = ''
     """The full key."""
+
+    @property
+    def in_words(self) -> str:
+        """The request in a line of the log. Of a key that a `key_builder` made, which may hold anything, a digest."""
+        key = self.key if self.plan.hooks.key_builder is None else digest(self.key)
+        return f'{self.scope["method"]} {self.plan.counts.route} ({key})'
 
     @property
     def is_admitted(self) -> bool:

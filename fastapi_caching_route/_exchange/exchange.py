@@ -273,7 +273,7 @@ class Exchange(Struct, eq=False):
                 return
             await run_endpoint(errand)
         except Exception as error:  # noqa: BLE001, its client has been served: it must not hear of it
-            logger.warning('%s: its renewal failed, the stale entry stays: %r', call.key, error)
+            logger.warning('%s: its renewal failed, the stale entry stays: %r', call.in_words, error)
         finally:
             _end(flight, lock)
         await flight.landing()

@@ -63,7 +63,7 @@ async def _overtake(apart: Run, call: Call, patience: float) -> None:
             failing.lengthen(call.key, clock())
         if not running.cancelled() and running.exception() is not None:
             logger.warning(
-                '%s: the endpoint failed, long after its client was served: %r', call.key, running.exception()
+                '%s: the endpoint failed, long after its client was served: %r', call.in_words, running.exception()
             )
     finally:
         running.cancel()

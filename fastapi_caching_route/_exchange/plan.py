@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
+from weakref import WeakSet
 from zlib import crc32
 
 from fastapi_caching_route._concurrency.flights import Flights
@@ -203,6 +204,16 @@ async def ask_user(named: Callable[[Scope], object], scope: Scope) -> object:
     try:
         made = named(scope)
         return await made if isawaitable(made) else made
-    except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
-        logger.debug('a callable for the request raised %s', type(error).__name__)
+    except Exception as error:  # noqa: BLE001, the user's
+        tell_raised(named, error)
         return None
+
+
+def tell_raised(named: Callable[..., object], error: Exception) -> None:
+    """Log the exception that a callable of the user's has raised, with its traceback, the first time."""
+    if named not in _raised:
+        _raised.add(named)
+        logger.warning('a callable of a cached route raised an exception', exc_info=error)
+
+
+_raised: WeakSet[Callable[..., object]] = WeakSet()

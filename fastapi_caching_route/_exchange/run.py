@@ -89,7 +89,7 @@ class Run:
             if self._passing.has_begun or not await may_stand_in(self.errand):
                 self.errand.flight.land(Instead.FORWARD)
                 raise
-            logger.warning('%s: the endpoint failed; the stale entry is sent: %r', call.key, error)
+            logger.warning('%s: the endpoint failed; the stale entry is sent: %r', call.in_words, error)
             self._fail(None)
             await self._answer_from_store()
         finally:
@@ -158,7 +158,7 @@ class Run:
         """Find out from the head what becomes of the response."""
         errand, status = self.errand, message['status']
         if status in reuse.FAILURES and await may_stand_in(errand):
-            logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.key, status)
+            logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.in_words, status)
             self._fail(status)
             return
         self._head = head_of(errand, self._snapshot, message, varies_with_all=self._varies_with_all)
@@ -190,7 +190,7 @@ class Run:
     def _pass_on(self, message: Message, way: PassOn) -> Step:
         """Pass the response on as it comes: the client gets a 304 if it has it already."""
         headers = self._head.headers
-        logger.debug('%s: not stored: %s', self.errand.call.key, way.reason)
+        logger.debug('%s: not stored: %s', self.errand.call.plan.counts.route, way.reason)
         self._tell_followers(way.reason)
         if way.is_not_modified:
             message, headers = {**message, 'status': NOT_MODIFIED}, without(headers, conditional.OF_A_BODY)

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
-from fastapi_caching_route._exchange.plan import Hooks, tell
+from fastapi_caching_route._exchange.plan import Hooks, tell, tell_raised
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
 
@@ -47,8 +47,8 @@ def _store_if(store_if: StoreIf, path: str, told: set[str]) -> Callable[[Recordi
             if not isawaitable(said):
                 return bool(said)
             getattr(said, 'close', bool)()  # else Python warns about a coroutine that was never awaited
-        except Exception:  # noqa: BLE001, S110, user code must not break the response
-            pass
+        except Exception as error:  # noqa: BLE001, user code must not break the response
+            tell_raised(wanted, error)
         tell(reasons.STORE_IF, path, told)
         return False
 

@@ -54,7 +54,8 @@ def test_a_store_if_that_raises_stores_nothing_and_is_told_once(caplog):
     with caplog.at_level(logging.INFO, 'fastapi_caching_route'):
         assert [client.get('/').status_code for _ in range(2)] == [200, 200]
     assert len(runs) == 2
-    (told,) = caplog.records
+    shown, told = caplog.records
+    assert shown.exc_info
     assert (told.levelname, 'it raised an exception' in told.getMessage()) == ('WARNING', True)
 
 
