@@ -36,6 +36,7 @@ from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
 from fastapi_caching_route._routes.settings import LATER, Settings, checked_settings
+from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
@@ -139,6 +140,9 @@ class FastAPICache:
                 "(Varnish), `'Cache-Groups'` (RFC 9875), or `SurrogateKeys(header=...)`."
             ),
         ] = None,
+        strict: Annotated[
+            bool, Doc('Whether what is wrong as an app starts raises a ConfigurationError; if not, it is a warning.')
+        ] = False,
     ) -> None:
         """Build a cache over a backend. This opens no connection."""
         self._settings: Settings = checked_settings(
@@ -162,6 +166,7 @@ class FastAPICache:
             near=near,
             observer=observer,
             surrogate_keys=surrogate_keys,
+            strict=strict,
         )
         note_alive(self._settings)
 
@@ -572,11 +577,15 @@ class FastAPICache:
         return decorate
 
     async def __aenter__(self) -> Self:
-        """Let this event loop send pending invalidations. Connections are opened when they are needed."""
+        """Check what `lifespan` checks, as far as that needs no app, and let this event loop send what is pending."""
+        await check_start(self._settings, None)
+        self._open()
+        return self
+
+    def _open(self) -> None:
         if on_asyncio():
             self._settings.store.open()
             begin_publishing(self._settings)
-        return self
 
     async def __aexit__(self, *raised: object) -> None:
         """Close the connections of this event loop, after its running and pending invalidations.
@@ -591,13 +600,20 @@ class FastAPICache:
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
         """For `FastAPI(lifespan=cache.lifespan)`: runs the app inside `async with cache:`.
 
-        At startup, it warns about each decorated endpoint that no `CachingRoute` serves. It also warns if the backend
-        is in memory and this process is one of several workers.
+        As the app starts, it warns about each decorated endpoint that no `CachingRoute` serves, about several workers
+        with a backend in memory, about a backend that does not answer, and about a Redis that is bounded and evicts
+        nothing.
+
+        Raises:
+            ConfigurationError: one of these is so, and the cache is `strict`.
+
         """
-        self._settings.unserved.warn(app)
-        tell_of_workers(is_shared=self._settings.store.is_shared)
-        async with self:
+        await check_start(self._settings, app)
+        self._open()
+        try:
             yield
+        finally:
+            await self.__aexit__()
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self._settings.runtime.clock() if soft else None

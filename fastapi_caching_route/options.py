@@ -31,5 +31,6 @@ class CacheOptions(TypedDict, total=False):
     invalidate_on_write: Annotated[bool, Doc('Whether a successful write invalidates its path.')]
     document: Annotated[bool, Doc('Whether OpenAPI describes cached routes.')]
     observer: Annotated[Observer | Sequence[Observer] | None, Doc('Functions that get a record of each response.')]
+    strict: Annotated[bool, Doc('Whether what is wrong as an app starts is an error.')]
     near: Annotated[NearCopies | None, Doc('Copies of entries in this process.')]
     surrogate_keys: Annotated[str | SurrogateKeys | None, Doc('The header with the tags for caches in front.')]

@@ -38,6 +38,7 @@ INSIDE = {
         *(
             'all_workers',
             'counted',
+            'start_up',
             'reached',
             'planning',
             'hooks',
@@ -85,7 +86,7 @@ INSIDE = {
             'security',
         ),
         *('parameters', 'plain', 'refusing', 'schemas', 'writing', 'path_values', 'own', 'documenting', 'serving'),
-        *('handlers', 'limits', 'ending', 'effective', 'endpoints'),
+        *('handlers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),
     ),
     '_backends': (
         *(

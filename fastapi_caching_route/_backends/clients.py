@@ -11,6 +11,11 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.redis_clients import of_same_settings
 
+NO_EVICTION = (
+    'Redis has a maxmemory and evicts nothing (noeviction): when it is full, nothing new is cached; set '
+    'maxmemory-policy to allkeys-lru, or another one that evicts'
+)
+
 MAX_CONCURRENT = 64
 """How many commands one event loop has under way: more would only wait in the server, which runs one at a time."""
 
@@ -79,3 +84,14 @@ async def close(client: Any) -> None:
             await sentinel.connection_pool.disconnect()  # for the same reason
             await sentinel.aclose()
         await (client.aclose() if hasattr(client, 'aclose') else client.close())
+
+
+async def doubts_about(client: Any) -> list[str]:
+    """What is wrong with the settings of a Redis, in words; nothing if it does not tell, or is none."""
+    memory: Any = {}
+    with suppress(Exception):  # the user may lack the permission
+        memory = await client.info('memory') if hasattr(client, 'connection_pool') or hasattr(client, 'nodes') else {}
+    nodes = [memory] if 'maxmemory' in memory else [it for it in memory.values() if isinstance(it, dict)]
+    if any(it.get('maxmemory') and it.get('maxmemory_policy') == 'noeviction' for it in nodes):
+        return [NO_EVICTION]
+    return []

@@ -92,7 +92,7 @@ class AiocacheDriver:
 
     __slots__ = (
         *('_backend', '_codec', '_journals', '_known', '_reads_itself'),
-        *('address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many'),
+        *('address', 'client', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many'),
     )
 
     def __init__(self, backend: BaseCache, codec: Codec, journals: Journals | None = None) -> None:
@@ -112,7 +112,7 @@ class AiocacheDriver:
         it."""
         self.is_ours: bool = client is not None
         used: Any = getattr(ours, 'client', None)
-        self.address: str = address_of(used)
+        self.client, self.address = used, address_of(used)
         self.concurrency: int = concurrency(used)
         self.may_be_cancelled: bool = may_be_cancelled(used)
         sets_itself = type(backend).set is BaseCache.set and not backend.plugins

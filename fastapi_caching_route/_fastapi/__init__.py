@@ -27,6 +27,7 @@ serving       all routes of an app, and those at a path
 handlers      the user's exception handlers, observed
 limits        limits of request bodies
 ending        functions that FastAPI calls when a request ends
+plain_requests  requests that reach plain routes, for a while
 effective     the route as a request reached it
 endpoints     endpoints of every kind: attach, find, name
 """

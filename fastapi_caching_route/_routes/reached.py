@@ -14,6 +14,7 @@ from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import effective_route, reads_raw, runs_after_answer, takes
 from fastapi_caching_route._fastapi.limits import body_limit
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._fastapi.plain_requests import without_us
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._routes.caches import group_invalidations, warn_of_unserved
@@ -142,7 +143,7 @@ class Places:
             body_limit=body_limit(effective),
             methods=frozenset(effective.methods),
             writes=frozenset(it for it in effective.methods if may_invalidate or is_write(it, cached=it in cached)),
-            forward=inside.handle,
+            forward=without_us(inside.handle),
             kind=self._kind,
         )
 

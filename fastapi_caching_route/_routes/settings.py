@@ -70,6 +70,8 @@ class Settings:
     by_the_book: bool
     """Whether the headers of a response decide, as in RFC 9111, and not the route."""
     invalidate_on_write: bool
+    strict: bool
+    """Whether what is wrong as an app starts is an error."""
     document: bool
     """Whether OpenAPI describes what the cache does."""
     surrogates: SurrogateKeys | None
@@ -171,6 +173,7 @@ def checked_settings(
     near: NearCopies | None,
     observer: Observer | Sequence[Observer] | None,
     surrogate_keys: object,
+    strict: bool,
 ) -> Settings:
     """Check the options of a `FastAPICache`, and build its settings.
 
@@ -181,6 +184,7 @@ def checked_settings(
     _check_choices(namespace_policy, clock, version, mode)
     check_flag('invalidate_on_write', invalidate_on_write)
     check_flag('document', document)
+    check_flag('strict', strict)
     defaults = checked_policy(policy)
     check_positive('store_timeout', store_timeout)
     check_positive('recording_budget', recording_budget)
@@ -226,6 +230,7 @@ def checked_settings(
         invalidate_on_write=invalidate_on_write,
         document=document,
         surrogates=checked_surrogates(surrogate_keys),
+        strict=strict,
     )
 
 

@@ -2,8 +2,8 @@
 
 Only the complete app shows this. So the endpoints are checked when an app with the lifespan of the cache starts.
 Without that lifespan, they are checked at the first request that reaches a `CachingRoute`, a `CacheContext` or
-`@cache.invalidates`. An app without the route class may have none of these, since `@cache` returns the endpoint itself.
-So the endpoints are also checked shortly after the last decoration, or when the process ends before that.
+`@cache.invalidates`; and each one, at the first request that reaches it by a plain route. An app may get no request,
+so the endpoints are also checked shortly after the last decoration, or when the process ends before that.
 `@cache.invalidates` can only be checked in an app.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, attached_to, name_of, routed_methods
+from fastapi_caching_route._fastapi.plain_requests import tell_of_requests
 from fastapi_caching_route._fastapi.serving import routes_in
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -56,6 +57,16 @@ class Unserved:
             reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
             self._endpoints.append(reference)
         self._warn_later()
+        tell_of_requests(self)
+
+    def sees(self, route: Any) -> bool:
+        """Warn if a request reaches a plain route with one of the endpoints; return whether there are more of them."""
+        left = [it for it in self._endpoints if (endpoint := it()) is not None and not routed_methods(endpoint)]
+        met = [it for it in left if it() == route.endpoint]
+        if met:
+            self._endpoints = [it for it in self._endpoints if it not in met]
+            logger.warning(unserved_message(route.endpoint))
+        return len(left) > len(met)
 
     def _warn_later(self) -> None:
         _waiting.add(self)
@@ -76,14 +87,19 @@ class Unserved:
         """
         if not self._endpoints and not self.has_new_writes:
             return
-        for message in self.take():
+        for message in self.found(app):
             logger.warning(message)
+
+    def found(self, app: Any = None) -> list[str]:
+        """What `warn` warns about. Each message is returned once."""
+        messages = self.take()
         if self.has_new_writes and app is not None:
             self.has_new_writes = False
             with suppress(Exception):  # unusual mounted objects must not break a request
                 for _, route in routes_in(app):
                     if invalidates_nothing(getattr(route, 'endpoint', None)):
-                        logger.warning('%s: %s', '.'.join(name_of(route.endpoint)), PUT_IT_BELOW)
+                        messages.append(f'{".".join(name_of(route.endpoint))}: {PUT_IT_BELOW}')
+        return messages
 
     def take(self) -> list[str]:
         """The warnings about endpoints that no `CachingRoute` serves. Each is returned once."""

@@ -10,6 +10,14 @@ from fastapi_caching_route.memory import MemoryStats
 NOTHING_TIMED: Mapping[str, float] = MappingProxyType({})
 
 
+class Faults(Struct, frozen=True):
+    """What is wrong with a store as an app starts, in words."""
+
+    errors: tuple[str, ...] = ()
+    """For which the log has a warning by then."""
+    warnings: tuple[str, ...] = ()
+
+
 class Condition(Struct, frozen=True):
     """How a store is, as this process sees it. The defaults are those of a store that cannot fail."""
 

@@ -17,7 +17,7 @@ from fastapi_caching_route._core.names import EVERYTHING, names_without_namespac
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.board import Board
-from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Before,
@@ -101,6 +101,10 @@ class DeferredStore:
     def condition(self) -> Condition:
         """See `Store`."""
         return Condition(pending=len(self._pending)) if self._store is None else self._store.condition()
+
+    async def faults(self) -> Faults:
+        """See `Store`."""
+        return Faults() if self._store is None else await self._store.faults()
 
     def observe(self, observers: Observers) -> None:
         """See `Store`. The stores that are opened later have their observers already."""

@@ -17,7 +17,7 @@ from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.moments import Moments
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.visit import (
@@ -61,6 +61,10 @@ class LocalStore:
     def condition(self) -> Condition:
         """See `Store`. It cannot fail."""
         return Condition()
+
+    async def faults(self) -> Faults:
+        """See `Store`. It always works."""
+        return Faults()
 
     def observe(self, observers: Observers) -> None:
         """See `Store`."""

@@ -33,7 +33,7 @@ from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.key import root_of
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.board import Board
-from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
@@ -46,6 +46,9 @@ from fastapi_caching_route.errors import InvalidationError
 logger = logging.getLogger('fastapi_caching_route')
 
 T = TypeVar('T')
+
+START_SECONDS = 2.0
+"""How long the start of an app waits for a store at least: the first connection may take longer than a command."""
 
 
 class RemoteStore:
@@ -98,6 +101,17 @@ class RemoteStore:
             seconds={str(kind): seconds for kind, seconds in [*breaker.seconds.items()]},
             near=None if parts.copies is None else parts.copies.stats(),
         )
+
+    async def faults(self) -> Faults:
+        """See `Store`."""
+        if not on_asyncio():
+            return Faults()
+        backend = self._parts.backend
+        try:
+            return Faults(warnings=tuple(await backend.doubts(max(self._parts.timeout, START_SECONDS))))
+        except Exception as error:  # noqa: BLE001, whatever a client library raises; the breaker has logged it
+            at = f' at {backend.breaker.address}' if backend.breaker.address else ''
+            return Faults((f'the cache backend{at} does not answer: {in_words(error)}',))
 
     def observe(self, observers: Observers) -> None:
         """See `Store`."""

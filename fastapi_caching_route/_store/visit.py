@@ -16,7 +16,7 @@ from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.board import Board
-from fastapi_caching_route._store.condition import Condition
+from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.tokens import Tokens
 
 StoredObject = Entry | Variants
@@ -166,6 +166,10 @@ class Store(Protocol):
 
     def condition(self) -> Condition:
         """How the store is."""
+        ...
+
+    async def faults(self) -> Faults:
+        """Ask the store whether it works, and whether its settings suit a cache."""
         ...
 
     def observe(self, observers: Observers) -> None:

@@ -11,10 +11,12 @@ from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CacheContext, CachingRoute, ConfigurationError
 from fastapi_caching_route.__main__ import main
+from fastapi_caching_route._fastapi import plain_requests
 from fastapi_caching_route._routes import unserved as _unserved
 from tests.servers import wait_until
 from tests.support import caching_router, client_of, marks, memory_cache
@@ -85,8 +87,6 @@ def test_an_app_is_told_at_the_first_request_in_which_it_calls_the_library(calle
 
     app.include_router(router)
     client = TestClient(app)
-    client.get('/forgotten')
-    assert not warnings_of(caplog, 'forgotten')  # nothing of the library is called
     for _ in range(2):
         client.get(f'/{called_by}')
     assert len(warnings_of(caplog, 'forgotten')) == 1
@@ -100,7 +100,6 @@ app, cache = FastAPI(), FastAPICache()
 @app.get('/')
 @cache(ttl=60)
 async def forgotten(): pass
-TestClient(app).get('/')
 """
 
 
@@ -338,3 +337,74 @@ def test_a_write_of_the_app_is_told_where_what_is_cached_is_in_an_app_that_is_mo
     outer.mount('/sub', client_of(router).app)
     TestClient(outer).get('/sub/items')
     assert ['stands above the route decorator of a plain route' in it.message for it in caplog.records] == [True]
+
+
+@pytest.fixture
+def without_a_timer(monkeypatch):
+    monkeypatch.setattr(_unserved.Unserved, '_warn_later', lambda self: None)
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
+def test_an_app_without_any_of_our_routes_is_told_at_the_first_request(above, caplog, without_a_timer):
+    app, cache = FastAPI(), memory_cache()
+
+    async def forgotten():
+        return 'answer'
+
+    @app.get('/other')
+    async def other():
+        return 'other'
+
+    cached, routed = cache(ttl=60), app.get('/')
+    assert (cached(routed(forgotten)) if above else routed(cached(forgotten))) is forgotten
+    client = TestClient(app)
+    client.get('/other')
+    assert warnings_of(caplog, 'forgotten') == []
+    assert [client.get('/').json() for _ in range(2)] == ['answer'] * 2
+    (message,) = warnings_of(caplog, 'forgotten')
+    assert 'no CachingRoute serves it' in message
+
+
+def test_nothing_of_ours_stays_in_plain_routes(without_a_timer):
+    gc.collect()
+    for it in [*plain_requests._waiting]:
+        plain_requests._waiting.discard(it)
+    original, app, cache = plain_requests.without_us(APIRoute.handle), FastAPI(), memory_cache()
+    caching, plain = caching_router(), APIRouter()
+
+    @caching.get('/cached')
+    @cache(ttl=60)
+    async def cached():
+        return 1
+
+    plain.get('/plain')(lambda: 1)
+    app.include_router(caching)
+    app.include_router(plain)
+    assert APIRoute.handle is not original
+    client = TestClient(app)
+    assert marks(client.get('/cached'), client.get('/cached')) == ['MISS', 'HIT']
+    client.get('/plain')
+    assert APIRoute.handle is original
+    (route,) = caching.routes
+    assert all('plain_requests' not in it.forward.__module__ for it in route._places._known.values())
+
+
+def test_what_others_have_put_in_place_of_ours_stays(without_a_timer, monkeypatch):
+    app, cache, seen = FastAPI(), memory_cache(), []
+
+    @app.get('/')
+    @cache(ttl=60)
+    async def forgotten():
+        return 1
+
+    ours = APIRoute.handle
+
+    async def of_others(self, scope, receive, send):
+        seen.append(scope['path'])
+        await ours(self, scope, receive, send)
+
+    monkeypatch.setattr(APIRoute, 'handle', of_others)
+    client = TestClient(app)
+    assert [client.get('/').status_code for _ in range(2)] == [200] * 2
+    assert APIRoute.handle is of_others
+    assert seen == ['/', '/']

@@ -32,9 +32,9 @@ ROWS = [
     ),
     (
         'unmet: at start',
-        'cache.py',
-        '        self._settings.unserved.warn(app)\n        tell_of_workers(',
-        '        tell_of_workers(',
+        '_routes/start_up.py',
+        '[*found, *faults.warnings]:',
+        'faults.warnings:',
     ),
     ('unmet: at a context', 'context.py', '        warn_of_unserved(self._app)\n', ''),
     (
@@ -44,7 +44,8 @@ ROWS = [
         '',
     ),
     ('unmet: explained', '__main__.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
-    ('workers: at start', 'cache.py', '        tell_of_workers(is_shared=self._settings.store.is_shared)\n', ''),
+    ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
+    ('strict', '_routes/start_up.py', 'if settings.strict and wrong:', 'if False:'),
     ('workers: explained', 'explain.py', 'not plan.runtime.store.is_shared and is_one_of_several()', 'False'),
     ('unmet: explained route', 'explain.py', 'decoration is not None and not isinstance(route, CachingRoute)', 'False'),
 ]
