@@ -40,6 +40,7 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache, NearCopies
 
 sys.path.insert(0, str(Path(__file__).parent))
+from observed import OBSERVED
 from peers import litestar, peers
 from servers import redis_server
 
@@ -72,12 +73,14 @@ def cached(
     answer: Callable[..., Any],
     guards: Any = (),
     of_cache: Mapping[str, Any] = MappingProxyType({}),
+    observed: Callable[[FastAPICache], None] = lambda _: None,
     **options: Any,
 ) -> Router:
     """A router with one cached route."""
 
     def router_of(backend: Any) -> APIRouter:
         router, cache = APIRouter(route_class=CachingRoute), FastAPICache(backend, **of_cache)
+        observed(cache)
         endpoint = cache(**{'ttl': 3600, **options})(answer)
         methods = ['POST' if answer is by_body else 'GET']
         router.api_route(path_of(answer), methods=methods, dependencies=list(guards))(endpoint)
@@ -240,6 +243,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('hit, 100 kB', cached(large), 1.20),
         *cases_of_keys(),
         *guarded_cases(),
+        *observed_cases(),
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
         *cases_of_litestar(),
@@ -270,6 +274,12 @@ def cases_of_keys() -> Iterator[Case]:
     yield Case('hit, vary_headers', cached(small, vary_headers=['accept']), 1.4)
     yield Case('hit, POST with 1 kB in the key', cached(by_body), 1.6, headers=JSON, receive=receive_body)
     yield Case('hit, stale, a renewal runs', cached(once, **LONG_STALE), 1.1, against='hit, 200 B', renews=True)
+
+
+def observed_cases() -> Iterator[Case]:
+    """Hits of a cache that is observed."""
+    for name, observed in OBSERVED.items():
+        yield Case(f'hit, {name}', cached(small, observed=observed), against='hit, 200 B')
 
 
 LONG_STALE: Any = {'ttl': 0.01, 'stale_while_revalidate': 1e6, 'collapse_timeout': 1e6}

@@ -35,7 +35,7 @@ from fastapi_caching_route._routes.all_workers import begin_publishing, end_publ
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
-from fastapi_caching_route._routes.settings import LATER, Settings, checked_settings
+from fastapi_caching_route._routes.settings import LATER, Settings, check_observer, checked_settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
@@ -626,6 +626,16 @@ class FastAPICache:
         Also on the command line: `python -m fastapi_caching_route explain module:app`.
         """
         return explain(app)
+
+    def observe(self, observer: Annotated[Observer, Doc('A plain function of one record.')], /) -> None:
+        """Call one more observer from now on, in addition to those of `FastAPICache(observer=...)`.
+
+        Raises:
+            ConfigurationError: it is not a plain function.
+
+        """
+        check_observer(observer)
+        self._settings.runtime.observers.add(observer)
 
     def stats(self) -> CacheStats:
         """What this cache has done in this process, by route and in all, and how its store is.

@@ -58,6 +58,8 @@ class Invalidated(Struct, frozen=True, kw_only=True):
     """Whether the entries become stale, instead of being used no more."""
     is_pending: bool
     """Whether the backend has not taken it yet. It is retried until it has."""
+    seconds: float = 0.0
+    """How long the backend has taken for it; 0 if it was not asked."""
 
 
 class Evicted(Struct, frozen=True, kw_only=True):

@@ -83,13 +83,13 @@ class Account(Struct, eq=False):
         """Send a message, and note what it says; after the last one, tell what became of the request."""
         if message['type'] == 'http.response.start':
             self._status = message['status']
+        if message['type'] == 'http.response.body':
+            self._bytes += len(message.get('body', b''))
+            if is_last(message):  # told before it is sent: then the span of the request ends
+                self._tell()
         self._is_sending = True
         await self._send(message)
         self._is_sending = False
-        if message['type'] == 'http.response.body':
-            self._bytes += len(message.get('body', b''))
-            if is_last(message):
-                self._tell()
 
     def was_hit(self, key: str, found: object, answer: tuple[Message, Message]) -> None:
         """The request was answered by these messages from what was found at once; the hit has been counted."""

@@ -67,10 +67,10 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         if looked is not None and declared.on_hit is not None:
             passed(account, 'guards')
             count(plan, looked, answer)
-        for message in answer:
-            await send(message)
         if looked is not None and account is not None:
             account.was_hit(looked[0][0], looked[1], answer)
+        for message in answer:
+            await send(message)
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope['method'], send) as account:

@@ -45,6 +45,11 @@ def _of_route(counts: Counts) -> RouteStats:
     )
 
 
+def asks_a_server(settings: Settings) -> bool:
+    """Whether requests of this cache ask a server."""
+    return settings.store.is_shared and not isinstance(settings.backend, LMDBCache | None)
+
+
 def store_of(settings: Settings) -> StoreStats:
     """How the store of a cache is."""
     backend, store = settings.backend, settings.store

@@ -21,6 +21,7 @@ Time during which the event loop itself was late counts neither for a command no
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -171,12 +172,13 @@ class RemoteStore:
         return self.go_on(self._invalidate(names, soft_at, key))
 
     async def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
-        parts = self._parts
+        parts, began_at = self._parts, time.perf_counter()
         try:
             await parts.ledger.invalidate(Persistent(parts.backend, parts.timeout, even_if_open=False), names, soft_at)
         except Exception as error:
             parts.debts.owe(names, error, parts.write)
-            tell_invalidated(self._observers, names, soft=soft_at is not None, is_pending=True)
+            seconds = time.perf_counter() - began_at
+            tell_invalidated(self._observers, names, soft=soft_at is not None, is_pending=True, seconds=seconds)
             msg = (
                 f'the backend has not taken the invalidation of {names}; this process already ignores them and keeps '
                 'trying'
@@ -184,7 +186,7 @@ class RemoteStore:
             raise InvalidationError(msg) from error
         finally:
             latest.note()
-        tell_invalidated(self._observers, names, soft=soft_at is not None)
+        tell_invalidated(self._observers, names, soft=soft_at is not None, seconds=time.perf_counter() - began_at)
         if key is None:
             return 0
         with suppress(Exception):  # even if it is not deleted, it is not used again

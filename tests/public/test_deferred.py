@@ -274,7 +274,7 @@ async def test_the_ttl_of_a_route_that_was_decorated_before_use_counts():
     cache, router, _ = made()
     cache.use(MemoryCache(namespace='shop', ttl=5))
     await cache.set_cached('built', PlainTextResponse('given'), CacheParams(namespace='built'))
-    assert client_of(router).get('/built').headers['cache-status'].partition('ttl=')[2][:2] in {'60', '59'}
+    assert 40 < int(client_of(router).get('/built').headers['cache-status'].partition('ttl=')[2][:2]) <= 60
 
 
 def test_use_inside_of_the_lifespan_of_the_cache_is_fine_too():
