@@ -105,21 +105,24 @@ class _Reporter:
         self._bytes.add(told.bytes, {'cache.outcome': told.outcome, 'http.route': told.route})
         timed = {'cache.outcome': told.outcome, 'http.route': told.route, 'http.request.method': told.method}
         self._duration.record(told.seconds, timed)
-        if told.look_up_seconds:
+        if told.look_up_seconds and self._asks_a_server():
             self._look_up.record(told.look_up_seconds, {'http.route': told.route})
         if told.endpoint_seconds:
             self._endpoint.record(told.endpoint_seconds, {'http.route': told.route})
         self._span('cache look_up', told.look_up_seconds, {'http.route': told.route}, before=told.seconds)
         _describe(told)
 
+    def _asks_a_server(self) -> bool:
+        cache = self._cache()
+        return cache is not None and asks_a_server(cache._settings)  # noqa: SLF001, all statistics would be dear
+
     def _span(self, name: str, seconds: float, attributes: dict[str, Any], *, before: float | None = None) -> None:
         """A span of what has just ended, or began so long `before`; only if it has asked a store outside."""
         cache = self._cache()
-        if not seconds or cache is None or not asks_a_server(cache._settings):  # noqa: SLF001, statistics are dear
+        # If the current span is not recorded, nobody looks at this request.
+        if cache is None or not seconds or not trace.get_current_span().is_recording() or not self._asks_a_server():
             return
-        if not trace.get_current_span().is_recording():  # nobody looks at this request
-            return
-        store = store_of(cache._settings)  # noqa: SLF001
+        store = store_of(cache._settings)  # noqa: SLF001, all statistics would be dear
         began_at = time_ns() - int(1e9 * (seconds if before is None else before))
         where = {'server.address': store.address} if store.address else {}
         span = self._tracer.start_span(

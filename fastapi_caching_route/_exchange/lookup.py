@@ -54,9 +54,12 @@ def at_once(
     labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs)
     answer = messages(scope['method'], scope['headers'], found.entry, labels, now)
     if declared.on_hit is None:  # else a guard may refuse the request
-        plan.counts.hit += left > 0
-        plan.counts.stale += left <= 0
-        plan.counts.bytes += len(answer[1]['body'])
+        counts = plan.counts
+        if left > 0:
+            counts.hit += 1
+        else:
+            counts.stale += 1
+        counts.bytes += len(answer[1]['body'])
     return looked, answer
 
 
