@@ -17,6 +17,7 @@ from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
 from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
@@ -47,6 +48,7 @@ __all__ = [
     'CachedResponse',
     'CachingRoute',
     'ConfigurationError',
+    'EntryInfo',
     'FastAPICache',
     'Identity',
     'InvalidationError',

@@ -35,6 +35,7 @@ from fastapi_caching_route._routes.all_workers import begin_publishing, end_publ
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
+from fastapi_caching_route._routes.listed import entries_of, erase
 from fastapi_caching_route._routes.settings import LATER, Settings, check_observer, checked_settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
@@ -44,6 +45,7 @@ from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_s
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.explain import RouteReport, explain
@@ -490,6 +492,57 @@ class FastAPICache:
 
         """
         await self._settings.store.invalidate((EVERYTHING,), soft_at=self._soft_at(soft))
+
+    async def entries(
+        self,
+        *,
+        route: Annotated[str | None, Doc('Those of this path template.')] = None,
+        endpoint: Annotated[Callable[..., Any] | None, Doc('Those of this endpoint.')] = None,
+        path: Annotated[str | None, Doc('Those of this path.')] = None,
+        tag: Annotated[str | None, Doc('Those with this tag.')] = None,
+        dead: Annotated[bool, Doc('Whether to list invalidated ones, too, whose bytes are still stored.')] = False,
+    ) -> AsyncGenerator[EntryInfo, None]:
+        """List what is stored, without bodies: `async for entry in cache.entries(tag='user:7')`.
+
+        All entries are looked at, page by page; in Redis, by `SCAN`. What is stored or deleted meanwhile may be in the
+        list or not.
+
+        Raises:
+            ConfigurationError: the backend cannot list what it stores, as memcached; or an argument is not valid.
+            CacheError: the backend fails.
+
+        """
+        wanted = [
+            *([] if endpoint is None else [names_of_endpoint(endpoint, {}, self._settings)]),
+            *([] if path is None else [names_of_path(path, prefix=False)]),
+            *([] if tag is None else [names_of([tag], None, None, self._settings)]),
+        ]
+        async for it in entries_of(self._settings, wanted, route, dead=dead):
+            yield it
+
+    async def erase(
+        self,
+        *,
+        tags: Collection[str] | None = None,
+        endpoints: Collection[Callable[..., Any]] | None = None,
+        paths: Collection[str] | None = None,
+        everything: bool = False,
+    ) -> int:
+        """Invalidate entries, and delete their bytes, for data that must be gone; return how many were deleted.
+
+        An invalidation leaves the bytes in the store until they expire or are evicted. Also deletes what was
+        invalidated before. Bytes that were freed may still be in a file or a snapshot of the backend, and near copies
+        of other processes stay until they expire.
+
+        Raises:
+            ConfigurationError: the backend cannot list what it stores, as memcached, and nothing was invalidated; or as
+                for `invalidate_soon`.
+            InvalidationError: as for `invalidate_cached`.
+            CacheError: the backend failed meanwhile.
+
+        """
+        names = (EVERYTHING,) if everything else names_of(tags, endpoints, paths, self._settings)
+        return await erase(self._settings, names)
 
     def invalidate_soon(
         self,

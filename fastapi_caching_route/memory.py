@@ -174,6 +174,16 @@ class MemoryCache(BaseCache):
             self._free_ended(FREED_AT_ONCE)
             return int(self._drop(key) is not None)
 
+    def keys(self) -> list[Any]:
+        """All keys now, in no order; some may have expired."""
+        with self._lock:
+            return [*self._kept]
+
+    def peek(self, key: Any) -> Any:
+        """The value under a key, or None, without counting it as used."""
+        with self._lock:
+            return self._peek(key)
+
     # The interface that aiocache calls:
 
     async def _get(self, key: Any, encoding: Any = None, _conn: Any = None) -> Any:  # noqa: ARG002, aiocache's

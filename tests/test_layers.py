@@ -38,6 +38,7 @@ INSIDE = {
         *(
             'all_workers',
             'counted',
+            'listed',
             'start_up',
             'reached',
             'planning',
@@ -64,13 +65,26 @@ INSIDE = {
             'given',
             'local',
             'remote',
+            'listing',
             'at_once',
             'copies',
             'remote_visit',
             'soon',
         ),
         *('debts', 'withdrawals'),
-        *('ledger', 'marks', 'moments', 'wire', 'latest', 'visit', 'board', 'condition', 'tokens', 'telling'),
+        *(
+            'ledger',
+            'marks',
+            'moments',
+            'wire',
+            'latest',
+            'ledgers',
+            'visit',
+            'board',
+            'condition',
+            'tokens',
+            'telling',
+        ),
     ),
     '_fastapi': (
         *(
@@ -91,6 +105,7 @@ INSIDE = {
     '_backends': (
         *(
             'commands',
+            'listing',
             'linked',
             'link',
             'batch',

@@ -1,6 +1,7 @@
 """Backends: objects under keys, for some seconds. Knows neither entries nor names, neither how keys are made nor HTTP.
 
 commands       commands under a time budget
+listing        the keys of a backend, page by page
 linked         a backend that may be slow or down: a link per event loop, a breaker for all
 link           the commands of one event loop: concurrency, batches, time-outs
 batch          callers that wait for one command together

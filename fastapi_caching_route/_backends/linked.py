@@ -14,7 +14,6 @@ from typing import TypeVar, cast
 
 from fastapi_caching_route._backends.batch import Batch
 from fastapi_caching_route._backends.breaker import Breaker, Kind
-from fastapi_caching_route._backends.clients import doubts_about
 from fastapi_caching_route._backends.drivers import Driver, Prolongs
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._backends.link import LARGE_BYTES, Link, all_closed
@@ -93,12 +92,9 @@ class LinkedBackend:
         self.breaker.worked('reading')
         return found
 
-    async def doubts(self, within: float) -> list[str]:
-        """What is wrong with the settings of the backend, in words."""
-        await self.get(self._probe_keys[:1], within)  # whether it answers
-        link = self._link('reading')
-        asking = link.send('reading', partial(doubts_about, getattr(link.driver, 'client', None)))
-        return await in_time(asking, within, link.lateness)
+    def driver(self) -> Driver:
+        """The driver of this event loop."""
+        return self._link('reading').driver
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
         """Store an object for `span` seconds, or a little longer if the backend counts whole seconds.

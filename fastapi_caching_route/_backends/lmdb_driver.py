@@ -51,6 +51,12 @@ class LMDBDriver:
         """See `Driver`. Nothing is sent."""
         return True
 
+    def keys_after(self, prefix: str, after: str, most: int) -> list[str]:
+        """The next keys with a prefix, at most so many, in their order."""
+        start = after.encode() + b'\0' if after else prefix.encode()
+        found = self._store.look(lambda table: table.keys_from(prefix.encode(), most, start))
+        return [it.decode(errors='replace') for it in found]
+
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """See `Driver`."""
         return self.read_at_once(keys)

@@ -138,9 +138,16 @@ class Table:
         self.txn.delete(VALUE + key)
         return meta.ends_at > self.now
 
-    def keys_from(self, prefix: bytes, most: int) -> list[bytes]:
-        """Some keys with a prefix, at most `most`."""
-        return [it.removeprefix(VALUE) for it, _ in self.rows(VALUE + prefix, most)]
+    def keys_from(self, prefix: bytes, most: int, start: bytes = b'') -> list[bytes]:
+        """Some keys with a prefix, at most `most`; the first ones that are not less than `start`."""
+        found: list[bytes] = []
+        cursor = self.txn.cursor()
+        goes_on = cursor.set_range(VALUE + max(prefix, start))
+        while goes_on and len(found) < most and cursor.key().startswith(VALUE + prefix):
+            found.append(cursor.key().removeprefix(VALUE))
+            goes_on = cursor.next()
+        cursor.close()
+        return found
 
     def rows(self, prefix: bytes, most: int) -> list[tuple[bytes, bytes]]:
         """The first rows whose keys have a prefix, at most `most`."""

@@ -8,6 +8,7 @@ variants      the record of the variants under a key
 given         responses that user code stores itself
 local         a store that is a table of this process
 remote        a store over a backend that may be slow or down
+listing       what is stored, page by page
 at_once       look-ups that wait for nothing, in a store of this machine
 copies        copies in this process, in front of a store that others share
 remote_visit  what one request does there
@@ -19,6 +20,7 @@ marks         the same in all other stores
 moments       invalidation inside of one process
 wire          entries as bytes
 latest        when this process has invalidated something last
+ledgers       the protocol of what tells whether entries are alive
 visit         the protocols and values of all of this
 board         what processes that share a store publish for each other
 condition     how a store is

@@ -6,7 +6,7 @@ since other processes may have stored entries there.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from threading import Lock
 from typing import Any
 
@@ -22,6 +22,7 @@ from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Before,
     Found,
+    Listed,
     LookUp,
     Standing,
     Store,
@@ -101,6 +102,15 @@ class DeferredStore:
     def condition(self) -> Condition:
         """See `Store`."""
         return Condition(pending=len(self._pending)) if self._store is None else self._store.condition()
+
+    def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+        """See `Store`."""
+        return _nothing_listed() if self._store is None else self._store.listed(prefix)
+
+    async def erase(self, keys: Sequence[str]) -> None:
+        """See `Store`."""
+        if self._store is not None:
+            await self._store.erase(keys)
 
     async def faults(self) -> Faults:
         """See `Store`."""
@@ -222,3 +232,8 @@ class NoVisit:
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""
         return await store_it(self)
+
+
+async def _nothing_listed() -> AsyncGenerator[list[Listed], None]:
+    return
+    yield []

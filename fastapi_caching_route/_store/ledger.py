@@ -25,8 +25,9 @@ from msgspec.structs import replace
 from fastapi_caching_route._backends.journal import MAX_READ, MAX_TOKENS, TOKEN, JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
+from fastapi_caching_route._store.ledgers import Reads, Writes
 from fastapi_caching_route._store.moments import Moments
-from fastapi_caching_route._store.visit import LATER, Later, Reads, Writes
+from fastapi_caching_route._store.visit import LATER, Later
 
 _JOURNAL = '{%journal}'
 """No escaped text begins like this. The braces are the hash tag by which a cluster chooses the node."""

@@ -6,7 +6,7 @@ Knows neither time-outs nor marks.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,12 +18,14 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.condition import Condition, Faults
+from fastapi_caching_route._store.listing import pages_in_memory
 from fastapi_caching_route._store.moments import Moments
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
     Found,
+    Listed,
     LookUp,
     Lost,
     Standing,
@@ -61,6 +63,18 @@ class LocalStore:
     def condition(self) -> Condition:
         """See `Store`. It cannot fail."""
         return Condition()
+
+    async def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+        """See `Store`."""
+        async for keys in pages_in_memory(self._table.keys(), prefix):
+            found = [(key, self._table.peek(key)) for key in keys]
+            entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
+            yield [(it, self._moments.stale_since(it, it.marks)) for it in entries]
+
+    async def erase(self, keys: Sequence[str]) -> None:
+        """See `Store`."""
+        for key in keys:
+            self._table.delete(key)
 
     async def faults(self) -> Faults:
         """See `Store`. It always works."""
@@ -192,12 +206,13 @@ class _Table:
     Objects are stored as they are, since they are immutable.
     """
 
-    __slots__ = ('_delete', '_is_on', '_write', 'read')
+    __slots__ = ('_backend', '_delete', '_is_on', '_write', 'read')
 
     def __init__(self, backend: BaseCache) -> None:
         """Use a `MemoryCache`, or the table of aiocache's own backend."""
         self.read: Callable[[str], object]
         """The object under a key, or None."""
+        self._backend: Any = backend
         self._write: Callable[[str, StoredObject, float], bool]
         self._delete: Callable[[str], int]
         if isinstance(backend, MemoryCache):
@@ -206,6 +221,15 @@ class _Table:
             self.read, self._write = partial(_read_there, backend), partial(_write_there, backend)
             self._delete = partial(_delete_there, backend)
         self._is_on = os.environ.get('AIOCACHE_DISABLE') != '1'  # this disables aiocache's own commands, too
+
+    def keys(self) -> list[str]:
+        """All keys."""
+        table = self._backend.keys() if isinstance(self._backend, MemoryCache) else [*self._backend._cache]  # noqa: SLF001
+        return [it for it in table if isinstance(it, str)]
+
+    def peek(self, key: str) -> object:
+        """The object under a key, which does not count as used."""
+        return self._backend.peek(key) if isinstance(self._backend, MemoryCache) else self.read(key)
 
     def write(self, key: str, stored: StoredObject, span: float) -> bool:
         """Store an object for `span` seconds; return whether it was stored."""

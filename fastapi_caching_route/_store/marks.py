@@ -47,7 +47,8 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._store.visit import LATER, Early, Later, Reads, Writes
+from fastapi_caching_route._store.ledgers import Reads, Writes
+from fastapi_caching_route._store.visit import LATER, Early, Later
 
 logger = logging.getLogger('fastapi_caching_route')
 

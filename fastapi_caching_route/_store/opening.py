@@ -18,12 +18,13 @@ from fastapi_caching_route._store.at_once import LookUpAtOnce
 from fastapi_caching_route._store.copies import Copies, LookUpNear
 from fastapi_caching_route._store.debts import debts_to
 from fastapi_caching_route._store.ledger import JournalLedger
+from fastapi_caching_route._store.ledgers import Ledger
 from fastapi_caching_route._store.local import LocalStore
 from fastapi_caching_route._store.marks import Marks
 from fastapi_caching_route._store.moments import MomentsLedger, moments_of
 from fastapi_caching_route._store.remote import RemoteStore
 from fastapi_caching_route._store.remote_visit import Parts
-from fastapi_caching_route._store.visit import Ledger, LookUp, Store
+from fastapi_caching_route._store.visit import LookUp, Store
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.lmdb import LMDBCache

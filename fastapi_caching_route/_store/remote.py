@@ -22,26 +22,28 @@ Time during which the event loop itself was late counts neither for a command no
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from fastapi_caching_route._backends.clients import doubts_about
 from fastapi_caching_route._backends.commands import Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
-from fastapi_caching_route._core.key import root_of
+from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
+from fastapi_caching_route._store.listing import listed_remotely
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.tokens import Tokens
-from fastapi_caching_route._store.visit import LookUp, Visit
+from fastapi_caching_route._store.visit import Listed, LookUp, Visit
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -103,13 +105,28 @@ class RemoteStore:
             near=None if parts.copies is None else parts.copies.stats(),
         )
 
+    def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+        """See `Store`."""
+        return listed_remotely(self._parts, prefix)
+
+    async def erase(self, keys: Sequence[str]) -> None:
+        """See `Store`."""
+        parts = self._parts
+        for key in keys:
+            await parts.backend.erase(key, parts.timeout, even_if_open=True)
+            if parts.copies is not None:
+                parts.copies.drop(key)
+
     async def faults(self) -> Faults:
         """See `Store`."""
         if not on_asyncio():
             return Faults()
-        backend = self._parts.backend
+        backend, within = self._parts.backend, max(self._parts.timeout, START_SECONDS)
         try:
-            return Faults(warnings=tuple(await backend.doubts(max(self._parts.timeout, START_SECONDS))))
+            await backend.get((full_key(root_of(self.namespace), '%start'),), within)
+            asking = self.go_on(doubts_about(getattr(backend.driver(), 'client', None)))
+            await asyncio.wait((asking,), timeout=within)
+            return Faults(warnings=tuple(asking.result() if asking.done() else ()))
         except Exception as error:  # noqa: BLE001, whatever a client library raises; the breaker has logged it
             at = f' at {backend.breaker.address}' if backend.breaker.address else ''
             return Faults((f'the cache backend{at} does not answer: {in_words(error)}',))

@@ -22,6 +22,7 @@ from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
+from fastapi_caching_route._store.ledgers import Ledger
 from fastapi_caching_route._store.visit import (
     LATER,
     Alive,
@@ -29,7 +30,6 @@ from fastapi_caching_route._store.visit import (
     Early,
     Found,
     Later,
-    Ledger,
     Lost,
     Standing,
     StoredObject,

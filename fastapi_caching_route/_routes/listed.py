@@ -1,0 +1,115 @@
+"""What a cache has stored, for people: entries by what they can be invalidated by, and their bytes deleted.
+
+Knows names and entries; does not know how a store lists them.
+"""
+
+import math
+import re
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.key import root_of
+from fastapi_caching_route._http import reuse
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.visit import Listed
+from fastapi_caching_route.entries import EntryInfo
+from fastapi_caching_route.errors import CacheError, ConfigurationError
+
+_VARIANT = re.compile(r'(.+):[0-9a-f]{16}:[0-9a-f]{32}')
+"""The key of a variant: the key of all, their token, and a digest."""
+
+
+async def entries_of(
+    settings: Settings, wanted: Sequence[Collection[str]], route: str | None, *, dead: bool
+) -> AsyncGenerator[EntryInfo, None]:
+    """The entries of a cache of this route that have one name of each of the `wanted` groups."""
+    now = settings.runtime.clock()
+    async for page in _pages(settings):
+        for entry, stale_at in page:
+            has_all = all(not set(names).isdisjoint(entry.names) for names in wanted)
+            if has_all and (stale_at is not None or dead):
+                described = _described(entry, stale_at, now)
+                if route is None or described.route == route:
+                    yield described
+
+
+async def _pages(settings: Settings) -> AsyncGenerator[list[Listed], None]:
+    """The entries of a cache, page by page.
+
+    Raises:
+        ConfigurationError: its backend cannot list them.
+        CacheError: it fails.
+
+    """
+    async with _told_apart(settings):
+        async for page in settings.store.listed(_prefix(settings)):
+            yield page
+
+
+def _prefix(settings: Settings) -> str:
+    """How the keys of all its entries begin. A route may have replaced the namespace of the backend."""
+    root = root_of(settings.store.namespace)
+    return root if root and settings.joins_namespaces else ''
+
+
+@asynccontextmanager
+async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    except NotImplementedError:
+        msg = f'{type(settings.backend).__name__} cannot list what it stores; memory, LMDB and Redis can'
+        raise ConfigurationError(msg) from None
+    except (ConfigurationError, CacheError):
+        raise
+    except Exception as error:
+        msg = f'the cache backend failed: {in_words(error)}'
+        raise CacheError(msg) from error
+
+
+def _described(entry: Entry, stale_at: float | None, now: float) -> EntryInfo:
+    age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf if stale_at is None else stale_at, now)
+    of_variant = _VARIANT.fullmatch(entry.key)
+    endpoint, _, template = _first(entry.names, 'endpoint:').partition('@')
+    return EntryInfo(
+        key=entry.key,
+        route=template,
+        endpoint=endpoint,
+        path=_first(entry.names, 'path:'),
+        status=entry.status,
+        stored_at=entry.stored_at,
+        age=age,
+        ttl_left=left,
+        size=entry.size,
+        body_bytes=len(entry.body),
+        tags=tuple(unquote(it.removeprefix('tag:')) for it in entry.names if it.startswith('tag:')),
+        variant_of=None if of_variant is None else of_variant[1],
+        is_alive=stale_at is not None,
+    )
+
+
+def _first(names: tuple[str, ...], kind: str) -> str:
+    """The text of the first name of this kind: of the full path template, for endpoints."""
+    return next((unquote(it.removeprefix(kind)) for it in names if it.startswith(kind)), '')
+
+
+async def erase(settings: Settings, names: Collection[str]) -> int:
+    """Invalidate names, and delete the bytes of all entries that have one of them, alive or not; return how many.
+
+    Raises:
+        ConfigurationError: the backend cannot list its entries. Nothing has been invalidated.
+        InvalidationError: the backend has not taken the invalidation.
+        CacheError: it failed while entries were deleted.
+
+    """
+    async for _ in _pages(settings):  # whether it can list them
+        break
+    await settings.store.invalidate(tuple(names))
+    erased = 0
+    async for page in _pages(settings):
+        keys = [entry.key for entry, _ in page if not set(names).isdisjoint(entry.names)]
+        await settings.store.erase(keys)
+        erased += len(keys)
+    return erased

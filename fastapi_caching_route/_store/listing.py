@@ -1,0 +1,46 @@
+"""What is stored, page by page, for people and for erasing. Knows entries; does not know who asks.
+
+A listing is no snapshot: what is stored or deleted meanwhile may be in it or not.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from fastapi_caching_route._backends.commands import Commands
+from fastapi_caching_route._backends.listing import pages_of
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.visit import Listed
+
+PAGE = 100
+"""How many keys are looked at together."""
+
+PAGE_SECONDS = 5.0
+"""How long a page may take: it is for people, who wait longer than a request."""
+
+
+async def listed_remotely(parts: Parts, prefix: str) -> AsyncGenerator[list[Listed], None]:
+    """The entries of a backend under keys with a prefix.
+
+    Raises:
+        NotImplementedError: the backend cannot list its keys.
+
+    """
+    async for keys in pages_of(parts.backend.driver(), prefix, PAGE):
+        commands, beside = Commands(parts.backend, PAGE_SECONDS), parts.ledger.beside
+        found = await commands.get((*keys, *beside))
+        seen = await parts.ledger.see(commands, found[len(keys) :])
+        page: list[Listed] = []
+        for key, stored in zip(keys, found, strict=False):
+            if isinstance(stored, Entry) and stored.key == key:
+                owed = parts.debts.include(stored.names) or parts.withdrawals.includes(key, stored.stored_at)
+                page.append((stored, None if owed else await parts.ledger.stale_at(commands, stored, seen)))
+        yield page
+
+
+async def pages_in_memory(keys: Sequence[str], prefix: str) -> AsyncGenerator[list[str], None]:
+    """The keys with a prefix. Between two pages, others may go on."""
+    own = [it for it in keys if str(it).startswith(prefix)]
+    for begin in range(0, len(own), PAGE):
+        yield own[begin : begin + PAGE]
+        await asyncio.sleep(0)
