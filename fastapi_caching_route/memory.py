@@ -179,11 +179,6 @@ class MemoryCache(BaseCache):
         with self._lock:
             return [*self._kept]
 
-    def peek(self, key: Any) -> Any:
-        """The value under a key, or None, without counting it as used."""
-        with self._lock:
-            return self._peek(key)
-
     # The interface that aiocache calls:
 
     async def _get(self, key: Any, encoding: Any = None, _conn: Any = None) -> Any:  # noqa: ARG002, aiocache's
@@ -204,7 +199,7 @@ class MemoryCache(BaseCache):
         _conn: Any = None,
     ) -> bool | int:
         with self._lock:
-            if _cas_token is not None and _cas_token != self._peek(key):
+            if _cas_token is not None and _cas_token != self.peek(key):
                 return 0
             return self.write(key, value, ttl or None)
 
@@ -228,7 +223,7 @@ class MemoryCache(BaseCache):
             held = self._queues.get(key)
             span = None if held is None or held.ends_at == math.inf else max(held.ends_at - self._clock(), 0.0)
             try:
-                total = int(self._peek(key) or 0) + delta
+                total = int(self.peek(key) or 0) + delta
             except ValueError:
                 msg = 'Value is not an integer'
                 raise TypeError(msg) from None
@@ -237,7 +232,7 @@ class MemoryCache(BaseCache):
 
     async def _expire(self, key: Any, ttl: float | None, _conn: Any = None) -> bool:
         with self._lock:
-            return await self._exists(key) and self.write(key, self._peek(key), ttl or None)
+            return await self._exists(key) and self.write(key, self.peek(key), ttl or None)
 
     async def _delete(self, key: Any, _conn: Any = None) -> int:
         return self.remove(key)
@@ -254,9 +249,9 @@ class MemoryCache(BaseCache):
 
     async def _redlock_release(self, key: Any, value: Any) -> int:
         with self._lock:
-            return self.remove(key) if self._peek(key) == value else 0
+            return self.remove(key) if self.peek(key) == value else 0
 
-    def _peek(self, key: Any) -> Any:
+    def peek(self, key: Any) -> Any:
         """The value under a key, without counting it as used."""
         held = self._queues.get(key)
         return None if held is None or held.ends_at <= self._clock() else held.value

@@ -18,6 +18,7 @@ ORDER = (
         '_store',
         '_fastapi',
         'stats',
+        'entries',
         'memory',
         'lmdb',
         'redis',
