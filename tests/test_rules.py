@@ -47,7 +47,7 @@ BROAD = {
     'odd objects that are mounted or held': {'_fastapi/effective.py', '_fastapi/schemas.py'},
 }
 """The kinds of places that may catch everything, and their files."""
-MOST_BROAD = 29
+MOST_BROAD = 30
 
 
 def lines_of_code(name, function):
