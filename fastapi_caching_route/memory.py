@@ -177,7 +177,7 @@ class MemoryCache(BaseCache):
     def keys(self) -> list[Any]:
         """All keys now, in no order; some may have expired."""
         with self._lock:
-            return [*self._kept]
+            return [*self._small, *self._main]
 
     # The interface that aiocache calls:
 
