@@ -30,6 +30,7 @@ from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip
 from fastapi_caching_route.route import CachingRoute
 from fastapi_caching_route.stats import CacheStats, RouteStats, StoreStats, WorkerStats
 from fastapi_caching_route.surrogates import SurrogateKeys
+from fastapi_caching_route.warming import Warmed, WarmReport
 
 __version__ = '0.7.0'
 
@@ -66,6 +67,8 @@ __all__ = [
     'StoreStats',
     'SurrogateKeys',
     'Tags',
+    'WarmReport',
+    'Warmed',
     'WorkerStats',
     'logging_observer',
 ]

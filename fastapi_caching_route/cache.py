@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
@@ -19,7 +19,7 @@ from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.checks import check_takes_one, checked_paths, checked_templates
+from fastapi_caching_route._core.checks import check_positive, check_takes_one, checked_paths, checked_templates
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route._core.names import (
     EVERYTHING,
@@ -39,6 +39,7 @@ from fastapi_caching_route._routes.listed import entries_of, erase
 from fastapi_caching_route._routes.settings import LATER, Settings, check_observer, checked_settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
+from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
 from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl, shortest_ttl
@@ -56,6 +57,7 @@ from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParam
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
 from fastapi_caching_route.stats import CacheStats
 from fastapi_caching_route.surrogates import SurrogateKeys
+from fastapi_caching_route.warming import Warmed, WarmReport
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -670,6 +672,30 @@ class FastAPICache:
 
     def _soft_at(self, soft: bool) -> float | None:  # noqa: FBT001, passed on
         return self._settings.runtime.clock() if soft else None
+
+    async def warm(
+        self,
+        app: Annotated[Callable[..., Any], Doc('The app, with its middleware. Its lifespan is not run.')],
+        urls: Annotated[Iterable[str], Doc('Paths with queries, like `/users?page=1`, or whole URLs.')],
+        *,
+        headers: Annotated[Mapping[str, str] | None, Doc('Of all requests: credentials, languages.')] = None,
+        base_url: Annotated[str, Doc('Scheme and host of the requests: both may be in the key.')] = 'http://localhost',
+        concurrency: Annotated[int, Doc('How many requests run at a time.')] = 8,
+        timeout: Annotated[float, Doc('Seconds for each request.')] = 60.0,
+        progress: Annotated[Callable[[Warmed], object] | None, Doc('Called after each request.')] = None,
+    ) -> WarmReport:
+        """Send requests through the app itself, so that their responses are stored; report what became of each.
+
+        Nothing is raised for a request that fails. Entries that are there are not renewed.
+
+        Raises:
+            ConfigurationError: an argument is not valid.
+
+        """
+        check_positive('concurrency', concurrency)
+        check_positive('timeout', timeout)
+        warming = WarmUp(self._settings, app, base_url, headers, timeout)
+        return await warming.run(urls, concurrency, progress)
 
     def explain(
         self, app: Annotated[Any, Doc('A FastAPI or Starlette app with all of its routes.')]

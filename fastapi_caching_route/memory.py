@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from sys import getsizeof
 from threading import RLock
 from typing import Annotated, Any
+from weakref import WeakSet
 
 from aiocache.serializers import NullSerializer
 from msgspec import Struct
@@ -19,7 +20,9 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.eviction import Held, Queues
+from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.events import Evicted
 
 TABLE_BYTES = 310
 """How much memory an entry takes in our own tables, in addition to its key and value. Measured, see the tests."""
@@ -95,6 +98,8 @@ class MemoryCache(BaseCache):
         """A heap of those ends; some parts may have no keys left."""
         self._hits = self._misses = self._evicted = self._expired = 0
         self._lock = RLock()
+        self.observers: WeakSet[Observers] = WeakSet()
+        """Of the caches that use it: they are told of evictions."""
 
     def stats(self) -> MemoryStats:
         """What is kept now, and what has been done so far."""
@@ -130,13 +135,16 @@ class MemoryCache(BaseCache):
             self._free_ended(FREED_AT_ONCE)
             if size > self.max_bytes:
                 return False
-            queues, most = self._queues, self.max_entries
+            queues, most, evicted = self._queues, self.max_entries, list[Held | None]()
             while queues.bytes + size > self.max_bytes or (most is not None and len(queues) >= most):
-                self._drop(queues.next())
-                self._evicted += 1
+                evicted.append(self._drop(queues.next()))
+            self._evicted += len(evicted)
             ends_at = math.inf if span is None else self._clock() + span
             queues.put(key, Held(value, size, ends_at, self._note_end(key, ends_at, span)), old)
-            return True
+        for it in evicted:  # behind the lock, since observers are the user's
+            for observers in [*self.observers]:
+                observers.tell_of(Evicted(bytes=0 if it is None else it.size))
+        return True
 
     def _note_end(self, key: Any, ends_at: float, span: float | None) -> int:
         """Put the key into its part of time. A part lasts about 1/`SPLIT` of the ttl, so there are never many parts."""

@@ -13,13 +13,18 @@ logger = logging.getLogger('fastapi_caching_route')
 class Observers:
     """Calls all observers of a cache."""
 
-    __slots__ = ('_all', 'tell')
+    __slots__ = ('__weakref__', '_all', 'tell')
 
     def __init__(self, observers: Iterable[Callable[[Any], object]] = ()) -> None:
         """Begin with these observers."""
         self._all = tuple(observers)
         self.tell: Callable[[object], None] | None = self._tell_all if self._all else None
         """Gives a record to all of them; None if there are none: then no record needs to be made."""
+
+    def tell_of(self, record: object) -> None:
+        """Give a record to all observers, if there are any."""
+        if self.tell is not None:
+            self.tell(record)
 
     def add(self, observer: Callable[[Any], object]) -> None:
         """Call one more observer from now on."""

@@ -43,6 +43,12 @@ def forwarded(
     return b'; '.join(parts)
 
 
+def detail_of(value: bytes | None) -> str | None:
+    """The detail of a field that was made here, if it has one."""
+    _, _, detail = (value or b'').partition(b'; detail=')
+    return detail.strip(b'"').decode('ascii', 'replace') or None
+
+
 def item(text: bytes) -> bytes:
     """The text as a token if possible, else as a string (RFC 8941 §3.3)."""
     if _TOKEN.fullmatch(text):

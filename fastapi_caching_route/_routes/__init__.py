@@ -3,6 +3,7 @@
 all_workers  statistics of all processes that share a store
 counted      counters of routes and state of the store, as public records
 listed       entries for people, and their bytes deleted
+warming_up   requests through an app, so that their responses are stored
 start_up     what is wrong as an app starts
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route

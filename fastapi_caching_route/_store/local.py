@@ -83,6 +83,7 @@ class LocalStore:
     def observe(self, observers: Observers) -> None:
         """See `Store`."""
         self._observers = observers
+        self._table.observe(observers)
 
     def visit(self) -> Visit:
         """See `Store`. All requests share one visit, since it keeps nothing of a request."""
@@ -226,6 +227,11 @@ class _Table:
         """All keys."""
         table = self._backend.keys() if isinstance(self._backend, MemoryCache) else [*self._backend._cache]  # noqa: SLF001
         return [it for it in table if isinstance(it, str)]
+
+    def observe(self, observers: Observers) -> None:
+        """Tell these observers of evictions."""
+        if isinstance(self._backend, MemoryCache):
+            self._backend.observers.add(observers)
 
     def peek(self, key: str) -> object:
         """The object under a key, which does not count as used."""

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi_caching_route import CacheContext, FastAPICache, InvalidationError, LMDBCache, MemoryCache
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker
 from fastapi_caching_route._concurrency.observers import Observers
-from fastapi_caching_route.events import Invalidated, Responded, StoreFailed, StoreRecovered
+from fastapi_caching_route.events import Evicted, Invalidated, Responded, StoreFailed, StoreRecovered
 from tests.backends.fakes import Elsewhere
 from tests.support import all_written, asgi_call, asgi_scope, caching_router
 
@@ -37,7 +37,7 @@ async def test_each_invalidation_is_told_with_its_names(any_backend):
         await cache.invalidate_path('/users', prefix=True, soft=True)
         await cache.clear()
     tags, path, everything = told
-    assert tags == Invalidated(names=('tag:user:7', 'tag:all%20users'), soft=False, is_pending=False)
+    assert (tags.names, tags.soft, tags.is_pending) == (('tag:user:7', 'tag:all%20users'), False, False)
     assert (path.names, path.soft) == (('below:/users', 'path:/users', 'path:/users/'), True)
     assert everything.names == ('all',)
 
@@ -56,7 +56,7 @@ async def test_an_invalidation_from_code_that_cannot_await_is_told_at_once(any_b
 def test_an_invalidation_that_blocks_is_told_once(any_backend):
     cache, told = told_of(any_backend)
     cache.invalidate_now(tags=['user:7'])
-    assert told == [Invalidated(names=('tag:user:7',), soft=False, is_pending=False)]
+    assert [(it.names, it.soft, it.is_pending) for it in told] == [(('tag:user:7',), False, False)]
 
 
 async def test_an_invalidation_that_the_backend_has_not_taken_is_told_as_pending():
@@ -69,7 +69,8 @@ async def test_an_invalidation_that_the_backend_has_not_taken_is_told_as_pending
     await all_written(cache._settings.store)
     await cache._settings.store.close()
     invalidated = [it for it in told if isinstance(it, Invalidated)]
-    assert invalidated == [Invalidated(names=('tag:user:7',), soft=False, is_pending=True)]
+    assert [(it.names, it.is_pending) for it in invalidated] == [(('tag:user:7',), True)]
+    assert invalidated[0].seconds > 0
 
 
 async def test_an_invalidation_before_there_is_a_backend_is_told_when_there_is_one():
@@ -162,3 +163,22 @@ def test_an_observer_that_was_added_later_is_told_and_one_that_was_dropped_is_no
     observers.tell(2)
     observers.drop(observers._all[0])
     assert (first, second, observers.tell) == ([1], [1, 2], None)
+
+
+async def test_an_eviction_is_told_to_all_caches_of_the_backend():
+    backend = MemoryCache(max_entries=2)
+    caches, told = [told_of(backend) for _ in range(2)], []
+    router, app = caching_router(), FastAPI()
+
+    @router.get('/items/{item}')
+    @caches[0][0](ttl=60)
+    async def item(item: int):
+        return item
+
+    app.include_router(router)
+    for number in range(4):
+        await asgi_call(app, asgi_scope(path=f'/items/{number}'))
+    told = [it for _, told in caches for it in told]
+    assert [type(it) for it in told] == [Evicted] * 4
+    assert all(it.bytes > 100 for it in told)
+    assert backend.stats().evicted == 2
