@@ -24,9 +24,11 @@ for at, key in ipairs(KEYS) do
     if string.sub(ARGV[1], at, at) == '0' then
         found[at] = redis.pcall('GET', key)
     else
-        found[at] = redis.pcall('GETRANGE', key, 0, tonumber(ARGV[2]) - 1)
-        if type(found[at]) == 'string' then
-            found[at] = redis.call('STRLEN', key) .. ' ' .. found[at]
+        local begin, length = redis.pcall('GETRANGE', key, 0, tonumber(ARGV[2]) - 1), redis.pcall('STRLEN', key)
+        if type(begin) == 'string' and type(length) == 'number' then
+            found[at] = length .. ' ' .. begin
+        else
+            found[at] = type(length) == 'number' and begin or length
         end
     end
 end
@@ -78,6 +80,8 @@ class KnownValues:
                 length, _, begin = reply.partition(b' ')
                 it = self._codec.known.get((begin, int(length)))
                 found |= {} if it is None else {key: it}
+            elif _is_of_another_type(reply):
+                self._names.pop(key, None)
             else:  # the user of Redis may not have these commands
                 self._may_ask = False
         changed = [key for key in keys if key not in found]
@@ -92,3 +96,8 @@ class KnownValues:
                 self._names.clear()
             self._names[key] = value[:BEGIN_BYTES], len(value)
         return self._codec.loads(value)
+
+
+def _is_of_another_type(reply: object) -> bool:
+    """Whether this error says that something else is under a key, a list, say. That tells nothing about other keys."""
+    return str(reply).startswith('WRONGTYPE')

@@ -96,9 +96,22 @@ async def test_what_is_no_text_is_a_miss(new_driver, server):
     assert list(await driver.get_many([entry.key, 'small'])) == [None, None]
 
 
-async def test_a_user_that_may_not_ask_for_parts_is_sent_all(redis_server):
+async def test_another_type_under_one_key_says_nothing_about_the_others(new_driver, server):
+    driver = new_driver()
+    for entry in LARGE:
+        await driver.set(entry.key, entry, 60)
+    keys = [it.key for it in LARGE]
+    await driver.get_many(keys)
+    await server.delete(keys[0])
+    await server.lpush(keys[0], 'a')
+    assert list(await driver.get_many(keys)) == [None, *LARGE[1:]]
+    assert [driver.knows(key) for key in keys] == [False, True, True]
+
+
+@pytest.mark.parametrize('command', ['getrange', 'strlen'])
+async def test_a_user_that_may_not_ask_for_parts_is_sent_all(redis_server, command):
     server = Redis(port=redis_server.port)
-    await server.acl_setuser('u', enabled=True, passwords='+p', commands=['+@all', '-getrange'], keys=['*'])
+    await server.acl_setuser('u', enabled=True, passwords='+p', commands=['+@all', f'-{command}'], keys=['*'])
     backend = RedisCache(endpoint='127.0.0.1', port=redis_server.port)
     backend.client = Redis(port=redis_server.port, username='u', password='p')
     driver = AiocacheDriver(backend, Wire(()))

@@ -181,6 +181,8 @@ ROWS = [
     ('known: what has changed', REDIS_KNOWN, 'known.get((begin, int(length)))', 'known.get(self._names[key])'),
     ('known: not sent', REDIS_KNOWN, "string.sub(ARGV[1], at, at) == '0'", 'true'),
     ('known: refused', REDIS_KNOWN, '                self._may_ask = False\n', '                pass\n'),
+    ('known: of another type', REDIS_KNOWN, 'elif _is_of_another_type(reply):', 'elif False:'),
+    ('known: a length refused', REDIS_KNOWN, "redis.pcall('STRLEN', key)", "redis.call('STRLEN', key)"),
     ('known: a cluster', REDIS_KNOWN, " and not hasattr(client, 'mget_nonatomic')", ''),
     ('known: code of the user', REDIS_KNOWN, 'return is_plain and', 'return True and'),
     ('known: many in one batch', '_backends/link.py', ' and not self.driver.knows(keys[0])', ''),
