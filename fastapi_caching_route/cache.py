@@ -55,6 +55,7 @@ from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import CacheOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
+from fastapi_caching_route.purge import Purge
 from fastapi_caching_route.stats import CacheStats
 from fastapi_caching_route.surrogates import SurrogateKeys
 from fastapi_caching_route.warming import Warmed, WarmReport
@@ -136,6 +137,14 @@ class FastAPICache:
             Observer | Sequence[Observer] | None,
             Doc('One or more plain functions that get a record of each response, see `fastapi_caching_route.events`.'),
         ] = None,
+        purge: Annotated[
+            Purge | None,
+            Doc(
+                'Sends invalidations on to a cache in front: `FastlyPurge(...)`, `CloudflarePurge(...)`, '
+                '`VarnishPurge(...)` or `SouinPurge(...)` of `fastapi_caching_route.purge`, or an async function of a '
+                '`PurgeRequest`.'
+            ),
+        ] = None,
         surrogate_keys: Annotated[
             str | SurrogateKeys | None,
             Doc(
@@ -171,6 +180,7 @@ class FastAPICache:
             observer=observer,
             surrogate_keys=surrogate_keys,
             strict=strict,
+            purge=purge,
         )
         note_alive(self._settings)
 
@@ -649,6 +659,8 @@ class FastAPICache:
         """
         if on_asyncio():
             await end_publishing(self._settings)
+            if self._settings.purging is not None:
+                await self._settings.purging.end()
             await self._settings.store.close()
 
     @asynccontextmanager

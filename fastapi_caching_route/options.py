@@ -8,6 +8,7 @@ from typing_extensions import Doc, TypedDict
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route.purge import Purge
 from fastapi_caching_route.surrogates import SurrogateKeys
 
 
@@ -34,3 +35,4 @@ class CacheOptions(TypedDict, total=False):
     strict: Annotated[bool, Doc('Whether what is wrong as an app starts is an error.')]
     near: Annotated[NearCopies | None, Doc('Copies of entries in this process.')]
     surrogate_keys: Annotated[str | SurrogateKeys | None, Doc('The header with the tags for caches in front.')]
+    purge: Annotated[Purge | None, Doc('Sends invalidations on to a cache in front.')]

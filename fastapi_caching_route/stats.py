@@ -93,6 +93,18 @@ class StoreStats:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeStats:
+    """What this process has sent to caches in front."""
+
+    sent: int = 0
+    """How many purges were taken. Each invalidation is sent twice."""
+    failed: int = 0
+    """How many were given up."""
+    waiting: int = 0
+    """How many names are still to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class CacheStats:
     """What one cache has done in one process since it was built, or in all processes that share its store."""
 
@@ -103,6 +115,8 @@ class CacheStats:
     """As this process sees it."""
     workers: tuple['WorkerStats', ...] = ()
     """With `stats_of_all_workers`: each of them."""
+    purges: PurgeStats = field(default_factory=PurgeStats)
+    """Of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +154,4 @@ def of_workers(own: CacheStats, workers: Iterable[WorkerStats]) -> CacheStats:
         for it in worker.stats.routes:
             routes.setdefault((it.route, it.endpoint), []).append(it)
     summed = tuple(together(parts, *names) for names, parts in routes.items())
-    return CacheStats(together(summed), summed, own.store, found)
+    return CacheStats(together(summed), summed, own.store, found, own.purges)

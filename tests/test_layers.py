@@ -28,7 +28,7 @@ ORDER = (
         'near',
         'policy',
     ),
-    *('_backends', 'control', 'surrogates', '_core', '_concurrency', 'events', 'errors', '_http'),
+    *('_backends', 'control', 'surrogates', 'purge', '_core', '_concurrency', 'events', 'errors', '_http'),
 )
 """An import goes to something further on in this list. It holds for imports in functions and for type checkers, too.
 
@@ -52,7 +52,7 @@ INSIDE = {
             'decoration',
             'settings',
         ),
-        *('namesakes', 'unserved', 'requested', 'writes'),
+        *('namesakes', 'unserved', 'requested', 'writes', 'purging'),
     ),
     '_exchange': (
         *('exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand', 'guarded', 'guards'),

@@ -120,6 +120,11 @@ class Flights(Generic[T]):
         """How many flights are under way."""
         return len(self._under_way)
 
+    @property
+    def oldest_began_at(self) -> float | None:
+        """When the oldest flight that is under way began, in seconds of the monotonic clock; None if none is."""
+        return min((it.began_at for it in tuple(self._under_way.values())), default=None)
+
     def under_way(self, key: str, seconds: float) -> Flight[T] | None:
         """The flight for this key in this event loop, unless it began `seconds` ago: an older one may never end."""
         flight = self._under_way.get((asyncio.get_running_loop(), key))

@@ -10,14 +10,16 @@ from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.memory import MemoryCache
-from fastapi_caching_route.stats import CacheStats, RouteStats, StoreStats, together
+from fastapi_caching_route.stats import CacheStats, PurgeStats, RouteStats, StoreStats, together
 
 
 def stats_of(settings: Settings) -> CacheStats:
     """What a cache has done in this process, and how its store is."""
     routes = tuple(map(_of_route, [*settings.runtime.counts.values()]))
     routes = tuple(it for it in routes if it.requests or it.runs)
-    return CacheStats(together(routes), routes, store_of(settings))
+    purging = settings.purging
+    purges = PurgeStats() if purging is None else purging.stats()
+    return CacheStats(together(routes), routes, store_of(settings), purges=purges)
 
 
 def _of_route(counts: Counts) -> RouteStats:

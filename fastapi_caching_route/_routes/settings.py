@@ -25,11 +25,13 @@ from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BO
 from fastapi_caching_route._core.key import escaped
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.plan import Runtime, Switch
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.namesakes import Namesakes
+from fastapi_caching_route._routes.purging import Purging, purging_of
 from fastapi_caching_route._routes.unserved import Unserved
 from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
@@ -74,6 +76,8 @@ class Settings:
     """Whether what is wrong as an app starts is an error."""
     document: bool
     """Whether OpenAPI describes what the cache does."""
+    purging: Purging | None
+    """Sends invalidations on to caches in front."""
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
     namesakes: Namesakes = field(default_factory=Namesakes)
@@ -174,6 +178,7 @@ def checked_settings(
     observer: Observer | Sequence[Observer] | None,
     surrogate_keys: object,
     strict: bool,
+    purge: object,
 ) -> Settings:
     """Check the options of a `FastAPICache`, and build its settings.
 
@@ -200,13 +205,17 @@ def checked_settings(
         near=near,
         clock=clock,
     )
+    surrogates, flights = checked_surrogates(surrogate_keys), Flights[Brought]()
+    purging = purging_of(purge, surrogates, flights)
+    if purging is not None:
+        observers.add(purging.observe)
     checked = None if backend is LATER else checked_backend(backend)
     header = field_name('cache_header', cache_header)
     return Settings(
         runtime=Runtime(
             store=DeferredStore(new_store) if checked is None else new_store(checked),
             clock=clock,
-            flights=Flights(),
+            flights=flights,
             unshareable=Pauses(),
             failing=Pauses(),
             unrenewable=Pauses(),
@@ -229,8 +238,9 @@ def checked_settings(
         by_the_book=mode == 'rfc9111',
         invalidate_on_write=invalidate_on_write,
         document=document,
-        surrogates=checked_surrogates(surrogate_keys),
         strict=strict,
+        surrogates=surrogates,
+        purging=purging,
     )
 
 

@@ -1,6 +1,20 @@
 """Places to weaken in the routes: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    ('purge: old runs', '_routes/purging.py', 'and not is_running:', ':'),
+    (
+        'purge: the second one',
+        '_routes/purging.py',
+        '                    _add(self._again, first)\n',
+        '                    pass\n',
+    ),
+    (
+        'purge: texts of errors',
+        '_routes/purging.py',
+        'str(error) if isinstance(error, CacheError) else type(error).__name__',
+        'repr(error)',
+    ),
+    ('purge: bounded', '_routes/purging.py', 'if len(names) > MOST_NAMES:', 'if False:'),
     ('deferred: bypass', '_routes/settings.py', 'Switch(times_off=1, waits=True)', 'Switch(waits=True)'),
     ('deferred: keys', '_routes/reached.py', '        if waits:  # its', '        if False:  # its'),
     ('trio: writes', '_routes/writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
