@@ -1,4 +1,4 @@
-"""Sessions on the same Redis, by `starsessions`: what reads the session is not cached for others, and the rest is.
+"""Sessions on the same Redis, by `starsessions`: what reads the session is cached for equal sessions only.
 
 REDIS_PORT=6379 uvicorn sessions:app
 """
@@ -40,7 +40,7 @@ async def news() -> dict[str, int]:
 @router.get('/hello')
 @cache(ttl=60)
 async def hello(user: Annotated[str, Depends(visitor)]) -> dict[str, str | int]:
-    """Reads the raw request: cached for those without a session, and not for those with one."""
+    """Reads the session: only clients with an equal session share it."""
     return {'user': user, 'run': next(runs)}
 
 

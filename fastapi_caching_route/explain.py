@@ -41,6 +41,8 @@ class RouteReport:
     """The parts of its cache key, in addition to the route."""
     not_in_key: tuple[str, ...] = ()
     """Parts of the raw request that are not in the cache key, although the endpoint could read them."""
+    reads: tuple[str, ...] = ()
+    """What code was seen to read of the raw request so far, in this process: it selects the responses that it made."""
     guards: tuple[str, ...] = ()
     """The dependencies that run before an entry is served."""
     not_run_on_hits: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
         report,
         key=_key(prefix, policy, parameters, declared),
         not_in_key=declared.inputs.left_out_in_words,
+        reads=tuple(sorted(plan.learned)),
         guards=declared.guards,
         not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),
@@ -142,6 +145,8 @@ def _shared_by(policy: CachePolicy, declared: Declared) -> str:
         return 'clients with the same credentials or cookies'
     if declared.inputs.raw and declared.inputs.bypass_if_personal:
         return 'clients whose requests are the same in nearly every header, without credentials or cookies'
+    if declared.inputs.reading.takes_request:
+        return 'clients whose requests are equal in what is read of them'
     return 'all clients that the guards accept' if declared.guards else 'all clients'
 
 

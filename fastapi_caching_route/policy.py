@@ -71,6 +71,10 @@ class CachePolicy:
             'returns a str, like a role or a tenant: clients with equal names share.'
         ),
     ] = 'auto'
+    reads: Annotated[
+        Literal['noted', 'declared', 'all'],
+        Doc("What counts of a raw `Request`: `'noted'`, what code reads of it; `'declared'`, nothing; `'all'`, all."),
+    ] = 'noted'
     route_dependencies: Annotated[
         Literal['always', 'on_miss'],
         Doc(
@@ -219,12 +223,9 @@ class CachePolicy:
                 self.identity in ('auto', 'shared') or callable(self.identity),
                 "must be 'auto', 'shared' or a callable of the request",
             ),
+            ('reads', self.reads in ('noted', 'declared', 'all'), "must be 'noted', 'declared' or 'all'"),
             ('route_dependencies', self.route_dependencies in ('always', 'on_miss'), "must be 'always' or 'on_miss'"),
-            (
-                'vary_headers',
-                are_field_names(self.vary_headers),
-                "must be a list of header names, like ['accept-language']",
-            ),
+            ('vary_headers', are_field_names(self.vary_headers), "must be a list of names, like ['accept-language']"),
             ('skip', self.skip is None or callable(self.skip), 'must be a callable of the request'),
         ):
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)

@@ -90,20 +90,10 @@ INSIDE = {
         ),
     ),
     '_fastapi': (
-        *(
-            'declared',
-            'admission',
-            'solving',
-            'compiled',
-            'extended',
-            'early_values',
-            'write_log',
-            'inputs',
-            'key_parts',
-            'security',
-        ),
-        *('parameters', 'plain', 'refusing', 'schemas', 'writing', 'path_values', 'own', 'documenting', 'serving'),
-        *('handlers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),
+        *('declared', 'admission', 'solving', 'compiled', 'extended', 'early_values', 'read_steps', 'write_log'),
+        *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
+        *('writing', 'path_values', 'own', 'documenting', 'serving', 'handlers', 'noting', 'noted_scope'),
+        *('noted_values', 'callers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),
     ),
     '_backends': (
         *(
@@ -139,8 +129,19 @@ INSIDE = {
         *('eviction', 'aiocache'),
     ),
     '_core': (
-        *('checks', 'declared', 'labels', 'variants', 'names', 'key', 'inputs', 'form', 'recorder', 'entry', 'written'),
-        *('counts', 'wishes', 'reasons', 'asgi'),
+        *(
+            'checks',
+            'declared',
+            'labels',
+            'variants',
+            'read_log',
+            'names',
+            'key',
+            'inputs',
+            'raw_request',
+            'read_names',
+        ),
+        *('plain', 'form', 'recorder', 'entry', 'written', 'counts', 'wishes', 'reasons', 'asgi'),
     ),
     '_concurrency': ('flights', 'pauses', 'tasks', 'observers', 'lateness', 'workers'),
     '_http': (

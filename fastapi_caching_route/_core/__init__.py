@@ -3,10 +3,14 @@
 checks    values of options
 declared  what a route declares, for one request
 labels    how a response came about, as response headers
-variants  request headers that select one of the responses under a key
+variants  the responses under one key, and what selects one of them
+read_log  what code has read of one raw request
 names     the names by which entries are invalidated
 key       cache keys
 inputs    the parts of a request that a route reads
+raw_request  one request, and the values of what is read of it
+read_names   names for what code reads of a raw request
+plain     values that can be compared
 form      multipart forms, independent of their boundaries
 recorder  the messages of a response, copied as they pass
 entry     a stored response

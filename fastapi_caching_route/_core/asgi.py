@@ -60,6 +60,12 @@ WRITE_LOG = 'fastapi_caching_route.write_log'
 Written by `_fastapi/admission` and `_fastapi/extended`. Read and cleared by `_fastapi/write_log`.
 """
 
+READ_LOG = 'fastapi_caching_route.read_log'
+"""The `ReadLog` of this run: what code reads of the raw request.
+
+Written by `_exchange/run`, and as None by `_exchange/guards`. Read by `_fastapi/extended` and `_fastapi/read_steps`.
+"""
+
 EARLY_VALUES = 'fastapi_caching_route.early_values'
 """The values of dependencies that ran before the key was made, by the objects of `_fastapi/early_values` that hold
 them.

@@ -69,12 +69,14 @@ class Entry(Struct, frozen=True):
     marks: HeldMarks = ()
     """They tell whether one of the names was invalidated since the endpoint began: see `_store/marks.py` and
     `moments.py`."""
+    read: tuple[str, ...] = ()
+    """What was read of the raw request to make it, see `_core/read_names`."""
 
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
         fields = sum([len(name) + len(value) + FIELD_BYTES for name, value in self.headers])
-        texts = sum(map(len, self.names)) + TEXT_BYTES * len(self.names)
+        texts = sum(map(len, self.names)) + TEXT_BYTES * (len(self.names) + len(self.read))
         return ENTRY_BYTES + len(self.key) + len(self.body) + fields + texts + self.made.size
 
     def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
@@ -104,6 +106,7 @@ def entry_of(
     tagged: bool = True,
     confirmed: Entry | None = None,
     told: Told | None = None,
+    read: tuple[str, ...] = (),
 ) -> Entry:
     """The recording as it is stored and sent: with Content-Length, without headers that are not stored.
 
@@ -136,4 +139,5 @@ def entry_of(
         windowed=storable.window > 0,
         names=names,
         marks=marks,
+        read=read,
     )

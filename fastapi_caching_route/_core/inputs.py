@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._core.form import digest_of_form
+from fastapi_caching_route._core.read_names import Reading
 from fastapi_caching_route._http.fields import lines
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
@@ -16,28 +17,8 @@ METHODS_BY_THE_BOOK = frozenset({'GET', 'HEAD', 'QUERY'})
 """Methods that are defined as cacheable, with rules for it (RFC 9110 §9.2.3, RFC 10008)."""
 
 
-LEFT_OUT_OF_RAW_KEYS = frozenset(
-    {
-        # transport
-        *('connection', 'content-length', 'expect', 'http2-settings', 'keep-alive', 'priority', 'proxy-connection'),
-        *('te', 'trailer', 'transfer-encoding', 'upgrade', 'upgrade-insecure-requests'),
-        # conditional requests and caching
-        *('cache-control', 'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'),
-        *('pragma', 'range'),
-        # tracing
-        *('b3', 'baggage', 'cf-ray', 'sentry-trace', 'traceparent', 'tracestate', 'uber-trace-id', 'x-amzn-trace-id'),
-        *('x-b3-flags', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'x-cloud-trace-context'),
-        *('x-correlation-id', 'x-request-id', 'x-request-start'),
-        # intermediaries; the headers with the address of the client and the requested host are in the key
-        *('cdn-loop', 'via'),
-        # description of the client
-        *('device-memory', 'dnt', 'downlink', 'ect', 'rtt', 'save-data', 'sec-ch-ua', 'sec-ch-ua-arch'),
-        *('sec-ch-ua-bitness', 'sec-ch-ua-full-version-list', 'sec-ch-ua-mobile', 'sec-ch-ua-model'),
-        *('sec-ch-ua-platform', 'sec-ch-ua-platform-version', 'sec-fetch-dest', 'sec-fetch-mode', 'sec-fetch-site'),
-        *('sec-fetch-user', 'sec-gpc', 'user-agent'),
-    }
-)
-"""Request headers that are not in the key of a route that takes the raw request."""
+LEFT_OUT_OF_RAW_KEYS: frozenset[str] = frozenset()
+"""Request headers that do not count even if a route reads them from the raw request: by default, there are none."""
 
 NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'request.state as middleware sets it')
 """Everything else in a raw request that is not in the key, in words."""
@@ -74,7 +55,11 @@ class Inputs:
     conditions: frozenset[bytes]
     """Preconditions and ranges that the endpoint reads as the client sent them. A renewal must send them too."""
     raw: bool
-    """Whether the route takes the raw request, so that it may read everything."""
+    """Whether the whole raw request is in the key, because nobody sees what the route reads of it."""
+    reading: Reading
+    """How the raw request is read, and what of that selects a response."""
+    noted: bool
+    """Whether it is noted what code reads of the raw request."""
     shared: bool
     """Whether no credentials are in the key, so that different clients may get the same entry."""
     unsaid: tuple[str, ...]
@@ -102,6 +87,8 @@ def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
     """The body as a part of the key. The boundary of a form is left out, because clients choose a new one each time."""
     if not (inputs.body_in_key or inputs.raw):
         return ()
+    if scope['method'] == 'QUERY' and inputs.reading.takes_request:
+        return content_parts(scope, body)
     form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
     return ('form', form) if form else (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
 

@@ -14,7 +14,7 @@ from fastapi_caching_route._core.inputs import Inputs, body_parts, content_parts
 KeyPair = tuple[str, str]
 """The cache key of a request without its namespace, and the full key, which the store uses."""
 
-KEY_FORMAT = 3
+KEY_FORMAT = 4
 """Increases whenever the composition of keys changes, so that new code does not find old entries."""
 
 MAX_KEY_BYTES = 200

@@ -10,7 +10,7 @@ from math import floor
 from msgspec import Struct
 
 from fastapi_caching_route._core.inputs import Inputs
-from fastapi_caching_route._core.variants import Variants, may_be_for_all
+from fastapi_caching_route._core.variants import Group, may_be_for_all
 from fastapi_caching_route._http import cache_status
 from fastapi_caching_route._http.fields import Field, RawHeaders, lines
 
@@ -53,17 +53,20 @@ class Labels:
     """Whether they say what is left of the lifetime."""
     stores: bool = True
     """Whether responses are stored here. If not, the headers for other caches go with those that could be."""
+    says_public: bool = False
+    """Whether the route itself says that caches in front share its responses."""
 
     def our_cache_control(
-        self, headers: RawHeaders, inputs: Inputs, variants: Variants | None, age: float, left: float
+        self, headers: RawHeaders, inputs: Inputs, read: Group, age: float, left: float
     ) -> RawHeaders:
         """The headers of the route for other caches, without those that the response already has.
 
-        The response is of this `age`, and fresh for `left` seconds.
+        The response is of this `age`, and fresh for `left` seconds; `read` is what was read of the raw request to make
+        it.
         """
         if not self.cache_control:
             return ()
-        ours = self.cache_control if may_be_for_all(inputs, variants) else self.cache_control_for_one
+        ours = self.cache_control if may_be_for_all(inputs, read) else self.cache_control_for_one
         present = {name for name, _ in headers}
         given = [field for field in ours if field[0] not in present]
         return counted_down(given, age, left) if self.counts_down else given
@@ -74,14 +77,14 @@ class Labels:
         left: float,
         headers: RawHeaders,
         inputs: Inputs,
-        variants: Variants | None = None,
+        read: Group = (),
         *,
         detail: bytes | None = None,
     ) -> RawHeaders:
         """For a response with these headers from an entry of this age, which is fresh for `left` seconds."""
         if not self.cache_control and detail is None:
             return _on_most_hits(int(age), floor(left), self.hit, self.name)
-        ours = self.our_cache_control(headers, inputs, variants, age, left)
+        ours = self.our_cache_control(headers, inputs, read, age, left)
         labels = [*age_unless_ours(age, ours), *ours, self.hit]
         if self.name is not None:
             labels.append((b'cache-status', cache_status.hit(self.name, left, detail)))

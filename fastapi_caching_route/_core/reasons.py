@@ -176,8 +176,21 @@ DISCONNECTED = Reason('disconnected', 'the client disconnected, and the endpoint
 INCOMPLETE = Reason(
     'incomplete', 'the body of the response is not as long as its `Content-Length`', Extent.THIS_REQUEST
 )
-EXCEPTION_HANDLER = Reason(
-    'exception-handler', 'an exception handler answered, and the raw request that it saw names a person'
+NOT_COMPARABLE = Reason(
+    'not-comparable',
+    'the endpoint read something of the raw request that cannot be compared with other requests: an object that '
+    'middleware has set, for instance',
+    text='its code reads something of the request that cannot be compared: an object in request.state or in the scope, '
+    'or a user with attributes that are not plain; cache.explain(app) names it; leave a plain value there, or set '
+    "reads='declared' if responses do not depend on it",
+)
+NOT_FOR_ALL = Reason(
+    'not-for-all',
+    'the response depends on something of the raw request that neither the URL nor `Vary` tells; only in the log',
+    effect='is not for caches in front',
+    text='cache_control has public or s-maxage, but its code reads something of the raw request by which a cache in '
+    'front cannot tell responses apart: a cookie, a session, the client; private is sent instead',
+    is_mistake=True,
 )
 TAGS = Reason(
     'tags',

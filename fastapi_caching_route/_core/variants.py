@@ -1,79 +1,147 @@
-"""Request headers that select one of the responses under a key (RFC 9111 §4.1). Pure."""
+"""The responses under one key, and what selects one of them. Pure.
 
-from collections.abc import Collection
+It is the headers in Vary (RFC 9111 §4.1), and what was read of the raw request.
+
+Several code paths of an endpoint read different things. So a record keeps groups: the names of all that was read to
+make one response. A response is for every request that is equal in its group, whatever else differs.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
-from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.entry import FIELD_BYTES, TEXT_BYTES, Entry
-from fastapi_caching_route._core.inputs import Inputs, raw_parts
+from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import digest, shortened
-from fastapi_caching_route._http.fields import selected
+from fastapi_caching_route._core.raw_request import RawRequest
+from fastapi_caching_route._core.read_names import BODY, SEVERAL, header_of, unsaid
+from fastapi_caching_route._http.fields import RawHeaders, selected
+
+Group = tuple[str, ...]
+"""The names of what was read of the raw request to make a response, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """The record under a key whose responses vary with further request headers, with their names (RFC 9111 §4.1)."""
+    """The record under a key with several responses."""
 
     key: str
     selecting: tuple[bytes, ...]
+    """The request headers that responses name in Vary. They select among all of the responses."""
     token: str
     """Random, and part of the keys of the variants: without this record they can never be found again."""
     known: tuple[str, ...] = ()
     """The digests of the stored variants, the newest last. Their number is limited, so that no client can fill the
     store."""
+    groups: tuple[Group, ...] = ((),)
 
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
-        texts = (self.key, self.token, *self.selecting, *self.known)
+        texts = (self.key, self.token, *self.selecting, *self.known, *(name for group in self.groups for name in group))
         return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
 class Brought(Struct, frozen=True):
-    """An entry for all followers of a flight whose selecting headers match its variant."""
+    """An entry for all followers of a flight whose request is equal in all that selects its variant."""
 
     entry: Entry
     variants: Variants | None
-    """The record of its variants, if the responses under its key vary."""
+    """The record of its variants, if there are several responses under its key."""
 
 
 MOST_VARIANTS = 64
 """The most variants that are stored under one key: more than most sites have languages."""
 
-ALL_FIELDS = b'*'
-"""Among selecting headers: everything in the raw request."""
+MOST_GROUPS = 8
+"""The most groups of one key. A look-up compares the request with each of them."""
 
 
-def fields_of_variants(
-    inputs: Inputs, vary: Collection[bytes], variants: Variants | None, *, all_fields: bool
-) -> set[bytes]:
+def varying_fields(inputs: Inputs, vary: Collection[bytes], variants: Variants | None) -> set[bytes]:
     """The request headers, beyond those in the key, that select one of the responses under a key.
 
     They are named by the endpoint in Vary (`vary`), by the user beside a key builder, or by earlier responses: a
-    response that does not vary replaces the variant for its own headers, not the others. With `all_fields`, the
-    response may depend on anything in the request.
+    response that does not vary replaces the variant for its own headers, not the others.
     """
     varying = {*vary, *(() if inputs.declared else inputs.selecting)}
-    known = set(variants.selecting if variants else ()) - {ALL_FIELDS}
-    return {name for name in varying if not inputs.covers(name)} | known | ({ALL_FIELDS} if all_fields else set())
+    known = set(variants.selecting if variants else ())
+    return {name for name in varying if not inputs.covers(name)} | known
 
 
-def may_be_for_all(inputs: Inputs, variants: Variants | None) -> bool:
-    """Whether caches in front may share a response under this key: URL and Vary name everything it depends on."""
-    return inputs.for_all and (variants is None or ALL_FIELDS not in variants.selecting)
+def may_be_for_all(inputs: Inputs, read: Iterable[str]) -> bool:
+    """Whether caches in front may share a response that was made by reading this: URL and Vary name all of it."""
+    return inputs.for_all and not unsaid(read)
 
 
-def variant_of(variants: Variants, scope: Scope, left_out: Collection[bytes], *, normalised: bool) -> str:
-    """The digest of the selecting headers of a request: it selects the variant under a key."""
-    everything = raw_parts(scope, left_out) if ALL_FIELDS in variants.selecting else ()
-    return digest((variants.token, selected(scope['headers'], variants.selecting, normalised=normalised), everything))
+def variant_of(
+    variants: Variants, group: Group, headers: RawHeaders, values: Parts | None, *, normalised: bool
+) -> str | None:
+    """The digest of what selects a variant: `values` are those of the group; None if they cannot be compared."""
+    if values is None:
+        return None
+    return digest((variants.token, selected(headers, variants.selecting, normalised=normalised), group, values))
+
+
+def stored_variant(variants: Variants, request: RawRequest, *, normalised: bool) -> str | None:
+    """The digest of the newest stored variant that is for this request, or None."""
+    headers, newest, place = request.scope['headers'], None, -1
+    for group in variants.groups:
+        values = request.values(group) if group else ()
+        variant = variant_of(variants, group, headers, values, normalised=normalised)
+        if variant in variants.known and variants.known.index(variant) > place:
+            newest, place = variant, variants.known.index(variant)
+    return newest
+
+
+def variants_for(variants: Variants, request: RawRequest, *, normalised: bool) -> list[str]:
+    """The keys of all variants, one of each group, that would be for this request."""
+    headers = request.scope['headers']
+    found = (variant_of(variants, it, headers, request.values(it), normalised=normalised) for it in variants.groups)
+    return [variant_key(variants, it) for it in found if it is not None]
+
+
+def expected_variant(variants: Variants, request: RawRequest, *, normalised: bool) -> str | None:
+    """The digest of everything that is known to select among the responses; None if the request cannot be compared."""
+    group = _together(variants.groups)
+    headers = request.scope['headers']
+    return variant_of(variants, group, headers, request.values(group), normalised=normalised)
+
+
+def needs_body(variants: Variants) -> bool:
+    """Whether the body of a request selects its variant."""
+    return any(BODY in group for group in variants.groups)
+
+
+def selecting_headers(variants: Variants | None) -> set[bytes]:
+    """The request headers that select a variant by themselves."""
+    if variants is None:
+        return set()
+    names = {header_of(name) for group in variants.groups for name in group}
+    return {*variants.selecting, *(it for it in names if it is not None)}
 
 
 def variant_key(variants: Variants, variant: str) -> str:
     """The key of one variant."""
     return shortened(f'{variants.key}:{variants.token}:{variant}')
+
+
+def grouped(variants: Variants, group: Group) -> tuple[Variants, Group]:
+    """The record with a group for a response, and that group. If there are too many, they become one."""
+    if group in variants.groups:
+        return variants, group
+    wide = next((it for it in variants.groups if SEVERAL in it and set(it).issuperset(group)), None)
+    if wide is not None:
+        return variants, wide
+    if len(variants.groups) < MOST_GROUPS:
+        return replace(variants, groups=(*variants.groups, group)), group
+    together = _together((*variants.groups, group, (SEVERAL,)))
+    return replace(variants, groups=(together,)), together
+
+
+def _together(groups: Iterable[Group]) -> Group:
+    return tuple(sorted({name for group in groups for name in group}))
 
 
 def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:

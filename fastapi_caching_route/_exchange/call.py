@@ -4,8 +4,10 @@ Does not know what is stored.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy, deepcopy
+from functools import partial
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -13,6 +15,8 @@ from fastapi_caching_route._core.asgi import ADMITTED, OF_THE_ENDPOINT, WISHES, 
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import digest
+from fastapi_caching_route._core.raw_request import RawRequest, begin_of
+from fastapi_caching_route._core.read_names import NO_READING
 from fastapi_caching_route._core.written import ByGuards
 from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.plan import Plan
@@ -22,6 +26,9 @@ from fastapi_caching_route._http.fields import Field, RawHeaders, without
 
 NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
+
+
+NO_REQUEST = partial(RawRequest, {}, NO_READING)
 
 
 class Call(Struct, eq=False):
@@ -38,6 +45,8 @@ class Call(Struct, eq=False):
     """Its key without the namespace; None until it has been found."""
     key: str = ''
     """The full key."""
+    raw: RawRequest = field(default_factory=NO_REQUEST)
+    """The request as it is before the route reads or changes it."""
 
     @property
     def in_words(self) -> str:
@@ -57,10 +66,11 @@ class Call(Struct, eq=False):
 
     def for_nobody(self, kept: Collection[bytes]) -> 'Call':
         """The same request once more, for a renewal; of its preconditions and ranges, only some are `kept`."""
-        scope = asked_again(self.scope, kept)
+        scope = asked_again(self.scope, kept, self.raw.scope.get('state'))
         client = self.client.replaced_by_nobody(scope)
         body = self.body.once_more()
-        return Call(self.plan, self.declared, scope, body, client, self.forward, self.own_key, self.key)
+        raw = RawRequest(begin_of(scope, scope['headers']), self.raw.reading)
+        return Call(self.plan, self.declared, scope, body, client, self.forward, self.own_key, self.key, raw)
 
 
 class RequestBody(Struct, eq=False):
@@ -69,6 +79,7 @@ class RequestBody(Struct, eq=False):
     _live: Receive
     """Gives what comes, when it is asked for."""
     _read: list[Message] = field(default_factory=list)
+    _size: int = 0
 
     def once_more(self) -> 'RequestBody':
         """What has been read, to be read once more; after it nothing comes, not even a disconnect."""
@@ -94,8 +105,17 @@ class RequestBody(Struct, eq=False):
             more = message.get('more_body', False)
         return None if more or len(body) > limit else bytes(body)
 
-    def reader(self, *, last: bool = False) -> Receive:
-        """A `receive` that gives the body from its beginning. After the last reader, nothing more is kept."""
+    def as_read(self) -> bytes | None:
+        """All of the body if it has been read and kept to its end, else None."""
+        if not self._read or self._read[-1].get('more_body', False):
+            return None
+        return b''.join([it.get('body', b'') for it in self._read])
+
+    def reader(self, *, last: bool = False, kept: int = 0) -> Receive:
+        """A `receive` that gives the body from its beginning.
+
+        After the last reader, nothing more is kept, or up to `kept` bytes.
+        """
         at = 0
 
         async def receive() -> Message:
@@ -104,7 +124,8 @@ class RequestBody(Struct, eq=False):
                 at += 1
                 return self._read[at - 1]
             message = await self._live()
-            if message['type'] == 'http.request' and not last:
+            self._size += len(message.get('body', b''))
+            if message['type'] == 'http.request' and (not last or self._size <= kept):
                 self._read.append(message)
                 at += 1
             return message
@@ -117,9 +138,13 @@ async def _silence() -> Message:
     return message
 
 
-def asked_again(scope: Scope, kept: Collection[bytes]) -> Scope:
-    """The same request once more, for the whole response: of preconditions and ranges, only some are `kept`."""
-    again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT.difference(kept))}
+def asked_again(scope: Scope, kept: Collection[bytes], state: Mapping[str, Any] | None = None) -> Scope:
+    """The same request once more, for the whole response: of preconditions and ranges, only some are `kept`.
+
+    The `state` is that before guards have left more there.
+    """
+    own = {} if state is None else {'state': dict(state)}
+    again = {**scope, 'headers': without(scope['headers'], conditional.OF_ONE_CLIENT.difference(kept)), **own}
     again.pop(WISHES, None)
     if scope['method'] == 'HEAD':
         again['method'] = 'GET'

@@ -8,17 +8,21 @@ errand ──> snapshot ──> run: send, receive ──┬──> head ──>
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
 
 from fastapi_caching_route._concurrency.flights import Flight
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
-from fastapi_caching_route._core.variants import Brought, Variants
+from fastapi_caching_route._core.raw_request import RawRequest, begin_of
+from fastapi_caching_route._core.read_log import ReadLog
+from fastapi_caching_route._core.read_names import BODY, fields_of
+from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all
 from fastapi_caching_route._core.wishes import Wishes
-from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.call import Call, RequestBody
 from fastapi_caching_route._exchange.messages import Head, read_head
+from fastapi_caching_route._exchange.plan import tell
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.ranges import IN_PARTS
@@ -79,6 +83,19 @@ class Snapshot(Struct, frozen=True):
     session: Mapping[str, Any]
     asked_at: float
     """When the endpoint was asked, in seconds since the epoch."""
+    reads: ReadLog
+    """What is read of the raw request from then on."""
+
+    def read_with(self, body: RequestBody) -> Group:
+        """The same, with the `body` for its values."""
+        read = self.read()
+        if BODY in read:
+            self.reads.began.body = body.as_read()
+        return read
+
+    def read(self) -> Group:
+        """What was read until now of that which selects a response."""
+        return self.reads.began.reading.counting(self.reads.noted.copy()) if self.reads.noted else ()
 
 
 async def snapshot(errand: Errand) -> Snapshot:
@@ -86,9 +103,14 @@ async def snapshot(errand: Errand) -> Snapshot:
     call = errand.call
     session = deepcopy(dict(call.scope['session'])) if call.scope.get('session') else {}
     asked_at = call.plan.runtime.clock()
+    asked = question(errand)
+    began = call.raw
+    if asked.headers is not began.scope['headers']:
+        began = RawRequest(begin_of(began.scope, asked.headers), began.reading)
+    reads = ReadLog(began)
     if not call.plan.labels.stores:
         names = await call.plan.names(call.scope, None) if call.plan.surrogates else ()
-        return Snapshot(question(errand), names, Before(0), session, asked_at)
+        return Snapshot(asked, names, Before(0), session, asked_at, reads)
     names = await call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key)
     before = Before()
     if names is not None:
@@ -96,26 +118,40 @@ async def snapshot(errand: Errand) -> Snapshot:
         if errand.stale is not None:
             marked = tuple(dict.fromkeys((*names, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
-    return Snapshot(question(errand), names, before, session, asked_at)
+    return Snapshot(asked, names, before, session, asked_at, reads)
 
 
-def head_of(errand: Errand, snapshot: Snapshot, start: Message, *, varies_with_all: bool) -> Head:
+def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
     """The head of the response that begins with this message."""
-    plan = errand.call.plan
+    plan, read = errand.call.plan, snapshot.read() if snapshot.reads.noted else ()
+    selecting = errand.call.declared.inputs.selecting
     return read_head(
         start,
-        errand.call.declared.inputs.selecting,
+        (*selecting, *fields_of(read)) if read else selecting,
         ours=plan.labels.cache_header,
         at=plan.runtime.clock(),
         asked_at=snapshot.asked_at,
         as_they_are=plan.terms.by_the_book,
-        varies_with_all=varies_with_all,
+        read=read,
     )
 
 
-def our_cache_control(errand: Errand, head: Head, headers: RawHeaders, age: float, left: float) -> RawHeaders:
-    """What the route tells other caches about a response with these headers, which is fresh for `left` seconds."""
-    inputs = errand.call.declared.inputs
-    if head.varies_with_all:
-        inputs = replace(inputs, for_all=False)
-    return errand.call.plan.labels.our_cache_control(headers, inputs, errand.variants, age, left)
+def is_comparable_in(call: Call, snapshot: Snapshot) -> bool:
+    """Whether other requests can be compared with this one in all that was read of it; `explain` tells what it is."""
+    read = snapshot.read_with(call.body)
+    call.plan.learn(read)
+    if not read or snapshot.reads.values(read) is not None:
+        return True
+    tell(reasons.NOT_COMPARABLE, call.scope['path'], call.plan.told)
+    return False
+
+
+def our_cache_control(errand: Errand, headers: RawHeaders, read: Group, age: float, left: float) -> RawHeaders:
+    """What the route tells other caches about a response with these headers, which is fresh for `left` seconds.
+
+    `read` is what was read of the raw request to make it.
+    """
+    plan, inputs = errand.call.plan, errand.call.declared.inputs
+    if plan.labels.says_public and inputs.for_all and not may_be_for_all(inputs, read):
+        tell(reasons.NOT_FOR_ALL, errand.call.scope['path'], plan.told)
+    return plan.labels.our_cache_control(headers, inputs, read, age, left)

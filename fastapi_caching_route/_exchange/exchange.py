@@ -16,8 +16,9 @@ from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scop
 from fastapi_caching_route._core.declared import ACCEPTED, LetIn
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
+from fastapi_caching_route._core.raw_request import RawRequest, begin_of
 from fastapi_caching_route._core.reasons import Bypass
-from fastapi_caching_route._core.variants import Brought, Variants
+from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.account import Account, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody
 from fastapi_caching_route._exchange.guarded import reply_behind_guards
@@ -83,6 +84,8 @@ async def _respond_in_steps(
     call: Call, looked: Looked | None, answer: tuple[Message, Message] | None, let_in: LetIn
 ) -> None:
     """Answer one request that guards refuse or still have to let in, or for which there is no answer at once."""
+    scope, reading = call.scope, call.declared.inputs.reading
+    call.raw = RawRequest(begin_of(scope, scope['headers']) if reading.takes_request else scope, reading)
     if answer is not None and looked is not None:
         await reply_behind_guards(call, looked, answer, let_in)
     else:
@@ -158,7 +161,7 @@ class Exchange(Struct, eq=False):
         call = self._call
         match await self._decide(seen, demand):
             case Reply() as reply:
-                await admit(call, call.declared.on_hit, partial(self._reply, reply, seen.variants))
+                await admit(call, call.declared.on_hit, partial(self._reply, reply))
                 if reply.renews and call.client.was_served:
                     await self._renew(seen)
             case Ask() if demand.only_if_cached:
@@ -193,14 +196,14 @@ class Exchange(Struct, eq=False):
             return False
         return reuse.in_window(left, window_on_error(call.plan, call.scope['headers'], entry))
 
-    async def _reply(self, reply: Reply, variants: Variants | None) -> None:
+    async def _reply(self, reply: Reply) -> None:
         """Answer from an entry."""
         call, entry = self._call, reply.entry
         call.client.account.passed('guards')
         call.client.account.note('hit' if reply.left > 0 else 'stale', reply.detail, age=reply.age)
         detail = None if reply.detail is None else reply.detail.encode()
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
-        labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, variants, detail=detail)
+        labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, entry.read, detail=detail)
         await call.client.reply(entry, labels, call.plan.runtime.clock())
 
     async def _ask(self, ask: Ask, seen: Seen, demand: Demand) -> bool:
@@ -250,7 +253,7 @@ class Exchange(Struct, eq=False):
         now = call.plan.runtime.clock()
         age = reuse.age(entry.stored_at, now)
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
-        ours = call.plan.labels.our_cache_control(headers, inputs, follow.variants, age, entry.lifetime - age)
+        ours = call.plan.labels.our_cache_control(headers, inputs, entry.read, age, entry.lifetime - age)
         call.client.account.note('collapsed', age=age)
         await call.client.reply(entry, call.plan.labels.on_entry(Outcome(why, collapsed=True), age, ours), now)
 
@@ -261,6 +264,8 @@ class Exchange(Struct, eq=False):
         response is stored, and not sent.
         """
         call, runtime, key = self._call, self._call.plan.runtime, self._herd.flight_key(seen.variants)
+        if key is None:
+            return
         has_ended = runtime.flights.has_brought(key, seen.brought_so_far)
         if has_ended or not is_renewal_due(call.plan, call.key, runtime.clock(), key):
             return

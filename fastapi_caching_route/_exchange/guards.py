@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from fastapi_caching_route._core import reasons
-from fastapi_caching_route._core.asgi import HANDLER, WISHES, WRITTEN, Message, Send
+from fastapi_caching_route._core.asgi import HANDLER, READ_LOG, WISHES, WRITTEN, Message, Send
 from fastapi_caching_route._core.declared import Admission, Declared, LetIn
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.wishes import Wishes
@@ -85,6 +85,7 @@ async def pass_by(call: Call, handler: object | None, outcome: Outcome) -> None:
     """Let the endpoint answer by this request handler, without looking anything up or storing anything."""
     wishes(call)
     call.scope[HANDLER] = handler
+    call.scope[READ_LOG] = None
     written = call.scope[WRITTEN] = Written(call.client.before_key)
     send = with_start(call.client.send, lambda start: labelled(call.plan, call.declared, start, outcome))
     await call.forward(call.scope, call.body.reader(last=True), send)

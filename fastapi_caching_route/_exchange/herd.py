@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._core.variants import Brought, Variants, variant_key
+from fastapi_caching_route._core.variants import Brought, Variants, expected_variant, variant_key, variants_for
 from fastapi_caching_route._exchange.call import Call
-from fastapi_caching_route._exchange.lookup import Seen, variant_in
+from fastapi_caching_route._exchange.lookup import Seen
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.lock import Lock
 
@@ -80,6 +80,8 @@ class Herd(Struct, eq=False):
         while self._attempts < MAX_ATTEMPTS and self._may_share(demand):
             self._attempts += 1
             key = self.flight_key(variants)
+            if key is None:
+                return Alone(variants)
             flight = flights.under_way(key, timeout)
             if flight is not None:
                 outcome = await self._follow(flight, variants)
@@ -125,7 +127,9 @@ class Herd(Struct, eq=False):
 
     def _suits(self, brought: Brought) -> bool:
         """Whether an entry that another request has brought is the one for this request."""
-        return brought.variants is None or self.flight_key(brought.variants) == brought.entry.key
+        call, variants = self._call, brought.variants
+        by_the_book = call.plan.terms.by_the_book
+        return variants is None or brought.entry.key in variants_for(variants, call.raw, normalised=by_the_book)
 
     def lock(self, flight: Flight[Brought], variants: Variants | None) -> Lock | None:
         """The lock on the run if other processes wait for it.
@@ -134,12 +138,19 @@ class Herd(Struct, eq=False):
         (`store-slow`), and another process that takes the lock must find the entry.
         """
         herds, tokens = self._call.plan.herds, self._call.plan.runtime.store.tokens
-        if tokens is None or not herds.lock:
+        key = self.flight_key(variants)
+        if tokens is None or not herds.lock or key is None:
             return None
-        lock = Lock(tokens, self.flight_key(variants), patience=herds.collapse_timeout)
+        lock = Lock(tokens, key, patience=herds.collapse_timeout)
         lock.release_after(flight.landing())
         return lock
 
-    def flight_key(self, variants: Variants | None) -> str:
-        """What the flight of the response is called: the key of its variant, as far as variants are known."""
-        return self._call.key if variants is None else variant_key(variants, variant_in(self._call, variants))
+    def flight_key(self, variants: Variants | None) -> str | None:
+        """What the flight of the response is called: after everything that is known to select among the variants.
+
+        None if the request cannot be compared with others in that.
+        """
+        if variants is None:
+            return self._call.key
+        variant = expected_variant(variants, self._call.raw, normalised=self._call.plan.terms.by_the_book)
+        return None if variant is None else variant_key(variants, variant)

@@ -15,12 +15,13 @@ from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._core.entry import Entry, Recording, entry_of
 from fastapi_caching_route._core.names import CACHE_GROUPS, groups_of, tag_name
-from fastapi_caching_route._core.variants import Brought, Variants, fields_of_variants
+from fastapi_caching_route._core.read_names import fields_of
+from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Snapshot
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.fields import RawHeaders, with_vary
 from fastapi_caching_route._http.storing import Storable, supersedes_stored
 from fastapi_caching_route._store.variants import add_variant
 from fastapi_caching_route._store.visit import Alive, Lost, Visit
@@ -52,11 +53,11 @@ async def keep(
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
     plan, names = errand.call.plan, _names_of(errand, snapshot, head, confirmed)
-    storable = _shortened(storable, plan.ttl_jitter) if plan.ttl_jitter else storable
-    recording = recording if plan.surrogates is None else _tagged(errand, recording, names)
+    read = _read(errand, snapshot, confirmed) if snapshot.reads.noted or confirmed is not None else ()
+    recording = _recorded(errand, recording, names, read) if read or plan.surrogates else recording
     entry = entry_of(
         recording,
-        storable,
+        _jittered(storable, plan.ttl_jitter) if plan.ttl_jitter else storable,
         key=errand.call.key,
         left_out=plan.labels.cache_header,
         now=head.began_at,
@@ -67,20 +68,29 @@ async def keep(
         tagged=not plan.terms.by_the_book,
         confirmed=confirmed,
         told=head.told_of(recording.headers),
+        read=read,
     )
     storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
 
-def _shortened(storable: Storable, jitter: float) -> Storable:
+def _jittered(storable: Storable, jitter: float) -> Storable:
     """The same with a shorter lifetime: entries that were stored together must not expire together."""
     lifetime = storable.lifetime * (1 - jitter * random.random())  # noqa: S311, it is no secret
     return structs.replace(storable, lifetime=lifetime)
 
 
-def _tagged(errand: Errand, recording: Recording, names: tuple[str, ...]) -> Recording:
-    headers = errand.call.plan.tagged(recording.headers, names, errand.call.scope['path'])
-    return Recording(recording.status, headers, recording.body)
+def _recorded(errand: Errand, recording: Recording, names: tuple[str, ...], read: Group) -> Recording:
+    """The same with its tags, and with all that was read in Vary: a stream may have read more since its head."""
+    plan, headers = errand.call.plan, with_vary(recording.headers, fields_of(read))
+    tagged = headers if plan.surrogates is None else plan.tagged(headers, names, errand.call.scope['path'])
+    return Recording(recording.status, tagged, recording.body)
+
+
+def _read(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> Group:
+    """What was read of the raw request to make the response; by the run that made it, and by one that confirmed it."""
+    read = snapshot.read_with(errand.call.body)
+    return read if confirmed is None else tuple(sorted({*read, *confirmed.read}))
 
 
 def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
@@ -128,8 +138,12 @@ async def _put(
         standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
-        varying = _varying(errand, head)
-        key, variants = await _place(errand, varying, visit) if varying else (entry.key, None)
+        is_one_of_several = entry.read or head.vary or errand.variants or not errand.call.declared.inputs.declared
+        place = await _place(errand, snapshot, head, entry.read, visit) if is_one_of_several else (entry.key, None)
+        if place is None:
+            errand.flight.land(Instead.FORWARD)
+            return reasons.NOT_COMPARABLE.name
+        key, variants = place
         marks = standing.marks if isinstance(standing, Alive) else ()
         if key != entry.key or marks != entry.marks:
             entry = structs.replace(entry, key=key, marks=marks)
@@ -176,24 +190,25 @@ async def withdraw_stored(
         visit.note_withdrawal(errand.call.key, head.began_at)  # no request waits until a failing store deletes it
 
 
-def _varying(errand: Errand, head: Head) -> set[bytes]:
-    """The headers with which responses under the key of the request vary."""
-    inputs = errand.call.declared.inputs
-    if inputs.declared and not (head.vary or errand.variants or head.varies_with_all):
-        return set()
-    return fields_of_variants(inputs, head.vary, errand.variants, all_fields=head.varies_with_all)
+async def _place(
+    errand: Errand, snapshot: Snapshot, head: Head, read: Group, visit: Visit
+) -> tuple[str, Variants | None] | None:
+    """The key to store it under; and of which variants it is one, if there are several under the key of the request.
 
-
-async def _place(errand: Errand, varying: set[bytes], visit: Visit) -> tuple[str, Variants | None]:
-    """The key to store it under, since responses under the key of the request vary, and of which variants it is one."""
+    None if other requests cannot be compared with this one in what was `read`.
+    """
     call, inputs = errand.call, errand.call.declared.inputs
+    varying = varying_fields(inputs, head.vary, errand.variants)
+    if not (varying or read or errand.variants):
+        return call.key, None
     return await add_variant(
         visit,
         call.key,
         varying,
+        read,
         known=errand.variants,
-        scope=call.scope,
-        left_out=inputs.left_out,
+        headers=call.scope['headers'],
+        values_of=snapshot.reads.values,
         normalised=call.plan.terms.by_the_book,
     )
 

@@ -13,7 +13,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._core.reasons import Bypass
-from fastapi_caching_route._core.variants import Variants, variant_key, variant_of
+from fastapi_caching_route._core.variants import Variants, needs_body, stored_variant, variant_key
 from fastapi_caching_route._exchange.call import Call, messages
 from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
@@ -187,12 +187,8 @@ async def look_up(call: Call, looked: Looked | None = None) -> Seen:
     variants = None
     if isinstance(found, Variants):
         variants = found
-        variant = variant_in(call, variants)
-        found = await visit.look_up(variant_key(variants, variant)) if variant in variants.known else None
+        if needs_body(variants):
+            call.raw.body = await call.body.whole(call.plan.terms.max_body_size)
+        variant = stored_variant(variants, call.raw, normalised=call.plan.terms.by_the_book)
+        found = None if variant is None else await visit.look_up(variant_key(variants, variant))
     return Seen(found if isinstance(found, Found) else None, variants, so_far, visit)
-
-
-def variant_in(call: Call, variants: Variants) -> str:
-    """What tells the variant that a request asks for from the others."""
-    by_the_book = call.plan.terms.by_the_book
-    return variant_of(variants, call.scope, call.declared.inputs.left_out, normalised=by_the_book)

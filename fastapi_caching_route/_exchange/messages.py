@@ -29,8 +29,8 @@ class Head(Struct, frozen=True):
     """What the headers tell."""
     delay: float = 0.0
     """Seconds between the question and the start message, if they count for its age (RFC 9111 §4.2.3)."""
-    varies_with_all: bool = False
-    """Whether an exception handler made it, which sees the raw request."""
+    read: tuple[str, ...] = ()
+    """What was read of the raw request until then."""
 
     def told_of(self, headers: RawHeaders) -> Told:
         """What these headers tell; mostly they are its own."""
@@ -39,7 +39,7 @@ class Head(Struct, frozen=True):
     def with_fields(self, status: int, headers: RawHeaders) -> 'Head':
         """The same with this status and these headers."""
         vary = frozenset(field_names(headers, b'vary'))
-        return Head(status, self.began_at, headers, vary, told_by(headers), self.delay, self.varies_with_all)
+        return Head(status, self.began_at, headers, vary, told_by(headers), self.delay, self.read)
 
 
 def read_head(
@@ -50,7 +50,7 @@ def read_head(
     at: float = 0.0,
     asked_at: float = 0.0,
     as_they_are: bool = False,
-    varies_with_all: bool = False,
+    read: tuple[str, ...] = (),
 ) -> Head:
     """Read a start message, whoever wrote it and in whatever form.
 
@@ -60,12 +60,12 @@ def read_head(
     given = start.get('headers', ())
     headers = [(interned(it, it), bytes(value)) for name, value in given for it in (bytes(name).lower(),)]
     form, rules = usual_form(headers), (tuple(selecting), ours, as_they_are)
-    read = _read(tuple(headers), *rules) if form is None else _usually_read(form, *rules)
-    if read.changes:
+    found = _read(tuple(headers), *rules) if form is None else _usually_read(form, *rules)
+    if found.changes:
         headers, _ = _written_anew(headers, *rules)
     # A response that was made here is as old as its start, unless it says that it comes from elsewhere.
-    delay = max(0.0, at - asked_at) if as_they_are or read.has_age else 0.0
-    return Head(start['status'], at, headers, read.vary, read.told, delay, varies_with_all)
+    delay = max(0.0, at - asked_at) if as_they_are or found.has_age else 0.0
+    return Head(start['status'], at, headers, found.vary, found.told, delay, read)
 
 
 class _Read(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from weakref import WeakSet
@@ -20,6 +20,7 @@ from fastapi_caching_route._core.entry import Entry, Recording
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, are_tags, coarser
+from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._http.fields import RawHeaders
@@ -28,6 +29,10 @@ from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.surrogates import SurrogateKeys
 
 logger = logging.getLogger('fastapi_caching_route')
+
+
+MAX_LEARNED = 128
+"""How many names of what is read are remembered for a route: code may ask for any."""
 
 
 @dataclass(slots=True)
@@ -131,14 +136,21 @@ class Plan:
     """Whether the Cache-Control of a request counts."""
     ttl_jitter: float
     """By which part of itself a lifetime may be shorter."""
-    watch: Callable[[Scope, Callable[[], None]], Mapping[str, object]]
-    """Returns items for a scope that call the function when a user's exception handler runs."""
+    watch: Callable[[Scope, ReadLog], Mapping[str, object]]
+    """Returns items for a scope by which it is noted what a user's exception handlers read."""
     told: set[str]
     """The reasons that the log has told of this route."""
+    learned: set[str]
+    """What code was seen to read of raw requests, in this process."""
     counts: Counts
     """What has become of its requests in this process."""
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
+
+    def learn(self, read: Collection[str]) -> None:
+        """Remember what was read of a raw request."""
+        if len(self.learned) < MAX_LEARNED:
+            self.learned.update(read)
 
     def passes_by(self, scope: Scope) -> tuple[bytes, str | None] | None:
         """Why nothing is looked up or stored for a request, in the words of Cache-Status; None if that is not so."""

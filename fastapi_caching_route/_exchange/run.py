@@ -16,19 +16,27 @@ from fastapi_caching_route._core.asgi import (
     ADMITTED,
     HANDLER,
     OF_THE_ENDPOINT,
+    READ_LOG,
     STREAM_EXTENSIONS,
     WRITTEN,
     Message,
     Receive,
 )
 from fastapi_caching_route._core.entry import Recording
-from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.labels import Outcome, age_unless_ours
+from fastapi_caching_route._core.read_names import EVERYTHING
 from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.recorder import NOTHING, Recorder, Step, is_last
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import NOT_MODIFIED
-from fastapi_caching_route._exchange.errand import Errand, Snapshot, head_of, our_cache_control, snapshot
+from fastapi_caching_route._exchange.errand import (
+    Errand,
+    Snapshot,
+    head_of,
+    is_comparable_in,
+    our_cache_control,
+    snapshot,
+)
 from fastapi_caching_route._exchange.guards import behind_guards
 from fastapi_caching_route._exchange.keeping import Kept, keep, with_tags, withdraw_stored
 from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, with_headers
@@ -48,10 +56,7 @@ UNCHANGED = nullcontext()
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
 
-    __slots__ = (
-        *('_answers_from_store', '_head', '_passing', '_recorder', '_snapshot', '_varies_with_all', '_way', '_written'),
-        'errand',
-    )
+    __slots__ = ('_answers_from_store', '_head', '_passing', '_recorder', '_snapshot', '_way', '_written', 'errand')
 
     _snapshot: Snapshot
     _head: Head
@@ -64,14 +69,15 @@ class Run:
         self._passing = Passing(errand.call.client, errand.flight, self._recorder)
         self._written = Written()
         self._way: Way | None = None
-        self._varies_with_all = self._answers_from_store = False
+        self._answers_from_store = False
 
     async def run(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
         call = self.errand.call
         await self._begin()
         # Guards may have to read the body once more, if what is stored answers in the end.
-        body = call.body.reader(last=self.errand.stale is None)
+        kept = call.plan.terms.max_body_size if call.raw.reading.takes_request else 0
+        body = call.body.reader(last=self.errand.stale is None, kept=kept)
         call.client.account.began_run()
         try:
             lent = self._lent()
@@ -95,6 +101,7 @@ class Run:
         finally:
             self._passing.close()
             self._recorder.close()
+            self._snapshot.reads.handed.clear()
 
     async def _begin(self) -> None:
         """Take the snapshot before the endpoint reads anything, and clear what an earlier run has left in the scope."""
@@ -106,28 +113,15 @@ class Run:
             call.scope.pop(name, None)
         self._written = call.scope[WRITTEN] = Written(call.client.before_key)
         call.scope[HANDLER] = call.declared.run_handler
+        call.scope[READ_LOG] = self._snapshot.reads if call.declared.inputs.noted else None
 
     def _lent(self) -> dict[str, Any]:
         """What the scope has while the endpoint runs."""
         scope = self.errand.call.scope
-        watching = self.errand.call.plan.watch(scope, self._doubt_handler)
+        watching = self.errand.call.plan.watch(scope, self._snapshot.reads) if scope[READ_LOG] is not None else {}
         headers = self._snapshot.question.headers
         asking = {} if headers is scope['headers'] else {'headers': headers}
         return {**asking, **less_extensions(scope, STREAM_EXTENSIONS), **watching}
-
-    def _doubt_handler(self) -> None:
-        """The user's exception handler answers.
-
-        It sees the raw request, so the response may depend on anything in it.
-        """
-        inputs = self.errand.call.declared.inputs
-        self._varies_with_all = inputs.declared and not inputs.raw
-        if (
-            self._varies_with_all
-            and inputs.bypass_if_personal
-            and names_a_person(self.errand.call.scope, inputs.covered)
-        ):
-            self._recorder.doubt = self._recorder.doubt or reasons.EXCEPTION_HANDLER.name
 
     async def _receive(self, receive: Receive) -> Message:
         """The endpoint's `receive`.
@@ -161,7 +155,7 @@ class Run:
             logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.in_words, status)
             self._fail(status)
             return
-        self._head = head_of(errand, self._snapshot, message, varies_with_all=self._varies_with_all)
+        self._head = head_of(errand, self._snapshot, message)
         if status == NOT_MODIFIED and self._snapshot.question.conditions:
             self._way, self._answers_from_store = Confirmed(), True
             return
@@ -208,7 +202,9 @@ class Run:
         headers = with_tags(self.errand, self._snapshot, self._head)
         age = received_age(headers, self._head.began_at, self._head.delay)
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
-        ours = our_cache_control(self.errand, self._head, headers, age, left)
+        # What is streamed may be made by reading more.
+        read = (EVERYTHING,) if self.errand.call.declared.inputs.reading.takes_request else self._head.read
+        ours = our_cache_control(self.errand, headers, read, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
         detail = None if labels.stores else reasons.STORE.name
         outcome = Outcome(self.errand.why, stored=labels.stores, detail=detail)
@@ -266,7 +262,7 @@ class Run:
         self._passing.has_begun = True
         outcome = Outcome(self.errand.why, stored=kept.reason is None, detail=kept.reason)
         age = reuse.age(kept.entry.stored_at, head.began_at)
-        ours = our_cache_control(self.errand, head, head.headers, age, kept.entry.lifetime - age)
+        ours = our_cache_control(self.errand, head.headers, kept.entry.read, age, kept.entry.lifetime - age)
         labels = self.errand.call.plan.labels.on_held(outcome, ours, head.headers, age)
         own = fields_for_one_client(recording.headers, head.told_of(recording.headers))
         entry = kept.entry.for_one(own, self._written.made()) if own else kept.entry
@@ -295,4 +291,5 @@ class Run:
     def _evidence(self) -> Evidence:
         call = self.errand.call
         session, now = dict(call.scope.get('session') or {}), call.plan.runtime.clock()
-        return Evidence(call.is_admitted, self._recorder.doubt, session, self._written, now)
+        is_comparable = not self._snapshot.reads.noted or is_comparable_in(call, self._snapshot)
+        return Evidence(call.is_admitted, self._recorder.doubt, session, is_comparable, self._written, now)

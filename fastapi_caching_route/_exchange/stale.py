@@ -55,7 +55,7 @@ async def _reply_old(
     ours: RawHeaders = ()
     if plan.labels.counts_down:
         headers = client.headers_of(errand.stale.entry)
-        ours = plan.labels.our_cache_control(headers, errand.call.declared.inputs, errand.variants, age, left)
+        ours = plan.labels.our_cache_control(headers, errand.call.declared.inputs, errand.stale.entry.read, age, left)
     labels = plan.labels.on_entry(Outcome(errand.why, status=status, ttl=left, detail=reason.name), age, ours)
     client.account.note('stale', reason.name, age=age)
     await client.reply(errand.stale.entry, [*more, *labels], plan.runtime.clock())
@@ -125,7 +125,7 @@ def _labels_of(errand: Errand, head: Head, kept: Kept) -> RawHeaders:
         outcome = Outcome(errand.why, status=NOT_MODIFIED, detail=kept.reason)
         return plan.labels.on_entry(outcome, age, ())
     left = entry.lifetime - age
-    ours = our_cache_control(errand, head, errand.call.client.headers_of(entry), age, left)
+    ours = our_cache_control(errand, errand.call.client.headers_of(entry), entry.read, age, left)
     outcome = Outcome(errand.why, stored=True, status=NOT_MODIFIED, ttl=left)
     return plan.labels.on_entry(outcome, age, ours)
 

@@ -58,6 +58,8 @@ class Evidence(Struct, frozen=True):
     doubt: str | None
     """Why the response must not be stored although nothing in its messages shows it."""
     session: Mapping[str, Any]
+    is_comparable: bool
+    """Whether other requests can be compared with this one in all that was read of it."""
     written: Written
     """What dependencies and the endpoint have written on the response."""
     now: float
@@ -102,7 +104,8 @@ def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evi
     # A guard may have written over what is not legal: for this client, and not for the next one.
     by_others = evidence.written.by_others if evidence.written.made_by_fastapi else ()
     is_legal = not by_others or legal([it[1:] for operations in by_others for it in operations])
-    return evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
+    hidden = evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
+    return hidden or (None if evidence.is_comparable else reasons.NOT_COMPARABLE.name)
 
 
 def outlasts_a_failure(errand: Errand, status: int, now: float) -> bool:
@@ -121,7 +124,7 @@ def _may_be_about_a_part(errand: Errand, snapshot: Snapshot, status: int) -> boo
     An endpoint that takes the raw request sees them, and `FileResponse` says 400 of a range.
     """
     inputs = errand.call.declared.inputs
-    sees_them = inputs.raw or not inputs.declared or status == BAD_REQUEST
+    sees_them = inputs.raw or inputs.reading.takes_request or not inputs.declared or status == BAD_REQUEST
     # Those by which we ask, if we do, are in the place of the client's.
     fields = OF_A_PART if snapshot.question.conditions else OF_A_PART | PRECONDITIONS
     return sees_them and not fields.isdisjoint(dict(errand.call.scope['headers']))

@@ -11,8 +11,11 @@ solving       dependencies that run without a request handler
 compiled      simple dependencies in steps that are worked out once
 extended      the handler of a route with additional dependencies
 early_values  values of dependencies that ran before the key was made
+read_steps    dependencies around guards whose reads do not count
 write_log     the response headers that each dependency writes
 inputs        the parts of a request that a route reads
+nodes         the nodes whose inputs count, and the credentials of schemes
+key_rules     the options of a route that affect its key
 key_parts     the parameters and credentials in the key, and how each is read
 security      security schemes, and the credentials that they read
 parameters    query, header and cookie parameters as FastAPI reads them
@@ -24,7 +27,11 @@ path_values   path parameters after validation
 own           the dependencies that this package offers
 documenting   OpenAPI of cached routes
 serving       all routes of an app, and those at a path
-handlers      the user's exception handlers, observed
+handlers      the user's exception handlers, which get requests that note what is read
+noting        requests that note what user code reads of them
+noted_scope   the scope of such a request
+noted_values  its headers, query, cookies, URL and state
+callers       the code that reads an attribute, and what it does with it
 limits        limits of request bodies
 ending        functions that FastAPI calls when a request ends
 plain_requests  requests that reach plain routes, for a while

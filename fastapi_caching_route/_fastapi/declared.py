@@ -14,7 +14,8 @@ from fastapi_caching_route._fastapi.admission import FastAPIAdmission
 from fastapi_caching_route._fastapi.early_values import EarlyValues
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
-from fastapi_caching_route._fastapi.inputs import KeyRules, builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.inputs import builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import is_guard, is_scheme
@@ -98,7 +99,9 @@ class Declarations:
             guards=tuple(_shown(node.call) for node in (*self._nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
-            run_handler=self._run_handler(route, late, steps, early_values, overrides),
+            run_handler=self._run_handler(
+                route, late, steps, early_values, overrides, is_shared=bool(inputs.reading.by_identity)
+            ),
             pass_handler=pass_handler(self._effective, self._foreign) if self._foreign else None,
         )
 
@@ -121,6 +124,8 @@ class Declarations:
         steps: Sequence[Dependant],
         early_values: EarlyValues | None,
         overrides: Overrides,
+        *,
+        is_shared: bool,
     ) -> Handler | None:
         """The handler that runs the route with everything that did not run before the key was made.
 
@@ -132,7 +137,7 @@ class Declarations:
         asked = [
             it for it in route.dependencies if any(_signature(node) in self._asked for node in tree(it, overrides))
         ]
-        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values)
+        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values, is_shared=is_shared)
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
         """The dependencies of the route that are guards as declared or as overridden.

@@ -13,9 +13,12 @@ from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_depe
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT, WRITE_LOG, WRITTEN
+from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT, READ_LOG, WRITE_LOG, WRITTEN
+from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._fastapi.early_values import EarlyValues
+from fastapi_caching_route._fastapi.noting import noted, noted_response
+from fastapi_caching_route._fastapi.read_steps import with_read_steps
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -27,8 +30,12 @@ def choosing_handler(original: Handler) -> Handler:
     async def choose(request: Request) -> Response:
         chosen: Handler | None = request.scope.pop(HANDLER, None)  # an endpoint may call other routes with this scope
         request.scope[OF_THE_ENDPOINT] = True
+        reads: ReadLog | None = request.scope.get(READ_LOG)
+        if reads is not None and reads.began.reading.takes_request:
+            request = noted(request, reads)
         try:
-            return await (chosen or original)(request)
+            response = await (chosen or original)(request)
+            return response if reads is None else noted_response(response, reads)
         except RequestValidationError:
             # If the values of a guard are not valid, FastAPI continues with other dependencies, but no guard accepted.
             request.scope[ADMITTED] = request.scope[OF_THE_ENDPOINT] = False
@@ -46,17 +53,21 @@ def extended_handler(
     guards: Sequence[Dependant],
     admitting: Sequence[Dependant],
     early_values: EarlyValues | None = None,
+    *,
+    is_shared: bool = False,
 ) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own, or uses their early values.
 
     It records the response headers that each of them writes. `admitting` are all dependencies of the route that can
-    refuse a request, including those that do not run on hits.
+    refuse a request, including those that do not run on hits. `is_shared`: which clients share is said by `identity`.
     """
     route, dependant = _extended(effective, explicit)
     added = len(dependant.dependencies) - len(effective.dependant.dependencies)
     explicit_steps = [(it, True) for it in dependant.dependencies[:added]]
-    steps = _steps(effective, guards, admitting, early_values)
-    dependant.dependencies = [*with_write_log([*explicit_steps, *steps], effective.path_format)]
+    steps = [*explicit_steps, *_steps(effective, guards, admitting, early_values)]
+    if is_shared:
+        steps = [*with_read_steps(steps, effective.path_format)]
+    dependant.dependencies = [*with_write_log(steps, effective.path_format)]
     handler: Handler = APIRoute.get_route_handler(route)
 
     async def handle(request: Request) -> Response:

@@ -1,23 +1,24 @@
-"""Observes the user's exception handlers. They respond instead of the endpoint and can read the whole raw request."""
+"""Hands the user's exception handlers, which respond instead of the endpoint, requests that note what is read."""
 
-from collections.abc import Callable
 from typing import Any
 
 from starlette._utils import is_async_callable
 
 from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.read_log import ReadLog
+from fastapi_caching_route._fastapi.noting import noted, noted_response
 
 
-def watching_handlers(scope: Scope, note: Callable[[], None]) -> dict[str, Any]:
-    """Items for a scope that call the function when a user's exception handler runs.
+def watching_handlers(scope: Scope, reads: ReadLog) -> dict[str, Any]:
+    """Items for a scope by which it is noted what a user's exception handlers read of the raw request.
 
-    These handlers take the raw request. The handlers of FastAPI and Starlette use only the exception.
+    The handlers of FastAPI and Starlette use only the exception.
     """
     handlers = scope.get('starlette.exception_handlers')
     if handlers is None or all([_is_default(it) for group in handlers for it in group.values()]):  # noqa: C419, cheaper
         return {}
     noting = tuple(
-        {kind: it if _is_default(it) else _noting(it, note) for kind, it in group.items()} for group in handlers
+        {kind: it if _is_default(it) else _noting(it, reads) for kind, it in group.items()} for group in handlers
     )
     return {'starlette.exception_handlers': noting}
 
@@ -26,17 +27,15 @@ def _is_default(handler: Any) -> bool:
     return getattr(handler, '__module__', '').startswith(('fastapi.', 'starlette.'))
 
 
-def _noting(handler: Any, note: Callable[[], None]) -> Any:
+def _noting(handler: Any, reads: ReadLog) -> Any:
     if is_async_callable(handler):
 
         async def handle(connection: Any, error: Exception) -> Any:
-            note()
-            return await handler(connection, error)
+            return noted_response(await handler(noted(connection, reads), error), reads)
 
         return handle
 
     def handle_in_thread(connection: Any, error: Exception) -> Any:
-        note()
-        return handler(connection, error)
+        return noted_response(handler(noted(connection, reads), error), reads)
 
     return handle_in_thread

@@ -1,61 +1,29 @@
 """The parts of a request that a route reads: everything that its endpoint and all its dependencies declare."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
+from starlette.datastructures import QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
-from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
-from fastapi_caching_route._fastapi.key_parts import KeyParts, header_names_of, readers
+from fastapi_caching_route._core.read_names import AUTH, SESSION, USER, Reading
+from fastapi_caching_route._fastapi.effective import Overrides, overridden
+from fastapi_caching_route._fastapi.key_parts import KeyParts, cookies_in, header_names_of, readers
+from fastapi_caching_route._fastapi.key_rules import KeyRules
+from fastapi_caching_route._fastapi.nodes import SeenNodes, deciding_nodes, seen_in
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.security import PERSONAL, Credential, credential, takes_the_request
+from fastapi_caching_route._fastapi.security import PERSONAL, Credential, takes_the_request
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 
 _PROCESS = token_hex(8)
 _serials = count()
-_OWN_INPUTS = (
-    *('path_params', 'query_params', 'header_params', 'cookie_params', 'body_params'),
-    *('call', 'request_param_name', 'http_connection_param_name'),
-)
 _AUTHORIZATION = Credential('header', 'authorization')
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRules:
-    """The options of a route that affect its key, besides its declarations."""
-
-    vary: tuple[bytes, ...]
-    """Further request headers that are in the key."""
-    left_out: frozenset[bytes]
-    """Request headers that are not in the key of a route that takes the raw request."""
-    raw: bool
-    """Whether the route reads the request in a way that no declaration shows."""
-    shared: bool
-    """Whether credentials and the inputs of guards are not in the key, because `identity` chooses which clients
-    share."""
-    answered: frozenset[str]
-    """Request headers that the endpoint never receives from the client, because the cache handles them."""
-    public: bool
-    """Whether the route itself lets caches in front share its responses, whatever clients the guards accept."""
-    guards_select: bool
-    """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """The nodes and credentials in a tree of dependencies."""
-
-    nodes: list[Dependant] = field(default_factory=list)
-    handed: list[Credential] = field(default_factory=list)
-    """Credentials whose values user code receives."""
-    checked: list[Credential] = field(default_factory=list)
-    """Credentials that a scheme checks and passes to no code."""
 
 
 def declared_inputs(
@@ -69,10 +37,12 @@ def declared_inputs(
 
     `guards` are the dependencies of the route that run on hits.
     """
-    seen = _seen([route, *(overridden(it, overrides) for it in explicit)], overrides)
-    own, of_guards = _deciding(route, guards, overrides) if rules.shared else (seen.nodes, [])
+    before = [overridden(it, overrides) for it in explicit]
+    seen = seen_in([route, *before], overrides)
+    own, of_guards = deciding_nodes(route, guards, overrides) if rules.shared else (seen.nodes, [])
     parts = _key_parts(own, of_guards, () if rules.shared else seen.handed, rules)
-    declared = _Declared(rules, seen, [*own, *of_guards], parts, has_guards=bool(guards or explicit))
+    early = seen_in(before, overrides).nodes if rules.early else []
+    declared = _Declared(rules, seen, [*own, *of_guards], early, parts, has_guards=bool(guards or explicit))
     return _inputs(declared, _serial(overrides))
 
 
@@ -81,19 +51,59 @@ class _Declared:
     """The declarations of a route and of the explicit dependencies, for its key."""
 
     rules: KeyRules
-    seen: _Seen
+    seen: SeenNodes
     nodes: Sequence[Dependant]
     """The nodes whose inputs are in the key."""
+    early: Sequence[Dependant]
+    """Those of explicit dependencies that run before the key is made, where nothing is noted."""
     parts: KeyParts
     has_guards: bool
 
     @property
     def reads_body(self) -> bool:
-        return any(node.body_params for node in self.nodes)
+        return self.is_query or any(node.body_params for node in self.nodes)
+
+    @property
+    def deciding(self) -> frozenset[bytes] | None:
+        """The headers that decide the key with the request line and the body; None if more is in it."""
+        has_more = self.raw or self.rules.guards_select or self.is_query
+        return None if has_more else self.parts.deciding_headers(reads_body=self.reads_body)
+
+    @property
+    def is_query(self) -> bool:
+        """Whether a QUERY may be answered by code that takes the raw request: its content is in the key."""
+        return self.rules.queries and self.reading.takes_request
+
+    @property
+    def takes_request(self) -> bool:
+        return any(takes_the_request(node) for node in self.nodes)
 
     @property
     def raw(self) -> bool:
-        return self.rules.raw or any(takes_the_request(node) for node in self.nodes)
+        """Whether the whole raw request is in the key: it is read where nobody can see what."""
+        if self.rules.reads != 'noted':
+            return self.rules.reads == 'all' and (self.rules.raw or self.takes_request)
+        early = [node.call for node in self.early if takes_the_request(node)]
+        return self.rules.raw or any(not self.rules.shared or node.call in early for node in self.nodes if early)
+
+    @property
+    def reading(self) -> Reading:
+        personal = (SESSION, USER, AUTH, *(f'header:{it.decode("latin-1")}' for it in self._personal_headers))
+        is_noted = self.rules.reads == 'noted' and not self.raw
+        return Reading(
+            cookies=cookies_in,
+            query=QueryParams,
+            schemes=tuple(self.seen.schemes),
+            # The endpoint never gets the preconditions of a client that the cache answers.
+            left_out=self.rules.left_out | {it.encode('ascii') for it in self.rules.answered},
+            covered=self.parts.whole_headers,
+            by_identity=frozenset(personal) if is_noted and self.rules.shared else frozenset(),
+            takes_request=is_noted and self.takes_request,
+        )
+
+    @property
+    def _personal_headers(self) -> set[bytes]:
+        return {b'authorization', b'cookie', *header_names_of(self.schemes)}
 
     @property
     def schemes(self) -> list[Credential]:
@@ -102,8 +112,7 @@ class _Declared:
     @property
     def left_out(self) -> frozenset[bytes]:
         """Request headers that are not in the key although the route takes the raw request."""
-        personal = {b'authorization', b'cookie', *header_names_of(self.schemes)}
-        return self.rules.left_out | (personal if self.rules.shared else frozenset())
+        return self.rules.left_out | (self._personal_headers if self.rules.shared else frozenset())
 
     @property
     def selecting(self) -> tuple[bytes, ...]:
@@ -146,6 +155,7 @@ class _Declared:
             *self.parts.in_words(),
             *(('the body',) if self.reads_body else ()),
             *(('the whole raw request, except for not_in_key',) if self.raw else ()),
+            *(('what code reads of the raw request',) if self.reading.takes_request else ()),
             *(('the name from identity',) if self.rules.guards_select else ()),
         )
 
@@ -153,29 +163,36 @@ class _Declared:
 def _inputs(declared: _Declared, serial: Parts) -> Inputs:
     rules, parts, raw, left_out = declared.rules, declared.parts, declared.raw, declared.left_out
     read, whole, reads_body = readers(parts), parts.whole_headers, declared.reads_body
-    fields_of_body = [it.field_info for node in declared.seen.nodes for it in node.body_params]
     return Inputs(
         read=lambda scope: tuple([(place, of(scope)) for place, of in read]),
         selecting=declared.selecting,
         covered=whole,
         in_key=whole | ({b'cookie'} if parts.cookies_are_in_key else frozenset()),
         authorization_covered=rules.shared or _AUTHORIZATION in declared.schemes or b'authorization' in whole,
-        deciding=None if raw or rules.guards_select else parts.deciding_headers(reads_body=reads_body),
+        deciding=declared.deciding,
         reads_query=parts.reads_query,
         body_in_key=reads_body,
-        form=not raw and all(isinstance(it, Form) for it in fields_of_body),
+        form=not raw and _are_form_fields(declared.seen.nodes),
         declared=True,
         conditions=declared.conditions,
         shared=parts.shared,
         unsaid=declared.unsaid,
         for_all=not declared.unsaid,
         raw=raw,
+        reading=declared.reading,
+        noted=rules.reads == 'noted' and not raw,
         bypass_if_personal=not rules.shared,
         left_out=left_out,
         left_out_in_words=_left_out_in_words(left_out) if raw else (),
         in_words=declared.in_words,
         fingerprint=(*parts.fingerprint, rules.shared, serial),
     )
+
+
+def _are_form_fields(nodes: Iterable[Dependant]) -> bool:
+    """Whether only form fields of the body are declared, and at least one."""
+    fields = [it.field_info for node in nodes for it in node.body_params]
+    return bool(fields) and all(isinstance(it, Form) for it in fields)
 
 
 def _key_parts(
@@ -217,7 +234,7 @@ def _serial(overrides: Overrides) -> Parts:
 
 def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
     """The inputs of a route whose key builder is responsible for the key: only the headers that select variants."""
-    seen = _seen(roots, overrides)
+    seen = seen_in(roots, overrides)
     return Inputs(
         read=lambda _scope: (),
         selecting=vary,
@@ -234,40 +251,11 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         unsaid=('the key from key_builder',),
         for_all=False,
         raw=False,
+        reading=Reading(cookies=cookies_in, query=QueryParams),
+        noted=False,
         bypass_if_personal=False,
         left_out=frozenset(),
         left_out_in_words=(),
         in_words=('the key from key_builder', *(f'header {it.decode("ascii")}' for it in vary)),
         fingerprint=_serial(overrides),
     )
-
-
-def _seen(roots: Iterable[Dependant], overrides: Overrides) -> _Seen:
-    seen = _Seen()
-    for root in roots:
-        for node in tree(root, overrides):
-            found = credential(node)
-            if found is None:
-                seen.nodes.append(node)
-            else:
-                (seen.checked if node.name is None else seen.handed).append(found)
-    return seen
-
-
-def _deciding(
-    route: Dependant, guards: Sequence[Dependant], overrides: Overrides
-) -> tuple[list[Dependant], list[Dependant]]:
-    """The nodes whose inputs affect the response, if the user chose which clients share.
-
-    First the nodes of the endpoint and its dependencies. Guards without a parameter name are left out, because they
-    pass nothing to the endpoint. Then the nodes of guards with a name: inputs of these that identify a person are not
-    in the key, and all others are.
-    """
-    own = [Dependant(**{name: getattr(route, name) for name in _OWN_INPUTS})]
-    of_guards: list[Dependant] = []
-    for dependency in route.dependencies:
-        is_guard = any(dependency is it for it in guards)
-        if not is_guard or dependency.name is not None:
-            below = _seen([overridden(dependency, overrides)], overrides).nodes
-            (of_guards if is_guard else own).extend(below)
-    return own, of_guards

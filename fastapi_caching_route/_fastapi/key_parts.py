@@ -3,7 +3,7 @@
 Does not know which dependencies declared them.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, QueryParams
@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._fastapi.parameters import Parameters
 from fastapi_caching_route._fastapi.security import Credential
-from fastapi_caching_route._http.fields import lines, selected
+from fastapi_caching_route._http.fields import RawHeaders, lines, selected
 
 Reader = tuple[str, Callable[[Scope], Parts]]
 """A place in the request, and the function that reads it. The name of the place is in the key, too."""
@@ -87,6 +87,11 @@ class KeyParts:
             *(f'header {it.decode("ascii")}' for it in self.vary),
             *(f'the credential in {it.place} {it.name}' for it in self.credentials),
         )
+
+
+def cookies_in(headers: RawHeaders) -> Mapping[str, str]:
+    """The cookies as Starlette reads them."""
+    return HTTPConnection({'type': 'http', 'headers': headers}).cookies
 
 
 def readers(parts: KeyParts) -> list[Reader]:

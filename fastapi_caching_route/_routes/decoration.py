@@ -12,7 +12,7 @@ from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routed_methods, routes_of
-from fastapi_caching_route._fastapi.inputs import KeyRules
+from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Invalidates
@@ -88,7 +88,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         route,
         partial(Keys, (), ''),
         policy.dependencies,
-        key_rules(policy, frozenset(), raw=route.reads_raw, answered=frozenset()),
+        key_rules(policy, frozenset(), raw=route.reads_raw, answered=frozenset(), queries=False),
         has_key_builder=policy.key_builder is not None,
         explicit_before_key=policy.key_builder is not None,
         guards_include_unnamed=policy.route_dependencies == 'always',
@@ -112,13 +112,18 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
         )
 
 
-def key_rules(policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str]) -> KeyRules:
+def key_rules(
+    policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str], queries: bool
+) -> KeyRules:
     """The rules by which a route with this policy chooses the inputs of its cache key."""
     return KeyRules(
         vary=tuple(name.encode('ascii') for name in policy.vary_headers),
         left_out=left_out,
         raw=raw,
         shared=policy.identity != 'auto',
+        reads=policy.reads,
+        queries=queries,
+        early=callable(policy.identity) or policy.skip is not None,
         answered=answered,
         public=says_public(policy),
         guards_select=callable(policy.identity),

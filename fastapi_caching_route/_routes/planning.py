@@ -13,7 +13,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._routes.decoration import Decoration, key_rules
+from fastapi_caching_route._routes.decoration import Decoration, key_rules, says_public
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
@@ -43,6 +43,7 @@ def plan_of(
         watch=watching_handlers,
         told=told,
         surrogates=settings.surrogates,
+        learned=settings.learned.setdefault((name_of(effective.endpoint), effective.path_format), set()),
         counts=settings.runtime.counts_of(effective.path_format, '.'.join(name_of(effective.endpoint))),
     )
 
@@ -59,7 +60,7 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
         effective,
         partial(Keys, route, settings.full_namespace(policy.namespace)),
         policy.dependencies,
-        key_rules(policy, settings.left_out, raw=raw, answered=answered),
+        key_rules(policy, settings.left_out, raw=raw, answered=answered, queries='QUERY' in effective.methods),
         has_key_builder=has_key_builder,
         explicit_before_key=has_key_builder or callable(policy.identity) or policy.skip is not None,
         guards_include_unnamed=policy.route_dependencies == 'always',
@@ -91,6 +92,7 @@ def _labels(decoration: Decoration) -> Labels:
         cache_control_for_one=_emitted(*map(_for_one_client, controls)),
         counts_down=TTL in counted,
         stores=decoration.policy.store,
+        says_public=says_public(decoration.policy),
     )
 
 

@@ -84,6 +84,8 @@ class Settings:
     unserved: Unserved = field(default_factory=Unserved)
     publishing: Background = field(default_factory=Background)
     """The task that publishes statistics for other processes."""
+    learned: dict[object, set[str]] = field(default_factory=dict)
+    """What code was seen to read of raw requests, by route."""
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
 

@@ -115,6 +115,7 @@ class _EntryHead(msgspec.Struct, array_like=True, tag='entry'):
     size: int
     epoch: str = ''
     place: int = 0
+    read: tuple[str, ...] = ()
 
 
 class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
@@ -122,6 +123,7 @@ class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
     selecting: tuple[bytes, ...]
     token: str
     known: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] = ((),)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -134,7 +136,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
         return MARK + stored.encode('ascii')
     head: _EntryHead | _VariantsHead
     if isinstance(stored, Variants):
-        head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known), b''
+        head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known, stored.groups), b''
     else:
         head, body = _head_of(stored), stored.body
     packed = _encoder.encode(head)
@@ -169,6 +171,7 @@ def _head_of(entry: Entry) -> _EntryHead:
         len(entry.body),
         epoch,
         place,
+        entry.read,
     )
 
 
@@ -192,7 +195,7 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if isinstance(head, _VariantsHead):
-        return Variants(head.key, head.selecting, head.token, head.known)
+        return Variants(head.key, head.selecting, head.token, head.known, head.groups)
     if len(raw) - start != head.size or not _plausible(head):
         return None
     return _entry_of(head, bytes(raw[start:]))
@@ -216,6 +219,7 @@ def _entry_of(head: _EntryHead, body: bytes) -> Entry:
         head.windowed,
         head.names,
         Position(head.epoch, head.place) if head.epoch else head.marks,
+        head.read,
     )
 
 

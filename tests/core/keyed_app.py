@@ -162,6 +162,10 @@ async def whole_request(request: Request):
     return request.url.path
 
 
+async def all_of_request(request: Request):
+    return request.url.path
+
+
 async def with_context(context: Annotated[CacheContext, Depends()]):
     return context.key
 
@@ -209,6 +213,7 @@ cache(ttl=60)(router.get('/key-in-header')(by_key_in_header))
 cache(ttl=60)(router.get('/key-in-query')(by_key_in_query))
 cache(ttl=60)(router.get('/key-in-cookie')(by_key_in_cookie))
 cache(ttl=60)(router.get('/request')(whole_request))
+cache(ttl=60, reads='all')(router.get('/whole-request')(all_of_request))
 cache(ttl=60)(router.get('/context')(with_context))
 cache(ttl=60)(router.get('/text', response_class=PlainTextResponse, status_code=203)(text))
 cache(ttl=60)(router.get('/model')(a_model))

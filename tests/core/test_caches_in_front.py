@@ -60,8 +60,8 @@ def by_header(request):
 
 
 UNSAID: list[tuple[Any, dict[str, Any]]] = [
-    (raw, {}),
-    (raw_dependency, {}),
+    (raw, {'reads': 'all'}),
+    (raw_dependency, {'reads': 'all'}),
     (open_header_model, {}),
     (raw, {'key_builder': by_header}),
     (raw, {'identity': by_header}),
@@ -93,7 +93,7 @@ def origin_of(endpoint, **options):
 
     @app.exception_handler(RefusedError)
     async def handle(request: Request, _: RefusedError):
-        return JSONResponse(request.headers['x-user'])
+        return JSONResponse(request.headers.get('x-user') or request.client.host)
 
     return app
 
@@ -103,7 +103,7 @@ def as_user(user, endpoint):
 
 
 @pytest.mark.parametrize('control', [{'cache_control': 'max-age=60'}, {'cdn_cache_control': 'max-age=60'}])
-@pytest.mark.parametrize(('endpoint', 'options'), [*UNSAID, (handled, {})])
+@pytest.mark.parametrize(('endpoint', 'options'), UNSAID)
 def test_a_cache_in_front_never_gives_one_client_the_response_of_another(endpoint, options, control):
     app = origin_of(endpoint, **options, **control)
     client = client_behind_a_shared_cache(app)
@@ -111,6 +111,43 @@ def test_a_cache_in_front_never_gives_one_client_the_response_of_another(endpoin
     asked = [client.get('/', headers=as_user(it, endpoint)) for it in users]
     assert [it.json() for it in asked] == users
     assert all(it.headers[name.replace('_', '-')] == 'private, max-age=60' for it in asked for name in control)
+
+
+@pytest.mark.parametrize('endpoint', [raw, raw_dependency, handled])
+def test_a_cache_in_front_is_told_which_headers_were_read_of_a_raw_request(endpoint):
+    client = client_behind_a_shared_cache(origin_of(endpoint, cache_control='public, max-age=60'))
+    users = ['ada', 'bob', 'ada', 'bob']
+    asked = [client.get('/', headers={'x-user': it}) for it in users]
+    assert [it.json() for it in asked] == users
+    assert {(it.headers['cache-control'], it.headers['vary']) for it in asked} == {('public, max-age=60', 'x-user')}
+
+
+UNTOLD = {
+    'a cookie': lambda request: request.cookies.get('user', ''),
+    'the client': lambda request: request.client.host,
+    'all headers': lambda request: dict(request.headers)['cookie'],
+    'the session': lambda request: request.session['user'],
+}
+
+
+@pytest.mark.parametrize('read', UNTOLD)
+def test_what_was_read_and_cannot_be_told_makes_a_response_private_with_a_warning(read, caplog):
+    async def endpoint(request: Request):
+        return UNTOLD[read](request)
+
+    app = origin_of(endpoint, cache_control='public, max-age=60')
+
+    async def ask(user):
+        scope = asgi_scope(headers=[(b'cookie', b'user=' + user.encode())])
+        return await asgi_call(app, {**scope, 'session': {'user': user}, 'client': (user, 1)})
+
+    with caplog.at_level(logging.WARNING, 'fastapi_caching_route'):
+        got = [dict(asyncio.run(ask(it))[0]['headers']) for it in ('ada', 'bob', 'ada')]
+    assert {it[b'cache-control'] for it in got} == {b'private, max-age=60'}
+    assert [it[b'x-cache'] for it in got] == [b'MISS', b'MISS', b'HIT']
+    assert (b'vary' in got[0]) == (read == 'a cookie')
+    [warning] = [it.getMessage() for it in caplog.records]
+    assert 'private is sent' in warning
 
 
 def test_a_cache_in_front_shares_where_url_and_vary_say_all():
@@ -166,7 +203,7 @@ def test_public_is_replaced_with_a_warning_where_an_include_brings_the_raw_reque
         """A guard that may leave anything in `request.state`."""
 
     @router.get('/')
-    @cache(ttl=60, cache_control='public, max-age=60', cdn_cache_control='s-maxage=60')
+    @cache(ttl=60, reads='all', cache_control='public, max-age=60', cdn_cache_control='s-maxage=60')
     async def endpoint():
         return 'for all'
 
@@ -192,7 +229,7 @@ def test_a_cache_control_of_the_endpoint_is_its_own_word_and_explain_says_so():
     cache, router, app = memory_cache(), caching_router(), FastAPI()
 
     @router.get('/')
-    @cache(ttl=60, cache_control='max-age=60')
+    @cache(ttl=60, reads='all', cache_control='max-age=60')
     async def endpoint(request: Request, response: Response):
         response.headers['cache-control'] = 'public, max-age=5'
         return request.headers.get('x-user')
@@ -219,12 +256,12 @@ def test_the_response_of_a_request_that_waited_for_another_is_private_too(raises
 
     async def wait_with_it(request: Request):
         await wait()
-        return request.headers['x-user']
+        return request.client.host
 
     app = origin_of(wait if raises else wait_with_it, cache_control='max-age=60')
 
     async def ask():
-        sent = await asgi_call(app, asgi_scope(headers=[(b'host', b'h'), (b'x-user', b'ada')]))
+        sent = await asgi_call(app, asgi_scope(headers=[(b'host', b'h')]))
         return dict(sent[0]['headers'])
 
     async def both():

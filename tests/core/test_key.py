@@ -9,6 +9,7 @@ from aiocache import SimpleMemoryCache
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import MAX_LINES, Keys, escaped, full_key
+from fastapi_caching_route._core.read_names import Reading
 from tests.fastapi.endpoints import a_query
 from tests.support import asgi_scope, caching_router, client_of, marks
 
@@ -43,6 +44,8 @@ NOTHING = Inputs(
     declared=True,
     conditions=frozenset(),
     raw=False,
+    reading=Reading(cookies=lambda _: {}, query=lambda _: {}),
+    noted=False,
     shared=True,
     unsaid=(),
     for_all=True,

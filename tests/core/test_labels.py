@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from fastapi_caching_route._core.labels import Labels, Outcome, age_unless_ours
-from fastapi_caching_route._core.variants import ALL_FIELDS, Variants
 from tests.exchange.values import plan_of
 from tests.support import caching_router, client_of, memory_cache
 
@@ -34,21 +33,22 @@ def inputs(*, for_all=True):
 
 
 @pytest.mark.parametrize(
-    ('labels', 'headers', 'for_all', 'selecting', 'expected'),
+    ('labels', 'headers', 'for_all', 'read', 'expected'),
     [
-        pytest.param(SILENT, [], True, None, [], id='the route says nothing'),
-        pytest.param(TELLING, [], True, None, [PUBLIC, FOR_CDNS], id='it is for all'),
-        pytest.param(TELLING, [], False, None, [PRIVATE, FOR_CDNS], id='it is for some that caches cannot tell apart'),
-        pytest.param(TELLING, [], True, (b'accept',), [PUBLIC, FOR_CDNS], id='Vary tells it apart'),
-        pytest.param(TELLING, [], True, (ALL_FIELDS,), [PRIVATE, FOR_CDNS], id='it varies with the whole request'),
-        pytest.param(TELLING, [(b'cache-control', b'no-cache')], True, None, [FOR_CDNS], id='the response says itself'),
-        pytest.param(TELLING, [(b'cdn-cache-control', b'')], True, None, [PUBLIC], id='it says itself for CDNs'),
-        pytest.param(TELLING, [PRIVATE, FOR_CDNS], True, None, [], id='it says all itself'),
+        pytest.param(SILENT, [], True, (), [], id='the route says nothing'),
+        pytest.param(TELLING, [], True, (), [PUBLIC, FOR_CDNS], id='it is for all'),
+        pytest.param(TELLING, [], False, (), [PRIVATE, FOR_CDNS], id='it is for some that caches cannot tell apart'),
+        pytest.param(
+            TELLING, [], True, ('header:accept', 'query:page', 'host'), [PUBLIC, FOR_CDNS], id='Vary tells it apart'
+        ),
+        pytest.param(TELLING, [], True, ('everything',), [PRIVATE, FOR_CDNS], id='it varies with the whole request'),
+        pytest.param(TELLING, [(b'cache-control', b'no-cache')], True, (), [FOR_CDNS], id='the response says itself'),
+        pytest.param(TELLING, [(b'cdn-cache-control', b'')], True, (), [PUBLIC], id='it says itself for CDNs'),
+        pytest.param(TELLING, [PRIVATE, FOR_CDNS], True, (), [], id='it says all itself'),
     ],
 )
-def test_what_the_route_tells_other_caches(labels, headers, for_all, selecting, expected):
-    variants = None if selecting is None else Variants('key', selecting, 'token')
-    assert list(labels.our_cache_control(headers, inputs(for_all=for_all), variants, 0.0, 60.0)) == expected
+def test_what_the_route_tells_other_caches(labels, headers, for_all, read, expected):
+    assert list(labels.our_cache_control(headers, inputs(for_all=for_all), read, 0.0, 60.0)) == expected
 
 
 COUNTED = (b'cache-control', b'public, max-age=ttl, s-maxage=ttl')
@@ -69,7 +69,7 @@ COUNTED_FOR_CDNS = (b'cdn-cache-control', b'max-age=ttl')
 def test_what_is_left_of_a_lifetime_is_told_at_each_moment(headers, age, left, expected):
     ours = (COUNTED, COUNTED_FOR_CDNS)
     labels = dataclasses.replace(SILENT, cache_control=ours, cache_control_for_one=ours, counts_down=True)
-    assert [value for _, value in labels.our_cache_control(headers, inputs(), None, age, left)] == expected
+    assert [value for _, value in labels.our_cache_control(headers, inputs(), (), age, left)] == expected
 
 
 # From an entry ----------------------------------------------------------------------------------------------
@@ -118,8 +118,8 @@ def test_a_hit_that_says_itself_how_long_it_holds_has_an_age():
     assert list(labels) == [(b'age', b'9'), FOR_CDNS, HIT, status(b'hit; ttl=51')]
 
 
-def test_a_hit_is_labelled_by_its_variants():
-    labels = TELLING.on_hit(9, 51, [], inputs(), Variants('key', (ALL_FIELDS,), 'token'))
+def test_a_hit_is_labelled_by_what_was_read_to_make_it():
+    labels = TELLING.on_hit(9, 51, [], inputs(), ('header:accept', 'client'))
     assert PRIVATE in labels
     assert PUBLIC not in labels
 

@@ -8,7 +8,7 @@ from fastapi import Cookie, Header, Request, Response
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.variants import MOST_VARIANTS, Variants, variant_of
-from tests.support import Clock, asgi_scope, caching_router, client_of, marks, memory_cache
+from tests.support import Clock, caching_router, client_of, marks, memory_cache
 
 
 def test_declared_fields_are_named_in_vary_once_and_beside_those_of_the_endpoint():
@@ -58,7 +58,7 @@ def test_the_vary_of_the_endpoint_selects_among_variants():
 def test_variants_differ_by_token_and_by_their_fields(normalised, expected):
     requests = ([], [(b'x', b'')], [(b'x', b'a')], [(b'x', b'a'), (b'x', b'b')], [(b'x', b'a, b')], [(b'y', b'a')])
     found = {
-        variant_of(Variants('k', (b'x',), token), asgi_scope(headers=request), (), normalised=normalised)
+        variant_of(Variants('k', (b'x',), token), (), request, (), normalised=normalised)
         for token in ('a', 'b')
         for request in requests
     }

@@ -3,9 +3,9 @@
 import pytest
 
 from fastapi_caching_route._concurrency.flights import Instead
-from fastapi_caching_route._core.variants import Brought, Variants, variant_key
+from fastapi_caching_route._core.variants import Brought, Variants
 from fastapi_caching_route._exchange.herd import MAX_ATTEMPTS, Alone, Follow, Herd, Lead, LookAgain, _NextFlight
-from fastapi_caching_route._exchange.lookup import Seen, variant_in
+from fastapi_caching_route._exchange.lookup import Seen
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand
 from tests.exchange.values import NOW, RANGE, call_to, entry, plan_of, said
 
@@ -27,7 +27,7 @@ def seen_by(call, *, variants=None):
 
 
 def variant_of(call, *, variants=BY_LANGUAGE):
-    return variant_key(variants, variant_in(call, variants))
+    return Herd(call).flight_key(variants)
 
 
 # To lead or not ---------------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ async def sent_by(reply, call):
         sent.append(message)
 
     call.client.send = send
-    await Exchange(call, Herd(call))._reply(reply, None)
+    await Exchange(call, Herd(call))._reply(reply)
     return tuple(sent)
 
 

@@ -52,7 +52,7 @@ def test_the_age_that_an_answer_brings_along_counts():
 def test_an_answer_that_goes_by_the_cache_names_the_same_fields_in_vary():
     router, cache = caching_router(), memory_cache()
 
-    @cache(ttl=60, vary_headers=['x-plan'])
+    @cache(ttl=60, vary_headers=['x-plan'], reads='all')
     @router.get('/')
     async def endpoint(request: Request):
         return 'answer'

@@ -114,7 +114,7 @@ def test_a_renewal_asks_for_the_whole(cache, clock, asked):
     router, runs = caching_router(), []
 
     @router.get('/')
-    @cache(ttl=10, stale_while_revalidate=100)
+    @cache(ttl=10, stale_while_revalidate=100, reads='declared')
     async def endpoint(request: Request):
         runs.append(1)
         status = 304 if 'if-none-match' in request.headers else 206 if 'range' in request.headers else 200

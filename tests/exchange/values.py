@@ -7,6 +7,8 @@ from functools import cache as remembered
 from fastapi_caching_route import FastAPICache, MemoryCache
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.raw_request import RawRequest
+from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.account import Account
@@ -58,6 +60,7 @@ def call_to(plan, method='GET', headers=(), *, body=None, **scope):
     account = Account(plan, method, to_nobody)
     client = Client(method, asked['headers'], to_nobody, account, plan.labels.cache_header)
     call = Call(plan, plan.declared(), asked, RequestBody(body or patient()), client, not_to_be_run)
+    call.raw = RawRequest(asked, call.declared.inputs.reading)
     call.own_key, call.key = call.declared.keys.at_once(asked) or call.declared.keys.of(asked, b'')
     return call
 
@@ -105,7 +108,8 @@ def snapshot_of(errand, **session):
     """What was so before the endpoint read anything. From then on, the scope has the headers that it is asked with."""
     asked = question(errand)
     errand.call.scope['headers'] = asked.headers
-    return Snapshot(asked, ('all',), Before(0), session, NOW)
+    began = RawRequest(errand.call.scope, errand.call.declared.inputs.reading)
+    return Snapshot(asked, ('all',), Before(0), session, NOW, ReadLog(began))
 
 
 def head_of(status, *headers):
@@ -113,11 +117,11 @@ def head_of(status, *headers):
     return read_head({'type': 'http.response.start', 'status': status, 'headers': headers}, (), ours=b'x-cache', at=NOW)
 
 
-def evidence_of(*operations, is_admitted=True, doubt=None, session=(), now=NOW):
+def evidence_of(*operations, is_admitted=True, doubt=None, session=(), is_comparable=True, now=NOW):
     """What was seen of a run; the operations are what the endpoint has written on the response."""
     written = Written(made_by_fastapi=True)
     written.by_others = [list(operations)]
-    return Evidence(is_admitted, doubt, dict(session), written, now)
+    return Evidence(is_admitted, doubt, dict(session), is_comparable, written, now)
 
 
 def result_of(coroutine):

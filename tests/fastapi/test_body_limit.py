@@ -51,10 +51,13 @@ def ask(client, method, stream):
 @pytest.mark.parametrize('included', [False, True])
 @pytest.mark.parametrize('stream', [False, True], ids=['with Content-Length', 'without'])
 def test_a_body_may_be_as_long_as_the_route_lets_it(method, limits, included, stream):
-    plain, _ = client_of(method, limits, cached=False, included=included)
+    plain, plain_runs = client_of(method, limits, cached=False, included=included)
     cached, runs = client_of(method, limits, cached=True, included=included)
     want = ask(plain, method, stream)
     answers = [ask(cached, method, stream) for _ in range(2)]
     assert [(it.status_code, it.content) for it in answers] == [(want.status_code, want.content)] * 2
-    assert len(runs) == (want.status_code == 200)
+    # Where the endpoint itself reads the body, each request with a body that is too long reaches it. That of a QUERY is
+    # read before it, for the key.
+    reached = len(plain_runs) if method != 'QUERY' or want.status_code == 200 else 0
+    assert len(runs) == reached * (1 if want.status_code == 200 else 2)
     assert want.status_code == (200 if (limits[1] or limits[0]) == 1000 else 413)

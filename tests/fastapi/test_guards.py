@@ -94,7 +94,7 @@ def test_a_refusal_is_visible_in_the_answer_and_once_in_the_log(headers, detail,
     caplog.set_level('INFO')
     router, cache = caching_router(), memory_cache()
 
-    @cache(ttl=60)
+    @cache(ttl=60, reads='all')
     @router.get('/')
     async def endpoint(request: Request):
         return 'answer'

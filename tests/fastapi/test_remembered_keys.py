@@ -78,7 +78,8 @@ TREES = [
     Tree(by_nothing, {'dependencies': [Depends(by_key)]}),
     Tree(by_bearer, {'identity': 'shared'}),
     Tree(by_all, {}, is_remembered=False),
-    Tree(by_request, {}, is_remembered=False),
+    Tree(by_request, {}),
+    Tree(by_request, {'reads': 'all'}, is_remembered=False),
     Tree(by_nothing, {'identity': lambda _: 'name'}, is_remembered=False),
 ]
 

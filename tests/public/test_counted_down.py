@@ -115,7 +115,7 @@ def test_a_304_of_the_endpoint_begins_a_new_lifetime(cache, clock):
     client = client_of(router)
     client.get('/')
     clock.now += 20
-    assert [told(client.get('/')) for _ in range(2)] == [('private, max-age=10', False)] * 2
+    assert [told(client.get('/')) for _ in range(2)] == [('max-age=10', False)] * 2
 
 
 async def test_a_follower_is_told_what_is_left(cache, clock):

@@ -85,7 +85,7 @@ def test_an_endpoint_that_is_decorated_late_is_cached_from_then_on():
         ({'key_builder': 'user:7'}, 'key_builder must be a plain function'),
         ({'dependencies': [print]}, 'dependencies must be a list like [Depends(check)]'),
         ({'dependencies': print}, 'dependencies must be a list like [Depends(check)]'),
-        ({'vary_headers': 'accept'}, 'vary_headers must be a list of header names'),
+        ({'vary_headers': 'accept'}, 'vary_headers must be a list of names'),
         ({'vary_headers': ['']}, 'vary_headers must be'),
         ({'vary_headers': ['*']}, 'vary_headers must be'),
         ({'vary_headers': ['a b']}, 'vary_headers must be'),

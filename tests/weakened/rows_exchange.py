@@ -19,12 +19,6 @@ ROWS = [
     ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
     ('personal and not stored', '_exchange/verdict.py', ' or not plan.labels.stores', ''),
     (
-        'checks of person for handlers',
-        '_exchange/run.py',
-        '            self._recorder.doubt = self._recorder.doubt or reasons.EXCEPTION_HANDLER.name',
-        '            pass',
-    ),
-    (
         'disconnect doubt',
         '_exchange/run.py',
         '            self._recorder.doubt = reasons.DISCONNECTED.name',
@@ -116,7 +110,6 @@ ROWS = [
         KEPT_LIST,
     ),
     ('session made meanwhile', '_exchange/verdict.py', '        return reasons.SESSION.name', '        pass'),
-    ('in front: exception handlers, on a miss', '_exchange/errand.py', '    if head.varies_with_all:', '    if False:'),
     ('herd: refusals', '_exchange/verdict.py', 'if not evidence.is_admitted or outlasts', 'if outlasts'),
     (
         'herd: guards of followers',
@@ -168,8 +161,8 @@ ROWS = [
     (
         'guards before what is stale',
         '_exchange/exchange.py',
-        'await admit(call, call.declared.on_hit, partial(self._reply, reply, seen.variants))',
-        'await self._reply(reply, seen.variants)',
+        'await admit(call, call.declared.on_hit, partial(self._reply, reply))',
+        'await self._reply(reply)',
     ),
     (
         'guards before what stands in',

@@ -36,8 +36,8 @@ ROWS = [
     (
         'explicit on miss',
         '_fastapi/declared.py',
-        'extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values)',
-        'extended_handler(self._effective, (), steps, [*asked, *may_refuse], early_values)',
+        'self._effective, late, steps, [*asked, *may_refuse]',
+        'self._effective, (), steps, [*asked, *may_refuse]',
     ),
     (
         'explicit uncached',
@@ -45,7 +45,7 @@ ROWS = [
         'pass_handler(self._effective, self._foreign) if self._foreign else None',
         'None',
     ),
-    ('override of explicit', '_fastapi/inputs.py', '*(overridden(it, overrides) for it in explicit)', '*explicit'),
+    ('override of explicit', '_fastapi/inputs.py', '[overridden(it, overrides) for it in explicit]', '[*explicit]'),
     (
         'named guards',
         '_fastapi/security.py',
@@ -244,13 +244,13 @@ ROWS = [
     ('cookies for one', '_fastapi/key_parts.py', ' and not self.cookies\n', '\n'),
     (
         'guards that stay on misses',
-        '_fastapi/inputs.py',
+        '_fastapi/nodes.py',
         'if not is_guard or dependency.name is not None',
         'if dependency.name is not None',
     ),
     (
         'named guards under shared',
-        '_fastapi/inputs.py',
+        '_fastapi/nodes.py',
         'if not is_guard or dependency.name is not None',
         'if not is_guard',
     ),
@@ -330,8 +330,8 @@ ROWS = [
     (
         'forms: other bodies',
         '_fastapi/inputs.py',
-        'form=not raw and all(isinstance(it, Form)',
-        'form=not raw and all(True',
+        'all(isinstance(it, Form) for it in fields)',
+        'all(True for it in fields)',
     ),
     ('values that are validated', '_fastapi/path_values.py', '(value if errors else values[field.name])', 'value'),
     (

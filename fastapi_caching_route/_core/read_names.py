@@ -1,0 +1,112 @@
+"""Names for what code reads of a raw request: `header:accept-language`, `cookie:theme`, `client`. Pure.
+
+Each name has a value in every request. A response may only be given to a request whose values are equal in all that was
+read to make it. Names that are not listed here are `scope:...` and `state:...`, for what middleware has left there.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_caching_route._http.fields import TOKEN, RawHeaders
+
+HEADERS, QUERY, HOST, SCHEME, EXTENSIONS = 'headers', 'query', 'host', 'scheme', 'extensions'
+CLIENT, CLIENT_AND_PORT, BODY = 'client', 'client and port', 'body'
+SESSION, USER, AUTH, STATE = 'session', 'user', 'auth', 'state'
+EVERYTHING = 'everything'
+SEVERAL = 'several'
+"""Marks names that were read by several responses together; it has the same value in all requests."""
+
+PERSONAL_HEADERS = frozenset((b'authorization', b'cookie'))
+"""The request headers that name a person."""
+
+NO_INPUT = frozenset(
+    {
+        *('type', 'asgi', 'method', 'path', 'root_path', 'path_params', 'app', 'router', 'route', 'endpoint'),
+        *('fastapi', 'fastapi_inner_astack', 'fastapi_function_astack', 'fastapi_middleware_astack'),
+        *('starlette.exception_handlers', 'query_string', 'headers'),
+    }
+)
+"""The items of a scope that are in the key of each route, that come from the server or the framework, or that have
+names of their own here."""
+
+OURS = 'fastapi_caching_route.'
+"""The prefix of our own items in a scope."""
+
+_IN_THE_URL = frozenset((QUERY, HOST, SCHEME, 'scope:raw_path'))
+
+Cookies = Callable[[RawHeaders], Mapping[str, str]]
+"""Reads the cookies of a request as user code sees them."""
+
+Query = Callable[[bytes], Any]
+"""Reads a query as user code sees it: a mapping with `getlist`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a route reads raw requests."""
+
+    cookies: Cookies
+    query: Query
+    schemes: tuple[object, ...] = ()
+    """The security schemes that FastAPI calls by themselves, so that their credentials are accounted for in the key."""
+    left_out: frozenset[bytes] = frozenset()
+    """Request headers that do not count."""
+    covered: frozenset[bytes] = frozenset()
+    """Request headers whose whole values are in the key."""
+    by_identity: frozenset[str] = frozenset()
+    """Names that do not count, because `identity` says which clients share."""
+    takes_request: bool = False
+    """Whether the endpoint or a dependency of the route takes the raw request."""
+
+    def counting(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names that select a response, in their order."""
+        counting = {name for name in names if not self._is_known(name)}
+        return tuple(sorted(name for name in counting if not _is_part(name, counting)))
+
+    def _is_known(self, name: str) -> bool:
+        header = header_of(name)
+        return name in self.by_identity or header in self.left_out or header in self.covered
+
+
+NO_READING = Reading(cookies=lambda _: {}, query=lambda _: {})
+"""Nothing is read."""
+
+
+def _is_part(name: str, names: Collection[str]) -> bool:
+    """Whether this is a part of something else among the names."""
+    if EVERYTHING in names and name not in {EVERYTHING, BODY}:
+        return True
+    whole = HEADERS if header_of(name) is not None else name.partition(':')[0]
+    return (whole != name and whole in names) or (name == CLIENT and CLIENT_AND_PORT in names)
+
+
+def header_of(name: str) -> bytes | None:
+    """The request header that a name is about; None if it is about something else."""
+    kind, separator, rest = name.partition(':')
+    if separator and kind == 'header':
+        return rest.encode('latin-1', 'replace')
+    return b'cookie' if separator and kind == 'cookie' else None
+
+
+def fields_of(names: Iterable[str]) -> list[bytes]:
+    """The request headers for Vary."""
+    found = dict.fromkeys(it for it in map(header_of, names) if it is not None)
+    return [it for it in found if TOKEN.fullmatch(it.decode('latin-1'))]  # code may ask for what no header can be named
+
+
+def is_personal(name: str) -> bool:
+    """Whether this names a person."""
+    return name in {SESSION, USER, AUTH} or header_of(name) in PERSONAL_HEADERS
+
+
+def unsaid(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that neither the URL nor Vary tells a cache in front, or that it must not share by."""
+    return tuple(name for name in names if not _is_said(name))
+
+
+def _is_said(name: str) -> bool:
+    header = header_of(name)
+    if header is not None:
+        return header not in PERSONAL_HEADERS
+    return name in _IN_THE_URL or name == EXTENSIONS or name.startswith('query:')

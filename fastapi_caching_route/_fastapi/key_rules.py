@@ -1,0 +1,30 @@
+"""The options of a route that affect its key."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """The options of a route that affect its key, besides its declarations."""
+
+    vary: tuple[bytes, ...]
+    """Further request headers that are in the key."""
+    left_out: frozenset[bytes]
+    """Request headers that are not in the key of a route that takes the raw request."""
+    raw: bool
+    """Whether the route reads the request in a way that no declaration shows."""
+    shared: bool
+    """Whether credentials and the inputs of guards are not in the key, because `identity` chooses which clients
+    share."""
+    answered: frozenset[str]
+    """Request headers that the endpoint never receives from the client, because the cache handles them."""
+    public: bool
+    """Whether the route itself lets caches in front share its responses, whatever clients the guards accept."""
+    reads: str
+    """What counts of the raw request: what is 'noted' when code reads it, 'all', or only what is 'declared'."""
+    queries: bool
+    """Whether the route answers QUERY, whose content is always in the key (RFC 10008)."""
+    early: bool
+    """Whether explicit dependencies run before the key is made."""
+    guards_select: bool
+    """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
