@@ -82,6 +82,8 @@ class Made:
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
+        if not self.by_others:
+            return 0
         return sum(OPERATION_BYTES + len(it[1]) + len(it[2]) for operations in self.by_others for it in operations)
 
     def for_one(self, headers: RawHeaders, by_guards: ByGuards, ours: bytes) -> RawHeaders:

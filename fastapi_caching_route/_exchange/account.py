@@ -35,8 +35,9 @@ class Account(Struct, eq=False):
     _plan: Plan
     _method: str
     _send: Send
-    _began_at: float = field(default_factory=perf_counter)
-    _at: float = field(default_factory=perf_counter)
+    _began_at: float = 0.0
+    """0 if nobody observes it: then only the run of the endpoint is timed."""
+    _at: float = 0.0
     _run_began_at: float | None = None
     _seconds: dict[Part, float] = field(default_factory=dict)
     _status: int = 0
@@ -50,6 +51,11 @@ class Account(Struct, eq=False):
     age: float | None = None
     key: str | None = None
     """Without its namespace."""
+
+    def observed(self) -> Self:
+        """The same, with the time of each part from now on."""
+        self._began_at = self._at = perf_counter()
+        return self
 
     def for_nobody(self) -> 'Account':
         """The account of a run whose response nobody gets, which counts as a run alone; of this one, if it runs."""
@@ -76,8 +82,18 @@ class Account(Struct, eq=False):
 
     def answered(self, status: int, reason: str | None, *, is_refused: bool) -> None:
         """Note what the response of a run is; with a reason, it is not stored."""
-        failed = status in FAILURES and reason is not None
-        self.note('refused' if is_refused else 'error' if failed else 'miss', reason, stored=reason is None)
+        failed = reason is not None and status in FAILURES
+        self.outcome = 'refused' if is_refused else 'error' if failed else 'miss'
+        self.reason, self.stored, self.age = reason, reason is None, None
+
+    def begins(self, status: int) -> None:
+        """A response is sent from now on."""
+        self._status, self._is_sending = status, True
+
+    def ends(self, size: int) -> None:
+        """The last message is sent, with so many bytes of the body: tell what became of the request."""
+        self._bytes += size
+        self._tell()
 
     async def send(self, message: Message) -> None:
         """Send a message, and note what it says; after the last one, tell what became of the request."""
@@ -103,6 +119,8 @@ class Account(Struct, eq=False):
 
     def passed(self, part: Part) -> None:
         """The time since the last part was that of this one."""
+        if not self._began_at:
+            return
         began_at, self._at = self._at, perf_counter()
         self._seconds[part] = self._seconds.get(part, 0.0) + self._at - began_at
 
@@ -116,10 +134,11 @@ class Account(Struct, eq=False):
         if self._is_over:
             return
         self._is_over = True
-        self.ended_run()
-        outcome = self.outcome or 'miss'
-        self._count(self._plan.counts, outcome)
-        self._observed()
+        if self._run_began_at is not None:
+            self.ended_run()
+        self._count(self._plan.counts, self.outcome or 'miss')
+        if self._began_at:
+            self._observed()
 
     def ended_run(self) -> None:
         """If the endpoint runs, its response is complete, or there will be none."""

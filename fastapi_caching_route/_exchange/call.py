@@ -163,6 +163,8 @@ class Client(Struct, eq=False):
     account: Account
     _ours: bytes
     """The name of the header that says HIT or MISS."""
+    direct: Send | None = None
+    """Its own `send`, if neither guards nor a copy of it need to know what is sent."""
     is_nobody: bool = False
     """Whether nobody gets what is sent, so that no guard has to let it in."""
     was_served: bool = False
@@ -181,7 +183,7 @@ class Client(Struct, eq=False):
         self.by_guards = by_guards
         if before_key:
             self.before_key = by_guards
-        self.send = send
+        self.send, self.direct = send, None
 
     def headers_of(self, entry: Entry) -> RawHeaders:
         """The headers of an entry as this client gets them."""
@@ -195,7 +197,7 @@ class Client(Struct, eq=False):
     def hand_over(self) -> 'Client':
         """A copy that can still send; from now on, this one discards messages."""
         client = copy(self)
-        self.account, self.send, self.is_nobody = self.account.for_nobody(), to_nobody, True
+        self.account, self.send, self.direct, self.is_nobody = self.account.for_nobody(), to_nobody, None, True
         return client
 
     async def reply(self, entry: Entry, labels: Iterable[Field], now: float, *, own: RawHeaders = ()) -> None:
@@ -210,8 +212,14 @@ class Client(Struct, eq=False):
             start['headers'] += without(own, OF_A_304 | OF_A_BODY)
         self.keeps_tasks = entry.made.keeps_tasks
         self.was_served = True
-        await self.send(start)
-        await self.send(body)
+        if self.direct is None:
+            await self.send(start)
+            await self.send(body)
+        else:
+            self.account.begins(start['status'])
+            await self.direct(start)
+            self.account.ends(len(body['body']))
+            await self.direct(body)
 
     async def reply_nothing(self, labels: RawHeaders) -> None:
         """Answer a client that wants a stored response only, and there is none (RFC 9111 §5.2.1.7)."""

@@ -53,7 +53,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     if not isinstance(scope['headers'], list):  # ASGI allows any iterable, and we are not its only reader
         scope['headers'] = list(scope['headers'])
     declared = plan.declared()
-    account = None if plan.runtime.observers.tell is None else Account(plan, scope['method'], send)
+    account = None if plan.runtime.observers.tell is None else Account(plan, scope['method'], send).observed()
     body = whole = None
     if declared.keys.is_by_body and begins_with_the_body(plan, declared, scope):
         body = RequestBody(receive)
@@ -75,7 +75,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         return
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope['method'], send) as account:
-        client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header)
+        client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header, send)
         call = Call(plan, declared, scope, body or RequestBody(receive), client, forward)
         await _respond_in_steps(call, looked, answer, let_in)
 
@@ -129,16 +129,19 @@ class Exchange(Struct, eq=False):
         if passed_by is None and call.declared.before_key is None:
             await self._answer(looked)
         elif passed_by is None:
-            await admit(call, call.declared.before_key, partial(self._answer, looked))
+            await admit(call, call.declared.before_key, partial(self._admitted, looked))
         else:
             why, reason = passed_by
             call.client.account.note('bypass', reason or why.decode())
             await pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
 
+    async def _admitted(self, looked: Looked | None) -> None:
+        self._call.client.account.passed('guards')
+        await self._answer(looked)
+
     async def _answer(self, looked: Looked | None) -> None:
         """Answer from the store if RFC 9111 §4 allows it, else from the endpoint."""
         call, account = self._call, self._call.client.account
-        account.passed('guards')
         if not call.plan.labels.stores:
             await run_unstored(call)
             return

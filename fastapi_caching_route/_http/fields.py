@@ -52,14 +52,23 @@ MOST_REMEMBERED = 2048
 """The most bytes in the values of headers for which it is remembered what they say."""
 
 
+SOME_LENGTH = (b'content-length', b'0')
+
+
 def usual_form(headers: RawHeaders) -> tuple[Field, ...] | None:
     """The headers with one number for all lengths: many responses have them in common, so what they say is remembered.
 
     None for headers that nobody is to remember: those with cookies, and very long ones.
     """
-    form = tuple([(it[0], b'0') if it[0] == b'content-length' and it[1].isdigit() else it for it in headers])
-    size = sum([MOST_REMEMBERED if name == b'set-cookie' else len(value) for name, value in form])
-    return form if size < MOST_REMEMBERED else None
+    form, size = [], 0
+    for field in headers:
+        name, value = field
+        if name == b'content-length' and value.isdigit():
+            form.append(SOME_LENGTH)
+            continue
+        form.append(field)
+        size += MOST_REMEMBERED if name == b'set-cookie' else len(value)
+    return tuple(form) if size < MOST_REMEMBERED else None
 
 
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:

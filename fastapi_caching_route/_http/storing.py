@@ -112,8 +112,16 @@ def storable(
         return Refused('live')
     says_nothing = not told.is_decisive and DECISIVE_IN_REQUESTS.isdisjoint(dict(request))
     verdict = _by_status(status, terms) if says_nothing else _by_all(request, status, response, terms, now, delay=delay)
-    size = max([whole_number(it) or 0 for it in lines(response, b'content-length')], default=0)
-    return Refused('size') if size > terms.max_body_size and isinstance(verdict, Storable) else verdict
+    is_too_long = _says_more_than(response, terms.max_body_size)
+    return Refused('size') if is_too_long and isinstance(verdict, Storable) else verdict
+
+
+def _says_more_than(response: RawHeaders, size: int) -> bool:
+    """Whether a Content-Length says that the body has more bytes than this."""
+    for name, value in response:  # noqa: SIM110, a generator is dearer
+        if name == b'content-length' and (whole_number(value) or 0) > size:
+            return True
+    return False
 
 
 class Told(Struct, frozen=True):

@@ -234,8 +234,8 @@ ROWS = [
     (
         'passing: the start of a stream',
         '_exchange/passing.py',
-        'START_SECONDS if length_is_known else 0, self._start)',
-        '60, self._start)',
+        'call_later(START_SECONDS, self._start)',
+        'call_later(60, self._start)',
     ),
     (
         'passing: the start before the rest',
