@@ -35,6 +35,9 @@ MAX_TAGS = 256
 """The most tags of a response that get a name each. A response with more uses the names of tag groups, because the
 store reads one mark for each name."""
 
+MAX_SHOWN = 10
+"""How many names a line in the log lists, and the text of an error: one invalidation may have thousands."""
+
 GROUPS = 256
 """The number of tag groups. A hash of the tag selects its group."""
 
@@ -193,6 +196,13 @@ def in_public(names: Sequence[str]) -> tuple[str, ...]:
     """The names for observers: without groups of tags; of a key, which a `key_builder` may have made, a digest."""
     own = [it for it in names if not it.startswith('tags:')]
     return tuple(f'key:{digest(it)}' if it.startswith('key:') else it for it in own)
+
+
+def shown(names: Sequence[str]) -> str:
+    """Some of the names, for the log and for errors, as observers get them."""
+    found = in_public(names) or names
+    more = len(found) - MAX_SHOWN
+    return ', '.join(found[:MAX_SHOWN]) + (f' and {more} more' if more > 0 else '')
 
 
 def names_of_key(full_key: str, namespace: str | None) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.tasks import Background
-from fastapi_caching_route._core.names import EVERYTHING, in_public
+from fastapi_caching_route._core.names import EVERYTHING, in_public, shown
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -33,9 +33,6 @@ MAX_OWED = 10_000
 
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 """How long to wait between attempts: little after a single failure, more during an outage. Doubles each time."""
-
-MAX_SHOWN = 10
-"""How many names the last log line of a process lists."""
 
 Owed = Mapping[str, object]
 """Names, each with the ticket of the last time that it was owed."""
@@ -118,7 +115,7 @@ class Debts:
             logger.warning(
                 'this process exits before the cache backend has taken the invalidation of %s: other processes may '
                 'keep serving outdated responses; call clear() once the backend is back',
-                ', '.join(sorted(self._names)[:MAX_SHOWN]) + (' ...' if len(self._names) > MAX_SHOWN else ''),
+                shown(tuple(self._names)),
             )
 
     async def retry_here(self, write: Write) -> None:
@@ -143,7 +140,10 @@ class Debts:
         level = logging.DEBUG if self._told else logging.WARNING
         self._told = True
         logger.log(
-            level, 'the cache backend has not taken the invalidation of %s yet, retrying: %s', names, in_words(error)
+            level,
+            'the cache backend has not taken the invalidation of %s yet, retrying: %s',
+            shown(names),
+            in_words(error),
         )
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
-from fastapi_caching_route._core.names import EVERYTHING, names_without_namespace
+from fastapi_caching_route._core.names import EVERYTHING, names_without_namespace, shown
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.board import Board
@@ -174,7 +174,7 @@ class DeferredStore:
             store.invalidate_soon(names)
         level = logging.DEBUG if self._has_told else logging.ERROR
         self._has_told = True
-        logger.log(level, 'the invalidation of %s is pending: %s', names, NO_BACKEND.text)
+        logger.log(level, 'the invalidation of %s is pending: %s', shown(names), NO_BACKEND.text)
         return InvalidationError(f'the invalidation is pending: {NO_BACKEND.text}')
 
     def open(self) -> None:

@@ -33,7 +33,7 @@ from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.key import full_key, root_of
-from fastapi_caching_route._core.names import EVERYTHING
+from fastapi_caching_route._core.names import EVERYTHING, shown
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.debts import Debts
@@ -177,7 +177,10 @@ class RemoteStore:
         if not on_asyncio():
             self.invalidate_soon(names)
             if self.is_shared:
-                msg = f'{names} are invalidated in this process only: to reach other processes, the cache needs asyncio'
+                msg = (
+                    f'{shown(names)}: invalidated in this process only; to reach other processes, the cache needs '
+                    'asyncio'
+                )
                 raise InvalidationError(msg)
             return 0
         return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, key=key))
@@ -197,8 +200,8 @@ class RemoteStore:
             seconds = time.perf_counter() - began_at
             tell_invalidated(self._observers, names, soft=soft_at is not None, is_pending=True, seconds=seconds)
             msg = (
-                f'the backend has not taken the invalidation of {names}; this process already ignores them and keeps '
-                'trying'
+                f'the backend has not taken the invalidation of {shown(names)}; this process already ignores them and '
+                'keeps trying'
             )
             raise InvalidationError(msg) from error
         finally:

@@ -83,3 +83,26 @@ def test_a_process_owes_everything_in_place_of_more_than_so_many_names():
     debts.note(['tag:one more'], write)
     assert len(debts.owed()) == MAX_OWED + 1
     assert debts.include([EVERYTHING])  # which is a name of each entry
+
+
+async def test_an_error_and_the_log_list_some_of_many_names_and_no_key(caplog):
+    backend = Elsewhere()
+    backend.failing.add('set')
+    cache = FastAPICache(backend)
+    with pytest.raises(InvalidationError, match='and 1990 more') as many:
+        await cache.invalidate_tags(*(f'row {number}' for number in range(2000)))
+    with pytest.raises(InvalidationError, match=r'key:[0-9a-f]{32};') as one:
+        await cache.invalidate_cached('the token of a client')
+    for text in (str(many.value), str(one.value), *(it.getMessage() for it in caplog.records)):
+        assert len(text) < 1000
+        assert 'token' not in text
+    backend.failing.clear()
+    await all_written(cache._settings.store)
+
+
+async def test_what_is_pending_without_a_backend_is_listed_in_part(caplog):
+    cache = FastAPICache.deferred()
+    with pytest.raises(InvalidationError):
+        await cache.invalidate_tags(*(f'row {number}' for number in range(2000)))
+    assert 'and 1990 more' in caplog.text
+    assert len(caplog.text) < 2000

@@ -150,6 +150,8 @@ ROWS = [
     ('forms: the end', '_core/form.py', "if before or end not in {b'--', b'--\\r\\n'}:", 'if before:'),
     ('forms: what comes before', '_core/form.py', 'if before or end', 'if end'),
     ('forms: other parameters', '_core/form.py', '_TYPE.fullmatch(', '_TYPE.match('),
+    ('names shown: some', '_core/names.py', "', '.join(found[:MAX_SHOWN])", "', '.join(found)"),
+    ('names shown: no keys', '_core/names.py', 'found = in_public(names) or names', 'found = names'),
     ('names below', '_core/names.py', ', *_ancestors(path)', ''),
     ('name of the path', '_core/names.py', ', path_name(path), *_anc', ', *_anc'),
     (
