@@ -11,7 +11,7 @@ OURS = 'fastapi_caching_route'
 PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
-    *('__main__', '__init__', 'logs', 'otel', 'prometheus', 'cache', 'explain', 'route', 'context'),
+    *('__main__', '_cli', '__init__', 'logs', 'otel', 'prometheus', 'cache', 'explain', 'route', 'context'),
     *(
         '_routes',
         '_exchange',
@@ -36,6 +36,7 @@ ORDER = (
 """
 
 INSIDE = {
+    '_cli': ('arguments', 'acting', 'places', 'reporting', 'printing', 'ending'),
     '_routes': (
         *(
             'all_workers',

@@ -43,7 +43,7 @@ ROWS = [
         "            self._settings.unserved.warn(scope.get('router') or scope.get('app'))\n",
         '',
     ),
-    ('unmet: explained', '__main__.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
+    ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
     ('strict', '_routes/start_up.py', 'if settings.strict and wrong:', 'if False:'),
     ('workers: explained', 'explain.py', 'not plan.runtime.store.is_shared and is_one_of_several()', 'False'),

@@ -1,0 +1,86 @@
+"""Tables, blocks and JSON. Knows texts and numbers only.
+
+rich is needed for everything but JSON and plain lines.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from fastapi_caching_route._cli.ending import WRONG_ARGUMENTS, Refusal
+
+WIDEST = 10_000
+"""Columns: more than any console has."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value; a number that JSON does not have is null."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))  # noqa: T201, a command prints
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(name): _finite(it) for name, it in value.items()}
+        case list() | tuple():
+            return [_finite(it) for it in value]
+        case float() if not isfinite(value):
+            return None
+    return value
+
+
+def say(text: str) -> None:
+    """Print a plain line."""
+    print(text)  # noqa: T201, as above
+
+
+def complain(text: str) -> None:
+    """Print a line on the standard error."""
+    print(text, file=sys.stderr)  # noqa: T201, as above
+
+
+def console() -> Any:
+    """The console of rich.
+
+    Raises:
+        Refusal: rich is not installed.
+
+    """
+    try:
+        from rich.console import Console  # noqa: PLC0415, an optional package
+    except ImportError:
+        message = "tables need rich: pip install 'fastapi-caching-route[cli]'; --json does not"
+        raise Refusal(message, WRONG_ARGUMENTS) from None
+    return Console()
+
+
+def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
+    """Print a table; if it is too wide for the console, a block for each row. The last columns may be `numbers`."""
+    shown, rows = console(), [*rows]
+    from rich.measure import Measurement  # noqa: PLC0415, an optional package
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(show_lines=any('\n' in cell for row in rows for cell in row))
+    for place, title in enumerate(titles):
+        table.add_column(title, overflow='fold', justify='right' if place >= len(titles) - numbers else 'left')
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text, because brackets in a str are markup
+    if Measurement.get(shown, shown.options.update(max_width=WIDEST), table).maximum <= shown.width:
+        shown.print(table)
+        return
+    width = max(map(len, titles[1:]))
+    for first, *others in rows:
+        shown.print(Text(first, style='bold'))
+        for title, cell in zip(titles[1:], others, strict=True):
+            if cell:
+                indented = cell.replace('\n', '\n' + ' ' * (width + 4))
+                shown.print(Text(f'  {title:<{width}}  {indented}'), soft_wrap=False)
+        shown.print()
+
+
+def print_warning(text: str) -> None:
+    """Print a warning, in colour where there is any."""
+    console().print(f'\nwarning: {text}', style='yellow', markup=False)

@@ -1,0 +1,197 @@
+"""The command line, run against apps and stores."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastapi_caching_route import FastAPICache
+from fastapi_caching_route.__main__ import main
+from tests.support import asgi_scope
+
+APP = """
+import os
+from fastapi import APIRouter, FastAPI
+from fastapi_caching_route import CachingRoute, FastAPICache
+cache = FastAPICache.from_env()
+router, app = APIRouter(route_class=CachingRoute), FastAPI()
+@router.get('/items/{item}')
+@cache(ttl=600, tags=['item:{item}'], namespace='items', stale_while_revalidate=60)
+async def get_item(item: int, page: int = 1):
+    return {'item': item}
+@router.get('/private')
+@cache(ttl=600, store_if=lambda _: False)
+async def private():
+    return 1
+app.include_router(router)
+"""
+
+FAULTY = """
+from fastapi import FastAPI
+from fastapi_caching_route import FastAPICache
+cache, app = FastAPICache(), FastAPI()
+@app.get('/')
+@cache(ttl=60)
+async def forgotten():
+    return 1
+"""
+
+
+@pytest.fixture(params=['redis', 'lmdb'])
+def url(request, redis_port, namespace, tmp_path):
+    where = f'redis://127.0.0.1:{redis_port}/0' if request.param == 'redis' else f'lmdb://{tmp_path}/store'
+    return f'{where}?namespace={namespace}'
+
+
+@pytest.fixture
+def ran(tmp_path, url, monkeypatch, capsys):
+    """Runs a command in the folder of an app; returns its output, if it ends with this code."""
+    (tmp_path / 'shop.py').write_text(APP)
+    (tmp_path / 'faulty.py').write_text(FAULTY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+
+    def run(*arguments, code=0, columns=200, **environment):
+        for name, value in {'FASTAPI_CACHE_URL': url, 'COLUMNS': str(columns), **environment}.items():
+            monkeypatch.setenv(name, value)
+        for module in ('shop', 'faulty'):
+            sys.modules.pop(module, None)
+        capsys.readouterr()
+        try:
+            ended = main([*arguments])
+        except SystemExit as stopped:
+            ended = stopped.code
+        said = capsys.readouterr()
+        assert ended == code, said.err
+        return said.err if code > 1 else said.out
+
+    return run
+
+
+def test_a_shop_is_warmed_up_listed_shown_and_invalidated(ran, tmp_path):
+    (tmp_path / 'urls.txt').write_text('# some items\n/items/1\n\n/items/2?page=2\n')
+    assert ran('warm', 'shop:app', '--file', 'urls.txt', '/items/3').splitlines()[-1].startswith('3 stored, 0 there')
+    assert '1 not stored' in ran('warm', 'shop:app', '/items/1', '/private', code=1)
+    found = json.loads(ran('entries', 'shop:app', '--json'))
+    assert {it['path'] for it in found} == {'/items/1', '/items/2', '/items/3'}
+    assert [it['path'] for it in json.loads(ran('entries', 'shop:app', '--tag', 'item:2', '--json'))] == ['/items/2']
+    table = ran('entries', 'shop:app', '--route', '/items/{item}')
+    assert '/items/3' in table
+    assert '3 entries' in table
+    shown = ran('show', 'http://localhost/items/2?page=2', 'shop:app')
+    assert 'item:2' in shown
+    assert '1 entries for /items/2' in shown
+    ran('invalidate', 'shop:app', '--tag', 'item:2')
+    ran('invalidate', 'shop:app', '--path', '/items/3')
+    assert [it['path'] for it in json.loads(ran('entries', 'shop:app', '--json'))] == ['/items/1']
+    ran('invalidate', 'shop:app', '--endpoint', 'get_item', '--soft')
+    (stale,) = json.loads(ran('entries', 'shop:app', '--json'))
+    assert stale['ttl_left'] <= 0
+    ran('invalidate', 'shop:app', '--namespace', 'items')
+    assert json.loads(ran('entries', 'shop:app', '--json')) == []
+    assert len(json.loads(ran('entries', 'shop:app', '--json', '--dead'))) == 3
+
+
+def test_a_store_is_listed_and_invalidated_by_its_url(ran, url):
+    ran('warm', 'shop:app', '/items/1', '/items/2')
+    assert len(json.loads(ran('entries', '--url', url, '--json'))) == 2
+    assert len(json.loads(ran('entries', '--url', url, '--json', '--limit', '1'))) == 1
+    assert json.loads(ran('invalidate', '--url', url, '--all', '--json')) == {'invalidated': True, 'soft': False}
+    assert json.loads(ran('entries', '--url', url, '--json')) == []
+
+
+async def test_the_statistics_of_workers_are_shown(ran, url, monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._routes.all_workers.FIRST_SECONDS', 0)
+    monkeypatch.setenv('FASTAPI_CACHE_URL', url)
+    module = {}
+    exec(APP, module)  # noqa: S102, it is ours
+    cache: FastAPICache = module['cache']
+
+    async def answer():
+        async def send(_message):
+            pass
+
+        async def receive():
+            return {'type': 'http.request', 'body': b'', 'more_body': False}
+
+        await module['app'](asgi_scope(path='/items/1'), receive, send)
+
+    for _ in range(4):
+        await answer()
+    async with cache:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            (found,) = json.loads(await asyncio.to_thread(ran, 'stats', 'shop:app', '--json'))
+            if found['workers']:
+                break
+        assert (found['total']['hits'], found['total']['misses'], found['total']['hit_ratio']) == (3, 1, 0.75)
+        table = await asyncio.to_thread(ran, 'stats', '--url', url)
+    assert '75.0%' in table
+    assert '/items/{item}' in table
+    assert '1 workers' in table
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [('stats', 'shop:app'), ('entries', 'shop:app'), ('invalidate', 'shop:app', '--all'), ('warm', 'shop:app', '/x')],
+    ids=lambda it: it[0],
+)
+def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
+    said = ran(*arguments, code=3, FASTAPI_CACHE_URL='memory://')
+    assert 'would act on its own memory' in said
+
+
+@pytest.mark.parametrize('url', ['redis://127.0.0.1:1'])
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'said'),
+    [
+        (('entries', 'nowhere:app'), 2, "No module named 'nowhere'"),
+        (('entries',), 2, 'give an app (module:name) or --url'),
+        (('entries', 'shop:app', '--url', 'redis://localhost'), 2, 'and not both'),
+        (('entries', '--url', 'ftp://localhost'), 2, 'ftp'),
+        (('invalidate', 'shop:app'), 2, 'say what to invalidate'),
+        (('invalidate', 'shop:app', '--endpoint', 'unknown'), 2, 'no cached endpoint has this name'),
+        (('invalidate', '--url', 'redis://localhost', '--endpoint', 'get_item'), 2, 'needs the app'),
+        (('warm', 'shop:app'), 2, 'give URLs, or --file'),
+        (('warm', 'shop:app', '--file', 'nowhere.txt'), 2, 'nowhere.txt'),
+        (('warm', 'shop:app', '/x', '--header', 'wrong'), 2, '--header takes'),
+        (('entries', '--url', 'memcached://127.0.0.1'), 3, 'cannot list what it stores'),
+        (('stats', '--url', 'redis://127.0.0.1:1'), 4, 'cannot be read'),
+        (('invalidate', '--url', 'redis://127.0.0.1:1', '--all'), 4, 'has not taken the invalidation'),
+    ],
+    ids=lambda it: ' '.join(it) if isinstance(it, tuple) else None,
+)
+def test_a_command_that_cannot_be_done_says_why(ran, arguments, code, said):
+    assert said in ran(*arguments, code=code)
+
+
+@pytest.mark.parametrize('url', ['memory://'])
+def test_explain_can_be_a_check(ran):
+    assert 'forgotten is decorated with @cache' in ran('explain', 'faulty:app', '--check', code=1)
+    ran('explain', 'faulty:app')
+    ran('explain', 'shop:app', '--check')
+
+
+@pytest.mark.parametrize('url', ['memory://'])
+def test_explain_can_be_read_at_eighty_columns(ran):
+    said = ran('explain', 'shop:app', columns=80)
+    assert max(map(len, said.splitlines())) <= 80
+    assert 'GET /items/{item}' in said
+    assert 'query page' in said
+
+
+def test_the_help_names_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(['--help'])
+    assert ended.value.code == 0
+    assert 'exit codes:' in capsys.readouterr().out
+
+
+def test_the_script_is_installed():
+    script = Path(sys.executable).parent / 'fastapi-caching-route'
+    said = subprocess.run([script, '--help'], capture_output=True, text=True, check=True)  # noqa: S603, our own
+    assert 'invalidate' in said.stdout
