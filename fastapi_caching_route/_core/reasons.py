@@ -11,6 +11,7 @@ from enum import Enum
 BYPASSES = 'bypasses the cache'
 NOT_STORED = 'is not stored'
 STORED_FOR_GROUPS = 'is stored for groups of its tags'
+MIXED_UP = 'may be given to the wrong clients by caches in front'
 STORED_WITHOUT_SOME_TAGS = 'is stored, and sent with fewer tags'
 IS_NOT_ASKED = 'does not reach the endpoint'
 ANSWERED_FROM_ENTRY = 'is answered from the stale entry'
@@ -210,6 +211,15 @@ MANY_TAGS = Reason(
     effect=STORED_FOR_GROUPS,
     text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and '
     'coarser tags',
+    is_mistake=True,
+)
+PUBLIC = Reason(
+    'public',
+    'the endpoint says `public` or `s-maxage` itself, and a cache in front cannot tell its responses apart; only in '
+    'the log',
+    effect=MIXED_UP,
+    text='the endpoint says public or s-maxage in its own Cache-Control, but the response depends on more than its URL '
+    'and Vary show; say private there, or name in Vary what it depends on',
     is_mistake=True,
 )
 CUT_TAGS = Reason(

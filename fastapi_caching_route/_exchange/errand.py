@@ -123,17 +123,19 @@ async def snapshot(errand: Errand) -> Snapshot:
 
 def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
     """The head of the response that begins with this message."""
-    plan, read = errand.call.plan, snapshot.read() if snapshot.reads.noted else ()
-    selecting = errand.call.declared.inputs.selecting
-    return read_head(
+    plan, inputs, read = errand.call.plan, errand.call.declared.inputs, snapshot.read() if snapshot.reads.noted else ()
+    head = read_head(
         start,
-        (*selecting, *fields_of(read)) if read else selecting,
+        (*inputs.selecting, *fields_of(read)) if read else inputs.selecting,
         ours=plan.labels.cache_header,
         at=plan.runtime.clock(),
         asked_at=snapshot.asked_at,
         as_they_are=plan.terms.by_the_book,
         read=read,
     )
+    if (read or not inputs.for_all) and not may_be_for_all(inputs, read):
+        plan.doubt_public(head.headers, errand.call.scope['path'])
+    return head
 
 
 def is_comparable_in(call: Call, snapshot: Snapshot) -> bool:

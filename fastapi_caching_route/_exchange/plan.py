@@ -23,6 +23,7 @@ from fastapi_caching_route._core.names import Naming, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
+from fastapi_caching_route._http.cache_control import is_public
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._store.visit import Store
@@ -197,6 +198,11 @@ class Plan:
         if is_cut:
             tell(reasons.CUT_TAGS, path, self.told)
         return added
+
+    def doubt_public(self, headers: RawHeaders, path: str) -> None:
+        """Warn, once, of an endpoint that lets caches in front mix up what they cannot tell apart."""
+        if not (self.terms.by_the_book or reasons.PUBLIC.name in self.told) and is_public(headers):
+            tell(reasons.PUBLIC, path, self.told)
 
     def serves(self, method: str) -> bool:
         """Whether responses to this method are cached, and the cache is in use."""

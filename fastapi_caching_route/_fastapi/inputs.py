@@ -138,7 +138,11 @@ class _Declared:
 
     @property
     def unsaid(self) -> tuple[str, ...]:
-        """The inputs that affect the response and that neither the URL nor Vary names."""
+        """The inputs that affect the response and that neither the URL nor Vary names: the rule for caches in front.
+
+        They get `private` if there is one. `public` of the route says that it does not matter which requests the guards
+        accept, or skip the cache.
+        """
         rules = self.rules
         return (
             *(('the raw request',) if self.raw else ()),
@@ -146,6 +150,7 @@ class _Declared:
             *(() if self.parts.shared else ('credentials or cookies',)),
             *(('the name from identity',) if rules.guards_select else ()),
             *(('which clients the guards accept',) if rules.shared and not rules.public and self.has_guards else ()),
+            *(('which requests skip the cache',) if rules.skips and not rules.public else ()),
         )
 
     @property

@@ -28,3 +28,5 @@ class KeyRules:
     """Whether explicit dependencies run before the key is made."""
     guards_select: bool
     """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
+    skips: bool
+    """Whether a callable of the request lets some requests bypass the cache."""

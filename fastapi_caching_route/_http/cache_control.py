@@ -69,6 +69,15 @@ def directives(headers: RawHeaders) -> Directives:
     )
 
 
+def is_public(headers: RawHeaders) -> bool:
+    """Whether a response says that shared caches may give it to any client, in whichever of its two headers."""
+    for name in (b'cache-control', b'cdn-cache-control'):
+        said = directives([(b'cache-control', value) for field, value in headers if field == name])
+        if (said.public or said.s_maxage is not None) and not (said.private or said.no_store or said.no_cache):
+            return True
+    return False
+
+
 def _given(headers: RawHeaders) -> dict[bytes, list[bytes | None]]:
     """The arguments of each directive, None where there is none."""
     given: dict[bytes, list[bytes | None]] = {}

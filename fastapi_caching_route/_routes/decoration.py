@@ -127,6 +127,7 @@ def key_rules(
         answered=answered,
         public=says_public(policy),
         guards_select=callable(policy.identity),
+        skips=policy.skip is not None,
     )
 
 

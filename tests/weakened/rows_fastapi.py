@@ -298,6 +298,7 @@ ROWS = [
         'rules.shared and not rules.public and self.has_guards',
         'False',
     ),
+    ('in front: skip', '_fastapi/inputs.py', 'if rules.skips and not rules.public', 'if False'),
     ('in front: key builder', '_fastapi/inputs.py', '        for_all=False,', '        for_all=True,'),
     (
         'raw: dependencies are guards',
