@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
@@ -110,6 +111,13 @@ class FastAPICache:
         store_timeout: Annotated[
             float, Doc('Seconds that a request waits for a backend outside the process; then it goes on without it.')
         ] = 0.25,
+        harmless_context: Annotated[
+            Collection[ContextVar[Any]],
+            Doc(
+                'Context variables that middleware sets, and that name no person. If it sets others, responses to '
+                'requests with `Authorization` are stored only where that is in the cache key.'
+            ),
+        ] = (),
         left_out_of_raw_keys: Annotated[
             Collection[str], Doc('Request headers that are not in the cache key of routes that take the raw request.')
         ] = LEFT_OUT_OF_RAW_KEYS,
@@ -170,6 +178,7 @@ class FastAPICache:
             policy=policy,
             signing_key=signing_key,
             store_timeout=store_timeout,
+            harmless_context=harmless_context,
             left_out_of_raw_keys=left_out_of_raw_keys,
             recording_budget=recording_budget,
             clock=clock,

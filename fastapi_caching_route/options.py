@@ -1,7 +1,8 @@
 """The options of `FastAPICache` as one type, for the ways to build a cache other than from a backend."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Literal
+from contextvars import ContextVar
+from typing import Annotated, Any, Literal
 
 from typing_extensions import Doc, TypedDict
 
@@ -25,6 +26,9 @@ class CacheOptions(TypedDict, total=False):
     policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')]
     signing_key: Annotated[str | bytes | Sequence[str | bytes] | None, Doc('Signs entries outside of the process.')]
     store_timeout: Annotated[float, Doc('Seconds to wait for a backend outside of the process.')]
+    harmless_context: Annotated[
+        Collection[ContextVar[Any]], Doc('Context variables that middleware sets, and that name no person.')
+    ]
     left_out_of_raw_keys: Annotated[Collection[str], Doc('Request headers that are not in the keys of raw requests.')]
     recording_budget: Annotated[int, Doc('Bytes that all streams together hold that are being recorded.')]
     clock: Annotated[Callable[[], float], Doc('Seconds since the epoch.')]

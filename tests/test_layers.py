@@ -144,7 +144,7 @@ INSIDE = {
         ),
         *('plain', 'form', 'recorder', 'entry', 'written', 'counts', 'wishes', 'reasons', 'asgi'),
     ),
-    '_concurrency': ('flights', 'pauses', 'tasks', 'observers', 'lateness', 'workers'),
+    '_concurrency': ('flights', 'pauses', 'tasks', 'observers', 'lateness', 'context_variables', 'workers'),
     '_http': (
         *(
             'storing',

@@ -60,6 +60,8 @@ class Inputs:
     """How the raw request is read, and what of that selects a response."""
     noted: bool
     """Whether it is noted what code reads of the raw request."""
+    accounted: bool
+    """Whether nothing of a request can be read that is neither in the key nor noted, as far as anybody can know."""
     shared: bool
     """Whether no credentials are in the key, so that different clients may get the same entry."""
     unsaid: tuple[str, ...]
@@ -125,10 +127,16 @@ def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
     return None if user == () or (user is not None and carried) else 'user'
 
 
+def has_user(scope: Scope) -> bool:
+    """Whether middleware has set a user who is known."""
+    user = scope.get('user')
+    return user is not None and getattr(user, 'is_authenticated', True) is not False
+
+
 def _user_parts(scope: Scope) -> Parts | None:
     """The names of the user object that middleware has set; () without a user, None if it has no name."""
     user = scope.get('user')
-    if user is None or getattr(user, 'is_authenticated', True) is False:
+    if not has_user(scope):
         return ()
     found = [(name, _attribute(user, name)) for name in ('username', 'display_name', 'email', 'id', 'sub')]
     return tuple((name, str(value)) for name, value in found if value is not None) or None

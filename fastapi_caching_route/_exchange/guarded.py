@@ -31,7 +31,7 @@ async def _reply(call: Call, found: Found, answer: tuple[Message, Message]) -> N
     client.account.passed('guards')
     client.account.note('hit' if left > 0 else 'stale', age=age)
     if any(client.by_guards):
-        labels = plan.labels.on_hit(age, left, client.headers_of(entry), call.declared.inputs)
+        labels = plan.labels.on_hit(age, left, client.headers_of(entry), call.declared.inputs, entry.read)
         await client.reply(entry, labels, now)
         return
     client.keeps_tasks = entry.made.keeps_tasks

@@ -122,8 +122,10 @@ class Herd(Struct, eq=False):
     def _may_lead(self) -> bool:
         """Whether the response to this request is likely to be for others too."""
         asked = dict(self._call.scope['headers'])
-        personal = b'authorization' in asked and not self._call.declared.inputs.authorization_covered
-        return self._call.scope['method'] != 'HEAD' and b'range' not in asked and not personal
+        if self._call.scope['method'] == 'HEAD' or b'range' in asked:
+            return False
+        inputs = self._call.declared.inputs
+        return b'authorization' not in asked or self._call.plan.covers_authorization(self._call.scope, inputs)
 
     def _suits(self, brought: Brought) -> bool:
         """Whether an entry that another request has brought is the one for this request."""

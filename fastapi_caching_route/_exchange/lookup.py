@@ -12,6 +12,7 @@ from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
+from fastapi_caching_route._core.raw_request import RawRequest
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Variants, needs_body, stored_variant, variant_key
 from fastapi_caching_route._exchange.call import Call, messages
@@ -37,21 +38,21 @@ def at_once(
     for a client that the guards let in, if there are any, and of which none sets a header.
     """
     if looked is None:
-        if declared.before_key is not None or plan.hooks.skip is not None or not plan.serves(scope['method']):
-            return None, None
-        keys = declared.keys.at_once(scope, body)
+        may_be_asked = declared.before_key is None and plan.hooks.skip is None and plan.serves(scope['method'])
+        keys = declared.keys.at_once(scope, body) if may_be_asked else None
         if keys is None:
             return None, None
         look_up = plan.runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
-    found = looked[1]
+    stored = looked[1]
+    found = _variant_at_once(plan, declared, scope, stored) if type(stored) is Variants else stored
     if type(found) is not Found or plan.heeds_demands:
         return looked, None
     now = plan.runtime.clock()
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
-    if use is not Use.ANSWER and (use is Use.VALIDATE or is_renewal_due(plan, looked[0][1], now)):
+    if use is Use.VALIDATE or (use is not Use.ANSWER and (found is not stored or _is_due(plan, looked, now))):
         return looked, None
-    labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs)
+    labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs, found.entry.read)
     answer = messages(scope['method'], scope['headers'], found.entry, labels, now)
     if declared.on_hit is None:  # else a guard may refuse the request
         counts = plan.counts
@@ -60,7 +61,23 @@ def at_once(
         else:
             counts.stale += 1
         counts.bytes += len(answer[1]['body'])
-    return looked, answer
+    return looked if found is stored else (looked[0], found, looked[2]), answer
+
+
+def _is_due(plan: Plan, looked: Looked, now: float) -> bool:
+    return is_renewal_due(plan, looked[0][1], now)
+
+
+def _variant_at_once(
+    plan: Plan, declared: Declared, scope: Scope, variants: Variants
+) -> Found | Variants | Later | None:
+    """The stored variant that is for a request, if that can be told without waiting."""
+    look_up = plan.runtime.store.at_once
+    if look_up is None or needs_body(variants):
+        return None
+    request = RawRequest(scope, declared.inputs.reading)
+    variant = stored_variant(variants, request, normalised=plan.terms.by_the_book)
+    return None if variant is None else look_up(variant_key(variants, variant))
 
 
 def count(plan: Plan, looked: Looked, answer: tuple[Message, Message]) -> None:

@@ -17,6 +17,7 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry, Recording
+from fastapi_caching_route._core.inputs import Inputs, has_user
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, are_tags, coarser
@@ -32,6 +33,10 @@ from fastapi_caching_route.surrogates import SurrogateKeys
 logger = logging.getLogger('fastapi_caching_route')
 
 
+_SET_BY_MIDDLEWARE = (
+    '%r does not store responses to requests with Authorization: middleware sets the context variable %r; if the '
+    'endpoint reads it, say by identity who shares; if it names no person, list it in harmless_context'
+)
 MAX_LEARNED = 128
 """How many names of what is read are remembered for a route: code may ask for any."""
 
@@ -141,12 +146,32 @@ class Plan:
     """Returns items for a scope by which it is noted what a user's exception handlers read."""
     told: set[str]
     """The reasons that the log has told of this route."""
+    set_by_middleware: Callable[[], str | None]
+    """Returns the name of a context variable by which code may know who asks, or None."""
     learned: set[str]
     """What code was seen to read of raw requests, in this process."""
+    learned_variables: set[str]
+    """The context variables that middleware was seen to set."""
     counts: Counts
     """What has become of its requests in this process."""
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
+
+    def covers_authorization(self, scope: Scope, inputs: Inputs) -> bool:
+        """Whether Authorization is accounted for: it is in the key, or code has no way to know what it says.
+
+        What code reads of the header is noted. But it could know the person by what middleware has left.
+        Deviation from RFC 9111 §3.5 in the default mode; test_a_client_that_always_sends_authorization_shares.
+        """
+        if inputs.authorization_covered or not self.labels.stores:
+            return True
+        if self.terms.by_the_book or not inputs.accounted or has_user(scope):
+            return False
+        variable = self.set_by_middleware()
+        if variable is not None and variable not in self.learned_variables:
+            self.learned_variables.add(variable)
+            logger.info(_SET_BY_MIDDLEWARE, scope['path'], variable)
+        return variable is None
 
     def learn(self, read: Collection[str]) -> None:
         """Remember what was read of a raw request."""

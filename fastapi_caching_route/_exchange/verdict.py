@@ -83,7 +83,8 @@ def verdict(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) 
 def storable_by_head(errand: Errand, request: RawHeaders, head: Head) -> Storable | Refused:
     """Whether the response may be stored by what it says itself, and by what its endpoint wishes."""
     wishes, plan = errand.wishes, errand.call.plan
-    covered = errand.call.declared.inputs.authorization_covered or not plan.labels.stores
+    inputs, has_it = errand.call.declared.inputs, b'authorization' in dict(request)
+    covered = has_it and plan.covers_authorization(errand.call.scope, inputs)
     terms = plan.terms.for_one(wishes.ttl, wishes.stale_while_revalidate, wishes.stale_if_error, covered=covered)
     return storable(request, head.status, head.headers, terms, head.began_at, delay=head.delay, told=head.told)
 

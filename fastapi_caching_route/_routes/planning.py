@@ -43,6 +43,8 @@ def plan_of(
         watch=watching_handlers,
         told=told,
         surrogates=settings.surrogates,
+        set_by_middleware=settings.context_variables.set_by_middleware,
+        learned_variables=settings.learned.setdefault(('context variables', effective.path_format), set()),
         learned=settings.learned.setdefault((name_of(effective.endpoint), effective.path_format), set()),
         counts=settings.runtime.counts_of(effective.path_format, '.'.join(name_of(effective.endpoint))),
     )

@@ -1,6 +1,7 @@
 """One `FastAPICache`, checked, and what its routes share. Knows neither endpoints nor routes."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import iscoroutinefunction
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.outage import shown
+from fastapi_caching_route._concurrency.context_variables import ContextVariables
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.pauses import Pauses
@@ -67,6 +69,7 @@ class Settings:
     """The name of this cache in Cache-Status; None if that header is not sent."""
     accepted_status_codes: frozenset[int]
     version: str
+    context_variables: ContextVariables
     left_out: frozenset[bytes]
     """Request headers that are not in the keys of routes that take the raw request."""
     by_the_book: bool
@@ -170,6 +173,7 @@ def checked_settings(
     policy: CachePolicy | None,
     signing_key: str | bytes | Sequence[str | bytes] | None,
     store_timeout: float,
+    harmless_context: Collection[ContextVar[Any]],
     left_out_of_raw_keys: Collection[str],
     recording_budget: int,
     clock: Callable[[], float],
@@ -236,6 +240,7 @@ def checked_settings(
         status_name=None if cache_status is None else item(field_text('cache_status', cache_status)),
         accepted_status_codes=statuses(accepted_status_codes),
         version=version,
+        context_variables=ContextVariables(_checked_variables(harmless_context)),
         left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys),
         by_the_book=mode == 'rfc9111',
         invalidate_on_write=invalidate_on_write,
@@ -270,6 +275,13 @@ def check_observer(observer: object) -> None:
     if not callable(observer) or iscoroutinefunction(observer) or iscoroutinefunction(called):
         msg = f'an observer must be a plain function of one record, got {shown(observer)}'
         raise ConfigurationError(msg)
+
+
+def _checked_variables(harmless: object) -> Collection[ContextVar[Any]]:
+    if isinstance(harmless, Collection) and all(isinstance(it, ContextVar) for it in harmless):
+        return harmless
+    msg = f'harmless_context must be a list of ContextVar(...), got {harmless!r}'
+    raise ConfigurationError(msg)
 
 
 def _check_choices(namespace_policy: object, clock: object, version: object, mode: object) -> None:

@@ -1,9 +1,16 @@
 """Requests with `Authorization`: when their responses are shared."""
 
+import logging
+from contextvars import ContextVar, copy_context
 from typing import Annotated
 
-from fastapi import Header, Request, Response
+import pytest
+from fastapi import FastAPI, Header, Request, Response
+from starlette.authentication import SimpleUser, UnauthenticatedUser
+from starlette.testclient import TestClient
 
+from fastapi_caching_route import ConfigurationError, FastAPICache
+from fastapi_caching_route._concurrency.context_variables import ContextVariables
 from tests.support import caching_router, client_of, marks, memory_cache
 
 
@@ -22,18 +29,113 @@ def test_authorization_counts_as_covered_where_it_selects_a_variant():
     assert marks(*responses) == ['MISS', 'MISS', 'HIT']
 
 
-def test_authorization_that_nothing_covers_is_not_stored_unless_the_answer_is_public():
-    router, cache = caching_router(), memory_cache()
+def test_by_the_book_authorization_that_nothing_covers_is_not_stored_unless_the_answer_is_public():
+    router, cache = caching_router(), FastAPICache(mode='rfc9111')
 
-    @cache(ttl=60)
+    @cache()
     @router.get('/{kind}')
     async def endpoint(kind: str):
-        return Response(headers={'cache-control': 'public'} if kind == 'public' else {})
+        return Response(headers={'cache-control': 'public, max-age=60' if kind == 'public' else 'max-age=60'})
 
     client = client_of(router)
     authorized = {'authorization': 'Bearer x'}
     assert marks(*(client.get('/other', headers=authorized) for _ in range(2))) == [None, None]
     assert marks(*(client.get('/public', headers=authorized) for _ in range(2))) == ['MISS', 'HIT']
+
+
+TENANT = ContextVar('tenant')
+
+
+class Sets:
+    """Middleware that sets a context variable, or a user."""
+
+    def __init__(self, app, variable=None, user=None):
+        self.app, self.variable, self.user = app, variable, user
+
+    async def __call__(self, scope, receive, send):
+        if self.variable is not None:
+            self.variable.set(dict(scope['headers'])[b'authorization'].decode())
+        if self.user is not None:
+            scope['user'] = self.user
+        await self.app(scope, receive, send)
+
+
+def app_with(middleware=None, *, raw=False, **options):
+    router, cache, app = caching_router(), memory_cache(**options), FastAPI()
+
+    async def plain():
+        return TENANT.get('nobody')
+
+    async def of_request(request: Request):
+        return request.url.path
+
+    router.get('/')(cache(ttl=60)(of_request if raw else plain))
+    app.include_router(router)
+    return TestClient(app if middleware is None else Sets(app, **middleware))
+
+
+PEOPLE = [{'authorization': it} for it in ('Bearer a', 'Bearer b')]
+
+
+@pytest.mark.parametrize('raw', [False, True])
+def test_a_client_that_always_sends_authorization_shares(raw):
+    client = app_with(raw=raw)
+    assert marks(*(client.get('/', headers=it) for it in [*PEOPLE, {}])) == ['MISS', 'HIT', 'HIT']
+
+
+@pytest.mark.parametrize(
+    ('middleware', 'expected'),
+    [
+        ({'user': SimpleUser('a')}, [None, None]),
+        ({'user': UnauthenticatedUser()}, ['MISS', 'HIT']),
+        ({'variable': TENANT}, [None, None]),
+    ],
+)
+def test_a_client_that_middleware_may_have_named_does_not_share(middleware, expected, caplog):
+    client = app_with(middleware)
+    with caplog.at_level(logging.INFO, 'fastapi_caching_route'):
+        responses = [client.get('/', headers=it) for it in PEOPLE]
+    assert marks(*responses) == expected
+    if 'variable' in middleware:
+        assert [it.json() for it in responses] == ['Bearer a', 'Bearer b']
+        assert len([it for it in caplog.records if "'tenant'" in it.getMessage()]) == 1
+
+
+def test_a_context_variable_that_names_no_person_can_be_listed():
+    number = ContextVar('number')
+    client = app_with({'variable': number}, harmless_context=[number])
+    assert marks(*(client.get('/', headers=it) for it in PEOPLE)) == ['MISS', 'HIT']
+
+
+def test_a_context_variable_that_was_set_before_the_cache_was_built_names_nobody():
+    def run():
+        ContextVar('number').set('1')
+        variables = ContextVariables(())
+        assert variables.set_by_middleware() is None
+        ContextVar('later').set('2')
+        assert variables.set_by_middleware() == 'later'
+
+    copy_context().run(run)
+
+
+def test_harmless_context_takes_context_variables():
+    with pytest.raises(ConfigurationError, match='harmless_context'):
+        memory_cache(harmless_context=['tenant'])
+
+
+def test_a_raw_request_that_reads_authorization_shares_with_equal_ones():
+    router, cache = caching_router(), memory_cache()
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(request: Request):
+        return request.headers.get('authorization')
+
+    client = client_of(router)
+    responses = [client.get('/', headers=it) for it in [*PEOPLE, *PEOPLE]]
+    assert [it.json() for it in responses] == ['Bearer a', 'Bearer b'] * 2
+    assert marks(*responses) == ['MISS', 'MISS', 'HIT', 'HIT']
+    assert responses[0].headers['vary'] == 'authorization'
 
 
 def test_a_declared_authorization_is_part_of_the_key():

@@ -46,6 +46,7 @@ NOTHING = Inputs(
     raw=False,
     reading=Reading(cookies=lambda _: {}, query=lambda _: {}),
     noted=False,
+    accounted=True,
     shared=True,
     unsaid=(),
     for_all=True,

@@ -32,6 +32,7 @@ from tests.exchange.values import (
 )
 
 AUTHORIZATION = (b'authorization', b'Bearer 1')
+SEEN_BY_ALL = {'sent': [AUTHORIZATION], 'route': {'reads': 'all'}}
 COOKIE = (b'set-cookie', b'a=1')
 EVENTS = (b'content-type', b'text/event-stream')
 NONE_MATCH, SINCE = (b'if-none-match', b'"1"'), (b'if-modified-since', LAST_MODIFIED[1])
@@ -141,7 +142,7 @@ def test_of_two_reasons_the_one_that_is_nearer_to_the_request_counts(first, seco
         pytest.param((200, said(b'private')), {}, 'private', id='it is for one client'),
         pytest.param((200, said(b'no-cache')), {}, 'no-cache', id='it cannot be validated'),
         pytest.param((200, (b'vary', b'*')), {}, 'vary', id='it varies with anything'),
-        pytest.param((200,), {'sent': [AUTHORIZATION]}, 'authorization', id='a credential that is in no key'),
+        pytest.param((200,), SEEN_BY_ALL, 'authorization', id='a credential that is in no key'),
         pytest.param((200,), {'route': {'ttl': 0}}, 'ttl', id='a lifetime of zero'),
         pytest.param((200, (b'content-length', b'9')), {'route': {'max_body_size': 8}}, 'size', id='too large'),
         pytest.param((200, COOKIE), {'method': 'HEAD'}, 'head', id='what is hidden counts before the headers'),
@@ -206,7 +207,7 @@ def test_the_wishes_of_the_endpoint_count_before_the_route(route, wishes, expect
 @pytest.mark.parametrize(
     ('route', 'request_headers', 'expected'),
     [
-        pytest.param({}, [AUTHORIZATION], Refused('authorization'), id='a credential that is in no key'),
+        pytest.param({'reads': 'all'}, [AUTHORIZATION], Refused('authorization'), id='a credential that is in no key'),
         pytest.param({'endpoint': authorized}, [AUTHORIZATION], Storable(60), id='a credential that is in the key'),
         pytest.param({'identity': 'shared'}, [AUTHORIZATION], Storable(60), id='the route says who shares'),
         pytest.param({}, [said(b'no-store')], Refused('no-store'), id='the request forbids it'),

@@ -17,7 +17,7 @@ ROWS = [
     ('events: keys of key builders', '_exchange/account.py', '            key = digest(key)', '            pass'),
     ('events: told once', '_exchange/account.py', '        if self._is_over:\n            return\n', ''),
     ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
-    ('personal and not stored', '_exchange/verdict.py', ' or not plan.labels.stores', ''),
+    ('personal and not stored', '_exchange/plan.py', ' or not self.labels.stores', ''),
     (
         'disconnect doubt',
         '_exchange/run.py',
@@ -48,10 +48,10 @@ ROWS = [
     (
         'a hit that is stale',
         '_exchange/lookup.py',
-        'if use is not Use.ANSWER and (use is Use.VALIDATE or',
-        'if use is not Use.ANSWER and (',
+        'if use is Use.VALIDATE or (use is not Use.ANSWER and (',
+        'if (use is not Use.ANSWER and (',
     ),
-    ('a renewal that is due', '_exchange/lookup.py', ' or is_renewal_due(plan, looked[0][1], now)', ''),
+    ('a renewal that is due', '_exchange/lookup.py', ' or _is_due(plan, looked, now)', ''),
     ('a renewal under way', '_exchange/lookup.py', 'return under_way is None and not', 'return not'),
     (
         'a body before skip',
@@ -72,7 +72,7 @@ ROWS = [
     ('preconditions', '_exchange/verdict.py', 'return sees_them and', 'return False and'),
     ('a failed renewal', '_exchange/verdict.py', ' or outlasts_a_failure(errand, status, evidence.now)', ''),
     ('skip', '_exchange/lookup.py', 'if skipped is not False:', 'if skipped is None:'),
-    ('skip in the short way', '_exchange/lookup.py', ' or plan.hooks.skip is not None', ''),
+    ('skip in the short way', '_exchange/lookup.py', ' and plan.hooks.skip is None', ''),
     ('withdrawn by a 304', '_exchange/stale.py', 'if is_refused and _forbids_storing(errand, updated):', 'if False:'),
     (
         'withdrawn for one request',
