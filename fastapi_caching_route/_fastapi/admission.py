@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
@@ -18,7 +19,7 @@ from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, App, S
 from fastapi_caching_route._core.declared import Proceed
 from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.extended import Handler, as_route, read_body_as, unnamed, with_body_of
-from fastapi_caching_route._fastapi.solving import Solving, is_covered, is_observed, response_of_dependencies
+from fastapi_caching_route._fastapi.solving import Solving, invalid, is_covered, is_observed, response_of_dependencies
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
@@ -112,7 +113,17 @@ def _handler(effective: Any, model: Any, nodes: Sequence[Dependant]) -> Handler:
     for name in _LIKE_THE_ROUTE:
         if hasattr(route, name):
             setattr(shadow, name, getattr(route, name))
-    return shadow.get_route_handler()
+    return partial(_naming_the_endpoint, shadow.get_route_handler(), effective)
+
+
+async def _naming_the_endpoint(handler: Handler, effective: Any, request: Request) -> Any:
+    """Call the handler. What is not valid is reported with the endpoint of the route, and not with ours."""
+    try:
+        return await handler(request)
+    except RequestValidationError as error:
+        if getattr(error, 'endpoint_function', None) != _admitted.__name__:
+            raise
+        raise invalid(effective, request, list(error.errors()), error.body) from error.__cause__
 
 
 async def _refuse(error: Exception, _request: Request) -> Response:

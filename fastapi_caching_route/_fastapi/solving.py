@@ -65,7 +65,7 @@ class Solving:
                 for scheme in self._schemes:
                     await scheme(request)
                 if self._steps and (errors := await run(self._steps, request)):
-                    return self._invalid(request, errors)
+                    return invalid(self._effective, request, errors)
                 return None
             async with AsyncExitStack() as stack:  # empty, but FastAPI insists on it
                 # The scope is a copy, because no other code expects these stacks after the guards.
@@ -90,7 +90,7 @@ class Solving:
         if self._steps is None or not self._is_untouched():
             return await self._solve(request, stack, _UNUSED, None)
         if errors := await run(self._steps, request):
-            raise self._invalid(request, errors)
+            raise invalid(self._effective, request, errors)
         return None
 
     def _is_untouched(self) -> bool:
@@ -120,18 +120,19 @@ class Solving:
             tasks, known = solved.background_tasks, solved.dependency_cache
             errors += solved.errors
         if errors:
-            raise self._invalid(request, errors)
+            raise invalid(self._effective, request, errors)
         return tasks
 
-    def _invalid(self, request: Request, errors: list[Any]) -> RequestValidationError:
-        """The exception that FastAPI's request handler raises for these errors."""
-        normalized = getattr(_compat, '_normalize_errors', list)(errors)
-        context_of = getattr(routing, '_extract_endpoint_context', None)
-        if context_of is None:
-            return RequestValidationError(normalized)
-        path = f'{request.method} {request.scope.get("root_path", "").rstrip("/")}{self._effective.path_format}'
-        context: Any = {**context_of(self._effective.endpoint), 'path': path}
-        return RequestValidationError(normalized, endpoint_ctx=context)
+
+def invalid(effective: Any, request: Request, errors: list[Any], body: Any = None) -> RequestValidationError:
+    """The exception that FastAPI's request handler raises for these errors, with the endpoint of the route."""
+    normalized = getattr(_compat, '_normalize_errors', list)(errors)
+    context_of = getattr(routing, '_extract_endpoint_context', None)
+    if context_of is None:
+        return RequestValidationError(normalized, body=body)
+    path = f'{request.method} {request.scope.get("root_path", "").rstrip("/")}{effective.path_format}'
+    context: Any = {**context_of(effective.endpoint), 'path': path}
+    return RequestValidationError(normalized, body=body, endpoint_ctx=context)
 
 
 def is_covered(nodes: Sequence[Dependant]) -> bool:

@@ -1,259 +1,24 @@
 """Guards run in several ways, and no client, guard or exception handler can tell which."""
 
 import asyncio
-import threading
+import os
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Annotated
 
 import pytest
-from fastapi import (
-    APIRouter,
-    BackgroundTasks,
-    Cookie,
-    Depends,
-    FastAPI,
-    Header,
-    HTTPException,
-    Query,
-    Request,
-    Response,
-    Security,
-)
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBasic, OAuth2PasswordBearer, SecurityScopes
-from hypothesis import HealthCheck, given, settings
+from fastapi import BackgroundTasks, Depends, Header, Request, Response
+from fastapi.security import SecurityScopes
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
-from fastapi_caching_route import CachingRoute, FastAPICache
 from fastapi_caching_route._fastapi import solving
 from fastapi_caching_route._fastapi.solving import may_yield
+from tests.fastapi.trees import RAISED, SCHEMES, Page, Tree, app_of, asked
 from tests.fastapi.ways import WAYS, run_guards
-from tests.support import FASTAPI, Clock, asgi_call, asgi_scope
+from tests.support import FASTAPI, asgi_call, asgi_scope
 
-current = ContextVar('current', default='')
-SCHEMES = (
-    *(APIKeyHeader(name='x-key'), APIKeyHeader(name='x-key', auto_error=False), APIKeyQuery(name='key')),
-    *(APIKeyCookie(name='key', auto_error=False), OAuth2PasswordBearer('token'), HTTPBasic(auto_error=False)),
-)
-
-
-class RefusedError(Exception):
-    """Turned into a response by a handler of the app."""
-
-
-class UnhandledError(Exception):
-    """Turned into a response by nobody."""
-
-
-RAISED = (lambda: HTTPException(403, 'no', {'x-why': 'no'}), RefusedError, UnhandledError, lambda: ValueError('odd'))
-
-
-class Page(BaseModel):
-    """A model of parameters."""
-
-    size: int = 1
-
-
-class Tree:
-    """What guards do, as they are drawn, and what they have done."""
-
-    def __init__(self, draw):
-        self.draw = draw
-        self.log = []
-        self.raising = None
-        self.count = 0
-        self.made = []
-
-    def dependency(self, depth=2):
-        """A dependency, with others below it: `Depends(...)` or `Security(...)`."""
-        kinds = ['scheme', 'async', 'async', 'sync', 'yield', 'sync yield', 'class', 'object', 'partial', 'again']
-        kind = self.draw(st.sampled_from(kinds))
-        if kind == 'scheme':
-            call = self.draw(st.sampled_from(SCHEMES))
-        elif kind == 'again' and self.made:
-            call = self.draw(st.sampled_from(self.made))
-        else:
-            call = self.function(kind, depth)
-            self.made.append(call)
-        use_cache = self.draw(st.sampled_from([True, True, True, False]))
-        if self.draw(st.booleans()):
-            return Security(
-                call, scopes=self.draw(st.sampled_from([[], ['read'], ['read', 'all']])), use_cache=use_cache
-            )
-        return Depends(call, use_cache=use_cache)
-
-    def function(self, kind, depth):
-        """A function that notes what it gets, and raises if it is the one that is to."""
-        self.count += 1
-        number = self.count
-        below = [self.dependency(depth - 1) for _ in range(self.draw(st.integers(0, 2)))] if depth else []
-        taken = self.draw(st.lists(st.sampled_from(sorted(TAKEN)), max_size=2, unique=True))
-        annotations = {f'below{at}': Annotated[object, it] for at, it in enumerate(below)}
-        annotations |= {name: TAKEN[name] for name in taken}
-
-        def note(given):
-            self.log.append((number, current.get(), {name: shown(it) for name, it in sorted(given.items())}))
-            current.set(f'{current.get()}{number}' if kind not in THREADS else current.get())
-            if isinstance(given.get('response'), Response):
-                given['response'].headers[f'x-{number % 2}'] = str(number)
-                given['response'].headers.append('x-all', str(number))
-            if isinstance(given.get('tasks'), BackgroundTasks):
-                given['tasks'].add_task(self.log.append, ('task', number))
-            self.may_raise(number, 'in')
-
-        def end(error):
-            self.log.append(('end', number, type(error).__name__))
-            self.may_raise(number, 'end')
-
-        return declared(made(kind, note, end), annotations)
-
-    def may_raise(self, number, place):
-        """Raise what this dependency is to raise in this place, if it is to."""
-        if self.raising is not None and self.raising[:2] == (number, place):
-            error = self.raising[2]()
-            raise error
-
-
-THREADS = ('sync', 'sync yield', 'class', 'partial')
-TAKEN = {
-    'request': Request,
-    'response': Response,
-    'tasks': BackgroundTasks,
-    'scopes': SecurityScopes,
-    'x_part': Annotated[int, Header()],
-    'x_more': Annotated[list[str] | None, Header()],
-    'page': Annotated[int, Query()],
-    'size': Annotated[Page, Depends(Page)],
-    'cookie': Annotated[str, Cookie()],
-}
-
-
-def shown(value):
-    """A value as any process shows it."""
-    if isinstance(value, Request | Response | BackgroundTasks):
-        return type(value).__name__
-    return value.scopes if isinstance(value, SecurityScopes) else str(value)
-
-
-def made(kind, note, end):
-    """A dependency of this kind."""
-
-    async def asynchronous(**given):
-        await asyncio.sleep(0)
-        note(given)
-        return 'async'
-
-    def synchronous(**given):
-        assert threading.current_thread() is not threading.main_thread()
-        note(given)
-        return 'sync'
-
-    async def asynchronous_yield(**given):
-        note(given)
-        try:
-            yield 'yielded'
-        except BaseException as error:
-            end(error)
-            raise
-        else:
-            end(None)
-
-    def synchronous_yield(**given):
-        note(given)
-        try:
-            yield 'yielded'
-        except BaseException as error:
-            end(error)
-            raise
-        else:
-            end(None)
-
-    class Made:
-        def __init__(self, **given):
-            note(given)
-
-        def __str__(self):
-            return 'made'
-
-    class Called:
-        async def __call__(self, **given):
-            note(given)
-            return 'called'
-
-    others = {'sync': synchronous, 'yield': asynchronous_yield, 'sync yield': synchronous_yield, 'class': Made}
-    others |= {'object': Called(), 'partial': partial(synchronous)}
-    return others.get(kind, asynchronous)
-
-
-def declared(call, annotations):
-    """The dependency with a signature in place of `**given`."""
-    from inspect import Parameter, Signature  # noqa: PLC0415
-
-    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=it) for name, it in annotations.items()]
-    target = type(call) if type(call).__name__ == 'Called' else call
-    signature = Signature(parameters)
-    if target is not call:
-        signature = Signature([Parameter('self', Parameter.POSITIONAL_ONLY), *parameters])
-        type(call).__call__.__signature__ = signature
-        return call
-    call.__signature__ = signature
-    return call
-
-
-def app_of(tree, guards):
-    """An app with a cached route behind these guards, one of which may also be an explicit dependency."""
-    app, router, cache = FastAPI(), APIRouter(route_class=CachingRoute), FastAPICache(clock=Clock())
-
-    @app.exception_handler(RefusedError)
-    async def refused(request, error):
-        return JSONResponse({'refused': request.url.path, 'body': (await request.body()).decode()}, 418)
-
-    @app.exception_handler(ValueError)
-    def odd(request, error):
-        assert threading.current_thread() is not threading.main_thread()
-        return JSONResponse({'odd': str(error)}, 400)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request, error):
-        errors = [{**it, 'ctx': str(it.get('ctx'))} for it in error.errors()]
-        return JSONResponse({'errors': errors, 'body': error.body, 'number': len(errors)}, 422)
-
-    @router.api_route('/items', methods=['GET', 'HEAD'], dependencies=guards)
-    @cache(ttl=60, identity='shared')
-    async def endpoint():
-        tree.log.append('endpoint')
-        return {'id': 1}
-
-    app.include_router(router)
-    return app
-
-
-async def asked(app, tree, scope):
-    """What a client gets, and what guards have done."""
-    tree.log.clear()
-    current.set('')
-    sent = []
-
-    async def send(message):
-        tree.log.append(message['type'])
-        sent.append(message)
-
-    async def receive():
-        return {'type': 'http.request', 'body': b'body', 'more_body': False}
-
-    error = None
-    try:
-        await asyncio.create_task(app(scope, receive, send))
-    except Exception as raised:  # noqa: BLE001, it is compared
-        error = type(raised).__name__
-    messages = [{**it, 'headers': sorted(it['headers'])} if 'headers' in it else it for it in sent]
-    return messages, error, list(tree.log)
-
-
+EXAMPLES = int(os.environ.get('GUARD_EXAMPLES', '40'))
 GOOD = [
     (b'x-key', b'k'),
     (b'x-part', b'1'),
@@ -262,33 +27,63 @@ GOOD = [
     (b'cookie', b'cookie=a; key=b'),
     (b'authorization', b'Bearer token'),
 ]
-MORE = ([], [(b'if-none-match', b'*')], [(b'range', b'bytes=0-2')], [(b'x-part', b'odd')])
 LEFT_OUT = (None, b'x-key', b'x-part', b'cookie', b'authorization')
+MORE = ([], [(b'if-none-match', b'*')], [(b'range', b'bytes=0-2')], [(b'x-part', b'odd')])
+OURS = {b'age', b'cache-control', b'cache-status', b'etag', b'vary', b'x-cache', b'date', b'accept-ranges'}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_every_way_does_the_same_with_any_tree_of_dependencies(data):
-    tree = Tree(data.draw)
-    guards = [tree.dependency() for _ in range(data.draw(st.integers(1, 3)))]
-    overridden = data.draw(st.sampled_from([None, None, None, *tree.made]))
-    ends = data.draw(st.sampled_from(['in', 'in', 'end']))
-    raising = (data.draw(st.integers(1, max(tree.count, 1))), ends, data.draw(st.sampled_from(RAISED)))
-    left_out = data.draw(st.sampled_from(LEFT_OUT))
-    method = data.draw(st.sampled_from(['GET', 'GET', 'HEAD']))
-    more = data.draw(
-        st.sampled_from([[], [(b'if-none-match', b'*')], [(b'range', b'bytes=0-2')], [(b'x-part', b'odd')]])
-    )
-    lesser = {'method': method, 'headers': [it for it in [*GOOD, *more] if it[0] != left_out]}
-    found = [asyncio.run(seen_in(way, tree, guards, lesser, raising, overridden)) for way in WAYS]
-    assert found[0] == found[1] == found[2]
+@pytest.mark.parametrize('is_simple', [True, False])
+def test_every_way_does_the_same_with_any_tree_of_dependencies(is_simple, monkeypatch):
+    runs = []
+    monkeypatch.setattr(solving, 'run', counted(solving.run, runs))
+
+    @settings(deadline=None, max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def is_the_same(data):
+        tree = Tree(data.draw, is_simple=is_simple)
+        guards = [tree.dependency() for _ in range(data.draw(st.integers(1, 3)))]
+        overridden = data.draw(st.sampled_from([None, None, None, *tree.made]))
+        ends = data.draw(st.sampled_from(['in', 'in', 'end']))
+        raising = (data.draw(st.integers(1, max(tree.count, 1))), ends, data.draw(st.sampled_from(RAISED)))
+        left_out, more = data.draw(st.sampled_from(LEFT_OUT)), data.draw(st.sampled_from(MORE))
+        method = data.draw(st.sampled_from(['GET', 'GET', 'HEAD']))
+        lesser = {'method': method, 'headers': [it for it in [*GOOD, *more] if it[0] != left_out]}
+        found = [asyncio.run(seen_in(way, tree, guards, lesser, raising, overridden)) for way in WAYS]
+        assert found[0] == found[1] == found[2]
+        plain = asyncio.run(seen_in(None, tree, guards, lesser, raising, overridden))
+        assert [as_without_a_cache(*it) for it in found[0]] == [as_without_a_cache(*it) for it in plain]
+
+    is_the_same()
+    assert len(runs) > (20 if is_simple else -1)
+
+
+def counted(run, runs):
+    async def counting(*given):
+        runs.append(given)
+        return await run(*given)
+
+    return counting
+
+
+def as_without_a_cache(messages, error, log):
+    """What is the same without a cache: everything but the endpoint's run, its body, and what a cache says of it."""
+    done = [it for it in log if it != 'endpoint']
+    if not messages:
+        return None, error, done
+    status, headers = messages[0]['status'], messages[0]['headers']
+    is_good = status in {200, 206, 304}
+    ours = {*OURS, *((b'content-type', b'content-length', b'content-range') if is_good else ())}
+    body = None if is_good else messages[1]['body']
+    return (200 if is_good else status, [it for it in headers if it[0] not in ours], body), error, done
 
 
 async def seen_in(way, tree, guards, lesser, raising, overridden):
     """What clients see and guards do: a miss, a hit, another request, one that is refused, and one with an override."""
     with pytest.MonkeyPatch.context() as patched:
-        run_guards(way, patched)
-        app, scope = app_of(tree, guards), asgi_scope(path='/items', query=b'page=1&key=k&size=2', headers=GOOD)
+        if way is not None:
+            run_guards(way, patched)
+        app = app_of(tree, guards, is_cached=way is not None)
+        scope = asgi_scope(path='/items', query=b'page=1&key=k&size=2', headers=GOOD)
         tree.raising = None
         seen = [await asked(app, tree, dict(scope)) for _ in range(2)]
         seen.append(await asked(app, tree, scope | lesser))

@@ -138,13 +138,13 @@ ROWS = [
     (
         'steps: a refusal at once',
         '_fastapi/solving.py',
-        '                    return self._invalid(request, errors)\n                return None',
+        '                    return invalid(self._effective, request, errors)\n                return None',
         '                    return None\n                return None',
     ),
     (
         'steps: a refusal inside of the stacks',
         '_fastapi/solving.py',
-        '            raise self._invalid(request, errors)\n        return None\n',
+        '            raise invalid(self._effective, request, errors)\n        return None\n',
         '            return None\n        return None\n',
     ),
     (
