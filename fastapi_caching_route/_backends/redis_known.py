@@ -80,9 +80,7 @@ class KnownValues:
                 length, _, begin = reply.partition(b' ')
                 it = self._codec.known.get((begin, int(length)))
                 found |= {} if it is None else {key: it}
-            elif _is_of_another_type(reply):
-                self._names.pop(key, None)
-            else:  # the user of Redis may not have these commands
+            elif not _is_of_another_type(reply):  # the user of Redis may not have these commands
                 self._may_ask = False
         changed = [key for key in keys if key not in found]
         if changed:
@@ -95,6 +93,8 @@ class KnownValues:
             if len(self._names) >= MAX_NAMES:
                 self._names.clear()
             self._names[key] = value[:BEGIN_BYTES], len(value)
+        elif self._names:
+            self._names.pop(key, None)  # else it would be asked how the value begins, and then for the value, each time
         return self._codec.loads(value)
 
 

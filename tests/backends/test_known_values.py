@@ -78,6 +78,21 @@ async def test_a_large_value_that_has_changed_is_read(new_driver):
     assert list(await driver.get_many(['large0'])) == [None]
 
 
+@pytest.mark.parametrize('changed', [SMALL, None])
+async def test_what_is_large_no_longer_is_read_by_one_command_again(new_driver, server, changed):
+    driver, entry = new_driver(), LARGE[0]
+    await driver.set(entry.key, entry, 60)
+    await driver.get_many([entry.key])
+    await (driver.erase(entry.key) if changed is None else driver.set(entry.key, changed, 60))
+    assert list(await driver.get_many([entry.key])) == [changed]
+    assert not driver.knows(entry.key)
+    before = await server.info('commandstats')
+    assert list(await driver.get_many([entry.key])) == [changed]
+    after = await server.info('commandstats')
+    sent = {it for it in after if it != 'cmdstat_info' and after[it]['calls'] > before.get(it, {'calls': 0})['calls']}
+    assert sent == {'cmdstat_mget'}
+
+
 async def test_bytes_that_begin_alike_are_told_apart_by_their_length(new_driver, server):
     driver, entry = new_driver(), LARGE[0]
     await driver.set(entry.key, entry, 60)
