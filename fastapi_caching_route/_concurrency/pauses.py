@@ -49,22 +49,28 @@ class Pauses:
 class RecentNumbers:
     """A number for each of the `MAX_KEYS` most recent keys; 0 for all others."""
 
-    __slots__ = ('_numbers',)
+    __slots__ = ('_dropped', '_numbers')
 
     def __init__(self) -> None:
         """No key has a number."""
         self._numbers: OrderedDict[str, float] = OrderedDict()
+        self._dropped = 0.0
+        """The number of the key that was dropped last, to make room."""
 
     def of(self, key: str) -> float:
         """The number of a key, or 0."""
         return self._numbers.get(key, 0.0)
+
+    def at_most(self, key: str) -> float:
+        """A number not below that of the key, even if the key was dropped; where each number exceeds the last one."""
+        return self._numbers.get(key, self._dropped)
 
     def note(self, key: str, number: float) -> None:
         """Set the number of a key, which becomes the most recent one."""
         self._numbers.pop(key, None)
         self._numbers[key] = number
         if len(self._numbers) > MAX_KEYS:
-            self._numbers.popitem(last=False)
+            _, self._dropped = self._numbers.popitem(last=False)
 
     def forget(self, key: str) -> None:
         """Drop a key."""

@@ -57,7 +57,7 @@ class Copies:
 
     def keep_read(self, entry: Entry, since: int) -> None:
         """Keep a copy of an entry that was read, unless it was replaced or dropped since `changes` was `since`."""
-        if self._changed.of(entry.key) <= since:
+        if self._changed.at_most(entry.key) <= since:  # not either if so much has changed that nobody knows
             self._write(entry)
 
     def _write(self, entry: Entry) -> None:

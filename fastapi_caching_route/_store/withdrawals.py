@@ -28,8 +28,8 @@ class Withdrawals:
         return stored_at <= self._moments.of(key)
 
     def came_since(self, key: str, since: int) -> bool:
-        """Whether a key was withdrawn since `count` was `since`."""
-        return self._counted.of(key) > since
+        """Whether a key was withdrawn since `count` was `since`. True also if so many others were that nobody knows."""
+        return self._counted.at_most(key) > since
 
     def forget(self, key: str) -> None:
         """Note that what is stored under a key now is newer than the last withdrawal."""

@@ -73,6 +73,17 @@ def test_what_was_read_before_it_was_replaced_or_dropped_is_not_kept():
     assert copies.get('k') is new
 
 
+def test_what_was_read_before_so_many_changes_that_nobody_knows_them_is_not_kept(monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._concurrency.pauses.MAX_KEYS', 3)
+    copies, old = Copies(10_000, 0, time.time), entry(b'old')
+    for key in ('k', 'a', 'b', 'c'):
+        copies.drop(key)
+    copies.keep_read(old, 0)
+    assert copies.get('k') is None
+    copies.keep_read(old, 1)
+    assert copies.get('k') is old
+
+
 @pytest.mark.parametrize('trust', [0, 0.05])
 def test_copies_are_not_used_while_aiocache_is_switched_off(redis_port, trust, monkeypatch):
     cache, router, data = worker(redis_at(redis_port, f'off{trust}'), trust)
