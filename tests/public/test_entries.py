@@ -30,7 +30,7 @@ class Shop:
 
     def __init__(self, backend, **options):
         self.clock = Clock()
-        self.cache = cache = FastAPICache(backend, clock=self.clock, **options)
+        self.cache = cache = FastAPICache(backend, clock=self.clock, store_timeout=5, **options)
         router = caching_router(prefix='/shop')
 
         @router.get('/items/{item}')

@@ -1,6 +1,12 @@
 """Places to weaken in what is read from FastAPI: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    (
+        'plain requests: what others have put there',
+        '_fastapi/plain_requests.py',
+        'if not _waiting and _KIND.handle is handle:',
+        'if not _waiting:',
+    ),
     ('query read', '_fastapi/key_parts.py', "query.read(QueryParams(scope['query_string']))", '()'),
     ('header read', '_fastapi/key_parts.py', "headers.read(Headers(raw=scope['headers']))", '()'),
     ('cookie read', '_fastapi/key_parts.py', 'cookies.read(HTTPConnection(scope).cookies)', '()'),
