@@ -18,6 +18,7 @@ from fastapi_caching_route._core.key import digest, shortened
 from fastapi_caching_route._core.raw_request import RawRequest
 from fastapi_caching_route._core.read_names import BODY, SEVERAL, header_of, unsaid
 from fastapi_caching_route._http.fields import RawHeaders, selected
+from fastapi_caching_route._http.freshness import FOREVER
 
 Group = tuple[str, ...]
 """The names of what was read of the raw request to make a response, in their order."""
@@ -36,6 +37,8 @@ class Variants:
     """The digests of the stored variants, the newest last. Their number is limited, so that no client can fill the
     store."""
     groups: tuple[Group, ...] = ((),)
+    ends_at: float = 0.0
+    """When the last of the variants expires, in seconds since the epoch. The record is kept until then."""
 
     @property
     def size(self) -> int:
@@ -149,3 +152,9 @@ def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
     known = (*(it for it in variants.known if it != variant), variant)
     dropped = [variant_key(variants, it) for it in known[:-MOST_VARIANTS]]
     return replace(variants, known=known[-MOST_VARIANTS:]), dropped
+
+
+def lasting(variants: Variants, now: float, span: float) -> tuple[Variants, float]:
+    """The record with one more variant that is kept for `span` seconds, and for how long the record is kept."""
+    left = max(span, min(variants.ends_at - now, FOREVER))  # in this order, what is no number does not count
+    return replace(variants, ends_at=now + left), left

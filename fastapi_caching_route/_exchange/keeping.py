@@ -138,8 +138,8 @@ async def _put(
         standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
-        is_one_of_several = entry.read or head.vary or errand.variants or not errand.call.declared.inputs.declared
-        place = await _place(errand, snapshot, head, entry.read, visit) if is_one_of_several else (entry.key, None)
+        is_variant = entry.read or head.vary or errand.variants or not errand.call.declared.inputs.declared
+        place = await _place(errand, snapshot, head, entry, visit, span=span) if is_variant else (entry.key, None)
         if place is None:
             errand.flight.land(Instead.FORWARD)
             return reasons.NOT_COMPARABLE.name
@@ -191,25 +191,27 @@ async def withdraw_stored(
 
 
 async def _place(
-    errand: Errand, snapshot: Snapshot, head: Head, read: Group, visit: Visit
+    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float
 ) -> tuple[str, Variants | None] | None:
     """The key to store it under; and of which variants it is one, if there are several under the key of the request.
 
-    None if other requests cannot be compared with this one in what was `read`.
+    None if other requests cannot be compared with this one in what was read to make it.
     """
     call, inputs = errand.call, errand.call.declared.inputs
     varying = varying_fields(inputs, head.vary, errand.variants)
-    if not (varying or read or errand.variants):
+    if not (varying or entry.read or errand.variants):
         return call.key, None
     return await add_variant(
         visit,
         call.key,
         varying,
-        read,
+        entry.read,
         known=errand.variants,
         headers=call.scope['headers'],
         values_of=snapshot.reads.values,
         normalised=call.plan.terms.by_the_book,
+        now=call.plan.runtime.clock(),
+        span=span,
     )
 
 

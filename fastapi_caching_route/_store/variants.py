@@ -11,13 +11,13 @@ from fastapi_caching_route._core.variants import (
     Variants,
     adding,
     grouped,
+    lasting,
     selecting_headers,
     variant_key,
     variant_of,
 )
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.visit import Visit
 
 
@@ -39,10 +39,13 @@ async def add_variant(
     headers: RawHeaders,
     values_of: Callable[[Group], Parts | None],
     normalised: bool,
+    now: float,
+    span: float,
 ) -> tuple[str, Variants] | None:
     """Add the variant of a response to the record under the key. Return the key of the variant, and the new record.
 
-    `group` is what was read to make the response. None if its values cannot be compared with those of other requests.
+    `group` is what was read to make the response, which is kept for `span` seconds from `now`. None if the values of
+    the group cannot be compared with those of other requests.
 
     If the responses vary with one more header, a new token gives all variants new keys. If two first responses arrive
     at the same time, the record that is stored last wins; the other variant is not found again, which costs a miss.
@@ -59,5 +62,6 @@ async def add_variant(
     variants, dropped = adding(variants, variant)
     for old in dropped:
         await visit.forget(old)
-    await visit.put(variants, FOREVER)  # as long as any variant can live
+    variants, left = lasting(variants, now, span)
+    await visit.put(variants, left)
     return variant_key(variants, variant), variants

@@ -124,6 +124,7 @@ class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
     token: str
     known: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...] = ((),)
+    ends_at: float = 0.0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -136,7 +137,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
         return MARK + stored.encode('ascii')
     head: _EntryHead | _VariantsHead
     if isinstance(stored, Variants):
-        head, body = _VariantsHead(stored.key, stored.selecting, stored.token, stored.known, stored.groups), b''
+        head, body = _head_of_variants(stored), b''
     else:
         head, body = _head_of(stored), stored.body
     packed = _encoder.encode(head)
@@ -145,6 +146,10 @@ def encode(stored: Entry | Variants | str) -> bytes:
     checksum.update(packed)
     checksum.update(body)
     return b''.join((MAGIC, checksum.digest(), length, packed, body))
+
+
+def _head_of_variants(it: Variants) -> _VariantsHead:
+    return _VariantsHead(it.key, it.selecting, it.token, it.known, it.groups, it.ends_at)
 
 
 def _head_of(entry: Entry) -> _EntryHead:
@@ -195,7 +200,7 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if isinstance(head, _VariantsHead):
-        return Variants(head.key, head.selecting, head.token, head.known, head.groups)
+        return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
     if len(raw) - start != head.size or not _plausible(head):
         return None
     return _entry_of(head, bytes(raw[start:]))

@@ -6,8 +6,9 @@ import pytest
 from aiocache import SimpleMemoryCache
 from fastapi import Cookie, Header, Request, Response
 
-from fastapi_caching_route import FastAPICache
-from fastapi_caching_route._core.variants import MOST_VARIANTS, Variants, variant_of
+from fastapi_caching_route import FastAPICache, MemoryCache
+from fastapi_caching_route._core.variants import MOST_VARIANTS, Variants, lasting, variant_of
+from fastapi_caching_route._http.freshness import FOREVER
 from tests.support import Clock, caching_router, client_of, marks, memory_cache
 
 
@@ -114,3 +115,38 @@ def test_a_variant_that_lives_short_does_not_take_the_others_along():
         client.get('/', headers={'x-plan': '1'})
         clock.now += 2
         assert marks(client.get('/', headers={'x-plan': '60'})) == ['HIT']
+
+
+def test_a_record_is_kept_as_long_as_the_longest_of_its_variants():
+    clock = Clock()
+    memory = MemoryCache(clock=clock)
+    router, cache, spans = caching_router(), FastAPICache(memory, clock=clock), []
+
+    @cache(ttl=60)
+    @router.get('/')
+    async def endpoint(response: Response):
+        response.headers['vary'] = 'x-language'
+        response.headers['cache-control'] = f'max-age={spans[-1]}'
+
+    def ask(language, seconds):
+        spans.append(seconds)
+        return client.get('/', headers={'x-language': language})
+
+    client = client_of(router)
+    ask('de', 5), ask('fr', 50), ask('de', 5)
+    clock.now += 40
+    assert marks(ask('de', 5), ask('fr', 50)) == ['MISS', 'HIT']
+    clock.now += 9
+    assert marks(ask('fr', 50)) == ['HIT']
+    clock.now += 2
+    assert marks(ask('fr', 5)) == ['MISS']
+    clock.now += 6
+    assert memory.stats().entries == 0
+
+
+def test_an_end_that_is_no_time_does_not_count():
+    for ends_at, left in ((float('nan'), 5), (float('-inf'), 5), (1e300, FOREVER), (1008.0, 8)):
+        assert lasting(Variants('k', (b'x',), 'token', ends_at=ends_at), 1000.0, 5) == (
+            Variants('k', (b'x',), 'token', ends_at=1000.0 + left),
+            left,
+        )

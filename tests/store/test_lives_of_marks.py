@@ -102,6 +102,11 @@ def shop(new_backend):
     async def thing(number: str):
         return number
 
+    @router.get('/varying/{number}')
+    @cache(ttl=1)
+    async def varying(number: str):
+        return Response(headers={'vary': 'accept-language'})
+
     @router.get('/secret/{name}', dependencies=[Depends(nobody)])
     @cache(ttl=1)
     async def secret(name: str): ...
@@ -141,6 +146,16 @@ async def test_the_marks_of_short_lived_entries_are_gone_within_an_hour(there):
         await asyncio.gather(*(ask(f'/things/{number}') for number in range(400)))
     found = lives()
     assert len(found) > 400
+    assert sum(left > 3600 for left in found.values()) <= 40
+
+
+async def test_the_records_of_short_lived_variants_are_gone_within_an_hour(there):
+    new_backend, lives = there
+    cache, ask = shop(new_backend)
+    async with cache:
+        await asyncio.gather(*(ask(f'/varying/{number}') for number in range(100)))
+    found = lives()
+    assert len(found) > 100
     assert sum(left > 3600 for left in found.values()) <= 40
 
 

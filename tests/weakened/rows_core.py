@@ -56,6 +56,18 @@ ROWS = [
         '    varying = set()',
     ),
     ('many variants', '_core/variants.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
+    (
+        'variants: as long as the longest',
+        '_core/variants.py',
+        'left = max(span, min(variants.ends_at - now, FOREVER))',
+        'left = span',
+    ),
+    (
+        'variants: an end that is no time',
+        '_core/variants.py',
+        'max(span, min(variants.ends_at - now, FOREVER))',
+        'max(min(variants.ends_at - now, FOREVER), span)',
+    ),
     ('query of a line', '_core/key.py', "scope['query_string'] if inputs.reads_query else b''", "b''"),
     ('path of a line', '_core/key.py', "scope['method'], path, query", "scope['method'], query"),
     ('method of a line', '_core/key.py', "scope['method'], path, query", 'path, query'),

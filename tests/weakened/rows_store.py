@@ -65,6 +65,7 @@ ROWS = [
         'if parts.withdrawals.includes(key, stored.stored_at):',
         'if False:',
     ),
+    ('variants: no longer', '_store/variants.py', 'put(variants, left)', 'put(variants, 30 * 86400)'),
     (
         'renewals: conditions that are declared',
         '_store/variants.py',
