@@ -46,7 +46,7 @@ class Purging:
 
     __slots__ = (
         *('_again', '_draining', '_failed', '_flights', '_is_ending', '_lock', '_names'),
-        *('_purge', '_sent', '_task', '_waiting'),
+        *('_purge', '_sent', '_task', '_thread', '_waiting'),
     )
 
     def __init__(self, purge: Purge, surrogates: SurrogateKeys, flights: Flights[object]) -> None:
@@ -61,6 +61,7 @@ class Purging:
         """The same for the second one."""
         self._draining = Background()
         self._task: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
         self._is_ending = False
         self._sent = self._failed = 0
 
@@ -77,9 +78,23 @@ class Purging:
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # a script, or a thread: it goes on until that is sent
-            threading.Thread(target=lambda: asyncio.run(self._drain())).start()
-            return
-        self._task = self._draining.begin(self._drain)
+            self._begin_thread()
+        else:
+            self._task = self._draining.begin(self._drain)
+
+    def _begin_thread(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._drain_in_thread)
+                self._thread.start()
+
+    def _drain_in_thread(self) -> None:
+        while True:
+            asyncio.run(self._drain())
+            with self._lock:  # what is added after this begins another thread
+                if not self._waiting:
+                    self._thread = None
+                    return
 
     async def end(self) -> None:
         """Send what is left, if that does not take too long."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -230,15 +231,23 @@ async def test_the_end_of_the_app_sends_what_is_left():
     assert len(got) == 2
 
 
-def test_a_script_ends_when_its_purge_was_sent(quick):
-    got = []
+def test_a_script_purges_in_one_thread_and_ends_when_that_is_done(quick):
+    got, threads = [], set()
 
     async def purge(request):
-        got.append(request)
+        threads.add(threading.get_ident())
+        await asyncio.sleep(0.01)
+        got.extend(request.tags)
 
     _, cache, _ = served(purge)
-    cache.invalidate_now(tags=['a'])
-    asyncio.run(until(lambda: len(got) == 2))
+    for number in range(50):
+        cache.invalidate_now(tags=[f'user:{number}'])
+    thread = cache._settings.purging._thread
+    assert thread is not None
+    assert not thread.daemon  # Python waits for it at its end
+    thread.join(30)
+    assert sorted(got) == sorted([f'user:{number}' for number in range(50)] * 2)
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize(
