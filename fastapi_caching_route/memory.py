@@ -132,14 +132,16 @@ class MemoryCache(BaseCache):
         size = (size_of(value) if size is None else size) + getsizeof(key) + TABLE_BYTES
         with self._lock:
             old = self._drop(key, comes_back=True) if key in self._small or key in self._main else None
-            self._free_ended(FREED_AT_ONCE)
+            now = self._clock()
+            if self._parts and self._parts[0] <= now:
+                self._free_ended(FREED_AT_ONCE)
             if size > self.max_bytes:
                 return False
             queues, most, evicted = self._queues, self.max_entries, list[Held | None]()
             while queues.bytes + size > self.max_bytes or (most is not None and len(queues) >= most):
                 evicted.append(self._drop(queues.next()))
             self._evicted += len(evicted)
-            ends_at = math.inf if span is None else self._clock() + span
+            ends_at = math.inf if span is None else now + span
             queues.put(key, Held(value, size, ends_at, self._note_end(key, ends_at, span)), old)
         for it in evicted:  # behind the lock, since observers are the user's
             for observers in [*self.observers]:

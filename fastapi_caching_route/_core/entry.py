@@ -11,7 +11,7 @@ from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.sending import NO_CONTENT
-from fastapi_caching_route._http.storing import Storable, Told, stored_fields
+from fastapi_caching_route._http.storing import Storable, Told, told_by
 
 OLDEST = 2.0**31
 """Seconds; the largest age of a response (RFC 9111 §1.2.2)."""
@@ -75,9 +75,11 @@ class Entry(Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
-        fields = sum([len(name) + len(value) + FIELD_BYTES for name, value in self.headers])
-        texts = sum(map(len, self.names)) + TEXT_BYTES * (len(self.names) + len(self.read))
-        return ENTRY_BYTES + len(self.key) + len(self.body) + fields + texts + self.made.size
+        size = ENTRY_BYTES + len(self.key) + len(self.body) + self.made.size
+        size += FIELD_BYTES * len(self.headers) + TEXT_BYTES * (len(self.names) + len(self.read))
+        for name, value in self.headers:
+            size += len(name) + len(value)
+        return size + sum(map(len, self.names))
 
     def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
         """The entry as the client of the first response gets it: with the headers that are for this client alone."""
@@ -114,7 +116,8 @@ def entry_of(
     `confirmed` is given, that one was updated by a 304.
     `told` is what its headers tell, if that is known.
     """
-    headers = without(stored_fields(recording.headers, told), (left_out,))
+    told = told or told_by(recording.headers)
+    headers = [field for field in recording.headers if field[0] not in told.not_stored and field[0] != left_out]
     present = dict(headers)
     untagged = tagged and b'etag' not in present
     if untagged:
@@ -126,8 +129,8 @@ def entry_of(
         status=recording.status,
         headers=tuple(headers),
         body=recording.body,
-        # It has been on its way before (RFC 9111 §4.2.3).
-        stored_at=now - min(received_age(recording.headers, now, delay), OLDEST),
+        # It has been on its way before (RFC 9111 §4.2.3), for which there is a header, or only the delay.
+        stored_at=now - min(received_age(recording.headers, now, delay) if told.is_decisive else delay, OLDEST),
         lifetime=storable.lifetime,
         made=made.less(dict(recording.headers).keys() - present.keys()) if made.by_others else made,
         stale_while_revalidate=storable.stale_while_revalidate,

@@ -113,16 +113,24 @@ class Labels:
         """For a response that is passed on: the request bypassed the cache, or the response is not stored."""
         if self.name is None:
             return ()
-        value = cache_status.forwarded(
-            self.name,
-            outcome.why,
-            status=outcome.status,
-            ttl=None if outcome.ttl is None else floor(outcome.ttl),
-            stored=outcome.stored,
-            collapsed=outcome.collapsed,
-            detail=outcome.detail,
-        )
-        return ((b'cache-status', value),)
+        return _on_most_passes(self.name, outcome) if outcome.ttl is None else _on_pass(self.name, outcome)
+
+
+def _on_pass(name: bytes, outcome: Outcome) -> RawHeaders:
+    value = cache_status.forwarded(
+        name,
+        outcome.why,
+        status=outcome.status,
+        ttl=None if outcome.ttl is None else floor(outcome.ttl),
+        stored=outcome.stored,
+        collapsed=outcome.collapsed,
+        detail=outcome.detail,
+    )
+    return ((b'cache-status', value),)
+
+
+_on_most_passes = lru_cache(512)(_on_pass)
+"""The same for outcomes without a number, remembered."""
 
 
 @lru_cache(1024)

@@ -111,18 +111,18 @@ class Recorder(Struct, eq=False):
         chunk = bytes(message.get('body', b''))
         if self._size + len(chunk) > self._limit:
             return self._let_go(reasons.SIZE.name, message)
-        if not self._takes(len(chunk), message):
+        more = message.get('more_body', False)
+        # A body in one message needs no room in the budget, so streams never starve it.
+        if (more or self._labelled is None) and not self._takes(len(chunk)):
             return self._let_go(reasons.BUDGET.name, message)
         self._size += len(chunk)
         self._chunks.append(chunk)
-        if message.get('more_body', False):
+        if more:
             return Step((*self._released(None), message))
         return self._completed(message)
 
-    def _takes(self, size: int, message: Message) -> bool:
-        """Whether the budget has room for a chunk. A body in one message needs none, so streams never starve it."""
-        if self._labelled is not None and is_last(message):
-            return True
+    def _takes(self, size: int) -> bool:
+        """Whether the budget has room for a chunk."""
         taken = self._budget.take(size)
         self._taken += size if taken else 0
         return taken

@@ -22,7 +22,7 @@ from fastapi_caching_route._core.variants import Brought, Group, Variants, may_b
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.call import Call, RequestBody
 from fastapi_caching_route._exchange.messages import Head, read_head
-from fastapi_caching_route._exchange.plan import tell
+from fastapi_caching_route._exchange.plan import ask_user, tell
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.ranges import IN_PARTS
@@ -108,10 +108,12 @@ async def snapshot(errand: Errand) -> Snapshot:
     if asked.headers is not began.scope['headers']:
         began = RawRequest(begin_of(began.scope, asked.headers), began.reading)
     reads = ReadLog(began)
+    is_named, tell_tags = call.plan.labels.stores or call.plan.surrogates, call.plan.hooks.tags
+    tags: object = () if tell_tags is None or not is_named else await ask_user(tell_tags, call.scope)
     if not call.plan.labels.stores:
-        names = await call.plan.names(call.scope, None) if call.plan.surrogates else ()
+        names = call.plan.names(call.scope, None, tags) if is_named else ()
         return Snapshot(asked, names, Before(0), session, asked_at, reads)
-    names = await call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key)
+    names = call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key, tags)
     before = Before()
     if names is not None:
         marked = names

@@ -5,7 +5,9 @@ Performs the steps of a request in their order. `_http` decides what HTTP requir
 """
 
 import logging
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -80,16 +82,15 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
         await _respond_in_steps(call, looked, answer, let_in)
 
 
-async def _respond_in_steps(
+def _respond_in_steps(
     call: Call, looked: Looked | None, answer: tuple[Message, Message] | None, let_in: LetIn
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Answer one request that guards refuse or still have to let in, or for which there is no answer at once."""
     scope, reading = call.scope, call.declared.inputs.reading
     call.raw = RawRequest(begin_of(scope, scope['headers']) if reading.takes_request else scope, reading)
     if answer is not None and looked is not None:
-        await reply_behind_guards(call, looked, answer, let_in)
-    else:
-        await Exchange(call, Herd(call)).respond(looked)
+        return reply_behind_guards(call, looked, answer, let_in)
+    return Exchange(call, Herd(call)).respond(looked)
 
 
 class Reply(Struct, frozen=True):
@@ -122,18 +123,17 @@ class Exchange(Struct, eq=False):
     _call: Call
     _herd: Herd
 
-    async def respond(self, looked: Looked | None) -> None:
+    def respond(self, looked: Looked | None) -> Coroutine[Any, Any, None]:
         """Run the dependencies that must come before the key, then answer."""
         call = self._call
         passed_by = call.plan.passes_by(call.scope)
         if passed_by is None and call.declared.before_key is None:
-            await self._answer(looked)
-        elif passed_by is None:
-            await admit(call, call.declared.before_key, partial(self._admitted, looked))
-        else:
-            why, reason = passed_by
-            call.client.account.note('bypass', reason or why.decode())
-            await pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
+            return self._answer(looked)
+        if passed_by is None:
+            return admit(call, call.declared.before_key, partial(self._admitted, looked))
+        why, reason = passed_by
+        call.client.account.note('bypass', reason or why.decode())
+        return pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
 
     async def _admitted(self, looked: Looked | None) -> None:
         self._call.client.account.passed('guards')

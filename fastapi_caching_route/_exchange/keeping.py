@@ -5,7 +5,9 @@ Knows neither messages nor clients.
 
 import math
 import random
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -113,13 +115,21 @@ def _names_of(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry |
     return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
 
 
-async def _replace(
+def _replace(
     errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, window: float, is_new: bool
-) -> str | None:
-    """Replace the stored entry. If the new one cannot be stored, withdraw the old one and return the reason."""
-    reason = await _put(errand, snapshot, head, entry, visit, span=entry.lifetime + window)
+) -> Coroutine[Any, Any, str | None]:
+    """Replace the stored entry, if there is one; return why the new one is not stored, if so."""
+    putting = _put(errand, snapshot, head, entry, visit, span=entry.lifetime + window)
     # A confirmed entry stays: a brief failure of the store must not delete it.
-    if reason is not None and is_new and errand.stale is not None:
+    return _or_withdraw(putting, errand, snapshot, head, visit) if is_new and errand.stale is not None else putting
+
+
+async def _or_withdraw(
+    putting: Coroutine[Any, Any, str | None], errand: Errand, snapshot: Snapshot, head: Head, visit: Visit
+) -> str | None:
+    """If the new entry cannot be stored, withdraw the old one and return the reason."""
+    reason = await putting
+    if reason is not None:
         await withdraw_stored(errand, snapshot, head, visit)
     return reason
 

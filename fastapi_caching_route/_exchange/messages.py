@@ -3,7 +3,7 @@
 Knows neither plans nor entries.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -136,6 +136,12 @@ class Lent:
     def __exit__(self, *_: object) -> None:
         """Put its own things back."""
         self._scope.update(self._own)
+
+
+async def with_lent(scope: Scope, others: Mapping[str, Any], then: Callable[[], Awaitable[None]]) -> None:
+    """Go on while the scope has these other things."""
+    with Lent(scope, others):
+        await then()
 
 
 def less_extensions(scope: Scope, left_out: Collection[str]) -> dict[str, Any]:

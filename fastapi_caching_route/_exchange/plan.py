@@ -196,12 +196,12 @@ class Plan:
             return b'bypass', reasons.NO_BACKEND.name
         return (b'bypass', reasons.DISABLED.name) if switch.times_off else (b'method', None)
 
-    async def names(self, scope: Scope, built: str | None) -> tuple[str, ...] | None:
+    def names(self, scope: Scope, built: str | None, tags: object) -> tuple[str, ...] | None:
         """The names of a response to this request; `built` is its key if a key builder has made it.
 
-        None if its tags cannot be told: then it could not be invalidated by them, and must not be stored.
+        The `tags` are those that the route gives it, if that is what they are. None if they cannot be told: then it
+        could not be invalidated by them, and must not be stored.
         """
-        tags: object = () if self.hooks.tags is None else await ask_user(self.hooks.tags, scope)
         if are_tags(tags) and not self.naming.unknown:
             by_user = None if built is None else full_key(self.namespace, user_key(built))
             return self.bounded(self.naming.names(scope, by_user, tags), scope)

@@ -5,7 +5,7 @@ response. Does not know who waits, nor other runs.
 """
 
 import logging
-from contextlib import nullcontext
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from fastapi_caching_route._core.read_names import EVERYTHING
 from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.recorder import NOTHING, Recorder, Step, is_last
 from fastapi_caching_route._core.written import Written
-from fastapi_caching_route._exchange.call import NOT_MODIFIED
+from fastapi_caching_route._exchange.call import NOT_MODIFIED, to_nobody
 from fastapi_caching_route._exchange.errand import (
     Errand,
     Snapshot,
@@ -39,7 +39,7 @@ from fastapi_caching_route._exchange.errand import (
 )
 from fastapi_caching_route._exchange.guards import behind_guards
 from fastapi_caching_route._exchange.keeping import Kept, keep, with_tags, withdraw_stored
-from fastapi_caching_route._exchange.messages import Head, Lent, less_extensions, with_headers
+from fastapi_caching_route._exchange.messages import Head, less_extensions, with_headers, with_lent
 from fastapi_caching_route._exchange.passing import Passing
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
 from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
@@ -50,8 +50,6 @@ from fastapi_caching_route._http.storing import fields_for_one_client
 
 logger = logging.getLogger('fastapi_caching_route')
 
-UNCHANGED = nullcontext()
-
 
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
@@ -59,6 +57,7 @@ class Run:
     __slots__ = ('_answers_from_store', '_head', '_passing', '_recorder', '_snapshot', '_way', '_written', 'errand')
 
     _snapshot: Snapshot
+    _written: Written
     _head: Head
 
     def __init__(self, errand: Errand) -> None:
@@ -67,7 +66,6 @@ class Run:
         self.errand = errand
         self._recorder = Recorder(plan.terms.max_body_size, plan.runtime.budget, plan.hooks.store_if)
         self._passing = Passing(errand.call.client, errand.flight, self._recorder)
-        self._written = Written()
         self._way: Way | None = None
         self._answers_from_store = False
 
@@ -80,9 +78,7 @@ class Run:
         body = call.body.reader(last=self.errand.stale is None, kept=kept)
         call.client.account.began_run()
         try:
-            lent = self._lent()
-            with Lent(call.scope, lent) if lent else UNCHANGED:
-                await call.forward(call.scope, partial(self._receive, body), self._send)
+            await self._forwarded(body)
             if self._passing.hold():
                 await self._passing.catch_up()
             if self._answers_from_store and not self._passing.has_begun:  # there was no body
@@ -115,6 +111,13 @@ class Run:
         call.scope[HANDLER] = call.declared.run_handler
         call.scope[READ_LOG] = self._snapshot.reads if call.declared.inputs.noted else None
 
+    def _forwarded(self, body: Receive) -> Awaitable[None]:
+        """Let the endpoint read the body, and answer."""
+        call, lent, receive = self.errand.call, self._lent(), partial(self._receive, body)
+        if lent:
+            return with_lent(call.scope, lent, partial(call.forward, call.scope, receive, self._send))
+        return call.forward(call.scope, receive, self._send)
+
     def _lent(self) -> dict[str, Any]:
         """What the scope has while the endpoint runs."""
         scope = self.errand.call.scope
@@ -135,18 +138,16 @@ class Run:
             self._recorder.doubt = reasons.DISCONNECTED.name
         return message
 
-    async def _send(self, message: Message) -> None:
+    def _send(self, message: Message) -> Coroutine[Any, Any, None]:
         """The endpoint's `send`."""
         if message['type'] == 'http.response.start':
-            await self._start(message)
-            return
+            return self._start(message)
         ends = is_last(message)
         if ends:
             self.errand.call.client.account.ended_run()
         if not self._answers_from_store:
-            await self._feed(message)
-        elif ends:
-            await self._answer_from_store()
+            return self._feed(message)
+        return self._answer_from_store() if ends else to_nobody(message)
 
     async def _start(self, message: Message) -> None:
         """Find out from the head what becomes of the response."""

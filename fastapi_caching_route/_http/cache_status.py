@@ -1,7 +1,6 @@
 """The Cache-Status field (RFC 9211): what a cache did with a request, and why."""
 
 import re
-from functools import lru_cache
 from math import floor
 
 _TOKEN = re.compile(rb"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
@@ -14,7 +13,6 @@ def hit(cache: bytes, ttl: float, detail: bytes | None = None) -> bytes:
     return said if detail is None else said + b'; detail=' + item(detail)
 
 
-@lru_cache(512)
 def forwarded(
     cache: bytes,
     why: bytes | None,

@@ -1,10 +1,10 @@
 """The terms on which the responses of a route are stored."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """The terms on which the responses of a route are stored. Spans in seconds; None if not given."""
 
     accepted: frozenset[int]

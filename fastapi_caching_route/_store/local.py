@@ -196,9 +196,9 @@ class LocalVisit:
         if self._withdrawals.count:
             self._withdrawals.forget(key)
 
-    async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
+    def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> Coroutine[Any, Any, str | None]:
         """See `Visit`."""
-        return await store_it(self)
+        return store_it(self)
 
 
 class _Table:

@@ -139,7 +139,9 @@ class Visit(Protocol):
         """Note that what is stored under a key now is newer than the last withdrawal."""
         ...
 
-    async def storing(self, store_it: 'Callable[[Visit], Coroutine[Any, Any, str | None]]') -> str | None:
+    def storing(
+        self, store_it: 'Callable[[Visit], Coroutine[Any, Any, str | None]]'
+    ) -> Coroutine[Any, Any, str | None]:
         """Run `store_it` on a visit. The client waits as long as its budget lasts; storing may go on after that.
 
         Return why the response is not stored, or 'store-slow' if that is not known in time.

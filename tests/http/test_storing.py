@@ -1,11 +1,11 @@
 """Tables for `_http/storing.py` and `_http/reuse.py` (RFC 9111)."""
 
-import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fastapi_caching_route._http.cache_control import directives
 from fastapi_caching_route._http.freshness import FOREVER, heuristic_lifetime, lifetime, received_age
@@ -176,7 +176,7 @@ def test_by_the_book_the_response_decides(status, fields, expected):
     ],
 )
 def test_by_the_book_the_response_says_how_stale_it_may_be(fields, windows, on_demand, always):
-    terms = dataclasses.replace(BOOK, stale_while_revalidate=7.0, stale_if_error=9.0)
+    terms = replace(BOOK, stale_while_revalidate=7.0, stale_if_error=9.0)
     verdict = storable([], 200, [*fields, TAG], terms, NOW)
     assert (verdict.stale_while_revalidate, verdict.stale_if_error) == windows
     assert (verdict.stale_if_accepted, verdict.must_validate) == (on_demand, always)

@@ -1,8 +1,7 @@
 """The lifetime that a route gives to a status, and what that decides."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from fastapi_caching_route._http.terms import Terms
 

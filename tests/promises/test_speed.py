@@ -99,7 +99,7 @@ async def test_a_304_calls_three_functions_more():
     assert coroutines == {'respond': 1}
 
 
-MISS, MISS_IN_COROUTINES = 159, 29
+MISS, MISS_IN_COROUTINES = 153, 22
 """How many calls a miss in memory takes, and how many of them are coroutines. Write down here what it takes now: fewer
 are better, and each more makes all misses dearer."""
 

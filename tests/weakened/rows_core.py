@@ -190,8 +190,8 @@ ROWS = [
     (
         'passing: room for what is held',
         '_core/recorder.py',
-        'if self._labelled is not None and is_last(message):',
-        'if False:',
+        'if (more or self._labelled is None) and not',
+        'if not',
     ),
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
     ('bounds: recordings', '_core/recorder.py', 'if self.used + size > self.limit:', 'if False:'),

@@ -201,8 +201,8 @@ ROWS = [
     (
         'withdrawn: what cannot be stored',
         '_exchange/keeping.py',
-        'if reason is not None and is_new and',
-        'if False and',
+        'reason = await putting\n    if reason is not None:',
+        'reason = await putting\n    if False:',
     ),
     ('withdrawn: not by a refusal', '_exchange/keeping.py', 'if not scope.get(OF_THE_ENDPOINT) or doubt', 'if doubt'),
     ('withdrawn: not by what breaks off', '_exchange/keeping.py', ' or doubt in BROKEN_OFF', ''),
