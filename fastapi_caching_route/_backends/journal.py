@@ -36,6 +36,9 @@ MAX_READ = 10_000
 KEPT_SECONDS = 30 * 86400
 """How long a journal is kept that nobody uses: as long as the longest entry."""
 
+BEYOND = 2**53
+"""A place that no journal reaches: Redis cannot count further."""
+
 TOKEN = '%'  # noqa: S105, no password
 """The first character of tokens among the texts."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi_caching_route._backends.journal import (
+    BEYOND,
     KEPT_SECONDS,
     MAX_READ,
     MAX_TEXTS,
@@ -79,11 +80,25 @@ return {text, redis.call('ZRANGEBYSCORE', texts, behind, '+inf', 'WITHSCORES', '
 async def journal(
     client: Any, keys: tuple[str, str], prefix: bytes, *, known: JournalHead | None, texts: Sequence[str], note: str
 ) -> Tail:
-    """See `Journals`. The keys are those of the head and of the texts; `prefix` is how stored texts begin."""
+    """See `Journals`. The keys are those of the head and of the texts; `prefix` is how stored texts begin.
+
+    If somebody else has written to it, it is deleted, and begins anew: a lost journal revives nothing.
+    """
     sizes = (MAX_TEXTS, MAX_READ, MAX_TOKENS)
     place = ('', 0, '') if known is None else (known.epoch, known.place, known.token)
-    arguments = (KEPT_SECONDS * 1000, prefix, new_token(), new_token(note), *sizes, *place, *texts)
-    stored, flat = await client.eval(_SCRIPT, 2, *keys, *arguments)
-    head = head_of(stored.decode())
-    assert head is not None  # the script writes nothing else
-    return Tail(head, [(text.decode(), int(place)) for text, place in zip(flat[::2], flat[1::2], strict=True)])
+    while True:
+        arguments = (KEPT_SECONDS * 1000, prefix, new_token(), new_token(note), *sizes, *place, *texts)
+        tail = _tail_of(*await client.eval(_SCRIPT, 2, *keys, *arguments))
+        if tail is not None:
+            return tail
+        await client.delete(*keys)
+
+
+def _tail_of(stored: bytes, flat: Sequence[bytes]) -> Tail | None:
+    """What a journal has; None if that is not what the script writes."""
+    try:
+        head = head_of(stored.decode())
+        texts = [(text.decode(), int(place)) for text, place in zip(flat[::2], flat[1::2], strict=True)]
+    except ValueError:
+        return None
+    return None if head is None or head.place >= BEYOND else Tail(head, texts)

@@ -18,11 +18,12 @@ them may have begun after an invalidation that this process does not know of (`m
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
 from threading import Lock
 
 from msgspec.structs import replace
 
-from fastapi_caching_route._backends.journal import MAX_READ, MAX_TOKENS, TOKEN, JournalHead, Tail
+from fastapi_caching_route._backends.journal import BEYOND, MAX_READ, MAX_TOKENS, TOKEN, JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
 from fastapi_caching_route._core.key import full_key
 from fastapi_caching_route._store.ledgers import Reads, Writes
@@ -31,9 +32,6 @@ from fastapi_caching_route._store.visit import LATER, Later
 
 _JOURNAL = '{%journal}'
 """No escaped text begins like this. The braces are the hash tag by which a cluster chooses the node."""
-
-BEYOND = 2**53
-"""A place that no journal reaches."""
 
 MAX_LEFT = 1000
 """How many epochs that have ended are remembered."""
@@ -217,9 +215,18 @@ def _invalidated(texts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, f
         if text.startswith(TOKEN):
             _, _, note = text.partition('@')
             if note:
-                noted_at[place] = float(note)
+                noted_at[place] = _moment(note)
         elif text.startswith(_SOFT):
             # Its token may have been dropped. Then it counts from the beginning of time.
             yield text[1:], place, noted_at.get(place, 0.0)
         else:
             yield text[1:], place, None
+
+
+def _moment(note: str) -> float:
+    """The time in a note; the beginning of time if somebody else has written it, and it is none."""
+    try:
+        moment = float(note)
+    except ValueError:
+        return 0.0
+    return moment if isfinite(moment) else 0.0

@@ -94,6 +94,42 @@ async def test_whatever_is_planted_in_place_of_a_journal_revives_nothing(redis_s
         assert [(await ask_here())[1] for _ in range(2)] == ['HIT'] * 2
 
 
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize(
+    ('member', 'place'),
+    [(b'\xff', 2), (b'a', 1.5), (b'a', 1e26), (b'a', float('inf')), (b'%a@b', 2), (b'%a@nan', 2), (b'', 2), (b's', 2)],
+)
+async def test_whatever_is_planted_into_a_journal_revives_nothing_and_keeps_nothing_from_being_stored(
+    redis_server, member, place, soft
+):
+    data = {}
+    async with two_workers(redis_server.port, data) as ((here, ask_here), (_, ask_there)):
+        assert [(await ask())[0] for ask in (ask_here, ask_there)] == [0, 0]
+        with client_at(redis_server.port) as server:
+            for number in range(1, 4):
+                server.zadd(TEXTS, {member: place})
+                data[1] = number
+                await here.invalidate_tags('thing:1', soft=soft)
+                assert [(await ask())[0] for ask in (ask_there, ask_here)] == [number] * 2
+        assert [(await ask())[1] for ask in (ask_here, ask_there)] == ['HIT'] * 2
+
+
+async def test_a_journal_whose_places_cannot_be_counted_begins_anew(redis_server):
+    data = {}
+    async with two_workers(redis_server.port, data) as ((here, ask_here), (_, ask_there)):
+        with client_at(redis_server.port) as server:
+            for place in (2**53, 10**26):
+                server.set(HEAD, f'fcrmabc {place} def 0')
+                server.delete(TEXTS)
+                server.zadd(TEXTS, {'%def': place})
+                for _ in range(3):
+                    assert [(await ask())[0] for ask in (ask_there, ask_here)] == [data.get(1, 0)] * 2
+                    data[1] = data.get(1, 0) + 1
+                    await here.invalidate_tags('thing:1')
+        await ask_here()
+        assert [(await ask())[1] for ask in (ask_here, ask_there)] == ['HIT'] * 2
+
+
 @pytest.mark.parametrize('policy', ['allkeys-lru', 'allkeys-random', 'volatile-ttl'])
 async def test_evictions_of_any_key_revive_nothing(redis_server, policy):
     data = {}

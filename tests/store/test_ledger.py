@@ -3,9 +3,11 @@
 import asyncio
 import math
 
+import pytest
+
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
-from fastapi_caching_route._store.ledger import JournalLedger
+from fastapi_caching_route._store.ledger import JournalLedger, _invalidated
 from tests.store.journals import ModelJournals
 
 KEY = '{%journal}'
@@ -169,3 +171,11 @@ async def test_a_thread_that_comes_late_adds_its_tail_to_no_other_epoch():
     store.kept.clear()
     await ledger.see(store, await store.get(ledger.beside))  # another one finds the next epoch
     assert ledger._take_over(since, tail) is None
+
+
+@pytest.mark.parametrize(('note', 'moment'), [('5.5', 5.5), ('nan', 0.0), ('inf', 0.0), ('x', 0.0)])
+def test_a_note_that_is_no_time_counts_from_the_beginning_of_time(note, moment):
+    assert list(_invalidated([(f'%token@{note}', 1), ('stag:a', 1), ('htag:b', 1)])) == [
+        ('tag:a', 1, moment),
+        ('tag:b', 1, None),
+    ]

@@ -74,6 +74,13 @@ ROWS = [
         "redis.call('ZREM', texts, text)",
         'local _ = text',
     ),
+    (
+        'journal in Redis: written by others',
+        '_backends/redis_journal.py',
+        '        await client.delete(*keys)\n',
+        '        raise ConnectionError\n',
+    ),
+    ('journal in Redis: beyond counting', '_backends/redis_journal.py', ' or head.place >= BEYOND', ''),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'while excess > 0 do', 'while false do'),
     ('batch: one command that fails', '_backends/link.py', 'if len(failures) == len(outcomes):', 'if failures:'),
     ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),

@@ -234,6 +234,13 @@ ROWS = [
         'if self._changed.at_most(entry.key) <= since:',
         'if True:',
     ),
+    (
+        'journal: a note of others',
+        '_store/ledger.py',
+        'noted_at[place] = _moment(note)',
+        'noted_at[place] = float(note)',
+    ),
+    ('journal: a note without a time', '_store/ledger.py', 'moment if isfinite(moment) else 0.0', 'moment'),
     ('near: so many changes', '_store/copies.py', 'self._changed.at_most(', 'self._changed.of('),
     ('withdrawn: so many', '_store/withdrawals.py', 'self._counted.at_most(', 'self._counted.of('),
     ('near: switched off', '_store/remote_visit.py', 'if None not in beside:', 'if True:'),
