@@ -117,6 +117,15 @@ by_key = APIKeyHeader(name='x-key')
 by_token = OAuth2PasswordBearer('token')
 
 
+async def reads_nothing(request: Request):
+    return SMALL
+
+
+async def reads_two(request: Request):
+    language, theme = request.headers.get('accept-language'), request.cookies.get('theme')
+    return {**SMALL, 'for': [language, theme]}
+
+
 async def checked(request: Request):
     """A guard of the user's: let in whoever has a key."""
     assert request.headers['x-key']
@@ -243,6 +252,7 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('hit, 100 kB', cached(large), 1.20),
         *cases_of_keys(),
         *guarded_cases(),
+        *raw_cases(),
         *observed_cases(),
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
@@ -274,6 +284,18 @@ def cases_of_keys() -> Iterator[Case]:
     yield Case('hit, vary_headers', cached(small, vary_headers=['accept']), 1.4)
     yield Case('hit, POST with 1 kB in the key', cached(by_body), 1.6, headers=JSON, receive=receive_body)
     yield Case('hit, stale, a renewal runs', cached(once, **LONG_STALE), 1.1, against='hit, 200 B', renews=True)
+
+
+def raw_cases() -> Iterator[Case]:
+    """Routes that take the raw request. What they read selects their responses."""
+    many = ((b'accept-language', b'de'), (b'cookie', b'_ga=1; theme=dark; _gid=2'), (b'user-agent', b'Firefox'))
+    yield Case('raw: hit, nothing is read', cached(reads_nothing), 1.5, headers=many)
+    yield Case('raw: hit, a header and a cookie are read', cached(reads_two), 1.7, headers=many)
+    yield Case('raw: hit, all of it is in the key', cached(reads_two, reads='all', identity='shared'), headers=many)
+    yield Case('raw: not cached', uncached(reads_two), expected=None, headers=many)
+    of_miss = {'against': 'raw: not cached', 'expected': b'MISS', 'forgets': True, 'headers': many}
+    yield Case('raw: miss, noted', cached(reads_two), **of_miss)
+    yield Case('raw: miss, not noted', cached(reads_two, reads='declared'), **of_miss)
 
 
 def observed_cases() -> Iterator[Case]:

@@ -84,18 +84,19 @@ def variant_of(
     """The digest of what selects a variant: `values` are those of the group; None if they cannot be compared."""
     if values is None:
         return None
-    return digest((variants.token, selected(headers, variants.selecting, normalised=normalised), group, values))
+    fields = selected(headers, variants.selecting, normalised=normalised) if variants.selecting else ()
+    return digest((variants.token, fields, group, values))
 
 
 def stored_variant(variants: Variants, request: RawRequest, *, normalised: bool) -> str | None:
     """The digest of the newest stored variant that is for this request, or None."""
-    headers, newest, place = request.scope['headers'], None, -1
-    for group in variants.groups:
-        values = request.values(group) if group else ()
-        variant = variant_of(variants, group, headers, values, normalised=normalised)
-        if variant in variants.known and variants.known.index(variant) > place:
-            newest, place = variant, variants.known.index(variant)
-    return newest
+    headers, known = request.scope['headers'], variants.known
+    found = [
+        variant_of(variants, it, headers, request.values(it) if it else (), normalised=normalised)
+        for it in variants.groups
+    ]
+    stored = [it for it in found if it is not None and it in known]
+    return max(stored, key=known.index) if len(stored) > 1 else stored[0] if stored else None
 
 
 def variants_for(variants: Variants, request: RawRequest, *, normalised: bool) -> list[str]:

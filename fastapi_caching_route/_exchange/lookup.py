@@ -73,7 +73,7 @@ def _variant_at_once(
 ) -> Found | Variants | Later | None:
     """The stored variant that is for a request, if that can be told without waiting."""
     look_up = plan.runtime.store.at_once
-    if look_up is None or needs_body(variants):
+    if look_up is None:
         return None
     request = RawRequest(scope, declared.inputs.reading)
     variant = stored_variant(variants, request, normalised=plan.terms.by_the_book)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
 
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._fastapi.parameters import Parameters
@@ -91,7 +91,10 @@ class KeyParts:
 
 def cookies_in(headers: RawHeaders) -> Mapping[str, str]:
     """The cookies as Starlette reads them."""
-    return HTTPConnection({'type': 'http', 'headers': headers}).cookies
+    given = lines(headers, b'cookie')
+    if len(given) == 1:  # of several lines, releases read the first one or all of them
+        return cookie_parser(given[0].decode('latin-1'))
+    return HTTPConnection({'type': 'http', 'headers': headers}).cookies if given else {}
 
 
 def readers(parts: KeyParts) -> list[Reader]:

@@ -1,6 +1,7 @@
 """Routes that take the raw request: who is equal in what code reads of it shares, and nobody else."""
 
 import logging
+import runpy
 from typing import Annotated
 
 import jinja2
@@ -13,6 +14,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import FastAPICache, MemoryCache
+from tests.servers import EXAMPLES
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 
@@ -294,3 +296,17 @@ def test_a_header_whose_name_a_client_chooses_writes_nothing_of_its_own_into_var
     response = client.get('/', params={'name': 'x\r\nset-cookie: a=1'})
     assert (response.status_code, 'set-cookie' in response.headers) == (200, False)
     assert 'vary' not in response.headers
+
+
+def test_the_pages_of_the_example_are_told_apart_by_the_cookies_that_they_read():
+    app = runpy.run_path(str(EXAMPLES / 'pages.py'))['app']
+    asked = ['', '_ga=1', 'theme=dark', 'theme=dark; _ga=2', 'consent=no', 'consent=no; _ga=3']
+    client = TestClient(app)
+    pages = [client.get('/', headers={'cookie': it} if it else {}) for it in asked]
+    assert marks(*pages) == ['MISS', 'HIT', 'MISS', 'HIT', 'MISS', 'HIT']
+    assert ['No cookies' in it.text for it in pages] == [True] * 4 + [False] * 2
+    assert ['class="dark"' in it.text for it in pages] == [False, False, True, True, False, False]
+    assert marks(client.get('/', headers={'host': 'shop.example.org'})) == ['MISS']
+    names = [client.get('/news', headers={'cookie': f'name={it}'}) for it in ('ada', 'bob', 'ada')]
+    assert [it.text.partition('Hello ')[2].partition('!')[0] for it in names] == ['ada', 'bob', 'ada']
+    assert marks(*names) == ['MISS', 'MISS', 'HIT']

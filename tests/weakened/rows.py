@@ -11,6 +11,7 @@ from tests.weakened import (
     rows_http,
     rows_lmdb,
     rows_public,
+    rows_raw,
     rows_routes,
     rows_store,
 )
@@ -38,6 +39,6 @@ HANGING = {
 
 WINGS = (
     *(rows_http, rows_core, rows_concurrency, rows_fastapi, rows_exchange, rows_store, rows_public, rows_routes),
-    *(rows_backends, rows_lmdb),
+    *(rows_backends, rows_lmdb, rows_raw),
 )
 ROWS = [Row(*row, hangs=row[0] in HANGING) for wing in WINGS for row in wing.ROWS]
