@@ -273,6 +273,7 @@ def _moment(soft: object) -> float:
     """When a soft mark was written; 0 if that is unknown: it was added in place of a lost one, or is no mark."""
     _, _, when = soft.partition('@') if isinstance(soft, str) else ('', '', '')
     try:
-        return float(when or 0)
+        moment = float(when or 0)
     except ValueError:
         return 0.0
+    return moment if math.isfinite(moment) else 0.0

@@ -5,13 +5,16 @@ import math
 import sys
 import threading
 
+import pytest
 from fastapi import FastAPI, Response
+from msgspec.structs import replace
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store import marks as of_marks
 from fastapi_caching_route._store.moments import Moments
 from tests.backends.fakes import Elsewhere
+from tests.store.entries import ENTRY
 from tests.support import caching_router, client_of, closing, marks
 
 
@@ -117,3 +120,15 @@ async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
         entry = Entry(f'k{number}', 200, (), b'', 0.0, 60.0, names=names, marks=held)
         assert await ledger.stale_at(store, entry, await ledger.see(store, await store.get(ledger.beside))) == math.inf
     assert 0 < len(ledger._verified) <= 3
+
+
+@pytest.mark.parametrize(('note', 'stale_at'), [('5.5', 5.5), ('inf', None), ('nan', None), ('x', None), ('', None)])
+async def test_a_soft_mark_without_a_time_is_a_lost_one(note, stale_at):
+    entry = replace(ENTRY, windowed=True, names=('all', 'tag:a'), marks=('1', '2', '3', '4'))
+    there = {'%soft:all': '1', '%soft:tag:a': f'new@{note}', '%hard:all': '3', '%hard:tag:a': '4', '%last': 'last'}
+
+    class Store:
+        async def get(self, keys):
+            return [there.get(key) for key in keys]
+
+    assert await of_marks.Marks('').stale_at(Store(), entry, ['last']) == stale_at

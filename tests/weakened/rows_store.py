@@ -241,6 +241,7 @@ ROWS = [
         'noted_at[place] = float(note)',
     ),
     ('journal: a note without a time', '_store/ledger.py', 'moment if isfinite(moment) else 0.0', 'moment'),
+    ('marks: a note without a time', '_store/marks.py', 'moment if math.isfinite(moment) else 0.0', 'moment'),
     ('near: so many changes', '_store/copies.py', 'self._changed.at_most(', 'self._changed.of('),
     ('withdrawn: so many', '_store/withdrawals.py', 'self._counted.at_most(', 'self._counted.of('),
     ('near: switched off', '_store/remote_visit.py', 'if None not in beside:', 'if True:'),
