@@ -41,7 +41,8 @@ def _replace_handle() -> None:
         for it in [*_waiting]:
             if not it.sees(route):
                 _waiting.discard(it)
-        if not _waiting and _KIND.handle is handle:  # others may have replaced it since
+        # Others may have replaced it since. It does not name itself: that would be a reference cycle.
+        if not _waiting and getattr(_KIND.handle, _OURS, None) is original:
             if is_own:
                 _KIND.handle = original
             else:

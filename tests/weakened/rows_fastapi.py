@@ -4,7 +4,7 @@ ROWS = [
     (
         'plain requests: what others have put there',
         '_fastapi/plain_requests.py',
-        'if not _waiting and _KIND.handle is handle:',
+        'if not _waiting and getattr(_KIND.handle, _OURS, None) is original:',
         'if not _waiting:',
     ),
     ('query read', '_fastapi/key_parts.py', "query.read(QueryParams(scope['query_string']))", '()'),
