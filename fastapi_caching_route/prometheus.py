@@ -79,10 +79,7 @@ class _Metrics:
                 pass
 
     def _responded(self, told: Responded) -> None:
-        reason = told.reason or ''
-        if reason not in BY_NAME and reason not in _OURS:  # `no_store('...')` may give any text
-            reason = 'other'
-        name = told.method, told.route, told.outcome, reason
+        name = told.method, told.route, told.outcome, _label_of(told.reason)
         children = self._children.get(name)
         if children is None:
             children = self._children[name] = self._children_of(*name)
@@ -108,7 +105,7 @@ class _Metrics:
 _Children = tuple[Counter, Counter, Histogram, Histogram, Histogram]
 
 
-_OURS = frozenset(('', 'method', 'exception'))
+_OURS = frozenset(('method', 'exception'))
 """Reasons that are in no response."""
 
 
@@ -155,3 +152,10 @@ _GAUGES: Any = (
     ('entries', 'Entries in memory, in LMDB, or in near copies.', lambda it: getattr(_held(it), 'entries', None), sum),
     ('size_bytes', 'What these entries take.', lambda it: getattr(_held(it), 'bytes', None), sum),
 )
+
+
+def _label_of(reason: str | None) -> str:
+    """The label of a reason: `no_store('...')` may give any text, and each label is a time series."""
+    if reason is None:
+        return ''
+    return reason if reason in BY_NAME or reason in _OURS else 'other'

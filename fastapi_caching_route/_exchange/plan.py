@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
+from traceback import format_tb
 from weakref import WeakSet
 from zlib import crc32
 
@@ -253,10 +254,14 @@ async def ask_user(named: Callable[[Scope], object], scope: Scope) -> object:
 
 
 def tell_raised(named: Callable[..., object], error: Exception) -> None:
-    """Log the exception that a callable of the user's has raised, with its traceback, the first time."""
+    """Log where a callable of the user's has raised an exception, the first time.
+
+    The text of the exception is left out: it may hold what the callable has read, such as a credential.
+    """
     if named not in _raised:
         _raised.add(named)
-        logger.warning('a callable of a cached route raised an exception', exc_info=error)
+        places = ''.join(format_tb(error.__traceback__))
+        logger.warning('a callable of a cached route raised %s:\n%s', type(error).__qualname__, places)
 
 
 _raised: WeakSet[Callable[..., object]] = WeakSet()

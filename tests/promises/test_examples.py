@@ -48,6 +48,6 @@ def test_what_reads_the_session_is_not_shared(on_redis):
 
 def test_every_example_has_a_place_where_it_is_run():
     shown = (EXAMPLES / 'README.md').read_text()
-    tests = '\n'.join(path.read_text() for path in EXAMPLES.parent.glob('tests/**/test_*.py'))
+    tests = '\n'.join(path.read_text() for path in EXAMPLES.parent.glob('tests/**/*.py'))
     for path in EXAMPLES.glob('*.py'):
         assert f'<!-- {path.stem}:app -->' in shown or path.stem in tests, path

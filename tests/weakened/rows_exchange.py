@@ -14,6 +14,12 @@ def _keep(entry, headers, labels):
 """A list of headers that several responses share."""
 
 ROWS = [
+    (
+        'log: the text of an exception of the user',
+        '_exchange/plan.py',
+        'type(error).__qualname__, places',
+        'repr(error), places',
+    ),
     ('events: keys of key builders', '_exchange/account.py', '            key = digest(key)', '            pass'),
     ('events: told once', '_exchange/account.py', '        if self._is_over:\n            return\n', ''),
     ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
