@@ -257,7 +257,8 @@ def cases(redis: Callable[[], Any] | None) -> list[Case]:
         Case('not cached', uncached(small), expected=None),
         *(Case(f'{name}: hit, 200 B', router, expected=None) for name, router in peers(small)),
         *cases_of_litestar(),
-        Case('miss', cached(small), 1.5, against='not cached', expected=b'MISS', forgets=True),
+        Case('miss', cached(small), 1.5, **FORGETTING),
+        Case('miss, SimpleMemoryCache', cached(small), 1.5, backend=SimpleMemoryCache, **FORGETTING),
         Case('hit, 16 keys at a time', cached(small_of), together=TOGETHER),
         Case('lmdb, 200 B', cached(small_of), 1.45, backend=lmdb, together=TOGETHER),
         Case('lmdb, 100 kB', cached(large_of), 1.6, backend=lmdb, together=TOGETHER),
@@ -349,6 +350,8 @@ def near_cases(redis: Callable[[], Any]) -> Iterator[Case]:
             least = 3000 if trust else 0
             yield Case(name, cached(answer, of_cache=near), target, backend=redis, together=TOGETHER, least=least)
 
+
+FORGETTING: Any = {'against': 'not cached', 'expected': b'MISS', 'forgets': True}
 
 COLD: Any = {'together': TOGETHER, 'is_cold': True, 'against': 'not cached, 16 at a time', 'expected': b'MISS'}
 
@@ -445,12 +448,12 @@ def beside(app: Any, other: Any) -> Any:
     return serve
 
 
-def forgetting(app: Any, memory: MemoryCache) -> Any:
+def forgetting(app: Any, memory: Any) -> Any:
     """The app, before each request of which what is stored is taken away: that counts as a part of the request."""
 
     async def forget(scope: Any, receive: Any, send: Any) -> None:
-        for key in [*memory._small, *memory._main]:
-            memory.remove(key)
+        for key in memory.keys() if isinstance(memory, MemoryCache) else [*memory._cache]:
+            memory.remove(key) if isinstance(memory, MemoryCache) else memory._cache.pop(key)
         await app(scope, receive, send)
 
     return forget

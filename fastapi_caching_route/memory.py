@@ -132,12 +132,12 @@ class MemoryCache(BaseCache):
         size = (size_of(value) if size is None else size) + getsizeof(key) + TABLE_BYTES
         with self._lock:
             old = self._drop(key, comes_back=True) if key in self._small or key in self._main else None
-            now = self._clock()
+            queues, most, now = self._queues, self.max_entries, self._clock()
             if self._parts and self._parts[0] <= now:
                 self._free_ended(FREED_AT_ONCE)
             if size > self.max_bytes:
                 return False
-            queues, most, evicted = self._queues, self.max_entries, list[Held | None]()
+            evicted: list[Held | None] = []
             while queues.bytes + size > self.max_bytes or (most is not None and len(queues) >= most):
                 evicted.append(self._drop(queues.next()))
             self._evicted += len(evicted)

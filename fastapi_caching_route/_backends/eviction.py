@@ -13,15 +13,15 @@ only sets a flag. `LMDBCache` has the same queues in its file (`lmdb_table`), wh
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 MAX_MOVED = 32
 """How many used keys one eviction passes over: it must not take longer where there are more."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct, eq=False):
     """A value in memory."""
 
     value: Any

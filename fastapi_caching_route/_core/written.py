@@ -42,12 +42,14 @@ class Written(Struct):
     """Whether FastAPI made the response and added these headers, and not the endpoint itself."""
     keeps_tasks: bool = False
     """Whether the background tasks of dependencies run after the response."""
+    is_whole: bool = False
+    """Whether the whole body follows the start of the response without waiting for anything."""
 
     def begin(self) -> None:
         """Begin a run; a later run starts over."""
         self.by_guards = [list(it) for it in self.earlier]
         self.by_others = [[] for _ in range(len(self.earlier) + 1)]
-        self.made_by_fastapi = self.keeps_tasks = False
+        self.made_by_fastapi = self.keeps_tasks = self.is_whole = False
 
     def next_guard(self) -> list[Operation]:
         """The list for the operations of the next guard."""

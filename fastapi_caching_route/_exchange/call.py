@@ -73,6 +73,12 @@ class Call(Struct, eq=False):
         return Call(self.plan, self.declared, scope, body, client, self.forward, self.own_key, self.key, raw)
 
 
+def raw_of(declared: Declared, scope: Scope) -> RawRequest:
+    """The request as it is before the route reads or changes it: a copy if code gets the raw request."""
+    reading = declared.inputs.reading
+    return RawRequest(begin_of(scope, scope['headers']) if reading.takes_request else scope, reading)
+
+
 class RequestBody(Struct, eq=False):
     """The body of a request for several readers, each of which gets all of it from its beginning."""
 

@@ -18,11 +18,10 @@ from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scop
 from fastapi_caching_route._core.declared import ACCEPTED, LetIn
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
-from fastapi_caching_route._core.raw_request import RawRequest, begin_of
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.account import Account, passed
-from fastapi_caching_route._exchange.call import Call, Client, RequestBody
+from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
 from fastapi_caching_route._exchange.guarded import reply_behind_guards
 from fastapi_caching_route._exchange.guards import admit, pass_by
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
@@ -78,7 +77,7 @@ async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forwar
     scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
     with account or Account(plan, scope['method'], send) as account:
         client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header, send)
-        call = Call(plan, declared, scope, body or RequestBody(receive), client, forward)
+        call = Call(plan, declared, scope, body or RequestBody(receive), client, forward, raw=raw_of(declared, scope))
         await _respond_in_steps(call, looked, answer, let_in)
 
 
@@ -86,8 +85,6 @@ def _respond_in_steps(
     call: Call, looked: Looked | None, answer: tuple[Message, Message] | None, let_in: LetIn
 ) -> Coroutine[Any, Any, None]:
     """Answer one request that guards refuse or still have to let in, or for which there is no answer at once."""
-    scope, reading = call.scope, call.declared.inputs.reading
-    call.raw = RawRequest(begin_of(scope, scope['headers']) if reading.takes_request else scope, reading)
     if answer is not None and looked is not None:
         return reply_behind_guards(call, looked, answer, let_in)
     return Exchange(call, Herd(call)).respond(looked)

@@ -32,7 +32,7 @@ class Passing(Struct, eq=False):
     _recorder: Recorder
     has_begun: bool = False
     """Whether the client has got something, or is to get what is stored."""
-    _timer: asyncio.Handle | None = None
+    _timer: asyncio.TimerHandle | None = None
     _ending: asyncio.TimerHandle | None = None
     _starting: 'asyncio.Task[None] | None' = None
 
@@ -42,12 +42,7 @@ class Passing(Struct, eq=False):
         One of unknown length whose body does not follow in the same step is a stream already.
         """
         if self._recorder.is_recording:
-            loop = asyncio.get_running_loop()
-            # The timer is set when the body has not followed in the same step: mostly it does, and a timer is dear.
-            self._timer = loop.call_soon(self._wait if length_is_known else self._start)
-
-    def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(START_SECONDS, self._start)
+            self._timer = asyncio.get_running_loop().call_later(START_SECONDS if length_is_known else 0, self._start)
 
     def _start(self) -> None:
         self._starting = asyncio.get_running_loop().create_task(self.pass_on(self._recorder.begin()))

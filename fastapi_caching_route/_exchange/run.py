@@ -165,7 +165,9 @@ class Run:
         step = self._record(message) if isinstance(way, Record) else self._pass_on(message, way)
         if step is not NOTHING:
             await self._take(step)
-        self._passing.start_soon(length_is_known=bool(lines(self._head.headers, b'content-length')))
+        length_is_known = bool(lines(self._head.headers, b'content-length'))
+        if not (length_is_known and self._written.is_whole):  # a timer is dear
+            self._passing.start_soon(length_is_known=length_is_known)
         if errand.stale is not None:
             await forget_if_contradicted(errand, self._head)
 
@@ -291,6 +293,7 @@ class Run:
 
     def _evidence(self) -> Evidence:
         call = self.errand.call
-        session, now = dict(call.scope.get('session') or {}), call.plan.runtime.clock()
+        session, now = call.scope.get('session'), call.plan.runtime.clock()
         is_comparable = not self._snapshot.reads.noted or is_comparable_in(call, self._snapshot)
-        return Evidence(call.is_admitted, self._recorder.doubt, session, is_comparable, self._written, now)
+        current = dict(session) if session else {}
+        return Evidence(call.is_admitted, self._recorder.doubt, current, is_comparable, self._written, now)

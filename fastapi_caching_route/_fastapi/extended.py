@@ -23,6 +23,9 @@ from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_SENT_AT_ONCE = Response.__call__
+"""Sends start and body, and waits for nothing in between."""
+
 
 def choosing_handler(original: Handler) -> Handler:
     """A handler that calls the one in the scope, if there is one, else the original."""
@@ -35,6 +38,8 @@ def choosing_handler(original: Handler) -> Handler:
             request = noted(request, reads)
         try:
             response = await (chosen or original)(request)
+            if type(response).__call__ is _SENT_AT_ONCE and WRITTEN in request.scope:
+                request.scope[WRITTEN].is_whole = True
             return response if reads is None else noted_response(response, reads)
         except RequestValidationError:
             # If the values of a guard are not valid, FastAPI continues with other dependencies, but no guard accepted.

@@ -4,10 +4,10 @@ import asyncio
 import time
 
 import pytest
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from fastapi_caching_route import FastAPICache
+from fastapi_caching_route import CachingRoute, FastAPICache
 from fastapi_caching_route._exchange import passing as _passing
 from tests.support import Clock, asgi_call, asgi_scope, caching_router, memory_cache, patient
 
@@ -276,3 +276,35 @@ async def test_a_request_that_is_cancelled_while_its_start_is_sent_leaves_nothin
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
     assert (len(cache._settings.runtime.flights), cache._settings.runtime.budget.used) == (0, 0)
+
+
+async def test_the_start_of_a_stream_in_place_of_a_whole_response_does_not_wait_for_its_first_chunk():
+    gate, client, cache = asyncio.Event(), Quick(), memory_cache()
+
+    async def chunks():
+        await gate.wait()
+        yield b'later'
+
+    class Replacing(CachingRoute):
+        def get_route_handler(self):
+            handler = super().get_route_handler()
+
+            async def replaced(request):
+                await handler(request)
+                return StreamingResponse(chunks())
+
+            return replaced
+
+    router = APIRouter(route_class=Replacing)
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 'whole'
+
+    asking = asyncio.ensure_future(app_of(router)(asgi_scope(), patient(), client.send))
+    assert headers_of([await client.next()])[b'x-cache'] == b'MISS'
+    assert client.got.empty()
+    gate.set()
+    assert (await client.next())['body'] == b'later'
+    await asking

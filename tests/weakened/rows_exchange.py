@@ -240,8 +240,14 @@ ROWS = [
     (
         'passing: the start of a stream',
         '_exchange/passing.py',
-        'call_later(START_SECONDS, self._start)',
-        'call_later(60, self._start)',
+        'START_SECONDS if length_is_known else 0, self._start)',
+        '60, self._start)',
+    ),
+    (
+        'passing: the start of a stream in place of a whole response',
+        '_exchange/run.py',
+        'if not (length_is_known and self._written.is_whole):',
+        'if not self._written.is_whole:',
     ),
     (
         'passing: the start before the rest',
