@@ -91,7 +91,8 @@ INSIDE = {
         ),
     ),
     '_fastapi': (
-        *('declared', 'admission', 'solving', 'compiled', 'extended', 'early_values', 'read_steps', 'write_log'),
+        *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'read_steps'),
+        'write_log',
         *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
         *('writing', 'path_values', 'own', 'documenting', 'serving', 'handlers', 'noting', 'noted_scope'),
         *('noted_values', 'callers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),

@@ -9,6 +9,7 @@ declared      the declarations of a route, with dependency overrides applied
 admission     dependencies that run without the route
 solving       dependencies that run without a request handler
 compiled      simple dependencies in steps that are worked out once
+reading       their parameters, read in fewer steps
 extended      the handler of a route with additional dependencies
 early_values  values of dependencies that ran before the key was made
 read_steps    dependencies around guards whose reads do not count

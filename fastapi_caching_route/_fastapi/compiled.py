@@ -1,7 +1,7 @@
 """Runs simple guards in steps that are worked out once, and not for each request as in `solve_dependencies`.
 
-Simple are functions and FastAPI's own schemes, each used once, that take parameters, the request and each other's
-values. For everything else, and for everything that a later FastAPI adds to a `Dependant`, there are no steps.
+Simple are functions, generators and FastAPI's own schemes, each used once, that take parameters, the request and each
+other's values. For everything else, and for everything that a later FastAPI adds to a `Dependant`, there are no steps.
 """
 
 import inspect
@@ -12,19 +12,22 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies import utils
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import request_params_to_args
 
 from fastapi_caching_route._fastapi.effective import tree
+from fastapi_caching_route._fastapi.ending import AFTER, BEFORE
+from fastapi_caching_route._fastapi.reading import PLACES, Reading
 from fastapi_caching_route._fastapi.security import credential
 
-_PLACES = ('path', 'query', 'header', 'cookie')
-"""The places of parameters, in the order of FastAPI."""
-_PARTS = {'path': 'path_params', 'query': 'query_params', 'header': 'headers', 'cookie': 'cookies'}
+_SOLVE_GENERATOR: Any = getattr(utils, '_solve_generator', getattr(utils, 'solve_generator', None))
+_WORDS = frozenset(inspect.signature(_SOLVE_GENERATOR).parameters) if _SOLVE_GENERATOR else frozenset(('nothing',))
+_GENERATORS_ARE_KNOWN = {'request', 'dependant', 'call', 'stack', 'sub_values'} >= _WORDS
+"""Whether FastAPI runs generators in this release as we ask it to."""
 _READ = frozenset(
     (
-        *(f'{place}_params' for place in _PLACES),
-        *('dependencies', 'name', 'call', 'request_param_name', 'http_connection_param_name'),
+        *(f'{place}_params' for place in PLACES),
+        *('dependencies', 'name', 'call', 'request_param_name', 'http_connection_param_name', 'scope'),
     )
 )
 """The fields of a node that the steps are made of."""
@@ -45,10 +48,12 @@ class SimpleGuard:
     is_async: bool
     name: str | None
     below: tuple['SimpleGuard', ...]
-    reads: tuple[tuple[list[Any], str], ...]
-    """Its parameters in each place, and the attribute of the request that has their values."""
+    reads: tuple[Reading, ...]
+    """Its parameters in each place."""
     takes_request: tuple[str, ...]
     """The names of its parameters for the request."""
+    generator: Dependant | None
+    """Itself, if it has a `yield`."""
 
 
 def steps_of(nodes: Sequence[Dependant]) -> tuple[SimpleGuard, ...] | None:
@@ -69,19 +74,27 @@ async def _run(steps: Sequence[SimpleGuard], request: Request, values: dict[str,
     for step in steps:
         given: dict[str, Any] = {}
         wrong = await _run(step.below, request, given) if step.below else []
-        for parameters, part in step.reads:
-            read, of_these = request_params_to_args(parameters, getattr(request, part))
-            given.update(read)
-            wrong += of_these
+        for read in step.reads:
+            wrong += read(request, given)
         if wrong:  # it does not run, but the others do
             errors += wrong
             continue
         for name in step.takes_request:
             given[name] = request
-        value = await (step.call(**given) if step.is_async else run_in_threadpool(step.call, **given))
+        if step.generator is not None:
+            value = await _begun(step.generator, request, given)
+        else:
+            value = await (step.call(**given) if step.is_async else run_in_threadpool(step.call, **given))
         if step.name is not None:
             values[step.name] = value
     return errors
+
+
+async def _begun(generator: Dependant, request: Request, given: dict[str, Any]) -> Any:
+    """The value that a generator yields. It ends with its exit stack in the scope."""
+    stack = request.scope[BEFORE if getattr(generator, 'scope', None) == 'function' else AFTER]
+    words = {'request': request, 'dependant': generator, 'call': generator.call, 'stack': stack, 'sub_values': given}
+    return await _SOLVE_GENERATOR(**{name: words[name] for name in _WORDS})
 
 
 def is_fastapis_own(node: Dependant) -> bool:
@@ -91,15 +104,15 @@ def is_fastapis_own(node: Dependant) -> bool:
 
 def _step(node: Dependant) -> SimpleGuard:
     call: Any = node.call
-    found = ((getattr(node, f'{place}_params'), _PARTS[place]) for place in _PLACES)
     names = (node.http_connection_param_name, node.request_param_name)
     return SimpleGuard(
         call,
         is_async=inspect.iscoroutinefunction(_function_of(node)),
         name=node.name,
         below=tuple(map(_step, node.dependencies)),
-        reads=tuple((parameters, part) for parameters, part in found if parameters),
+        reads=tuple(Reading(place, of_place) for place in PLACES if (of_place := getattr(node, f'{place}_params'))),
         takes_request=tuple(name for name in names if name),
+        generator=node if _is_generator(node.call) else None,
     )
 
 
@@ -115,6 +128,9 @@ def _function_of(node: Dependant) -> Any:
 
 
 def _is_plain_function(call: Any) -> bool:
-    """Whether a function is a coroutine function or not, without doubt: no generator, nothing inside, no marks."""
-    is_generator = inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call)
-    return isinstance(call, FunctionType) and not (vars(call) or is_generator)
+    """Whether a function is a coroutine function, a generator or neither, without doubt: nothing inside, no marks."""
+    return isinstance(call, FunctionType) and not vars(call) and (_GENERATORS_ARE_KNOWN or not _is_generator(call))
+
+
+def _is_generator(call: Any) -> bool:
+    return inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call)

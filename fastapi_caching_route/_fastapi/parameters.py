@@ -158,7 +158,7 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
     types may be equal and still behave differently (`ByteSize(1000)` and 1000).
     """
     factory = field.field_info.default_factory
-    if not is_plain(field.field_info.annotation) or _runs_user_code(field):
+    if not is_plain(field.field_info.annotation) or runs_user_code(field):
         return None
     if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
         return None
@@ -179,7 +179,7 @@ def _omission(field: Any) -> Callable[[Any], bool] | None:
     return is_default
 
 
-def _runs_user_code(field: Any) -> bool:
+def runs_user_code(field: Any) -> bool:
     """Whether user functions may take part in the validation of a field, as far as its schema shows it."""
     adapter = getattr(field, '_type_adapter', None)
     return adapter is None or "'function-" in repr(adapter.core_schema)

@@ -1,13 +1,14 @@
 """Guards run in several ways, and no client, guard or exception handler can tell which."""
 
 import asyncio
+import json
 import os
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Annotated
 
 import pytest
-from fastapi import BackgroundTasks, Depends, Header, Request, Response
+from fastapi import BackgroundTasks, Cookie, Depends, Header, Request, Response
 from fastapi.security import SecurityScopes
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -155,6 +156,11 @@ async def by_yield():
     yield
 
 
+@wraps(by_parameters)
+def by_wrapper(**given):
+    return by_parameters(**given)  # FastAPI awaits it, since the function inside is a coroutine function
+
+
 class Awaited:
     """An object that is a dependency."""
 
@@ -176,12 +182,27 @@ async def twice(one: Annotated[int, Depends(by_parameters)]):
         pytest.param([by_parameters, twice], 'solve_dependencies', id='one function twice'),
         pytest.param([by_response], 'solve_dependencies', id='the response'),
         pytest.param([by_tasks], 'solve_dependencies', id='tasks'),
-        pytest.param([by_yield], 'solve_dependencies' if FASTAPI >= (0, 118) else 'handler', id='yield'),
+        pytest.param([by_yield], 'steps' if FASTAPI >= (0, 118) else 'handler', id='yield'),
+        pytest.param([by_wrapper], 'solve_dependencies', id='a function around another'),
         pytest.param([Awaited()], 'solve_dependencies', id='an object'),
     ],
 )
 async def test_each_tree_runs_in_the_first_way_that_covers_it(guards, way):
     assert await steps_of_a_hit([Depends(it) for it in guards]) == [way]
+
+
+async def by_cookie(cookie: Annotated[str, Cookie()]):
+    return cookie
+
+
+async def test_a_refusal_says_all_that_is_not_valid_for_any_guard(way):
+    tree = Tree(None)
+    tree.has_one_key = True
+    app = app_of(tree, [Depends(by_parameters), Depends(by_cookie), Depends(by_request)])
+    await asgi_call(app, asgi_scope(path='/items', headers=GOOD))
+    messages, _, _ = await asked(app, tree, asgi_scope(path='/items', query=b'page=odd'))
+    errors = json.loads(messages[1]['body'])['errors']
+    assert [it['loc'] for it in errors] == [['query', 'page'], ['header', 'x-part'], ['cookie', 'cookie']]
 
 
 async def test_what_observes_a_request_gets_the_request_handler():

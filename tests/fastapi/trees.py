@@ -73,7 +73,7 @@ TAKEN = SIMPLE | {
     'scopes': SecurityScopes,
     'size': Annotated[Page, Depends(Page)],
 }
-SIMPLE_KINDS = ('scheme', 'async', 'async', 'sync')
+SIMPLE_KINDS = ('scheme', 'async', 'async', 'sync', *(('yield', 'sync yield') if FASTAPI >= (0, 118) else ()))
 KINDS = ('scheme', 'async', 'async', 'sync', 'yield', 'sync yield', 'class', 'object', 'method', 'partial', 'again')
 THREADS = ('sync', 'sync yield', 'class', 'partial')
 SOURCES = {
@@ -129,6 +129,10 @@ class Tree:
         self.raising = None
         self.count = 0
         self.made = []
+        self.generators = []
+        may_draw = draw is not None and FASTAPI >= (0, 121)
+        self.scope = draw(st.sampled_from([None, 'function', 'request'])) if may_draw else None
+        """Of all generators: one of the request cannot depend on one of the function."""
         self.schemes = list(SCHEMES)
 
     def dependency(self, depth=2):
@@ -143,11 +147,12 @@ class Tree:
         else:
             call = self.function('async' if kind in {'scheme', 'again'} else kind, depth)
             self.made.append(call)
+            self.generators += [call] if kind.endswith('yield') else []
         more = {'use_cache': self.draw(st.sampled_from([True, True, True, False]))}
-        if self.draw(st.booleans()):
+        if not (self.scope and call in self.generators) and self.draw(st.booleans()):
             return Security(call, scopes=self.draw(st.sampled_from([[], ['read'], ['read', 'all']])), **more)
-        if FASTAPI >= (0, 121) and kind.endswith('yield'):
-            more['scope'] = self.draw(st.sampled_from([None, 'function', 'request']))
+        if self.scope and call in self.generators:
+            more['scope'] = self.scope
         return Depends(call, **more)
 
     def function(self, kind, depth):
