@@ -17,7 +17,7 @@ from fastapi.dependencies.models import Dependant
 
 from fastapi_caching_route._fastapi.effective import tree
 from fastapi_caching_route._fastapi.ending import AFTER, BEFORE
-from fastapi_caching_route._fastapi.reading import PLACES, Reading
+from fastapi_caching_route._fastapi.reading import PLACES, PlaceReader
 from fastapi_caching_route._fastapi.security import credential
 
 _SOLVE_GENERATOR: Any = getattr(utils, '_solve_generator', getattr(utils, 'solve_generator', None))
@@ -48,7 +48,7 @@ class SimpleGuard:
     is_async: bool
     name: str | None
     below: tuple['SimpleGuard', ...]
-    reads: tuple[Reading, ...]
+    reads: tuple[PlaceReader, ...]
     """Its parameters in each place."""
     takes_request: tuple[str, ...]
     """The names of its parameters for the request."""
@@ -110,7 +110,7 @@ def _step(node: Dependant) -> SimpleGuard:
         is_async=inspect.iscoroutinefunction(_function_of(node)),
         name=node.name,
         below=tuple(map(_step, node.dependencies)),
-        reads=tuple(Reading(place, of_place) for place in PLACES if (of_place := getattr(node, f'{place}_params'))),
+        reads=tuple(PlaceReader(place, of_place) for place in PLACES if (of_place := getattr(node, f'{place}_params'))),
         takes_request=tuple(name for name in names if name),
         generator=node if _is_generator(node.call) else None,
     )

@@ -46,7 +46,7 @@ class _Plain:
         return self.omitted if received is _OMITTED else self.validate(received, from_attributes=True)
 
 
-class Reading:
+class PlaceReader:
     """The parameters of one dependency in one place of a request."""
 
     __slots__ = ('_look_up', '_parameters', '_part', '_plain')

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel
 
-from fastapi_caching_route._fastapi.reading import PLACES, Reading
+from fastapi_caching_route._fastapi.reading import PLACES, PlaceReader
 from tests.support import asgi_scope
 
 ODD: Any = {}
@@ -67,7 +67,7 @@ def by_model(model: Annotated[Model, Query()]): ...
 def readings_of(function):
     node = get_dependant(path='/{number}', call=function)
     found = [(place, getattr(node, f'{place}_params')) for place in PLACES]
-    return [(place, fields, Reading(place, fields)) for place, fields in found if fields]
+    return [(place, fields, PlaceReader(place, fields)) for place, fields in found if fields]
 
 
 READ = {function: readings_of(function) for function in (plain, unusual, by_model)}
@@ -138,7 +138,7 @@ def test_every_parameter_has_the_value_or_the_error_of_fastapi(number, query, he
 )
 def test_only_what_fastapi_reads_by_one_name_and_without_user_code_is_read_directly(function, not_plain):
     node = get_dependant(path='/{number}', call=function)
-    alone = [(Reading(place, [it]), it.name) for place in PLACES for it in getattr(node, f'{place}_params')]
+    alone = [(PlaceReader(place, [it]), it.name) for place in PLACES for it in getattr(node, f'{place}_params')]
     assert {name for reading, name in alone if reading._plain is None} == not_plain
 
 
@@ -146,7 +146,7 @@ def test_a_validator_of_the_user_runs_once():
     node = get_dependant(path='/', call=with_validator)
     calls.clear()
     found: dict[str, Any] = {}
-    Reading('query', node.query_params)(Request(asgi_scope(query=b'page=a&word=b')), found)
+    PlaceReader('query', node.query_params)(Request(asgi_scope(query=b'page=a&word=b')), found)
     assert calls == ['b']
 
 

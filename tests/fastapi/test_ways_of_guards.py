@@ -51,6 +51,8 @@ def test_every_way_does_the_same_with_any_tree_of_dependencies(is_simple, monkey
         lesser = {'method': method, 'headers': [it for it in [*GOOD, *more] if it[0] != left_out]}
         found = [asyncio.run(seen_in(way, tree, guards, lesser, raising, overridden)) for way in WAYS]
         assert found[0] == found[1] == found[2]
+        if FASTAPI < (0, 118):
+            return  # there, the code behind a `yield` runs before the response starts, and on hits after it was sent
         plain = asyncio.run(seen_in(None, tree, guards, lesser, raising, overridden))
         assert [as_without_a_cache(*it) for it in found[0]] == [as_without_a_cache(*it) for it in plain]
 
