@@ -214,6 +214,29 @@ async def test_a_refusal_says_all_that_is_not_valid_for_any_guard(others, way):
     assert [it['loc'] for it in errors] == [['query', 'page'], ['header', 'x-part'], ['cookie', 'cookie']]
 
 
+async def test_guards_that_write_headers_share_values_and_background_tasks(way):
+    ran = []
+
+    async def shared():
+        ran.append('shared')
+
+    async def first(response: Response, tasks: BackgroundTasks, value: Annotated[None, Depends(shared)]):
+        response.headers['x-first'] = '1'
+        tasks.add_task(ran.append, 'task of first')
+
+    async def second(response: Response, tasks: BackgroundTasks, value: Annotated[None, Depends(shared)]):
+        response.headers['x-second'] = response.headers['x-first']
+        tasks.add_task(ran.append, 'task of second')
+
+    app = app_of(Tree(None), [Depends(first), Depends(second)])
+    for found in (b'MISS', b'HIT'):
+        ran.clear()
+        answer = await asgi_call(app, asgi_scope(path='/items'))
+        headers = dict(answer[0]['headers'])
+        assert (headers[b'x-cache'], headers[b'x-first'], headers[b'x-second']) == (found, b'1', b'1')
+        assert ran == ['shared', 'task of first', 'task of second']
+
+
 async def test_what_observes_a_request_gets_the_request_handler():
     guards = [Depends(by_parameters), Depends(by_response)]
     assert await steps_of_a_hit(guards, of_scope={'fastapi.telemetry': object()}) == ['handler']
