@@ -147,7 +147,7 @@ OTHER = {
         [*BASE['headers'][:-1], (b'cookie', b'a=1; b=2')],
         BASE['headers'][:-1],
     ],
-    'client': [('10.0.0.2', 1), None],
+    'client': [('10.0.0.2', 1), ('10.0.0.1', 2), None],
     'server': [('10.0.0.8', 80)],
     'scheme': ['https'],
     'raw_path': [b'/items/%78'],

@@ -39,6 +39,7 @@ ROWS = [
         'return is_called_for_itself and any(scheme is it for it in schemes)',
         'return True',
     ),
+    ('noted: a value that goes on after its test', '_fastapi/callers.py', "'JUMP_IF_FALSE',", "'JUMP_IF',"),
     (
         'read: the values of a group',
         '_core/variants.py',
