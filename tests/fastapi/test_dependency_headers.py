@@ -3,8 +3,9 @@
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Response, Security
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import APIKeyHeader
 from starlette.testclient import TestClient
 
 from tests.support import caching_router, client_of, marks, memory_cache
@@ -101,3 +102,41 @@ def test_fields_that_an_early_check_sets_for_one_client_are_not_stored():
     miss, hit = client.get('/'), client.get('/')
     assert marks(miss, hit) == ['MISS', 'HIT']
     assert (miss.headers['x-person'], hit.headers.get('x-person')) == ('ann', None)
+
+
+def test_the_last_guard_wins_over_a_dependency_that_ran_before_it():
+    router, cache = caching_router(), memory_cache()
+
+    async def first(response: Response):
+        response.headers['x-last'] = 'first guard'
+
+    async def between(response: Response):
+        response.headers['x-last'] = 'no guard'
+
+    async def second(response: Response):
+        response.headers['x-last'] = 'second guard'
+
+    @router.get('/', dependencies=[Depends(first)])
+    @cache(ttl=60)
+    async def endpoint(
+        value: Annotated[None, Depends(between)],
+        key: Annotated[str | None, Security(APIKeyHeader(name='x-key', auto_error=False))],
+        user: Annotated[None, Depends(guarding(second))],
+    ):
+        return {}
+
+    client = client_of(router)
+    responses = [client.get('/'), client.get('/')]
+    assert marks(*responses) == ['MISS', 'HIT']
+    assert [it.headers['x-last'] for it in responses] == ['second guard', 'second guard']
+
+
+def guarding(call):
+    """The dependency with a scheme below it, so that it is a guard."""
+
+    async def guard(
+        response: Response, key: Annotated[str | None, Security(APIKeyHeader(name='x-key', auto_error=False))]
+    ):
+        await call(response)
+
+    return guard
