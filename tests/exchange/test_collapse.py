@@ -44,9 +44,16 @@ async def test_an_entry_that_ends_under_load_is_computed_once(clock):
     assert len(app.runs) == 4
 
 
-@pytest.mark.parametrize('fields', [{'method': 'HEAD'}, {'range': 'bytes=0-1'}, {'authorization': 'Basic x'}])
-async def test_whose_answer_is_for_itself_alone_does_not_lead(fields):
-    app = App()
+@pytest.mark.parametrize(
+    ('mode', 'fields'),
+    [
+        ('policy', {'method': 'HEAD'}),
+        ('policy', {'range': 'bytes=0-1'}),
+        ('rfc9111', {'authorization': 'Basic x'}),
+    ],
+)
+async def test_whose_answer_is_for_itself_alone_does_not_lead(mode, fields):
+    app = App(mode=mode)
     app.gate = Gate()
     counting(app)
     alone = app.ask(**fields)
@@ -57,6 +64,19 @@ async def test_whose_answer_is_for_itself_alone_does_not_lead(fields):
     app.gate.open.set()
     await asyncio.gather(alone, second)
     assert len(app.runs) == 2
+
+
+async def test_a_client_that_sends_authorization_leads_where_nothing_reads_it():
+    app = App()
+    app.gate = Gate()
+    counting(app)
+    leading = app.ask(authorization='Basic x')
+    await app.gate.reached.wait()
+    following = app.ask()
+    await settled(app, app.gate.reached, 1)
+    app.gate.open.set()
+    first, second = seen(await asyncio.gather(leading, following))
+    assert (len(app.runs), first.body) == (1, second.body)
 
 
 @pytest.mark.parametrize('fields', [{'cache_control': 'no-store'}, {'pragma': 'no-cache'}])
