@@ -1,13 +1,14 @@
 """`store=False`: nothing is stored here, but clients get what they need to store it themselves."""
 
 import pytest
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyHeader
+from starlette.authentication import SimpleUser
 
 from fastapi_caching_route import CachePolicy, ConfigurationError, FastAPICache
 from tests.backends.fakes import Elsewhere
-from tests.support import caching_router, client_of, marks, memory_cache
+from tests.support import asgi_call, asgi_scope, caching_router, client_of, marks, memory_cache
 
 STATUS = 'FastAPICache; fwd=bypass; detail=store'
 
@@ -51,6 +52,19 @@ def test_a_stream_gets_the_headers_at_its_start():
     response = served(page, ttl=60, cache_control='max-age=ttl').get('/')
     assert (response.text, response.headers['cache-control']) == ('ab', 'max-age=60')
     assert response.headers['cache-status'] == STATUS
+
+
+async def test_a_user_of_middleware_is_no_matter_where_nothing_is_stored():
+    async def page():
+        return 'a page'
+
+    router, app = caching_router(), FastAPI()
+    router.get('/')(memory_cache()(store=False, cache_control='max-age=60')(page))
+    app.include_router(router)
+    start, _ = await asgi_call(app, asgi_scope(headers=[(b'authorization', b'Bearer x')]) | {'user': SimpleUser('ann')})
+    headers = dict(start['headers'])
+    assert headers[b'cache-status'] == STATUS.encode()
+    assert b'etag' in headers
 
 
 @pytest.mark.parametrize('headers', [{'authorization': 'Bearer x'}, {'cookie': 'a=b'}, {'x-plan': 'gold'}], ids=str)
