@@ -113,7 +113,7 @@ class CacheStats:
     """Those that have got requests, in the order of their first ones."""
     store: StoreStats = field(default_factory=StoreStats)
     """As this process sees it."""
-    workers: tuple['WorkerStats', ...] = ()
+    workers: 'tuple[WorkerStats, ...]' = ()
     """With `stats_of_all_workers`: each of them."""
     purges: PurgeStats = field(default_factory=PurgeStats)
     """Of this process."""

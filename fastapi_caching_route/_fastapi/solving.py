@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from types import MethodWrapperType
 from typing import Any
 
 from fastapi import Request, Response, _compat, routing
@@ -174,7 +175,7 @@ def _inside(call: Any, seen: list[Any]) -> Iterator[Any]:
         yield from _inside(call.func, seen)
     if hasattr(call, '__wrapped__'):
         yield from _inside(call.__wrapped__, seen)
-    if not inspect.isroutine(call):
+    if not (inspect.isroutine(call) or isinstance(call, MethodWrapperType)):  # Python 3.10 takes these for no routines
         yield from _inside(call.__call__, seen)
 
 

@@ -1,6 +1,7 @@
 """A request leaves nothing behind that only the garbage collector can free: full collections cost every later one."""
 
 import gc
+import sys
 from collections import Counter
 from typing import Annotated
 
@@ -98,7 +99,8 @@ async def test_a_304_a_head_and_a_refusal_leave_no_garbage(of_guards):
         asgi_scope(path='/items/1', headers=[*KEY, (b'if-none-match', b'*')]),
         asgi_scope('HEAD', path='/items/1', headers=KEY),
     ]
-    if FASTAPI >= (0, 135):  # older releases leave the exception of a guard in a cycle, with all that is on its way
+    # Older releases of FastAPI, and Python 3.10, leave the exception of a guard in a cycle, with what belongs to it.
+    if FASTAPI >= (0, 135) and sys.version_info >= (3, 11):
         scopes += [asgi_scope(path='/items/1'), asgi_scope(path='/items/2')]
     assert await left_by(app, scopes) == {}
 
