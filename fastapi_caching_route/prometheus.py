@@ -119,7 +119,7 @@ class _Stores:
         """The gauges. A backend of several caches counts once; several in memory are summed."""
         metrics = self._metrics()
         caches = () if metrics is None else [*metrics.caches]
-        backends = {id(it._settings.backend): it.stats().store for it in caches}  # noqa: SLF001, it has no other identity
+        backends = {id(it._settings.backend): it.stats().store for it in caches}  # noqa: SLF001, no other identity
         stores: dict[tuple[str, str], list[StoreStats]] = {}
         for it in backends.values():
             stores.setdefault((it.kind, it.address), []).append(it)

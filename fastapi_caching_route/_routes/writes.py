@@ -88,7 +88,8 @@ class Invalidates:
             tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
             endpoints = self.endpoints()
         except KeyError as error:
-            logger.error('%r has no path parameter %s, so all entries are invalidated', scope['path'], error)  # noqa: TRY400, it says all
+            said = '%r has no path parameter %s, so all entries are invalidated'
+            logger.error(said, scope['path'], error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
         except ConfigurationError as error:
             logger.error('%s; all entries are invalidated', error)  # noqa: TRY400, it says all

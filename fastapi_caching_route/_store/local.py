@@ -225,7 +225,8 @@ class _Table:
 
     def keys(self) -> list[str]:
         """All keys."""
-        table = self._backend.keys() if isinstance(self._backend, MemoryCache) else [*self._backend._cache]  # noqa: SLF001
+        backend = self._backend
+        table = backend.keys() if isinstance(backend, MemoryCache) else [*backend._cache]  # noqa: SLF001
         return [it for it in table if isinstance(it, str)]
 
     def observe(self, observers: Observers) -> None:
