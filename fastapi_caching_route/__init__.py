@@ -14,7 +14,7 @@ Eight folders, each of which imports only those below it:
 
 from fastapi_caching_route._backends.aiocache import Backend
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
-from fastapi_caching_route.cache import DEFAULT_ACCEPTED_STATUS_CODES, FastAPICache
+from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
@@ -24,7 +24,7 @@ from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.logs import logging_observer
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.near import NearCopies
-from fastapi_caching_route.options import CacheOptions
+from fastapi_caching_route.options import DEFAULT_ACCEPTED_STATUS_CODES, CacheOptions, RouteOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
@@ -61,6 +61,7 @@ __all__ = [
     'NearCopies',
     'PurgeStats',
     'RouteHandler',
+    'RouteOptions',
     'RouteReport',
     'RouteStats',
     'Skip',

@@ -1,27 +1,21 @@
 """`FastAPICache`, the public class: the `@cache` decorator, invalidation, and access to entries by key."""
 
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
-from fastapi.params import Depends
-from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 from typing_extensions import Doc, Self, Unpack
 
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.checks import check_positive, check_takes_one, checked_paths, checked_templates
-from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
+from fastapi_caching_route._core.checks import check_positive, checked_paths, checked_templates
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
@@ -33,38 +27,33 @@ from fastapi_caching_route._core.names import (
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
 from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all
+from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
-from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated, invalidates_of
+from fastapi_caching_route._routes.decorating import checked_options, decorate_with, given_options
+from fastapi_caching_route._routes.decoration import check_decorated, invalidates_of
 from fastapi_caching_route._routes.listed import entries_of, erase
-from fastapi_caching_route._routes.settings import LATER, Settings, check_observer, checked_settings
+from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, note_ttl, shortest_ttl
+from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, shortest_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
-from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
-from fastapi_caching_route.near import NearCopies
-from fastapi_caching_route.options import CacheOptions
+from fastapi_caching_route.options import CacheOptions, RouteOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags, suspicious
-from fastapi_caching_route.purge import Purge
+from fastapi_caching_route.policy import CachePolicy, Tags
 from fastapi_caching_route.stats import CacheStats
-from fastapi_caching_route.surrogates import SurrogateKeys
 from fastapi_caching_route.warming import Warmed, WarmReport
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
-
-DEFAULT_ACCEPTED_STATUS_CODES = frozenset({200})
-"""Responses with these statuses are stored by default."""
 
 Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
 
@@ -85,112 +74,10 @@ class FastAPICache:
             Backend | None,
             Doc('Any aiocache backend; its namespace and ttl are the defaults. None: a new `MemoryCache()`.'),
         ] = None,
-        *,
-        namespace_policy: Annotated[
-            Literal['concat', 'replace'],
-            Doc("Backend's `api` and route's `users` become `api:users` (`'concat'`) or `users` (`'replace'`)."),
-        ] = 'concat',
-        cache_header: Annotated[str, Doc('The response header that says HIT or MISS.')] = 'X-Cache',
-        cache_header_hit: Annotated[str, Doc('Its value if the response comes from an entry.')] = 'HIT',
-        cache_header_miss: Annotated[str, Doc('Its value if the response is being stored.')] = 'MISS',
-        cache_status: Annotated[
-            str | None,
-            Doc('Names this cache in `Cache-Status` (RFC 9211), which says what happened and why; None: not sent.'),
-        ] = 'FastAPICache',
-        accepted_status_codes: Annotated[
-            Collection[int], Doc('Responses with these statuses are stored; never 206, 304, 412 or 416.')
-        ] = DEFAULT_ACCEPTED_STATUS_CODES,
-        version: Annotated[
-            str, Doc('Part of every cache key that no `key_builder` makes; change it if a deploy changes responses.')
-        ] = '',
-        policy: Annotated[CachePolicy | None, Doc('Defaults for the options of `@cache(...)`.')] = None,
-        signing_key: Annotated[
-            str | bytes | Sequence[str | bytes] | None,
-            Doc('Signs entries outside the process (HMAC-SHA256). Of several keys, the first signs; all are accepted.'),
-        ] = None,
-        store_timeout: Annotated[
-            float, Doc('Seconds that a request waits for a backend outside the process; then it goes on without it.')
-        ] = 0.25,
-        harmless_context: Annotated[
-            Collection[ContextVar[Any]],
-            Doc(
-                'Context variables that middleware sets, and that name no person. If it sets others, responses to '
-                'requests with `Authorization` are stored only where that is in the cache key.'
-            ),
-        ] = (),
-        left_out_of_raw_keys: Annotated[
-            Collection[str], Doc('Request headers that are not in the cache key of routes that take the raw request.')
-        ] = LEFT_OUT_OF_RAW_KEYS,
-        recording_budget: Annotated[
-            int, Doc('Bytes that all streams being recorded may hold together; beyond that, streams are not stored.')
-        ] = 64 * 1024 * 1024,
-        clock: Annotated[
-            Callable[[], float], Doc('Returns seconds since the epoch; processes that share the backend must agree.')
-        ] = time.time,
-        mode: Annotated[
-            Literal['policy', 'rfc9111'],
-            Doc("`'policy'`: options decide, response headers only restrict. `'rfc9111'`: response headers decide."),
-        ] = 'policy',
-        invalidate_on_write: Annotated[
-            bool,
-            Doc('Whether PUT, PATCH, DELETE and uncached POST invalidate their path on 2xx and 3xx (RFC 9111 §4.4).'),
-        ] = True,
-        document: Annotated[
-            bool, Doc('Whether OpenAPI describes the 304 and the headers of cached routes; if not, it is unchanged.')
-        ] = False,
-        near: Annotated[
-            NearCopies | None, Doc('Copies of entries in this process, in front of a backend outside of it.')
-        ] = None,
-        observer: Annotated[
-            Observer | Sequence[Observer] | None,
-            Doc('One or more plain functions that get a record of each response, see `fastapi_caching_route.events`.'),
-        ] = None,
-        purge: Annotated[
-            Purge | None,
-            Doc(
-                'Sends invalidations on to a cache in front: `FastlyPurge(...)`, `CloudflarePurge(...)`, '
-                '`VarnishPurge(...)` or `SouinPurge(...)` of `fastapi_caching_route.purge`, or an async function of a '
-                '`PurgeRequest`.'
-            ),
-        ] = None,
-        surrogate_keys: Annotated[
-            str | SurrogateKeys | None,
-            Doc(
-                'The header with the tags of stored responses, by which a cache in front purges them: '
-                "`'Surrogate-Key'` (Fastly), `'Cache-Tag'` (Cloudflare), `'Edge-Cache-Tag'` (Akamai), `'xkey'` "
-                "(Varnish), `'Cache-Groups'` (RFC 9875), or `SurrogateKeys(header=...)`."
-            ),
-        ] = None,
-        strict: Annotated[
-            bool, Doc('Whether what is wrong as an app starts raises a ConfigurationError; if not, it is a warning.')
-        ] = False,
+        **options: Unpack[CacheOptions],
     ) -> None:
-        """Build a cache over a backend. This opens no connection."""
-        self._settings: Settings = checked_settings(
-            MemoryCache() if cache is None else cache,
-            namespace_policy=namespace_policy,
-            cache_header=cache_header,
-            cache_header_hit=cache_header_hit,
-            cache_header_miss=cache_header_miss,
-            cache_status=cache_status,
-            accepted_status_codes=accepted_status_codes,
-            version=version,
-            policy=policy,
-            signing_key=signing_key,
-            store_timeout=store_timeout,
-            harmless_context=harmless_context,
-            left_out_of_raw_keys=left_out_of_raw_keys,
-            recording_budget=recording_budget,
-            clock=clock,
-            mode=mode,
-            invalidate_on_write=invalidate_on_write,
-            document=document,
-            near=near,
-            observer=observer,
-            surrogate_keys=surrogate_keys,
-            strict=strict,
-            purge=purge,
-        )
+        """Build a cache over a backend. This opens no connection. `CacheOptions` has the options."""
+        self._settings: Settings = settings_of(MemoryCache() if cache is None else cache, options)
         note_alive(self._settings)
 
     @classmethod
@@ -281,40 +168,11 @@ class FastAPICache:
         """Responses with these statuses are stored, in addition to those in `status_ttl`."""
         return self._settings.accepted_status_codes
 
-    def __call__(
-        self,
-        *positional: object,
-        key_builder: Annotated[KeyBuilder | None, Doc('See `CachePolicy` for this option and all others.')] = None,
-        dependencies: Sequence[Depends] | None = None,
-        identity: Literal['auto', 'shared'] | Identity | None = None,
-        reads: Literal['noted', 'declared', 'all'] | None = None,
-        route_dependencies: Literal['always', 'on_miss'] | None = None,
-        vary_headers: Collection[str] | None = None,
-        namespace: str | None = None,
-        ttl: float | None = None,
-        tags: Collection[str] | Tags | None = None,
-        stale_while_revalidate: float | None = None,
-        stale_if_error: float | None = None,
-        revalidate: bool | None = None,
-        client_cache_control: bool | None = None,
-        cache_control: str | CacheControl | None = None,
-        cdn_cache_control: str | CacheControl | None = None,
-        store: bool | None = None,
-        status_ttl: Mapping[int, float] | None = None,
-        skip: Skip | None = None,
-        store_if: StoreIf | None = None,
-        max_body_size: int | None = None,
-        collapse: bool | None = None,
-        collapse_timeout: float | None = None,
-        lock: bool | None = None,
-        eager_refresh: float | None = None,
-        ttl_jitter: float | None = None,
-        endpoint_timeout: float | None = None,
-    ) -> Callable[[Endpoint], Endpoint]:
+    def __call__(self, *positional: object, **options: Unpack[RouteOptions]) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its responses are cached on every `CachingRoute` that serves it.
 
-        Options that are omitted or None come from the `policy` of this cache. The endpoint itself is returned. If an
-        endpoint is decorated several times, the last decorator applies on all of its routes.
+        `CachePolicy` has the options. Those that are omitted or None come from the `policy` of this cache. The endpoint
+        itself is returned. If an endpoint is decorated several times, the last decorator applies on all of its routes.
 
         Raises:
             ConfigurationError: an option is not valid, or the endpoint cannot be decorated.
@@ -326,62 +184,10 @@ class FastAPICache:
                 f'got {positional}'
             )
             raise ConfigurationError(msg)
-        given = _given(
-            {
-                'key_builder': key_builder,
-                'dependencies': dependencies,
-                'identity': identity,
-                'reads': reads,
-                'route_dependencies': route_dependencies,
-                'vary_headers': vary_headers,
-                'namespace': namespace,
-                'ttl': ttl,
-                'tags': tags,
-                'stale_while_revalidate': stale_while_revalidate,
-                'stale_if_error': stale_if_error,
-                'revalidate': revalidate,
-                'client_cache_control': client_cache_control,
-                'cache_control': cache_control,
-                'cdn_cache_control': cdn_cache_control,
-                'store': store,
-                'status_ttl': status_ttl,
-                'skip': skip,
-                'store_if': store_if,
-                'max_body_size': max_body_size,
-                'collapse': collapse,
-                'collapse_timeout': collapse_timeout,
-                'lock': lock,
-                'eager_refresh': eager_refresh,
-                'ttl_jitter': ttl_jitter,
-                'endpoint_timeout': endpoint_timeout,
-            }
-        )
-
-        settings = self._settings
+        given = checked_options(options)
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            try:
-                if endpoint is None or isinstance(endpoint, Starlette | Router):
-                    msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
-                    raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
-                policy = replace(settings.policy, **given)
-                for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
-                    check_takes_one(option, getattr(policy, option))
-                settings.full_namespace(policy.namespace)  # refuses a wrong one
-                note_ttl(settings.ttls, policy)
-                decoration = Decoration(settings, policy)
-                for layer in layers(endpoint):
-                    attach(decoration, layer)
-            except ConfigurationError as error:
-                msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
-                raise ConfigurationError(msg) from None
-            for layer in layers(endpoint):
-                check_decorated(layer)
-                document_decorated(layer)
-            for warning in suspicious(policy, by_the_book=settings.by_the_book):
-                logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
-            settings.namesakes.of_endpoint(endpoint)
-            settings.unserved.add(endpoint)
+            decorate_with(self._settings, given, endpoint)
             return endpoint
 
         return decorate
@@ -411,7 +217,7 @@ class FastAPICache:
                 `CacheContext.key` of a route without a `key_builder`, or with another namespace.
 
         """
-        given = _given(caching_params)
+        given = given_options(caching_params)
         policy = replace(self._settings.policy, **given)
         if 'ttl' not in given:
             policy = replace(policy, ttl=shortest_ttl(self._settings.ttls, self._settings.full_namespace, policy))
@@ -781,7 +587,7 @@ class FastAPICache:
             ConfigurationError: an option is not valid.
 
         """
-        policy = replace(self._settings.policy, **_given(params))
+        policy = replace(self._settings.policy, **given_options(params))
         return CacheParams(
             namespace=policy.namespace,
             ttl=policy.ttl,
@@ -794,8 +600,3 @@ class FastAPICache:
         """Set the cache header of a response to the value for a hit or a miss."""
         name, value = self._settings.hit if hit else self._settings.miss
         response.headers[name.decode('latin-1')] = value.decode('latin-1')
-
-
-def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options that are not None."""
-    return {name: value for name, value in (options or {}).items() if value is not None}

@@ -15,12 +15,13 @@ from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import layers, name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
+from fastapi_caching_route._routes.decorating import suspicious
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
 from fastapi_caching_route._routes.writes import is_write
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.policy import CachePolicy, suspicious
+from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
 
 _PARAMETER = re.compile(r'{(\w+)')

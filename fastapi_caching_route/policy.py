@@ -3,7 +3,7 @@
 Pure: knows values, and neither stores nor requests.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -204,86 +204,67 @@ class CachePolicy:
     ] = None
 
     def __post_init__(self) -> None:
-        """Check every option, and write the header names in lower case, as ASGI does."""
-        builder, store_if = self.key_builder, self.store_if
-        for option, holds, wanted in (
-            (
-                'key_builder',
-                builder is None or is_plain_function(builder),
-                'must be a plain function of the request, not async',
-            ),
-            (
-                'store_if',
-                store_if is None or is_plain_function(store_if),
-                'must be a plain function of the response, not async',
-            ),
-            ('dependencies', are_depends(self.dependencies), 'must be a list like [Depends(check)]'),
-            (
-                'identity',
-                self.identity in ('auto', 'shared') or callable(self.identity),
-                "must be 'auto', 'shared' or a callable of the request",
-            ),
-            ('reads', self.reads in ('noted', 'declared', 'all'), "must be 'noted', 'declared' or 'all'"),
-            ('route_dependencies', self.route_dependencies in ('always', 'on_miss'), "must be 'always' or 'on_miss'"),
-            ('vary_headers', are_field_names(self.vary_headers), "must be a list of names, like ['accept-language']"),
-            ('skip', self.skip is None or callable(self.skip), 'must be a callable of the request'),
-        ):
-            check_option(option, getattr(self, option), holds=holds, wanted=wanted)
-        for option in ('revalidate', 'store', 'collapse', 'lock'):
-            check_flag(option, getattr(self, option))
-        if self.client_cache_control is not None:
-            check_flag('client_cache_control', self.client_cache_control)
-        if self.namespace == '':
-            object.__setattr__(self, 'namespace', None)
-        elif self.namespace is not None:
-            check_namespace(self.namespace)
-        for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
-            check_span(option, getattr(self, option))
-        for option in ('ttl', 'endpoint_timeout'):
-            check_span(option, getattr(self, option), or_none=True)
-        check_lifetimes('status_ttl', self.status_ttl)
-        object.__setattr__(self, 'status_ttl', dict(self.status_ttl))
-        check_fraction('eager_refresh', self.eager_refresh, may_be_zero=False)
-        check_fraction('ttl_jitter', self.ttl_jitter, may_be_zero=True)
-        check_size('max_body_size', self.max_body_size)
-        for option in ('cache_control', 'cdn_cache_control'):
-            object.__setattr__(self, option, checked_control(option, getattr(self, option)))
-        names = tuple(dict.fromkeys(name.lower() for name in self.vary_headers))
-        object.__setattr__(self, 'vary_headers', names)
-        if not callable(self.tags):
-            object.__setattr__(self, 'tags', checked_templates('tags', self.tags))
+        """Check every option, and bring it into the form in which it is used."""
+        _check_choices(self)
+        _check_numbers(self)
+        for option, value in _normalized(self).items():
+            object.__setattr__(self, option, value)
 
 
-def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
-    """Warnings about options that are valid but probably not intended, each with the remedy."""
-    is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
-    if 'cookie' in policy.vary_headers:
-        yield (
-            'vary_headers contains Cookie: hardly any two clients share an entry; declare the cookies that matter as '
-            'Cookie() parameters, or set identity'
-        )
-    if by_the_book and (policy.ttl is not None or policy.status_ttl):
-        yield (
-            "in mode='rfc9111' the headers of a response decide how long it is fresh, and ttl and status_ttl have no "
-            'effect; send Cache-Control: max-age'
-        )
-    elif (
-        policy.ttl == 0
-        and not any(policy.status_ttl.values())
-        and (is_stale or policy.revalidate or policy.eager_refresh)
+def _check_choices(policy: CachePolicy) -> None:
+    """Check callables, lists, and options of a few values."""
+    builder, identity, store_if = policy.key_builder, policy.identity, policy.store_if
+    a_plain_function = 'must be a plain function of the {}, not async'
+    for option, holds, wanted in (
+        ('key_builder', builder is None or is_plain_function(builder), a_plain_function.format('request')),
+        ('store_if', store_if is None or is_plain_function(store_if), a_plain_function.format('response')),
+        ('dependencies', are_depends(policy.dependencies), 'must be a list like [Depends(check)]'),
+        (
+            'identity',
+            identity in ('auto', 'shared') or callable(identity),
+            "must be 'auto', 'shared' or a callable of the request",
+        ),
+        ('reads', policy.reads in ('noted', 'declared', 'all'), "must be 'noted', 'declared' or 'all'"),
+        ('route_dependencies', policy.route_dependencies in ('always', 'on_miss'), "must be 'always' or 'on_miss'"),
+        ('vary_headers', are_field_names(policy.vary_headers), "must be a list of names, like ['accept-language']"),
+        ('skip', policy.skip is None or callable(policy.skip), 'must be a callable of the request'),
     ):
-        yield 'with a ttl of 0 nothing is stored, so nothing can be stale or renewed; set a short ttl, like 0.001'
-    if policy.endpoint_timeout is not None and not policy.stale_if_error:
-        yield (
-            'endpoint_timeout has no effect without stale_if_error, because no stale entry may answer in place of a '
-            'slow endpoint; set stale_if_error'
-        )
-    control = policy.cache_control
-    if is_stale and isinstance(control, CacheControl) and (control.must_revalidate or control.proxy_revalidate):
-        yield (
-            f'cache_control forbids other caches to serve stale responses ({control}), but with its stale windows this '
-            'cache serves them; remove one of the two'
-        )
+        check_option(option, getattr(policy, option), holds=holds, wanted=wanted)
+    for option in ('revalidate', 'store', 'collapse', 'lock'):
+        check_flag(option, getattr(policy, option))
+    if policy.client_cache_control is not None:
+        check_flag('client_cache_control', policy.client_cache_control)
+    if policy.namespace:
+        check_namespace(policy.namespace)
+
+
+def _check_numbers(policy: CachePolicy) -> None:
+    """Check spans, fractions and sizes."""
+    for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
+        check_span(option, getattr(policy, option))
+    for option in ('ttl', 'endpoint_timeout'):
+        check_span(option, getattr(policy, option), or_none=True)
+    check_lifetimes('status_ttl', policy.status_ttl)
+    check_fraction('eager_refresh', policy.eager_refresh, may_be_zero=False)
+    check_fraction('ttl_jitter', policy.ttl_jitter, may_be_zero=True)
+    check_size('max_body_size', policy.max_body_size)
+
+
+def _normalized(policy: CachePolicy) -> dict[str, object]:
+    """The options that are used in another form than they may be given in. Header names are in lower case, as in ASGI.
+
+    Raises:
+        ConfigurationError: a `Cache-Control` or a tag is not valid.
+
+    """
+    return {
+        'namespace': policy.namespace or None,
+        'status_ttl': dict(policy.status_ttl),
+        'cache_control': checked_control('cache_control', policy.cache_control),
+        'cdn_cache_control': checked_control('cdn_cache_control', policy.cdn_cache_control),
+        'vary_headers': tuple(dict.fromkeys(name.lower() for name in policy.vary_headers)),
+        'tags': policy.tags if callable(policy.tags) else checked_templates('tags', policy.tags),
+    }
 
 
 def checked_policy(policy: object) -> CachePolicy:

@@ -16,10 +16,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 MAX_LINES_OF_CODE = 30
 LONGER = {
-    'cache.py: __init__': 'one parameter for each option of a cache, with its documentation',
-    'cache.py: __call__': 'one parameter for each option of a route: the face of the product in editors',
-    'policy.py: __post_init__': 'a list of checks, one for each option',
-    '_routes/settings.py: checked_settings': 'a list of checks, one for each option',
+    '_routes/building.py: settings_of': 'one record, made of every option of a cache',
     '_core/entry.py: entry_of': 'one record, made of everything that is known of a response',
     '_http/storing.py: _by_all': 'a list of rules, one for each reason',
     'cache.py: invalidates': 'a decorator and its documentation',

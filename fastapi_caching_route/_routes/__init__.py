@@ -7,11 +7,13 @@ warming_up   requests through an app, so that their responses are stored
 start_up     what is wrong as an app starts
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route
+decorating   decorates an endpoint with `@cache(...)`
 hooks        the user's callables, in the form that a plan needs
 description  the parts of a cache key that identify a route
 targets      tags, endpoints and paths to invalidate, as names of entries
 caches       the caches that an app uses
 decoration   what the decorators attach to an endpoint, and its checks
+building     checks the options of a `FastAPICache`, and builds its settings
 settings     the options of one `FastAPICache`, checked, and what its routes share
 namesakes    numbers for objects with equal names, the same in every process
 unserved     decorated endpoints that no `CachingRoute` serves

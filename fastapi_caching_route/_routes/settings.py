@@ -1,48 +1,29 @@
 """One `FastAPICache`, checked, and what its routes share. Knows neither endpoints nor routes."""
 
-from collections.abc import Callable, Collection, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from fastapi_caching_route._backends.aiocache import BaseCache
-from fastapi_caching_route._backends.outage import shown
 from fastapi_caching_route._concurrency.context_variables import ContextVariables
-from fastapi_caching_route._concurrency.flights import Flights
-from fastapi_caching_route._concurrency.observers import Observers
-from fastapi_caching_route._concurrency.pauses import Pauses
 from fastapi_caching_route._concurrency.tasks import Background
 from fastapi_caching_route._core.checks import (
-    check_flag,
     check_namespace,
-    check_positive,
-    field_name,
-    field_text,
-    signing_keys,
-    statuses,
 )
 from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import escaped
 from fastapi_caching_route._core.reasons import NO_BACKEND
-from fastapi_caching_route._core.recorder import Budget
-from fastapi_caching_route._core.variants import Brought
-from fastapi_caching_route._exchange.plan import Runtime, Switch
-from fastapi_caching_route._http.cache_status import item
+from fastapi_caching_route._exchange.plan import Runtime
 from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.namesakes import Namesakes
-from fastapi_caching_route._routes.purging import Purging, purging_of
+from fastapi_caching_route._routes.purging import Purging
 from fastapi_caching_route._routes.unserved import Unserved
 from fastapi_caching_route._store.deferred import DeferredStore
-from fastapi_caching_route._store.opening import checked_backend, store_over
+from fastapi_caching_route._store.opening import checked_backend
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.events import Observer
-from fastapi_caching_route.near import NearCopies
-from fastapi_caching_route.policy import CachePolicy, checked_policy
-from fastapi_caching_route.surrogates import SurrogateKeys, checked_surrogates
+from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 LATER: Final[Any] = object()
 """Stands for a backend that is set later."""
@@ -158,143 +139,3 @@ class Settings:
             revalidate=policy.revalidate,
             status_ttl=tuple(policy.status_ttl.items()),
         )
-
-
-def checked_settings(
-    backend: object,
-    *,
-    namespace_policy: object,
-    cache_header: str,
-    cache_header_hit: str,
-    cache_header_miss: str,
-    cache_status: str | None,
-    accepted_status_codes: Collection[int],
-    version: str,
-    policy: CachePolicy | None,
-    signing_key: str | bytes | Sequence[str | bytes] | None,
-    store_timeout: float,
-    harmless_context: Collection[ContextVar[Any]],
-    left_out_of_raw_keys: Collection[str],
-    recording_budget: int,
-    clock: Callable[[], float],
-    mode: object,
-    invalidate_on_write: bool,
-    document: bool,
-    near: NearCopies | None,
-    observer: Observer | Sequence[Observer] | None,
-    surrogate_keys: object,
-    strict: bool,
-    purge: object,
-) -> Settings:
-    """Check the options of a `FastAPICache`, and build its settings.
-
-    Raises:
-        ConfigurationError: an option is not valid; the message names it.
-
-    """
-    _check_choices(namespace_policy, clock, version, mode)
-    check_flag('invalidate_on_write', invalidate_on_write)
-    check_flag('document', document)
-    check_flag('strict', strict)
-    defaults = checked_policy(policy)
-    check_positive('store_timeout', store_timeout)
-    check_positive('recording_budget', recording_budget)
-    if not isinstance(near, NearCopies | None):
-        msg = f'near must be NearCopies(...) or None, got {type(near).__name__}'
-        raise ConfigurationError(msg)
-    observers = Observers(_checked_observers(observer))
-    new_store = partial(
-        _observed_store,
-        observers,
-        timeout=store_timeout,
-        signing_keys=signing_keys(signing_key),
-        near=near,
-        clock=clock,
-    )
-    surrogates, flights = checked_surrogates(surrogate_keys), Flights[Brought]()
-    purging = purging_of(purge, surrogates, flights)
-    if purging is not None:
-        observers.add(purging.observe)
-    checked = None if backend is LATER else checked_backend(backend)
-    header = field_name('cache_header', cache_header)
-    return Settings(
-        runtime=Runtime(
-            store=DeferredStore(new_store) if checked is None else new_store(checked),
-            clock=clock,
-            flights=flights,
-            unshareable=Pauses(),
-            failing=Pauses(),
-            unrenewable=Pauses(),
-            budget=Budget(recording_budget),
-            switch=Switch(times_off=1, waits=True) if checked is None else Switch(),
-            told=set(),
-            observers=observers,
-            counts={},
-        ),
-        given=checked,
-        policy=defaults,
-        joins_namespaces=namespace_policy == 'concat',
-        cache_header=header,
-        hit=(header, field_text('cache_header_hit', cache_header_hit)),
-        miss=(header, field_text('cache_header_miss', cache_header_miss)),
-        status_name=None if cache_status is None else item(field_text('cache_status', cache_status)),
-        accepted_status_codes=statuses(accepted_status_codes),
-        version=version,
-        context_variables=ContextVariables(_checked_variables(harmless_context)),
-        left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in left_out_of_raw_keys),
-        by_the_book=mode == 'rfc9111',
-        invalidate_on_write=invalidate_on_write,
-        document=document,
-        strict=strict,
-        surrogates=surrogates,
-        purging=purging,
-    )
-
-
-def _observed_store(observers: Observers, backend: BaseCache, **options: Any) -> Store:
-    store = store_over(backend, **options)
-    store.observe(observers)
-    return store
-
-
-def _checked_observers(given: object) -> list[Observer]:
-    observers: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
-    for it in observers:
-        check_observer(it)
-    return observers
-
-
-def check_observer(observer: object) -> None:
-    """See that this is a plain function.
-
-    Raises:
-        ConfigurationError: it is not.
-
-    """
-    called = getattr(observer, '__call__', None)  # noqa: B004, of an object whose class has one
-    if not callable(observer) or iscoroutinefunction(observer) or iscoroutinefunction(called):
-        msg = f'an observer must be a plain function of one record, got {shown(observer)}'
-        raise ConfigurationError(msg)
-
-
-def _checked_variables(harmless: object) -> Collection[ContextVar[Any]]:
-    if isinstance(harmless, Collection) and all(isinstance(it, ContextVar) for it in harmless):
-        return harmless
-    msg = f'harmless_context must be a list of ContextVar(...), got {harmless!r}'
-    raise ConfigurationError(msg)
-
-
-def _check_choices(namespace_policy: object, clock: object, version: object, mode: object) -> None:
-    if namespace_policy not in ('concat', 'replace'):
-        msg = f"namespace_policy must be 'concat' or 'replace', got {namespace_policy!r}"
-        raise ConfigurationError(msg)
-    if mode not in ('policy', 'rfc9111'):
-        msg = f"mode must be 'policy' or 'rfc9111', got {mode!r}"
-        raise ConfigurationError(msg)
-    now = clock() if callable(clock) and not iscoroutinefunction(clock) else None
-    if not isinstance(now, int | float):
-        msg = f'clock must be a function that returns seconds since the epoch, got {clock!r}'
-        raise ConfigurationError(msg)
-    if not isinstance(version, str):
-        msg = f'version must be a str, got {version!r}'
-        raise ConfigurationError(msg)

@@ -1,7 +1,6 @@
 """What the documents say is what happens."""
 
 import html
-import inspect
 import os
 import re
 import runpy
@@ -13,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import fastapi_caching_route
-from fastapi_caching_route import FastAPICache
+from fastapi_caching_route import CacheOptions, RouteOptions
 from tests.servers import EXAMPLES
 from tests.support import FASTAPI, marks
 from tests.transcripts import DOCUMENTS, PYTHON, ROOT, as_run
@@ -79,9 +78,8 @@ def test_the_table_of_the_readme_is_that_of_the_comparison():
 
 def test_the_readme_names_every_option():
     text = (ROOT / 'README.md').read_text()
-    for function in (FastAPICache.__init__, FastAPICache.__call__):
-        names = [name for name in inspect.signature(function).parameters if name not in {'self', 'cache', 'positional'}]
-        assert not [name for name in names if f'`{name}`' not in text]
+    for options in (CacheOptions, RouteOptions):
+        assert not [name for name in options.__annotations__ if f'`{name}`' not in text]
 
 
 @pytest.mark.parametrize('page', SNIPPETS)

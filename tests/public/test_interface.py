@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import fields
-from inspect import Parameter, signature
 from typing import get_args
 
+import pytest
 from typing_extensions import get_type_hints
 
-from fastapi_caching_route import CacheOptions, CachePolicy, FastAPICache
+from fastapi_caching_route import CacheOptions, CachePolicy, FastAPICache, RouteOptions
+from fastapi_caching_route.options import DEFAULTS
 from tests.servers import ROOT
 
 
@@ -25,15 +26,26 @@ def test_a_cache_keeps_what_it_needs_in_one_private_attribute():
     assert list(vars(FastAPICache())) == ['_settings']
 
 
-def test_the_other_ways_to_build_a_cache_have_exactly_its_options():
-    parameters = signature(FastAPICache.__init__).parameters.values()
-    options = {it.name: it.annotation for it in parameters if it.kind is Parameter.KEYWORD_ONLY}
-    types = {name: get_args(it)[0] for name, it in options.items()}
-    assert get_type_hints(CacheOptions) == types
+def test_every_option_of_a_cache_has_a_default_and_says_what_it_means():
+    assert list(DEFAULTS) == list(CacheOptions.__annotations__)
+    hints = get_type_hints(CacheOptions, include_extras=True)
+    assert all(it.documentation for hint in hints.values() for it in hint.__metadata__)
     assert CacheOptions.__required_keys__ == frozenset()
 
 
 def test_the_decorator_has_exactly_the_options_of_a_policy():
-    parameters = signature(FastAPICache.__call__).parameters.values()
-    options = [it.name for it in parameters if it.kind is Parameter.KEYWORD_ONLY]
-    assert options == [it.name for it in fields(CachePolicy)]
+    assert list(RouteOptions.__annotations__) == [it.name for it in fields(CachePolicy)]
+    assert RouteOptions.__required_keys__ == frozenset()
+
+
+def test_editors_find_the_options_in_the_signatures():
+    hints = [get_type_hints(it)['options'] for it in (FastAPICache.__init__, FastAPICache.__call__)]
+    assert [get_args(it)[0] for it in hints] == [CacheOptions, RouteOptions]
+
+
+@pytest.mark.parametrize(('build', 'meant'), [(FastAPICache, 'strict'), (FastAPICache(), 'ttl')])
+def test_a_misspelled_option_is_told_with_the_one_that_may_be_meant(build, meant):
+    with pytest.raises(TypeError, match=f'got an unexpected keyword argument .*; did you mean {meant!r}?'):
+        build(**{f'{meant}s': 1})
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzzzzzz'$"):
+        build(zzzzzzz=1)

@@ -6,8 +6,8 @@ ROWS = [
     (
         'namespace of no letters',
         'policy.py',
-        "        if self.namespace == '':\n            object",
-        '        if False:\n            object',
+        "'namespace': policy.namespace or None",
+        "'namespace': policy.namespace",
     ),
     ('bound of memory', 'memory.py', 'while queues.bytes + size > self.max_bytes or', 'while'),
     ('ended in memory', 'memory.py', 'if held is not None and held.ends_at > self._clock():', 'if held is not None:'),

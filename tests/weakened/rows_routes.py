@@ -15,7 +15,7 @@ ROWS = [
         'repr(error)',
     ),
     ('purge: bounded', '_routes/purging.py', 'if len(names) > MOST_NAMES:', 'if False:'),
-    ('deferred: bypass', '_routes/settings.py', 'Switch(times_off=1, waits=True)', 'Switch(waits=True)'),
+    ('deferred: bypass', '_routes/building.py', 'Switch(times_off=1, waits=True)', 'Switch(waits=True)'),
     ('deferred: keys', '_routes/reached.py', '        if waits:  # its', '        if False:  # its'),
     ('trio: writes', '_routes/writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
     (

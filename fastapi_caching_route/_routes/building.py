@@ -1,0 +1,182 @@
+"""Checks the options of a `FastAPICache`, and builds its settings from them."""
+
+from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
+from difflib import get_close_matches
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, Final
+
+from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._backends.outage import shown
+from fastapi_caching_route._concurrency.context_variables import ContextVariables
+from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route._concurrency.pauses import Pauses
+from fastapi_caching_route._core.checks import (
+    check_flag,
+    check_positive,
+    field_name,
+    field_text,
+    signing_keys,
+    statuses,
+)
+from fastapi_caching_route._core.recorder import Budget
+from fastapi_caching_route._core.variants import Brought
+from fastapi_caching_route._exchange.plan import Runtime, Switch
+from fastapi_caching_route._http.cache_status import item
+from fastapi_caching_route._routes.purging import purging_of
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.deferred import DeferredStore
+from fastapi_caching_route._store.opening import checked_backend, store_over
+from fastapi_caching_route._store.visit import Store
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.events import Observer
+from fastapi_caching_route.near import NearCopies
+from fastapi_caching_route.options import DEFAULTS, CacheOptions
+from fastapi_caching_route.policy import checked_policy
+from fastapi_caching_route.surrogates import checked_surrogates
+
+LATER: Final[Any] = object()
+"""Stands for a backend that is set later."""
+
+
+def settings_of(backend: object, options: CacheOptions) -> Settings:
+    """Check the options of a `FastAPICache`, and build its settings.
+
+    Raises:
+        ConfigurationError: an option is not valid; the message names it.
+        TypeError: there is no such option.
+
+    """
+    check_known('FastAPICache', options, DEFAULTS)
+    given: CacheOptions = {**DEFAULTS, **options}
+    _check_choices(given)
+    checked = None if backend is LATER else checked_backend(backend)
+    observers, flights = Observers(_checked_observers(given['observer'])), Flights[Brought]()
+    surrogates = checked_surrogates(given['surrogate_keys'])
+    purging = purging_of(given['purge'], surrogates, flights)
+    if purging is not None:
+        observers.add(purging.observe)
+    header, status = field_name('cache_header', given['cache_header']), given['cache_status']
+    return Settings(
+        runtime=_runtime(checked, given, observers, flights),
+        given=checked,
+        policy=checked_policy(given['policy']),
+        joins_namespaces=given['namespace_policy'] == 'concat',
+        cache_header=header,
+        hit=(header, field_text('cache_header_hit', given['cache_header_hit'])),
+        miss=(header, field_text('cache_header_miss', given['cache_header_miss'])),
+        status_name=None if status is None else item(field_text('cache_status', status)),
+        accepted_status_codes=statuses(given['accepted_status_codes']),
+        version=given['version'],
+        context_variables=ContextVariables(_checked_variables(given['harmless_context'])),
+        left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in given['left_out_of_raw_keys']),
+        by_the_book=given['mode'] == 'rfc9111',
+        invalidate_on_write=given['invalidate_on_write'],
+        document=given['document'],
+        strict=given['strict'],
+        surrogates=surrogates,
+        purging=purging,
+    )
+
+
+def _runtime(
+    backend: BaseCache | None, given: CacheOptions, observers: Observers, flights: Flights[Brought]
+) -> Runtime:
+    """What its routes share while the app runs. Without a backend, the cache waits for one."""
+    new_store = partial(
+        _observed_store,
+        observers,
+        timeout=given['store_timeout'],
+        signing_keys=signing_keys(given['signing_key']),
+        near=given['near'],
+        clock=given['clock'],
+    )
+    return Runtime(
+        store=DeferredStore(new_store) if backend is None else new_store(backend),
+        clock=given['clock'],
+        flights=flights,
+        unshareable=Pauses(),
+        failing=Pauses(),
+        unrenewable=Pauses(),
+        budget=Budget(given['recording_budget']),
+        switch=Switch(times_off=1, waits=True) if backend is None else Switch(),
+        told=set(),
+        observers=observers,
+        counts={},
+    )
+
+
+def check_known(called: str, options: Collection[str], known: Collection[str]) -> None:
+    """Refuse options that do not exist, as Python does with keyword arguments.
+
+    Raises:
+        TypeError: there is one; the message names the option that may be meant.
+
+    """
+    for option in options:
+        if option not in known:
+            meant = get_close_matches(option, known, n=1)
+            hint = f'; did you mean {meant[0]!r}?' if meant else ''
+            msg = f'{called}() got an unexpected keyword argument {option!r}{hint}'
+            raise TypeError(msg)
+
+
+def check_observer(observer: object) -> None:
+    """See that this is a plain function.
+
+    Raises:
+        ConfigurationError: it is not.
+
+    """
+    called = getattr(observer, '__call__', None)  # noqa: B004, of an object whose class has one
+    if not callable(observer) or iscoroutinefunction(observer) or iscoroutinefunction(called):
+        msg = f'an observer must be a plain function of one record, got {shown(observer)}'
+        raise ConfigurationError(msg)
+
+
+def _observed_store(observers: Observers, backend: BaseCache, **options: Any) -> Store:
+    store = store_over(backend, **options)
+    store.observe(observers)
+    return store
+
+
+def _checked_observers(given: object) -> list[Observer]:
+    observers: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
+    for it in observers:
+        check_observer(it)
+    return observers
+
+
+def _checked_variables(harmless: object) -> Collection[ContextVar[Any]]:
+    if isinstance(harmless, Collection) and all(isinstance(it, ContextVar) for it in harmless):
+        return harmless
+    msg = f'harmless_context must be a list of ContextVar(...), got {harmless!r}'
+    raise ConfigurationError(msg)
+
+
+def _check_choices(given: Mapping[str, Any]) -> None:
+    """Check the options that are used as they are."""
+    for option, choices in (('namespace_policy', ('concat', 'replace')), ('mode', ('policy', 'rfc9111'))):
+        if given[option] not in choices:
+            msg = f'{option} must be {" or ".join(map(repr, choices))}, got {given[option]!r}'
+            raise ConfigurationError(msg)
+    for option in ('invalidate_on_write', 'document', 'strict'):
+        check_flag(option, given[option])
+    for option in ('store_timeout', 'recording_budget'):
+        check_positive(option, given[option])
+    _check_clock(given['clock'])
+    if not isinstance(given['version'], str):
+        msg = f'version must be a str, got {given["version"]!r}'
+        raise ConfigurationError(msg)
+    if not isinstance(given['near'], NearCopies | None):
+        msg = f'near must be NearCopies(...) or None, got {type(given["near"]).__name__}'
+        raise ConfigurationError(msg)
+
+
+def _check_clock(clock: Callable[[], object] | object) -> None:
+    now = clock() if callable(clock) and not iscoroutinefunction(clock) else None
+    if not isinstance(now, int | float):
+        msg = f'clock must be a function that returns seconds since the epoch, got {clock!r}'
+        raise ConfigurationError(msg)

@@ -1,0 +1,112 @@
+"""Decorates an endpoint with `@cache(...)`: checks the options, and warns of those that are probably not meant."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Router
+
+from fastapi_caching_route._core.checks import check_takes_one
+from fastapi_caching_route._fastapi.endpoints import attach, layers, name_of
+from fastapi_caching_route._routes.building import check_known
+from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.given import note_ttl
+from fastapi_caching_route.control import CacheControl
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.policy import CachePolicy
+
+logger = logging.getLogger('fastapi_caching_route')
+
+_NAMES = [it.name for it in fields(CachePolicy)]
+
+
+def given_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that are not None."""
+    return {name: value for name, value in (options or {}).items() if value is not None}
+
+
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `@cache(...)` that are not None.
+
+    Raises:
+        TypeError: there is no such option.
+
+    """
+    check_known('cache', options, _NAMES)
+    return given_options(options)
+
+
+def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any) -> None:
+    """Let an endpoint be cached with these options, and with the defaults of the cache for all others.
+
+    Raises:
+        ConfigurationError: an option is not valid, or the endpoint cannot be decorated.
+
+    """
+    try:
+        if endpoint is None or isinstance(endpoint, Starlette | Router):
+            msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
+            raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
+        decoration = Decoration(settings, policy_with(settings, options))
+        for layer in layers(endpoint):
+            attach(decoration, layer)
+    except ConfigurationError as error:
+        msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
+        raise ConfigurationError(msg) from None
+    for layer in layers(endpoint):
+        check_decorated(layer)
+        document_decorated(layer)
+    for warning in suspicious(decoration.policy, by_the_book=settings.by_the_book):
+        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
+    settings.namesakes.of_endpoint(endpoint)
+    settings.unserved.add(endpoint)
+
+
+def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
+    """The policy of a route with these options.
+
+    Raises:
+        ConfigurationError: an option is not valid.
+
+    """
+    policy = replace(settings.policy, **options)
+    for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
+        check_takes_one(option, getattr(policy, option))
+    settings.full_namespace(policy.namespace)  # refuses a wrong one
+    note_ttl(settings.ttls, policy)
+    return policy
+
+
+def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
+    """Warnings about options that are valid but probably not intended, each with the remedy."""
+    is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
+    if 'cookie' in policy.vary_headers:
+        yield (
+            'vary_headers contains Cookie: hardly any two clients share an entry; declare the cookies that matter as '
+            'Cookie() parameters, or set identity'
+        )
+    if by_the_book and (policy.ttl is not None or policy.status_ttl):
+        yield (
+            "in mode='rfc9111' the headers of a response decide how long it is fresh, and ttl and status_ttl have no "
+            'effect; send Cache-Control: max-age'
+        )
+    elif (
+        policy.ttl == 0
+        and not any(policy.status_ttl.values())
+        and (is_stale or policy.revalidate or policy.eager_refresh)
+    ):
+        yield 'with a ttl of 0 nothing is stored, so nothing can be stale or renewed; set a short ttl, like 0.001'
+    if policy.endpoint_timeout is not None and not policy.stale_if_error:
+        yield (
+            'endpoint_timeout has no effect without stale_if_error, because no stale entry may answer in place of a '
+            'slow endpoint; set stale_if_error'
+        )
+    control = policy.cache_control
+    if is_stale and isinstance(control, CacheControl) and (control.must_revalidate or control.proxy_revalidate):
+        yield (
+            f'cache_control forbids other caches to serve stale responses ({control}), but with its stale windows this '
+            'cache serves them; remove one of the two'
+        )
