@@ -50,7 +50,7 @@ class LMDBCache(BaseCache):
     process. When the store is full, expired values are freed first; then, values are evicted that were not used.
 
     Only for processes of one machine that share their process ids: not for network file systems, and not across
-    containers. Needs `pip install 'fastapi-caching-route[lmdb]'`.
+    containers. Needs the extra `[lmdb]`.
 
     Raises:
         ConfigurationError: lmdb is not installed, or does not work on this platform; the folder is a symbolic link, or

@@ -1,6 +1,6 @@
 """OpenTelemetry: what observers are told, as metrics, as attributes of the span of the request, and as spans.
 
-Needs only the API (`pip install 'fastapi-caching-route[otel]'`). Knows records; knows nothing of requests.
+Needs only the API (the extra `[otel]`). Knows records; knows nothing of requests.
 """
 
 import weakref

@@ -1,6 +1,6 @@
 """Prometheus: what observers are told, as counters and histograms, and the state of stores, as gauges.
 
-Needs `pip install 'fastapi-caching-route[prometheus]'`. Knows records; knows nothing of requests.
+Needs the extra `[prometheus]`. Knows records; knows nothing of requests.
 """
 
 import weakref

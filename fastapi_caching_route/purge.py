@@ -144,7 +144,7 @@ def _client() -> 'httpx.AsyncClient':
     try:
         import httpx  # noqa: PLC0415, an extra
     except ImportError:
-        msg = "purges in front need httpx: pip install 'fastapi-caching-route[purge]'"
+        msg = 'purges in front need httpx: install the extra `purge` of fastapi-caching-route'
         raise ConfigurationError(msg) from None
     return httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.servers import EXAMPLES, ROOT, uvicorn_server
 
 DOCUMENTS = (
+    ROOT / 'README.md',
     EXAMPLES / 'README.md',
     ROOT / 'docs' / 'index.md',
     ROOT / 'docs' / 'invalidation.md',

@@ -256,5 +256,5 @@ def lmdb_module() -> Any:
     try:
         return import_module('lmdb')
     except ImportError as error:
-        msg = "LMDBCache needs the package lmdb: pip install 'fastapi-caching-route[lmdb]'"
+        msg = 'LMDBCache needs the package lmdb: install the extra `lmdb` of fastapi-caching-route'
         raise ConfigurationError(msg) from error

@@ -25,7 +25,7 @@ REDIS_SCHEMES = (
 
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
 
-INSTALL_REDIS = "redis-py is not installed: pip install 'fastapi-caching-route[redis]'"
+INSTALL_REDIS = 'redis-py is not installed: install the extra `redis` of fastapi-caching-route'
 
 ENCODE_IT = 'in a user name or password, write /, ?, #, @, : and [ percent-encoded, like %2F for /'
 

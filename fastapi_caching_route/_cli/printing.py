@@ -51,7 +51,7 @@ def console() -> Any:
     try:
         from rich.console import Console  # noqa: PLC0415, an optional package
     except ImportError:
-        message = "tables need rich: pip install 'fastapi-caching-route[cli]'; --json does not"
+        message = 'tables need rich: install the extra `cli` of fastapi-caching-route; --json does not'
         raise Refusal(message, WRONG_ARGUMENTS) from None
     return Console()
 

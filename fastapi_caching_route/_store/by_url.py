@@ -33,7 +33,7 @@ MEMCACHED_CONNECTIONS = 16
 
 VARIABLE = 'FASTAPI_CACHE_URL'
 
-INSTALL_MEMCACHED = "aiomcache is not installed: pip install 'fastapi-caching-route[memcached]'"
+INSTALL_MEMCACHED = 'aiomcache is not installed: install the extra `memcached` of fastapi-caching-route'
 
 
 def backend_at(text: object) -> BaseCache:

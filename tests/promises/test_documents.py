@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from importlib.metadata import metadata
 
 import pytest
 from starlette.testclient import TestClient
@@ -43,9 +44,9 @@ def test_the_tour_shows_a_miss_a_hit_and_a_304():
 
 
 def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
-    first, then = PYTHON.findall((ROOT / 'README.md').read_text())
+    first, then, login, _ = PYTHON.findall((ROOT / 'README.md').read_text())
     application = 'app = FastAPI()\napp.include_router(router)\n'
-    (tmp_path / 'main.py').write_text(first.replace(application, '') + then + application)
+    (tmp_path / 'main.py').write_text(first.replace(application, '') + then + login + application)
     client = TestClient(runpy.run_path(str(tmp_path / 'main.py'))['app'])
     paths = ('/squares?limit=3', '/squares?limit=3', '/squares?limit=4', '/squares', '/squares?limit=10')
     responses = [client.get(path) for path in paths]
@@ -55,6 +56,10 @@ def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
     client.get('/users/7')
     client.put('/users/7/name?name=Grace')
     assert client.get('/users/7').json() == 'Grace'
+    assert [client.get('/me', headers={'authorization': f'Bearer {it}'}).status_code for it in ('secret', 'no')] == [
+        200,
+        401,
+    ]
 
 
 SNIPPETS = ['backends', 'operations', 'herds', 'performance', 'recipes', 'testing', 'tutorial', 'watching']
@@ -76,8 +81,35 @@ def test_the_table_of_the_readme_is_that_of_the_comparison():
     assert tables[0] == tables[1]
 
 
-def test_the_readme_names_every_option():
+def test_the_readme_is_short():
+    assert len((ROOT / 'README.md').read_bytes()) <= 8_000
+
+
+def test_the_first_command_installs_little():
+    if shutil.which('uv') is None:
+        assert os.environ.get('CI') != 'true', 'uv is missing'
+        pytest.skip('uv is missing')
     text = (ROOT / 'README.md').read_text()
+    command = re.search(r'^pip install uv && uv run (.+) python examples/tour.py$', text, re.MULTILINE)[1]
+    exported = subprocess.run(  # noqa: S603, our own command
+        ['uv', 'export', '--quiet', '--no-hashes', '--no-annotate', '--no-header', *command.split()],  # noqa: S607
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert 'uvicorn' in {line.split('=')[0] for line in exported}
+    assert 10 < len(exported) <= 35
+
+
+def test_every_extra_is_listed():
+    extras = set(metadata('fastapi-caching-route').get_all('Provides-Extra'))
+    text = (ROOT / 'docs' / 'options.md').read_text()
+    assert not [name for name in extras if f'| `[{name}]` |' not in text]
+
+
+def test_the_page_of_options_names_every_option():
+    text = (ROOT / 'docs' / 'options.md').read_text()
     for options in (CacheOptions, RouteOptions):
         assert not [name for name in options.__annotations__ if f'`{name}`' not in text]
 

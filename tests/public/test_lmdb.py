@@ -249,4 +249,4 @@ def test_without_lmdb_it_can_be_imported_and_says_what_to_install():
         'except ConfigurationError as error: print(error)\n'
     )
     said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout  # noqa: S603
-    assert "pip install 'fastapi-caching-route[lmdb]'" in said
+    assert 'extra `lmdb` of fastapi-caching-route' in said
