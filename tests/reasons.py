@@ -10,7 +10,7 @@ from fastapi_caching_route._core.reasons import BY_NAME, NOT_STORED, Extent, Rea
 from tests.servers import ROOT
 
 PAGE = ROOT / 'docs' / 'http.md'
-TABLE = re.compile(r'(?<=<!-- The table is written by `python -m tests.reasons`. -->\n)\|.*?\n(?=\n)', re.DOTALL)
+TABLE = re.compile(r'(?<=<!-- The table is written by `python -m tests.reasons`. -->\n)\|.*?\n(?=\n|\Z)', re.DOTALL)
 
 FOLLOWERS = {
     Extent.THIS_REQUEST: 'one of them asks the endpoint, for all',
