@@ -23,21 +23,24 @@ _OF_LIBRARIES = (
 
 
 class ContextVariables:
-    """The context variables that count: those that were not set when the app was built, and are not harmless."""
+    """The context variables that count: those whose value is not that when the app was built, and not harmless."""
 
     __slots__ = ('_harmless', '_known')
 
     def __init__(self, harmless: Collection[ContextVar[Any]]) -> None:
-        """What is set now is set by nobody for a request."""
-        self._known = frozenset(copy_context())
+        """A value that is set now is set by nobody for a request."""
+        self._known = copy_context()
         self._harmless = frozenset(harmless)
 
     def set_by_middleware(self) -> str | None:
         """The name of a variable that is set for this request alone, or None."""
-        for variable in copy_context():
-            if variable not in self._known and variable not in self._harmless and not _is_of_a_library(variable):
+        for variable, value in copy_context().items():
+            if not (variable in self._known and self._known[variable] is value) and not self._is_harmless(variable):
                 return variable.name
         return None
+
+    def _is_harmless(self, variable: ContextVar[Any]) -> bool:
+        return variable in self._harmless or _is_of_a_library(variable)
 
 
 def _is_of_a_library(variable: ContextVar[Any]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct
 
@@ -44,6 +45,7 @@ class RawRequest(Struct, eq=False):
     body: bytes | None = None
     """None if it is not known."""
     _cookies: Mapping[str, str] | None = None
+    _query: Any = None
 
     def values(self, names: Collection[str], given: Mapping[str, object] = NOTHING_GIVEN) -> Parts | None:
         """The values of these names, some of which are given; None if there is one that cannot be compared."""
@@ -58,6 +60,12 @@ class RawRequest(Struct, eq=False):
         if self._cookies is None:
             self._cookies = self.reading.cookies(self.scope['headers'])
         return self._cookies.get(name)
+
+    def parameter(self, name: str) -> tuple[str, ...]:
+        """All values of a query parameter."""
+        if self._query is None:
+            self._query = self.reading.query(self.scope['query_string'])
+        return tuple(self._query.getlist(name))
 
 
 def begin_of(scope: Scope, headers: RawHeaders) -> Scope:
@@ -81,7 +89,7 @@ def _reader(name: str) -> Callable[[RawRequest], object]:
         case 'cookie':
             return lambda request: request.cookie(rest)
         case 'query':
-            return lambda request: tuple(request.reading.query(request.scope['query_string']).getlist(rest))
+            return lambda request: request.parameter(rest)
         case 'state':
             return lambda request: _item(request.scope.get('state') or {}, rest)
         case _:

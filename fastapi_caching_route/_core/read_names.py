@@ -61,8 +61,7 @@ class Reading:
 
     def counting(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the names that select a response, in their order."""
-        counting = {name for name in names if not self._is_known(name)}
-        return tuple(sorted(name for name in counting if not _is_part(name, counting)))
+        return together(name for name in names if not self._is_known(name))
 
     def _is_known(self, name: str) -> bool:
         header = header_of(name)
@@ -73,9 +72,28 @@ NO_READING = Reading(cookies=lambda _: {}, query=lambda _: {})
 """Nothing is read."""
 
 
-def _is_part(name: str, names: Collection[str]) -> bool:
+MOST_NAMES = 32
+"""The most headers, cookies or query parameters that count by their names: a look-up finds the value of each."""
+MOST_CHARACTERS = 200
+"""The most characters of such a name. Code may take names from a client."""
+_WHOLES = {'header': HEADERS, 'cookie': 'header:cookie', 'query': QUERY}
+
+
+def together(names: Iterable[str]) -> tuple[str, ...]:
+    """All of the names in their order, without parts of others. Where there are too many, the whole counts."""
+    found = set(names)
+    for kind, whole in _WHOLES.items():
+        of_kind = [name for name in found if name.startswith(f'{kind}:') and name != whole]
+        if len(of_kind) > MOST_NAMES or any(len(name) > MOST_CHARACTERS for name in of_kind):
+            found = found.difference(of_kind) | {whole}
+    return tuple(sorted(name for name in found if not is_part(name, found)))
+
+
+def is_part(name: str, names: Collection[str]) -> bool:
     """Whether this is a part of something else among the names."""
-    if EVERYTHING in names and name not in {EVERYTHING, BODY}:
+    if name.startswith('cookie:') and _WHOLES['cookie'] in names:
+        return True
+    if EVERYTHING in names and name not in {EVERYTHING, BODY, SEVERAL}:
         return True
     whole = HEADERS if header_of(name) is not None else name.partition(':')[0]
     return (whole != name and whole in names) or (name == CLIENT and CLIENT_AND_PORT in names)

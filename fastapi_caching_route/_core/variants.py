@@ -16,7 +16,7 @@ from fastapi_caching_route._core.entry import FIELD_BYTES, TEXT_BYTES, Entry
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import digest, shortened
 from fastapi_caching_route._core.raw_request import RawRequest
-from fastapi_caching_route._core.read_names import BODY, SEVERAL, header_of, unsaid
+from fastapi_caching_route._core.read_names import BODY, SEVERAL, header_of, is_part, together, unsaid
 from fastapi_caching_route._http.fields import RawHeaders, selected
 from fastapi_caching_route._http.freshness import FOREVER
 
@@ -135,7 +135,7 @@ def grouped(variants: Variants, group: Group) -> tuple[Variants, Group]:
     """The record with a group for a response, and that group. If there are too many, they become one."""
     if group in variants.groups:
         return variants, group
-    wide = next((it for it in variants.groups if SEVERAL in it and set(it).issuperset(group)), None)
+    wide = next((it for it in variants.groups if SEVERAL in it and _includes(it, group)), None)
     if wide is not None:
         return variants, wide
     if len(variants.groups) < MOST_GROUPS:
@@ -145,7 +145,11 @@ def grouped(variants: Variants, group: Group) -> tuple[Variants, Group]:
 
 
 def _together(groups: Iterable[Group]) -> Group:
-    return tuple(sorted({name for group in groups for name in group}))
+    return together(name for group in groups for name in group)
+
+
+def _includes(wide: Group, group: Group) -> bool:
+    return all(name in wide or is_part(name, wide) for name in group)
 
 
 def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:

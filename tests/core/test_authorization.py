@@ -118,6 +118,16 @@ def test_a_context_variable_that_was_set_before_the_cache_was_built_names_nobody
     copy_context().run(run)
 
 
+def test_a_context_variable_that_middleware_sets_to_something_else_than_before_counts():
+    def responses():
+        client = app_with({'variable': TENANT})
+        return [client.get('/', headers=it) for it in PEOPLE]
+
+    context = copy_context()
+    context.run(TENANT.set, 'nobody')  # as code does when it is imported
+    assert [it.json() for it in context.run(responses)] == ['Bearer a', 'Bearer b']
+
+
 def test_harmless_context_takes_context_variables():
     with pytest.raises(ConfigurationError, match='harmless_context'):
         memory_cache(harmless_context=['tenant'])

@@ -16,6 +16,12 @@ ROWS = [
     ),
     ('workers: shared store', '_concurrency/workers.py', 'if not is_shared and not', 'if not'),
     ('workers: once', '_concurrency/workers.py', '        _has_told.set()\n', ''),
+    (
+        'context: other values',
+        '_concurrency/context_variables.py',
+        'if not (variable in self._known and self._known[variable] is value) and',
+        'if variable not in self._known and',
+    ),
     ('bounds: remembered keys', '_concurrency/pauses.py', 'if len(self._numbers) > MAX_KEYS:', 'if False:'),
     (
         'commands: never cancelled',

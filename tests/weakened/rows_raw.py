@@ -61,6 +61,20 @@ ROWS = [
     ),
     ('read: names in Vary', '_core/read_names.py', "if TOKEN.fullmatch(it.decode('latin-1'))", 'if it'),
     (
+        'read: very many names',
+        '_core/read_names.py',
+        'if len(of_kind) > MOST_NAMES or any(',
+        'if any(',
+    ),
+    ('read: long names', '_core/read_names.py', 'any(len(name) > MOST_CHARACTERS for name in of_kind)', 'False'),
+    (
+        'read: the mark of several',
+        '_core/read_names.py',
+        'name not in {EVERYTHING, BODY, SEVERAL}',
+        'name not in {EVERYTHING, BODY}',
+    ),
+    ('read: a query once', '_core/raw_request.py', '        if self._query is None:\n', '        if True:\n'),
+    (
         'read: handed on by an unnamed guard',
         '_fastapi/read_steps.py',
         'node.name is None and handed.isdisjoint(id(it.call) for it in tree(node, {}))',
