@@ -1,6 +1,7 @@
 """Every reason that a response can show stands in one table, in the code and in the documentation."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,12 @@ def test_a_reason_that_user_code_makes_up_is_about_the_response():
 
 def test_the_documentation_has_the_table_of_the_code():
     assert PAGE.read_text() == as_written(), 'python -m tests.reasons writes it anew'
+
+
+TROUBLES = PAGE.with_name('troubleshooting.md').read_text()
+
+
+@pytest.mark.parametrize('name', BY_NAME)
+def test_the_troubleshooting_page_has_a_cause_and_a_remedy_for_every_reason(name):
+    row = re.search(rf'^\| `(?:detail=)?{re.escape(name)}` \| (\S.*) \| (\S.*) \|$', TROUBLES, re.MULTILINE)
+    assert row, f'docs/troubleshooting.md says nothing of {name}'
