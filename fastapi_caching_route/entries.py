@@ -14,7 +14,8 @@ class EntryInfo:
     endpoint: str
     """The module and the name of the endpoint."""
     path: str
-    """The path of the request. A very long one is cut, and ends in a digest."""
+    """The path of the request; empty for responses that were stored by `set_cached`. A very long one is cut, and ends
+    in a digest."""
     status: int
     stored_at: float
     """Seconds since the epoch."""
@@ -26,7 +27,11 @@ class EntryInfo:
     """About how many bytes it takes in memory, with headers and names."""
     body_bytes: int
     tags: tuple[str, ...]
-    """In the order of their names; if there are more than 256, there are none here."""
+    """Of very many, the first 256."""
+    coding: str
+    """Its `Content-Encoding`; empty if it has none."""
+    endpoint_seconds: float
+    """How long the endpoint took for it, in whichever process; 0 if that is not known."""
     variant_of: str | None
     """The key that it shares with other variants (`Vary`), if its own key shows that."""
     is_alive: bool

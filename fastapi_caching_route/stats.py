@@ -35,8 +35,8 @@ class RouteStats:
     endpoint_seconds: float = 0.0
     """How long these runs took together."""
     seconds_saved: float = 0.0
-    """How long the endpoint would have run for the responses that did without it: estimated by its mean in this
-    process."""
+    """How long the endpoint would have run for the responses that did without it: as long as it took for each entry,
+    in whichever process."""
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How often each outcome had each reason: `{'bypass': {'skip': 2}, 'miss': {'no-store': 1}}`."""
 

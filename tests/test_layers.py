@@ -110,6 +110,7 @@ INSIDE = {
             'lmdb_pairs',
             'drivers',
             'redis_journal',
+            'redis_heads',
             'redis_known',
             'plugins',
             'codec',

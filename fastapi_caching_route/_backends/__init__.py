@@ -9,6 +9,7 @@ lmdb_driver    the driver of an LMDB store
 lmdb_pairs     look-ups in it as each hit does one
 drivers        what a link sends commands through, over a backend of aiocache
 redis_journal  journals in Redis, by a script
+redis_heads    reads from Redis of which large values send only how they begin
 redis_known    reads from Redis that do not send large values again
 plugins        plugins of aiocache, which users put into their backends
 codec          what turns objects into bytes and back

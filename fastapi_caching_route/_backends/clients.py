@@ -4,17 +4,21 @@ A client belongs to one event loop, and a client that hangs is thrown away. So w
 client, but build one with the same settings: password, TLS and unix sockets are kept as they are.
 """
 
+import math
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from fastapi_caching_route._backends.aiocache import BaseCache
+from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.redis_clients import of_same_settings
 
 NO_EVICTION = (
     'Redis has a maxmemory and evicts nothing (noeviction): when it is full, nothing new is cached; set '
     'maxmemory-policy to allkeys-lru, or another one that evicts'
 )
+
+MAX_SPAN_IN_MEMCACHED = 30 * 86400
+"""In seconds. memcached takes a larger number for a date."""
 
 MAX_CONCURRENT = 64
 """How many commands one event loop has under way: more would only wait in the server, which runs one at a time."""
@@ -95,3 +99,10 @@ async def doubts_about(client: Any) -> list[str]:
     if any(it.get('maxmemory') and it.get('maxmemory_policy') == 'noeviction' for it in nodes):
         return [NO_EVICTION]
     return []
+
+
+def accepted_ttl(backend: BaseCache, span: float) -> float:
+    """A ttl that the backend accepts. memcached counts whole ticks, and the first may end at once: round up, plus 1."""
+    if getattr(backend, 'NAME', '') == 'memcached':
+        return min(math.ceil(span) + 1, MAX_SPAN_IN_MEMCACHED)
+    return max(float(span), SHORTEST)

@@ -21,3 +21,11 @@ class Codec(Protocol):
     def loads(self, value: Any) -> Any:
         """The object of these bytes, or None."""
         ...
+
+    def bytes_of_head(self, begin: bytes) -> int:
+        """How many bytes of a value that begins like this `loads_head` needs. Some sixteen bytes tell that."""
+        ...
+
+    def loads_head(self, begin: bytes | memoryview, length: int) -> Any:
+        """What the first bytes tell of an object of so many bytes, or None. Nothing says that the rest is whole."""
+        ...

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from fastapi_caching_route._backends.batch import Batch
+from fastapi_caching_route._backends.drivers import Driver
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.linked import LinkedBackend
 
@@ -59,6 +60,10 @@ class Commands:
         self._until += late
         return found
 
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """What is under each key, or None: of a large object only its head, where the backend can tell that apart."""
+        return await self._timed(partial(self._backend.send, 'reading', partial(_heads, keys)))
+
     def taken(self, keys: Sequence[str], batch: Batch, found: Mapping[str, object]) -> list[object]:
         """The object under each key, or None, after waiting for a batch; the budget grows by what the loop was late."""
         self._until += batch.late
@@ -89,3 +94,7 @@ class Commands:
         given = await command(self.left)
         self._until += self._backend.late() - late_before
         return given
+
+
+async def _heads(keys: Sequence[str], driver: Driver) -> list[object]:
+    return await driver.heads(keys)

@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from fastapi_caching_route._backends import redis_journal
+from fastapi_caching_route._backends import redis_heads, redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
-from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
+from fastapi_caching_route._backends.clients import (
+    MAX_CONCURRENT,
+    accepted_ttl,
+    close,
+    concurrency,
+    may_be_cancelled,
+    own_client,
+)
 from fastapi_caching_route._backends.codec import Codec
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail, tail_of_none
 from fastapi_caching_route._backends.outage import address_of
 from fastapi_caching_route._backends.plugins import PluginOf
 from fastapi_caching_route._backends.redis_known import KnownValues, can_tell_how_values_begin
-
-MAX_SPAN_IN_MEMCACHED = 30 * 86400
-"""In seconds. memcached takes a larger number for a date."""
-
 
 ToSet = tuple[str, object, float]
 """A key, an object, and for how many seconds to store it."""
@@ -48,6 +51,10 @@ class Driver(Protocol):
 
     async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
         """The object under each key, or None."""
+        ...
+
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """What is under each key, or None: of a large object only its head, where the backend can tell that apart."""
         ...
 
     async def set(self, key: str, value: object, span: float) -> bool:
@@ -139,6 +146,13 @@ class AiocacheDriver:
             found = [self._codec.loads(it) for it in await self._backend._multi_get(names, encoding=None)]
         return found or [None] * len(keys)
 
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """See `Driver`."""
+        if self._known is None or os.environ.get('AIOCACHE_DISABLE') == '1':
+            return [*await self.get_many(keys)]
+        names = [self._backend.build_key(key, namespace='') for key in keys]
+        return await redis_heads.heads(self.client, names, self._codec)
+
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
         return bool(await self._backend.set(key, value, ttl=accepted_ttl(self._backend, span), namespace=''))
@@ -215,13 +229,6 @@ def has_journals(backend: BaseCache) -> bool:
     return getattr(backend, 'NAME', '') == 'redis'
 
 
-def accepted_ttl(backend: BaseCache, span: float) -> float:
-    """A ttl that the backend accepts. memcached counts whole ticks, and the first may end at once: round up, plus 1."""
-    if getattr(backend, 'NAME', '') == 'memcached':
-        return min(math.ceil(span) + 1, MAX_SPAN_IN_MEMCACHED)
-    return max(float(span), SHORTEST)
-
-
 class InProcessDriver:
     """Sends commands to a backend in this process. Entries are immutable, so they are stored as they are, uncoded.
 
@@ -247,6 +254,10 @@ class InProcessDriver:
         """See `Driver`."""
         found: Sequence[object] = await self._backend.multi_get(keys, namespace='', loads_fn=_as_it_is, timeout=None)
         return found or [None] * len(keys)  # empty if AIOCACHE_DISABLE is set
+
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """See `Driver`. Nothing is sent."""
+        return [*await self.get_many(keys)]
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""

@@ -108,7 +108,7 @@ class LinkedBackend:
                 outcomes = await in_time(link.set(key, value, span), within, link.lateness)
                 return _given(outcomes[key])
             command = partial(self._set, key, value, span)
-            return await self._write('writing', command, within, even_if_open=even_if_open, is_large=is_large)
+            return await self.send('writing', command, within, even_if_open=even_if_open, is_large=is_large)
         except Exception as error:
             if not is_full(error):
                 raise
@@ -140,19 +140,19 @@ class LinkedBackend:
 
     async def prolong(self, key: str, span: float, within: float) -> bool:
         """Let what is under a key expire `span` seconds from now; return whether there is something."""
-        return await self._write('writing', lambda driver: cast('Prolongs', driver).prolong(key, span), within)
+        return await self.send('writing', lambda driver: cast('Prolongs', driver).prolong(key, span), within)
 
     async def delete(self, key: str, within: float) -> int:
         """Delete a key; return how many keys were deleted (0 or 1)."""
-        return await self._write('deleting', lambda driver: driver.delete(key), within)
+        return await self.send('deleting', lambda driver: driver.delete(key), within)
 
     async def erase(self, key: str, within: float, *, even_if_open: bool = False) -> None:
         """Delete a key, or raise."""
-        await self._write('deleting', lambda driver: driver.erase(key), within, even_if_open=even_if_open)
+        await self.send('deleting', lambda driver: driver.erase(key), within, even_if_open=even_if_open)
 
     async def release(self, key: str, token: str, within: float) -> None:
         """Delete a key if it holds this token."""
-        await self._write('deleting', lambda driver: driver.release(key, token), within)
+        await self.send('deleting', lambda driver: driver.release(key, token), within)
 
     async def append(
         self,
@@ -167,7 +167,7 @@ class LinkedBackend:
         """Append texts to a journal. A full store takes them, as it takes deletions."""
         self._followed = journal, known
         command = partial(_journal, journal, known, texts, note)
-        return await self._write('following', command, within, even_if_open=even_if_open)
+        return await self.send('following', command, within, even_if_open=even_if_open)
 
     async def since(self, journal: str, known: JournalHead | None, within: float) -> Tail:
         """What a journal has behind a head."""
@@ -177,7 +177,7 @@ class LinkedBackend:
         link = self._link('following')
         return await in_time(link.since(journal, known), within, link.lateness)
 
-    async def _write(
+    async def send(
         self,
         kind: Kind,
         command: Callable[[Driver], Awaitable[T]],
@@ -186,6 +186,7 @@ class LinkedBackend:
         even_if_open: bool = False,
         is_large: bool = False,
     ) -> T:
+        """The result of a command of this kind."""
         if not even_if_open:
             self._check(kind)
         link = self._link(kind)
@@ -243,9 +244,7 @@ class LinkedBackend:
                 await link.get(keys).found_within(self._timeout)
             if kind == 'storing':
                 began = time.monotonic()
-                for _ in range(
-                    2
-                ):  # as a miss does before it stores: to look up, and to read marks or the head of a journal
+                for _ in range(2):  # as a miss does before it stores: it looks up, and reads marks or the journal
                     await link.get(keys).found_within(self._timeout - (time.monotonic() - began))
                 self.breaker.worked('storing')
 

@@ -61,6 +61,10 @@ class LMDBDriver:
         """See `Driver`."""
         return self.read_at_once(keys)
 
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """See `Driver`. They do not count as used."""
+        return self._store.read_as(keys, lambda raw: self._codec.loads_head(raw, len(raw)), uses=False)
+
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""
         return await self._store.put(key, self._bytes(value), span)

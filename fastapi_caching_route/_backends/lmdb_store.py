@@ -42,8 +42,11 @@ class LMDBStore:
         """The value under each key, or None; all of one moment. Waits for nobody."""
         return self.read_as(keys, bytes)
 
-    def read_as(self, keys: Iterable[str], loads: Callable[[memoryview], T]) -> list[T | None]:
-        """What `loads` makes of the value under each key, or None. It must copy what it keeps of the given buffer."""
+    def read_as(self, keys: Iterable[str], loads: Callable[[memoryview], T], *, uses: bool = True) -> list[T | None]:
+        """What `loads` makes of the value under each key, or None. It must copy what it keeps of the given buffer.
+
+        With `uses`, it counts as a use.
+        """
         environment = self.environment
         found: list[T | None] = []
         with environment.lock:
@@ -57,7 +60,7 @@ class LMDBStore:
                     if raw is None or END.unpack_from(raw)[0] <= now:
                         found.append(None)
                     else:
-                        if name not in writer.used:
+                        if uses and name not in writer.used:
                             writer.note(name)
                         found.append(loads(raw[END.size :]))
             finally:

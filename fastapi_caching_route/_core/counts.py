@@ -9,7 +9,7 @@ class Counts:
 
     __slots__ = (
         *('hit', 'stale', 'collapsed', 'miss', 'revalidated', 'bypass', 'refused', 'error'),
-        *('bytes', 'endpoint', 'endpoint_seconds', 'reasons', 'route', 'runs', 'stored'),
+        *('bytes', 'endpoint', 'endpoint_seconds', 'reasons', 'route', 'runs', 'seconds_saved', 'stored'),
     )
 
     def __init__(self, route: str, endpoint: str) -> None:
@@ -24,6 +24,9 @@ class Counts:
         """Responses that were stored."""
         self.bytes = 0
         """The bytes of bodies that were sent without running the endpoint."""
+        self.seconds_saved = 0.0
+        """How long the endpoint took for the entries that were sent without running it, each as often as it was
+        sent."""
         self.runs = 0
         """Runs of the endpoint, with those that renew an entry."""
         self.endpoint_seconds = 0.0

@@ -17,9 +17,12 @@ OLDEST = 2.0**31
 """Seconds; the largest age of a response (RFC 9111 §1.2.2)."""
 
 
-ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 560, 130, 60
-"""Bytes of the objects in CPython without their text: an entry with its numbers, a header with name and value, a
-str."""
+ENTRY_BYTES, FIELD_BYTES, TEXT_BYTES = 760, 130, 60
+"""Bytes of the objects in CPython without their text: an entry with its numbers and with what is told about it, a
+header with name and value, a str."""
+
+WIDEST = 4
+"""Bytes of a character, if one of its text needs so many."""
 
 
 class Position(Struct, frozen=True):
@@ -32,6 +35,25 @@ class Position(Struct, frozen=True):
 HeldMarks = int | Position | tuple[str, ...]
 """What an entry keeps, by which a store tells whether it was invalidated: a moment of this process, a place in the
 journal of the store, or marks of its names."""
+
+
+class About(Struct, frozen=True):
+    """What is told about an entry. Nothing of it decides whether the entry may be used.
+
+    Its headers tell the content coding, and `Entry.read` with Vary by what it is selected.
+    """
+
+    route: str = ''
+    """The path template; empty if user code has stored it itself."""
+    path: str = ''
+    """Of the request, as the routes see it."""
+    tags: tuple[str, ...] = ()
+    """As they were given: names are escaped and, if there are many, only those of groups."""
+    seconds: float = 0.0
+    """How long the endpoint took for it; 0 if that is not known."""
+
+
+NOTHING_TOLD = About()
 
 
 class Entry(Struct, frozen=True):
@@ -71,19 +93,29 @@ class Entry(Struct, frozen=True):
     `moments.py`."""
     read: tuple[str, ...] = ()
     """What was read of the raw request to make it, see `_core/read_names`."""
+    about: About = NOTHING_TOLD
 
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
-        size = ENTRY_BYTES + len(self.key) + len(self.body) + self.made.size
-        size += FIELD_BYTES * len(self.headers) + TEXT_BYTES * (len(self.names) + len(self.read))
+        path, tags = self.about.path, self.about.tags
+        size = ENTRY_BYTES + len(self.key) + len(self.body) + self.made.size + WIDEST * len(path)
+        size += FIELD_BYTES * len(self.headers) + TEXT_BYTES * (len(self.names) + len(self.read) + len(tags))
         for name, value in self.headers:
             size += len(name) + len(value)
-        return size + sum(map(len, self.names))
+        return size + sum(map(len, self.names)) + WIDEST * sum(map(len, tags))
 
     def for_one(self, own: RawHeaders, made: Made) -> 'Entry':
         """The entry as the client of the first response gets it: with the headers that are for this client alone."""
         return replace(self, headers=(*without(self.headers, dict(own)), *own), made=made) if own else self
+
+
+class Headed(Struct, frozen=True):
+    """All of a stored response but its body."""
+
+    entry: Entry
+    """With an empty body."""
+    body_bytes: int
 
 
 class Recording(Struct):
@@ -109,6 +141,7 @@ def entry_of(
     confirmed: Entry | None = None,
     told: Told | None = None,
     read: tuple[str, ...] = (),
+    about: About = NOTHING_TOLD,
 ) -> Entry:
     """The recording as it is stored and sent: with Content-Length, without headers that are not stored.
 
@@ -143,4 +176,5 @@ def entry_of(
         names=names,
         marks=marks,
         read=read,
+        about=about,
     )

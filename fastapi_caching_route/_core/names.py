@@ -12,6 +12,8 @@ from string import Formatter
 from typing import Any, TypeGuard
 from zlib import crc32
 
+from msgspec import Struct
+
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.key import FRONT_BYTES, digest, escaped, shortened
 from fastapi_caching_route._http.fields import RawHeaders, lines
@@ -48,6 +50,17 @@ PathValues = Mapping[str, str]
 """Path parameters after validation, as text."""
 
 
+class Named(Struct, frozen=True):
+    """The names of a response, and of what they were made: long texts are cut, and end in a digest."""
+
+    names: tuple[str, ...] = ()
+    path: str = ''
+    tags: tuple[str, ...] = ()
+
+
+NAMELESS = Named()
+
+
 class Naming:
     """Makes the names of the entries of one route."""
 
@@ -80,21 +93,25 @@ class Naming:
         self.unknown: set[str] = {name for template in tags for name in fields_of(template)} - parameters
         """Parameters in the tags that the path does not have. The prefix of an include could have added them."""
 
-    def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> tuple[str, ...]:
+    def names(self, scope: Scope, key: str | None, tags: Collection[str]) -> Named:
         """The names of a response to this request. `key` is the full cache key if a key builder made it."""
-        of_path, params = self._of_path(path_of(scope)), scope.get('path_params')
+        path, params = path_of(scope), scope.get('path_params')
+        of_path = self._of_path(path)
+        path = path if len(path) <= MAX_PLAIN_TEXT else cut(path)
         if not (params or tags or self._tags) and key is None:
-            return of_path
-        found = [*of_path, *map(tag_name, tags)]
+            return Named(of_path, path)
+        found, given = [*of_path, *map(tag_name, tags)], (*tags,)
         if params or self._tags:
             values = self._values(params or {})
-            found += [tag_name(filled(template, values)) for template in self._tags]
+            filled_in = [filled(template, values) for template in self._tags]
+            found += map(tag_name, filled_in)
             found += [
                 shortened(f'{place}{_with({name: values[name] for name in names})}') for place, names in self._places
             ]
+            given = (*given, *filled_in)
         if key is not None:
             found.append(key_name(key))
-        return tuple(dict.fromkeys(found))
+        return Named(tuple(dict.fromkeys(found)), path, tuple(map(cut, given)))
 
     def _of_path(self, path: str) -> tuple[str, ...]:
         """The names of all responses under one path. Those of recent short paths are remembered."""
@@ -132,7 +149,7 @@ def _endpoint(endpoint: tuple[str, str], template: str) -> str:
 
 
 def _with(values: PathValues) -> str:
-    return escaped(f'?{_short(repr(sorted(values.items())))}')
+    return escaped(f'?{cut(repr(sorted(values.items())))}')
 
 
 def path_name(path: str) -> str:
@@ -179,10 +196,10 @@ def _group(name: str) -> str:
 
 
 def _name(kind: str, text: str) -> str:
-    return shortened(f'{kind}:{escaped(text)}') if len(text) <= MAX_PLAIN_TEXT else f'{kind}:{_short(text)}'
+    return shortened(f'{kind}:{escaped(text)}') if len(text) <= MAX_PLAIN_TEXT else f'{kind}:{cut(text)}'
 
 
-def _short(text: str) -> str:
+def cut(text: str) -> str:
     """The text itself. If it is long, its first characters and a digest: escaping all of a long text is slow."""
     return text if len(text) <= MAX_PLAIN_TEXT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
 

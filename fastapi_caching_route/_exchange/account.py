@@ -49,6 +49,10 @@ class Account(Struct, eq=False):
     reason: str | None = None
     stored: bool = False
     age: float | None = None
+    saved: float = 0.0
+    """The seconds for which the endpoint would have run."""
+    endpoint_seconds: float = 0.0
+    """For how long it has run, once its response is complete."""
     key: str | None = None
     """Without its namespace."""
 
@@ -84,7 +88,7 @@ class Account(Struct, eq=False):
         """Note what the response of a run is; with a reason, it is not stored."""
         failed = reason is not None and status in FAILURES
         self.outcome = 'refused' if is_refused else 'error' if failed else 'miss'
-        self.reason, self.stored, self.age = reason, reason is None, None
+        self.reason, self.stored, self.age, self.saved = reason, reason is None, None, 0.0
 
     def begins(self, status: int) -> None:
         """A response is sent from now on."""
@@ -125,10 +129,16 @@ class Account(Struct, eq=False):
         self._seconds[part] = self._seconds.get(part, 0.0) + self._at - began_at
 
     def note(
-        self, outcome: ResponseOutcome, reason: str | None = None, *, stored: bool = False, age: float | None = None
+        self,
+        outcome: ResponseOutcome,
+        reason: str | None = None,
+        *,
+        stored: bool = False,
+        age: float | None = None,
+        saved: float = 0.0,
     ) -> None:
         """Note what becomes of the request, as far as that is known by now."""
-        self.outcome, self.reason, self.stored, self.age = outcome, reason, stored, age
+        self.outcome, self.reason, self.stored, self.age, self.saved = outcome, reason, stored, age, saved
 
     def _tell(self) -> None:
         if self._is_over:
@@ -144,7 +154,7 @@ class Account(Struct, eq=False):
         """If the endpoint runs, its response is complete, or there will be none."""
         if self._run_began_at is None:
             return
-        seconds = self._seconds['endpoint'] = perf_counter() - self._run_began_at
+        seconds = self._seconds['endpoint'] = self.endpoint_seconds = perf_counter() - self._run_began_at
         self._run_began_at = None
         if self.outcome != 'refused':
             self._plan.counts.runs += 1
@@ -153,6 +163,7 @@ class Account(Struct, eq=False):
     def _count(self, counts: Counts, outcome: ResponseOutcome) -> None:
         setattr(counts, outcome, getattr(counts, outcome) + 1)
         counts.stored += self.stored
+        counts.seconds_saved += self.saved
         counts.bytes += self._bytes if outcome in FREE else 0
         if self.reason is not None:
             pair = outcome, self.reason

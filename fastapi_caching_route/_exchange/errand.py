@@ -15,6 +15,7 @@ from msgspec import Struct
 from fastapi_caching_route._concurrency.flights import Flight
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
+from fastapi_caching_route._core.names import NAMELESS, Named
 from fastapi_caching_route._core.raw_request import RawRequest, begin_of
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.read_names import BODY, fields_of
@@ -77,7 +78,7 @@ class Snapshot(Struct, frozen=True):
     """What was so before the endpoint read anything. A response is as current as this."""
 
     question: Question
-    names: tuple[str, ...] | None
+    named: Named | None
     """What the response can be invalidated by; None if its tags cannot be told, so that it must not be stored."""
     before: Before
     session: Mapping[str, Any]
@@ -111,16 +112,16 @@ async def snapshot(errand: Errand) -> Snapshot:
     is_named, tell_tags = call.plan.labels.stores or call.plan.surrogates, call.plan.hooks.tags
     tags: object = () if tell_tags is None or not is_named else await ask_user(tell_tags, call.scope)
     if not call.plan.labels.stores:
-        names = call.plan.names(call.scope, None, tags) if is_named else ()
-        return Snapshot(asked, names, Before(0), session, asked_at, reads)
-    names = call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key, tags)
+        named = call.plan.names(call.scope, None, tags) if is_named else NAMELESS
+        return Snapshot(asked, named, Before(0), session, asked_at, reads)
+    named = call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key, tags)
     before = Before()
-    if names is not None:
-        marked = names
+    if named is not None:
+        marked = named.names
         if errand.stale is not None:
-            marked = tuple(dict.fromkeys((*names, *errand.stale.entry.names)))  # it may be confirmed
+            marked = tuple(dict.fromkeys((*marked, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
-    return Snapshot(asked, names, before, session, asked_at, reads)
+    return Snapshot(asked, named, before, session, asked_at, reads)
 
 
 def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:

@@ -200,7 +200,9 @@ class Exchange(Struct, eq=False):
         """Answer from an entry."""
         call, entry = self._call, reply.entry
         call.client.account.passed('guards')
-        call.client.account.note('hit' if reply.left > 0 else 'stale', reply.detail, age=reply.age)
+        call.client.account.note(
+            'hit' if reply.left > 0 else 'stale', reply.detail, age=reply.age, saved=entry.about.seconds
+        )
         detail = None if reply.detail is None else reply.detail.encode()
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
         labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, entry.read, detail=detail)
@@ -254,7 +256,7 @@ class Exchange(Struct, eq=False):
         age = reuse.age(entry.stored_at, now)
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
         ours = call.plan.labels.our_cache_control(headers, inputs, entry.read, age, entry.lifetime - age)
-        call.client.account.note('collapsed', age=age)
+        call.client.account.note('collapsed', age=age, saved=entry.about.seconds)
         await call.client.reply(entry, call.plan.labels.on_entry(Outcome(why, collapsed=True), age, ours), now)
 
     async def _renew(self, seen: Seen) -> None:

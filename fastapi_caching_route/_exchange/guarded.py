@@ -29,7 +29,7 @@ async def _reply(call: Call, found: Found, answer: tuple[Message, Message]) -> N
     now = plan.runtime.clock()
     age, left = found.age_and_left(now)
     client.account.passed('guards')
-    client.account.note('hit' if left > 0 else 'stale', age=age)
+    client.account.note('hit' if left > 0 else 'stale', age=age, saved=entry.about.seconds)
     if any(client.by_guards):
         labels = plan.labels.on_hit(age, left, client.headers_of(entry), call.declared.inputs, entry.read)
         await client.reply(entry, labels, now)

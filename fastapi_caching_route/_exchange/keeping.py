@@ -15,8 +15,8 @@ from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
-from fastapi_caching_route._core.entry import Entry, Recording, entry_of
-from fastapi_caching_route._core.names import CACHE_GROUPS, groups_of, tag_name
+from fastapi_caching_route._core.entry import About, Entry, Recording, entry_of
+from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, Named, cut, groups_of, tag_name
 from fastapi_caching_route._core.read_names import fields_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
 from fastapi_caching_route._core.written import Made
@@ -54,26 +54,47 @@ async def keep(
 
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
-    plan, names = errand.call.plan, _names_of(errand, snapshot, head, confirmed)
+    plan, named = errand.call.plan, _named(errand, snapshot, head, confirmed)
     read = _read(errand, snapshot, confirmed) if snapshot.reads.noted or confirmed is not None else ()
-    recording = _recorded(errand, recording, names, read) if read or plan.surrogates else recording
-    entry = entry_of(
+    recording = _recorded(errand, recording, named.names, read) if read or plan.surrogates else recording
+    kept_as = _jittered(storable, plan.ttl_jitter) if plan.ttl_jitter else storable
+    entry = _entry(errand, snapshot, head, recording, kept_as, named=named, read=read, made=made, confirmed=confirmed)
+    storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
+    return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
+
+
+def _entry(
+    errand: Errand,
+    snapshot: Snapshot,
+    head: Head,
+    recording: Recording,
+    storable: Storable,
+    *,
+    named: Named,
+    read: Group,
+    made: Made,
+    confirmed: Entry | None,
+) -> Entry:
+    """The entry, as far as it is known before it is stored."""
+    plan, client = errand.call.plan, errand.call.client
+    # Of one that was confirmed, how long the endpoint took for all of it.
+    seconds = client.account.endpoint_seconds if confirmed is None else confirmed.about.seconds
+    return entry_of(
         recording,
-        _jittered(storable, plan.ttl_jitter) if plan.ttl_jitter else storable,
+        storable,
         key=errand.call.key,
         left_out=plan.labels.cache_header,
         now=head.began_at,
         delay=head.delay,
-        names=names,
+        names=named.names,
         marks=snapshot.before.held,
         made=made,
         tagged=not plan.terms.by_the_book,
         confirmed=confirmed,
-        told=head.told_of(recording.headers),
+        told=head.told if recording.headers is head.headers else None,
         read=read,
+        about=About(plan.counts.route, named.path, named.tags[:MAX_TAGS], seconds),
     )
-    storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
-    return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
 
 def _jittered(storable: Storable, jitter: float) -> Storable:
@@ -100,19 +121,21 @@ def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
     plan = errand.call.plan
     if plan.surrogates is None:
         return head.headers
-    return plan.tagged(head.headers, _names_of(errand, snapshot, head, None), errand.call.scope['path'])
+    return plan.tagged(head.headers, _named(errand, snapshot, head, None).names, errand.call.scope['path'])
 
 
-def _names_of(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> tuple[str, ...]:
+def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> Named:
     """What the entry can be invalidated by; endpoints may have named tags while they ran."""
-    names = snapshot.names or ()
+    named = snapshot.named or NAMELESS
     tags = sorted(errand.wishes.tags)
     if errand.call.plan.terms.by_the_book:
         tags += groups_of(errand.call.scope, head.headers, CACHE_GROUPS)
     if confirmed is None and not tags:
-        return names
-    more = (*(confirmed.names if confirmed else ()), *map(tag_name, tags))
-    return errand.call.plan.bounded(tuple(dict.fromkeys((*names, *more))), errand.call.scope)
+        return named
+    names = (*named.names, *(confirmed.names if confirmed else ()), *map(tag_name, tags))
+    given = (*named.tags, *(confirmed.about.tags if confirmed else ()), *map(cut, tags))
+    bounded = errand.call.plan.bounded(tuple(dict.fromkeys(names)), errand.call.scope)
+    return Named(bounded, named.path, tuple(dict.fromkeys(given)))
 
 
 def _replace(

@@ -61,6 +61,7 @@ def at_once(
         else:
             counts.stale += 1
         counts.bytes += len(answer[1]['body'])
+        counts.seconds_saved += found.entry.about.seconds
     return looked if found is stored else (looked[0], found, looked[2]), answer
 
 
@@ -87,6 +88,7 @@ def count(plan: Plan, looked: Looked, answer: tuple[Message, Message]) -> None:
     plan.counts.hit += left > 0
     plan.counts.stale += left <= 0
     plan.counts.bytes += len(answer[1]['body'])
+    plan.counts.seconds_saved += looked[1].entry.about.seconds
 
 
 def begins_with_the_body(plan: Plan, declared: Declared, scope: Scope) -> bool:

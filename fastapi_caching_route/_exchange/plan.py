@@ -9,6 +9,8 @@ from traceback import format_tb
 from weakref import WeakSet
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.pauses import Pauses
@@ -21,7 +23,7 @@ from fastapi_caching_route._core.entry import Entry, Recording
 from fastapi_caching_route._core.inputs import Inputs, has_user
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
-from fastapi_caching_route._core.names import Naming, are_tags, coarser
+from fastapi_caching_route._core.names import Named, Naming, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
@@ -197,7 +199,7 @@ class Plan:
             return b'bypass', reasons.NO_BACKEND.name
         return (b'bypass', reasons.DISABLED.name) if switch.times_off else (b'method', None)
 
-    def names(self, scope: Scope, built: str | None, tags: object) -> tuple[str, ...] | None:
+    def names(self, scope: Scope, built: str | None, tags: object) -> Named | None:
         """The names of a response to this request; `built` is its key if a key builder has made it.
 
         The `tags` are those that the route gives it, if that is what they are. None if they cannot be told: then it
@@ -205,7 +207,9 @@ class Plan:
         """
         if are_tags(tags) and not self.naming.unknown:
             by_user = None if built is None else full_key(self.namespace, user_key(built))
-            return self.bounded(self.naming.names(scope, by_user, tags), scope)
+            named = self.naming.names(scope, by_user, tags)
+            bounded = self.bounded(named.names, scope)
+            return named if bounded is named.names else replace(named, names=bounded)
         tell(reasons.TAGS if are_tags(tags) else reasons.TAGS_CALLABLE, scope['path'], self.told)
         return None
 

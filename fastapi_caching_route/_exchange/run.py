@@ -84,6 +84,7 @@ class Run:
             if self._answers_from_store and not self._passing.has_begun:  # there was no body
                 await self._answer_from_store()
             if self._recorder.is_held:
+                call.client.account.ended_run()
                 await self._take(self._recorder.release())
             call.client.keeps_tasks = self._written.keeps_tasks
         except Exception as error:
@@ -103,7 +104,7 @@ class Run:
         """Take the snapshot before the endpoint reads anything, and clear what an earlier run has left in the scope."""
         call = self.errand.call
         self._snapshot = await snapshot(self.errand)
-        if self._snapshot.names is None:
+        if self._snapshot.named is None:
             self._recorder.doubt = reasons.TAGS.name
         for name in (ADMITTED, OF_THE_ENDPOINT):
             call.scope.pop(name, None)

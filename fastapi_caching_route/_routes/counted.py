@@ -23,7 +23,6 @@ def stats_of(settings: Settings) -> CacheStats:
 
 
 def _of_route(counts: Counts) -> RouteStats:
-    without_run = counts.hit + counts.stale + counts.collapsed
     reasons: dict[str, dict[str, int]] = {}
     for (outcome, reason), count in [*counts.reasons.items()]:
         reasons.setdefault(outcome, {})[reason] = count
@@ -42,7 +41,7 @@ def _of_route(counts: Counts) -> RouteStats:
         bytes=counts.bytes,
         runs=counts.runs,
         endpoint_seconds=counts.endpoint_seconds,
-        seconds_saved=without_run * counts.endpoint_seconds / counts.runs if counts.runs else 0.0,
+        seconds_saved=counts.seconds_saved,
         reasons=reasons,
     )
 

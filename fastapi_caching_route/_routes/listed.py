@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 from fastapi_caching_route._backends.outage import in_words
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.entry import Headed
 from fastapi_caching_route._core.key import root_of
 from fastapi_caching_route._http import reuse
+from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.visit import Listed
 from fastapi_caching_route.entries import EntryInfo
@@ -28,10 +29,10 @@ async def entries_of(
     """The entries of a cache of this route that have one name of each of the `wanted` groups."""
     now = settings.runtime.clock()
     async for page in _pages(settings):
-        for entry, stale_at in page:
-            has_all = all(not set(names).isdisjoint(entry.names) for names in wanted)
+        for headed, stale_at in page:
+            has_all = all(not set(names).isdisjoint(headed.entry.names) for names in wanted)
             if has_all and (stale_at is not None or dead):
-                described = _described(entry, stale_at, now)
+                described = _described(headed, stale_at, now)
                 if route is None or described.route == route:
                     yield described
 
@@ -69,22 +70,24 @@ async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
         raise CacheError(msg) from error
 
 
-def _described(entry: Entry, stale_at: float | None, now: float) -> EntryInfo:
+def _described(headed: Headed, stale_at: float | None, now: float) -> EntryInfo:
+    entry = headed.entry
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf if stale_at is None else stale_at, now)
     of_variant = _VARIANT.fullmatch(entry.key)
-    endpoint, _, template = _first(entry.names, 'endpoint:').partition('@')
     return EntryInfo(
         key=entry.key,
-        route=template,
-        endpoint=endpoint,
-        path=_first(entry.names, 'path:'),
+        route=entry.about.route,
+        endpoint=_first(entry.names, 'endpoint:').partition('@')[0],
+        path=entry.about.path,
         status=entry.status,
         stored_at=entry.stored_at,
         age=age,
         ttl_left=left,
-        size=entry.size,
-        body_bytes=len(entry.body),
-        tags=tuple(unquote(it.removeprefix('tag:')) for it in entry.names if it.startswith('tag:')),
+        size=entry.size - len(entry.body) + headed.body_bytes,
+        body_bytes=headed.body_bytes,
+        tags=entry.about.tags,
+        coding=b', '.join(lines(entry.headers, b'content-encoding')).decode('latin-1'),
+        endpoint_seconds=entry.about.seconds,
         variant_of=None if of_variant is None else of_variant[1],
         is_alive=stale_at is not None,
     )
@@ -109,7 +112,7 @@ async def erase(settings: Settings, names: Collection[str]) -> int:
     await settings.store.invalidate(tuple(names))
     erased = 0
     async for page in _pages(settings):
-        keys = [entry.key for entry, _ in page if not set(names).isdisjoint(entry.names)]
+        keys = [it.entry.key for it, _ in page if not set(names).isdisjoint(it.entry.names)]
         await settings.store.erase(keys)
         erased += len(keys)
     return erased

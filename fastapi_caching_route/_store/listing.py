@@ -1,4 +1,4 @@
-"""What is stored, page by page, for people and for erasing. Knows entries; does not know who asks.
+"""What is stored, page by page, for people and for erasing: heads of entries. Does not know who asks.
 
 A listing is no snapshot: what is stored or deleted meanwhile may be in it or not.
 """
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from fastapi_caching_route._backends.commands import Commands
 from fastapi_caching_route._backends.listing import pages_of
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._store.remote_visit import Parts
 from fastapi_caching_route._store.visit import Listed
 
@@ -28,13 +28,15 @@ async def listed_remotely(parts: Parts, prefix: str) -> AsyncGenerator[list[List
     """
     async for keys in pages_of(parts.backend.driver(), prefix, PAGE):
         commands, beside = Commands(parts.backend, PAGE_SECONDS), parts.ledger.beside
-        found = await commands.get((*keys, *beside))
-        seen = await parts.ledger.see(commands, found[len(keys) :])
+        found = await commands.heads(keys)
+        seen = await parts.ledger.see(commands, await commands.get(beside))  # later: it knows all that came before
         page: list[Listed] = []
-        for key, stored in zip(keys, found, strict=False):
-            if isinstance(stored, Entry) and stored.key == key:
-                owed = parts.debts.include(stored.names) or parts.withdrawals.includes(key, stored.stored_at)
-                page.append((stored, None if owed else await parts.ledger.stale_at(commands, stored, seen)))
+        for key, stored in zip(keys, found, strict=True):
+            headed = Headed(stored, len(stored.body)) if isinstance(stored, Entry) else stored
+            if isinstance(headed, Headed) and headed.entry.key == key:
+                entry = headed.entry
+                owed = parts.debts.include(entry.names) or parts.withdrawals.includes(key, entry.stored_at)
+                page.append((headed, None if owed else await parts.ledger.stale_at(commands, entry, seen)))
         yield page
 
 

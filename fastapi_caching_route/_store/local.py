@@ -14,7 +14,7 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
-from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.condition import Condition, Faults
@@ -69,7 +69,7 @@ class LocalStore:
         async for keys in pages_in_memory(self._table.keys(), prefix):
             found = [(key, self._table.peek(key)) for key in keys]
             entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
-            yield [(it, self._moments.stale_since(it, it.marks)) for it in entries]
+            yield [(Headed(it, len(it.body)), self._moments.stale_since(it, it.marks)) for it in entries]
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

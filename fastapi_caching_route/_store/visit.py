@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from fastapi_caching_route._concurrency.observers import Observers
-from fastapi_caching_route._core.entry import Entry, HeldMarks, Position
+from fastapi_caching_route._core.entry import Entry, Headed, HeldMarks, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.board import Board
@@ -20,7 +20,7 @@ from fastapi_caching_route._store.tokens import Tokens
 
 StoredObject = Entry | Variants
 
-Listed = tuple[Entry, float | None]
+Listed = tuple[Headed, float | None]
 """An entry, and when a soft invalidation made it stale, or infinity; None if it is invalidated."""
 
 Early = int | Position | Mapping[str, str]

@@ -12,14 +12,16 @@ import hmac
 import logging
 import math
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from xxhash import xxh3_64, xxh3_64_digest
 
-from fastapi_caching_route._core.entry import Entry, Position
+from fastapi_caching_route._core.entry import About, Entry, Headed, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.written import Made, Operations
 from fastapi_caching_route._http.freshness import FOREVER
@@ -44,6 +46,20 @@ class Wire:
         """See `Codec`. The signature of an entry is checked each time."""
         self._bytes = 0
         self._lock = Lock()
+
+    def bytes_of_head(self, begin: bytes) -> int:
+        """See `Codec`. All of a value that is signed: what nobody has signed tells nothing."""
+        if self._keys or len(begin) < _PREFIX.size:
+            return sys.maxsize
+        magic, _, length = _PREFIX.unpack_from(begin)
+        return _PREFIX.size + int(length) if magic == MAGIC else 0
+
+    def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | None:
+        """See `Codec`. None if it is no entry."""
+        if self._keys:
+            found = self.loads(begin)
+            return Headed(replace(found, body=b''), len(found.body)) if isinstance(found, Entry) else None
+        return _headed(begin, length)
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""
@@ -116,6 +132,10 @@ class _EntryHead(msgspec.Struct, array_like=True, tag='entry'):
     epoch: str = ''
     place: int = 0
     read: tuple[str, ...] = ()
+    route: str = ''
+    path: str = ''
+    tags: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
@@ -177,6 +197,10 @@ def _head_of(entry: Entry) -> _EntryHead:
         epoch,
         place,
         entry.read,
+        entry.about.route,
+        entry.about.path,
+        entry.about.tags,
+        entry.about.seconds,
     )
 
 
@@ -195,15 +219,31 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     if magic != MAGIC or xxh3_64_digest(view[_CHECKED:]) != checksum:
         return None
     start = _PREFIX.size + length
-    try:
-        head = _decoder.decode(view[_PREFIX.size : start])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    head = _head_in(view[_PREFIX.size : start], len(raw) - start)
     if isinstance(head, _VariantsHead):
         return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
-    if len(raw) - start != head.size or not _plausible(head):
+    return None if head is None else _entry_of(head, bytes(raw[start:]))
+
+
+def _headed(begin: bytes | memoryview, length: int) -> Headed | None:
+    """The entry of so many bytes that begins like this, without its body."""
+    if len(begin) < _PREFIX.size:
         return None
-    return _entry_of(head, bytes(raw[start:]))
+    magic, _, of_head = _PREFIX.unpack_from(begin)
+    start = _PREFIX.size + of_head
+    head = _head_in(memoryview(begin)[_PREFIX.size : start], length - start) if magic == MAGIC else None
+    return Headed(_entry_of(head, b''), head.size) if isinstance(head, _EntryHead) else None
+
+
+def _head_in(packed: memoryview, body_bytes: int) -> _EntryHead | _VariantsHead | None:
+    """The head in these bytes, of an entry with so many bytes behind it; None for what we have not written."""
+    try:
+        head = _decoder.decode(packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if isinstance(head, _EntryHead) and (head.size != body_bytes or not _plausible(head)):
+        return None
+    return head
 
 
 def _entry_of(head: _EntryHead, body: bytes) -> Entry:
@@ -225,6 +265,7 @@ def _entry_of(head: _EntryHead, body: bytes) -> Entry:
         head.names,
         Position(head.epoch, head.place) if head.epoch else head.marks,
         head.read,
+        About(head.route, head.path, head.tags, head.seconds),
     )
 
 
@@ -249,6 +290,7 @@ def _plausible(head: _EntryHead) -> bool:
         head.status in STATUSES
         and math.isfinite(head.stored_at)
         and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
+        and 0 <= head.seconds <= FOREVER
         and fits(head.status, head.headers, head.size)
         and not any(name in NOT_STORED for name, _ in head.headers)
         and sendable(head.headers)

@@ -1,10 +1,12 @@
-"""An app over one backend, and the X-Cache of its responses."""
+"""An app over one backend, the X-Cache of its responses, and a proxy that counts what is sent."""
 
+import asyncio
 import contextlib
 
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache
+from tests.faults import Proxy
 from tests.support import asgi_call, asgi_scope, caching_router
 
 
@@ -28,3 +30,36 @@ def app_on(backend, **options):
 
 def mark(answer):
     return (dict(answer[0]['headers']).get(b'x-cache') or b'none').decode()
+
+
+class Counting(Proxy):
+    """Counts what is sent on a connection after the last reply there: commands that are sent together are one trip.
+
+    And how many bytes come back.
+    """
+
+    trips = received = 0
+
+    async def _serve(self, reader, writer):
+        far_reader, far_writer = await asyncio.open_connection('127.0.0.1', self.target)
+        self._writers |= {writer, far_writer}
+        is_replied = True
+
+        async def count():
+            nonlocal is_replied
+            while chunk := await reader.read(65536):
+                self.trips += is_replied
+                is_replied = False
+                far_writer.write(chunk)
+
+        async def reply():
+            nonlocal is_replied
+            while chunk := await far_reader.read(65536):
+                is_replied = True
+                self.received += len(chunk)
+                writer.write(chunk)
+
+        counting = asyncio.ensure_future(count())
+        await reply()
+        counting.cancel()
+        writer.close()

@@ -9,37 +9,8 @@ from aiocache import RedisCache
 from fastapi import Depends, FastAPI, HTTPException
 
 from fastapi_caching_route import FastAPICache, NearCopies
-from tests.faults import Proxy
+from tests.backends.links import Counting
 from tests.support import asgi_call, asgi_scope, caching_router
-
-
-class Counting(Proxy):
-    """Counts what is sent on a connection after the last reply there: commands that are sent together are one trip."""
-
-    trips = 0
-
-    async def _serve(self, reader, writer):
-        far_reader, far_writer = await asyncio.open_connection('127.0.0.1', self.target)
-        self._writers |= {writer, far_writer}
-        is_replied = True
-
-        async def count():
-            nonlocal is_replied
-            while chunk := await reader.read(65536):
-                self.trips += is_replied
-                is_replied = False
-                far_writer.write(chunk)
-
-        async def reply():
-            nonlocal is_replied
-            while chunk := await far_reader.read(65536):
-                is_replied = True
-                writer.write(chunk)
-
-        counting = asyncio.ensure_future(count())
-        await reply()
-        counting.cancel()
-        writer.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What is stored can be listed and erased, where the backend can list it."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 import pytest
@@ -20,6 +21,7 @@ from fastapi_caching_route import (
 )
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
+from tests.backends.links import Counting
 from tests.support import Clock, asgi_call, asgi_scope, caching_router
 
 KINDS = ['memory', 'aiocache', 'lmdb', 'redis', 'redis, near']
@@ -68,6 +70,7 @@ async def shop(request, tmp_path, redis_port, namespace):
     options = {'near': NearCopies()} if request.param.endswith('near') else {}
     new = backends.get(request.param, lambda **it: RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port), **it))
     shop = Shop(new(namespace=namespace), **options)
+    shop.again = partial(new, namespace=namespace)
     async with shop.cache:
         yield shop
 
@@ -94,6 +97,66 @@ async def test_entries_are_found_by_route_endpoint_path_and_tag(shop):
     assert await shop.paths(tag='item:1') == ['/shop/items/1']
     assert await shop.paths(tag='item:1', path='/shop/items/2') == []
     assert await shop.paths(tag='unknown') == []
+
+
+async def test_another_process_lists_entries_of_routes_that_it_does_not_have(shop):
+    if isinstance(shop.cache.backend, MemoryCache | SimpleMemoryCache):
+        pytest.skip('not shared')
+    await shop.ask('/items/7')
+    (own,) = await shop.listed()
+    other = FastAPICache(shop.again(), clock=shop.clock, store_timeout=5)
+    async with other:
+        assert [it async for it in other.entries(route='/shop/items/{item}')] == [own]
+    assert own.endpoint_seconds > 0
+
+
+async def test_tags_are_listed_as_they_were_given_and_of_many_the_first(shop):
+    cache, router = shop.cache, caching_router()
+
+    @router.get('/many')
+    @cache(ttl=60, tags=['ü%:1', *(f't{number}' for number in range(300))])
+    async def many(response: Response):
+        response.headers['content-encoding'] = 'x-none'
+
+    shop.app.include_router(router)
+    await asgi_call(shop.app, asgi_scope(path='/many'))
+    (it,) = await shop.listed(route='/many')
+    assert (it.tags[:2], len(it.tags), it.coding) == (('ü%:1', 't0'), 256, 'x-none')
+
+
+@pytest.mark.parametrize('signing_key', [None, 'k' * 32], ids=['plain', 'signed'])
+async def test_listing_in_redis_reads_heads_and_no_bodies(redis_server, signing_key):
+    proxy = Counting(redis_server.port)
+    await proxy.turn('pass')
+    backend = RedisClientCache(lambda: redis.asyncio.Redis(port=proxy.port))
+    cache, router = FastAPICache(backend, signing_key=signing_key, store_timeout=5), caching_router()
+
+    @router.get('/{path}')
+    @cache(ttl=60)
+    async def large(response: Response, path: str):
+        response.headers['x-more'] = path[:1] * (5000 if path == 'long' else 1)
+        return 'x' * 100_000
+
+    app = FastAPI()
+    app.include_router(router)
+    async with cache:
+        for path in ('/a', '/b', '/long'):
+            await asgi_call(app, asgi_scope(path=path))
+        before = proxy.received
+        found = {it.path: it.body_bytes async for it in cache.entries()}
+        read = proxy.received - before
+    await proxy.close()
+    assert found == dict.fromkeys(('/a', '/b', '/long'), 100_002)
+    assert (read < 20_000) is (signing_key is None)  # what is signed is checked whole
+
+
+async def test_a_listing_counts_as_no_use(tmp_path):
+    shop = Shop(LMDBCache(tmp_path / 'cache'))
+    async with shop.cache:
+        await shop.ask('/items/1')
+        shop.cache.backend.store.writer.used.clear()
+        assert await shop.paths() == ['/shop/items/1']
+        assert shop.cache.backend.store.writer.used <= {b'{%journal}'}
 
 
 async def test_variants_name_what_they_are_variants_of(shop):

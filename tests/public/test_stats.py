@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.security import HTTPBasic
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CacheContext, CacheError, FastAPICache, LMDBCache, MemoryCache, NearCopies
@@ -54,7 +55,7 @@ def test_each_response_is_counted_once_by_its_outcome():
     assert item.hit_ratio == 3 / 6
     assert item.bytes == 3 * len(b'{"item":1}')
     assert item.endpoint_seconds > 0
-    assert item.seconds_saved == pytest.approx(3 * item.endpoint_seconds / 4)
+    assert 0 < item.seconds_saved < 3 * item.endpoint_seconds
     assert item.reasons == {'miss': {'status': 1}, 'refused': {'status': 1}}
     assert skipped.bypasses == 2
     assert skipped.reasons == {'bypass': {'skip': 2}}
@@ -195,6 +196,63 @@ async def test_workers_that_share_a_store_see_the_sum(monkeypatch, backend_kind,
     finally:
         for cache, _, _ in workers[:2]:
             await cache.__aexit__()
+
+
+def writes(response: Response):
+    response.headers['x-guard'] = 'yes'
+
+
+GUARDS = {'no guard': (), 'a guard': (Depends(HTTPBasic()),), 'one that writes': (Depends(writes),)}
+
+
+@pytest.mark.parametrize('dependencies', GUARDS.values(), ids=GUARDS)
+async def test_seconds_saved_are_those_of_the_run_that_made_the_entry_in_whichever_process(
+    dependencies, backend_kind, new_backend, namespace
+):
+    if backend_kind == 'memory':
+        pytest.skip('not shared')
+
+    def worker():
+        cache, router, app = FastAPICache(new_backend(namespace=namespace)), caching_router(), FastAPI()
+
+        @router.get('/slow', dependencies=dependencies)
+        @cache(ttl=60)
+        async def slow():
+            await asyncio.sleep(0.05)
+            return 1
+
+        app.include_router(router)
+        return cache, app
+
+    (first, app), (second, again) = worker(), worker()
+    scope = asgi_scope(path='/slow', headers=[(b'authorization', b'Basic YTpi')])
+    async with first, second:
+        await asgi_call(app, dict(scope))
+        for _ in range(2):
+            await asgi_call(again, dict(scope))
+        (route,) = second.stats().routes
+        took = first.stats().total.endpoint_seconds
+    assert (route.hits, route.runs, took >= 0.05) == (2, 0, True)
+    assert route.seconds_saved == pytest.approx(2 * took)
+
+
+async def test_an_entry_that_is_confirmed_has_the_seconds_of_its_first_run():
+    cache, router, app = FastAPICache(clock=(clock := Clock())), caching_router(), FastAPI()
+
+    @router.get('/')
+    @cache(ttl=60, revalidate=True)
+    async def endpoint(request: Request):
+        if 'if-none-match' in request.headers:
+            return Response(status_code=304, headers={'etag': '"a"'})
+        await asyncio.sleep(0.05)
+        return Response(b'a', headers={'etag': '"a"'})
+
+    app.include_router(router)
+    await asgi_call(app, asgi_scope())
+    clock.now += 61
+    await asgi_call(app, asgi_scope())
+    assert [it.endpoint_seconds >= 0.05 async for it in cache.entries()] == [True]
+    assert cache.stats().total.seconds_saved == 0
 
 
 async def test_a_worker_alone_sees_itself():

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from xxhash import xxh3_64_digest
 
-from fastapi_caching_route._core.entry import Entry, Position
+from fastapi_caching_route._core.entry import About, Entry, Headed, Position
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._store.wire import MAGIC, MARK, decode, encode
+from fastapi_caching_route._store.wire import MAGIC, MARK, Wire, decode, encode
 from tests.store.entries import ENTRY, VARIANTS
 
 FIRST = (
     '66637204ec5eb83ceb159be600000050dc0015a5656e747279a16bccc89192c40465746167c403227822cb3ff80000000000'
     '00cb404e000000000000c390c3cb0000000000000000cb0000000000000000c2c2c2c2c291a3616c6c9004a16503626f6479'
+)
+WITH_MORE = (
+    '66637204eef1a217c29e42a600000069dc001aa5656e747279a16bccc89192c40465746167c403227822cb3ff80000000000'
+    '00cb404e000000000000c390c3cb0000000000000000cb0000000000000000c2c2c2c2c291a3616c6c9004a1650390a62f61'
+    '2f7b627da42f612f3191a163cb3fe0000000000000626f6479'
 )
 
 
@@ -117,3 +122,70 @@ def test_what_we_could_not_have_written_is_nothing(change):
 def test_a_head_that_claims_to_be_longer_than_all_of_it_is_nothing():
     rest = struct.pack('>I', 2**31) + b'\x93'
     assert decode(struct.pack('>4sI', MAGIC, zlib.crc32(rest)) + rest) is None
+
+
+class HeadOfBefore(msgspec.Struct, array_like=True, tag='entry'):
+    """The head as it was before it told of the entry."""
+
+    key: str
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    stored_at: float
+    lifetime: float
+    made_by_fastapi: bool
+    by_others: tuple[tuple[tuple[str, bytes, bytes], ...], ...]
+    keeps_tasks: bool
+    stale_while_revalidate: float
+    stale_if_error: float
+    stale_if_accepted: bool
+    must_validate: bool
+    lifetime_was_chosen: bool
+    tag_is_ours: bool
+    windowed: bool
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
+    size: int
+    epoch: str = ''
+    place: int = 0
+    read: tuple[str, ...] = ()
+
+
+TOLD = replace(ENTRY, about=About('/items/{item_id}', '/items/7', ('item:7', 'ü'), 0.25))
+
+
+def test_what_is_told_of_an_entry_is_read_again():
+    assert decode(encode(TOLD)) == TOLD
+
+
+def test_a_reader_of_before_reads_a_head_that_tells_more():
+    written = encode(TOLD)
+    head = msgspec.msgpack.decode(written[16 : 16 + int.from_bytes(written[12:16], 'big')], type=HeadOfBefore)
+    assert (head.key, head.names, head.size) == (ENTRY.key, ENTRY.names, len(ENTRY.body))
+
+
+def test_a_head_that_tells_of_its_entry_stays_as_it_was_first_written():
+    """These bytes stay as they are, too."""
+    written = encode(replace(decode(bytes.fromhex(FIRST)), about=About('/a/{b}', '/a/1', ('c',), 0.5)))
+    assert written.hex() == WITH_MORE
+
+
+@pytest.mark.parametrize('seconds', [math.nan, math.inf, -1.0])
+def test_an_impossible_time_of_the_endpoint_is_nothing(seconds):
+    assert decode(encode(replace(TOLD, about=About(seconds=seconds)))) is None
+
+
+@pytest.mark.parametrize('signing_keys', [(), (b'k' * 32,)], ids=['plain', 'signed'])
+def test_the_head_of_an_entry_is_read_without_its_body(signing_keys):
+    wire, bare = Wire(signing_keys), replace(TOLD, body=b'')
+    written = wire.dumps(TOLD)
+    size = wire.bytes_of_head(written[:16])
+    assert (size < len(written) - len(TOLD.body) + 1) is not bool(signing_keys)
+    assert wire.loads_head(written[:size], len(written)) == Headed(bare, len(TOLD.body))
+    assert wire.loads_head(written[:size], len(written) - 1) is None or signing_keys
+    for others in (wire.dumps(VARIANTS), wire.dumps('a mark'), b'of others', b'', b'x' * 5000):
+        assert wire.loads_head(others, len(others)) is None
+
+
+def test_a_head_that_nobody_has_signed_is_nothing():
+    written = Wire(()).dumps(TOLD)
+    assert Wire((b'k' * 32,)).loads_head(written, len(written)) is None
