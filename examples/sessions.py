@@ -1,59 +1,68 @@
-"""Sessions on the same Redis, by `starsessions`: what reads the session is cached for equal sessions only.
+"""Sessions in the store of the cache: a page that reads the session is cached for each user, all others for everybody.
 
 REDIS_PORT=6379 uvicorn sessions:app
 """
 
 import itertools
 import os
-from typing import Annotated
+import secrets
 
-from aiocache import RedisCache
-from fastapi import APIRouter, Depends, FastAPI, Request
-from starsessions import SessionAutoloadMiddleware, SessionMiddleware
-from starsessions.stores.redis import RedisStore
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.requests import Request
 
 from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route.sessions import OptionalSession, SessionConfig, SessionDep, Sessions, SessionUser
 
 PORT = int(os.environ.get('REDIS_PORT', '6379'))
-cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port=PORT, namespace='pages'))
+cache = FastAPICache.from_url(f'redis://127.0.0.1:{PORT}?namespace=pages')
+sessions = Sessions(
+    store=cache,
+    config=SessionConfig(secrets=os.environ.get('SESSION_SECRET', secrets.token_hex(32)), secure=False),
+    sign_out_tags=['user:{user}'],
+)
 router = APIRouter(route_class=CachingRoute)
 runs = itertools.count(1)
 
 
-def visitor(request: Request) -> str:
-    """Who is logged in, by the session; nobody, if nobody is."""
-    return str(request.session.get('user', ''))
-
-
 @router.post('/login')
-async def log_in(user: str, request: Request) -> None:
-    request.session['user'] = user
+async def log_in(user: str, request: Request) -> RedirectResponse:
+    await sessions.create(request, user=SessionUser(id=user, name=user.title()))
+    return RedirectResponse('/hello', 303)
+
+
+@router.post('/theme')
+async def choose(theme: str, session: SessionDep) -> None:
+    await session.update(theme=theme)
+
+
+@router.post('/logout')
+async def log_out(session: SessionDep) -> RedirectResponse:
+    await session.invalidate()
+    return RedirectResponse('/news', 303)
 
 
 @router.get('/news')
 @cache(ttl=60)
 async def news() -> dict[str, int]:
-    """Declares nothing, so all share it, with a session or without."""
+    """Does not read the session, so all share it, with a session or without."""
     return {'run': next(runs)}
 
 
 @router.get('/hello')
-@cache(ttl=60)
-async def hello(user: Annotated[str, Depends(visitor)]) -> dict[str, str | int]:
-    """Reads the session: only clients with an equal session share it."""
-    return {'user': user, 'run': next(runs)}
+@cache(ttl=60, tags=sessions.tags)
+async def hello(session: SessionDep) -> dict[str, str | int]:
+    """Reads the session: shared by sessions of the same user with the same data."""
+    return {'user': session.user.name if session.user else '', 'theme': session.get('theme', ''), 'run': next(runs)}
 
 
-@router.get('/basket')
-@cache(ttl=60, identity=visitor)
-async def basket(user: Annotated[str, Depends(visitor)]) -> dict[str, str | int]:
-    """Says by `identity` who shares: each user has an answer of their own."""
-    return {'basket of': user, 'run': next(runs)}
+@router.get('/start')
+@cache(ttl=60, cache_control='max-age=60')
+async def start(session: OptionalSession) -> dict[str, str | int]:
+    """For everybody: those who are not signed in share one response."""
+    return {'user': session.user.name if session and session.user else 'nobody', 'run': next(runs)}
 
 
 app = FastAPI(lifespan=cache.lifespan)
-app.add_middleware(SessionAutoloadMiddleware)
-app.add_middleware(
-    SessionMiddleware, store=RedisStore(f'redis://127.0.0.1:{PORT}'), lifetime=3600, cookie_https_only=False
-)
 app.include_router(router)
+sessions.install(app)

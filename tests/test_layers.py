@@ -11,7 +11,7 @@ OURS = 'fastapi_caching_route'
 PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
-    *('__main__', '_cli', '__init__', 'logs', 'otel', 'prometheus', 'cache', 'explain', 'route', 'context'),
+    *('__main__', '_cli', 'sessions', '__init__', 'logs', 'otel', 'prometheus', 'cache', 'explain', 'route', 'context'),
     *(
         '_routes',
         '_exchange',
@@ -37,6 +37,10 @@ ORDER = (
 
 INSIDE = {
     '_cli': ('arguments', 'acting', 'places', 'reporting', 'printing', 'ending'),
+    'sessions': (
+        *('request_session', 'states', 'sessions', 'dependencies', 'finding', 'session', 'keeping', 'user_lists'),
+        *('carrying', 'places', 'errors', 'binding', 'stored', 'tokens', 'transport', 'config', 'events'),
+    ),
     '_routes': (
         *(
             'all_workers',
@@ -103,9 +107,11 @@ INSIDE = {
         *(
             'commands',
             'listing',
+            'records',
             'linked',
             'link',
             'batch',
+            'record_commands',
             'lmdb_driver',
             'lmdb_pairs',
             'drivers',
@@ -221,7 +227,7 @@ def goes_down(importer, file):
     wing, other = importer.partition('/')[0], file.partition('/')[0]
     if wing != other:
         return ORDER.index(wing) < ORDER.index(other) and (wing, other) not in NEVER
-    order = INSIDE[wing]
+    order = ('__init__', *INSIDE[wing])
     return order.index(importer.partition('/')[2]) < order.index(file.partition('/')[2])
 
 

@@ -2,9 +2,11 @@
 
 commands       commands under a time budget
 listing        the keys of a backend, page by page
+records        bytes that are changed in one step
 linked         a backend that may be slow or down: a link per event loop, a breaker for all
 link           the commands of one event loop: concurrency, batches, time-outs
 batch          callers that wait for one command together
+record_commands  how each store does that
 lmdb_driver    the driver of an LMDB store
 lmdb_pairs     look-ups in it as each hit does one
 drivers        what a link sends commands through, over a backend of aiocache

@@ -37,8 +37,8 @@ class Breaker:
     """Counts failures in a row, by kind. Threads may share it: a lost update of a count does no harm."""
 
     __slots__ = (
-        *('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'failed_at', 'few', 'observers'),
-        *('last_error', 'seconds', 'why'),
+        *('_failing', '_failures', '_probed_at', '_told', '_told_at', 'address', 'effect', 'failed_at', 'few'),
+        *('last_error', 'observers', 'seconds', 'why'),
     )
 
     def __init__(self) -> None:
@@ -47,6 +47,8 @@ class Breaker:
         """They get a record of each outage, and of its end."""
         self.failed_at: float | None = None
         """When the outage began of which the log has told; None if there is none."""
+        self.effect = 'requests are answered without it'
+        """What an outage means, for the log."""
         self.few = FAILURES_TO_OPEN
         """How many failures open it: no more than the commands that can be under way, since all of those may hang."""
         self._failures: dict[Kind, int] = dict.fromkeys(get_args(Kind), 0)
@@ -92,7 +94,7 @@ class Breaker:
             self._probed_at[kind] = now
         if not self._told and (self.is_open(kind) or now - self._told_at >= WARN_AGAIN_SECONDS):
             at = f' at {self.address}' if self.address else ''
-            logger.warning('the cache backend%s is failing, requests are answered without it: %s', at, said)
+            logger.warning('the cache backend%s is failing, %s: %s', at, self.effect, said)
             self._told, self._told_at, self.failed_at = True, now, monotonic()
             if self.observers.tell is not None:
                 self.observers.tell(StoreFailed(address=self.address, error=said))

@@ -44,8 +44,8 @@ handler of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. R
 WISHES = 'fastapi_caching_route.wishes'
 """The `Wishes` of the endpoint and its dependencies for this response.
 
-Written by `_exchange/guards` or `context`, whichever is first, and read by both. Cleared by `_exchange/exchange` and,
-for a renewal, by `_exchange/call`.
+Written by `_exchange/guards`, `context` or `sessions/carrying`, whichever is first, and read by all of them. Cleared by
+`_exchange/exchange` and, for a renewal, by `_exchange/call`.
 """
 
 WRITTEN = 'fastapi_caching_route.written'
@@ -89,4 +89,10 @@ REQUESTED = 'fastapi_caching_route.requested'
 """The `RequestedInvalidations` of a request on any other route: FastAPI's exit stacks perform them.
 
 Written and read by `_routes/requested`.
+"""
+
+SESSIONS = 'fastapi_caching_route.sessions'
+"""The `Carried` of a request: the sessions that were loaded, and the cookies that its response is to set.
+
+Written and read by `sessions/carrying`.
 """

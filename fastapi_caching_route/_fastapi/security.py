@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
-from fastapi_caching_route._fastapi.own import is_own
+from fastapi_caching_route._fastapi.own import is_own, names_clients
 from fastapi_caching_route._fastapi.parameters import Parameters
 
 Place = Literal['header', 'query', 'cookie']
@@ -53,9 +53,14 @@ def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
     """Whether a dependency of a route must accept a request before it gets an entry; `tree` are all its nodes.
 
     A dependency without a parameter name has no other purpose. A dependency with a name is a guard if its inputs can
-    identify a person: credentials, cookies or the raw request.
+    identify a person: credentials, cookies, a session or the raw request.
     """
-    return node.name is None or any(is_scheme(it) or _reads_a_person(it) or takes_the_request(it) for it in tree)
+    return node.name is None or any(map(_may_know_a_person, tree))
+
+
+def _may_know_a_person(node: Dependant) -> bool:
+    knows = is_scheme(node) or names_clients(node.call)
+    return knows or _reads_a_person(node) or takes_the_request(node)
 
 
 def takes_the_request(node: Dependant) -> bool:

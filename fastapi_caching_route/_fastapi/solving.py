@@ -21,6 +21,7 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._fastapi.compiled import is_fastapis_own, run, steps_of
 from fastapi_caching_route._fastapi.effective import tree
 from fastapi_caching_route._fastapi.ending import AFTER, BEFORE
+from fastapi_caching_route._fastapi.own import is_own
 
 _WORDS = frozenset(
     (
@@ -181,7 +182,8 @@ def _inside(call: Any, seen: list[Any]) -> Iterator[Any]:
 
 def _needs_more(node: Dependant) -> bool:
     """Whether a dependency takes something that lasts, or the raw request, which it may read, write and keep."""
-    takes_request = bool(node.request_param_name or node.http_connection_param_name) and not is_fastapis_own(node)
+    takes = bool(node.request_param_name or node.http_connection_param_name)
+    takes_request = takes and not (is_fastapis_own(node) or is_own(node.call))
     return takes_request or bool(node.background_tasks_param_name) or may_yield(node.call)
 
 

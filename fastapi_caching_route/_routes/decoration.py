@@ -13,6 +13,7 @@ from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routed_methods, routes_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
+from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Invalidates
@@ -88,7 +89,14 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         route,
         partial(Keys, (), ''),
         policy.dependencies,
-        key_rules(policy, frozenset(), raw=route.reads_raw, answered=frozenset(), queries=False),
+        key_rules(
+            policy,
+            frozenset(),
+            raw=route.reads_raw,
+            answered=frozenset(),
+            queries=False,
+            names=bool(naming_of(policy, route)),
+        ),
         has_key_builder=policy.key_builder is not None,
         explicit_before_key=policy.key_builder is not None,
         guards_include_unnamed=policy.route_dependencies == 'always',
@@ -113,7 +121,7 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
 
 
 def key_rules(
-    policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str], queries: bool
+    policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str], queries: bool, names: bool
 ) -> KeyRules:
     """The rules by which a route with this policy chooses the inputs of its cache key."""
     return KeyRules(
@@ -126,9 +134,16 @@ def key_rules(
         early=callable(policy.identity) or policy.skip is not None,
         answered=answered,
         public=says_public(policy),
-        guards_select=callable(policy.identity),
+        guards_select=callable(policy.identity) or names,
         skips=policy.skip is not None,
     )
+
+
+def naming_of(policy: CachePolicy, route: Any) -> list[Any]:
+    """The dependencies of a route that name clients for its key; none where something else is said to name them."""
+    if policy.identity != 'auto' or policy.key_builder is not None:
+        return []
+    return naming_in(route, policy.dependencies)
 
 
 def says_public(policy: CachePolicy) -> bool:

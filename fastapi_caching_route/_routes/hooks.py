@@ -1,6 +1,6 @@
 """The user's callables of one policy, wrapped so that each takes a scope. Does not know when they are called."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -11,13 +11,17 @@ from starlette.types import Scope
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._exchange.plan import Hooks, tell, tell_raised
+from fastapi_caching_route._fastapi.own import name_by
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
 
 
-def hooks_of(policy: CachePolicy, path: str, told: set[str]) -> Hooks:
-    """The hooks of a policy, for a route with this path. `told` holds the reasons already logged for the route."""
-    build, identity, tags = policy.key_builder, policy.identity, policy.tags
+def hooks_of(policy: CachePolicy, path: str, told: set[str], naming: Sequence[Any] = ()) -> Hooks:
+    """The hooks of a policy, for a route with this path. `told` holds the reasons already logged for the route.
+
+    `naming` are dependencies that name clients for its key.
+    """
+    build, identity, tags = policy.key_builder, name_by(naming) if naming else policy.identity, policy.tags
     return Hooks(
         key_builder=None if build is None else lambda scope: build(Request(scope)),
         identity=None if not callable(identity) else lambda scope: identity(Request(scope)),

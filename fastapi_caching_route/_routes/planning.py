@@ -13,7 +13,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._routes.decoration import Decoration, key_rules, says_public
+from fastapi_caching_route._routes.decoration import Decoration, key_rules, naming_of, says_public
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
@@ -27,7 +27,7 @@ def plan_of(
     settings, policy, told = decoration.settings, decoration.policy, set[str]()
     return Plan(
         runtime=settings.runtime,
-        hooks=hooks_of(policy, effective.path_format, told),
+        hooks=hooks_of(policy, effective.path_format, told, naming_of(policy, effective)),
         namespace=settings.full_namespace(policy.namespace),
         declared=_declarations(decoration, effective, number=number, raw=raw),
         naming=_naming(decoration, effective, parameters),
@@ -62,7 +62,14 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
         effective,
         partial(Keys, route, settings.full_namespace(policy.namespace)),
         policy.dependencies,
-        key_rules(policy, settings.left_out, raw=raw, answered=answered, queries='QUERY' in effective.methods),
+        key_rules(
+            policy,
+            settings.left_out,
+            raw=raw,
+            answered=answered,
+            queries='QUERY' in effective.methods,
+            names=bool(naming_of(policy, effective)),
+        ),
         has_key_builder=has_key_builder,
         explicit_before_key=has_key_builder or callable(policy.identity) or policy.skip is not None,
         guards_include_unnamed=policy.route_dependencies == 'always',

@@ -55,7 +55,7 @@ ROWS = [
     (
         'named guards',
         '_fastapi/security.py',
-        'return node.name is None or any(is_scheme(it) or _reads_a_person(it) or takes_the_request(it) for it in tree)',
+        'return node.name is None or any(map(_may_know_a_person, tree))',
         'return node.name is None',
     ),
     (
@@ -337,8 +337,8 @@ ROWS = [
     (
         'raw: dependencies are guards',
         '_fastapi/security.py',
-        ' or takes_the_request(it) for it in tree',
-        ' for it in tree',
+        'return knows or _reads_a_person(node) or takes_the_request(node)',
+        'return knows or _reads_a_person(node)',
     ),
     ('refusing: handlers of the app', '_fastapi/refusing.py', '(*_ANSWERED, *classes)', '_ANSWERED'),
     ('refusing: assigned before', '_fastapi/refusing.py', 'made.get(node.exc.id, node.exc) if', 'node.exc if'),

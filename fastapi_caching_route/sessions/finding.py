@@ -1,0 +1,165 @@
+"""The dependencies that find the session of a request, and name it for the keys of cached routes."""
+
+from collections.abc import Callable
+from secrets import token_hex
+
+from fastapi import HTTPException
+from starlette.requests import HTTPConnection
+
+from fastapi_caching_route._core.key import digest
+from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.sessions.carrying import begun_in, carried_in
+from fastapi_caching_route.sessions.keeping import Keeper, Loaded
+from fastapi_caching_route.sessions.session import Session
+from fastapi_caching_route.sessions.stored import SessionUser
+
+ANONYMOUS = 'nobody'
+"""Names all clients without a session."""
+
+NOT_INSTALLED = (
+    'SessionDep and OptionalSession need to know which sessions they mean: call sessions.install(app) once, for this '
+    'app or one that it is mounted in; or name them, as in Annotated[Session, Depends(sessions.required)]'
+)
+
+
+KeeperOf = Callable[[HTTPConnection], Keeper]
+"""The keeper of the sessions of a request."""
+
+
+class OptionalFinder:
+    """A dependency: the session of a request, or None. A store in trouble is a 503, and never None.
+
+    On a cached route, it names the session by all that pages can show of it: the user and the data. So a response is
+    shared by clients to whose sessions it would be the same, and whatever changes in a session is seen at once.
+    """
+
+    __slots__ = ('_keeper_of',)
+
+    def __init__(self, keeper_of: KeeperOf) -> None:
+        """Ask this function for the keeper."""
+        self._keeper_of = keeper_of
+
+    async def __call__(self, connection: HTTPConnection) -> Session | None:
+        """The session of a request.
+
+        Raises:
+            SessionStoreError: the store is in trouble.
+
+        """
+        return await session_of(self._keeper_of(connection), connection)
+
+    async def __cache_identity__(self, connection: HTTPConnection) -> str:
+        """See `NamesClients`."""
+        return await _name_of(self._keeper_of, connection)
+
+
+class RequiredFinder:
+    """The same, but a request without a session is a 401."""
+
+    __slots__ = ('_keeper_of',)
+
+    def __init__(self, keeper_of: KeeperOf) -> None:
+        """Ask this function for the keeper."""
+        self._keeper_of = keeper_of
+
+    async def __call__(self, connection: HTTPConnection) -> Session:
+        """The session of a request.
+
+        Raises:
+            HTTPException: there is none.
+            SessionStoreError: the store is in trouble.
+
+        """
+        keeper = self._keeper_of(connection)
+        session = await session_of(keeper, connection)
+        if session is None:
+            raise _not_signed_in(keeper)
+        return session
+
+    async def __cache_identity__(self, connection: HTTPConnection) -> str:
+        """See `NamesClients`."""
+        return await _name_of(self._keeper_of, connection)
+
+
+class UserFinder:
+    """The user of the session of a request; one without a user is a 401."""
+
+    __slots__ = ('_keeper_of',)
+
+    def __init__(self, keeper_of: KeeperOf) -> None:
+        """Ask this function for the keeper."""
+        self._keeper_of = keeper_of
+
+    async def __call__(self, connection: HTTPConnection) -> SessionUser:
+        """The user.
+
+        Raises:
+            HTTPException: there is none.
+            SessionStoreError: the store is in trouble.
+
+        """
+        keeper = self._keeper_of(connection)
+        session = await session_of(keeper, connection)
+        if session is None or session.user is None:
+            raise _not_signed_in(keeper)
+        return session.user
+
+    async def __cache_identity__(self, connection: HTTPConnection) -> str:
+        """See `NamesClients`."""
+        return await _name_of(self._keeper_of, connection)
+
+
+async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | None:
+    """The session of a request, as it is after all that this request has done to it.
+
+    Raises:
+        SessionStoreError: the store is in trouble.
+
+    """
+    carried = carried_in(connection.scope)
+    session: Session | None = None if carried is None else carried.sessions.get(keeper)
+    if session is None:
+        loaded = await _loaded(keeper, connection)
+        if loaded.trouble is not None:
+            raise loaded.trouble
+        if loaded.kept is None:
+            return None
+        session = Session(keeper, loaded.kept, loaded.token, connection)
+        if carried is not None:
+            carried.sessions[keeper] = session
+    return None if session.has_ended else session
+
+
+async def _name_of(keeper_of: KeeperOf, connection: HTTPConnection) -> str:
+    """A name for the session of a request. What is named here is what the endpoint gets, whatever others change."""
+    begun_in(connection)
+    loaded = await _loaded(keeper_of(connection), connection)
+    if loaded.trouble is not None:
+        return token_hex(16)  # no other request has this name, and the guard refuses this one
+    return ANONYMOUS if loaded.kept is None else digest(loaded.kept.record.content())
+
+
+async def _loaded(keeper: Keeper, connection: HTTPConnection) -> Loaded:
+    loaded = await keeper.loaded(connection)
+    carried = carried_in(connection.scope)
+    if carried is not None:
+        carried.vary.update(dict.fromkeys(keeper.config.looked_at))
+    return loaded
+
+
+def _not_signed_in(keeper: Keeper) -> HTTPException:
+    return HTTPException(401, 'Not signed in', {'WWW-Authenticate': keeper.config.challenge})
+
+
+def keeper_of_app(connection: HTTPConnection) -> Keeper:
+    """The keeper of the sessions that are installed on the app of a request.
+
+    Raises:
+        ConfigurationError: none are.
+
+    """
+    carried = carried_in(connection.scope)
+    for installed in reversed(carried.installed if carried is not None else []):
+        if isinstance(installed.keeper, Keeper):
+            return installed.keeper
+    raise ConfigurationError(NOT_INSTALLED)

@@ -1,0 +1,257 @@
+"""`Session`: the session of one request, as endpoints see it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from fastapi_caching_route.sessions.carrying import carried_in, keep_unshared, send_cookie
+from fastapi_caching_route.sessions.errors import SessionEndedError
+from fastapi_caching_route.sessions.keeping import Keeper, LiveSession
+from fastapi_caching_route.sessions.stored import Flash, SessionUser, StoredSession, checked
+from fastapi_caching_route.sessions.transport import set_cookie
+
+
+class Session:
+    """The session of a client: who it is, and what the app has noted for it.
+
+    It is read like a mapping: `session['theme']`, `session.get('theme')`, `'theme' in session`. What changes it is
+    awaited, and has been stored when that returns. Changes of different keys by requests at the same time all count;
+    for one key, the last one counts.
+
+    On a cached route, all clients whose sessions have the same user and the same data share a response. A response is
+    not stored if its endpoint has read `id`, `token`, `created_at` or `expires_at`, or has changed the session.
+    """
+
+    __slots__ = ('_connection', '_keeper', '_kept', '_token', 'has_ended')
+
+    def __init__(self, keeper: Keeper, kept: LiveSession, token: str, connection: HTTPConnection | None) -> None:
+        """Dependencies build it, and `Sessions.create`."""
+        self._keeper = keeper
+        self._kept = kept
+        self._token = token
+        self._connection = connection
+        self.has_ended: bool = False
+        """Whether this request has ended it. It can be read after that, and not changed."""
+
+    def __repr__(self) -> str:
+        """Shows neither the id nor the data."""
+        return f'<Session of {self.user.id!r}>' if self.user is not None else '<Session>'
+
+    @property
+    def _record(self) -> StoredSession:
+        return self._kept.record
+
+    def _current(self) -> LiveSession:
+        if self.has_ended:
+            raise SessionEndedError(self._keeper.config.challenge)
+        return self._kept
+
+    def __bool__(self) -> bool:
+        """A session is one even if nothing is noted in it."""
+        return True
+
+    def __getitem__(self, key: str) -> Any:
+        """What is noted under a key."""
+        return self._record.data[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether something is noted under a key."""
+        return key in self._record.data
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys."""
+        return iter(dict(self._record.data))
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return len(self._record.data)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """What is noted under a key, or the default."""
+        return self._record.data.get(key, default)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A copy of all that is noted."""
+        return dict(checked(self._record.data))
+
+    @property
+    def user(self) -> SessionUser | None:
+        """The user; None if the session is anonymous."""
+        return self._record.user
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody has signed in."""
+        return self._record.user is None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the user; none if the session is anonymous."""
+        return () if self._record.user is None else self._record.user.roles
+
+    @property
+    def id(self) -> str:
+        """Names the session, for logs and lists: a digest, with which nobody can use it."""
+        self._keep_unshared()
+        return self._kept.handle
+
+    @property
+    def token(self) -> str:
+        """What the client has to show: for clients that take it from a response, and not from a cookie."""
+        self._keep_unshared()
+        return self._token
+
+    @property
+    def created_at(self) -> float:
+        """In seconds since the epoch."""
+        self._keep_unshared()
+        return self._record.created_at
+
+    @property
+    def expires_at(self) -> float:
+        """When it ends if it is not used any more, in seconds since the epoch."""
+        self._keep_unshared()
+        return min(self._record.ends_at, self._record.idle_at)
+
+    async def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Note values under keys: JSON values.
+
+        Raises:
+            TypeError: a value is not one that JSON can hold.
+            ValueError: the session would be too large.
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        noted = checked({**(values or {}), **more})
+        await self._change(lambda record: msgspec.structs.replace(record, data={**record.data, **noted}))
+
+    async def remove(self, *keys: str) -> None:
+        """Forget what is noted under keys. It does not matter if there is nothing.
+
+        Raises:
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        await self._change(lambda record: msgspec.structs.replace(record, data=_without(record.data, keys)))
+
+    async def flash(self, message: str, category: str = 'info') -> None:
+        """Leave a message for the next request that asks for messages.
+
+        Raises:
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        left = Flash(str(message), str(category))
+        await self._change(lambda record: msgspec.structs.replace(record, flashes=[*record.flashes, left]))
+
+    async def flashes(self, category: str | None = None) -> list[Flash]:
+        """Take the messages that were left, of one category or of all. Each is taken once, by one request.
+
+        Raises:
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        taken: list[Flash] = []
+
+        def take(record: StoredSession) -> StoredSession:
+            taken[:] = [it for it in record.flashes if category in (None, it.category)]
+            left = [it for it in record.flashes if category not in (None, it.category)]
+            return msgspec.structs.replace(record, flashes=left)
+
+        if self._record.flashes:
+            await self._change(take)
+        return taken
+
+    async def _change(self, change: Callable[[StoredSession], StoredSession]) -> None:
+        self._keep_unshared()
+        self._kept = await self._keeper.change(self._current(), change)
+        self._remember()
+
+    async def sign_in(self, user: SessionUser | str, *, response: Response | None = None) -> None:
+        """Note who the client is. The session gets another id and keeps its data, so nobody can have planted it.
+
+        Raises:
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        who = checked_user(user)
+        await self._move(lambda record: msgspec.structs.replace(record, user=who), response)
+
+    async def regenerate(self, *, response: Response | None = None) -> None:
+        """Give the session another id; what is known of the old one is worth nothing from then on.
+
+        Raises:
+            SessionEndedError: the session has ended.
+            SessionStoreError: the store is in trouble.
+
+        """
+        await self._move(lambda record: record, response)
+
+    async def _move(self, change: Callable[[StoredSession], StoredSession], response: Response | None) -> None:
+        self._keep_unshared()
+        current, self.has_ended = self._current(), True
+        self._kept, self._token = await self._keeper.move(current, change)
+        self.has_ended = False
+        self.send(response)
+
+    async def invalidate(self, *, response: Response | None = None) -> None:
+        """End the session: sign out. Ending it twice does no harm.
+
+        Raises:
+            SessionStoreError: the store is in trouble. The session may not have ended.
+
+        """
+        self._keep_unshared()
+        if self.has_ended:
+            return
+        await self._keeper.end(self._kept, 'signed-out')
+        self.has_ended = True
+        self.send(response)
+        if self._record.user is not None:
+            await self._keeper.on_sign_out(self._record.user.id)
+
+    def send(self, response: Response | None = None) -> None:
+        """Set the cookie of the session as it is now, or delete it; only where cookies are a transport."""
+        self._remember()
+        config = self._keeper.config
+        if 'cookie' not in config.transports or (self._connection is None and response is None):
+            return
+        max_age = 0.0 if self.has_ended else self._record.ends_at - self._keeper.clock()
+        value = '' if self.has_ended else self._token
+        shown = max_age if config.persistent or self.has_ended else None
+        cookie = set_cookie(config.cookie_name, value, secure=config.secure, same_site=config.same_site, max_age=shown)
+        send_cookie(self._connection, response, config.cookie_name, cookie)
+
+    def _remember(self) -> None:
+        """Let what asks for the session later in this request find it as it is now."""
+        carried = None if self._connection is None else carried_in(self._connection.scope)
+        if carried is not None:
+            carried.sessions[self._keeper] = self
+
+    def _keep_unshared(self) -> None:
+        if self._connection is not None:
+            keep_unshared(self._connection.scope)
+
+
+def checked_user(user: SessionUser | str) -> SessionUser:
+    """A user whose attributes JSON can hold.
+
+    Raises:
+        TypeError: one of them it cannot.
+
+    """
+    who = SessionUser(id=user) if isinstance(user, str) else user
+    return SessionUser(id=who.id, name=who.name, roles=who.roles, extra=checked(who.extra))
+
+
+def _without(data: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in keys}

@@ -1,0 +1,282 @@
+"""`Sessions`: creates and finds the sessions of clients, and offers the dependencies that endpoints take."""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from typing_extensions import Doc
+
+from fastapi_caching_route._routes.settings import check_observer
+from fastapi_caching_route.cache import FastAPICache
+from fastapi_caching_route.errors import ConfigurationError, InvalidationError
+from fastapi_caching_route.sessions.carrying import begun_in, installed_on, keep_unshared
+from fastapi_caching_route.sessions.config import SessionConfig
+from fastapi_caching_route.sessions.events import EventKind, SessionHandler
+from fastapi_caching_route.sessions.finding import OptionalFinder, RequiredFinder, UserFinder
+from fastapi_caching_route.sessions.keeping import Keeper
+from fastapi_caching_route.sessions.places import TIMEOUT_SECONDS, Place, StoreOfSessions, cache_of
+from fastapi_caching_route.sessions.session import Session, checked_user
+from fastapi_caching_route.sessions.stored import SessionUser, checked
+
+USER = '{user}'
+"""Stands for the id of the user in the tags that a sign-out invalidates."""
+
+
+class Sessions:
+    """The sessions of an app, in the store of a cache or in one of their own.
+
+        cache = FastAPICache.from_url('redis://10.0.0.1')
+        sessions = Sessions(store=cache, config=SessionConfig(secrets=os.environ['SESSION_SECRET']))
+        app = FastAPI(lifespan=cache.lifespan)
+        sessions.install(app)
+
+    `cache.clear()` and all other invalidations leave them alone. `optional`, `required` and `user` are dependencies, as
+    in `Annotated[Session, Depends(sessions.required)]`; `SessionDep` and `OptionalSession` are the same for the
+    sessions that are installed on the app.
+
+    Raises:
+        ConfigurationError: the store cannot change records in one step, an option is not valid, or what signs tokens is
+            not installed.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Annotated[
+            StoreOfSessions,
+            Doc('A `FastAPICache`, whose backend is used; or a backend: Redis, memcached, LMDB, memory; or its URL.'),
+        ],
+        config: Annotated[SessionConfig, Doc('How long sessions last, what their tokens are, how these travel.')],
+        cache: Annotated[
+            FastAPICache | None, Doc('The cache of the pages, if `store` is not that cache, for `sign_out_tags`.')
+        ] = None,
+        sign_out_tags: Annotated[
+            Collection[str], Doc("Tags that a sign-out invalidates, like `['user:{user}']`: `{user}` is the user's id.")
+        ] = (),
+        timeout: Annotated[float, Doc('Seconds to wait for the store; then the request is a 503.')] = TIMEOUT_SECONDS,
+        clock: Annotated[Callable[[], float], Doc('Seconds since the epoch; for tests.')] = time.time,
+    ) -> None:
+        """Check everything. This opens no connection."""
+        self._cache = cache_of(store, cache)
+        self._tags = _checked_tags(sign_out_tags, self._cache)
+        place = Place(store, timeout)
+        self._keeper = keeper = Keeper(place, _checked_config(config), clock)
+        keeper.on_sign_out = self._signed_out
+        self.optional: Callable[[HTTPConnection], Awaitable[Session | None]] = OptionalFinder(lambda _: keeper)
+        """A dependency: the session of the client, or None."""
+        self.required: Callable[[HTTPConnection], Awaitable[Session]] = RequiredFinder(lambda _: keeper)
+        """A dependency: the session of the client; without one, 401."""
+        self.user: Callable[[HTTPConnection], Awaitable[SessionUser]] = UserFinder(lambda _: keeper)
+        """A dependency: the user of the session; without one, 401."""
+
+    @property
+    def config(self) -> SessionConfig:
+        """How they work."""
+        return self._keeper.config
+
+    def install(self, app: Annotated[Any, Doc('An app of FastAPI, before it starts.')]) -> None:
+        """Make these the sessions of `SessionDep` and `OptionalSession` in an app, if there are none yet.
+
+        Puts a thin layer around the routes of the app. It sets the cookie of a session on whatever response leaves,
+        also on one that an endpoint returns itself, and adds `Cache-Control: private` and `Vary` where a session was
+        looked for.
+
+        Raises:
+            ConfigurationError: this is no app.
+
+        """
+        installed = installed_on(app)
+        installed.keeper = installed.keeper or self._keeper
+
+    def role(self, *roles: str) -> Callable[..., Awaitable[SessionUser]]:
+        """A dependency: the user of the session, who has one of these roles; else 403, and without a user 401.
+
+        Raises:
+            ConfigurationError: no role is given.
+
+        """
+        if not roles or not all(isinstance(it, str) for it in roles):
+            msg = f"role() takes one or more roles, like role('admin'), got {roles!r}"
+            raise ConfigurationError(msg)
+
+        async def has_role(user: Annotated[SessionUser, Depends(self.user)]) -> SessionUser:
+            if not set(roles).intersection(user.roles):
+                raise HTTPException(403, 'This needs another role')
+            return user
+
+        return has_role
+
+    async def create(
+        self,
+        connection: Annotated[
+            HTTPConnection | None, Doc('The request of the client. None: the app sends `token` itself.')
+        ] = None,
+        *,
+        user: Annotated[
+            SessionUser | str | None, Doc('The user, or the id of one; None: an anonymous session.')
+        ] = None,
+        roles: Annotated[Collection[str], Doc('The roles of the user, if that is given by its id.')] = (),
+        data: Annotated[Mapping[str, Any] | None, Doc('What to note: JSON values.')] = None,
+        response: Annotated[
+            Response | None, Doc('The response to set the cookie on. Not needed where the sessions are installed.')
+        ] = None,
+    ) -> Session:
+        """Create a session, with an id that nobody has seen. The session that the request came with ends.
+
+        Raises:
+            TypeError: JSON cannot hold the data.
+            SessionStoreError: the store is in trouble.
+            ConfigurationError: there is no response to set the cookie on.
+
+        """
+        who = SessionUser(id=user, roles=tuple(roles)) if isinstance(user, str) else user
+        keeper, noted = self._keeper, checked(dict(data or {}))
+        if connection is not None:
+            keep_unshared(connection.scope)
+        before = None if connection is None else await keeper.loaded(connection)
+        if before is not None and before.trouble is not None:
+            raise before.trouble
+        kept, token = await keeper.create(None if who is None else checked_user(who), noted, connection)
+        if before is not None and before.kept is not None:
+            await keeper.end(before.kept, 'replaced')
+        session = Session(keeper, kept, token, connection)
+        session.send(response)
+        return session
+
+    async def read(self, token: str) -> Session | None:
+        """The session of a token, or None. What the session is bound to is not checked, as there is no request.
+
+        Raises:
+            SessionStoreError: the store is in trouble.
+
+        """
+        ticket = self._keeper.tokens.read(token)
+        kept = None if ticket is None else await self._keeper.find(ticket)
+        return None if kept is None else Session(self._keeper, kept, token, None)
+
+    async def delete_user_sessions(
+        self, user: Annotated[str, Doc('The id of the user.')], *, keep: Session | None = None
+    ) -> int:
+        """End all sessions of a user in one step, but one that is to be kept; return how many.
+
+        When it returns, none of them is accepted anywhere, also none that was getting another id meanwhile.
+
+        Raises:
+            SessionStoreError: the store is in trouble. They may have ended.
+
+        """
+        ended = await self._keeper.end_all(user, None if keep is None else keep.id)
+        await self._signed_out(user)
+        return ended
+
+    async def user_sessions(self, user: str) -> list[str]:
+        """The ids of the sessions of a user, as `Session.id` has them; the one that can last longest at the end.
+
+        Raises:
+            SessionStoreError: the store is in trouble.
+
+        """
+        return await self._keeper.users.handles(user)
+
+    async def delete_expired(self) -> int:
+        """Delete what is still stored of sessions that have expired; return how many there were.
+
+        It need not be called: stores do so themselves, five minutes after the end of a session. memcached lists
+        nothing, so there it is 0.
+
+        Raises:
+            SessionStoreError: the store is in trouble.
+
+        """
+        return await self._keeper.delete_ended()
+
+    async def identity(self, connection: HTTPConnection) -> str:
+        """For `@cache(identity=sessions.identity)`: a response is shared by all sessions of one user.
+
+        Pages must then show nothing of what else is in a session. Without it, they may show all of it.
+        """
+        session = await self._named(connection)
+        return '' if session is None or session.user is None else f'user {session.user.id}'
+
+    def identity_by(self, name: Callable[[Session | None], str]) -> Callable[[HTTPConnection], Awaitable[str]]:
+        """For `@cache(identity=...)`: a response is shared by all clients for whose session a function has one name.
+
+        @cache(ttl=60, identity=sessions.identity_by(lambda session: ' '.join(session.roles) if session else ''))
+        """
+
+        async def identity(connection: HTTPConnection) -> str:
+            return name(await self._named(connection))
+
+        return identity
+
+    async def _named(self, connection: HTTPConnection) -> Session | None:
+        begun_in(connection)
+        return await self.optional(connection)
+
+    async def tags(self, connection: HTTPConnection) -> list[str]:
+        """For `@cache(tags=sessions.tags)`: the `sign_out_tags` of the user; none without a user."""
+        session = await self.optional(connection)
+        return [] if session is None or session.user is None else self._tags_of(session.user.id)
+
+    def _tags_of(self, user: str) -> list[str]:
+        return [it.replace(USER, user) for it in self._tags]
+
+    async def _signed_out(self, user: str) -> None:
+        if self._cache is not None and self._tags:
+            with suppress(InvalidationError):  # it holds in this process, and is tried again
+                await self._cache.invalidate_tags(*self._tags_of(user))
+
+    def on_created(self, handler: SessionHandler) -> SessionHandler:
+        """Call a plain function of a `SessionEvent` for each session that is created."""
+        return self._on('created', handler)
+
+    def on_renewed(self, handler: SessionHandler) -> SessionHandler:
+        """The same for each session whose time was prolonged."""
+        return self._on('renewed', handler)
+
+    def on_regenerated(self, handler: SessionHandler) -> SessionHandler:
+        """The same for each session that got another id, as by a sign-in."""
+        return self._on('regenerated', handler)
+
+    def on_ended(self, handler: SessionHandler) -> SessionHandler:
+        """The same for each session that was ended: by a sign-out, or since all of a user were."""
+        return self._on('ended', handler)
+
+    def on_expired(self, handler: SessionHandler) -> SessionHandler:
+        """The same for each session that somebody has shown after its time."""
+        return self._on('expired', handler)
+
+    def on_refused(self, handler: SessionHandler) -> SessionHandler:
+        """The same for each request whose token was refused: forged, unknown, of another client."""
+        return self._on('refused', handler)
+
+    def _on(self, kind: EventKind, handler: SessionHandler) -> SessionHandler:
+        check_observer(handler)
+        self._keeper.observers[kind].add(handler)
+        return handler
+
+    async def close(self) -> None:
+        """Close the connections of this event loop. They are closed without that as the loop ends."""
+        await self._keeper.place.close()
+
+
+def _checked_config(config: object) -> SessionConfig:
+    if not isinstance(config, SessionConfig):
+        msg = f'config must be a SessionConfig(...), got an object of {type(config).__qualname__}'
+        raise ConfigurationError(msg)
+    return config
+
+
+def _checked_tags(tags: Collection[str], cache: FastAPICache | None) -> tuple[str, ...]:
+    if isinstance(tags, str) or not all(isinstance(it, str) for it in tags):
+        msg = f"sign_out_tags must be a list of str, like ['user:{USER}'], got {tags!r}"
+        raise ConfigurationError(msg)
+    if tags and cache is None:
+        msg = 'sign_out_tags needs the cache whose entries have these tags: Sessions(..., cache=cache)'
+        raise ConfigurationError(msg)
+    return tuple(tags)
