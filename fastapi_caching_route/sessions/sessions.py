@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import Doc
 
-from fastapi_caching_route._routes.settings import check_observer
+from fastapi_caching_route._routes.building import check_observer
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 from fastapi_caching_route.sessions.carrying import begun_in, installed_on, keep_unshared

@@ -30,7 +30,19 @@ LIMIT = 900  # seconds for one run of tests
 PLUGINS = ('-p', 'anyio', '-p', '_hypothesis_pytestplugin')  # others take a second to load
 NO_TEST = 'ERROR: not found: '
 FAILING, HANGS = ('FAILED', 'ERROR'), 'a test hangs'
-FOLDERS = ('http', 'core', 'concurrency', 'fastapi', 'exchange', 'store', 'public', 'routes', 'backends', 'promises')
+FOLDERS = (
+    'http',
+    'core',
+    'concurrency',
+    'fastapi',
+    'exchange',
+    'store',
+    'public',
+    'routes',
+    'backends',
+    'sessions',
+    'promises',
+)
 """Of tests, the quick ones first."""
 
 
