@@ -57,6 +57,10 @@ class RecordDriver:
         """See `Driver`."""
         return await self.commands.get_many(keys)
 
+    async def heads(self, keys: Sequence[str]) -> list[object]:
+        """See `Driver`. Records are small."""
+        return [*await self.commands.get_many(keys)]
+
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`. Only probes do that."""
         return await self.commands.set(key, str(value).encode(), span)
@@ -182,7 +186,7 @@ class Records:
             return await command(self._commands)
         linked = cast('LinkedBackend', self._linked)
         sent = partial(_through, command)
-        return await self._tried(linked.write(kind, sent, self._timeout))
+        return await self._tried(linked.send(kind, sent, self._timeout))
 
     async def _tried(self, command: Awaitable[T]) -> T:
         try:
