@@ -15,7 +15,7 @@ Eight folders, each of which imports only those below it:
 from fastapi_caching_route._backends.aiocache import Backend
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.cache import FastAPICache
-from fastapi_caching_route.context import CacheContext
+from fastapi_caching_route.context import CacheContext, CacheContextDep
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
@@ -39,6 +39,7 @@ __all__ = [
     'LEFT_OUT_OF_RAW_KEYS',
     'Backend',
     'CacheContext',
+    'CacheContextDep',
     'CacheControl',
     'CacheError',
     'CacheOptions',

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, NoReturn, TypeVar, cast
 
+from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,9 +31,11 @@ from fastapi_caching_route._routes.all_workers import begin_publishing, end_publ
 from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
-from fastapi_caching_route._routes.decorating import checked_options, decorate_with, given_options
+from fastapi_caching_route._routes.decorating import checked_options, decorate_with, given_options, warn_of_both
 from fastapi_caching_route._routes.decoration import check_decorated, invalidates_of
+from fastapi_caching_route._routes.installing import let_cache
 from fastapi_caching_route._routes.listed import entries_of, erase
+from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
@@ -50,6 +53,7 @@ from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.options import CacheOptions, RouteOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
 from fastapi_caching_route.policy import CachePolicy, Tags
+from fastapi_caching_route.route import CachingRoute
 from fastapi_caching_route.stats import CacheStats
 from fastapi_caching_route.warming import Warmed, WarmReport
 
@@ -71,13 +75,17 @@ class FastAPICache:
     def __init__(
         self,
         cache: Annotated[
-            Backend | None,
-            Doc('Any aiocache backend; its namespace and ttl are the defaults. None: a new `MemoryCache()`.'),
+            Backend | str | None,
+            Doc(
+                'Any aiocache backend, whose namespace and ttl are the defaults, or a URL as for `from_url`. '
+                'None: a new `MemoryCache()`.'
+            ),
         ] = None,
         **options: Unpack[CacheOptions],
     ) -> None:
         """Build a cache over a backend. This opens no connection. `CacheOptions` has the options."""
-        self._settings: Settings = settings_of(MemoryCache() if cache is None else cache, options)
+        backend = backend_at(cache) if isinstance(cache, str) else cache
+        self._settings: Settings = settings_of(MemoryCache() if backend is None else backend, options)
         note_alive(self._settings)
 
     @classmethod
@@ -192,6 +200,19 @@ class FastAPICache:
 
         return decorate
 
+    def install(
+        self, app: Annotated[FastAPI | APIRouter, Doc('The app or router, before routes are added to it.')]
+    ) -> None:
+        """Make the routes that are added to this app or router from now on `CachingRoute`s, which can be cached.
+
+        An app or router with a route class of its own gets a class that is both. Routers that are included keep theirs.
+
+        Raises:
+            ConfigurationError: a decorated endpoint already has a plain route there, or `app` has no routes.
+
+        """
+        let_cache(app, CachingRoute)
+
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response stored under the key of a `key_builder` or `CacheContext`, or None.
 
@@ -265,6 +286,7 @@ class FastAPICache:
         if not tags or not all(isinstance(tag, str) for tag in tags):
             msg = f"invalidate_tags takes one or more str, like 'user:7', got {tags!r}"
             raise ConfigurationError(msg)
+        warn_of_mistaken(self._settings, tags=tags)
         await self._settings.store.invalidate(tuple(names_of_tags(tags)), soft_at=self._soft_at(soft))
 
     async def invalidate_endpoint(
@@ -291,7 +313,9 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        await self._settings.store.invalidate(names_of_path(path, prefix=prefix), soft_at=self._soft_at(soft))
+        names = names_of_path(path, prefix=prefix)
+        warn_of_mistaken(self._settings, paths=[path])
+        await self._settings.store.invalidate(names, soft_at=self._soft_at(soft))
 
     async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
         """Invalidate all entries of the routes with this `namespace`.
@@ -307,9 +331,9 @@ class FastAPICache:
                 'use clear() to invalidate everything'
             )
             raise ConfigurationError(msg)
-        await self._settings.store.invalidate(
-            (namespace_name(self._settings.full_namespace(namespace)),), soft_at=self._soft_at(soft)
-        )
+        full = self._settings.full_namespace(namespace)
+        warn_of_namespace(self._settings, namespace)
+        await self._settings.store.invalidate((namespace_name(full),), soft_at=self._soft_at(soft))
 
     async def clear(self, *, soft: bool = False) -> None:
         """Invalidate all entries of this cache, and of other caches with the same backend and namespace.
@@ -451,6 +475,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 attach((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
+            warn_of_both(endpoint)
             self._settings.unserved.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
             wrapped: Any = followed_by(inside, invalidate)

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._core.asgi import WISHES
@@ -15,23 +16,34 @@ from fastapi_caching_route._routes.requested import RequestedInvalidations, requ
 from fastapi_caching_route._routes.targets import targets_in
 from fastapi_caching_route.errors import ConfigurationError
 
+_NONE: Any = None
+
 
 @own_dependency
 class CacheContext:
     """A dependency through which an endpoint, or another dependency, controls how this one response is cached.
 
-    Declare it as `context: Annotated[CacheContext, Depends()]`. It can be used until the response is complete. On a hit
-    the endpoint does not run, so these settings have no effect. On a route that is not cached, only `invalidate` has an
-    effect. Unlike `Request`, it does not add the raw request to the cache key.
+    Declare it as `context: CacheContextDep`, which is `Annotated[CacheContext, Depends()]`. It can be used until the
+    response is complete. On a hit the endpoint does not run, so these settings have no effect. On a route that is not
+    cached, only `invalidate` has an effect. Unlike `Request`, it does not add the raw request to the cache key.
+
+    To call an endpoint in a unit test, build one without a connection: `await get_item(CacheContext())`. It invalidates
+    nothing.
     """
 
     __slots__ = ('_app', '_requested', '_wishes')
 
-    def __init__(self, connection: HTTPConnection) -> None:
+    def __init__(self, connection: HTTPConnection = _NONE) -> None:
         """FastAPI builds one for each request."""
-        self._wishes: Wishes = connection.scope.setdefault(WISHES, Wishes())
-        self._requested: RequestedInvalidations = requested_in(connection.scope)
-        self._app: Any = connection.scope.get('router') or connection.scope.get('app')  # the outermost app
+        if connection is _NONE:
+            self._wishes: Wishes = Wishes()
+            self._requested: RequestedInvalidations = RequestedInvalidations()
+            self._app: Any = None
+            return
+        scope = connection.scope
+        self._wishes = scope.setdefault(WISHES, Wishes())
+        self._requested = requested_in(scope)
+        self._app = scope.get('router') or scope.get('app')  # the outermost app
         warn_of_unserved(self._app)
 
     @property
@@ -135,6 +147,10 @@ class CacheContext:
 
         """
         self._requested.add(targets_in(self._app, tags, endpoints, paths))
+
+
+CacheContextDep = Annotated[CacheContext, Depends()]
+"""The type of a parameter that takes the `CacheContext` of the request: `context: CacheContextDep`."""
 
 
 def _checked(name: str, seconds: object) -> float | None:

@@ -15,7 +15,7 @@ from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import layers, name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
-from fastapi_caching_route._routes.decorating import suspicious
+from fastapi_caching_route._routes.decorating import BOTH, suspicious
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
@@ -212,6 +212,8 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
         yield ONE_OF_SEVERAL
     yield from suspicious(policy, by_the_book=decoration.settings.by_the_book)
     yield from doubts(policy, declared)
+    if invalidates_of(effective.endpoint):
+        yield BOTH
     if plan.naming.unknown:
         unknown = ', '.join(sorted(plan.naming.unknown))
         yield f'its tags name {unknown}, which is not a path parameter here, so its responses are not stored'

@@ -51,7 +51,8 @@ async def update_user(user_id: int, context: CacheContext) -> None:
 async def build() -> None:
     assert_type(FastAPICache(SimpleMemoryCache(ttl=5)).backend.ttl, float | None)
     assert_type(await MemoryCache(serializer=PickleSerializer()).get('key'), Any)
-    FastAPICache('redis://localhost')  # type: ignore[arg-type]
+    assert_type(FastAPICache('redis://localhost'), FastAPICache)
+    FastAPICache(7)  # type: ignore[arg-type]
     assert_type(FastAPICache.from_url('redis://localhost', version='2', policy=CachePolicy(ttl=60)), FastAPICache)
     assert_type(FastAPICache.from_env(store_timeout=0.5), FastAPICache)
     FastAPICache.from_url('redis://localhost', store_timeout='soon')  # type: ignore[arg-type]

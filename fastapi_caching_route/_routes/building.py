@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import partial
 from inspect import iscoroutinefunction
@@ -34,11 +35,24 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import DEFAULTS, CacheOptions
-from fastapi_caching_route.policy import checked_policy
+from fastapi_caching_route.policy import CachePolicy, checked_policy
 from fastapi_caching_route.surrogates import checked_surrogates
 
 LATER: Final[Any] = object()
 """Stands for a backend that is set later."""
+
+SYNONYMS = {
+    **dict.fromkeys(('expire', 'expires', 'expire_in', 'expiration', 'max_age', 'seconds', 'timeout'), 'ttl'),
+    **dict.fromkeys(('cache_key_builder', 'key_func', 'make_key'), 'key_builder'),
+    **dict.fromkeys(('condition', 'unless', 'bypass'), 'skip'),
+}
+"""What other caches call an option."""
+
+OF_ROUTES = {
+    it.name: f'routes: @cache({it.name}=...), or policy=CachePolicy({it.name}=...)' for it in fields(CachePolicy)
+}
+OF_CACHES = dict.fromkeys(DEFAULTS, 'caches: FastAPICache(...)')
+"""Options that are known at another place, and where."""
 
 
 def settings_of(backend: object, options: CacheOptions) -> Settings:
@@ -49,7 +63,7 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
         TypeError: there is no such option.
 
     """
-    check_known('FastAPICache', options, DEFAULTS)
+    check_known('FastAPICache', options, DEFAULTS, OF_ROUTES)
     given: CacheOptions = {**DEFAULTS, **options}
     _check_choices(given)
     checked = None if backend is LATER else checked_backend(backend)
@@ -108,17 +122,19 @@ def _runtime(
     )
 
 
-def check_known(called: str, options: Collection[str], known: Collection[str]) -> None:
+def check_known(called: str, options: Collection[str], known: Collection[str], elsewhere: Mapping[str, str]) -> None:
     """Refuse options that do not exist, as Python does with keyword arguments.
 
     Raises:
-        TypeError: there is one; the message names the option that may be meant.
+        TypeError: there is one; the message names the option that may be meant, or where it belongs.
 
     """
     for option in options:
         if option not in known:
-            meant = get_close_matches(option, known, n=1)
-            hint = f'; did you mean {meant[0]!r}?' if meant else ''
+            meant = SYNONYMS.get(option, option)
+            similar = [meant] if meant in known else get_close_matches(option, known, n=1)
+            hint = f'; did you mean {similar[0]!r}?' if similar else ''
+            hint = f'; {meant} is an option of {elsewhere[meant]}' if meant in elsewhere else hint
             msg = f'{called}() got an unexpected keyword argument {option!r}{hint}'
             raise TypeError(msg)
 

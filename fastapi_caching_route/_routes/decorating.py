@@ -10,8 +10,14 @@ from starlette.routing import Router
 
 from fastapi_caching_route._core.checks import check_takes_one
 from fastapi_caching_route._fastapi.endpoints import attach, layers, name_of
-from fastapi_caching_route._routes.building import check_known
-from fastapi_caching_route._routes.decoration import Decoration, check_decorated, document_decorated
+from fastapi_caching_route._routes.building import OF_CACHES, check_known
+from fastapi_caching_route._routes.decoration import (
+    Decoration,
+    check_decorated,
+    decoration_of,
+    document_decorated,
+    invalidates_of,
+)
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.given import note_ttl
 from fastapi_caching_route.control import CacheControl
@@ -19,6 +25,12 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 
 logger = logging.getLogger('fastapi_caching_route')
+
+TWICE = 'it is decorated twice, and only the last decorator applies; remove the other one'
+BOTH = (
+    'it has @cache.invalidates as well: hits do not run it, so they invalidate nothing; remove one of the two, or use '
+    'two endpoints'
+)
 
 _NAMES = [it.name for it in fields(CachePolicy)]
 
@@ -35,7 +47,7 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
         TypeError: there is no such option.
 
     """
-    check_known('cache', options, _NAMES)
+    check_known('cache', options, _NAMES, OF_CACHES)
     return given_options(options)
 
 
@@ -50,6 +62,7 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
         if endpoint is None or isinstance(endpoint, Starlette | Router):
             msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
             raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
+        earlier = decoration_of(endpoint)
         decoration = Decoration(settings, policy_with(settings, options))
         for layer in layers(endpoint):
             attach(decoration, layer)
@@ -59,10 +72,19 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
     for layer in layers(endpoint):
         check_decorated(layer)
         document_decorated(layer)
+    if earlier is not None:
+        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), TWICE)
+    warn_of_both(endpoint)
     for warning in suspicious(decoration.policy, by_the_book=settings.by_the_book):
         logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
     settings.namesakes.of_endpoint(endpoint)
     settings.unserved.add(endpoint)
+
+
+def warn_of_both(endpoint: Any) -> None:
+    """Warn if an endpoint has both decorators."""
+    if decoration_of(endpoint) is not None and invalidates_of(endpoint):
+        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), BOTH)
 
 
 def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:

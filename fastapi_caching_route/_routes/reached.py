@@ -129,7 +129,10 @@ class Places:
         decoration, parameters = decoration_of(route.endpoint), PathParameters(effective)
         app = scope.get('router') or scope.get('app')  # the outermost app
         warn_of_unserved(app)
-        plan = None if decoration is None else self._plan(decoration, route, effective, parameters, app)
+        plan = None
+        if decoration is not None:
+            plan = self._plan(decoration, route, effective, parameters, app)
+            decoration.settings.note_root_path(scope)
         cached = () if plan is None else plan.methods | plan.labelled
         invalidates = invalidates_of(route.endpoint)
         may_invalidate = bool(invalidates) or takes(effective, self._context)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.context_variables import ContextVariables
 from fastapi_caching_route._concurrency.tasks import Background
+from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.checks import (
     check_namespace,
 )
@@ -70,6 +71,8 @@ class Settings:
     """The task that publishes statistics for other processes."""
     learned: dict[object, set[str]] = field(default_factory=dict)
     """What code was seen to read of raw requests, by route."""
+    root_paths: set[str] = field(default_factory=set)
+    """Those of the servers through which requests came. They are no part of the paths of entries."""
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
 
@@ -111,6 +114,11 @@ class Settings:
     def methods(self) -> frozenset[str]:
         """The methods whose responses are cached."""
         return METHODS_BY_THE_BOOK if self.by_the_book else CACHED_METHODS
+
+    def note_root_path(self, scope: Scope) -> None:
+        """Note where the server has mounted the app, if it has."""
+        root: str = scope.get('app_root_path', scope.get('root_path', ''))
+        self.root_paths.update({root.rstrip('/')} - {''})
 
     def full_namespace(self, namespace: str | None) -> str:
         """The namespace of a route, combined with that of the backend by `namespace_policy`; escaped for a key."""

@@ -9,6 +9,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._routes.caches import caches_of
 from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.mistaken import warn_of_mistaken
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Targets
 from fastapi_caching_route.errors import ConfigurationError
@@ -61,6 +62,7 @@ def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple
             msg = f'{option} must be a list of str, like [{example!r}], got {texts!r}'
             raise ConfigurationError(msg)
     check_endpoints(endpoints or (), settings)
+    warn_of_mistaken(settings, tags or (), paths or ())
     of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, settings)]
     of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
     return tuple(dict.fromkeys((*names_of_tags(tags or ()), *of_endpoints, *of_paths)))

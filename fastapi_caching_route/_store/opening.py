@@ -35,6 +35,13 @@ PROBE, PROBES = '%probe', 32
 """The keys of probes. A cluster spreads them over its nodes, so there must be several."""
 
 
+OF_CLIENTS = {
+    **dict.fromkeys(('redis', 'valkey'), 'RedisClientCache(client), from fastapi_caching_route.redis'),
+    'aiomcache': 'aiocache.MemcachedCache(endpoint=..., port=...)',
+}
+"""Packages of clients, and the backends that use them."""
+
+
 def checked_backend(backend: object) -> BaseCache:
     """Return the backend.
 
@@ -43,7 +50,8 @@ def checked_backend(backend: object) -> BaseCache:
 
     """
     if not isinstance(backend, BaseCache):
-        hint = '; for a URL, use FastAPICache.from_url(...)' if isinstance(backend, str) else ''
+        client = type(backend).__module__.partition('.')[0]
+        hint = f'; for a client, use {OF_CLIENTS[client]}' if client in OF_CLIENTS else ''
         wanted = 'a cache of aiocache, such as MemoryCache() or RedisCache(...)'
         msg = f'FastAPICache takes {wanted}, got {shown(backend)}{hint}'
         raise ConfigurationError(msg)

@@ -35,6 +35,34 @@ def test_misuse_has_a_clear_error(misuse):
         misuse()
 
 
+def test_an_endpoint_that_is_decorated_twice_is_told(caplog):
+    cache = memory_cache()
+    cache(ttl=60)(cache(ttl=5)(endpoint_of_its_own()))
+    (message,) = caplog.messages
+    assert 'it is decorated twice, and only the last decorator applies' in message
+
+
+@pytest.mark.parametrize('is_first', [True, False])
+def test_a_write_that_is_cached_and_invalidates_is_told(caplog, is_first):
+    cache = memory_cache()
+    first, second = (cache(ttl=60), cache.invalidates(tags=['a'])) if is_first else (cache.invalidates(), cache())
+    endpoint = second(first(endpoint_of_its_own()))
+    (message,) = caplog.messages
+    assert 'it has @cache.invalidates as well: hits do not run it' in message
+    router = caching_router()
+    router.post('/items')(endpoint)
+    app = FastAPI()
+    app.include_router(router)
+    assert 'hits do not run it' in cache.explain(app)[-1].warnings[1]
+
+
+def endpoint_of_its_own():
+    async def endpoint():
+        return 1
+
+    return endpoint
+
+
 class AsyncBuilder:
     async def __call__(self, request):
         return 'key'

@@ -4,11 +4,14 @@ import re
 from dataclasses import fields
 from typing import get_args
 
+import aiomcache
 import pytest
+from redis.asyncio import Redis
 from typing_extensions import get_type_hints
 
-from fastapi_caching_route import CacheOptions, CachePolicy, FastAPICache, RouteOptions
+from fastapi_caching_route import CacheOptions, CachePolicy, ConfigurationError, FastAPICache, RouteOptions
 from fastapi_caching_route.options import DEFAULTS
+from fastapi_caching_route.redis import RedisClientCache
 from tests.servers import ROOT
 
 
@@ -49,3 +52,36 @@ def test_a_misspelled_option_is_told_with_the_one_that_may_be_meant(build, meant
         build(**{f'{meant}s': 1})
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzzzzzz'$"):
         build(zzzzzzz=1)
+
+
+@pytest.mark.parametrize('name', ['expire', 'expires', 'timeout', 'max_age'])
+def test_the_name_of_an_option_in_other_caches_is_told_with_ours(name):
+    with pytest.raises(TypeError, match="did you mean 'ttl'"):
+        FastAPICache()(**{name: 60})
+
+
+@pytest.mark.parametrize(
+    ('build', 'name', 'where'),
+    [
+        (FastAPICache, 'ttl', r'ttl is an option of routes: @cache\(ttl=...\), or policy=CachePolicy\(ttl=...\)$'),
+        (FastAPICache, 'expire', 'ttl is an option of routes'),
+        (FastAPICache(), 'store_timeout', r'store_timeout is an option of caches: FastAPICache\(...\)$'),
+    ],
+)
+def test_an_option_at_the_wrong_place_is_told_with_the_right_one(build, name, where):
+    with pytest.raises(TypeError, match=where):
+        build(**{name: 60})
+
+
+def test_a_url_in_place_of_a_backend_is_that_backend():
+    assert isinstance(FastAPICache('redis://localhost:1/0?namespace=shop').backend, RedisClientCache)
+    with pytest.raises(ConfigurationError, match='must be like redis://'):
+        FastAPICache('localhost')
+
+
+@pytest.mark.parametrize(
+    ('client', 'backend'), [(Redis(), 'RedisClientCache'), (aiomcache.Client('localhost'), 'MemcachedCache')]
+)
+def test_a_client_in_place_of_a_backend_is_told_with_the_backend_that_uses_it(client, backend):
+    with pytest.raises(ConfigurationError, match=rf'for a client, use .*{backend}\('):
+        FastAPICache(client)

@@ -1,0 +1,29 @@
+"""Lets an app or router build routes that can be cached. Does not know `CachingRoute`, which is passed in."""
+
+from typing import Any
+
+from fastapi_caching_route._fastapi.endpoints import name_of
+from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route.errors import ConfigurationError
+
+
+def let_cache(app: Any, kind: type[Any]) -> None:
+    """Have an app or router build routes of this class, combined with its own route class if it has one.
+
+    Raises:
+        ConfigurationError: it builds no routes, or one of its plain routes should be cached.
+
+    """
+    router = getattr(app, 'router', app)
+    if not hasattr(router, 'route_class'):
+        msg = f'install takes a FastAPI app or an APIRouter, got {type(app).__name__}'
+        raise ConfigurationError(msg)
+    for route in router.routes:
+        endpoint = getattr(route, 'endpoint', None)
+        if endpoint is not None and decoration_of(endpoint) is not None and not isinstance(route, kind):
+            name = '.'.join(name_of(endpoint))
+            msg = f'install comes too late for {name}, which has a plain route already: call it before routes are added'
+            raise ConfigurationError(msg)
+    own = router.route_class
+    if not issubclass(own, kind):
+        router.route_class = kind if issubclass(kind, own) else type(f'Caching{own.__name__}', (kind, own), {})
