@@ -53,7 +53,7 @@ def test_a_write_that_is_cached_and_invalidates_is_told(caplog, is_first):
     router.post('/items')(endpoint)
     app = FastAPI()
     app.include_router(router)
-    assert 'hits do not run it' in cache.explain(app)[-1].warnings[1]
+    assert any('hits do not run it' in it for it in cache.explain(app)[-1].warnings)
 
 
 def endpoint_of_its_own():

@@ -369,7 +369,7 @@ def test_nothing_of_ours_stays_in_plain_routes(without_a_timer):
     gc.collect()
     for it in [*plain_requests._waiting]:
         plain_requests._waiting.discard(it)
-    original, app, cache = plain_requests.without_us(APIRoute.handle), FastAPI(), memory_cache()
+    original, app, cache = getattr(APIRoute.handle, plain_requests._OURS, APIRoute.handle), FastAPI(), memory_cache()
     caching, plain = caching_router(), APIRouter()
 
     @caching.get('/cached')
