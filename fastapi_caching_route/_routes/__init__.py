@@ -5,12 +5,14 @@ counted      counters of routes and state of the store, as public records
 listed       entries for people, and their bytes deleted
 warming_up   requests through an app, so that their responses are stored
 start_up     what is wrong as an app starts
+installing   gives an app or router the route class that can cache
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route
 decorating   decorates an endpoint with `@cache(...)`
 hooks        the user's callables, in the form that a plan needs
 description  the parts of a cache key that identify a route
 targets      tags, endpoints and paths to invalidate, as names of entries
+mistaken     warns of names that are probably not what was meant
 caches       the caches that an app uses
 decoration   what the decorators attach to an endpoint, and its checks
 building     checks the options of a `FastAPICache`, and builds its settings
