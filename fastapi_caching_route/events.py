@@ -11,10 +11,10 @@ from msgspec import Struct
 ResponseOutcome = Literal['hit', 'stale', 'collapsed', 'miss', 'revalidated', 'bypass', 'refused', 'error']
 """Where a response comes from.
 
-`hit`: a fresh entry. `stale`: an entry that is not fresh any more. `collapsed`: another request's run of the endpoint.
+`hit`: a fresh entry. `stale`: a stale entry within a window. `collapsed`: another request's run of the endpoint.
 `miss`: the endpoint. `revalidated`: an entry that the endpoint has confirmed with a 304. `bypass`: the endpoint, and
 nothing was looked up. `refused`: a guard or another dependency, invalid parameters, or `only-if-cached` without an
-entry. `error`: the endpoint raised an exception, or answered 500, 502, 503 or 504, which was not stored.
+entry. `error`: the endpoint raised an exception, or returned a 500, 502, 503 or 504 that was not stored.
 """
 
 
@@ -36,7 +36,7 @@ class Responded(Struct, frozen=True, kw_only=True):
     bytes: int
     """The length of the body that was sent."""
     age: float | None
-    """The age of the entry in seconds; None if the endpoint answered."""
+    """The age of the entry in seconds; None if the response is from the endpoint."""
     key: str | None
     """The cache key without its namespace; a digest if a `key_builder` made it; None if there is none."""
     seconds: float
@@ -55,18 +55,18 @@ class Invalidated(Struct, frozen=True, kw_only=True):
     """What was invalidated: `tag:user:7`, `path:/users/7`, `endpoint:shop.get_user@/users/{id}`, `all`. The key of a
     `key_builder` is a digest."""
     soft: bool
-    """Whether the entries become stale, instead of being used no more."""
+    """Whether the entries become stale; if not, they are not used any more."""
     is_pending: bool
-    """Whether the backend has not taken it yet. It is retried until it has."""
+    """Whether the backend has not accepted it yet. It is retried until it has."""
     seconds: float = 0.0
-    """How long the backend has taken for it; 0 if it was not asked."""
+    """How long the backend took for it; 0 if no command was sent."""
 
 
 class Evicted(Struct, frozen=True, kw_only=True):
-    """A store in memory was full, and has removed an entry to make room."""
+    """A full store in memory has removed an entry to make room."""
 
     bytes: int
-    """What it had taken, with its key."""
+    """The size that it had, with its key."""
 
 
 class StoreFailed(Struct, frozen=True, kw_only=True):

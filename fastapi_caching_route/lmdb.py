@@ -45,9 +45,9 @@ class LMDBCache(BaseCache):
         LMDBCache()
         LMDBCache('/var/cache/shop', max_bytes=1024 * 1024 * 1024)
 
-    All processes that use one folder share what is stored: an invalidation by one of them holds in all others when it
-    has returned. Look-ups take some microseconds and wait for nobody. Writes take a thread of their own, one for each
-    process. When the store is full, expired values are freed first; then, values are evicted that were not used.
+    All processes that use one folder share what is stored: when an invalidation by one of them has returned, it is
+    effective in all of them. Look-ups take a few microseconds and never wait. Each process writes in one thread. When
+    the store is full, expired values are freed first; then, unused values are evicted.
 
     Only for processes of one machine that share their process ids: not for network file systems, and not across
     containers. Needs the extra `[lmdb]`.
@@ -79,7 +79,7 @@ class LMDBCache(BaseCache):
         plugins: Annotated[Sequence[Any] | None, Doc('As in every cache of aiocache.')] = None,
         timeout: Annotated[float | None, Doc('Seconds for your own commands; responses use `store_timeout`.')] = 5,
     ) -> None:
-        """Make the folder, or check the one that is there."""
+        """Create the folder, or check the existing one."""
         checked_platform()
         lmdb_module()
         _check_bound(max_bytes)

@@ -15,7 +15,7 @@ def logging_observer(
 ) -> Observer:
     """An observer that logs each response of a cached route, each invalidation and each eviction.
 
-    Outages are in the log anyway. A line holds the route and the cache key; a key that a `key_builder` made is a
+    Outages are logged without it. A line has the route and the cache key; a key that a `key_builder` made is a
     digest.
     """
     log = logging.getLogger('fastapi_caching_route.responses') if logger is None else logger
@@ -27,7 +27,7 @@ def logging_observer(
                 log.log(used, '%s %s: %s', event.method, event.route, _Line(event))
             case Invalidated():
                 how = 'made stale' if event.soft else 'invalidated'
-                later = ', and pending: the backend has not taken it yet' if event.is_pending else ''
+                later = ', and pending: the backend has not accepted it yet' if event.is_pending else ''
                 log.log(level, '%s: %s%s', how, ', '.join(event.names), later)
             case Evicted():
                 log.log(level, 'evicted: %d bytes', event.bytes)

@@ -56,9 +56,9 @@ class MemoryStats:
 class MemoryCache(BaseCache):
     """A cache of aiocache in the memory of this process, with a limit in bytes; the default of `FastAPICache()`.
 
-    When it is full, values that are asked for again stay, however many others are asked for once. Expired values are
-    freed even if nobody asks for them again. The time of a command does not depend on how many values there are. Values
-    are returned as they were set, not copied.
+    When it is full, values that are used again stay, however many others are used once. Expired values are freed even
+    if they are never read again. The time of a command does not depend on the number of values. Values are returned as
+    they were set, not copied.
 
     Raises:
         ConfigurationError: a limit is not positive.

@@ -18,13 +18,13 @@ class NearCopies:
 
     With `trust=0`, each use of a copy is preceded by one small read of the backend, which all requests of one turn of
     the event loop share. It says whether anything was invalidated, so no copy is used after an invalidation has
-    returned, in whichever process. The size of the response does not matter.
+    returned, in any process. The size of the response does not matter.
 
-    With `trust` above 0, that read need not be repeated for so many seconds: hits are then as fast as in memory. An
-    invalidation by this process counts at once, one by another process after `trust` seconds at most.
+    With `trust` above 0, that read need not be repeated for that many seconds: hits are then as fast as in memory. An
+    invalidation by this process is effective at once, one by another process after at most `trust` seconds.
 
     A copy is used while it is fresh. An entry that another process has renewed or replaced without an invalidation is
-    seen when the copy has expired. Backends that answer at once, `MemoryCache` and `LMDBCache`, take no copies.
+    noticed when the copy has expired. With `MemoryCache` and `LMDBCache`, which are as fast, no copies are kept.
 
     Raises:
         ConfigurationError: `max_bytes` is not positive, or `trust` is negative.
@@ -32,7 +32,7 @@ class NearCopies:
     """
 
     max_bytes: Annotated[int, Doc('Bytes that all copies may take together in each process.')] = 64 * 1024 * 1024
-    trust: Annotated[float, Doc('Seconds for which other processes may have invalidated something unnoticed.')] = 0.0
+    trust: Annotated[float, Doc('Seconds until an invalidation by another process is noticed, at most.')] = 0.0
 
     def __post_init__(self) -> None:
         """Check the values."""

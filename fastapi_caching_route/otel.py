@@ -36,8 +36,8 @@ def instrument(
 ) -> None:
     """Report what a cache does through OpenTelemetry. A second call for the same cache has no effect.
 
-    Counters and histograms are called `cache.*`. The span that is current in a request gets attributes of these names.
-    Look-ups and invalidations in a store outside of the process are spans. `docs/watching.md` lists all names.
+    Counters and histograms are called `cache.*`. The current span of a request gets attributes of these names.
+    With an external store, look-ups and invalidations are spans. `docs/watching.md` lists all names.
     """
     if cache in _instrumented:
         return
@@ -170,7 +170,7 @@ _OBSERVED: tuple[tuple[str, str, str, Callable[[CacheStats], float | None]], ...
     (
         'cache.store.pending_invalidations',
         '{name}',
-        'Names that the store has not been told of yet.',
+        'Pending invalidations: names that the store has not accepted yet.',
         lambda it: it.store.pending_invalidations,
     ),
     ('cache.entries', '{entry}', 'Entries in memory, in LMDB, or in near copies.', _entries),

@@ -31,8 +31,8 @@ def prometheus_observer(
 ) -> Observer:
     """An observer that counts in a registry of `prometheus_client`. Several caches may share one registry.
 
-    Give it as `FastAPICache(observer=prometheus_observer())`, or call `prometheus_observer(cache)`. Only with the
-    second, there are gauges of the store. `docs/watching.md` lists all names.
+    Give it as `FastAPICache(observer=prometheus_observer())`, or call `prometheus_observer(cache)`. Only the
+    second adds gauges of the store. `docs/watching.md` lists all names.
     """
     counted = _metrics.get(registry)
     if counted is None:
@@ -144,11 +144,11 @@ _GAUGES: Any = (
     ('store_up', '1 if the store works, 0 during an outage.', lambda it: float(it.state == 'up'), min),
     (
         'store_pending_invalidations',
-        'Names that it has not been told of yet.',
+        'Pending invalidations: names that it has not accepted yet.',
         lambda it: it.pending_invalidations,
         sum,
     ),
-    ('store_read_seconds', 'What reading takes on average.', lambda it: it.command_seconds.get('reading'), max),
+    ('store_read_seconds', 'The mean time of reading.', lambda it: it.command_seconds.get('reading'), max),
     ('entries', 'Entries in memory, in LMDB, or in near copies.', lambda it: getattr(_held(it), 'entries', None), sum),
     ('size_bytes', 'What these entries take.', lambda it: getattr(_held(it), 'bytes', None), sum),
 )

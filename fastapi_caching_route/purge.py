@@ -19,16 +19,16 @@ TIMEOUT_SECONDS = 5.0
 
 
 class PurgeError(CacheError):
-    """A cache in front has not taken a purge."""
+    """A cache in front has rejected a purge, or has not responded."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeRequest:
-    """What a cache in front is to forget."""
+    """What a cache in front has to delete."""
 
-    tags: Annotated[tuple[str, ...], Doc('Tags, as they stand in the header of `surrogate_keys`.')]
+    tags: Annotated[tuple[str, ...], Doc('Tags, as they are in the header of `surrogate_keys`.')]
     paths: Annotated[tuple[str, ...], Doc('Paths that were invalidated. Their tags are among the tags.')] = ()
-    soft: Annotated[bool, Doc('Whether it is to be made stale only.')] = False
+    soft: Annotated[bool, Doc('Whether the entries only become stale.')] = False
     everything: Annotated[bool, Doc('Whether all entries were invalidated. Then the only tag is `all`.')] = False
 
 
@@ -64,7 +64,7 @@ class FastlyPurge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudflarePurge:
-    """Purge a zone of Cloudflare by cache tags, 30 at a time. It knows no soft purge, so all of them are hard."""
+    """Purge a zone of Cloudflare by cache tags, 30 at a time. Cloudflare has no soft purge, so all of them are hard."""
 
     header: ClassVar[str] = 'Cache-Tag'
 
@@ -177,5 +177,5 @@ async def _send(
         msg = f'{host}: {type(error).__name__}'
         raise PurgeError(msg) from None  # its text may have a header in it
     if not answer.is_success:
-        msg = f'{host} answered {answer.status_code}'
+        msg = f'{host} returned {answer.status_code}'
         raise PurgeError(msg)

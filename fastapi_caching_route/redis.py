@@ -25,10 +25,10 @@ class RedisClientCache(BaseCache):
         RedisClientCache(Sentinel([('10.0.0.1', 26379)]).master_for('main'))
         RedisClientCache(lambda: MyRedis(host='10.0.0.1', retry=Retry(NoBackoff(), 0)))
 
-    A client of redis.asyncio belongs to one event loop, and a client that hangs is thrown away. So the given client is
-    only a pattern: responses are stored over new clients with the same settings, one for each event loop. These clients
-    never retry a command, since that holds up others and could store an entry again over a later one, and never read
-    from replicas. A function is called once for each event loop, and again after a client was thrown away. Its clients
+    A client of redis.asyncio belongs to one event loop, and a client that hangs is dropped. The client that you pass is
+    therefore only a template: the cache creates new clients with the same settings, one for each event loop. These
+    never retry a command, because a retry delays others and could store an entry again over a newer one, and they never
+    read from replicas. A function is called once for each event loop, and again after a client was dropped. Its clients
     are used as they are, and must not retry commands either.
 
     Raises:
@@ -64,7 +64,7 @@ class RedisClientCache(BaseCache):
 
     @property
     def client(self) -> Any:
-        """The client for your own commands: the one that was given, or else a new one, made at first use."""
+        """The client for your own commands: the one that was given, or else a new one, created at first use."""
         if self._client is None:
             self._client = self.new_client()
         return self._client

@@ -24,13 +24,13 @@ DIGITS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurrogateKeys:
-    """The header in which a cache in front gets the tags of a response, and its limits.
+    """The header that sends the tags of a response to a cache in front, and its limits.
 
         FastAPICache(surrogate_keys='Surrogate-Key')
         FastAPICache(surrogate_keys=SurrogateKeys(header='X-Tags', separator=','))
 
-    Each response that is stored gets the tag of its endpoint first, then its own tags, then its path and the others by
-    which it can be invalidated. Where they are too many for the header, the last ones are cut.
+    Each response that is stored gets the tag of its endpoint first, then its own tags, then its path and the other
+    names by which it can be invalidated. If they do not fit into the header, the last ones are cut.
 
     Raises:
         ConfigurationError: the header is no header name, or a limit is too small.
@@ -38,7 +38,7 @@ class SurrogateKeys:
     """
 
     header: Annotated[str, Doc('The name of the header.')]
-    separator: Annotated[Literal[' ', ','], Doc('What stands between two tags.')] = ' '
+    separator: Annotated[Literal[' ', ','], Doc('The separator between two tags.')] = ' '
     quoted: Annotated[bool, Doc('Whether it is a list of quoted strings, as `Cache-Groups` is (RFC 9875).')] = False
     only_tokens: Annotated[bool, Doc('Whether characters that are in no token (RFC 9110 §5.6.2) are encoded.')] = False
     max_tags: Annotated[int, Doc('The most tags.')] = 1000
@@ -65,7 +65,7 @@ class SurrogateKeys:
             raise ConfigurationError(msg)
 
     def tags(self, names: Sequence[str]) -> list[str]:
-        """The tags for these names, as they stand in the header; the most important first."""
+        """The tags for these names, as they are in the header; the most important first."""
         return list(dict.fromkeys(map(self._tag, sorted(in_public(names), key=_rank))))
 
     def _tag(self, name: str) -> str:

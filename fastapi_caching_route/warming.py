@@ -10,7 +10,7 @@ which is not stored. `failed`: a 5xx, an exception, or no response in time."""
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """What became of one URL."""
+    """The result for one URL."""
 
     url: str
     outcome: WarmOutcome
@@ -23,7 +23,7 @@ class Warmed:
 
 @dataclass(frozen=True, slots=True)
 class WarmReport:
-    """What became of all URLs, in their order."""
+    """The results for all URLs, in their order."""
 
     results: tuple[Warmed, ...]
 
@@ -33,7 +33,7 @@ class WarmReport:
 
     @property
     def is_warm(self) -> bool:
-        """Whether all of them can be answered from an entry now."""
+        """Whether there is an entry for each of them now."""
         return all(it.outcome in {'stored', 'there'} for it in self.results)
 
     def __str__(self) -> str:

@@ -13,15 +13,15 @@ PAGE = ROOT / 'docs' / 'http.md'
 TABLE = re.compile(r'(?<=<!-- The table is written by `python -m tests.reasons`. -->\n)\|.*?\n(?=\n|\Z)', re.DOTALL)
 
 FOLLOWERS = {
-    Extent.THIS_REQUEST: 'one of them asks the endpoint, for all',
-    Extent.THIS_RESPONSE: 'each asks the endpoint, this once',
-    Extent.THIS_KEY: f'each asks the endpoint, and for {UNSHAREABLE_SECONDS:.0f} seconds nobody waits',
+    Extent.THIS_REQUEST: 'one of them calls the endpoint, for all',
+    Extent.THIS_RESPONSE: 'each calls the endpoint, this once',
+    Extent.THIS_KEY: f'each calls the endpoint, and for {UNSHAREABLE_SECONDS:.0f} seconds nobody waits',
 }
 WHILE_STORING = {
-    'slow-client': 'one of them asks the endpoint, for all, half a second after the client stopped to read',
+    'slow-client': 'one of them calls the endpoint, for all, half a second after the client stopped reading',
     'no body': FOLLOWERS[Extent.THIS_REQUEST],
     'invalidated': FOLLOWERS[Extent.THIS_REQUEST],
-    'store-error': 'they share it; but if it may have been invalidated, one of them asks the endpoint, for all',
+    'store-error': 'they share it; but if it may have been invalidated, one of them calls the endpoint, for all',
     'store-slow': 'they share it',
 }
 """What does not follow from the extent: by then, the response is complete, or its flight has landed."""

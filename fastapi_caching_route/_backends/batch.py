@@ -58,7 +58,7 @@ class Batch:
         if waiting.done():  # it was cancelled
             return
         if not running.done() or running.cancelled():
-            waiting.set_exception(TimeoutError('the cache backend did not answer in time'))
+            waiting.set_exception(TimeoutError('the cache backend did not respond in time'))
         elif (error := running.exception()) is not None:
             waiting.set_exception(error)
         else:

@@ -208,7 +208,7 @@ class LMDBWriter:
             self.environment.close()  # the space of its files is free only then
             self.environment.replace()
         logger.warning(
-            'the LMDB store %s is emptied, since its %s has no room for what has to be written: %d bytes are used now',
+            'all entries of the LMDB store %s are deleted, because its %s has no room for a write: %d bytes are used',
             self.environment.folder,
             'disk' if is_disk_full else 'map',
             self._most,

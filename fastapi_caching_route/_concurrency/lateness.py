@@ -79,7 +79,7 @@ async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness
             break
         await wait_for(running, left)
     if not running.done() or running.cancelled():
-        msg = 'the cache backend did not answer in time'
+        msg = 'the cache backend did not respond in time'
         raise TimeoutError(msg)
     return running.result()
 

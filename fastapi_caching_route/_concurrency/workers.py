@@ -20,7 +20,7 @@ logger = logging.getLogger('fastapi_caching_route')
 
 ONE_OF_SEVERAL = (
     'this process is one of several workers, and each of them caches in its own memory: an invalidation reaches only '
-    'the worker that makes it, and the others keep serving outdated responses. Use a backend that all workers share: '
+    'the worker that makes it, and the others keep serving old responses. Use a backend that all workers share: '
     "FastAPICache(LMDBCache()) for the workers of one machine, FastAPICache.from_url('redis://...') for several "
     'machines, pods or containers'
 )

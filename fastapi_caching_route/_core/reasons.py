@@ -14,7 +14,7 @@ STORED_FOR_GROUPS = 'is stored for groups of its tags'
 MIXED_UP = 'may be given to the wrong clients by caches in front'
 STORED_WITHOUT_SOME_TAGS = 'is stored, and sent with fewer tags'
 IS_NOT_ASKED = 'does not reach the endpoint'
-ANSWERED_FROM_ENTRY = 'is answered from the stale entry'
+ANSWERED_FROM_ENTRY = 'gets the stale entry'
 
 
 class Extent(Enum):
@@ -83,14 +83,14 @@ SKIP_CALLABLE = Reason(
 )
 KEY_BUILDER = Reason(
     'key-builder',
-    '`key_builder` raised an exception or returned something else than a non-empty str',
+    '`key_builder` raised an exception, or did not return a non-empty str',
     effect=BYPASSES,
     text='the key_builder must return a non-empty str; it returned something else or raised an exception',
     is_mistake=True,
 )
 IDENTITY = Reason(
     'identity',
-    '`identity` raised an exception or returned something else than a str',
+    '`identity` raised an exception, or did not return a str',
     effect=BYPASSES,
     text='the identity callable must return a str; it returned something else or raised an exception',
     is_mistake=True,
@@ -107,27 +107,27 @@ AUTHORIZATION = Reason(
     'not say that all clients may get it (RFC 9111 §3.5)',
     Extent.THIS_REQUEST,
     effect=BYPASSES,
-    text=f'{_RAW} Authorization; name it in vary_headers, or say with identity which clients share',
+    text=f'{_RAW} Authorization; name it in vary_headers, or set identity to say which clients share',
     also_not_stored=True,
 )
 COOKIE = Reason(
     'cookie',
     'the route takes the raw request, and this one has cookies, which are not in the key',
     effect=BYPASSES,
-    text=f'{_RAW} cookies; name cookie in vary_headers, or say with identity which clients share',
+    text=f'{_RAW} cookies; name cookie in vary_headers, or set identity to say which clients share',
 )
 SESSION = Reason(
     'session',
     'the route takes the raw request, and this one has a session; or the session was changed while the endpoint ran',
     effect=BYPASSES,
-    text=f'{_RAW} a session; say with identity which clients share',
+    text=f'{_RAW} a session; set identity to say which clients share',
     also_not_stored=True,
 )
 USER = Reason(
     'user',
     'the route takes the raw request, and this one has a user',
     effect=BYPASSES,
-    text=f'{_RAW} a user; say with identity which clients share',
+    text=f'{_RAW} a user; set identity to say which clients share',
 )
 ONLY_IF_CACHED = Reason(
     'only-if-cached',
@@ -140,7 +140,7 @@ HEADER = Reason('header', 'a server cannot send one of the headers of the respon
 STATUS = Reason(
     'status',
     'responses with this status are not stored; or it is a failure, and the stale entry may still be used; or a guard '
-    'answered',
+    'produced the response',
 )
 LIVE = Reason('live', 'the response is a live stream', Extent.THIS_KEY)
 FRESHNESS = Reason(
@@ -182,12 +182,12 @@ NOT_COMPARABLE = Reason(
     'the endpoint read something of the raw request that cannot be compared with other requests: an object that '
     'middleware has set, for instance',
     text='its code reads something of the request that cannot be compared: an object in request.state or in the scope, '
-    'or a user with attributes that are not plain; cache.explain(app) names it; leave a plain value there, or set '
+    'or a user with attributes that are not plain; cache.explain(app) names it; store a plain value there, or set '
     "reads='declared' if responses do not depend on it",
 )
 NOT_FOR_ALL = Reason(
     'not-for-all',
-    'the response depends on something of the raw request that neither the URL nor `Vary` tells; only in the log',
+    'the response depends on something in the raw request that neither the URL nor `Vary` shows; only in the log',
     effect='is not for caches in front',
     text='cache_control has public or s-maxage, but its code reads something of the raw request by which a cache in '
     'front cannot tell responses apart: a cookie, a session, the client; private is sent instead',
@@ -201,7 +201,7 @@ TAGS = Reason(
 )
 TAGS_CALLABLE = Reason(
     'tags-callable',
-    '`tags` raised an exception or returned something else than a list of str; `Cache-Status` says `tags`',
+    '`tags` raised an exception, or did not return a list of str; `Cache-Status` says `tags`',
     text='the tags callable must return a list of str; it returned something else or raised an exception',
     is_mistake=True,
 )
@@ -209,8 +209,8 @@ MANY_TAGS = Reason(
     'many-tags',
     'the response has more than 256 tags, and is stored for groups of them; only in the log',
     effect=STORED_FOR_GROUPS,
-    text='there are more than 256, so invalidating a tag of another response may end this one too; use fewer and '
-    'coarser tags',
+    text='there are more than 256, so invalidating a tag of another response may invalidate this one, too; use '
+    'fewer and coarser tags',
     is_mistake=True,
 )
 PUBLIC = Reason(
@@ -238,7 +238,7 @@ STORE_IF = Reason(
     'be awaited',
     is_mistake=True,
 )
-BUDGET = Reason('budget', 'the responses that are being recorded fill the `recording_budget`')
+BUDGET = Reason('budget', 'the streams that are being recorded use up the `recording_budget`')
 SLOW_CLIENT = Reason('slow-client', 'the client takes too long to read the response')
 TRAILERS = Reason('trailers', 'the response has trailers')
 NO_BODY = Reason('no body', 'the endpoint ended without a body')
@@ -251,7 +251,7 @@ STORE_SLOW = Reason('store-slow', 'the store is slow: the response is sent while
 # Details of responses from stored ones.
 VALIDATOR = Reason(
     'validator',
-    'the 304 of the endpoint is about another response than the entry, which ends',
+    'the 304 of the endpoint does not match the entry, which is then deleted',
     effect=ANSWERED_FROM_ENTRY,
 )
 STALE_IF_ERROR = Reason('stale-if-error', 'the endpoint failed', effect=ANSWERED_FROM_ENTRY)

@@ -232,7 +232,7 @@ async def test_an_invalidation_succeeds_even_if_nothing_can_be_freed(new_cache, 
     assert driver.read_at_once(['journal']) == [heads[-1]]
     assert heads[-1].split(' ')[0] != head.split(' ', maxsplit=1)[0]
     assert await cache.set('k', 'x') is True
-    assert 'is emptied, since its map has no room' in caplog.text
+    assert 'are deleted, because its map has no room' in caplog.text
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ async def test_cloudflare_is_asked_by_tags():
 async def test_every_varnish_is_asked_also_if_one_fails():
     async with fake(503) as (bad, _), fake() as (good, asked):
         purge = VarnishPurge(urls=[bad, good], headers={'x-secret': TOKEN})
-        with pytest.raises(PurgeError, match=r'^127\.0\.0\.1 answered 503$'):
+        with pytest.raises(PurgeError, match=r'^127\.0\.0\.1 returned 503$'):
             await purge(REQUEST)
         await VarnishPurge(urls=[good])(SOFT)
     assert [(it[0], it[1]) for it in asked] == [('PURGE', '/')] * 2
