@@ -265,7 +265,7 @@ async def test_a_disk_that_others_fill_again_and_again_empties_the_store_once(ne
     for _ in range(3):
         with pytest.raises(OSError, match='No space left'):
             await cache.store.write(fail_without_space)
-    assert caplog.text.count('since its disk has no room') == 1
+    assert caplog.text.count('because its disk has no room') == 1
 
 
 async def test_after_a_full_disk_half_of_what_was_used_is_used(new_cache):
@@ -284,7 +284,7 @@ async def test_a_full_disk_is_used_as_far_as_it_goes(small_disk, caplog, monkeyp
     stored = [await cache.store.put(f'k{it}', b'x' * dice.randrange(20_000), 60) for it in range(1000)]
     assert stored.count(True) > 950
     assert stored[-100:] == [True] * 100
-    assert caplog.text.count('since its disk has no room') == 1
+    assert caplog.text.count('because its disk has no room') == 1
     assert len(keys(cache)) > 10
     assert consistent(cache)
 
