@@ -28,7 +28,7 @@ from fastapi_caching_route.options import DEFAULT_ACCEPTED_STATUS_CODES, CacheOp
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.route import CachingRoute
-from fastapi_caching_route.stats import CacheStats, PurgeStats, RouteStats, StoreStats, WorkerStats
+from fastapi_caching_route.stats import CacheStats, MinuteStats, PurgeStats, RouteStats, StoreStats, WorkerStats
 from fastapi_caching_route.surrogates import SurrogateKeys
 from fastapi_caching_route.warming import Warmed, WarmReport
 
@@ -59,6 +59,7 @@ __all__ = [
     'LMDBStats',
     'MemoryCache',
     'MemoryStats',
+    'MinuteStats',
     'NearCopies',
     'PurgeStats',
     'RouteHandler',

@@ -79,10 +79,11 @@ def explain(app: Any) -> tuple[RouteReport, ...]:
     if not hasattr(app, 'routes'):
         msg = f'explain needs a FastAPI or Starlette app, got {app!r}'
         raise ConfigurationError(msg)
-    return tuple(_reported(prefix, route) for prefix, route in routes_in(app))
+    return tuple(report_on(prefix, route) for prefix, route in routes_in(app))
 
 
-def _reported(prefix: str, effective: Any) -> RouteReport:
+def report_on(prefix: str, effective: Any) -> RouteReport:
+    """The report on one effective route, in mounts with this path."""
     route, endpoint = getattr(effective, 'original_route', effective), getattr(effective, 'endpoint', None)
     methods = tuple(sorted(getattr(effective, 'methods', None) or ()))
     path = prefix + getattr(effective, 'path_format', getattr(effective, 'path', ''))

@@ -14,7 +14,7 @@ from fastapi_caching_route._fastapi.endpoints import note_routed
 from fastapi_caching_route._fastapi.extended import Handler, choosing_handler
 from fastapi_caching_route._fastapi.limits import limited
 from fastapi_caching_route._routes.decoration import check_decorated, document_decorated
-from fastapi_caching_route._routes.reached import Places
+from fastapi_caching_route._routes.reached import Places, Reached
 from fastapi_caching_route.context import CacheContext
 
 
@@ -48,6 +48,10 @@ class CachingRoute(APIRoute):
             serve = partial(respond, reached.plan, forward=forward)
             return limited(serve, reached.body_limit, scope, receive, send)
         return respond(reached.plan, scope, receive, send, forward)
+
+    def reached_by(self, scope: Scope) -> Reached:
+        """The route in the place where this request reaches it."""
+        return self._places.reached(self, scope)
 
     def get_route_handler(self) -> Handler:
         """The handler of `APIRoute`, replaced for requests in which the route also runs explicit dependencies."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from fastapi_caching_route._core.minutes import KEPT_MINUTES
 from fastapi_caching_route.lmdb import LMDBStats
 from fastapi_caching_route.memory import MemoryStats
 
@@ -105,6 +106,32 @@ class PurgeStats:
 
 
 @dataclass(frozen=True, slots=True)
+class MinuteStats:
+    """The responses of one minute, of all routes together."""
+
+    began_at: float
+    """Seconds since the epoch."""
+    without_run: int = 0
+    """Hits, stale and collapsed responses."""
+    misses: int = 0
+    """With those that were revalidated."""
+    passed: int = 0
+    """Bypasses and refusals."""
+    errors: int = 0
+
+    @property
+    def requests(self) -> int:
+        """How many responses were sent."""
+        return self.without_run + self.misses + self.passed + self.errors
+
+    @property
+    def hit_ratio(self) -> float:
+        """The part of the responses without `passed` that did not run the endpoint; 0 if there are none."""
+        looked_up = self.requests - self.passed
+        return self.without_run / looked_up if looked_up else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CacheStats:
     """What one cache has done in one process since it was built, or in all processes that share its store."""
 
@@ -117,6 +144,9 @@ class CacheStats:
     """With `stats_of_all_workers`: each of them."""
     purges: PurgeStats = field(default_factory=PurgeStats)
     """Of this process."""
+    minutes: tuple[MinuteStats, ...] = ()
+    """The last hour, as far as it is known: from the start of the lifespan of the cache, or from the first call of
+    `stats()` on. What was counted is noted every few seconds, so a response may be in the minute after its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +184,20 @@ def of_workers(own: CacheStats, workers: Iterable[WorkerStats]) -> CacheStats:
         for it in worker.stats.routes:
             routes.setdefault((it.route, it.endpoint), []).append(it)
     summed = tuple(together(parts, *names) for names, parts in routes.items())
-    return CacheStats(together(summed), summed, own.store, found, own.purges)
+    minutes = minutes_together(it.stats.minutes for it in found)
+    return CacheStats(together(summed), summed, own.store, found, own.purges, minutes)
+
+
+def minutes_together(of_each: Iterable[Iterable[MinuteStats]]) -> tuple[MinuteStats, ...]:
+    """The sums of the minutes of several processes: the last hour before the latest of them."""
+    sums: dict[float, MinuteStats] = {}
+    for it in (minute for minutes in of_each for minute in minutes):
+        so_far = sums.get(it.began_at, MinuteStats(it.began_at))
+        sums[it.began_at] = MinuteStats(
+            it.began_at,
+            so_far.without_run + it.without_run,
+            so_far.misses + it.misses,
+            so_far.passed + it.passed,
+            so_far.errors + it.errors,
+        )
+    return tuple(sums[it] for it in sorted(sums)[-KEPT_MINUTES:])

@@ -11,9 +11,8 @@ from urllib.parse import unquote, urlsplit
 from fastapi_caching_route._cli.ending import DONE, FOUND_FAULTS, WRONG_ARGUMENTS, Refusal
 from fastapi_caching_route._cli.places import shared_caches
 from fastapi_caching_route._cli.printing import console, print_json, print_rows, say
-from fastapi_caching_route._fastapi.endpoints import name_of
-from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.targets import endpoints_named
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.stats import CacheStats, RouteStats
@@ -131,13 +130,7 @@ def _endpoint(name: str, app: Any) -> Callable[..., Any]:
     """The cached endpoint of this name, as `explain` shows it, or of the last part of it."""
     if app is None:
         raise Refusal('--endpoint needs the app (module:name): a store does not know it', WRONG_ARGUMENTS)
-    found: dict[str, Callable[..., Any]] = {}
-    for _, route in routes_in(app):
-        endpoint = getattr(route, 'endpoint', None)
-        if endpoint is not None and decoration_of(endpoint) is not None:
-            full = '.'.join(name_of(endpoint))
-            if full == name or full.endswith(f'.{name}'):
-                found[full] = endpoint
+    found = endpoints_named(name, app)
     if len(found) != 1:
         which = f'there are several: {", ".join(sorted(found))}' if found else 'no cached endpoint has this name'
         msg = f'--endpoint {name}: {which}'

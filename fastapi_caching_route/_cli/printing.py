@@ -3,32 +3,20 @@
 rich is needed for everything but JSON and plain lines.
 """
 
-import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi_caching_route._cli.ending import WRONG_ARGUMENTS, Refusal
+from fastapi_caching_route._core.as_json import as_json
 
 WIDEST = 10_000
 """Columns: more than any console has."""
 
 
 def print_json(value: Any) -> None:
-    """Print a value; a number that JSON does not have is null."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))  # noqa: T201, a command prints
-
-
-def _finite(value: Any) -> Any:
-    match value:
-        case Mapping():
-            return {str(name): _finite(it) for name, it in value.items()}
-        case list() | tuple():
-            return [_finite(it) for it in value]
-        case float() if not isfinite(value):
-            return None
-    return value
+    """Print a value."""
+    print(as_json(value, indent=2))  # noqa: T201, a command prints
 
 
 def say(text: str) -> None:

@@ -10,12 +10,14 @@ key       cache keys
 inputs    the parts of a request that a route reads
 raw_request  one request, and the values of what is read of it
 read_names   names for what code reads of a raw request
+as_json   values as JSON
 plain     values that can be compared
 form      multipart forms, independent of their boundaries
 recorder  the messages of a response, copied as they pass
 entry     a stored response
 written   response headers that dependencies and the endpoint write
 counts    what a route has done, in numbers
+minutes   what a process has counted in each of the last minutes
 wishes    what user code requests for one response
 reasons   every reason not to store or look up, in one table
 asgi      ASGI's types, and our slots in a scope

@@ -150,6 +150,11 @@ def user_key(key: str) -> str:
     return _DECLARED.sub(r'\1%3A', escaped(key))
 
 
+def is_declared(full_key: str) -> bool:
+    """Whether a full key was made from declared inputs. Else the user has built it, and it may hold anything."""
+    return _DECLARED.match(full_key.rpartition(SEPARATOR)[2]) is not None
+
+
 def shortened(key: str) -> str:
     """The key itself. If it is too long, its first characters and a digest, separated as in no escaped key."""
     if len(key) <= MAX_KEY_BYTES:

@@ -2,6 +2,7 @@
 
 Knows neither FastAPI, Starlette, aiocache nor decorators.
 
+forecast    what would become of a request that nobody has sent
 exchange    the steps of a request, in a loop
 overtaking  a stale entry answers in place of an endpoint that takes too long
 run         one run of the endpoint, watched message by message

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from traceback import format_tb
 from weakref import WeakSet
@@ -23,6 +23,7 @@ from fastapi_caching_route._core.entry import Entry, Recording
 from fastapi_caching_route._core.inputs import Inputs, has_user
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
+from fastapi_caching_route._core.minutes import Minutes
 from fastapi_caching_route._core.names import Named, Naming, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
@@ -81,6 +82,8 @@ class Runtime:
     observers: Observers
     counts: dict[tuple[str, str], Counts]
     """The numbers of each route, by its path template and its endpoint."""
+    minutes: Minutes = field(default_factory=Minutes)
+    """What the last minutes have brought."""
 
     def counts_of(self, route: str, endpoint: str) -> Counts:
         """The numbers of a route. They are the same object wherever the route is reached."""

@@ -32,6 +32,36 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
             yield route.endpoint
 
 
+def route_at(scope: Scope) -> tuple[Any, Scope]:
+    """The route of the outermost app that would get a request, and the scope as that route would see it.
+
+    By the rules of Starlette: the first that matches with its method, or else the first that matches without. The route
+    is None if there is none, and the mount if that holds an app of another framework. Nothing is run.
+    """
+    return _route_at(getattr(scope.get('router') or scope.get('app'), 'routes', ()), scope)
+
+
+def _route_at(routes: Iterable[Any], scope: Scope) -> tuple[Any, Scope]:
+    partial: tuple[Any, Scope] = None, scope
+    for route in _each(routes):
+        effective = getattr(route, 'original_route', None)
+        if effective is not None and not is_of_api(route):  # files of a frontend, which come after all others
+            continue
+        match, inside = route.matches(scope)
+        if match is Match.NONE:
+            continue
+        found = {**scope, **inside}
+        if isinstance(route, Mount | Host):
+            app = _inside(route)
+            return _route_at(app.routes, found) if hasattr(app, 'routes') else (route, found)
+        if effective is not None:
+            found['fastapi'] = {'effective_route_context': route}
+        if match is Match.FULL:
+            return effective or route, found
+        partial = partial if partial[0] is not None else (effective or route, found)
+    return partial
+
+
 def is_of_api(route: object) -> bool:
     """Whether a route is an `APIRoute`, either itself or the route of an include."""
     return isinstance(getattr(route, 'original_route', route), APIRoute)

@@ -13,11 +13,11 @@ from functools import partial
 from msgspec import MsgspecError, Struct, json
 
 from fastapi_caching_route._backends.outage import in_words
-from fastapi_caching_route._routes.counted import stats_of
+from fastapi_caching_route._routes.counted import minutes_of, stats_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.board import INTERVAL_SECONDS, Board
 from fastapi_caching_route.errors import CacheError
-from fastapi_caching_route.stats import CacheStats, RouteStats, WorkerStats, of_workers, together
+from fastapi_caching_route.stats import CacheStats, MinuteStats, RouteStats, WorkerStats, of_workers, together
 
 FIRST_SECONDS = 1.0
 """How long a process lives before it publishes: a test or a command may use a cache for less."""
@@ -27,20 +27,21 @@ class _Published(Struct):
     at: float
     """Seconds since the epoch."""
     routes: tuple[RouteStats, ...]
+    minutes: tuple[MinuteStats, ...] = ()
 
 
 def begin_publishing(settings: Settings) -> None:
-    """Publish what this process has counted, every few seconds, in the background, if another process can read it."""
-    if settings.store.is_shared:
-        settings.publishing.begin(partial(_publish, settings))
+    """Note what this process has counted every few seconds, in the background, and publish it if others can read it."""
+    minutes_of(settings)
+    settings.publishing.begin(partial(_publish, settings))
 
 
 async def _publish(settings: Settings) -> None:
     await asyncio.sleep(FIRST_SECONDS)
     while True:
-        board = settings.store.board
+        own, board = stats_of(settings), settings.store.board
         if board is not None:
-            text = json.encode(_Published(time.time(), stats_of(settings).routes)).decode()
+            text = json.encode(_Published(time.time(), own.routes, own.minutes)).decode()
             with suppress(Exception):  # the breaker has counted it; the next time may be better
                 await board.write(text)
         await asyncio.sleep(INTERVAL_SECONDS)
@@ -84,7 +85,8 @@ def _read(name: str, text: str) -> WorkerStats | None:
         published = json.decode(text, type=_Published)
     except MsgspecError:
         return None
-    return _worker(name, published.at, CacheStats(together(published.routes), published.routes))
+    total, routes = together(published.routes), published.routes
+    return _worker(name, published.at, CacheStats(total, routes, minutes=published.minutes))
 
 
 def _worker(name: str, at: float, stats: CacheStats) -> WorkerStats:

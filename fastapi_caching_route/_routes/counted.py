@@ -10,7 +10,7 @@ from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.memory import MemoryCache
-from fastapi_caching_route.stats import CacheStats, PurgeStats, RouteStats, StoreStats, together
+from fastapi_caching_route.stats import CacheStats, MinuteStats, PurgeStats, RouteStats, StoreStats, together
 
 
 def stats_of(settings: Settings) -> CacheStats:
@@ -19,7 +19,19 @@ def stats_of(settings: Settings) -> CacheStats:
     routes = tuple(it for it in routes if it.requests or it.runs)
     purging = settings.purging
     purges = PurgeStats() if purging is None else purging.stats()
-    return CacheStats(together(routes), routes, store_of(settings), purges=purges)
+    return CacheStats(together(routes), routes, store_of(settings), purges=purges, minutes=minutes_of(settings))
+
+
+def minutes_of(settings: Settings) -> tuple[MinuteStats, ...]:
+    """What each of the last minutes has brought, up to now, in this process."""
+    so_far = [0, 0, 0, 0]
+    for it in [*settings.runtime.counts.values()]:
+        so_far[0] += it.hit + it.stale + it.collapsed
+        so_far[1] += it.miss + it.revalidated
+        so_far[2] += it.bypass + it.refused
+        so_far[3] += it.error
+    settings.runtime.minutes.note(settings.runtime.clock(), tuple(so_far))
+    return tuple(MinuteStats(began_at, *numbers) for began_at, numbers in settings.runtime.minutes.known())
 
 
 def _of_route(counts: Counts) -> RouteStats:

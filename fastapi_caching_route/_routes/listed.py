@@ -5,8 +5,8 @@ Knows names and entries; does not know how a store lists them.
 
 import math
 import re
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from urllib.parse import unquote
 
 from fastapi_caching_route._backends.outage import in_words
@@ -15,9 +15,13 @@ from fastapi_caching_route._core.key import root_of
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._routes.settings import Settings
-from fastapi_caching_route._store.visit import Listed
+from fastapi_caching_route._store.listing import PAGE
+from fastapi_caching_route._store.visit import Found, Listed
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import CacheError, ConfigurationError
+
+MOST_SEEN = 20 * PAGE
+"""How many keys `page_of` looks at."""
 
 _VARIANT = re.compile(r'(.+):[0-9a-f]{16}:[0-9a-f]{32}')
 """The key of a variant: the key of all, their token, and a digest."""
@@ -29,15 +33,60 @@ async def entries_of(
     """The entries of a cache of this route that have one name of each of the `wanted` groups."""
     now = settings.runtime.clock()
     async for page in _pages(settings):
-        for headed, stale_at in page:
-            has_all = all(not set(names).isdisjoint(headed.entry.names) for names in wanted)
-            if has_all and (stale_at is not None or dead):
-                described = _described(headed, stale_at, now)
-                if route is None or described.route == route:
-                    yield described
+        for it in _matching(page, wanted, route, now, dead=dead):
+            yield it
 
 
-async def _pages(settings: Settings) -> AsyncGenerator[list[Listed], None]:
+async def page_of(
+    settings: Settings, wanted: Sequence[Collection[str]], route: str | None, *, dead: bool, skip: int
+) -> tuple[list[EntryInfo], int | None]:
+    """Some of what `entries_of` yields, without what is under the first keys, and how many keys to skip for the rest.
+
+    The second is None at the end. Work is bounded: a page may be empty although there are more.
+    """
+    found, seen, now = dict[str, EntryInfo](), 0, settings.runtime.clock()
+    async with aclosing(_pages(settings, skip)) as pages:
+        async for page in pages:
+            found |= {it.key: it for it in _matching(page, wanted, route, now, dead=dead)}
+            seen += PAGE
+            if len(found) >= PAGE or seen >= MOST_SEEN:
+                return [*found.values()], skip + seen
+    return [*found.values()], None
+
+
+def _matching(
+    page: Sequence[Listed], wanted: Sequence[Collection[str]], route: str | None, now: float, *, dead: bool
+) -> Iterator[EntryInfo]:
+    for it, stale_at in page:
+        has_all = all(not set(names).isdisjoint(it.entry.names) for names in wanted)
+        if has_all and (stale_at is not None or dead):
+            described = described_entry(it, stale_at, now)
+            if route is None or described.route == route:
+                yield described
+
+
+def headed(found: Found) -> Listed:
+    """An entry that was looked up, as if it had been listed."""
+    return Headed(found.entry, len(found.entry.body)), found.stale_at
+
+
+async def found_under(settings: Settings, key: str) -> Found | None:
+    """What is stored under a full key of a cache, and has not been invalidated."""
+    found = await settings.store.visit().look_up(key) if key.startswith(_prefix(settings)) else None
+    return found if isinstance(found, Found) else None
+
+
+async def listed_where(settings: Settings, is_it: Callable[[str], bool]) -> Listed | None:
+    """The first entry of a cache with such a full key."""
+    async with aclosing(_pages(settings)) as pages:
+        async for page in pages:
+            for it in page:
+                if is_it(it[0].entry.key):
+                    return it
+    return None
+
+
+async def _pages(settings: Settings, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
     """The entries of a cache, page by page.
 
     Raises:
@@ -46,14 +95,14 @@ async def _pages(settings: Settings) -> AsyncGenerator[list[Listed], None]:
 
     """
     async with _told_apart(settings):
-        async for page in settings.store.listed(_prefix(settings)):
+        async for page in settings.store.listed(_prefix(settings), skip):
             yield page
 
 
 def _prefix(settings: Settings) -> str:
     """How the keys of all its entries begin. A route may have replaced the namespace of the backend."""
     root = root_of(settings.store.namespace)
-    return root if root and settings.joins_namespaces else ''
+    return f'{root}:' if root and settings.joins_namespaces else ''
 
 
 @asynccontextmanager
@@ -70,8 +119,9 @@ async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
         raise CacheError(msg) from error
 
 
-def _described(headed: Headed, stale_at: float | None, now: float) -> EntryInfo:
-    entry = headed.entry
+def described_entry(listed: Headed, stale_at: float | None, now: float) -> EntryInfo:
+    """An entry as people see it."""
+    entry = listed.entry
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf if stale_at is None else stale_at, now)
     of_variant = _VARIANT.fullmatch(entry.key)
     return EntryInfo(
@@ -83,8 +133,8 @@ def _described(headed: Headed, stale_at: float | None, now: float) -> EntryInfo:
         stored_at=entry.stored_at,
         age=age,
         ttl_left=left,
-        size=entry.size - len(entry.body) + headed.body_bytes,
-        body_bytes=headed.body_bytes,
+        size=entry.size - len(entry.body) + listed.body_bytes,
+        body_bytes=listed.body_bytes,
         tags=entry.about.tags,
         coding=b', '.join(lines(entry.headers, b'content-encoding')).decode('latin-1'),
         endpoint_seconds=entry.about.seconds,

@@ -68,7 +68,7 @@ class Settings:
     namesakes: Namesakes = field(default_factory=Namesakes)
     unserved: Unserved = field(default_factory=Unserved)
     publishing: Background = field(default_factory=Background)
-    """The task that publishes statistics for other processes."""
+    """The task that notes statistics by minutes, and publishes them for other processes."""
     learned: dict[object, set[str]] = field(default_factory=dict)
     """What code was seen to read of raw requests, by route."""
     root_paths: set[str] = field(default_factory=set)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi_caching_route._core.names import are_tags, below_path_name, endpoint_name, names_of_tags, path_name
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.caches import caches_of
 from fastapi_caching_route._routes.decoration import decoration_of
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken
@@ -82,6 +83,18 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
         return (path_name(path),)
     stem = path.rstrip('/')
     return (below_path_name(path), path_name(stem), path_name(f'{stem}/')) if stem else (below_path_name(path),)
+
+
+def endpoints_named(name: str, app: Any) -> dict[str, Callable[..., Any]]:
+    """The cached endpoints of an app with this name, as `explain` shows it, or with this last part of it."""
+    found: dict[str, Callable[..., Any]] = {}
+    for _, route in routes_in(app):
+        endpoint = getattr(route, 'endpoint', None)
+        if endpoint is not None and decoration_of(endpoint) is not None:
+            full = '.'.join(name_of(endpoint))
+            if full == name or full.endswith(f'.{name}'):
+                found[full] = endpoint
+    return found
 
 
 def checked_endpoints(endpoints: Any) -> Collection[Callable[..., Any]]:

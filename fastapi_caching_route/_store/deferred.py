@@ -103,9 +103,9 @@ class DeferredStore:
         """See `Store`."""
         return Condition(pending=len(self._pending)) if self._store is None else self._store.condition()
 
-    def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
         """See `Store`."""
-        return _nothing_listed() if self._store is None else self._store.listed(prefix)
+        return _nothing_listed() if self._store is None else self._store.listed(prefix, skip)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

@@ -19,14 +19,14 @@ PAGE_SECONDS = 5.0
 """How long a page may take: it is for people, who wait longer than a request."""
 
 
-async def listed_remotely(parts: Parts, prefix: str) -> AsyncGenerator[list[Listed], None]:
-    """The entries of a backend under keys with a prefix.
+async def listed_remotely(parts: Parts, prefix: str, skip: int) -> AsyncGenerator[list[Listed], None]:
+    """The entries of a backend under keys with a prefix, without the first keys.
 
     Raises:
         NotImplementedError: the backend cannot list its keys.
 
     """
-    async for keys in pages_of(parts.backend.driver(), prefix, PAGE):
+    async for keys in pages_of(parts.backend.driver(), prefix, PAGE, skip):
         commands, beside = Commands(parts.backend, PAGE_SECONDS), parts.ledger.beside
         found = await commands.heads(keys)
         seen = await parts.ledger.see(commands, await commands.get(beside))  # later: it knows all that came before
@@ -40,9 +40,9 @@ async def listed_remotely(parts: Parts, prefix: str) -> AsyncGenerator[list[List
         yield page
 
 
-async def pages_in_memory(keys: Sequence[str], prefix: str) -> AsyncGenerator[list[str], None]:
-    """The keys with a prefix. Between two pages, others may go on."""
+async def pages_in_memory(keys: Sequence[str], prefix: str, skip: int) -> AsyncGenerator[list[str], None]:
+    """The keys with a prefix, without the first ones. Between two pages, others may go on."""
     own = [it for it in keys if str(it).startswith(prefix)]
-    for begin in range(0, len(own), PAGE):
+    for begin in range(skip, len(own), PAGE):
         yield own[begin : begin + PAGE]
         await asyncio.sleep(0)

@@ -64,9 +64,9 @@ class LocalStore:
         """See `Store`. It cannot fail."""
         return Condition()
 
-    async def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+    async def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
         """See `Store`."""
-        async for keys in pages_in_memory(self._table.keys(), prefix):
+        async for keys in pages_in_memory(self._table.keys(), prefix, skip):
             found = [(key, self._table.peek(key)) for key in keys]
             entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
             yield [(Headed(it, len(it.body)), self._moments.stale_since(it, it.marks)) for it in entries]

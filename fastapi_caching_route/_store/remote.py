@@ -105,9 +105,9 @@ class RemoteStore:
             near=None if parts.copies is None else parts.copies.stats(),
         )
 
-    def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
+    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
         """See `Store`."""
-        return listed_remotely(self._parts, prefix)
+        return listed_remotely(self._parts, prefix, skip)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

@@ -173,8 +173,8 @@ class Store(Protocol):
         """How the store is."""
         ...
 
-    def listed(self, prefix: str) -> AsyncGenerator[list[Listed], None]:
-        """The entries under keys with a prefix, page by page, alive or not.
+    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
+        """The entries under keys with a prefix, page by page, alive or not; without those of the first keys.
 
         Raises:
             NotImplementedError: the backend cannot list its keys.

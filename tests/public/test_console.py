@@ -1,0 +1,498 @@
+"""The console: what it says, and what it does; over HTTP, without a browser."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import pytest
+import redis
+from aiocache import SimpleMemoryCache
+from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi.security import HTTPBearer
+from fastapi.testclient import TestClient
+
+from fastapi_caching_route import ConfigurationError, FastAPICache, LMDBCache, MemoryCache
+from fastapi_caching_route.console import console_router
+from fastapi_caching_route.redis import RedisClientCache
+from tests.backends.fakes import Elsewhere
+from tests.support import Clock, caching_router
+
+
+class Shop:
+    """An app with a console, and endpoints of several kinds that count how often they run."""
+
+    def __init__(self, backend=None, **options):
+        self.clock, self.runs = Clock(), 0
+        self.cache = cache = FastAPICache(backend, clock=self.clock, store_timeout=5, **options)
+        router = caching_router()
+
+        @router.get('/items/{item}')
+        @cache(ttl=60, tags=['item:{item}', 'items'], stale_while_revalidate=60)
+        async def item(item: int, page: int = 1):
+            self.runs += 1
+            return {'item': item, 'page': page}
+
+        @router.get('/mine')
+        @cache(ttl=60)
+        async def mine(token: Annotated[object, Depends(HTTPBearer())]):
+            return 'secret of one'
+
+        @router.get('/built')
+        @cache(ttl=60, key_builder=lambda request: f'token={request.headers["x-token"]}')
+        async def built():
+            return 'built'
+
+        @router.get('/languages')
+        @cache(ttl=60, namespace='texts')
+        async def languages(response: Response):
+            response.headers['vary'] = 'accept-language'
+            return 'language'
+
+        @router.get('/read')
+        @cache(ttl=60)
+        async def read(request: Request):
+            return request.cookies.get('theme', '')
+
+        @router.get('/skipped')
+        @cache(ttl=60, skip=lambda _: True)
+        async def skipped():
+            return 1
+
+        @router.get('/plain')
+        async def plain():
+            return 1
+
+        self.app = FastAPI(lifespan=cache.lifespan)
+        self.app.include_router(router)
+        self.app.include_router(console_router(cache, unguarded=True), prefix='/cache')
+        self.client = TestClient(self.app)
+
+    def get(self, *paths, **headers):
+        named = {name.replace('_', '-'): value for name, value in headers.items()}
+        return [self.client.get(path, headers=named) for path in paths]
+
+    def console(self, name, **wanted):
+        response = self.client.get(f'/cache/{name}.json', params=wanted)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def asked(self, name, **body):
+        return self.client.post(f'/cache/{name}.json', json=body)
+
+    def outlook(self, url, **more):
+        response = self.asked('lookup', url=url, **more)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ({}, 'unguarded=True'),
+        ({'dependencies': []}, 'unguarded=True'),
+        ({'dependencies': Depends(lambda: None)}, 'a list like'),
+        ({'dependencies': [lambda: None]}, 'a list like'),
+        ({'dependencies': [Depends(lambda: None)], 'unguarded': True}, 'remove one'),
+    ],
+)
+def test_a_console_without_guards_is_not_built_by_mistake(options, said):
+    with pytest.raises(ConfigurationError, match=said):
+        console_router(FastAPICache(), **options)
+
+
+def test_the_page_and_its_files_come_from_the_package(shop):
+    page = shop.client.get('/cache')  # redirected
+    assert page.url.path == '/cache/'
+    assert page.headers['content-type'] == 'text/html; charset=utf-8'
+    for name, kind in (('console.css', 'text/css'), ('console.js', 'text/javascript'), ('icon.svg', 'image/svg+xml')):
+        response = shop.client.get(f'/cache/{name}')
+        assert f'"{name}"' in page.text
+        assert response.headers['content-type'].startswith(kind)
+        assert 'http://' not in response.text.replace('http://www.w3.org/', '')
+        assert 'https://' not in response.text
+    assert '<script>' not in page.text
+    assert 'style=' not in page.text
+
+
+def test_the_console_is_not_in_the_schema_of_the_app(shop):
+    assert not [path for path in shop.app.openapi()['paths'] if path.startswith('/cache')]
+
+
+def test_statistics_are_those_of_the_cache(shop):
+    shop.get('/items/1', '/items/1', '/items/2', '/skipped', '/items/none')
+    found, stats = shop.console('stats'), shop.cache.stats()
+    assert (found['total']['hits'], found['total']['misses'], found['total']['bypasses']) == (1, 2, 1)
+    assert found['total']['hit_ratio'] == stats.total.hit_ratio
+    assert [(it['route'], it['requests']) for it in found['routes']] == [('/items/{item}', 4), ('/skipped', 1)]
+    assert found['store']['kind'] == 'MemoryCache'
+    assert found['store']['memory']['entries'] == 2
+    (worker,) = found['workers']
+    assert (worker['requests'], found['error']) == (5, None)
+
+
+def test_the_last_hour_is_counted_by_minutes(shop):
+    with shop.client:
+        for requests in (1, 0, 3):
+            shop.get(*['/items/1'] * requests)
+            found = shop.console('stats')['minutes']
+            shop.clock.now += 60
+        began = shop.clock.now // 60 * 60 - 180
+        assert [(it['began_at'] - began, it['requests'], it['misses']) for it in found] == [
+            (0, 1, 1),
+            (60, 0, 0),
+            (120, 3, 1),  # it is stale by then
+        ]
+        shop.clock.now += 3600
+        assert [it['requests'] for it in shop.console('stats')['minutes']] == [0]
+
+
+def test_what_was_counted_before_anybody_looked_is_in_no_minute(shop):
+    shop.get('/items/1')  # without the lifespan of the cache
+    assert [it['requests'] for it in shop.console('stats')['minutes']] == [0]
+    shop.get('/items/1')
+    assert [it['without_run'] for it in shop.console('stats')['minutes']] == [1]
+
+
+def test_routes_are_shown_with_what_explain_says(shop):
+    found = {it['path']: it for it in shop.console('routes')}
+    reports = {it.path: it for it in shop.cache.explain(shop.app)}
+    assert set(found) == {'/items/{item}', '/mine', '/built', '/languages', '/read', '/skipped', '/plain'}
+    assert found['/items/{item}']['key'] == ['path item', 'query page']
+    assert found['/items/{item}']['tags'] == ['item:{item}', 'items']
+    assert found['/plain']['why_not'] == reports['/plain'].why_not
+    assert found['/mine']['guards'] == list(reports['/mine'].guards)
+
+
+def on_redis(tmp_path, port):
+    return RedisClientCache(lambda: redis.asyncio.Redis(port=port), namespace=tmp_path.name)
+
+
+BACKENDS = {
+    'memory': lambda tmp_path, _: MemoryCache(),
+    'aiocache': lambda tmp_path, _: SimpleMemoryCache(),
+    'lmdb': lambda tmp_path, _: LMDBCache(tmp_path / 'cache'),
+    'redis': on_redis,
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def stored(request, tmp_path, redis_port):
+    shop = Shop(BACKENDS[request.param](tmp_path, redis_port))
+    with shop.client:
+        yield shop
+
+
+def paths_of(page):
+    return sorted(it['path'] for it in page['entries'])
+
+
+def test_entries_are_listed_with_what_they_can_be_found_by(stored):
+    stored.get('/items/1', '/items/2', '/languages')
+    stored.clock.now += 5
+    (it,) = stored.console('entries', path='/items/1')['entries']
+    assert (it['route'], it['status'], it['age'], it['ttl_left']) == ('/items/{item}', 200, 5, 55)
+    assert (it['tags'], it['is_alive'], it['is_fresh']) == (['item:1', 'items'], True, True)
+    assert 'body' not in it
+    assert paths_of(stored.console('entries')) == ['/items/1', '/items/2', '/languages']
+    assert paths_of(stored.console('entries', tag='items')) == ['/items/1', '/items/2']
+    assert paths_of(stored.console('entries', route='/languages')) == ['/languages']
+    stored.asked('invalidate', tags=['item:1'])
+    assert paths_of(stored.console('entries', tag='items')) == ['/items/2']
+    assert paths_of(stored.console('entries', tag='items', dead=True)) == ['/items/1', '/items/2']
+
+
+def test_entries_come_page_by_page(stored):
+    paths = [f'/items/{number}' for number in range(250)]
+    stored.get(*paths)
+    found, skip, pages = [], 0, 0
+    while skip is not None:
+        page = stored.console('entries', skip=skip)
+        assert len(page['entries']) < 200  # a page of keys, and one more if not all of them were entries
+        found += paths_of(page)
+        skip, pages = page['next'], pages + 1
+    assert set(found) == set(paths)
+    assert 2 <= pages <= 4
+
+
+def test_a_page_looks_at_a_bounded_number_of_keys(monkeypatch, shop):
+    monkeypatch.setattr('fastapi_caching_route._routes.listed.MOST_SEEN', 100)
+    shop.get(*[f'/items/{number}' for number in range(150)], '/languages')
+    page = shop.console('entries', route='/languages')
+    assert (page['entries'], page['next']) == ([], 100)
+    assert paths_of(shop.console('entries', route='/languages', skip=page['next'])) == ['/languages']
+
+
+def test_a_store_that_cannot_list_says_so():
+    shop = Shop(Elsewhere())
+    response = shop.client.get('/cache/entries.json')
+    assert response.status_code == 422
+    assert 'Elsewhere cannot list what it stores' in response.json()['detail']
+
+
+def test_entries_of_another_namespace_are_not_shown(redis_port, tmp_path):
+    name = tmp_path.name
+    shops = [
+        Shop(RedisClientCache(lambda: redis.asyncio.Redis(port=redis_port), namespace=it)) for it in (name, f'{name}2')
+    ]
+    for shop in shops:
+        with shop.client:
+            shop.get('/items/1')
+    with shops[0].client, shops[1].client:
+        (own,), (other,) = (it.console('entries')['entries'] for it in shops)
+        assert own['key'].startswith(f'{name}::')
+        assert shops[0].client.get('/cache/entry.json', params={'key': own['key']}).status_code == 200
+        assert shops[0].client.get('/cache/entry.json', params={'key': other['key']}).status_code == 404
+
+
+def test_the_body_of_an_entry_for_everybody_is_shown(stored):
+    stored.get('/items/1')
+    (listed,) = stored.console('entries')['entries']
+    found = stored.console('entry', key=listed['key'])
+    assert (found['is_personal'], found['is_text'], found['is_cut']) == (False, True, False)
+    assert json.loads(found['body']) == {'item': 1, 'page': 1}
+    assert ['content-type', 'application/json'] in found['headers']
+    stored.asked('invalidate', all=True)
+    invalidated = stored.console('entry', key=listed['key'], personal=True)  # its bytes are still there
+    assert (invalidated['entry']['is_alive'], 'body' in invalidated) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ('path', 'headers'),
+    [
+        ('/mine', {'authorization': 'Bearer of-ada'}),
+        ('/built', {'x-token': 'of-ada'}),
+        ('/read', {'cookie': 'theme=of-ada'}),
+    ],
+)
+def test_the_body_of_a_personal_entry_is_shown_only_if_it_is_asked_for(shop, path, headers):
+    assert shop.get(path, **headers)[0].headers['x-cache'] == 'MISS'
+    (listed,) = shop.console('entries')['entries']
+    found = shop.console('entry', key=listed['key'])
+    assert found['is_personal']
+    assert found.keys() == {'entry', 'is_personal'}
+    asked = shop.console('entry', key=listed['key'], personal=True)
+    assert asked['body'] == shop.get(path, **headers)[0].text
+
+
+def test_an_entry_that_is_gone_is_not_found(shop):
+    assert shop.client.get('/cache/entry.json', params={'key': 'GET:/none:0'}).status_code == 404
+
+
+def test_a_large_body_is_cut_and_one_that_is_no_text_is_encoded(shop):
+    router = caching_router()
+
+    @router.get('/large')
+    @shop.cache(ttl=60)
+    async def large():
+        return Response('€' * 50_000)
+
+    @router.get('/bytes')
+    @shop.cache(ttl=60)
+    async def some_bytes():
+        return Response(b'\xff\x00')
+
+    shop.app.include_router(router)
+    shop.get('/large', '/bytes')
+    found = {it['path']: shop.console('entry', key=it['key']) for it in shop.console('entries')['entries']}
+    assert found['/large']['is_cut']
+    assert set(found['/large']['body']) == {'€'}
+    assert (found['/bytes']['is_text'], found['/bytes']['body']) == (False, '/wA=')
+
+
+def test_what_would_happen_to_a_request_is_what_happens(stored):
+    assert stored.outlook('/items/1')['fate'] == 'miss'
+    stored.get('/items/1')
+    found = stored.outlook('/items/1?page=1')
+    assert (found['fate'], found['entry']['path']) == ('hit', '/items/1')
+    assert found['key'] == found['entry']['key']
+    assert stored.outlook('/items/1?page=2')['fate'] == 'miss'
+    stored.clock.now += 70
+    assert stored.outlook('/items/1')['fate'] == 'stale'
+    stored.clock.now += 70
+    found = stored.outlook('/items/1')
+    assert (found['fate'], found['entry']['is_fresh']) == ('miss', False)
+    assert stored.runs == 1
+
+
+def test_what_would_happen_depends_on_headers_as_a_request_does(shop):
+    shop.get('/languages', accept_language='de')
+    assert shop.outlook('/languages', headers={'Accept-Language': 'de'})['fate'] == 'hit'
+    assert shop.outlook('/languages', headers={'Accept-Language': 'fr'})['fate'] == 'miss'
+    shop.get('/read', cookie='theme=dark')
+    assert shop.outlook('/read', headers={'Cookie': 'theme=dark; other=1'})['fate'] == 'hit'
+    assert shop.outlook('/read', headers={'Cookie': 'theme=light'})['fate'] == 'miss'
+
+
+def test_guards_are_named_and_not_run(shop):
+    shop.get('/mine', authorization='Bearer ada')
+    found = shop.outlook('/mine', headers={'authorization': 'Bearer ada'})
+    assert (found['fate'], len(found['guards'])) == ('hit', 1)
+    assert shop.outlook('/mine', headers={'authorization': 'Bearer bob'})['fate'] == 'miss'
+
+
+@pytest.mark.parametrize(
+    ('url', 'method', 'fate', 'said'),
+    [
+        ('/none', 'GET', 'no route', '404'),
+        ('/items/1', 'PUT', 'no route', '405'),
+        ('/plain', 'GET', 'not cached', 'not decorated'),
+        ('/built', 'GET', 'unknown', 'key_builder'),
+        ('/cache/stats.json', 'GET', 'not cached', 'not decorated'),
+        ('https://shop.example/items/1', 'HEAD', 'no route', '405'),
+        ('https://shop.example/items/1', 'GET', 'miss', 'would run'),
+    ],
+)
+def test_why_a_request_would_not_be_a_hit(shop, url, method, fate, said):
+    found = shop.outlook(url, method=method)
+    assert found['fate'] == fate
+    assert said in found['text']
+
+
+def test_a_skip_callable_is_named_and_not_run(shop):
+    found = shop.outlook('/skipped')
+    assert (found['fate'], found['depends_on']) == ('miss', ['skip'])
+
+
+def test_a_disabled_cache_is_bypassed(shop):
+    with shop.cache.disabled():
+        found = shop.outlook('/items/1')
+    assert (found['fate'], 'disabled' in found['text']) == ('bypass', True)
+
+
+def test_routes_in_mounts_and_includes_are_found(shop):
+    inner, outer = FastAPI(), caching_router()
+
+    @outer.get('/deep/{name}')
+    @shop.cache(ttl=60)
+    async def deep(name: str):
+        return name
+
+    inner.include_router(outer, prefix='/inner')
+    shop.app.mount('/mounted', inner)
+    shop.app.include_router(outer, prefix='/outer')
+    for path in ('/mounted/inner/deep/1', '/outer/deep/1'):
+        assert shop.outlook(path)['fate'] == 'miss'
+        shop.get(path)
+        found = shop.outlook(path)
+        assert (found['fate'], found['report']['path']) == ('hit', path.replace('/1', '/{name}'))
+
+
+@pytest.mark.parametrize('body', [{'url': 'items'}, {'url': '/ü\ud800'}, {'url': 'http://[/'}, {'url': 7}, {}, []])
+def test_what_is_no_request_is_refused(shop, body):
+    response = shop.client.post(
+        '/cache/lookup.json', content=json.dumps(body), headers={'content-type': 'application/json'}
+    )
+    assert response.status_code == 422
+    assert isinstance(response.json()['detail'], str)
+
+
+@pytest.mark.parametrize(
+    ('asked', 'gone'),
+    [
+        ({'tags': ['item:1']}, {'/items/1'}),
+        ({'tags': ['item:1', 'item:2']}, {'/items/1', '/items/2'}),
+        ({'paths': ['/items/2']}, {'/items/2'}),
+        ({'paths': ['/items'], 'prefix': True}, {'/items/1', '/items/2'}),
+        ({'endpoints': ['item']}, {'/items/1', '/items/2'}),
+        ({'namespaces': ['texts']}, {'/languages'}),
+        ({'all': True}, {'/items/1', '/items/2', '/languages'}),
+    ],
+)
+def test_what_is_invalidated_is_gone_and_nothing_else(stored, asked, gone):
+    paths = ('/items/1', '/items/2', '/languages')
+    stored.get(*paths)
+    done = stored.asked('invalidate', **asked)
+    assert (done.status_code, done.json()) == (200, {'invalidated': True, 'soft': False, 'pending': False})
+    assert {path for path in paths if stored.get(path)[0].headers['x-cache'] == 'MISS'} == gone
+
+
+def test_a_soft_invalidation_makes_stale(stored):
+    stored.get('/items/1')
+    stored.asked('invalidate', tags=['items'], soft=True)
+    stored.clock.now += 1
+    assert stored.outlook('/items/1')['fate'] == 'stale'
+
+
+@pytest.mark.parametrize(
+    'asked',
+    [
+        {},
+        {'soft': True},
+        {'paths': ['items']},
+        {'endpoints': ['none']},
+        {'endpoints': ['plain']},
+        {'namespaces': ['']},
+        {'tags': 'item:1'},
+        {'everything': True},
+        {'tags': ['items'], 'paths': ['no path']},
+    ],
+)
+def test_what_cannot_be_meant_invalidates_nothing(shop, asked):
+    shop.get('/items/1')
+    response = shop.asked('invalidate', **asked)
+    assert response.status_code == 422
+    assert isinstance(response.json()['detail'], str)
+    assert shop.get('/items/1')[0].headers['x-cache'] == 'HIT'
+
+
+def test_an_endpoint_of_another_cache_is_not_invalidated_here(shop):
+    router, other = caching_router(), FastAPICache()
+
+    @router.get('/other')
+    @other(ttl=60)
+    async def endpoint_of_another():
+        return 1
+
+    shop.app.include_router(router)
+    assert shop.asked('invalidate', endpoints=['endpoint_of_another']).status_code == 422
+
+
+def test_an_invalidation_that_the_store_has_not_taken_is_pending():
+    backend = Elsewhere()
+    shop = Shop(backend)
+    shop.get('/items/1')
+    backend.failing = {'get', 'multi_get', 'set', 'add', 'delete'}
+    done = shop.asked('invalidate', all=True)
+    assert (done.status_code, done.json()['pending']) == (202, True)
+
+
+def test_while_the_store_fails_the_numbers_of_this_worker_are_shown():
+    backend = Elsewhere()
+    shop = Shop(backend)
+    shop.get('/items/1')
+    backend.failing = {'get', 'multi_get', 'set', 'add', 'delete'}
+    found = shop.console('stats')
+    assert found['total']['misses'] == 1
+    assert 'cannot be read' in found['error']
+
+
+async def test_events_are_numbers_and_end_soon(monkeypatch):
+    shop = Shop()
+    monkeypatch.setattr('fastapi_caching_route.console.TICK_SECONDS', 0.01)
+    monkeypatch.setattr('fastapi_caching_route.console.STREAM_SECONDS', 0.05)
+    response = await asyncio.to_thread(shop.client.get, '/cache/events')
+    assert response.headers['content-type'].startswith('text/event-stream')
+    events = [it for it in response.text.split('\n\n') if it.startswith('data: ')]
+    assert len(events) >= 2
+    found = json.loads(events[0].removeprefix('data: '))
+    assert found['store']['kind'] == 'MemoryCache'
+    assert 'routes' not in found
+
+
+def test_a_header_in_the_key_is_read_from_what_is_asked(shop):
+    router = caching_router()
+
+    @router.get('/plans')
+    @shop.cache(ttl=60)
+    async def plans(x_plan: Annotated[str, Header()] = ''):
+        return x_plan
+
+    shop.app.include_router(router)
+    shop.get('/plans', x_plan='gold')
+    assert shop.outlook('/plans', headers={'X-Plan': 'gold'})['fate'] == 'hit'
+    assert shop.outlook('/plans')['fate'] == 'miss'
