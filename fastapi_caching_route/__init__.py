@@ -1,7 +1,8 @@
 """A response cache for FastAPI.
 
-Eight folders, each of which imports only those below it:
+Nine folders, each of which imports only those below it:
 
+    _functions    cached functions, values and locks, beside routes
     _routes       decorated routes, before any request
     _exchange     one request: start reading in `exchange.py`
     _store        entries, and their invalidation
@@ -14,11 +15,22 @@ Eight folders, each of which imports only those below it:
 
 from fastapi_caching_route._backends.aiocache import Backend
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
+from fastapi_caching_route._functions.cached import CachedFunction, CachedSyncFunction
+from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
+from fastapi_caching_route._functions.given import ValueOptions
+from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.context import CacheContext, CacheContextDep
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
-from fastapi_caching_route.errors import CacheError, ConfigurationError, InvalidationError
+from fastapi_caching_route.errors import (
+    CacheError,
+    ConfigurationError,
+    InvalidationError,
+    LockError,
+    LockLostError,
+    LockTimeoutError,
+)
 from fastapi_caching_route.explain import RouteReport
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.logs import logging_observer
@@ -42,21 +54,29 @@ __all__ = [
     'CacheContextDep',
     'CacheControl',
     'CacheError',
+    'CacheLock',
     'CacheOptions',
     'CacheParams',
     'CacheParamsBase',
     'CachePolicy',
     'CacheStats',
+    'CachedFunction',
     'CachedResponse',
+    'CachedSyncFunction',
     'CachingRoute',
     'ConfigurationError',
     'EntryInfo',
     'FastAPICache',
+    'FunctionDecorator',
+    'FunctionOptions',
     'Identity',
     'InvalidationError',
     'KeyBuilder',
     'LMDBCache',
     'LMDBStats',
+    'LockError',
+    'LockLostError',
+    'LockTimeoutError',
     'MemoryCache',
     'MemoryStats',
     'MinuteStats',
@@ -71,6 +91,7 @@ __all__ = [
     'StoreStats',
     'SurrogateKeys',
     'Tags',
+    'ValueOptions',
     'WarmReport',
     'Warmed',
     'WorkerStats',

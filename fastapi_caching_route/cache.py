@@ -1,10 +1,10 @@
 """`FastAPICache`, the public class: the `@cache` decorator, invalidation, and access to entries by key."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, NoReturn, TypeVar, cast
+from typing import Annotated, Any, NoReturn, TypeVar, cast, overload
 
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers
@@ -27,6 +27,10 @@ from fastapi_caching_route._core.names import (
 )
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
 from fastapi_caching_route._fastapi.writing import followed_by
+from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
+from fastapi_caching_route._functions.given import Value, ValueOptions
+from fastapi_caching_route._functions.locks import CacheLock
+from fastapi_caching_route._functions.threads import end_here
 from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all
 from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
 from fastapi_caching_route._routes.caches import note_alive
@@ -60,6 +64,7 @@ from fastapi_caching_route.warming import Warmed, WarmReport
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 Endpoint = TypeVar('Endpoint', bound=Callable[..., Any])
+T = TypeVar('T')
 
 
 class FastAPICache:
@@ -212,6 +217,61 @@ class FastAPICache:
 
         """
         let_cache(app, CachingRoute)
+
+    def function(self, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
+        """Decorate a function or a method: what it returns is cached, in the same store as responses.
+
+        An async function stays async, and a plain one plain. See `FunctionOptions` for the options, and
+        `CachedFunction` for what a cached function can do.
+
+        Raises:
+            ConfigurationError: an option is not valid.
+
+        """
+        return FunctionDecorator(self._settings, **options)
+
+    @overload
+    async def get_or_set(
+        self,
+        key: str,
+        factory: Callable[[], Awaitable[T]],
+        *,
+        ttl: float | None = None,
+        **options: Unpack[ValueOptions],
+    ) -> T: ...
+
+    @overload
+    async def get_or_set(
+        self, key: str, factory: Callable[[], T], *, ttl: float | None = None, **options: Unpack[ValueOptions]
+    ) -> T: ...
+
+    async def get_or_set(self, key: str, factory: Callable[[], Any], **options: Any) -> Any:
+        """The value that is stored under a key; else what the factory returns, an async or a plain function.
+
+        It is made once for all that ask meanwhile, and stored by the return annotation of the factory, or by `returns`.
+        `invalidate_cached(key)` invalidates it.
+
+        Raises:
+            ConfigurationError: an argument is not valid.
+            Exception: what the factory raises; it is not stored.
+
+        """
+        return await Value(self._settings, key, factory, **options).get()
+
+    def lock(
+        self,
+        key: Annotated[str, Doc('The name of the lock.')],
+        *,
+        timeout: Annotated[float, Doc('For how many seconds to wait for it.')] = 10.0,
+        lease: Annotated[float, Doc('After how many seconds it is free again, even if its holder died.')] = 60.0,
+    ) -> CacheLock:
+        """A lock with one holder at a time in all processes: `async with cache.lock('report', timeout=5, lease=30):`.
+
+        Raises:
+            ConfigurationError: an argument is not valid.
+
+        """
+        return CacheLock(self._settings, key, timeout=timeout, lease=lease)
 
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response stored under the key of a `key_builder` or `CacheContext`, or None.
@@ -504,6 +564,7 @@ class FastAPICache:
             if self._settings.purging is not None:
                 await self._settings.purging.end()
             await self._settings.store.close()
+            await end_here(self._settings.store.close())
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:

@@ -15,3 +15,15 @@ class ConfigurationError(CacheError, ValueError):
 
 class InvalidationError(CacheError):
     """A backend did not take an invalidation. It is retried until it succeeds, and already applies in this process."""
+
+
+class LockError(CacheError):
+    """A lock of `cache.lock(...)` could not be taken, or could not be kept."""
+
+
+class LockTimeoutError(LockError, TimeoutError):
+    """The lock was not free in time, or the backend failed all the while."""
+
+
+class LockLostError(LockError):
+    """The lock was lost before its holder was done: another holder may have it. The message says why."""

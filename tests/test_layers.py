@@ -14,6 +14,7 @@ ORDER = (
     *('__main__', '_cli', 'sessions', '__init__', 'logs', 'otel', 'prometheus'),
     *('console', '_console', 'cache', 'explain', 'route', 'context'),
     *(
+        '_functions',
         '_routes',
         '_exchange',
         '_store',
@@ -43,6 +44,9 @@ INSIDE = {
         *('carrying', 'places', 'errors', 'binding', 'stored', 'tokens', 'transport', 'config', 'events'),
     ),
     '_console': ('asking', 'acting', 'listing', 'counting', 'guarding', 'messages'),
+    '_functions': (
+        *('decorating', 'given', 'cached', 'asking', 'planning', 'binding', 'results', 'values', 'threads', 'locks'),
+    ),
     '_routes': (
         *(
             'all_workers',
@@ -108,6 +112,7 @@ INSIDE = {
             'visit',
             'board',
             'condition',
+            'own_tokens',
             'tokens',
             'telling',
         ),
@@ -130,6 +135,7 @@ INSIDE = {
             'record_commands',
             'lmdb_driver',
             'lmdb_pairs',
+            'in_process',
             'drivers',
             'redis_journal',
             'redis_heads',

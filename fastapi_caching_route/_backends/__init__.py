@@ -9,6 +9,7 @@ batch          callers that wait for one command together
 record_commands  how each store does that
 lmdb_driver    the driver of an LMDB store
 lmdb_pairs     look-ups in it as each hit does one
+in_process     the driver of a backend in the memory of this process
 drivers        what a link sends commands through, over a backend of aiocache
 redis_journal  journals in Redis, by a script
 redis_heads    reads from Redis of which large values send only how they begin

@@ -1,4 +1,4 @@
-"""Drivers: what a link sends its commands through. The two here send them to a backend of aiocache.
+"""Drivers: what a link sends its commands through. The one here sends them to a backend of aiocache.
 
 Knows client libraries, their limits, and the commands that each of them sends in its own way. Knows neither time-outs
 nor the breaker.
@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from fastapi_caching_route._backends import redis_heads, redis_journal
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import (
-    MAX_CONCURRENT,
     accepted_ttl,
     close,
     concurrency,
@@ -77,8 +76,8 @@ class Driver(Protocol):
         """Delete a key, or raise."""
         ...
 
-    async def release(self, key: str, token: str) -> None:
-        """Delete a key if it holds this token; in one step, if the server can do that."""
+    async def release(self, key: str, token: str) -> bool:
+        """Delete a key if it holds this token, and return whether it did; in one step, if the server can do that."""
         ...
 
     async def close(self) -> None:
@@ -190,20 +189,24 @@ class AiocacheDriver:
         """See `Driver`."""
         await self._backend.delete(key, namespace='')
 
-    async def release(self, key: str, token: str) -> None:
+    async def release(self, key: str, token: str) -> bool:
         """See `Driver`."""
         client: Any = getattr(self._backend, 'client', None)
         stored = self._codec.dumps(token)
         if hasattr(client, 'eval'):  # Redis
-            await self._backend._redlock_release(key, stored)
-        elif hasattr(client, 'gets') and hasattr(client, 'cas'):  # memcached
+            return bool(await self._backend._redlock_release(key, stored))
+        if hasattr(client, 'gets') and hasattr(client, 'cas'):  # memcached
             name = key.encode()
             found, unchanged = await client.gets(name)
             # Ours, and still unchanged: nobody else can have added one.
-            if found == stored and await client.cas(name, b'', unchanged):
+            was_ours = found == stored and await client.cas(name, b'', unchanged)
+            if was_ours:
                 await client.delete(name)
-        elif await self._backend.get(key, namespace='') == token:
+            return bool(was_ours)
+        was_ours = await self._backend.get(key, namespace='') == token
+        if was_ours:
             await self._backend.delete(key, namespace='')
+        return bool(was_ours)
 
     async def journal(self, key: str, known: JournalHead | None, texts: Sequence[str], note: str) -> Tail:
         """See `Journals`. Raises if the backend has none."""
@@ -227,74 +230,3 @@ class AiocacheDriver:
 def has_journals(backend: BaseCache) -> bool:
     """Whether a backend can append to a journal in one step."""
     return getattr(backend, 'NAME', '') == 'redis'
-
-
-class InProcessDriver:
-    """Sends commands to a backend in this process. Entries are immutable, so they are stored as they are, uncoded.
-
-    The backend is not copied: aiocache's `clear()` gives the original a new dict, which a copy would not see.
-    """
-
-    __slots__ = ('_backend', 'address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many')
-
-    def __init__(self, backend: BaseCache) -> None:
-        """Use the backend itself."""
-        self._backend: Any = backend
-        self.address: str = ''
-        self.concurrency: int = MAX_CONCURRENT
-        self.is_ours: bool = False
-        self.may_be_cancelled: bool = True
-        self.sets_many: bool = False
-
-    def knows(self, key: str) -> bool:  # noqa: ARG002, see `Driver`
-        """See `Driver`. Nothing is sent."""
-        return True
-
-    async def get_many(self, keys: Sequence[str]) -> Sequence[object]:
-        """See `Driver`."""
-        found: Sequence[object] = await self._backend.multi_get(keys, namespace='', loads_fn=_as_it_is, timeout=None)
-        return found or [None] * len(keys)  # empty if AIOCACHE_DISABLE is set
-
-    async def heads(self, keys: Sequence[str]) -> list[object]:
-        """See `Driver`. Nothing is sent."""
-        return [*await self.get_many(keys)]
-
-    async def set(self, key: str, value: object, span: float) -> bool:
-        """See `Driver`."""
-        ttl = max(span, SHORTEST)
-        return bool(await self._backend.set(key, value, ttl=ttl, namespace='', dumps_fn=_as_it_is, timeout=None))
-
-    async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
-        """See `Driver`."""
-        return [await self.set(*it) for it in objects]
-
-    async def add(self, key: str, value: object, span: float) -> bool:
-        """See `Driver`."""
-        ttl = max(span, SHORTEST)
-        try:
-            return bool(await self._backend.add(key, value, ttl=ttl, namespace='', dumps_fn=_as_it_is, timeout=None))
-        except ValueError:  # how aiocache says that the key exists
-            return False
-
-    async def delete(self, key: str) -> int:
-        """See `Driver`."""
-        try:
-            return int(await self._backend.delete(key, namespace='', timeout=None))
-        except NotImplementedError:  # a backend may lack this command
-            return 0
-
-    async def erase(self, key: str) -> None:
-        """See `Driver`."""
-        await self._backend.delete(key, namespace='', timeout=None)
-
-    async def release(self, key: str, token: str) -> None:
-        """See `Driver`."""
-        if await self._backend.get(key, namespace='', loads_fn=_as_it_is, timeout=None) == token:
-            await self.erase(key)
-
-    async def close(self) -> None:
-        """See `Driver`."""
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

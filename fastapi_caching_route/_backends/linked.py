@@ -97,18 +97,15 @@ class LinkedBackend:
         return self._link('reading').driver
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
-        """Store an object for `span` seconds, or a little longer if the backend counts whole seconds.
-
-        Return False if there is no room for it.
-        """
+        """Store an object for `span` seconds, or until its next whole one; return False if there is no room for it."""
         link = None if even_if_open else self._link_to_set()
         is_large = self._weigh(value) >= LARGE_BYTES
         try:
             if link is not None and not is_large:
                 outcomes = await in_time(link.set(key, value, span), within, link.lateness)
                 return _given(outcomes[key])
-            command = partial(self._set, key, value, span)
-            return await self.send('writing', command, within, even_if_open=even_if_open, is_large=is_large)
+            sent = partial(self._set, key, value, span)
+            return await self.send('writing', sent, within, even_if_open=even_if_open, is_large=is_large)
         except Exception as error:
             if not is_full(error):
                 raise
@@ -131,11 +128,12 @@ class LinkedBackend:
             self._told.add('size')
             return False
 
-    async def add(self, key: str, value: object, span: float, within: float) -> bool:
-        """Store an object if there is none under the key; return whether it was stored."""
+    async def add(self, key: str, value: object, span: float, within: float, *, alone: bool = False) -> bool:
+        """Store an object if there is none under the key; return whether it was, `alone`: by a command of its own."""
         self._check('writing')
         link = self._link('writing')
-        adding = link.add(key, partial(link.driver.add, key, value, span))
+        sent = partial(link.driver.add, key, value, span)
+        adding = link.send('writing', sent) if alone else link.add(key, sent)
         return await in_time(adding, within, link.lateness)
 
     async def prolong(self, key: str, span: float, within: float) -> bool:
@@ -150,9 +148,9 @@ class LinkedBackend:
         """Delete a key, or raise."""
         await self.send('deleting', lambda driver: driver.erase(key), within, even_if_open=even_if_open)
 
-    async def release(self, key: str, token: str, within: float) -> None:
-        """Delete a key if it holds this token."""
-        await self.send('deleting', lambda driver: driver.release(key, token), within)
+    async def release(self, key: str, token: str, within: float) -> bool:
+        """Delete a key if it holds this token; return whether it did."""
+        return await self.send('deleting', lambda driver: driver.release(key, token), within)
 
     async def append(
         self,

@@ -75,8 +75,8 @@ class LMDBDriver:
         return [it if isinstance(it, bool | Exception) else ConnectionError(str(it)) for it in outcomes]
 
     async def add(self, key: str, value: object, span: float) -> bool:
-        """See `Driver`."""
-        return await self._store.put(key, self._bytes(value), span, only_new=True)
+        """See `Driver`. It is not evicted: it may be the token of a lock."""
+        return await self._store.put(key, self._bytes(value), span, only_new=True, pinned=True)
 
     async def delete(self, key: str) -> int:
         """See `Driver`."""
@@ -86,9 +86,10 @@ class LMDBDriver:
         """See `Driver`."""
         await self._store.delete(key)
 
-    async def release(self, key: str, token: str) -> None:
+    async def release(self, key: str, token: str) -> bool:
         """See `Driver`."""
-        await self._store.write(partial(_released, key=stored_key(key), value=self._bytes(token)), even_if_full=True)
+        releasing = partial(_released, key=stored_key(key), value=self._bytes(token))
+        return bool(await self._store.write(releasing, even_if_full=True))
 
     def journal_at_once(self, key: str, known: JournalHead | None) -> Tail | None:
         """What a journal has behind a head; None if a new epoch has to begin first."""

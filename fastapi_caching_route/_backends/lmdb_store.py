@@ -80,16 +80,18 @@ class LMDBStore:
         """The result of an operation that writes, see `LMDBWriter.run`."""
         return await self.writer.run(operation, size, even_if_full=even_if_full)
 
-    async def put(self, key: str, value: bytes, span: float | None, *, only_new: bool = False) -> bool:
+    async def put(
+        self, key: str, value: bytes, span: float | None, *, only_new: bool = False, pinned: bool = False
+    ) -> bool:
         """Store a value for `span` seconds, or forever if that is None. Return False if there is no room for it.
 
-        With `only_new`, return False also if there is a value under the key.
+        With `only_new`, return False also if there is a value under the key. If `pinned`, it is not evicted.
         """
         if len(value) > self.environment.max_bytes // LARGEST:
             return False
         try:
             return await self.writer.run(
-                lambda table: _put(table, stored_key(key), value, span, only_new=only_new), len(value)
+                lambda table: _put(table, stored_key(key), value, span, only_new=only_new, pinned=pinned), len(value)
             )
         except self.environment.lmdb.Error as error:
             if not is_full(error):
@@ -120,8 +122,8 @@ def _writer_of(folder: Path, max_bytes: int) -> LMDBWriter:
         return found
 
 
-def _put(table: Table, key: bytes, value: bytes, span: float | None, *, only_new: bool) -> bool:
+def _put(table: Table, key: bytes, value: bytes, span: float | None, *, only_new: bool, pinned: bool) -> bool:
     if only_new and table.ends_at(key) is not None:
         return False
-    table.put(key, value, span)
+    table.put(key, value, span, pinned=pinned)
     return True

@@ -81,8 +81,9 @@ class RecordDriver:
         """See `Driver`."""
         await self.commands.delete(key)
 
-    async def release(self, key: str, token: str) -> None:
+    async def release(self, key: str, token: str) -> bool:  # noqa: ARG002, see `Driver`
         """See `Driver`. Nobody locks a record."""
+        return False
 
     async def close(self) -> None:
         """See `Driver`."""

@@ -127,7 +127,11 @@ class Flights(Generic[T]):
 
     def under_way(self, key: str, seconds: float) -> Flight[T] | None:
         """The flight for this key in this event loop, unless it began `seconds` ago: an older one may never end."""
-        flight = self._under_way.get((asyncio.get_running_loop(), key))
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread without one, in which a plain function is called
+            return None
+        flight = self._under_way.get((loop, key))
         return flight if flight is not None and time.monotonic() - flight.began_at < seconds else None
 
     def lead(self, key: str) -> Flight[T]:

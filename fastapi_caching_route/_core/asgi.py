@@ -37,15 +37,15 @@ OF_THE_ENDPOINT = 'fastapi_caching_route.of_the_endpoint'
 """Whether the response comes from the endpoint, or from a dependency that is not a guard.
 
 It is False while a guard runs and if declared values are not valid. It is missing if the request did not reach the
-handler of the route. Written by `_fastapi/extended` and `_fastapi/write_log`. Read by `_exchange/keeping` and
-`_exchange/call`. Cleared by `_exchange/run`.
+handler of the route. Written by `_fastapi/extended`, `_fastapi/write_log` and `_functions/asking`. Read by
+`_exchange/keeping` and `_exchange/call`. Cleared by `_exchange/run`.
 """
 
 WISHES = 'fastapi_caching_route.wishes'
 """The `Wishes` of the endpoint and its dependencies for this response.
 
-Written by `_exchange/guards`, `context` or `sessions/carrying`, whichever is first, and read by all of them. Cleared by
-`_exchange/exchange` and, for a renewal, by `_exchange/call`.
+Written by `_exchange/guards`, `context` or `sessions/carrying`, whichever is first. Read by all of them and by
+`_functions/asking`. Cleared by `_exchange/exchange` and, for a renewal, by `_exchange/call`.
 """
 
 WRITTEN = 'fastapi_caching_route.written'
@@ -95,4 +95,10 @@ SESSIONS = 'fastapi_caching_route.sessions'
 """The `Carried` of a request: the sessions that were loaded, and the cookies that its response is to set.
 
 Written and read by `sessions/carrying`.
+"""
+
+NAMES = 'fastapi_caching_route.names'
+"""The names by which the result of a function can be invalidated, in the request that stands for its call.
+
+Written by `_functions/asking`. Read by `_functions/planning`.
 """

@@ -164,6 +164,11 @@ def below_path_name(path: str) -> str:
     return _name('below', below) if below else EVERYTHING
 
 
+def function_name(function: str) -> str:
+    """The name of all results of a function, which is given as its module and qualified name."""
+    return _name('function', function)
+
+
 def tag_name(tag: str) -> str:
     """The name of all entries with this tag."""
     return _name('tag', tag)

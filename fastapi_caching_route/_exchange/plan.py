@@ -3,9 +3,11 @@
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from traceback import format_tb
+from typing import Protocol
 from weakref import WeakSet
 from zlib import crc32
 
@@ -24,7 +26,7 @@ from fastapi_caching_route._core.inputs import Inputs, has_user
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.minutes import Minutes
-from fastapi_caching_route._core.names import Named, Naming, are_tags, coarser
+from fastapi_caching_route._core.names import Named, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
@@ -127,6 +129,19 @@ class Herds:
         return age >= entry.lifetime * (eager + (1 - eager) * share)
 
 
+class GivesNames(Protocol):
+    """Gives the entries of a route their names, see `Naming`."""
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Parameters in the tags that do not exist."""
+        ...
+
+    def names(self, scope: Scope, key: str | None, tags: Collection[str], /) -> Named:
+        """The names of a response to this request."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is known of a cached route before any request comes."""
@@ -136,7 +151,7 @@ class Plan:
     namespace: str
     declared: Callable[[], Declared]
     """What the route declares; asked anew for each request, since tests override dependencies while the app runs."""
-    naming: Naming
+    naming: GivesNames
     terms: Terms
     herds: Herds
     labels: Labels

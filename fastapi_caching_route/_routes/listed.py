@@ -127,7 +127,7 @@ def described_entry(listed: Headed, stale_at: float | None, now: float) -> Entry
     return EntryInfo(
         key=entry.key,
         route=entry.about.route,
-        endpoint=_first(entry.names, 'endpoint:').partition('@')[0],
+        endpoint=_first(entry.names, ('endpoint:', 'function:')).partition('@')[0],
         path=entry.about.path,
         status=entry.status,
         stored_at=entry.stored_at,
@@ -143,9 +143,9 @@ def described_entry(listed: Headed, stale_at: float | None, now: float) -> Entry
     )
 
 
-def _first(names: tuple[str, ...], kind: str) -> str:
-    """The text of the first name of this kind: of the full path template, for endpoints."""
-    return next((unquote(it.removeprefix(kind)) for it in names if it.startswith(kind)), '')
+def _first(names: tuple[str, ...], kinds: tuple[str, ...]) -> str:
+    """The text of the first name of these kinds: of the full path template, for endpoints."""
+    return next((unquote(it.partition(':')[2]) for it in names if it.startswith(kinds)), '')
 
 
 async def erase(settings: Settings, names: Collection[str]) -> int:

@@ -24,6 +24,7 @@ ledgers       the protocol of what tells whether entries are alive
 visit         the protocols and values of all of this
 board         what processes that share a store publish for each other
 condition     how a store is
+own_tokens    tokens of one process
 tokens        tokens that processes share, for locks
 telling       observers are told of invalidations
 """

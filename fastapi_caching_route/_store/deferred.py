@@ -126,6 +126,11 @@ class DeferredStore:
         """See `Store`."""
         return None if self._store is None else self._store.tokens
 
+    @property
+    def locks(self) -> Tokens | None:
+        """See `Store`."""
+        return None if self._store is None else self._store.locks
+
     def visit(self) -> Visit:
         """See `Store`."""
         return NoVisit() if self._store is None else self._store.visit()

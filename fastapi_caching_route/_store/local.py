@@ -20,7 +20,9 @@ from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.listing import pages_in_memory
 from fastapi_caching_route._store.moments import Moments
+from fastapi_caching_route._store.own_tokens import tokens_of
 from fastapi_caching_route._store.telling import tell_invalidated
+from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
@@ -42,7 +44,10 @@ logger = logging.getLogger('fastapi_caching_route')
 class LocalStore:
     """Keeps entries in a backend that is a table of this process, and in which none of the user's code runs."""
 
-    __slots__ = ('_moments', '_observers', '_table', '_visit', 'at_once', 'is_shared', 'namespace', 'tokens', 'ttl')
+    __slots__ = (
+        *('_moments', '_observers', '_table', '_visit'),
+        *('at_once', 'is_shared', 'locks', 'namespace', 'tokens', 'ttl'),
+    )
 
     def __init__(self, backend: BaseCache, moments: Moments) -> None:
         """Use this backend, with its namespace and ttl. All stores over one backend share its `moments`."""
@@ -53,6 +58,7 @@ class LocalStore:
         self.at_once: LookUp | None = self._visit.at_once
         self.is_shared: bool = False
         self.tokens: None = None
+        self.locks: Tokens = tokens_of(backend)
         self.namespace: str = backend.namespace or ''
         self.ttl: float | None = backend.ttl
 

@@ -8,7 +8,8 @@ from aiocache.backends.memory import SimpleMemoryBackend, SimpleMemoryCache
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.clients import can_prolong
-from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, InProcessDriver, has_journals
+from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver, has_journals
+from fastapi_caching_route._backends.in_process import InProcessDriver
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.outage import shown
@@ -22,6 +23,7 @@ from fastapi_caching_route._store.ledgers import Ledger
 from fastapi_caching_route._store.local import LocalStore
 from fastapi_caching_route._store.marks import Marks
 from fastapi_caching_route._store.moments import MomentsLedger, moments_of
+from fastapi_caching_route._store.own_tokens import tokens_of
 from fastapi_caching_route._store.remote import RemoteStore
 from fastapi_caching_route._store.remote_visit import Parts
 from fastapi_caching_route._store.visit import LookUp, Store
@@ -116,7 +118,14 @@ def _remote(
 
 
 def _store(backend: BaseCache, parts: Parts, *, is_shared: bool, at_once: LookUp | None = None) -> RemoteStore:
-    return RemoteStore(parts, namespace=backend.namespace or '', ttl=backend.ttl, is_shared=is_shared, at_once=at_once)
+    return RemoteStore(
+        parts,
+        namespace=backend.namespace or '',
+        ttl=backend.ttl,
+        is_shared=is_shared,
+        at_once=at_once,
+        locks=None if is_shared else tokens_of(backend),
+    )
 
 
 def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteStore:

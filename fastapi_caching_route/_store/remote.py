@@ -57,12 +57,20 @@ START_SECONDS = 2.0
 class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
-    __slots__ = ('_board', '_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
+    __slots__ = ('_board', '_locks', '_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
 
     def __init__(
-        self, parts: Parts, *, namespace: str, ttl: float | None, is_shared: bool, at_once: LookUp | None = None
+        self,
+        parts: Parts,
+        *,
+        namespace: str,
+        ttl: float | None,
+        is_shared: bool,
+        at_once: LookUp | None = None,
+        locks: Tokens | None = None,
     ) -> None:
-        """Connect when the first command is sent."""
+        """Connect when the first command is sent. `locks` are for a backend that no other process uses."""
+        self._locks = locks
         self._observers = Observers()
         self._board = Board(parts.backend, root_of(namespace), parts.timeout)
         self._parts = parts
@@ -86,6 +94,11 @@ class RemoteStore:
     def tokens(self) -> Tokens | None:
         """See `Store`."""
         return self if self.is_shared else None
+
+    @property
+    def locks(self) -> Tokens:
+        """See `Store`."""
+        return self._locks or self
 
     @property
     def board(self) -> Board | None:
@@ -229,15 +242,22 @@ class RemoteStore:
     async def add(self, key: str, token: str, span: float) -> bool | None:
         """See `Tokens`."""
         try:
-            return await self._parts.backend.add(key, token, span, self._parts.timeout)
+            return await self._parts.backend.add(key, token, span, self._parts.timeout, alone=True)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
             logger.debug('the cache backend failed for a lock: %s', in_words(error))
             return None
 
-    async def release(self, key: str, token: str) -> None:
+    async def release(self, key: str, token: str) -> bool | None:
         """See `Tokens`."""
         with suppress(Exception):  # it expires by itself
-            await self._parts.backend.release(key, token, self._parts.timeout)
+            return await self._parts.backend.release(key, token, self._parts.timeout)
+        return None
+
+    async def holds(self, key: str, token: str) -> bool | None:
+        """See `Tokens`."""
+        with suppress(Exception):
+            return (await self._parts.backend.get((key,), self._parts.timeout))[0][0] == token
+        return None
 
     async def close(self) -> None:
         """See `Store`."""

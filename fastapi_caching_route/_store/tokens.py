@@ -12,8 +12,12 @@ class Tokens(Protocol):
         """Store a token for `span` seconds if there is none. Return whether it was stored; None if the store fails."""
         ...
 
-    async def release(self, key: str, token: str) -> None:
-        """Delete the token under a key, if it is this one."""
+    async def release(self, key: str, token: str) -> bool | None:
+        """Delete the token under a key, if it is this one. Return whether it was; None if the store fails."""
+        ...
+
+    async def holds(self, key: str, token: str) -> bool | None:
+        """Whether this token is under a key; None if the store fails."""
         ...
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':

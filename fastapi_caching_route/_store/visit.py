@@ -165,6 +165,11 @@ class Store(Protocol):
         ...
 
     @property
+    def locks(self) -> Tokens | None:
+        """The tokens for locks of user code, also in a store of this process; None if there is no backend yet."""
+        ...
+
+    @property
     def board(self) -> Board | None:
         """Where processes that share the store publish something for each other; None if no other process uses it."""
         ...

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fastapi_caching_route._backends.drivers import AiocacheDriver, InProcessDriver
+from fastapi_caching_route._backends.drivers import AiocacheDriver
+from fastapi_caching_route._backends.in_process import InProcessDriver
 from fastapi_caching_route._store.wire import Wire
 from tests.backends.fakes import Elsewhere
 

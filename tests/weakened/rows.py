@@ -8,6 +8,7 @@ from tests.weakened import (
     rows_core,
     rows_exchange,
     rows_fastapi,
+    rows_functions,
     rows_http,
     rows_lmdb,
     rows_public,
@@ -39,6 +40,6 @@ HANGING = {
 
 WINGS = (
     *(rows_http, rows_core, rows_concurrency, rows_fastapi, rows_exchange, rows_store, rows_public, rows_routes),
-    *(rows_backends, rows_lmdb, rows_raw),
+    *(rows_backends, rows_lmdb, rows_raw, rows_functions),
 )
 ROWS = [Row(*row, hangs=row[0] in HANGING) for wing in WINGS for row in wing.ROWS]

@@ -83,7 +83,7 @@ ROWS = [
     ('journal in Redis: beyond counting', '_backends/redis_journal.py', ' or head.place >= BEYOND', ''),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'while excess > 0 do', 'while false do'),
     ('batch: one command that fails', '_backends/link.py', 'if len(failures) == len(outcomes):', 'if failures:'),
-    ('herd: owner', '_backends/drivers.py', 'if found == stored and await', 'if await'),
+    ('herd: owner', '_backends/drivers.py', 'was_ours = found == stored and await', 'was_ours = await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (
         'a closed batch',

@@ -1,0 +1,165 @@
+"""`cache.function`: the options of a cached function, checked. Knows which functions can be cached."""
+
+import inspect
+import logging
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from secrets import token_hex
+from types import FunctionType, MethodType
+from typing import Annotated, Any, TypeVar, overload
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from typing_extensions import Doc, ParamSpec, TypedDict, Unpack
+
+from fastapi_caching_route._core.checks import check_option, checked_templates, is_plain_function
+from fastapi_caching_route._functions.cached import CachedFunction, CachedSyncFunction, Definition, Said
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route.errors import ConfigurationError
+
+logger = logging.getLogger('fastapi_caching_route')
+
+P = ParamSpec('P')
+R = TypeVar('R')
+
+
+class FunctionOptions(TypedDict, total=False):
+    """The options of `@cache.function(...)`. Those that are omitted come from the `policy` of the cache."""
+
+    ttl: Annotated[float | None, Doc('For how many seconds a result is fresh, as for routes.')]
+    tags: Annotated[
+        Collection[str] | Callable[..., Collection[str]],
+        Doc(
+            'Names to invalidate by: a list of str, with parameters in braces (`user:{user_id}`), or a plain function '
+            'of the arguments that returns one.'
+        ),
+    ]
+    key: Annotated[
+        Callable[..., object] | Mapping[str, Callable[[Any], object]],
+        Doc(
+            'What stands for the arguments in the key: a plain function of all of them, or functions of some of them '
+            'by their names, like `{"self": lambda it: it.tenant}`.'
+        ),
+    ]
+    namespace: Annotated[str, Doc('Prefix of the cache keys, as for routes.')]
+    stale_while_revalidate: Annotated[
+        float, Doc('Seconds after expiry in which a stale result is returned at once, while one call renews it.')
+    ]
+    stale_if_error: Annotated[
+        float, Doc('Seconds after expiry in which a stale result is returned if the function raises an exception.')
+    ]
+    lock: Annotated[bool, Doc('Whether calls in all processes wait for one run, with a lock in the backend.')]
+    condition: Annotated[
+        Callable[[Any], object], Doc('A plain function of the result: if it returns a false value, it is not stored.')
+    ]
+
+
+OF_THE_POLICY = ('ttl', 'namespace', 'stale_while_revalidate', 'stale_if_error', 'lock')
+
+
+class FunctionDecorator:
+    """What `cache.function(...)` returns: it decorates async functions, plain functions, and methods."""
+
+    def __init__(self, settings: Settings, **options: Unpack[FunctionOptions]) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigurationError: one is not valid, or there is no such option.
+
+        """
+        unknown = sorted(set(options) - set(FunctionOptions.__annotations__))
+        if unknown:
+            msg = f'@cache.function has no option {", ".join(unknown)}'
+            raise ConfigurationError(msg)
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        self._settings = settings
+        self._policy = replace(settings.policy, **{name: given[name] for name in OF_THE_POLICY if name in given})
+        settings.full_namespace(self._policy.namespace)  # refuses a wrong one
+        self._tags, self._key, self._condition = given.get('tags', ()), given.get('key'), given.get('condition')
+        for option in ('condition', 'tags', 'key'):
+            value = given.get(option)
+            holds = not callable(value) or is_plain_function(value)
+            check_option(option, value, holds=holds, wanted='must be a plain function, not async')
+        check_option('condition', self._condition, holds=_is_function_or_none(self._condition), wanted=_A_FUNCTION)
+        if not callable(self._tags):
+            self._tags = checked_templates('tags', self._tags)
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is also a result
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CachedFunction[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> CachedSyncFunction[P, R]: ...
+
+    def __call__(self, function: Any, /) -> Any:
+        """Cache what a function returns. An async function stays async, and a plain one plain.
+
+        Raises:
+            ConfigurationError: it is not a function, or an option does not suit it.
+
+        """
+        if isinstance(function, staticmethod):
+            return staticmethod(self(function.__func__))
+        if isinstance(function, MethodType):
+            return self(function.__func__).__get__(function.__self__)
+        is_of_class = isinstance(function, classmethod)
+        inside = function.__func__ if is_of_class else function
+        try:
+            _check_function(inside)
+            cached: Any = CachedFunction if inspect.iscoroutinefunction(inside) else CachedSyncFunction
+            return cached(self._definition(inside, is_of_class=is_of_class))
+        except ConfigurationError as error:
+            msg = f'@cache.function on {getattr(inside, "__qualname__", repr(inside))}: {error}'
+            raise ConfigurationError(msg) from None
+
+    def _definition(self, function: Any, *, is_of_class: bool) -> Definition:
+        settings = self._settings
+        name = f'{function.__module__}.{function.__qualname__}', self._policy.namespace
+        known = _known.setdefault(settings, WeakValueDictionary())
+        other = known.get(name)
+        number = '' if other is None or _are_same(other.function, function) else token_hex(8)
+        if number and not callable(self._key):
+            logger.warning(_NAMESAKES, name[0])
+        said = Said(self._key, self._tags, self._condition, is_of_class, number)
+        definition = Definition(settings, self._policy, function, said)
+        with suppress(NameError):  # a class in the annotation may be defined below the function
+            definition.results  # noqa: B018, refuses a type that cannot be stored
+        if not number:
+            known[name] = definition
+        return definition
+
+
+_known: 'WeakKeyDictionary[Settings, WeakValueDictionary[object, Definition]]' = WeakKeyDictionary()
+"""The cached functions of each cache, by their names and namespaces."""
+
+_A_FUNCTION = 'must be a function of the result'
+_NAMESAKES = (
+    'there are several functions named %s, which may return different things: this one shares its results with no '
+    'other process; give each a namespace of its own'
+)
+
+
+def _is_function_or_none(value: object) -> bool:
+    return value is None or callable(value)
+
+
+def _check_function(function: Any) -> None:
+    """See that this is a function whose results can be cached.
+
+    Raises:
+        ConfigurationError: it is not.
+
+    """
+    if not isinstance(function, FunctionType):
+        msg = f'it takes functions and methods, got {function!r}; of a class or an object, decorate the method itself'
+        raise ConfigurationError(msg)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        msg = 'a generator cannot be cached; return a list'
+        raise ConfigurationError(msg)
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Whether two functions with one name are the same, as if a module was loaded again."""
+    are_closed = one.__closure__ is None and other.__closure__ is None
+    return one is other or (are_closed and one.__code__ == other.__code__)

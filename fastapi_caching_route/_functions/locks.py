@@ -1,0 +1,138 @@
+"""`cache.lock`: one holder at a time, in all processes that share the backend. Knows tokens and times.
+
+A holder has its token in the store. The token expires after the lease, so a holder that died keeps nobody out for
+longer. Its own clock begins before the token is sent: when the token expires, the holder knows it already.
+"""
+
+import asyncio
+import random
+import time
+from secrets import token_urlsafe
+from types import TracebackType
+
+from typing_extensions import Self
+
+from fastapi_caching_route._core.checks import check_positive, check_span
+from fastapi_caching_route._core.key import escaped, full_key, shortened
+from fastapi_caching_route._core.reasons import NO_BACKEND
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.tokens import Tokens
+from fastapi_caching_route.errors import ConfigurationError, LockLostError, LockTimeoutError
+
+FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.01, 0.25
+"""How often to ask whether the lock is free. Chosen at random around that, so that not all wait in step."""
+
+
+class CacheLock:
+    """A lock in the backend of a cache: `async with cache.lock('report', timeout=5, lease=30):`.
+
+    Each object is for one holder at a time, and can be used again. It is not reentrant.
+    """
+
+    def __init__(self, settings: Settings, key: str, *, timeout: float, lease: float) -> None:
+        """Describe the lock. It is taken by `async with`.
+
+        Raises:
+            ConfigurationError: an argument is not valid.
+
+        """
+        if not isinstance(key, str) or not key:
+            msg = f'lock takes the name of the lock, a str, got {key!r}'
+            raise ConfigurationError(msg)
+        check_span('timeout', timeout)
+        check_positive('lease', lease)
+        self._settings = settings
+        self._name = key
+        self._timeout = timeout
+        self._lease = lease
+        self._token: str | None = None
+        self._ends_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Wait for the lock.
+
+        Raises:
+            LockTimeoutError: it was not free within `timeout`, or the backend failed all the while.
+            ConfigurationError: this object holds it already, or the cache has no backend yet.
+
+        """
+        if self._token is not None:
+            msg = f'this lock of {self._name!r} is held: each holder needs a cache.lock(...) of its own'
+            raise ConfigurationError(msg)
+        tokens, token = self._tokens(), token_urlsafe(15)
+        until, poll = time.monotonic() + self._timeout, FIRST_POLL_SECONDS
+        taken: bool | None = None
+        try:
+            while True:
+                self._ends_at = time.monotonic() + self._lease
+                taken = await tokens.add(self._key(), token, self._lease)
+                if taken or time.monotonic() >= until:
+                    break
+                await asyncio.sleep(min(poll * (0.5 + random.random()), max(until - time.monotonic(), 0)))  # noqa: S311
+                poll = min(1.5 * poll, MAX_POLL_SECONDS)
+        finally:
+            if not taken:  # a command that took too long, or was cancelled, may be carried out yet
+                tokens.go_on(_released(tokens, self._key(), token))
+        if not taken:
+            why = 'the backend failed' if taken is None else 'another holder has it'
+            msg = f'the lock {self._name!r} was not free within {self._timeout:g} seconds: {why}'
+            raise LockTimeoutError(msg)
+        self._token = token
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Release the lock.
+
+        Raises:
+            LockLostError: it was lost before, so another holder may have run meanwhile. Not raised in place of an
+                exception of the block.
+
+        """
+        told: list[bool | None] = []
+        token, self._token = self._token, None
+        assert token is not None
+        releasing = self._tokens().go_on(_released(self._tokens(), self._key(), token, told))
+        await asyncio.shield(releasing)
+        if error is None and (time.monotonic() >= self._ends_at or told == [False]):
+            raise LockLostError(self._lost())
+
+    async def check(self) -> None:
+        """Ask whether the lock is still held, as before a step that cannot be undone.
+
+        Raises:
+            LockLostError: it is not, or the backend cannot tell.
+
+        """
+        token = self._token
+        is_held = token is not None and await self._tokens().holds(self._key(), token)
+        if not is_held or self.seconds_left <= 0:
+            raise LockLostError(self._lost())
+
+    @property
+    def seconds_left(self) -> float:
+        """For how many seconds it is held yet, at most; 0 if it is not."""
+        return 0.0 if self._token is None else max(self._ends_at - time.monotonic(), 0.0)
+
+    def _lost(self) -> str:
+        return (
+            f'the lock {self._name!r} was lost before its holder was done: its lease of {self._lease:g} seconds has '
+            'ended, or the backend has lost it; give a longer lease'
+        )
+
+    def _key(self) -> str:
+        return shortened(f'%lock:{full_key(self._settings.full_namespace(None), f"LOCK:{escaped(self._name)}")}')
+
+    def _tokens(self) -> Tokens:
+        tokens = self._settings.store.locks
+        if tokens is None:
+            raise ConfigurationError(NO_BACKEND.text)
+        return tokens
+
+
+async def _released(tokens: Tokens, key: str, token: str, told: 'list[bool | None] | None' = None) -> None:
+    """Release a lock, and tell whether it was held."""
+    was_held = await tokens.release(key, token)
+    if told is not None:
+        told.append(was_held)

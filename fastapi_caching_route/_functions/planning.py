@@ -1,0 +1,152 @@
+"""The plan of a cached function, as of a route: a call is a request, whose query is its arguments.
+
+Does not know how a call is made.
+"""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from fastapi_caching_route._core.asgi import NAMES, Parts, Scope
+from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._core.inputs import Inputs
+from fastapi_caching_route._core.key import KeyPair, Keys
+from fastapi_caching_route._core.labels import Labels
+from fastapi_caching_route._core.names import EVERYTHING, Named, cut, function_name, key_name, namespace_name, tag_name
+from fastapi_caching_route._core.read_names import NO_READING
+from fastapi_caching_route._exchange.plan import Herds, Hooks, Plan
+from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route.policy import CachePolicy
+
+OK = 200
+METHOD = 'GET'
+
+_NONE: frozenset[Any] = frozenset()
+_INPUTS = Inputs(
+    read=lambda scope: (scope['query_string'],),
+    selecting=(),
+    covered=_NONE,
+    in_key=_NONE,
+    authorization_covered=True,
+    deciding=_NONE,
+    reads_query=True,
+    body_in_key=False,
+    form=False,
+    declared=True,
+    conditions=_NONE,
+    raw=False,
+    reading=NO_READING,
+    noted=False,
+    accounted=True,
+    shared=True,
+    unsaid=(),
+    for_all=True,
+    bypass_if_personal=False,
+    left_out=_NONE,
+    in_words=('the arguments',),
+    left_out_in_words=(),
+    fingerprint=(),
+)
+_LABELS = Labels(None, b'x-cache', (b'x-cache', b'HIT'), (b'x-cache', b'MISS'), (), ())
+
+
+class NamesOfCalls:
+    """Gives the results of functions their names, which are known with the call."""
+
+    unknown: frozenset[str] = frozenset()
+
+    def names(self, scope: Scope, _key: str | None, _tags: Collection[str], /) -> Named:
+        """See `GivesNames`."""
+        named: Named = scope[NAMES]
+        return named
+
+
+class Planned(Struct, frozen=True):
+    """What is known of a function before it is called."""
+
+    plan: Plan
+    alone: Plan
+    """The same for a call that must not wait for others."""
+    in_words: str
+    """The full name of the function."""
+    declared: Declared
+    names: tuple[str, ...]
+    """Those of all its entries. The last one is that of the function."""
+
+    def scope(self, arguments: str) -> dict[str, Any]:
+        """A call with these arguments, as a request."""
+        return {
+            'type': 'http',
+            'method': METHOD,
+            'path': self.in_words,
+            'query_string': arguments.encode('ascii'),
+            'headers': [],
+        }
+
+    def keys(self, scope: Scope) -> KeyPair:
+        """The key of a call without the namespace, and the full key."""
+        return self.declared.keys.of(scope, b'')
+
+    def names_of(self, keys: KeyPair, tags: Collection[str], more: Collection[str] = ()) -> Named:
+        """The names of the entry under a key."""
+        names = (*self.names, key_name(keys[1]), *map(tag_name, tags), *more)
+        return Named(tuple(dict.fromkeys(names)), tags=tuple(map(cut, tags)))
+
+
+def planned(settings: Settings, policy: CachePolicy, in_words: str, title: str, parts: Parts) -> Planned:
+    """The plan of a function. `parts` identify it, equal in all processes that run the same code."""
+    namespace, keys = settings.full_namespace(policy.namespace), Keys
+    keys_of_calls = keys(('function', settings.version, in_words, *parts), namespace, _INPUTS)
+    declared = Declared(_INPUTS, keys_of_calls, None, None, None, (), (), (), None)
+    new_plan = partial(
+        _plan,
+        runtime=settings.runtime,
+        namespace=namespace,
+        declared=lambda: declared,
+        terms=_terms(settings, policy),
+        ttl_jitter=policy.ttl_jitter,
+        counts=settings.runtime.counts_of(f'{title}()', in_words),
+    )
+    herds = Herds(policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, None)
+    of_namespace = () if policy.namespace is None else (namespace_name(namespace),)
+    return Planned(
+        plan=new_plan(herds=herds),
+        alone=new_plan(herds=Herds(False, policy.collapse_timeout, False, policy.eager_refresh, None)),  # noqa: FBT003
+        in_words=in_words,
+        declared=declared,
+        names=(EVERYTHING, *of_namespace, function_name(in_words)),
+    )
+
+
+def _plan(**own: Any) -> Plan:
+    """A plan with these of its fields, of a route that has none of what only requests can have."""
+    return Plan(
+        **own,
+        hooks=Hooks(None, None, None, None, None),
+        naming=NamesOfCalls(),
+        labels=_LABELS,
+        methods=frozenset((METHOD,)),
+        labelled=frozenset(),
+        heeds_demands=False,
+        watch=lambda _scope, _reads: {},
+        told=set(),
+        set_by_middleware=lambda: None,
+        learned=set(),
+        learned_variables=set(),
+        surrogates=None,
+    )
+
+
+def _terms(settings: Settings, policy: CachePolicy) -> Terms:
+    """The terms on which results are stored: those of the options, also where headers decide for routes."""
+    return Terms(
+        accepted=frozenset((OK,)),
+        ttl=policy.ttl,
+        fallback_ttl=settings.store.ttl,
+        max_body_size=policy.max_body_size,
+        stale_while_revalidate=policy.stale_while_revalidate,
+        stale_if_error=policy.stale_if_error,
+    )
