@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Annotated, Any, NoReturn, TypeVar, cast, overload
 
 from fastapi import APIRouter, FastAPI
-from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from typing_extensions import Doc, Self, Unpack
 
@@ -16,7 +16,13 @@ from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.checks import check_positive, checked_paths, checked_templates
+from fastapi_caching_route._core.checks import (
+    check_flag,
+    check_positive,
+    checked_namespace,
+    checked_paths,
+    checked_templates,
+)
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
@@ -24,6 +30,8 @@ from fastapi_caching_route._core.names import (
     names_of_key,
     names_of_tags,
     namespace_name,
+    path_name,
+    path_of,
 )
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
 from fastapi_caching_route._fastapi.writing import followed_by
@@ -46,7 +54,7 @@ from fastapi_caching_route._routes.targets import check_endpoints, names_of, nam
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import keep_given, key_to_find, key_to_store, shortest_ttl
+from fastapi_caching_route._store.given import NOT_NOW, keep_given, key_to_find, key_to_store, shortest_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.entries import EntryInfo
@@ -181,6 +189,27 @@ class FastAPICache:
         """Responses with these statuses are stored, in addition to those in `status_ttl`."""
         return self._settings.accepted_status_codes
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the cache is in use. It can be assigned at any time, for new requests of all threads and tasks.
+
+        While it is False, requests bypass the cache, as in `with cache.disabled():`. Invalidations still work.
+
+        Raises:
+            ConfigurationError: the value is not True or False.
+
+        """
+        return not self._settings.runtime.switch.is_disabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        check_flag('enabled', enabled)
+        self._settings.runtime.switch.enable(enabled=enabled)
+
+    def dependency(self) -> Self:
+        """This cache, for `Depends(cache.dependency)` in endpoints that invalidate. It adds nothing to cache keys."""
+        return self
+
     def __call__(self, *positional: object, **options: Unpack[RouteOptions]) -> Callable[[Endpoint], Endpoint]:
         """Decorate an endpoint: its responses are cached on every `CachingRoute` that serves it.
 
@@ -285,9 +314,14 @@ class FastAPICache:
         return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
 
     async def set_cached(
-        self, key: str, value: CachedResponse | Response, caching_params: CacheParamsBase | None = None
-    ) -> None:
-        """Store a response under the key of a `key_builder`, as if the endpoint had returned it.
+        self,
+        key: str,
+        value: CachedResponse | Response | Mapping[str, Any],
+        caching_params: CacheParamsBase | None = None,
+    ) -> bool:
+        """Store a response under the key of a `key_builder`, as if the endpoint had returned it; say whether it is.
+
+        It may also be a dict with `content`, `headers` and `status_code`, as from `get_cached`.
 
         The same rules apply as to any response, but `store_if` is not called. With a ttl of 0, nothing is stored. The
         default ttl is the shortest of the routes with a `key_builder` in this namespace, because a key does not show
@@ -314,9 +348,10 @@ class FastAPICache:
             left_out=self._settings.cache_header,
             now=self._settings.runtime.clock(),
         )
-        if refused not in (None, 'ttl'):
+        if refused is not None and refused not in NOT_NOW:
             msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
             raise ConfigurationError(msg)
+        return refused is None
 
     async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
         """Invalidate the entry under the key of a `key_builder` or `CacheContext`. Return the number deleted: 0 or 1.
@@ -366,16 +401,26 @@ class FastAPICache:
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
         """Invalidate all entries of a path, which is given decoded and without a query.
 
-        With `prefix`, also those of all paths below it: for `/users` this includes `/users/7`, but not `/users2`.
+        `/users/*` stands for all paths below `/users`, like `/users/7`, but not for `/users` itself or `/users2`. With
+        `prefix`, `/users` stands for itself and all paths below it. To know how many there were, use `erase`.
 
         Raises:
-            ConfigurationError: `path` is not a path.
+            ConfigurationError: `path` is not a path, or has a `*` in another place.
             InvalidationError: as for `invalidate_cached`.
 
         """
         names = names_of_path(path, prefix=prefix)
         warn_of_mistaken(self._settings, paths=[path])
         await self._settings.store.invalidate(names, soft_at=self._soft_at(soft))
+
+    async def invalidate_request(self, request: HTTPConnection, *, soft: bool = False) -> None:
+        """Invalidate all entries of the path of a request, whatever their query, headers and credentials.
+
+        Raises:
+            InvalidationError: as for `invalidate_cached`.
+
+        """
+        await self._settings.store.invalidate((path_name(path_of(request.scope)),), soft_at=self._soft_at(soft))
 
     async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
         """Invalidate all entries of the routes with this `namespace`.
@@ -385,7 +430,7 @@ class FastAPICache:
             InvalidationError: as for `invalidate_cached`.
 
         """
-        if not namespace:
+        if checked_namespace(namespace) is None:
             msg = (
                 f'invalidate_namespace takes the namespace of a route, got {namespace!r}; '
                 'use clear() to invalidate everything'
@@ -667,22 +712,23 @@ class FastAPICache:
             self._settings.runtime.switch.times_off -= 1
 
     def prepare_cache_params(self, params: CacheParamsBase | None = None) -> CacheParams:
-        """Return the options, completed with the defaults of this cache and checked as by `@cache(...)`.
+        """Return the options for `set_cached`, checked, with their namespace joined to that of the backend.
+
+        The joined namespace stays what it is: `set_cached` and `get_cached` do not join it again.
 
         Raises:
             ConfigurationError: an option is not valid.
 
         """
-        policy = replace(self._settings.policy, **given_options(params))
-        return CacheParams(
-            namespace=policy.namespace,
-            ttl=policy.ttl,
-            key_builder=policy.key_builder,
-            dependencies=policy.dependencies,
-            vary_headers=policy.vary_headers,
-        )
+        given = given_options(params)
+        policy = replace(self._settings.policy, **given)
+        prepared: dict[str, Any] = {name: getattr(policy, name) for name in given}
+        if 'namespace' in given:
+            prepared['namespace'] = self._settings.joined(policy.namespace)
+        return cast('CacheParams', prepared)
 
-    def set_cache_header(self, response: Response, *, hit: bool) -> None:
-        """Set the cache header of a response to the value for a hit or a miss."""
+    def set_cache_header(self, response: Response | MutableHeaders, *, hit: bool) -> None:
+        """Set the cache header of a response, or of its headers, to the value for a hit or a miss."""
         name, value = self._settings.hit if hit else self._settings.miss
-        response.headers[name.decode('latin-1')] = value.decode('latin-1')
+        headers = response.headers if isinstance(response, Response) else response
+        headers[name.decode('latin-1')] = value.decode('latin-1')

@@ -1,6 +1,5 @@
 """`CacheContext`: lets endpoints and dependencies control how the response to the current request is cached."""
 
-import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._core.asgi import WISHES
+from fastapi_caching_route._core.durations import Seconds, in_seconds
 from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._fastapi.own import own_dependency
@@ -64,42 +64,42 @@ class CacheContext:
         It overrides the decorator and the `Cache-Control` of the response.
 
         Raises:
-            ConfigurationError: the value is not a number.
+            ConfigurationError: the value is not a duration.
 
         """
         return self._wishes.ttl
 
     @ttl.setter
-    def ttl(self, seconds: float | None) -> None:
-        self._wishes.ttl = _checked('ttl', seconds)
+    def ttl(self, span: Seconds | None) -> None:
+        self._wishes.ttl = _checked('ttl', span)
 
     @property
     def stale_while_revalidate(self) -> float | None:
         """Seconds after expiry in which the entry is served while one request renews it (RFC 5861 §3).
 
         Raises:
-            ConfigurationError: the value is not a number.
+            ConfigurationError: the value is not a duration.
 
         """
         return self._wishes.stale_while_revalidate
 
     @stale_while_revalidate.setter
-    def stale_while_revalidate(self, seconds: float | None) -> None:
-        self._wishes.stale_while_revalidate = _checked('stale_while_revalidate', seconds)
+    def stale_while_revalidate(self, span: Seconds | None) -> None:
+        self._wishes.stale_while_revalidate = _checked('stale_while_revalidate', span)
 
     @property
     def stale_if_error(self) -> float | None:
         """Seconds after expiry in which the entry is served if the endpoint fails (RFC 5861 §4).
 
         Raises:
-            ConfigurationError: the value is not a number.
+            ConfigurationError: the value is not a duration.
 
         """
         return self._wishes.stale_if_error
 
     @stale_if_error.setter
-    def stale_if_error(self, seconds: float | None) -> None:
-        self._wishes.stale_if_error = _checked('stale_if_error', seconds)
+    def stale_if_error(self, span: Seconds | None) -> None:
+        self._wishes.stale_if_error = _checked('stale_if_error', span)
 
     @property
     def tags(self) -> set[str]:
@@ -153,10 +153,9 @@ CacheContextDep = Annotated[CacheContext, Depends()]
 """The type of a parameter that takes the `CacheContext` of the request: `context: CacheContextDep`."""
 
 
-def _checked(name: str, seconds: object) -> float | None:
-    if seconds is None:
-        return None
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
-        msg = f'{name} must be a number of seconds, got {seconds!r}'
-        raise ConfigurationError(msg)
-    return max(0.0, seconds)
+def _checked(name: str, span: Seconds | None) -> float | None:
+    try:
+        return None if span is None else max(0.0, in_seconds(span))
+    except ValueError:
+        msg = f"{name} must be a number of seconds, a timedelta, or a text like '5m' or '1h30m', got {span!r}"
+        raise ConfigurationError(msg) from None

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any
 
 from typing_extensions import Doc
 
+from fastapi_caching_route._core.durations import in_seconds
 from fastapi_caching_route._http.fields import TOKEN, members
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -15,7 +17,9 @@ _QUOTED = re.compile(r'"[^"\\]*"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheControl:
-    """The directives of a response's `Cache-Control`; `str()` returns the header value. Times are in whole seconds.
+    """The directives of a response's `Cache-Control`; `str()` returns the header value.
+
+    Durations are whole seconds, a `timedelta`, or a text like `'1h30m'`.
 
     Raises:
         ConfigurationError: a time is negative, a header name is not valid, or two directives contradict each other.
@@ -27,13 +31,13 @@ class CacheControl:
         bool | Collection[str], Doc('Only private caches may store it, or these headers of it (§5.2.2.7).')
     ] = False
     max_age: Annotated[
-        int | Literal['ttl'] | None,
+        int | timedelta | str | None,
         Doc(
             "Seconds for which it is fresh (§5.2.2.1). `'ttl'`: what is left of the entry's lifetime, 0 if it is stale."
         ),
     ] = None
     s_maxage: Annotated[
-        int | Literal['ttl'] | None,
+        int | timedelta | str | None,
         Doc('The same in shared caches, which never serve it stale (§5.2.2.10).'),
     ] = None
     no_cache: Annotated[bool | Collection[str], Doc('Validate it before each use, or these headers (§5.2.2.4).')] = (
@@ -45,13 +49,17 @@ class CacheControl:
     proxy_revalidate: Annotated[bool, Doc('No shared cache may serve it stale (§5.2.2.8).')] = False
     must_understand: Annotated[bool, Doc('Only caches that understand the status may store it (§5.2.2.3).')] = False
     immutable: Annotated[bool, Doc('It does not change while it is fresh (RFC 8246).')] = False
-    stale_while_revalidate: Annotated[int | None, Doc('Seconds it may be stale during renewal (RFC 5861 §3).')] = None
-    stale_if_error: Annotated[int | None, Doc('Seconds it may be stale on errors (RFC 5861 §4).')] = None
+    stale_while_revalidate: Annotated[
+        int | timedelta | str | None, Doc('Seconds it may be stale during renewal (RFC 5861 §3).')
+    ] = None
+    stale_if_error: Annotated[int | timedelta | str | None, Doc('Seconds it may be stale on errors (RFC 5861 §4).')] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         """Check each directive, and their combination."""
         for name in _SPANS:
-            _check_span(name, getattr(self, name))
+            object.__setattr__(self, name, _whole_seconds(name, getattr(self, name)))
         for name in ('private', 'no_cache'):
             named = getattr(self, name)
             if not isinstance(named, bool) and not _are_names(named):
@@ -127,19 +135,29 @@ _CONTRADICTIONS = {
 def _argument(name: str, argument: str) -> object:
     if name in COUNTED and argument == TTL:
         return TTL
+    if name in _SPANS and not argument.isdecimal():
+        msg = f'{_written(name)} must be in whole seconds, got {argument!r}'
+        raise ConfigurationError(msg)
     if name in _SPANS:
-        return int(argument) if argument.isdecimal() else argument
+        return int(argument)
     if name in {'private', 'no_cache'} and _QUOTED.fullmatch(argument):
         return [field.strip() for field in argument.strip('"').split(',')]
     return argument or True
 
 
-def _check_span(name: str, span: object) -> None:
+def _whole_seconds(name: str, span: object) -> object:
     if span is None or (name in COUNTED and span == TTL):
-        return
-    if not isinstance(span, int) or isinstance(span, bool) or span < 0:
-        msg = f'{name} is in whole seconds and must not be negative, got {span!r}'
+        return span
+    try:
+        seconds = in_seconds(span) if isinstance(span, timedelta | str) else span
+    except ValueError:
+        seconds = None
+    if isinstance(seconds, float) and not isinstance(span, float) and seconds.is_integer():
+        seconds = int(seconds)
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 0:
+        msg = f"{name} must be whole seconds, a timedelta, or a text like '5m', and not negative, got {span!r}"
         raise ConfigurationError(msg)
+    return seconds
 
 
 def _are_names(named: object) -> bool:

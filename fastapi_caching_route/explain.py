@@ -10,6 +10,7 @@ from aiocache.backends.memory import SimpleMemoryBackend
 
 from fastapi_caching_route._concurrency.workers import ONE_OF_SEVERAL, is_one_of_several
 from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import layers, name_of
@@ -114,10 +115,10 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
         guards=declared.guards,
         not_run_on_hits=declared.not_on_hit,
         shared_by=_shared_by(policy, declared),
-        ttl=None if decoration.settings.by_the_book or policy.ttl == inf else policy.ttl,
-        status_ttl=dict(policy.status_ttl),
-        stale_while_revalidate=policy.stale_while_revalidate,
-        stale_if_error=policy.stale_if_error,
+        ttl=None if decoration.settings.by_the_book or policy.ttl == inf else seconds_or_none(policy.ttl),
+        status_ttl={status: in_seconds(span) for status, span in policy.status_ttl.items()},
+        stale_while_revalidate=in_seconds(policy.stale_while_revalidate),
+        stale_if_error=in_seconds(policy.stale_if_error),
         tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
         namespace=plan.namespace,
         conditions=tuple(_conditions(decoration, report.methods, declared)),

@@ -5,13 +5,14 @@ of a route goes into `CachePolicy`, where it is explained and checked, and into 
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Annotated, Any, Final, Literal
 
 from fastapi.params import Depends
 from typing_extensions import Doc, TypedDict
 
+from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.events import Observer
@@ -39,7 +40,11 @@ class CacheOptions(TypedDict, total=False):
         Doc('Names this cache in `Cache-Status` (RFC 9211), which says what happened and why; None: not sent.'),
     ]
     accepted_status_codes: Annotated[
-        Collection[int], Doc('Responses with these statuses are stored; never 206, 304, 412 or 416.')
+        Iterable[int],
+        Doc('Responses with these statuses are stored, like `range(200, 300)`; never 1xx, 206, 304, 412 or 416.'),
+    ]
+    enabled: Annotated[
+        bool, Doc('False: requests bypass the cache until `cache.enabled = True`, as in `with cache.disabled():`.')
     ]
     version: Annotated[
         str, Doc('Part of every cache key that no `key_builder` makes; change it if a deploy changes responses.')
@@ -112,6 +117,7 @@ DEFAULTS: Final[CacheOptions] = {
     'cache_header_miss': 'MISS',
     'cache_status': 'FastAPICache',
     'accepted_status_codes': DEFAULT_ACCEPTED_STATUS_CODES,
+    'enabled': True,
     'version': '',
     'policy': None,
     'signing_key': None,
@@ -138,6 +144,7 @@ class RouteOptions(TypedDict, total=False):
     An option that is omitted or None comes from the `policy` of the cache.
     """
 
+    policy: Annotated[CachePolicy | None, Doc('Takes the place of the `policy` of the cache, with the options below.')]
     key_builder: KeyBuilder | None
     dependencies: Sequence[Depends] | None
     identity: Literal['auto', 'shared'] | Identity | None
@@ -145,22 +152,22 @@ class RouteOptions(TypedDict, total=False):
     route_dependencies: Literal['always', 'on_miss'] | None
     vary_headers: Collection[str] | None
     namespace: str | None
-    ttl: float | None
+    ttl: Seconds | None
     tags: Collection[str] | Tags | None
-    stale_while_revalidate: float | None
-    stale_if_error: float | None
+    stale_while_revalidate: Seconds | None
+    stale_if_error: Seconds | None
     revalidate: bool | None
     client_cache_control: bool | None
     cache_control: str | CacheControl | None
     cdn_cache_control: str | CacheControl | None
     store: bool | None
-    status_ttl: Mapping[int, float] | None
+    status_ttl: Mapping[int, Seconds] | None
     skip: Skip | None
     store_if: StoreIf | None
     max_body_size: int | None
     collapse: bool | None
-    collapse_timeout: float | None
+    collapse_timeout: Seconds | None
     lock: bool | None
     eager_refresh: float | None
     ttl_jitter: float | None
-    endpoint_timeout: float | None
+    endpoint_timeout: Seconds | None

@@ -14,19 +14,19 @@ from fastapi_caching_route._core.checks import (
     are_field_names,
     check_flag,
     check_fraction,
-    check_lifetimes,
-    check_namespace,
     check_option,
     check_size,
-    check_span,
+    checked_lifetimes,
+    checked_namespace,
     checked_templates,
     is_plain_function,
 )
+from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route.control import CacheControl, checked_control
 from fastapi_caching_route.errors import ConfigurationError
 
-KeyBuilder = Callable[[Any], str]
-"""Makes the cache key of a `starlette.requests.Request`.
+KeyBuilder = Callable[[Any], str | Awaitable[str]]
+"""Makes the cache key of a `starlette.requests.Request`. May be async.
 
 You are responsible for including everything the response depends on.
 """
@@ -48,7 +48,9 @@ DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
-    """How the responses of a route are cached. Also holds the defaults: `FastAPICache(policy=CachePolicy(...))`.
+    """How the responses of a route are cached. A duration is in seconds, a `timedelta`, or a text like `'1h30m'`.
+
+    Also holds the defaults: `FastAPICache(policy=CachePolicy(...))`.
 
     Raises:
         ConfigurationError: an option is not valid; the message names it.
@@ -90,7 +92,7 @@ class CachePolicy:
         str | None, Doc('Prefix of the cache keys, after the namespace of the backend, or in place of it.')
     ] = None
     ttl: Annotated[
-        float | None,
+        Seconds | None,
         Doc("Seconds for which a response is fresh, at most 30 days. 0: nothing is stored. None: the backend's ttl."),
     ] = None
     tags: Annotated[
@@ -101,13 +103,13 @@ class CachePolicy:
         ),
     ] = ()
     stale_while_revalidate: Annotated[
-        float,
+        Seconds,
         Doc(
             'Seconds after expiry in which a stale entry is served at once, while one request renews it (RFC 5861 §3).'
         ),
     ] = 0.0
     stale_if_error: Annotated[
-        float,
+        Seconds,
         Doc('Seconds after expiry in which a stale entry is served if the endpoint fails (RFC 5861 §4).'),
     ] = 0.0
     revalidate: Annotated[
@@ -144,7 +146,7 @@ class CachePolicy:
         ),
     ] = True
     status_ttl: Annotated[
-        Mapping[int, float],
+        Mapping[int, Seconds],
         Doc(
             'Seconds for which responses with these statuses are fresh, in place of `ttl`, like `{404: 5}`. They are '
             'stored in addition to those in `accepted_status_codes`. 0: such responses are not stored.'
@@ -172,7 +174,7 @@ class CachePolicy:
         Doc('Whether to collapse misses: concurrent requests for one response run the endpoint once in this process.'),
     ] = True
     collapse_timeout: Annotated[
-        float, Doc('Seconds that a request waits while another one runs the endpoint; then it runs it itself.')
+        Seconds, Doc('Seconds that a request waits while another one runs the endpoint; then it runs it itself.')
     ] = 10.0
     lock: Annotated[
         bool,
@@ -196,7 +198,7 @@ class CachePolicy:
         ),
     ] = 0.0
     endpoint_timeout: Annotated[
-        float | None,
+        Seconds | None,
         Doc(
             'Seconds to wait for the endpoint before a stale entry within `stale_if_error` is served in its place. The '
             'endpoint goes on, and its response is stored.'
@@ -214,10 +216,13 @@ class CachePolicy:
 def _check_choices(policy: CachePolicy) -> None:
     """Check callables, lists, and options of a few values."""
     builder, identity, store_if = policy.key_builder, policy.identity, policy.store_if
-    a_plain_function = 'must be a plain function of the {}, not async'
     for option, holds, wanted in (
-        ('key_builder', builder is None or is_plain_function(builder), a_plain_function.format('request')),
-        ('store_if', store_if is None or is_plain_function(store_if), a_plain_function.format('response')),
+        ('key_builder', builder is None or callable(builder), 'must be a callable of the request'),
+        (
+            'store_if',
+            store_if is None or is_plain_function(store_if),
+            'must be a plain function of the response, not async',
+        ),
         ('dependencies', are_depends(policy.dependencies), 'must be a list like [Depends(check)]'),
         (
             'identity',
@@ -234,35 +239,34 @@ def _check_choices(policy: CachePolicy) -> None:
         check_flag(option, getattr(policy, option))
     if policy.client_cache_control is not None:
         check_flag('client_cache_control', policy.client_cache_control)
-    if policy.namespace:
-        check_namespace(policy.namespace)
 
 
 def _check_numbers(policy: CachePolicy) -> None:
-    """Check spans, fractions and sizes."""
-    for option in ('stale_while_revalidate', 'stale_if_error', 'collapse_timeout'):
-        check_span(option, getattr(policy, option))
-    for option in ('ttl', 'endpoint_timeout'):
-        check_span(option, getattr(policy, option), or_none=True)
-    check_lifetimes('status_ttl', policy.status_ttl)
+    """Check fractions and sizes."""
     check_fraction('eager_refresh', policy.eager_refresh, may_be_zero=False)
     check_fraction('ttl_jitter', policy.ttl_jitter, may_be_zero=True)
     check_size('max_body_size', policy.max_body_size)
+
+
+_OPTIONAL = ('ttl', 'endpoint_timeout')
+_SPANS = (*_OPTIONAL, 'stale_while_revalidate', 'stale_if_error', 'collapse_timeout')
 
 
 def _normalized(policy: CachePolicy) -> dict[str, object]:
     """The options that are used in another form than they may be given in. Header names are in lower case, as in ASGI.
 
     Raises:
-        ConfigurationError: a `Cache-Control` or a tag is not valid.
+        ConfigurationError: a duration, a namespace, a `Cache-Control` or a tag is not valid.
 
     """
+    spans = {name: getattr(policy, name) for name in _SPANS}
     return {
-        'namespace': policy.namespace or None,
-        'status_ttl': dict(policy.status_ttl),
+        **{name: checked_seconds(name, it) for name, it in spans.items() if it is not None or name not in _OPTIONAL},
+        'namespace': checked_namespace(policy.namespace),
+        'status_ttl': checked_lifetimes('status_ttl', policy.status_ttl),
         'cache_control': checked_control('cache_control', policy.cache_control),
         'cdn_cache_control': checked_control('cdn_cache_control', policy.cdn_cache_control),
-        'vary_headers': tuple(dict.fromkeys(name.lower() for name in policy.vary_headers)),
+        'vary_headers': tuple(dict.fromkeys(name.strip().lower() for name in policy.vary_headers if name.strip())),
         'tags': policy.tags if callable(policy.tags) else checked_templates('tags', policy.tags),
     }
 

@@ -11,7 +11,7 @@ OURS = 'fastapi_caching_route'
 PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
-    *('__main__', '_cli', 'sessions', '__init__', 'logs', 'otel', 'prometheus'),
+    *('__main__', '_cli', 'main', 'sessions', '__init__', 'logs', 'otel', 'prometheus'),
     *('console', '_console', 'cache', 'explain', 'route', 'context'),
     *(
         '_functions',
@@ -164,6 +164,7 @@ INSIDE = {
     '_core': (
         *(
             'checks',
+            'durations',
             'declared',
             'labels',
             'variants',

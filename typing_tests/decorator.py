@@ -1,6 +1,7 @@
 """What type checkers see of a decorated endpoint: itself. An ignore without an error is one (`warn_unused_ignores`)."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from aiocache import SimpleMemoryCache
@@ -45,7 +46,8 @@ def plain(page: int) -> list[int]:
 async def update_user(user_id: int, context: CacheContext) -> None:
     context.ttl = 5
     context.tags.add('all')
-    context.ttl = 'five'  # type: ignore[assignment]
+    context.ttl = '5m'
+    context.ttl = b'five'  # type: ignore[assignment]
 
 
 async def build() -> None:
@@ -74,7 +76,9 @@ async def use(request: Request, app: FastAPI) -> None:
     assert_type(await cache.invalidate_cached('key'), int)
     await cache.invalidate_tags('user:7', soft=True)
     await cache.invalidate_tags(7)  # type: ignore[arg-type]
-    await cache.set_cached('key', Response('body'))
+    assert_type(await cache.set_cached('key', Response('body')), bool)
+    await cache.set_cached('key', {'content': b'body', 'headers': [], 'status_code': 200})
+    await cache.set_cached('key', b'body')  # type: ignore[arg-type]
     assert_type(cache.explain(app), tuple[RouteReport, ...])
     with cache.disabled():
         await cache.clear()
@@ -82,7 +86,10 @@ async def use(request: Request, app: FastAPI) -> None:
 
 FastAPICache(namespace_policy='other')  # type: ignore[arg-type]
 FastAPICache(mode='rfc9999')  # type: ignore[arg-type]
-cache(ttl='60')  # type: ignore[arg-type]
+cache(ttl='1h30m', status_ttl={404: timedelta(minutes=5)}, key_builder=tenant)
+cache(ttl=b'60')  # type: ignore[arg-type]
 cache(key_builder=lambda: 'key')  # type: ignore[arg-type, misc]
 cache(unknown=1)  # type: ignore[call-arg]
-CacheControl(max_age='5')  # type: ignore[arg-type]
+CacheControl(max_age=timedelta(minutes=5), stale_if_error='5m')
+CacheControl(max_age=b'5')  # type: ignore[arg-type]
+assert_type(CachedResponse(content=b'', headers=[('a', 'b')])['content'], Any)

@@ -1,6 +1,7 @@
 """Our own nouns, pure: no await, clock, chance, logging, framework or stores. Knows only errors and HTTP.
 
 checks    values of options
+durations  seconds, as users write them
 declared  what a route declares, for one request
 labels    how a response came about, as response headers
 variants  the responses under one key, and what selects one of them

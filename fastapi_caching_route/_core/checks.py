@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction, signature
 from typing import TypeGuard
 
-from fastapi_caching_route._core.key import SEPARATOR
+from fastapi_caching_route._core.durations import checked_seconds
+from fastapi_caching_route._core.key import JoinedNamespace
 from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._http.fields import TOKEN
 from fastapi_caching_route._http.sending import STATUSES
@@ -29,17 +30,19 @@ def checked_templates(option: str, templates: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(templates))
 
 
-def check_namespace(namespace: object) -> None:
-    """Check a namespace: it must not be ambiguous in front of a key.
+def checked_namespace(namespace: object) -> str | None:
+    """The namespace without colons at its ends, where they would be ambiguous in front of a key; None if it is empty.
 
     Raises:
-        ConfigurationError: it is not a str, contains our separator, or begins or ends with half of it.
+        ConfigurationError: it is not a str.
 
     """
-    if not isinstance(namespace, str) or SEPARATOR in namespace or namespace != namespace.strip(':'):
-        wanted = f'a str without {SEPARATOR!r} that neither begins nor ends with a colon'
-        msg = f'namespace must be {wanted}, got {namespace!r}'
+    if namespace is not None and not isinstance(namespace, str):
+        msg = f'namespace must be a str, got {namespace!r}'
         raise ConfigurationError(msg)
+    if isinstance(namespace, JoinedNamespace):
+        return namespace
+    return None if namespace is None else namespace.strip(':') or None
 
 
 def checked_paths(paths: object) -> tuple[str, ...]:
@@ -54,7 +57,23 @@ def checked_paths(paths: object) -> tuple[str, ...]:
         if not path.startswith('/') or '?' in path or '#' in path:
             msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
             raise ConfigurationError(msg)
+        check_pattern(path)
     return checked
+
+
+def check_pattern(path: str) -> None:
+    """Check a path with a `*` in it.
+
+    Raises:
+        ConfigurationError: the `*` is not a whole segment at the end.
+
+    """
+    if '*' in path.removesuffix('/*'):
+        msg = (
+            f"the only pattern for paths is '/*' at the end, like '/users/*' for all paths below /users, got {path!r}; "
+            'give tags to entries that are to be invalidated together, or invalidate their endpoint'
+        )
+        raise ConfigurationError(msg)
 
 
 def check_option(option: str, value: object, *, holds: bool, wanted: str) -> None:
@@ -67,12 +86,6 @@ def check_option(option: str, value: object, *, holds: bool, wanted: str) -> Non
     if not holds:
         msg = f'{option} {wanted}, got {value!r}'
         raise ConfigurationError(msg)
-
-
-def check_span(option: str, span: object, *, or_none: bool = False) -> None:
-    """Check a number of seconds."""
-    holds = (span is None and or_none) or (_is_number(span) and span >= 0)
-    check_option(option, span, holds=holds, wanted='is in seconds and must not be negative')
 
 
 def check_fraction(option: str, fraction: object, *, may_be_zero: bool) -> None:
@@ -92,8 +105,13 @@ def check_size(option: str, size: object) -> None:
     check_option(option, size, holds=holds, wanted='is in whole bytes and must not be negative')
 
 
-def check_lifetimes(option: str, lifetimes: object) -> None:
-    """Check lifetimes by status."""
+def checked_lifetimes(option: str, lifetimes: object) -> dict[int, float]:
+    """Lifetimes by status, in seconds.
+
+    Raises:
+        ConfigurationError: a status can never be stored, or a lifetime is not a duration.
+
+    """
     holds = isinstance(lifetimes, Mapping) and all(map(can_be_stored, lifetimes))
     check_option(
         option,
@@ -101,8 +119,8 @@ def check_lifetimes(option: str, lifetimes: object) -> None:
         holds=holds,
         wanted='must map final statuses to seconds, like {404: 5}, without 206, 304, 412 and 416',
     )
-    for span in lifetimes.values() if isinstance(lifetimes, Mapping) else ():
-        check_span(option, span)
+    given = lifetimes.items() if isinstance(lifetimes, Mapping) else ()
+    return {status: checked_seconds(option, span) for status, span in given}
 
 
 def can_be_stored(status: object) -> bool:
@@ -128,7 +146,7 @@ def are_depends(dependencies: object) -> bool:
 def are_field_names(names: object) -> bool:
     """Whether this is a list of header names."""
     return isinstance(names, list | tuple | set | frozenset) and all(
-        isinstance(name, str) and name != '*' and TOKEN.fullmatch(name) is not None for name in names
+        isinstance(name, str) and name != '*' and TOKEN.fullmatch(name.strip() or 'empty') is not None for name in names
     )
 
 
@@ -168,17 +186,25 @@ def field_name(option: str, name: object) -> bytes:
     return name.lower().encode('ascii')
 
 
-def statuses(codes: Collection[int]) -> frozenset[int]:
-    """The status codes of responses that are stored.
+def statuses(codes: Iterable[int]) -> tuple[frozenset[int], list[int]]:
+    """The status codes of responses that are stored, and those of which responses can never be stored.
 
     Raises:
-        ConfigurationError: responses with one of them can never be stored.
+        ConfigurationError: one of them is not a status, or this is not a list of them.
 
     """
-    if not isinstance(codes, Collection) or not all(map(can_be_stored, codes)):
-        msg = f'accepted_status_codes must be final statuses (200 to 599) except 206, 304, 412 and 416, got {codes!r}'
+    given = list(codes) if isinstance(codes, Iterable) else []
+    if not isinstance(codes, Iterable) or not all(map(_is_status, given)):
+        msg = (
+            f'accepted_status_codes must be statuses (100 to 599), like {{200, 404}} or range(200, 300), got {codes!r}'
+        )
         raise ConfigurationError(msg)
-    return frozenset(codes)
+    accepted = frozenset(filter(can_be_stored, given))
+    return accepted, sorted(set(given) - accepted)
+
+
+def _is_status(code: object) -> bool:
+    return isinstance(code, int) and not isinstance(code, bool) and 100 <= code < 600
 
 
 def signing_keys(given: str | bytes | Sequence[str | bytes] | None) -> tuple[bytes, ...]:

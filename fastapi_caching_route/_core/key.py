@@ -135,6 +135,12 @@ def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:
     return tuple(sorted([(name, str(value)) for name, value in params.items()])) if params else ()
 
 
+class JoinedNamespace(str):
+    """A namespace that is joined already with that of the backend, from `FastAPICache.prepare_cache_params`."""
+
+    __slots__ = ()
+
+
 def root_of(namespace: str | None) -> str:
     """The namespace of a backend, as the prefix of full keys."""
     return escaped((namespace or '').strip(':'))

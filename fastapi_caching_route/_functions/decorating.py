@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from typing_extensions import Doc, ParamSpec, TypedDict, Unpack
 
 from fastapi_caching_route._core.checks import check_option, checked_templates, is_plain_function
+from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._functions.cached import CachedFunction, CachedSyncFunction, Definition, Said
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.errors import ConfigurationError
@@ -26,7 +27,7 @@ R = TypeVar('R')
 class FunctionOptions(TypedDict, total=False):
     """The options of `@cache.function(...)`. Those that are omitted come from the `policy` of the cache."""
 
-    ttl: Annotated[float | None, Doc('For how many seconds a result is fresh, as for routes.')]
+    ttl: Annotated[Seconds | None, Doc('For how many seconds a result is fresh, as for routes.')]
     tags: Annotated[
         Collection[str] | Callable[..., Collection[str]],
         Doc(
@@ -43,10 +44,10 @@ class FunctionOptions(TypedDict, total=False):
     ]
     namespace: Annotated[str, Doc('Prefix of the cache keys, as for routes.')]
     stale_while_revalidate: Annotated[
-        float, Doc('Seconds after expiry in which a stale result is returned at once, while one call renews it.')
+        Seconds, Doc('Seconds after expiry in which a stale result is returned at once, while one call renews it.')
     ]
     stale_if_error: Annotated[
-        float, Doc('Seconds after expiry in which a stale result is returned if the function raises an exception.')
+        Seconds, Doc('Seconds after expiry in which a stale result is returned if the function raises an exception.')
     ]
     lock: Annotated[bool, Doc('Whether calls in all processes wait for one run, with a lock in the backend.')]
     condition: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from typing_extensions import Doc, TypedDict
 
 from fastapi_caching_route._core.checks import checked_templates
+from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.names import Named, fields_of, key_name
 from fastapi_caching_route._functions.asking import FunctionCall, RunResult, answer_at_once, ask
@@ -37,7 +38,7 @@ class Value:
         key: str,
         factory: Callable[[], Any],
         *,
-        ttl: float | None = None,
+        ttl: Seconds | None = None,
         tags: Collection[str] = (),
         namespace: str | None = None,
         returns: Any = None,

@@ -12,7 +12,8 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from fastapi_caching_route._core.checks import check_positive, check_span
+from fastapi_caching_route._core.checks import check_positive
+from fastapi_caching_route._core.durations import checked_seconds
 from fastapi_caching_route._core.key import escaped, full_key, shortened
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._routes.settings import Settings
@@ -39,11 +40,10 @@ class CacheLock:
         if not isinstance(key, str) or not key:
             msg = f'lock takes the name of the lock, a str, got {key!r}'
             raise ConfigurationError(msg)
-        check_span('timeout', timeout)
         check_positive('lease', lease)
         self._settings = settings
         self._name = key
-        self._timeout = timeout
+        self._timeout = checked_seconds('timeout', timeout)
         self._lease = lease
         self._token: str | None = None
         self._ends_at = 0.0

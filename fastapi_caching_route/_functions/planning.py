@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import NAMES, Parts, Scope
 from fastapi_caching_route._core.declared import Declared
+from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import KeyPair, Keys
 from fastapi_caching_route._core.labels import Labels
@@ -110,11 +111,11 @@ def planned(settings: Settings, policy: CachePolicy, in_words: str, title: str, 
         ttl_jitter=policy.ttl_jitter,
         counts=settings.runtime.counts_of(f'{title}()', in_words),
     )
-    herds = Herds(policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, None)
+    herds = Herds(policy.collapse, in_seconds(policy.collapse_timeout), policy.lock, policy.eager_refresh, None)
     of_namespace = () if policy.namespace is None else (namespace_name(namespace),)
     return Planned(
         plan=new_plan(herds=herds),
-        alone=new_plan(herds=Herds(False, policy.collapse_timeout, False, policy.eager_refresh, None)),  # noqa: FBT003
+        alone=new_plan(herds=Herds(False, in_seconds(policy.collapse_timeout), False, policy.eager_refresh, None)),  # noqa: FBT003
         in_words=in_words,
         declared=declared,
         names=(EVERYTHING, *of_namespace, function_name(in_words)),
@@ -144,9 +145,9 @@ def _terms(settings: Settings, policy: CachePolicy) -> Terms:
     """The terms on which results are stored: those of the options, also where headers decide for routes."""
     return Terms(
         accepted=frozenset((OK,)),
-        ttl=policy.ttl,
+        ttl=seconds_or_none(policy.ttl),
         fallback_ttl=settings.store.ttl,
         max_body_size=policy.max_body_size,
-        stale_while_revalidate=policy.stale_while_revalidate,
-        stale_if_error=policy.stale_if_error,
+        stale_while_revalidate=in_seconds(policy.stale_while_revalidate),
+        stale_if_error=in_seconds(policy.stale_if_error),
     )

@@ -1,5 +1,6 @@
 """Checks the options of a `FastAPICache`, and builds its settings from them."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
@@ -38,6 +39,13 @@ from fastapi_caching_route.options import DEFAULTS, CacheOptions
 from fastapi_caching_route.policy import CachePolicy, checked_policy
 from fastapi_caching_route.surrogates import checked_surrogates
 
+logger = logging.getLogger('fastapi_caching_route')
+
+_NEVER_STORED = (
+    'accepted_status_codes contains %s; responses with these statuses are never stored, because they are not final or '
+    'depend on ranges and preconditions of one request; leave them out'
+)
+
 LATER: Final[Any] = object()
 """Stands for a backend that is set later."""
 
@@ -73,6 +81,9 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
     if purging is not None:
         observers.add(purging.observe)
     header, status = field_name('cache_header', given['cache_header']), given['cache_status']
+    accepted, never_stored = statuses(given['accepted_status_codes'])
+    if never_stored:
+        logger.warning(_NEVER_STORED, ', '.join(map(str, never_stored)))
     return Settings(
         runtime=_runtime(checked, given, observers, flights),
         given=checked,
@@ -82,7 +93,7 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
         hit=(header, field_text('cache_header_hit', given['cache_header_hit'])),
         miss=(header, field_text('cache_header_miss', given['cache_header_miss'])),
         status_name=None if status is None else item(field_text('cache_status', status)),
-        accepted_status_codes=statuses(given['accepted_status_codes']),
+        accepted_status_codes=accepted,
         version=given['version'],
         context_variables=ContextVariables(_checked_variables(given['harmless_context'])),
         left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in given['left_out_of_raw_keys']),
@@ -107,6 +118,8 @@ def _runtime(
         near=given['near'],
         clock=given['clock'],
     )
+    switch = Switch(times_off=1, waits=True) if backend is None else Switch()
+    switch.enable(enabled=given['enabled'])
     return Runtime(
         store=DeferredStore(new_store) if backend is None else new_store(backend),
         clock=given['clock'],
@@ -115,7 +128,7 @@ def _runtime(
         failing=Pauses(),
         unrenewable=Pauses(),
         budget=Budget(given['recording_budget']),
-        switch=Switch(times_off=1, waits=True) if backend is None else Switch(),
+        switch=switch,
         told=set(),
         observers=observers,
         counts={},
@@ -178,7 +191,7 @@ def _check_choices(given: Mapping[str, Any]) -> None:
         if given[option] not in choices:
             msg = f'{option} must be {" or ".join(map(repr, choices))}, got {given[option]!r}'
             raise ConfigurationError(msg)
-    for option in ('invalidate_on_write', 'document', 'strict'):
+    for option in ('enabled', 'invalidate_on_write', 'document', 'strict'):
         check_flag(option, given[option])
     for option in ('store_timeout', 'recording_budget'):
         check_positive(option, given[option])

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Router
 
 from fastapi_caching_route._core.checks import check_takes_one
+from fastapi_caching_route._core.durations import in_seconds
 from fastapi_caching_route._fastapi.endpoints import attach, layers, name_of
 from fastapi_caching_route._routes.building import OF_CACHES, check_known
 from fastapi_caching_route._routes.decoration import (
@@ -22,7 +23,7 @@ from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.given import note_ttl
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route.policy import CachePolicy, checked_policy
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -32,7 +33,7 @@ BOTH = (
     'two endpoints'
 )
 
-_NAMES = [it.name for it in fields(CachePolicy)]
+_NAMES = ['policy', *(it.name for it in fields(CachePolicy))]
 
 
 def given_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -73,10 +74,12 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
         check_decorated(layer)
         document_decorated(layer)
     if earlier is not None:
-        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), TWICE)
+        logger.warning('@cache on %s: %s', _shown(endpoint), TWICE)
     warn_of_both(endpoint)
+    if any(not name.strip() for name in options.get('vary_headers', ())):
+        logger.warning('@cache on %s: vary_headers contains an empty name, which is ignored', _shown(endpoint))
     for warning in suspicious(decoration.policy, by_the_book=settings.by_the_book):
-        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), warning)
+        logger.warning('@cache on %s: %s', _shown(endpoint), warning)
     settings.namesakes.of_endpoint(endpoint)
     settings.unserved.add(endpoint)
 
@@ -84,7 +87,11 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
 def warn_of_both(endpoint: Any) -> None:
     """Warn if an endpoint has both decorators."""
     if decoration_of(endpoint) is not None and invalidates_of(endpoint):
-        logger.warning('@cache on %s: %s', '.'.join(name_of(endpoint)), BOTH)
+        logger.warning('@cache on %s: %s', _shown(endpoint), BOTH)
+
+
+def _shown(endpoint: Any) -> str:
+    return '.'.join(name_of(endpoint))
 
 
 def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
@@ -94,7 +101,9 @@ def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
         ConfigurationError: an option is not valid.
 
     """
-    policy = replace(settings.policy, **options)
+    given = dict(options)
+    named = given.pop('policy', None)
+    policy = replace(settings.policy if named is None else checked_policy(named), **given)
     for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
         check_takes_one(option, getattr(policy, option))
     settings.full_namespace(policy.namespace)  # refuses a wrong one
@@ -104,7 +113,7 @@ def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
 
 def suspicious(policy: CachePolicy, *, by_the_book: bool) -> Iterator[str]:
     """Warnings about options that are valid but probably not intended, each with the remedy."""
-    is_stale = policy.stale_while_revalidate > 0 or policy.stale_if_error > 0
+    is_stale = in_seconds(policy.stale_while_revalidate) > 0 or in_seconds(policy.stale_if_error) > 0
     if 'cookie' in policy.vary_headers:
         yield (
             'vary_headers contains Cookie: hardly any two clients share an entry; declare the cookies that matter as '

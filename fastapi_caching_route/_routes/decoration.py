@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from fastapi_caching_route._core.declared import Declared
-from fastapi_caching_route._core.inputs import CACHED_METHODS, Inputs
+from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routed_methods, routes_of
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routes_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -46,13 +46,12 @@ def check_decorated(endpoint: Any) -> None:
     """Refuse decorations that cannot work on the routes of this endpoint. Each route and each decorator calls this.
 
     Raises:
-        ConfigurationError: none of the methods can be cached, a template names a parameter that is not in the path of
+        ConfigurationError: a template names a parameter that is not in the path of
             its route, or `public` and `s-maxage` are wrong there.
 
     """
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
     if decoration is not None:
-        check_methods(name, routed_methods(endpoint))
         decoration.settings.namesakes.of_endpoint(endpoint)
     templates = [template for said in invalidates_of(endpoint) for template in said.templates]
     if decoration is not None and not callable(decoration.policy.tags):
@@ -173,13 +172,3 @@ def check_templates(name: str, templates: Iterable[str], known: Collection[str])
                 f'its path parameters: {", ".join(sorted(known)) or "none"}'
             )
             raise ConfigurationError(msg)
-
-
-def check_methods(name: str, methods: Collection[str]) -> None:
-    """Refuse to cache an endpoint if none of its methods can be cached."""
-    if methods and CACHED_METHODS.isdisjoint(methods):
-        msg = (
-            f'@cache on {name}: its methods are {", ".join(sorted(methods))}, but only GET, HEAD, QUERY and POST can '
-            'be cached; remove the decorator, or put it on the route that reads what this one writes'
-        )
-        raise ConfigurationError(msg)

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
@@ -18,6 +19,7 @@ from fastapi_caching_route._routes.description import description_of, outlines_o
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
 from fastapi_caching_route.control import COUNTED, TTL, CacheControl
+from fastapi_caching_route.policy import CachePolicy
 
 
 def plan_of(
@@ -32,9 +34,7 @@ def plan_of(
         declared=_declarations(decoration, effective, number=number, raw=raw),
         naming=_naming(decoration, effective, parameters),
         terms=settings.terms(policy),
-        herds=Herds(
-            policy.collapse, policy.collapse_timeout, policy.lock, policy.eager_refresh, policy.endpoint_timeout
-        ),
+        herds=_herds(policy),
         labels=_labels(decoration),
         methods=settings.methods if policy.store else frozenset(),
         labelled=frozenset() if policy.store else settings.methods,
@@ -47,6 +47,16 @@ def plan_of(
         learned_variables=settings.learned.setdefault(('context variables', effective.path_format), set()),
         learned=settings.learned.setdefault((name_of(effective.endpoint), effective.path_format), set()),
         counts=settings.runtime.counts_of(effective.path_format, '.'.join(name_of(effective.endpoint))),
+    )
+
+
+def _herds(policy: CachePolicy) -> Herds:
+    return Herds(
+        policy.collapse,
+        in_seconds(policy.collapse_timeout),
+        policy.lock,
+        policy.eager_refresh,
+        seconds_or_none(policy.endpoint_timeout),
     )
 
 

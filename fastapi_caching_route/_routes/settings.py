@@ -7,11 +7,10 @@ from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.context_variables import ContextVariables
 from fastapi_caching_route._concurrency.tasks import Background
 from fastapi_caching_route._core.asgi import Scope
-from fastapi_caching_route._core.checks import (
-    check_namespace,
-)
+from fastapi_caching_route._core.checks import checked_namespace
+from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
-from fastapi_caching_route._core.key import escaped
+from fastapi_caching_route._core.key import JoinedNamespace, escaped
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._exchange.plan import Runtime
 from fastapi_caching_route._http.fields import Field
@@ -122,11 +121,20 @@ class Settings:
 
     def full_namespace(self, namespace: str | None) -> str:
         """The namespace of a route, combined with that of the backend by `namespace_policy`; escaped for a key."""
+        return escaped(self.joined(namespace) or '')
+
+    def joined(self, namespace: str | None) -> str | None:
+        """The namespace of a route, combined with that of the backend unless it is already; None if both are empty.
+
+        Raises:
+            ConfigurationError: it is not a str.
+
+        """
+        own = checked_namespace(namespace)
+        if isinstance(own, JoinedNamespace):
+            return own
         root = self.store.namespace.strip(':')
-        if namespace is None or namespace == '':
-            return escaped(root)
-        check_namespace(namespace)
-        return escaped(f'{root}:{namespace}' if root and self.joins_namespaces else namespace)
+        return JoinedNamespace(f'{root}:{own}' if root and own and self.joins_namespaces else own or root) or None
 
     def heeds_demands(self, policy: CachePolicy) -> bool:
         """Whether the Cache-Control of requests counts: unless it is chosen, by the book only."""
@@ -137,13 +145,13 @@ class Settings:
         """The terms on which the responses of a route with this policy are stored."""
         return Terms(
             accepted=self.accepted_status_codes.union(policy.status_ttl),
-            ttl=policy.ttl,
+            ttl=seconds_or_none(policy.ttl),
             fallback_ttl=self.store.ttl,
             max_body_size=policy.max_body_size,
-            stale_while_revalidate=policy.stale_while_revalidate,
-            stale_if_error=policy.stale_if_error,
+            stale_while_revalidate=in_seconds(policy.stale_while_revalidate),
+            stale_if_error=in_seconds(policy.stale_if_error),
             by_the_book=self.by_the_book,
             stale_if_accepted=self.heeds_demands(policy),
             revalidate=policy.revalidate,
-            status_ttl=tuple(policy.status_ttl.items()),
+            status_ttl=tuple((status, in_seconds(span)) for status, span in policy.status_ttl.items()),
         )

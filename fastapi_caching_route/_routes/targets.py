@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from fastapi_caching_route._core.checks import check_pattern
 from fastapi_caching_route._core.names import are_tags, below_path_name, endpoint_name, names_of_tags, path_name
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -72,13 +73,18 @@ def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
     """The name of one path; with `prefix`, the names for this path and all paths below it.
 
+    A path that ends in `/*` stands for all paths below it.
+
     Raises:
-        ConfigurationError: it is not a path.
+        ConfigurationError: it is not a path, or it is a pattern of another form.
 
     """
     if not isinstance(path, str) or not path.startswith('/') or '?' in path or '#' in path:
         msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
         raise ConfigurationError(msg)
+    check_pattern(path)
+    if path.endswith('/*'):
+        return (below_path_name(path[:-2]),)
     if not prefix:
         return (path_name(path),)
     stem = path.rstrip('/')

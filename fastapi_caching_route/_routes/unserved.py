@@ -1,4 +1,4 @@
-"""Warns about `@cache` endpoints that no `CachingRoute` serves.
+"""Warns about `@cache` endpoints that no `CachingRoute` serves, or only with methods that cannot be cached.
 
 Only the complete app shows this. So the endpoints are checked when an app with the lifespan of the cache starts.
 Without that lifespan, they are checked at the first request that reaches a `CachingRoute`, a `CacheContext` or
@@ -12,6 +12,7 @@ import logging
 import sys
 import threading
 import weakref
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from inspect import signature
@@ -19,6 +20,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
+from fastapi_caching_route._core.inputs import CACHED_METHODS
 from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, attached_to, name_of, routed_methods
 from fastapi_caching_route._fastapi.plain_requests import tell_of_requests
 from fastapi_caching_route._fastapi.serving import routes_in
@@ -106,8 +108,8 @@ class Unserved:
         if self._timer is not None:
             self._timer.cancel()
         endpoints, self._endpoints = self._endpoints, []
-        found = (reference() for reference in endpoints)
-        return [unserved_message(it) for it in found if it is not None and not routed_methods(it)]
+        found = [it for it in (reference() for reference in endpoints) if it is not None]
+        return list(dict.fromkeys(filter(None, map(_fault_of, found))))
 
     def tell(self, path: str, doubt: str) -> None:
         """Log a warning about a route, once for each text."""
@@ -129,6 +131,22 @@ def _imports() -> bool:
     """Whether a module is still being imported. It may be the module of the app, which can take long to import."""
     return any(
         getattr(getattr(it, '__spec__', None), '_initializing', False) is True for it in list(sys.modules.values())
+    )
+
+
+def _fault_of(endpoint: Any) -> str | None:
+    methods = routed_methods(endpoint)
+    if not methods:
+        return unserved_message(endpoint)
+    return uncached_message(endpoint, methods) if CACHED_METHODS.isdisjoint(methods) else None
+
+
+def uncached_message(endpoint: Any, methods: Collection[str]) -> str:
+    """The warning about an endpoint that is decorated although none of its methods can be cached, with the remedy."""
+    return (
+        f'{".".join(name_of(endpoint))} is decorated with @cache, but its methods are {", ".join(sorted(methods))}, '
+        'and only GET, HEAD, QUERY and POST can be cached, so each request reaches the endpoint; remove the decorator, '
+        'or put it on the route that reads what this one writes'
     )
 
 

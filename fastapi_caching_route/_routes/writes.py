@@ -17,6 +17,7 @@ from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
     are_tags,
+    below_path_name,
     filled,
     names_of_tags,
     path_name,
@@ -84,7 +85,7 @@ class Invalidates:
     async def names(self, scope: Scope, values: PathValues) -> tuple[str, ...]:
         """The names that this request invalidates; the name of everything if they cannot be determined."""
         try:
-            paths = [filled(template, values) for template in self.paths]
+            paths = [name for template in self.paths for name in _names_of_path(template, values)]
             tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
             endpoints = self.endpoints()
         except KeyError as error:
@@ -101,8 +102,15 @@ class Invalidates:
                 scope['path'],
             )
             return (EVERYTHING,)
-        own = [path_of(scope)] if self.own_path else []
-        return tuple(dict.fromkeys((*names_of_tags(tags), *endpoints, *map(path_name, (*paths, *own)))))
+        own = [path_name(path_of(scope))] if self.own_path else []
+        return tuple(dict.fromkeys((*names_of_tags(tags), *endpoints, *paths, *own)))
+
+
+def _names_of_path(template: str, values: PathValues) -> tuple[str, ...]:
+    """The name of one path, or that of all paths below it if the template, and not a value, ends in `/*`."""
+    stem = template.removesuffix('/*')
+    path = filled(stem, values)
+    return (path_name(path),) if stem == template else (below_path_name(path),)
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:

@@ -3,15 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.entry import Recording, entry_of
 from fastapi_caching_route._core.key import EntryKey, full_key, user_key
+from fastapi_caching_route._core.reasons import INVALIDATED, STORE_ERROR
 from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, storable
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._store.visit import Alive, Visit
+from fastapi_caching_route._store.visit import Alive, Lost, Visit
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy
+
+NOT_NOW = frozenset(('ttl', INVALIDATED.name, STORE_ERROR.name))
+"""Why a response is not stored although it may be."""
 
 FullNamespace = Callable[[str | None], str]
 """Returns the namespace of a key in the backend, for the namespace that user code passes."""
@@ -20,14 +26,15 @@ FullNamespace = Callable[[str | None], str]
 def note_ttl(ttls: dict[str, float], policy: CachePolicy) -> None:
     """Note the ttl of a route with a `key_builder` under its own namespace; that of the backend may be set later."""
     if policy.key_builder is not None and policy.ttl:
-        namespace = policy.namespace or ''
-        ttls[namespace] = min(policy.ttl, ttls.get(namespace, policy.ttl))
+        namespace, ttl = policy.namespace or '', in_seconds(policy.ttl)
+        ttls[namespace] = min(ttl, ttls.get(namespace, ttl))
 
 
 def shortest_ttl(ttls: Mapping[str, float], full_namespace: FullNamespace, policy: CachePolicy) -> float | None:
     """The shortest ttl of routes with a `key_builder` in the full namespace of a policy; else that of the policy."""
     full = full_namespace(policy.namespace)
-    return min((ttl for namespace, ttl in ttls.items() if full_namespace(namespace) == full), default=policy.ttl)
+    of_routes = [ttl for namespace, ttl in ttls.items() if full_namespace(namespace) == full]
+    return min(of_routes) if of_routes else seconds_or_none(policy.ttl)
 
 
 def key_to_find(full_namespace: FullNamespace, key: object, namespace: str | None) -> str:
@@ -71,9 +78,7 @@ async def keep_given(
     The rules of storing apply as for any response. Its data may be older than an invalidation that user code did not
     wait for; nobody here can know that.
     """
-    if not isinstance(getattr(response, 'body', None), bytes | bytearray | memoryview):
-        msg = f'set_cached takes a response with a complete body, and a {type(response).__name__} does not have one'
-        raise ConfigurationError(msg)
+    response = _as_response(response)
     status, body = response.status_code, bytes(response.body)
     given = [(name.lower(), value) for name, value in response.headers.raw]
     # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
@@ -87,7 +92,7 @@ async def keep_given(
     before = await visit.marks_before(names, windowed=windowed)
     standing = await visit.marks_after(before, names, windowed=windowed, span=span)
     if not isinstance(standing, Alive):
-        return None
+        return standing.reason if isinstance(standing, Lost) else STORE_ERROR.name
     entry = entry_of(
         Recording(status, headers, body),
         verdict,
@@ -97,8 +102,30 @@ async def keep_given(
         names=names,
         marks=standing.marks,
     )
-    await visit.put(entry, span)
-    return None
+    return None if await visit.put(entry, span) else STORE_ERROR.name
+
+
+def _as_response(given: Any) -> Any:
+    """The response with its complete body. A mapping may have more keys than those of a response; they are ignored.
+
+    Raises:
+        ConfigurationError: it is neither a response with a complete body nor such a mapping.
+
+    """
+    if isinstance(given, Mapping) and not isinstance(given, CachedResponse):
+        try:
+            body, status = bytes(memoryview(given['content'])), given.get('status_code', 200)
+            return CachedResponse(body, status, given.get('headers', ()))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            msg = (
+                "set_cached takes a dict like {'content': b'body', 'headers': [('content-type', 'text/plain')], "
+                f"'status_code': 200}}, got one that cannot be used: {error!r}"
+            )
+            raise ConfigurationError(msg) from None
+    if not isinstance(getattr(given, 'body', None), bytes | bytearray | memoryview):
+        msg = f'set_cached takes a response with a complete body, and a {type(given).__name__} does not have one'
+        raise ConfigurationError(msg)
+    return given
 
 
 def _our_tag(name: bytes, value: bytes) -> bool:

@@ -398,7 +398,7 @@ async def test_functions_that_capture_variables_do_not_share(caplog):
         ({'tags': ['user:{nobody}']}, 'tags names nobody, and the parameters are number'),
         ({'key': {'nobody': str}}, 'key names nobody'),
         ({'key': 5}, 'key must be a function of the arguments'),
-        ({'ttl': -1}, 'ttl is in seconds'),
+        ({'ttl': -1}, 'ttl must be a number of seconds'),
         ({'tagz': []}, 'has no option tagz'),
         ({'namespace': 'a::b'}, 'namespace'),
         ({'condition': 5}, 'condition must be a function of the result'),

@@ -173,3 +173,26 @@ def test_a_text_that_looks_like_the_key_of_another_route_does_not_find_it():
 
     client_of(router).get('/')
     assert asyncio.run(cache.get_cached(str(keys[0]))) is None
+
+
+def test_the_cache_itself_is_a_dependency_that_adds_nothing_to_the_key():
+    cache, router = memory_cache(), caching_router()
+    Cache = Annotated[FastAPICache, Depends(cache.dependency)]  # noqa: N806, it is a type
+
+    @router.get('/{name}')
+    @cache(ttl=60, tags=['{name}'])
+    async def read(name: str, given: Cache):
+        return given is cache
+
+    @router.post('/{name}')
+    async def write(name: str, given: Cache):
+        await given.invalidate_tags(name)
+
+    client = client_of(router)
+    assert client.get('/a').json() is True
+    assert marks(client.get('/a', headers={'x-any': '1', 'cookie': 'a=1'})) == ['HIT']
+    assert client.post('/a').status_code == 200
+    assert marks(client.get('/a')) == ['MISS']
+    (report,) = [it for it in cache.explain(client.app) if 'GET' in it.methods and it.path == '/{name}']
+    assert report.key == ('path name',)
+    assert report.guards == ()

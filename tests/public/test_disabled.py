@@ -6,8 +6,8 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
-from fastapi_caching_route import FastAPICache
-from tests.support import caching_router
+from fastapi_caching_route import ConfigurationError, FastAPICache
+from tests.support import caching_router, client_of, found, marks
 
 
 class App:
@@ -80,3 +80,38 @@ def test_a_key_builder_is_not_asked_while_it_is_disabled():
     with app.cache.disabled():
         app.client.get('/')
     assert asked == []
+
+
+@pytest.mark.parametrize('waits', [False, True])
+def test_a_cache_may_be_switched_off_from_the_start_and_on_later(waits):
+    cache, router = FastAPICache.deferred(enabled=False) if waits else FastAPICache(enabled=False), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    assert cache.enabled is False
+    assert found(client, '/', '/') == [None, None]
+    assert 'detail=disabled' in client.get('/').headers['cache-status']
+    if waits:
+        cache.use('memory://')
+    assert found(client, '/', '/') == [None, None]
+    for enabled, there in ((True, ['MISS', 'HIT']), (True, ['HIT', 'HIT']), (False, [None, None]), (True, ['HIT'] * 2)):
+        cache.enabled = enabled
+        assert cache.enabled is enabled
+        assert found(client, '/', '/') == there
+    with pytest.raises(ConfigurationError, match='enabled must be True or False'):
+        cache.enabled = 'no'
+
+
+def test_a_cache_that_is_switched_off_stays_so_after_it_was_disabled():
+    app = App()
+    with app.cache.disabled():
+        app.cache.enabled = False
+    assert marks(app.client.get('/'), app.client.get('/')) == [None, None]
+    with app.cache.disabled():
+        app.cache.enabled = True
+        assert marks(app.client.get('/')) == [None]
+    assert marks(app.client.get('/'), app.client.get('/')) == ['MISS', 'HIT']

@@ -37,7 +37,7 @@ def test_every_option_of_a_cache_has_a_default_and_says_what_it_means():
 
 
 def test_the_decorator_has_exactly_the_options_of_a_policy():
-    assert list(RouteOptions.__annotations__) == [it.name for it in fields(CachePolicy)]
+    assert list(RouteOptions.__annotations__) == ['policy', *(it.name for it in fields(CachePolicy))]
     assert RouteOptions.__required_keys__ == frozenset()
 
 

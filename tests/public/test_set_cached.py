@@ -154,17 +154,11 @@ async def test_what_is_stored_by_hand_without_a_ttl_has_that_of_its_route_or_of_
     assert await cache.get_cached('/0', 'users') is None
 
 
-def test_parameters_are_completed_with_the_defaults_of_the_cache():
+def test_prepared_parameters_are_checked_and_no_others_are_added():
     cache = memory_cache(policy=CachePolicy(ttl=5, namespace='users'))
-    assert cache.prepare_cache_params({'ttl': 7}) == {
-        'namespace': 'users',
-        'ttl': 7,
-        'key_builder': None,
-        'dependencies': (),
-        'vary_headers': (),
-    }
-    assert cache.prepare_cache_params()['ttl'] == 5
-    with pytest.raises(ConfigurationError, match='must not be negative'):
+    assert cache.prepare_cache_params({'ttl': '2m', 'namespace': 'a'}) == {'ttl': 120, 'namespace': 'a'}
+    assert cache.prepare_cache_params() == {}
+    with pytest.raises(ConfigurationError, match='and not negative'):
         cache.prepare_cache_params({'ttl': -1})
 
 

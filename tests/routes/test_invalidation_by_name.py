@@ -5,12 +5,12 @@ import itertools
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, Header, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.security import APIKeyHeader
 
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
 from tests.backends.fakes import Elsewhere
-from tests.support import caching_router, client_of, closing, found, marks, memory_cache
+from tests.support import asgi_scope, caching_router, client_of, closing, found, marks, memory_cache
 
 serials = itertools.count()
 
@@ -117,6 +117,17 @@ POSTS = {'post of 7', 'german post of 7', 'post of 8'}
             lambda it: it.cache.invalidate_path('/users/', prefix=True), USER_7 | {'user 8'} | POSTS, id='slash'
         ),
         pytest.param(lambda it: it.cache.invalidate_path('/use', prefix=True), set(), id='no boundary'),
+        pytest.param(lambda it: it.cache.invalidate_path('/users/*'), USER_7 | {'user 8'} | POSTS, id='pattern'),
+        pytest.param(
+            lambda it: it.cache.invalidate_path('/users/7/*'), {'post of 7', 'german post of 7'}, id='below a path'
+        ),
+        pytest.param(lambda it: it.cache.invalidate_path('/use/*'), set(), id='pattern of no boundary'),
+        pytest.param(lambda it: it.cache.invalidate_path('/*'), set(REQUESTS), id='pattern of all'),
+        pytest.param(
+            lambda it: it.cache.invalidate_request(Request(asgi_scope(path='/users/7', query=b'page=5'))),
+            USER_7 - {'user 07'},
+            id='path of a request',
+        ),
         pytest.param(lambda it: it.cache.invalidate_path('/users'), set(), id='only that path'),
         pytest.param(lambda it: it.cache.invalidate_path('/', prefix=True), set(REQUESTS), id='root'),
         pytest.param(lambda it: it.cache.invalidate_namespace('posts'), POSTS, id='namespace'),
@@ -130,7 +141,7 @@ def test_what_is_invalidated_is_gone_and_nothing_else(client, invalidate, gone, 
     assert missing(client) == set(REQUESTS)
     assert missing(client) == set()
     if soft:
-        for name in ('tags', 'endpoint', 'path', 'namespace', 'cached'):
+        for name in ('tags', 'endpoint', 'path', 'request', 'namespace', 'cached'):
             hard = getattr(client.cache, f'invalidate_{name}')
             monkeypatch.setattr(
                 client.cache, f'invalidate_{name}', lambda *args, hard=hard, **more: hard(*args, soft=True, **more)
@@ -170,6 +181,10 @@ def test_other_things_in_the_store_are_left_alone(client, backend):
         (lambda it: it.cache.invalidate_tags(['a']), 'one or more str'),
         (lambda it: it.cache.invalidate_path('users'), 'must begin with a slash'),
         (lambda it: it.cache.invalidate_path('/users?page=2'), 'have no query'),
+        (lambda it: it.cache.invalidate_path('/users/*/posts'), r"the only pattern for paths is '/\*' at the end"),
+        (lambda it: it.cache.invalidate_path('/users/7*'), 'the only pattern'),
+        (lambda it: it.cache.invalidate_path('*'), 'must begin with a slash'),
+        (lambda it: it.cache.erase(paths=['/*/7']), 'the only pattern'),
         (lambda it: it.cache.invalidate_namespace(7), 'namespace must be a str'),
         (lambda it: it.cache.invalidate_cached(7), 'key must be a str'),
     ],

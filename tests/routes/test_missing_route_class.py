@@ -5,6 +5,7 @@ import gc
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Annotated
@@ -245,23 +246,51 @@ def test_nobody_is_told_of_what_is_gone(caplog):
 
 @pytest.mark.parametrize('above', [True, False], ids=['cache above route', 'cache below route'])
 @pytest.mark.parametrize('methods', [['PUT'], ['PATCH', 'DELETE'], ['OPTIONS']])
-def test_decorating_only_what_is_never_cached_is_refused_with_the_remedy(above, methods):
+def test_decorating_only_what_is_never_cached_passes_through_with_one_warning(above, methods, caplog):
     router, cache = caching_router(), memory_cache()
 
     async def write():
-        pass
+        return 'written'
 
     cached, routed = cache(ttl=60), router.api_route('/', methods=methods)
-    with pytest.raises(ConfigurationError, match=re.escape(', '.join(sorted(methods)))) as raised:
-        cached(routed(write)) if above else routed(cached(write))
-    assert 'write' in str(raised.value)
-    assert 'remove the decorator' in str(raised.value)
+    cached(routed(write)) if above else routed(cached(write))
+    client = client_of(router)
+    answers = [client.request(methods[0], '/') for _ in range(2)]
+    assert [(it.status_code, it.json()) for it in answers] == [(200, 'written')] * 2
+    assert marks(*answers) == [None, None]
+    (said,) = [it.getMessage() for it in caplog.records]
+    assert 'write is decorated' in said
+    assert ', '.join(sorted(methods)) in said
+    assert 'remove the decorator' in said
 
 
-def test_a_method_that_is_never_cached_may_stand_beside_one_that_is():
-    router, cache = caching_router(), memory_cache()
+@pytest.mark.parametrize('strict', [False, True])
+async def test_decorating_only_what_is_never_cached_stops_a_strict_app_as_it_starts(strict):
+    router, cache, app = caching_router(), memory_cache(strict=strict), FastAPI()
+    router.put('/')(cache(ttl=60)(lambda: None))
+    app.include_router(router)
+    with pytest.raises(ConfigurationError, match='its methods are PUT') if strict else nullcontext():
+        async with cache.lifespan(app):
+            pass
+
+
+@pytest.mark.parametrize('strict', [False, True])
+async def test_a_method_that_is_never_cached_may_stand_beside_one_that_is(strict, caplog):
+    router, cache = caching_router(), memory_cache(strict=strict)
     router.api_route('/', methods=['GET', 'DELETE'])(cache(ttl=60)(lambda: None))
-    assert marks(client_of(router).get('/')) == ['MISS']
+
+    @router.get('/both')
+    @router.put('/both')
+    @cache(ttl=60)
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    async with cache.lifespan(client.app):
+        assert marks(client.get('/'), client.get('/both'), client.get('/both')) == ['MISS', 'MISS', 'HIT']
+        assert marks(client.put('/both')) == [None]
+        assert marks(client.get('/both')) == ['MISS']
+    assert not caplog.records
 
 
 def test_the_route_class_can_be_that_of_the_app():

@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException,
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import FastAPICache
+from fastapi_caching_route import ConfigurationError, FastAPICache
 from tests.routes.shop import THINGS, shop
 from tests.support import caching_router, client_of, closing, found, marks, memory_cache
 
@@ -207,3 +207,51 @@ def test_a_write_invalidates_what_it_names_wherever_that_is_served(named):
     client.get('/things/1')
     client.post('/elsewhere')
     assert marks(client.get('/things/1')) == ['MISS']
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'gone'),
+    [('/files/{owner}/*', ['/files/a/x', '/files/a/x/y']), ('/files/*', ['/files/a/x', '/files/b'])],
+)
+def test_a_write_may_name_all_paths_below_one(pattern, gone):
+    router, cache = caching_router(), memory_cache()
+
+    @router.get('/files/{path:path}')
+    @cache(ttl=60)
+    async def read(path: str):
+        return path
+
+    @router.put('/owners/{owner}')
+    @cache.invalidates(paths=[pattern])
+    async def write(owner: str): ...
+
+    client, paths = client_of(router), ['/files/a', '/files/a/x', '/files/a/x/y', '/files/b', '/others/a']
+    for path in paths:
+        client.get(path)
+    client.put('/owners/a')
+    missing = [path for path in gone if marks(client.get(path)) == ['MISS']]
+    assert missing == gone
+
+
+def test_a_star_in_the_value_of_a_write_is_no_pattern():
+    router, cache = caching_router(), memory_cache()
+
+    @router.get('/files/{name:path}')
+    @cache(ttl=60)
+    async def read(name: str):
+        return name
+
+    @router.put('/writes/{name}')
+    @cache.invalidates(paths=['/files/{name}'])
+    async def write(name: str): ...
+
+    client = client_of(router)
+    assert found(client, '/files/a', '/files/*') == ['MISS', 'MISS']
+    assert client.put('/writes/*').status_code == 200
+    assert found(client, '/files/a', '/files/*') == ['HIT', 'MISS']
+
+
+@pytest.mark.parametrize('pattern', ['/files/*/x', '/files/{name}*'])
+def test_a_pattern_that_cannot_be_followed_is_refused_when_the_route_is_built(pattern):
+    with pytest.raises(ConfigurationError, match='the only pattern for paths'):
+        memory_cache().invalidates(paths=[pattern])

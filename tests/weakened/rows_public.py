@@ -5,9 +5,9 @@ ROWS = [
     ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     (
         'namespace of no letters',
-        'policy.py',
-        "'namespace': policy.namespace or None",
-        "'namespace': policy.namespace",
+        '_core/checks.py',
+        "namespace.strip(':') or None",
+        "namespace.strip(':')",
     ),
     ('bound of memory', 'memory.py', 'while queues.bytes + size > self.max_bytes or', 'while'),
     ('ended in memory', 'memory.py', 'if held is not None and held.ends_at > self._clock():', 'if held is not None:'),
