@@ -95,7 +95,7 @@ class VarnishPurge:
 
     header: ClassVar[str] = 'xkey'
 
-    urls: Annotated[Sequence[str], Doc('One URL for each server.')]
+    urls: Annotated[Sequence[str], Doc('One URL for each server.')] = field(repr=False)
     headers: Annotated[Mapping[str, str], Doc('Headers of each request, like `Host` or a secret.')] = field(
         default_factory=dict, repr=False
     )
@@ -119,7 +119,9 @@ class SouinPurge:
 
     header: ClassVar[str] = 'Surrogate-Key'
 
-    urls: Annotated[Sequence[str], Doc('The URL of the API of each server, like `http://10.0.0.1/souin-api/souin`.')]
+    urls: Annotated[
+        Sequence[str], Doc('The URL of the API of each server, like `http://10.0.0.1/souin-api/souin`.')
+    ] = field(repr=False)
     headers: Annotated[Mapping[str, str], Doc('Headers of each request, like `Authorization`.')] = field(
         default_factory=dict, repr=False
     )
@@ -170,10 +172,14 @@ async def _send(
 ) -> None:
     import httpx  # noqa: PLC0415, an extra
 
-    host = httpx.URL(url).host
+    host = ''
     try:
-        answer = await client.request(method, url, headers=headers, json=body)
-    except (httpx.HTTPError, ValueError) as error:
+        place = httpx.URL(url)
+        host, auth = place.host, (place.username, place.password) if place.userinfo else None
+        # httpx logs the URL of a request with its password.
+        place = place.copy_with(userinfo=b'')
+        answer = await client.request(method, place, headers=headers, json=body, auth=auth)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         msg = f'{host}: {type(error).__name__}'
         raise PurgeError(msg) from None  # its text may have a header in it
     if not answer.is_success:

@@ -4,7 +4,7 @@ Does not know the records. One that raises is logged once, with its traceback, a
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -13,13 +13,15 @@ logger = logging.getLogger('fastapi_caching_route')
 class Observers:
     """Calls all observers of a cache."""
 
-    __slots__ = ('__weakref__', '_all', 'tell')
+    __slots__ = ('__weakref__', '_all', 'tell', 'tell_taken')
 
     def __init__(self, observers: Iterable[Callable[[Any], object]] = ()) -> None:
         """Begin with these observers."""
         self._all = tuple(observers)
         self.tell: Callable[[object], None] | None = self._tell_all if self._all else None
         """Gives a record to all of them; None if there are none: then no record needs to be made."""
+        self.tell_taken: Callable[[Sequence[str]], None] | None = None
+        """Is called with the names of pending invalidations that the backend has taken at last."""
 
     def tell_of(self, record: object) -> None:
         """Give a record to all observers, if there are any."""

@@ -3,9 +3,13 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar('T')
+
+IN_BRIEF_LOOP: ContextVar[bool] = ContextVar('fastapi_caching_route_in_brief_loop', default=False)
+"""Whether the event loop is one of ours that ends with what it was made for: no background task may begin there."""
 
 
 async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[None]]) -> None:

@@ -80,6 +80,7 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
     purging = purging_of(given['purge'], surrogates, flights)
     if purging is not None:
         observers.add(purging.observe)
+        observers.tell_taken = purging.repeat
     header, status = field_name('cache_header', given['cache_header']), given['cache_status']
     accepted, never_stored = statuses(given['accepted_status_codes'])
     if never_stored:

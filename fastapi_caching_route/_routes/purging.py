@@ -10,14 +10,15 @@ Knows names and moments; does not know stores, nor how a purge is sent. It never
 
 import asyncio
 import logging
+import math
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from fastapi_caching_route._concurrency.flights import Flights
-from fastapi_caching_route._concurrency.tasks import Background
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 from fastapi_caching_route.events import Event, Invalidated
@@ -28,7 +29,9 @@ from fastapi_caching_route.surrogates import SurrogateKeys
 logger = logging.getLogger('fastapi_caching_route')
 
 MOST_NAMES = 1000
-"""How many names wait at most. With more, everything is purged."""
+"""How many names are sent together at most. With more, everything is purged."""
+MOST_LATER = 10 * MOST_NAMES
+"""How many names wait for a further attempt or for the second purge. With more, everything is purged."""
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further attempt; then it is given up."""
@@ -37,15 +40,30 @@ AGAIN_SECONDS, LONGEST_RUN_SECONDS = 2.0, 60.0
 """The second purge comes after the runs that were under way at the first one, at least and at most so much later: runs
 of other processes, and responses on their way to the cache in front, cannot be seen from here."""
 
+MOST_SECONDS = 20.0
+"""How long one attempt may take: a cache in front that never answers must not hold up other purges for ever."""
+
 END_SECONDS = 5.0
 """For so long the end of the app waits for purges that are not sent yet."""
+
+SLOT_SECONDS = 0.1
+"""What is due at about the same time is sent together."""
+
+
+class _Later(NamedTuple):
+    """When and how names are sent."""
+
+    due_at: float
+    soft: bool
+    is_second: bool = False
+    failures: int = 0
 
 
 class Purging:
     """Sends invalidations on to caches in front."""
 
     __slots__ = (
-        *('_again', '_draining', '_failed', '_flights', '_is_ending', '_lock', '_names'),
+        *('_draining', '_failed', '_flights', '_is_ending', '_later', '_lock', '_names'),
         *('_purge', '_sent', '_task', '_thread', '_waiting'),
     )
 
@@ -56,9 +74,9 @@ class Purging:
         self._flights = flights
         self._lock = threading.Lock()
         self._waiting: dict[str, bool] = {}
-        """Names for the first purge, and whether it is to be soft."""
-        self._again: dict[str, bool] = {}
-        """The same for the second one."""
+        """Names that were not sent yet, and whether the purge is to be soft."""
+        self._later: dict[_Later, dict[str, bool]] = {}
+        """Names for a further attempt, and those for the second purge."""
         self._draining = Background()
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -67,26 +85,39 @@ class Purging:
 
     def stats(self) -> PurgeStats:
         """What has been sent."""
-        return PurgeStats(self._sent, self._failed, len(self._waiting) + len(self._again))
+        return PurgeStats(self._sent, self._failed, len(self._waiting) + sum(map(len, [*self._later.values()])))
 
     def observe(self, event: Event) -> None:
         """An observer of the cache: an invalidation is to be sent on."""
-        if not isinstance(event, Invalidated):
-            return
+        if isinstance(event, Invalidated):
+            self._begin(dict.fromkeys(event.names, event.soft))
+
+    def repeat(self, names: Sequence[str]) -> None:
+        """Send these once more: until now, other processes could still serve what they name to caches in front."""
+        self._begin(dict.fromkeys(names, False))
+
+    def _begin(self, names: Mapping[str, bool]) -> None:
         with self._lock:
-            _add(self._waiting, dict.fromkeys(event.names, event.soft))
+            _add(self._waiting, names)
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # a script, or a thread: it goes on until that is sent
             self._begin_thread()
         else:
-            self._task = self._draining.begin(self._drain)
+            if IN_BRIEF_LOOP.get():
+                self._begin_thread()
+            else:
+                self._task = self._draining.begin(self._drain)
 
     def _begin_thread(self) -> None:
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._drain_in_thread)
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._drain_in_thread)
+            try:
                 self._thread.start()
+            except RuntimeError:  # the process exits
+                self._thread = None
 
     def _drain_in_thread(self) -> None:
         while True:
@@ -104,42 +135,102 @@ class Purging:
             await asyncio.wait((task,), timeout=END_SECONDS)
         await self._draining.end()
         self._is_ending = False
+        if self._thread is None:
+            left = self._take_all()
+            if left:
+                self._give_up(left, 'the app has ended')
+
+    def _take_all(self) -> list[str]:
+        with self._lock:
+            taken = [name for names in (self._waiting, *self._later.values()) for name in names]
+            self._waiting.clear()
+            self._later.clear()
+        return taken
 
     async def _drain(self) -> None:
         """Send until there is nothing more to send."""
         await asyncio.sleep(0)  # what is invalidated in one turn goes together
-        while self._waiting or self._again:
-            first = self._take(self._waiting)
-            if first:
-                await self._send(first)
-                with self._lock:
-                    _add(self._again, first)
+        while self._waiting or self._later:
+            chosen = self._next()
+            if chosen is None:
+                await self._pause()
             else:
-                await self._runs_have_ended()
-                await self._send(self._take(self._again))
+                await self._send(*chosen)
 
-    def _take(self, names: dict[str, bool]) -> dict[str, bool]:
+    async def _pause(self) -> None:
+        try:
+            await asyncio.sleep(SLOT_SECONDS / 2)
+        except asyncio.CancelledError:
+            self._go_on_elsewhere()
+            raise
+
+    def _go_on_elsewhere(self) -> None:
+        """The event loop ends before everything is sent, without the end of the app: go on as a script does."""
+        if not self._is_ending:
+            self._begin_thread()
+
+    def _next(self) -> tuple[_Later, dict[str, bool]] | None:
+        """What is to be sent now: new names first, the hard ones before the soft ones."""
+        now = time.monotonic()
         with self._lock:
-            taken = dict(names)
-            names.clear()
-        return taken
+            if self._waiting:
+                soft = all(self._waiting.values())
+                names = {name: it for name, it in self._waiting.items() if it is soft}
+                for name in names:
+                    del self._waiting[name]
+                return _Later(now, soft), names
+            ready = [it for it in self._later if self._is_ready(it, now)]
+            return (min(ready), self._later.pop(min(ready))) if ready else None
 
-    async def _runs_have_ended(self) -> None:
-        """Wait for the runs that are under way; a new invalidation comes first."""
-        began_at = time.monotonic()
-        while not (self._is_ending or self._waiting):
-            seconds = time.monotonic() - began_at
-            oldest = self._flights.oldest_began_at
-            is_running = oldest is not None and oldest <= began_at and seconds < LONGEST_RUN_SECONDS
-            if seconds >= AGAIN_SECONDS and not is_running:
-                return
-            await asyncio.sleep(0.05)
+    def _is_ready(self, later: _Later, now: float) -> bool:
+        if self._is_ending:
+            return True
+        sent_at, oldest = later.due_at - AGAIN_SECONDS, self._flights.oldest_began_at
+        waits_for_runs = later.is_second and not later.failures and oldest is not None and oldest <= sent_at
+        return now >= (sent_at + LONGEST_RUN_SECONDS if waits_for_runs else later.due_at)
 
-    async def _send(self, names: Mapping[str, bool]) -> None:
-        for soft in (False, True):
-            chosen = [name for name, it in names.items() if it is soft]
-            if chosen:
-                await self._send_one(self.request(chosen, soft=soft))
+    async def _send(self, how: _Later, names: dict[str, bool]) -> None:
+        """Send these names; after a failure they are sent again, and others meanwhile."""
+        try:
+            await asyncio.wait_for(self._purge(self.request([*names], soft=how.soft)), MOST_SECONDS)
+        except asyncio.CancelledError:
+            with self._lock:
+                _add(self._waiting, names)
+            self._go_on_elsewhere()
+            raise
+        except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
+            self._fail(how, names, str(error) if isinstance(error, CacheError) else type(error).__name__)
+            return
+        self._sent += 1
+        self._begin_second(how, names)
+
+    def _fail(self, how: _Later, names: dict[str, bool], said: str) -> None:
+        if how.failures < len(PAUSES) and not self._is_ending:
+            self._send_later(names, PAUSES[how.failures], how._replace(failures=how.failures + 1))
+            return
+        self._give_up(names, said)
+        if not self._is_ending:
+            self._begin_second(how, names)
+
+    def _give_up(self, names: Iterable[str], said: str) -> None:
+        self._failed += 1
+        logger.error(
+            'caches in front were not purged (%s), and may serve what was invalidated until it expires: %s',
+            said,
+            ', '.join(self._names.tags([*names])[:20]),
+        )
+
+    def _begin_second(self, how: _Later, names: dict[str, bool]) -> None:
+        if not how.is_second:
+            self._send_later(names, AGAIN_SECONDS, _Later(0, how.soft, is_second=True))
+
+    def _send_later(self, names: dict[str, bool], seconds: float, how: _Later) -> None:
+        due_at = math.ceil((time.monotonic() + seconds) / SLOT_SECONDS) * SLOT_SECONDS
+        with self._lock:
+            _add(self._later.setdefault(how._replace(due_at=due_at), {}), names)
+            if sum(map(len, self._later.values())) > MOST_LATER:
+                self._later.clear()
+                _add(self._waiting, {EVERYTHING: False})
 
     def request(self, names: list[str], *, soft: bool) -> PurgeRequest:
         """What is to be purged for these names."""
@@ -147,26 +238,6 @@ class Purging:
         paths = tuple(unquote(it.removeprefix('path:')) for it in names if it.startswith('path:') and '%~' not in it)
         tags = self._names.tags([EVERYTHING] if everything else names)
         return PurgeRequest(tuple(tags), paths, soft=soft, everything=everything)
-
-    async def _send_one(self, request: PurgeRequest) -> None:
-        """Send it, and once more after each pause if that fails."""
-        for pause in (*PAUSES, None):
-            try:
-                await self._purge(request)
-            except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
-                said = str(error) if isinstance(error, CacheError) else type(error).__name__
-            else:
-                self._sent += 1
-                return
-            if pause is None or self._is_ending:
-                self._failed += 1
-                logger.error(
-                    'caches in front were not purged (%s), and may serve what was invalidated until it expires: %s',
-                    said,
-                    ', '.join(request.tags[:20]),
-                )
-                return
-            await asyncio.sleep(pause)
 
 
 def _add(names: dict[str, bool], more: Mapping[str, bool]) -> None:

@@ -9,6 +9,8 @@ The rules:
 4. What is owed is a set of names, each with a *ticket*: a new object each time that the name is owed. A name that is
    owed again while it is being sent has a new ticket, and stays owed.
 5. A soft invalidation is sent again as a hard one: the time at which entries should have become stale has passed.
+6. When the backend has taken it, caches in front are purged once more: until then, other processes could serve them
+   what they had purged before.
 
 Knows names. Knows neither marks nor commands.
 """
@@ -20,10 +22,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from fastapi_caching_route._backends.outage import in_words
-from fastapi_caching_route._concurrency.tasks import Background
+from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
 from fastapi_caching_route._core.names import EVERYTHING, in_public, shown
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -46,7 +49,7 @@ class Debts:
     `write` is a function of the cache: it sends the invalidation of names, and raises if the backend does not take it.
     """
 
-    __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write')
+    __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write', 'observers')
 
     def __init__(self) -> None:
         """Nothing is owed."""
@@ -56,6 +59,8 @@ class Debts:
         self._told = False
         """Whether the log has a warning about this outage: one is enough."""
         self._write: Write | None = None
+        self.observers: WeakSet[Observers] = WeakSet()
+        """Those of all caches over the backend."""
 
     def __bool__(self) -> bool:
         """Whether anything is owed."""
@@ -109,6 +114,7 @@ class Debts:
     def at_exit(self) -> None:
         """Retry once more as the process exits, and warn about what other processes will never learn."""
         if self._write is not None and self._names:
+            IN_BRIEF_LOOP.set(True)
             with suppress(RuntimeError):  # it is too late for a new event loop
                 asyncio.run(self.retry_here(self._write))
         if self._names:
@@ -132,6 +138,9 @@ class Debts:
         with self._lock:  # else another thread might owe a name again between the next two lines
             for name in [name for name, ticket in owed.items() if self._names.get(name) is ticket]:
                 del self._names[name]
+        for it in [*self.observers]:
+            if it.tell_taken is not None:
+                it.tell_taken(in_public(tuple(names)))
         if self._told and not self._names:
             self._told = False
             logger.info('the cache backend has taken all pending invalidations')

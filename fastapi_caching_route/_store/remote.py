@@ -31,7 +31,7 @@ from fastapi_caching_route._backends.commands import Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
-from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, on_asyncio
 from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._core.names import EVERYTHING, shown
 from fastapi_caching_route._store.board import Board
@@ -147,6 +147,7 @@ class RemoteStore:
     def observe(self, observers: Observers) -> None:
         """See `Store`."""
         self._observers = observers
+        self._parts.debts.observers.add(observers)
         self._parts.backend.breaker.observers = observers
 
     def visit(self) -> Visit:
@@ -174,6 +175,7 @@ class RemoteStore:
             loop.close()
 
     async def _invalidate_here(self, names: Sequence[str]) -> None:
+        IN_BRIEF_LOOP.set(True)
         debts = self._parts.debts
         try:
             await self.invalidate(names)

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio.from_thread
 
-from fastapi_caching_route._concurrency.tasks import keep_running
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, keep_running
 from fastapi_caching_route._store.debts import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Debts, Write
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -94,6 +94,7 @@ class Writer:
                     self._thread.start()
 
     async def _retry(self) -> None:
+        IN_BRIEF_LOOP.set(True)
         wait = FIRST_RETRY_SECONDS
         await self._debts.retry_here(self._write)
         while not self._is_done():

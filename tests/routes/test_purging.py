@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 import threading
+from base64 import b64encode
 from contextlib import asynccontextmanager
 
 import pytest
 
-from fastapi_caching_route import ConfigurationError, FastAPICache, SurrogateKeys
+from fastapi_caching_route import ConfigurationError, FastAPICache, InvalidationError, SurrogateKeys
 from fastapi_caching_route._concurrency.flights import Flights, Instead
 from fastapi_caching_route._routes import purging
 from fastapi_caching_route.purge import (
@@ -18,7 +20,9 @@ from fastapi_caching_route.purge import (
     SouinPurge,
     VarnishPurge,
 )
-from tests.support import caching_router, client_of
+from fastapi_caching_route.stats import PurgeStats
+from tests.backends.fakes import Elsewhere
+from tests.support import all_written, caching_router, client_of
 
 TOKEN = 'very-secret-token'
 
@@ -101,11 +105,26 @@ async def test_no_error_has_a_token_in_it():
         assert TOKEN not in repr(purge)
 
 
+@pytest.mark.parametrize('kind', [VarnishPurge, SouinPurge])
+async def test_the_password_of_a_url_is_sent_and_never_shown(kind, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with fake() as (url, asked):
+        purge = kind(urls=[url.replace('//', f'//admin:{TOKEN}@')])
+        await purge(REQUEST)
+    for wrong in (f'//admin:{TOKEN}@[::1', f'http://admin:{TOKEN}@127.0.0.1:1', f'http://{TOKEN}@:x'):
+        with pytest.raises(PurgeError) as raised:
+            await kind(urls=[wrong])(REQUEST)
+        assert TOKEN not in str(raised.value)
+    assert asked[0][2]['authorization'] == f'Basic {b64encode(f"admin:{TOKEN}".encode()).decode()}'
+    assert TOKEN not in caplog.text + repr(purge)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Pauses that no test waits for."""
     monkeypatch.setattr(purging, 'PAUSES', (0.001,) * 3)
     monkeypatch.setattr(purging, 'AGAIN_SECONDS', 0.05)
+    monkeypatch.setattr(purging, 'SLOT_SECONDS', 0.02)
 
 
 def served(purge, **options):
@@ -210,7 +229,7 @@ async def test_the_second_purge_comes_after_the_runs_that_were_under_way(quick):
 
     flight = flights.lead('key')
     sending = purging.Purging(purge, SurrogateKeys(header='xkey'), flights)
-    sending._again['tag:a'] = False
+    sending._begin_second(purging._Later(0, soft=False), {'tag:a': False})
     draining = asyncio.ensure_future(sending._drain())
     await asyncio.sleep(0.15)
     assert got == []
@@ -229,6 +248,139 @@ async def test_the_end_of_the_app_sends_what_is_left():
     async with cache:
         await cache.invalidate_tags('a')
     assert len(got) == 2
+
+
+async def test_what_is_not_sent_as_the_app_ends_is_logged_and_counted(quick, monkeypatch, caplog):
+    monkeypatch.setattr(purging, 'END_SECONDS', 0.05)
+
+    async def purge(request):
+        await asyncio.get_running_loop().create_future()
+
+    _, cache, _ = served(purge)
+    async with cache:
+        await cache.invalidate_tags('user:7')
+    assert cache.stats().purges == PurgeStats(failed=1)
+    assert ['user:7' in it.getMessage() for it in caplog.records] == [True]
+
+
+async def test_an_attempt_that_never_ends_is_given_up_and_tried_again(quick, monkeypatch):
+    monkeypatch.setattr(purging, 'MOST_SECONDS', 0.02)
+    got = []
+
+    async def purge(request):
+        got.append(request)
+        if len(got) < 3:
+            await asyncio.get_running_loop().create_future()
+
+    _, cache, _ = served(purge)
+    await cache.invalidate_tags('a')
+    await until(lambda: cache.stats().purges.sent == 2)
+    assert len(got) == 4
+
+
+async def test_what_fails_does_not_hold_up_what_is_invalidated_meanwhile(quick, monkeypatch):
+    monkeypatch.setattr(purging, 'PAUSES', (30.0,))
+    got = []
+
+    async def purge(request):
+        got.append(request.tags)
+        if request.tags == ('a',):
+            raise OSError
+
+    _, cache, _ = served(purge)
+    async with cache:
+        await cache.invalidate_tags('a')
+        await until(lambda: got)
+        await cache.invalidate_tags('b')
+        await until(lambda: len(got) >= 3)
+        assert got == [('a',), ('b',), ('b',)]
+    assert got[3:] == [('a',)]
+
+
+async def test_new_invalidations_do_not_bring_the_second_purge_forward(quick):
+    got, flights = [], Flights()
+
+    async def purge(request):
+        got.append(request.tags)
+
+    sending = purging.Purging(purge, SurrogateKeys(header='xkey'), flights)
+    flight = flights.lead('key')
+    for number in range(5):
+        sending.repeat([f'tag:{number}'])
+        await until(lambda: len(got) == number + 1)  # noqa: B023
+        await asyncio.sleep(0.05)
+    assert len(got) == 5
+    flight.land(Instead.LEAD)
+    await until(lambda: sending.stats().waiting == 0)
+    assert sorted({tag for tags in got[5:] for tag in tags}) == [*'01234']
+
+
+async def test_very_many_names_that_could_not_be_sent_become_everything(quick, monkeypatch):
+    monkeypatch.setattr(purging, 'MOST_LATER', 10)
+    monkeypatch.setattr(purging, 'PAUSES', (30.0,))
+    got = []
+
+    async def purge(request):
+        got.append(request.tags)
+        if not request.everything:
+            raise OSError
+
+    _, cache, _ = served(purge)
+    async with cache:
+        await cache.invalidate_tags(*map(str, range(11)))
+        await until(lambda: ('all',) in got)
+    assert got[1:] == [('all',), ('all',)]
+
+
+@pytest.mark.parametrize('soft', [False, True])
+async def test_a_purge_is_repeated_when_the_backend_has_taken_a_pending_invalidation(quick, soft):
+    got, backend = [], Elsewhere()
+
+    async def purge(request):
+        got.append((request.tags, request.soft))
+
+    cache = FastAPICache(backend, purge=purge, surrogate_keys='xkey')
+    backend.failing.add('set')
+    with pytest.raises(InvalidationError):
+        await cache.invalidate_tags('user:7', soft=soft)
+    await until(lambda: cache.stats().purges.sent == 2)  # no process but this one knows of it
+    backend.failing.clear()
+    await all_written(cache._settings.store)
+    await until(lambda: cache.stats().purges.sent == 4)
+    assert got == [(('user:7',), soft)] * 2 + [(('user:7',), False)] * 2  # what is owed is hard
+
+
+def test_a_script_with_a_backend_elsewhere_purges_in_a_thread(quick):
+    got = []
+
+    async def purge(request):
+        await asyncio.sleep(0.01)
+        got.append(request.tags)
+
+    cache = FastAPICache(Elsewhere(), purge=purge, surrogate_keys='xkey')
+    cache.invalidate_now(tags=['a'])
+    cache._settings.purging._thread.join(30)
+    assert got == [('a',), ('a',)]
+
+
+@pytest.mark.parametrize('purges', [0, 1])
+def test_a_thread_goes_on_where_an_event_loop_ends(quick, monkeypatch, purges):
+    monkeypatch.setattr(purging, 'AGAIN_SECONDS', 0.5)
+    got = []
+
+    async def purge(request):
+        await asyncio.sleep(0.01)
+        got.append(request.tags)
+
+    _, cache, _ = served(purge)
+
+    async def invalidate():
+        await cache.invalidate_tags('a')
+        await until(lambda: len(got) == purges)
+
+    asyncio.run(invalidate())
+    cache._settings.purging._thread.join(30)
+    assert got == [('a',), ('a',)]
 
 
 def test_a_script_purges_in_one_thread_and_ends_when_that_is_done(quick):

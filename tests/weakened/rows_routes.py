@@ -1,13 +1,36 @@
 """Places to weaken in the routes: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
-    ('purge: old runs', '_routes/purging.py', 'and not is_running:', ':'),
+    ('purge: old runs', '_routes/purging.py', 'waits_for_runs = later.is_second', 'waits_for_runs = False'),
+    ('purge: the second one', '_routes/purging.py', 'if not how.is_second:', 'if False:'),
+    ('purge: once more, late', '_routes/building.py', '        observers.tell_taken = purging.repeat\n', ''),
+    ('purge: brief loops', '_routes/purging.py', 'if IN_BRIEF_LOOP.get():', 'if False:'),
     (
-        'purge: the second one',
+        'purge: loops that end',
         '_routes/purging.py',
-        '                    _add(self._again, first)\n',
-        '                    pass\n',
+        'if not self._is_ending:\n            self._begin_thread()',
+        'pass',
     ),
+    (
+        'purge: others meanwhile',
+        '_routes/purging.py',
+        'if self._waiting:\n                soft',
+        'if self._waiting and not self._later:\n                soft',
+    ),
+    ('purge: one that hangs', '_routes/purging.py', 'soft=how.soft)), MOST_SECONDS)', 'soft=how.soft)), None)'),
+    (
+        'purge: what is left',
+        '_routes/purging.py',
+        "                self._give_up(left, 'the app has ended')\n",
+        '                pass\n',
+    ),
+    (
+        'purge: much to repeat',
+        '_routes/purging.py',
+        'if sum(map(len, self._later.values())) > MOST_LATER:',
+        'if False:',
+    ),
+    ('purge: passwords', 'purge.py', "        place = place.copy_with(userinfo=b'')\n", ''),
     (
         'purge: texts of errors',
         '_routes/purging.py',
