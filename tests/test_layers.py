@@ -25,6 +25,7 @@ ORDER = (
         'memory',
         'lmdb',
         'redis',
+        'key_value',
         'params',
         'options',
         'near',

@@ -33,7 +33,8 @@ def concurrency(client: Any) -> int:
 
 def may_be_cancelled(client: Any) -> bool:
     """Whether commands of this client may be cancelled. aiomcache would give the reply to its next command."""
-    return not any(it.__module__.startswith('aiomcache') for it in type(client).__mro__)
+    # A store of py-key-value-aio may have any client inside.
+    return not any(it.__module__.startswith(('aiomcache', 'key_value')) for it in type(client).__mro__)
 
 
 def can_prolong(backend: BaseCache) -> bool:

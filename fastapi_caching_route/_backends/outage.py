@@ -26,8 +26,8 @@ def in_words(error: BaseException) -> str:
 
 
 def is_too_large(error: Exception) -> bool:
-    """Whether a value was refused for its size. memcached takes up to 1 MB, or what its option -I says."""
-    return 'too large' in str(error)
+    """Whether a value was refused for its size. memcached takes 1 MB, or what its option -I says; DynamoDB 400 KB."""
+    return any(it in str(error) for it in ('too large', 'Item size has exceeded'))
 
 
 def is_full(error: Exception) -> bool:

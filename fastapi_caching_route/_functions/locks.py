@@ -15,7 +15,6 @@ from typing_extensions import Self
 from fastapi_caching_route._core.checks import check_positive
 from fastapi_caching_route._core.durations import checked_seconds
 from fastapi_caching_route._core.key import escaped, full_key, shortened
-from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route.errors import ConfigurationError, LockLostError, LockTimeoutError
@@ -127,7 +126,9 @@ class CacheLock:
     def _tokens(self) -> Tokens:
         tokens = self._settings.store.locks
         if tokens is None:
-            raise ConfigurationError(NO_BACKEND.text)
+            backend = type(self._settings.checked_backend()).__qualname__
+            msg = f'{backend} has no locks, because its add is not atomic'
+            raise ConfigurationError(msg)
         return tokens
 
 

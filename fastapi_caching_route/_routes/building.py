@@ -85,7 +85,7 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
     accepted, never_stored = statuses(given['accepted_status_codes'])
     if never_stored:
         logger.warning(_NEVER_STORED, ', '.join(map(str, never_stored)))
-    return Settings(
+    settings = Settings(
         runtime=_runtime(checked, given, observers, flights),
         given=checked,
         policy=checked_policy(given['policy']),
@@ -105,6 +105,8 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
         surrogates=surrogates,
         purging=purging,
     )
+    settings.check_lock(settings.policy)
+    return settings
 
 
 def _runtime(

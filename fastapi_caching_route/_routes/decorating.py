@@ -107,6 +107,7 @@ def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
     for option in ('key_builder', 'identity', 'tags', 'skip', 'store_if'):
         check_takes_one(option, getattr(policy, option))
     settings.full_namespace(policy.namespace)  # refuses a wrong one
+    settings.check_lock(policy)
     note_ttl(settings.ttls, policy)
     return policy
 

@@ -72,6 +72,8 @@ class Settings:
     """What code was seen to read of raw requests, by route."""
     root_paths: set[str] = field(default_factory=set)
     """Those of the servers through which requests came. They are no part of the paths of entries."""
+    locking: list[CachePolicy] = field(default_factory=list)
+    """The policies that want a lock in the backend."""
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
 
@@ -101,6 +103,7 @@ class Settings:
         if not isinstance(self.store, DeferredStore):
             msg = 'cache.use(backend) is for a cache from FastAPICache.deferred(); this one was built with its backend'
             raise ConfigurationError(msg)
+        self._check_backend_locks(backend)
         self.store.use(checked_backend(backend))
         self.runtime.switch.begin()
 
@@ -118,6 +121,22 @@ class Settings:
         """Note where the server has mounted the app, if it has."""
         root: str = scope.get('app_root_path', scope.get('root_path', ''))
         self.root_paths.update({root.rstrip('/')} - {''})
+
+    def check_lock(self, policy: CachePolicy) -> None:
+        """See that the backend has locks, if a policy wants one.
+
+        Raises:
+            ConfigurationError: it has none.
+
+        """
+        if policy.lock:
+            self.locking.append(policy)
+            self._check_backend_locks(self.backend)
+
+    def _check_backend_locks(self, backend: object) -> None:
+        if self.locking and not getattr(backend, 'adds_at_once', True):
+            msg = f'lock=True needs a backend with an atomic add, and {type(backend).__qualname__} has none'
+            raise ConfigurationError(msg)
 
     def full_namespace(self, namespace: str | None) -> str:
         """The namespace of a route, combined with that of the backend by `namespace_policy`; escaped for a key."""

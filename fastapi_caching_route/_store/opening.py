@@ -125,6 +125,7 @@ def _store(backend: BaseCache, parts: Parts, *, is_shared: bool, at_once: LookUp
         is_shared=is_shared,
         at_once=at_once,
         locks=None if is_shared else tokens_of(backend),
+        can_lock=getattr(backend, 'adds_at_once', True),
     )
 
 

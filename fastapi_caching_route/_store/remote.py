@@ -57,7 +57,10 @@ START_SECONDS = 2.0
 class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
-    __slots__ = ('_board', '_locks', '_observers', '_parts', '_writer', 'at_once', 'is_shared', 'namespace', 'ttl')
+    __slots__ = (
+        *('_board', '_can_lock', '_locks', '_observers', '_parts', '_writer'),
+        *('at_once', 'is_shared', 'namespace', 'ttl'),
+    )
 
     def __init__(
         self,
@@ -68,9 +71,13 @@ class RemoteStore:
         is_shared: bool,
         at_once: LookUp | None = None,
         locks: Tokens | None = None,
+        can_lock: bool = True,
     ) -> None:
-        """Connect when the first command is sent. `locks` are for a backend that no other process uses."""
-        self._locks = locks
+        """Connect when the first command is sent. `locks` are for a backend that no other process uses.
+
+        A backend that adds in two steps cannot lock.
+        """
+        self._locks, self._can_lock = locks, can_lock
         self._observers = Observers()
         self._board = Board(parts.backend, root_of(namespace), parts.timeout)
         self._parts = parts
@@ -93,12 +100,12 @@ class RemoteStore:
     @property
     def tokens(self) -> Tokens | None:
         """See `Store`."""
-        return self if self.is_shared else None
+        return self if self.is_shared and self._can_lock else None
 
     @property
-    def locks(self) -> Tokens:
+    def locks(self) -> Tokens | None:
         """See `Store`."""
-        return self._locks or self
+        return self._locks or self.tokens
 
     @property
     def board(self) -> Board | None:

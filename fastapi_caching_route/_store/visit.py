@@ -166,7 +166,7 @@ class Store(Protocol):
 
     @property
     def locks(self) -> Tokens | None:
-        """The tokens for locks of user code, also in a store of this process; None if there is no backend yet."""
+        """The tokens for locks of user code, also in a store of this process; None if the backend has none."""
         ...
 
     @property

@@ -85,6 +85,13 @@ async def test_a_holder_that_died_keeps_others_out_until_its_lease_has_ended(new
             await held.check()  # the one that was late has not released it
 
 
+async def test_a_holder_whose_lease_has_ended_is_told(store):
+    async with store:
+        with pytest.raises(LockLostError, match=r'its lease of 0\.3 seconds has ended'):
+            async with store.lock('report', lease=0.3):  # memcached counts whole seconds, and has it still
+                await asyncio.sleep(0.4)
+
+
 async def hold_and_lose(cache, error=None):
     async with cache.lock('report') as lock:
         await cache._settings.store.locks.release(lock._key(), lock._token)

@@ -127,4 +127,19 @@ ROWS = [
         '        except RuntimeError:  # a thread',
         '        except LookupError:  # a thread',
     ),
+    (
+        'key-value: lock=True',
+        '_routes/settings.py',
+        "if self.locking and not getattr(backend, 'adds_at_once', True):",
+        'if False:',
+    ),
+    ('key-value: lock()', '_store/remote.py', 'self.is_shared and self._can_lock', 'self.is_shared'),
+    (
+        'key-value: set late',
+        '_routes/settings.py',
+        '        self._check_backend_locks(backend)\n        self.store.use',
+        '        self.store.use',
+    ),
+    ('key-value: too large', '_backends/outage.py', "('too large', 'Item size has exceeded')", "('too large',)"),
+    ('key-value: what is not ours', 'key_value.py', 'validate=True', 'validate=False'),
 ]
