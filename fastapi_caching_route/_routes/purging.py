@@ -107,7 +107,18 @@ class Purging:
             if IN_BRIEF_LOOP.get():
                 self._begin_thread()
             else:
-                self._task = self._draining.begin(self._drain)
+                self._begin_task()
+
+    def _begin_task(self) -> None:
+        task = self._draining.begin(self._drain)
+        if task is not self._task:
+            self._task = task
+            task.add_done_callback(self._go_on_elsewhere)
+
+    def _go_on_elsewhere(self, task: 'asyncio.Task[None]') -> None:
+        """If the event loop ends before everything is sent, and not by the end of the app, go on as a script does."""
+        if task.cancelled() and not self._is_ending:
+            self._begin_thread()
 
     def _begin_thread(self) -> None:
         with self._lock:
@@ -153,21 +164,9 @@ class Purging:
         while self._waiting or self._later:
             chosen = self._next()
             if chosen is None:
-                await self._pause()
+                await asyncio.sleep(SLOT_SECONDS / 2)
             else:
                 await self._send(*chosen)
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.sleep(SLOT_SECONDS / 2)
-        except asyncio.CancelledError:
-            self._go_on_elsewhere()
-            raise
-
-    def _go_on_elsewhere(self) -> None:
-        """The event loop ends before everything is sent, without the end of the app: go on as a script does."""
-        if not self._is_ending:
-            self._begin_thread()
 
     def _next(self) -> tuple[_Later, dict[str, bool]] | None:
         """What is to be sent now: new names first, the hard ones before the soft ones."""
@@ -196,7 +195,6 @@ class Purging:
         except asyncio.CancelledError:
             with self._lock:
                 _add(self._waiting, names)
-            self._go_on_elsewhere()
             raise
         except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
             self._fail(how, names, str(error) if isinstance(error, CacheError) else type(error).__name__)

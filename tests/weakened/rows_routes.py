@@ -8,8 +8,8 @@ ROWS = [
     (
         'purge: loops that end',
         '_routes/purging.py',
-        'if not self._is_ending:\n            self._begin_thread()',
-        'pass',
+        'if task.cancelled() and not self._is_ending:',
+        'if False:',
     ),
     (
         'purge: others meanwhile',
