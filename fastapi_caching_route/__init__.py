@@ -4,7 +4,7 @@ Nine folders, each of which imports only those below it:
 
     _functions    cached functions, values and locks, beside routes
     _routes       decorated routes, before any request
-    _exchange     one request: start reading in `exchange.py`
+    _exchange     one request: start reading in `arrival.py`
     _store        entries, and their invalidation
     _fastapi      everything that depends on the internals of FastAPI
     _backends     objects under keys, in a backend of aiocache

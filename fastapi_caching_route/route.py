@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from fastapi_caching_route._core.asgi import HANDLER
-from fastapi_caching_route._exchange.exchange import respond
+from fastapi_caching_route._exchange.arrival import respond
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import note_routed
 from fastapi_caching_route._fastapi.extended import Handler, choosing_handler

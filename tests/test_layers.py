@@ -71,20 +71,8 @@ INSIDE = {
         *('namesakes', 'unserved', 'requested', 'writes', 'purging'),
     ),
     '_exchange': (
-        *(
-            'forecast',
-            'exchange',
-            'overtaking',
-            'run',
-            'stale',
-            'passing',
-            'keeping',
-            'verdict',
-            'errand',
-            'guarded',
-            'guards',
-        ),
-        *('herd', 'lookup', 'call', 'account', 'plan', 'messages'),
+        *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
+        *('guarded', 'guards', 'herd', 'lookup', 'call', 'account', 'plan', 'messages'),
     ),
     '_store': (
         *(
@@ -167,6 +155,7 @@ INSIDE = {
             'checks',
             'durations',
             'declared',
+            'ready',
             'labels',
             'variants',
             'read_log',

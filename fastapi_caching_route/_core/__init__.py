@@ -3,6 +3,7 @@
 checks    values of options
 durations  seconds, as users write them
 declared  what a route declares, for one request
+ready     heads of responses, for the second in which they stay the same
 labels    how a response came about, as response headers
 variants  the responses under one key, and what selects one of them
 read_log  what code has read of one raw request

@@ -45,7 +45,7 @@ WISHES = 'fastapi_caching_route.wishes'
 """The `Wishes` of the endpoint and its dependencies for this response.
 
 Written by `_exchange/guards`, `context` or `sessions/carrying`, whichever is first. Read by all of them and by
-`_functions/asking`. Cleared by `_exchange/exchange` and, for a renewal, by `_exchange/call`.
+`_functions/asking`. Cleared by `_exchange/arrival` and, for a renewal, by `_exchange/call`.
 """
 
 WRITTEN = 'fastapi_caching_route.written'

@@ -1,12 +1,13 @@
 """The declarations of a route that apply to one request."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi_caching_route._core.asgi import App, Receive, Scope, Send
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
+from fastapi_caching_route._core.ready import Ready
 
 Proceed = Callable[[Send], Awaitable[bool]]
 """Continues the request. It receives the `send` to use, and returns whether to run the background tasks of the
@@ -50,3 +51,4 @@ class Declared:
     """The dependencies in `not_on_hit` that can refuse requests, as their source shows, in words."""
     pass_handler: object | None
     """The request handler for methods that are never cached, for which there is no key."""
+    ready: dict[str, Ready] = field(default_factory=dict)

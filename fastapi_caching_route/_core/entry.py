@@ -56,7 +56,7 @@ class About(Struct, frozen=True):
 NOTHING_TOLD = About()
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, weakref=True):
     """A stored response. Everything in it is immutable, so many requests can use one object at once."""
 
     key: str

@@ -1,8 +1,9 @@
-"""One request to a cached route: start reading in `exchange.py`.
+"""One request to a cached route: start reading in `arrival.py`.
 
 Knows neither FastAPI, Starlette, aiocache nor decorators.
 
 forecast    what would become of a request that nobody has sent
+arrival     what is answered at once, and what is not
 exchange    the steps of a request, in a loop
 overtaking  a stale entry answers in place of an endpoint that takes too long
 run         one run of the endpoint, watched message by message

@@ -111,14 +111,14 @@ class Account(Struct, eq=False):
         await self._send(message)
         self._is_sending = False
 
-    def was_hit(self, key: str, found: object, answer: tuple[Message, Message]) -> None:
-        """The request was answered by these messages from what was found at once; the hit has been counted."""
-        start, body = answer
-        age, left = found.age_and_left(self._plan.runtime.clock()) if isinstance(found, Found) else (None, 1.0)
+    def was_hit(self, key: str, answer: tuple[Message, Message, bool, Found]) -> None:
+        """The request was answered at once, by this; the hit has been counted."""
+        start, body, is_fresh, found = answer
+        age = found.age_and_left(self._plan.runtime.clock())[0]
         self.passed('look_up')
         self.key = key
         self._status, self._bytes, self._is_over = start['status'], len(body['body']), True
-        self.note('hit' if left > 0 else 'stale', age=age)
+        self.note('hit' if is_fresh else 'stale', age=age)
         self._observed()
 
     def passed(self, part: Part) -> None:

@@ -1,7 +1,7 @@
-"""One request through the cache: start reading here.
+"""One request through the cache that was not answered when it arrived.
 
 Performs the steps of a request in their order. `_http` decides what HTTP requires, and `_core` makes the cache key.
-`lookup.at_once` serves a hit in memory without guards, and a miss continues in `run`. Knows nothing of FastAPI.
+A miss continues in `run`. Knows nothing of FastAPI.
 """
 
 import logging
@@ -14,80 +14,31 @@ from msgspec.structs import replace
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core import reasons
-from fastapi_caching_route._core.asgi import WISHES, App, Message, Receive, Scope, Send
-from fastapi_caching_route._core.declared import ACCEPTED, LetIn
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Brought
-from fastapi_caching_route._exchange.account import Account, passed
-from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
-from fastapi_caching_route._exchange.guarded import reply_behind_guards
+from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.guards import admit, pass_by
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
 from fastapi_caching_route._exchange.lookup import (
     Looked,
     Seen,
-    at_once,
-    begins_with_the_body,
-    count,
     find_key,
     is_renewal_due,
     judge,
     look_up,
-    look_up_key,
     window_on_error,
 )
 from fastapi_caching_route._exchange.overtaking import errand_of, run_endpoint, run_unstored
-from fastapi_caching_route._exchange.plan import Plan, tell
+from fastapi_caching_route._exchange.plan import tell
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
+from fastapi_caching_route._http.reuse import ANSWER, NO_DEMAND, REFRESH, RENEW, VALIDATE, Demand
 from fastapi_caching_route._store.lock import Lock
 from fastapi_caching_route._store.variants import conditions_of
-from fastapi_caching_route._store.visit import Found, Later
+from fastapi_caching_route._store.visit import Found
 
 logger = logging.getLogger('fastapi_caching_route')
-
-
-async def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App) -> None:
-    """Answer one request to a cached route; `forward` lets the endpoint answer."""
-    if not isinstance(scope['headers'], list):  # ASGI allows any iterable, and we are not its only reader
-        scope['headers'] = list(scope['headers'])
-    declared = plan.declared()
-    account = None if plan.runtime.observers.tell is None else Account(plan, scope['method'], send).observed()
-    body = whole = None
-    if declared.keys.is_by_body and begins_with_the_body(plan, declared, scope):
-        body = RequestBody(receive)
-        whole = await body.whole(plan.terms.max_body_size)
-    looked, answer = at_once(plan, declared, scope, body=whole)
-    if answer is None and looked is not None and isinstance(looked[1], Later) and plan.passes_by(scope) is None:
-        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
-    if answer is None or declared.on_hit is not None:
-        passed(account, 'look_up')
-    let_in = ACCEPTED if answer is None or declared.on_hit is None else await declared.on_hit.lets_in(scope)
-    if answer is not None and let_in is True:
-        if looked is not None and declared.on_hit is not None:
-            passed(account, 'guards')
-            count(plan, looked, answer)
-        if looked is not None and account is not None:
-            account.was_hit(looked[0][0], looked[1], answer)
-        for message in answer:
-            await send(message)
-        return
-    scope.pop(WISHES, None)  # it may be the scope of an earlier request that somebody sends again
-    with account or Account(plan, scope['method'], send) as account:
-        client = Client(scope['method'], scope['headers'], account.send, account, plan.labels.cache_header, send)
-        call = Call(plan, declared, scope, body or RequestBody(receive), client, forward, raw=raw_of(declared, scope))
-        await _respond_in_steps(call, looked, answer, let_in)
-
-
-def _respond_in_steps(
-    call: Call, looked: Looked | None, answer: tuple[Message, Message] | None, let_in: LetIn
-) -> Coroutine[Any, Any, None]:
-    """Answer one request that guards refuse or still have to let in, or for which there is no answer at once."""
-    if answer is not None and looked is not None:
-        return reply_behind_guards(call, looked, answer, let_in)
-    return Exchange(call, Herd(call)).respond(looked)
 
 
 class Reply(Struct, frozen=True):
@@ -179,11 +130,11 @@ class Exchange(Struct, eq=False):
             return Ask(b'vary-miss' if seen.variants else b'uri-miss', None)
         entry = found.entry
         use, age, left = judge(found, plan.runtime.clock(), demand, plan.herds)
-        renews = use in {Use.RENEW, Use.REFRESH}
+        renews = use in {RENEW, REFRESH}
         if renews and await self._call.body.whole(plan.terms.max_body_size) is None:  # it cannot be sent once more
             renews = False
-            use = Use.ANSWER if use is Use.REFRESH else Use.VALIDATE
-        if use is not Use.VALIDATE:
+            use = ANSWER if use is REFRESH else VALIDATE
+        if use is not VALIDATE:
             return Reply(entry, age, left, renews)
         if self._may_bridge(entry, left, demand):
             return Reply(entry, age, left, detail=reasons.STALE_IF_ERROR.name)

@@ -5,26 +5,25 @@ Does not know how it was found, nor other ways to answer.
 
 from functools import partial
 
-from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.declared import LetIn
+from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.guards import ask
-from fastapi_caching_route._exchange.lookup import Looked
-from fastapi_caching_route._store.visit import Found
+from fastapi_caching_route._exchange.lookup import Answer
 
 
-async def reply_behind_guards(call: Call, looked: Looked, answer: tuple[Message, Message], let_in: LetIn) -> None:
+async def reply_behind_guards(call: Call, keys: KeyPair, answer: Answer, let_in: LetIn) -> None:
     """Ask the guards, or send their refusal; if they let the request in, send the response that was made for it."""
-    guards, found = call.declared.on_hit, looked[1]
+    guards = call.declared.on_hit
     assert guards is not None
-    assert isinstance(found, Found)
-    call.own_key, call.key = looked[0]
+    call.own_key, call.key = keys
     call.client.account.key = call.own_key
-    await ask(call, guards, partial(_reply, call, found, answer), let_in)
+    await ask(call, guards, partial(_reply, call, answer), let_in)
 
 
-async def _reply(call: Call, found: Found, answer: tuple[Message, Message]) -> None:
+async def _reply(call: Call, answer: Answer) -> None:
     """Send the response, or make another one, with the headers that guards have written."""
+    start, body, _, found = answer
     client, plan, entry = call.client, call.plan, found.entry
     now = plan.runtime.clock()
     age, left = found.age_and_left(now)
@@ -35,5 +34,5 @@ async def _reply(call: Call, found: Found, answer: tuple[Message, Message]) -> N
         await client.reply(entry, labels, now)
         return
     client.keeps_tasks = entry.made.keeps_tasks
-    for message in answer:
-        await client.send(message)
+    await client.send(start)
+    await client.send(body)

@@ -3,6 +3,8 @@
 Does not know guards, nor who answers in the end.
 """
 
+from math import inf
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,13 +15,15 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._core.raw_request import RawRequest
+from fastapi_caching_route._core.ready import Ready, keep_ready, made_ready
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Variants, needs_body, stored_variant, variant_key
-from fastapi_caching_route._exchange.call import Call, messages
+from fastapi_caching_route._exchange.call import NOT_MODIFIED, Call, messages
 from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
+from fastapi_caching_route._http.representation import IN_PART, UNCHANGED, simply
+from fastapi_caching_route._http.reuse import ANSWER, NO_DEMAND, REFRESH, VALIDATE, Demand, Use
 from fastapi_caching_route._store.visit import LATER, Found, Later, Visit
 
 Asked = tuple[int, Visit]
@@ -28,41 +32,63 @@ Asked = tuple[int, Visit]
 Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
 """The key of a request, what is stored under it, and how that was looked up, unless it was at once."""
 
+Answer = tuple[Message, Message, bool, Found]
+"""The messages of a response, whether it is fresh, and the entry that it was made of, as it was found."""
+
 
 def at_once(
     plan: Plan, declared: Declared, scope: Scope, looked: Looked | None = None, body: bytes | None = None
-) -> tuple[Looked | None, tuple[Message, Message] | None]:
+) -> tuple[Looked | None, Answer | None]:
     """What is stored for a request and, if that answers it, the response; without asking or waiting for anything.
 
     With `looked`, it has been looked up already. `body` is that of the request, if it has been read. The response is
     for a client that the guards let in, if there are any, and of which none sets a header.
     """
+    runtime = plan.runtime
     if looked is None:
-        may_be_asked = declared.before_key is None and plan.hooks.skip is None and plan.serves(scope['method'])
-        keys = declared.keys.at_once(scope, body) if may_be_asked else None
+        comes_first = declared.before_key is None and plan.hooks.skip is None
+        # As in `Plan.serves`: it is a call less for each hit.
+        is_served = scope['method'] in plan.methods and not runtime.switch.times_off
+        keys = declared.keys.at_once(scope, body) if comes_first and is_served else None
         if keys is None:
             return None, None
-        look_up = plan.runtime.store.at_once
+        look_up = runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
     stored = looked[1]
     found = _variant_at_once(plan, declared, scope, stored) if type(stored) is Variants else stored
     if type(found) is not Found or plan.heeds_demands:
         return looked, None
-    now = plan.runtime.clock()
+    now, entry = runtime.clock(), found.entry
+    ready = declared.ready.get(entry.key) if found.stale_at == inf else None
+    if ready is None or not ready.since <= now < ready.until or ready.entry() is not entry:
+        ready = _made_ready(plan, declared, looked, found, now)
+        if ready is None:
+            return looked, None
+    wanted = simply(scope['method'], scope['headers'], ready.tag)
+    if wanted is IN_PART:
+        return looked, (*messages(scope['method'], scope['headers'], entry, ready.labels, now), ready.is_fresh, found)
+    status, headers, body = entry.status, ready.headers, entry.body
+    if wanted is UNCHANGED:
+        status, headers, body = NOT_MODIFIED, ready.of_a_304(entry), b''
+    # Both messages are new for each request, as those of `messages` are.
+    start = {'type': 'http.response.start', 'status': status, 'headers': headers.copy()}
+    return looked, (start, {'type': 'http.response.body', 'body': body}, ready.is_fresh, found)
+
+
+def _made_ready(plan: Plan, declared: Declared, looked: Looked, found: Found, now: float) -> Ready | None:
+    """The head of the response from an entry; None if the entry does not answer, or is to be renewed after that.
+
+    It is remembered for as long as nothing would be decided otherwise.
+    """
+    entry = found.entry
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
-    if use is Use.VALIDATE or (use is not Use.ANSWER and (found is not stored or _is_due(plan, looked, now))):
-        return looked, None
-    labels = plan.labels.on_hit(age, left, found.entry.headers, declared.inputs, found.entry.read)
-    answer = messages(scope['method'], scope['headers'], found.entry, labels, now)
-    if declared.on_hit is None:  # else a guard may refuse the request
-        counts = plan.counts
-        if left > 0:
-            counts.hit += 1
-        else:
-            counts.stale += 1
-        counts.bytes += len(answer[1]['body'])
-        counts.seconds_saved += found.entry.about.seconds
-    return looked if found is stored else (looked[0], found, looked[2]), answer
+    if use is VALIDATE or (use is not ANSWER and (found is not looked[1] or _is_due(plan, looked, now))):
+        return None
+    labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs, entry.read)
+    ready = made_ready(entry, labels, now=now, age=age, left=left)
+    if use is ANSWER and plan.herds.eager_refresh is None and found.stale_at == inf:
+        keep_ready(ready, entry.key, declared.ready)
+    return ready
 
 
 def _is_due(plan: Plan, looked: Looked, now: float) -> bool:
@@ -79,16 +105,6 @@ def _variant_at_once(
     request = RawRequest(scope, declared.inputs.reading)
     variant = stored_variant(variants, request, normalised=plan.terms.by_the_book)
     return None if variant is None else look_up(variant_key(variants, variant))
-
-
-def count(plan: Plan, looked: Looked, answer: tuple[Message, Message]) -> None:
-    """Count a response that `at_once` made, when the guards have let the request in."""
-    assert isinstance(looked[1], Found)
-    left = looked[1].age_and_left(plan.runtime.clock())[1]
-    plan.counts.hit += left > 0
-    plan.counts.stale += left <= 0
-    plan.counts.bytes += len(answer[1]['body'])
-    plan.counts.seconds_saved += looked[1].entry.about.seconds
 
 
 def begins_with_the_body(plan: Plan, declared: Declared, scope: Scope) -> bool:
@@ -112,8 +128,8 @@ def judge(found: Found, now: float, demand: Demand, herds: Herds) -> tuple[Use, 
         stale_if_accepted=entry.stale_if_accepted,
         while_revalidate=entry.stale_while_revalidate,
     )
-    if herds.eager_refresh is not None and use is Use.ANSWER and herds.is_due(entry, age):
-        use = Use.REFRESH
+    if herds.eager_refresh is not None and use is ANSWER and herds.is_due(entry, age):
+        use = REFRESH
     return use, age, left
 
 

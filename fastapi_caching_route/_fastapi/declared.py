@@ -63,7 +63,7 @@ class Declarations:
         self._plain = self._declared({})
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
-    def __call__(self) -> Declared:
+    def current(self) -> Declared:
         """The declarations under the overrides that are set now: usually none in production, some in tests."""
         overrides = getattr(self._provider, 'dependency_overrides', None)
         if not overrides:

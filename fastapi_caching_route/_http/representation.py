@@ -1,8 +1,8 @@
 """What a request gets of a stored response: all of it, a 304, a part, or no body (RFC 9110 §3.2)."""
 
 from fastapi_caching_route._http import ranges
-from fastapi_caching_route._http.conditional import OF_A_304, OF_ONE_CLIENT, not_modified
-from fastapi_caching_route._http.fields import RawHeaders, lines, without
+from fastapi_caching_route._http.conditional import CONDITIONAL, OF_A_304, OF_ONE_CLIENT, not_modified
+from fastapi_caching_route._http.fields import Field, RawHeaders, lines, without
 
 OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
 """Headers that are true only of the whole body."""
@@ -11,13 +11,35 @@ Selected = tuple[int, RawHeaders, bytes]
 """Status, headers and body."""
 
 
+WHOLE, UNCHANGED, IN_PART = 'all of it', 'a 304', 'what `select` returns'
+
+
+def simply(method: str, request: RawHeaders, tag: bytes | None) -> str:
+    """What a request gets of a stored response, if that is simple: UNCHANGED only if the client has exactly this tag.
+
+    The tag is that of a 200, and None for other statuses.
+    """
+    wanted = IN_PART if method == 'HEAD' else WHOLE
+    for name, value in request:
+        if name in OF_ONE_CLIENT:
+            if value == tag and name == b'if-none-match' and method in CONDITIONAL:
+                return UNCHANGED
+            wanted = IN_PART
+    return wanted
+
+
+def unchanged(response: RawHeaders) -> list[Field]:
+    """The headers of the 304 for a response with these."""
+    return [field for field in response if field[0] in OF_A_304]
+
+
 def select(method: str, request: RawHeaders, stored: Selected, now: float, stored_at: float | None = None) -> Selected:
     """What a stored response comes to for a request. Preconditions come before ranges (RFC 9110 §13.2.2)."""
     status, response, body = stored
-    if OF_ONE_CLIENT.isdisjoint(dict(request)):  # the whole is asked for
+    if OF_ONE_CLIENT.isdisjoint(dict(request)):
         return stored if method != 'HEAD' else (status, response, b'')
     if not_modified(method, request, status, response, now, stored_at=stored_at):
-        return 304, [field for field in response if field[0] in OF_A_304], b''
+        return 304, unchanged(response), b''
     part = ranges.part(request, response, len(body), now) if method in ranges.IN_PARTS and status == 200 else None
     compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
     if compressible and lines(request, b'if-range'):

@@ -100,7 +100,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         explicit_before_key=policy.key_builder is not None,
         guards_include_unnamed=policy.route_dependencies == 'always',
     )
-    wrong = not_for_all(policy, declared().inputs)
+    wrong = not_for_all(policy, declared.current().inputs)
     if wrong is not None:
         msg = f'{name}: {wrong}'
         raise ConfigurationError(msg)

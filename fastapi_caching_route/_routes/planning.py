@@ -31,7 +31,7 @@ def plan_of(
         runtime=settings.runtime,
         hooks=hooks_of(policy, effective.path_format, told, naming_of(policy, effective)),
         namespace=settings.full_namespace(policy.namespace),
-        declared=_declarations(decoration, effective, number=number, raw=raw),
+        declared=_declarations(decoration, effective, number=number, raw=raw).current,
         naming=_naming(decoration, effective, parameters),
         terms=settings.terms(policy),
         herds=_herds(policy),

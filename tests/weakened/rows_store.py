@@ -24,8 +24,8 @@ ROWS = [
     (
         'entry key check in memory',
         '_store/local.py',
-        'if found.key == key else None\n        return None if stale_at',
-        'if True else None\n        return None if stale_at',
+        '        if found.key != key:\n            return None\n        if found.marks',
+        '        if found.marks',
     ),
     (
         'written: planted',

@@ -1,0 +1,53 @@
+"""Heads of responses that are ready to be sent: what an entry comes to stays the same for a part of a second. Pure."""
+
+from typing import Any
+from weakref import ref
+
+from msgspec import Struct
+
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._http.fields import Field, RawHeaders, lines
+from fastapi_caching_route._http.representation import unchanged
+
+MOST_READY = 1024
+"""For how many entries of a route the heads are remembered, half a kilobyte each."""
+
+ROUNDED = 1e-6
+"""Seconds; more than what a time of today is rounded by."""
+
+
+class Ready(Struct):
+    """What goes before the body of an entry, for each request from `since` on and before `until`."""
+
+    entry: Any
+    """A weak reference to the entry, which is not to be kept in memory for this."""
+    since: float
+    until: float
+    is_fresh: bool
+    labels: RawHeaders
+    """Its age, and all else that is added to its headers."""
+    headers: list[Field]
+    """Its headers with the labels, to be copied."""
+    tag: bytes | None
+    """Its ETag, by which a client may have it already; None if it is no 200."""
+    _of_a_304: list[Field] | None = None
+
+    def of_a_304(self, entry: Entry) -> list[Field]:
+        """The headers for such a client. They are made when the first one asks."""
+        if self._of_a_304 is None:
+            self._of_a_304 = [*unchanged(entry.headers), *self.labels]
+        return self._of_a_304
+
+
+def made_ready(entry: Entry, labels: RawHeaders, *, now: float, age: float, left: float) -> Ready:
+    """The head of an entry of this age, which is fresh for `left` seconds. It holds until either is another number."""
+    until = now + min(1 - age % 1, left % 1) - ROUNDED
+    tag = next(iter(lines(entry.headers, b'etag')), None) if entry.status == 200 else None
+    return Ready(ref(entry), now, until, left > 0, labels, [*entry.headers, *labels], tag)
+
+
+def keep_ready(ready: Ready, key: str, among: dict[str, Ready]) -> None:
+    """Remember a head for later requests."""
+    if len(among) >= MOST_READY:
+        among.clear()
+    among[key] = ready

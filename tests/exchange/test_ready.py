@@ -1,0 +1,168 @@
+"""Heads that are remembered for a part of a second: each hit gets what it would get without them."""
+
+import asyncio
+import gc
+import weakref
+
+from fastapi import Depends, FastAPI, Response
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastapi_caching_route import FastAPICache, MemoryCache
+from fastapi_caching_route._core.ready import MOST_READY
+from fastapi_caching_route._exchange.exchange import Exchange, Reply
+from fastapi_caching_route._exchange.herd import Herd
+from fastapi_caching_route._exchange.lookup import at_once, look_up
+from fastapi_caching_route._http.reuse import NO_DEMAND
+from tests.exchange.values import NOW, call_to, entry, plan_of, result_of, stored_under
+from tests.support import Clock, asgi_call, asgi_scope, caching_router
+
+TAG = (b'etag', b'"1"')
+steps = st.tuples(
+    st.floats(-1, 3) | st.sampled_from([0.0, 0.25, 1.0]),
+    st.sampled_from(['GET', 'HEAD', 'POST']),
+    st.lists(
+        st.sampled_from(
+            [(b'if-none-match', b'"1"'), (b'if-none-match', b'"2"'), (b'range', b'bytes=1-2'), (b'accept', b'*/*')]
+        ),
+        unique=True,
+    ),
+    st.sampled_from(['nothing'] * 5 + ['soft', 'hard', 'stored anew']),
+)
+options = st.fixed_dictionaries(
+    {
+        'eager_refresh': st.sampled_from([None, 0.5]),
+        'cache_control': st.sampled_from([None, 'max-age=5', 'max-age=ttl']),
+    }
+)
+
+
+async def sent_by(reply, call):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    call.client.send = send
+    call.client.direct = None
+    await Exchange(call, Herd(call))._reply(reply)
+    return tuple(sent)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(steps, min_size=2, max_size=8),
+    options,
+    st.floats(0, 5),
+    st.sampled_from([200, 404]),
+    st.sampled_from([0.0, 2.0]),
+)
+def test_hits_one_after_the_other_are_answered_as_without_memory(steps, options, lifetime, status, window):
+    asyncio.run(compared(steps, options, lifetime, status, window))
+
+
+async def compared(steps, options, lifetime, status, window):
+    clock = Clock(NOW)
+    plan = plan_of(clock=clock, **{name: it for name, it in options.items() if it is not None})
+    stored = {'lifetime': lifetime, 'status': status, 'stale_while_revalidate': window, 'names': ('mine',)}
+    stored_under(call_to(plan), **stored)
+    for seconds, method, headers, happens in steps:
+        clock.now += seconds
+        call = call_to(plan, method, headers)
+        if happens in {'soft', 'hard'}:
+            await plan.runtime.store.invalidate(['mine'], soft_at=clock.now if happens == 'soft' else None)
+        if happens == 'stored anew':
+            anew = entry([TAG], key=call_to(plan).key, marks=plan.runtime.store._moments.now, **stored, body=b'anew')
+            await plan.runtime.store.visit().put(anew, 1000)
+        _, answer = at_once(plan, call.declared, call.scope)
+        seen = await look_up(call)
+        way = await Exchange(call, Herd(call))._decide(seen, NO_DEMAND)
+        assert (answer is not None) == (isinstance(way, Reply) and not way.renews)
+        if answer is not None:
+            start, body, is_fresh, found = answer
+            assert (start, body) == await sent_by(way, call)
+            assert (is_fresh, found) == (way.left > 0, seen.found)
+
+
+def hits(plan, times=1, method='GET', headers=()):
+    """The starts of some hits in the same moment."""
+    call = call_to(plan, method, headers)
+    return [at_once(plan, call.declared, call.scope)[1][0] for _ in range(times)]
+
+
+def test_hits_in_one_second_have_one_head_and_a_list_each():
+    clock = Clock(NOW)
+    plan = plan_of(clock=clock)
+    stored_under(call_to(plan), age=0.25)
+    first, second = hits(plan, 2)
+    clock.now += 0.5
+    (third,) = hits(plan)
+    assert first == second == third
+    assert len({id(it['headers']) for it in (first, second, third)}) == 3
+    assert len(plan.declared().ready) == 1
+    clock.now += 0.5
+    assert dict(hits(plan)[0]['headers'])[b'age'] == b'1'
+
+
+def test_what_middleware_does_to_a_response_stays_with_it():
+    plan = plan_of()
+    stored_under(call_to(plan), age=0.25)
+    for asked in ([], [(b'if-none-match', b'"1"')]):
+        hits(plan, headers=asked)[0]['headers'].append((b'x-mine', b'1'))
+        assert b'x-mine' not in dict(hits(plan, headers=asked)[0]['headers'])
+
+
+def test_a_head_keeps_no_entry_in_memory():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=0.25)
+    hits(plan)
+    gone = weakref.ref(at_once(plan, call.declared, call.scope)[1][3].entry)
+    assert plan.declared().ready
+    result_of(plan.runtime.store.visit().forget(call.key))
+    gc.collect()
+    assert gone() is None
+
+
+async def test_only_so_many_heads_are_remembered(monkeypatch):
+    cache, router = FastAPICache(MemoryCache(), clock=Clock(NOW + 0.25)), caching_router()
+
+    @router.get('/{number}')
+    @cache(ttl=60.5)
+    async def endpoint(number: int):
+        return number
+
+    app = FastAPI()
+    app.include_router(router)
+    for number in range(MOST_READY + 3):
+        for _ in range(2):
+            await asgi_call(app, asgi_scope(path=f'/{number}'))
+    (route,) = router.routes
+    (place,) = route._places._known.values()
+    assert 0 < len(place.plan.declared().ready) <= MOST_READY
+
+
+async def test_an_override_has_heads_of_its_own():
+    async def language():
+        return 'en'
+
+    cache, router = FastAPICache(MemoryCache(), clock=Clock(NOW + 0.25)), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60.5)
+    async def endpoint(response: Response, name: str = Depends(language)):
+        response.headers['x-name'] = name
+        return name
+
+    app = FastAPI()
+    app.include_router(router)
+
+    async def named():
+        start = (await asgi_call(app, asgi_scope()))[0]
+        return dict(start['headers'])[b'x-name'], dict(start['headers']).get(b'x-cache')
+
+    assert [await named() for _ in range(3)] == [(b'en', b'MISS'), (b'en', b'HIT'), (b'en', b'HIT')]
+    app.dependency_overrides[language] = lambda: 'de'
+    assert [await named() for _ in range(3)] == [(b'de', b'MISS'), (b'de', b'HIT'), (b'de', b'HIT')]
+    app.dependency_overrides.clear()
+    assert await named() == (b'en', b'HIT')
