@@ -86,7 +86,7 @@ def _made_ready(plan: Plan, declared: Declared, looked: Looked, found: Found, no
         return None
     labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs, entry.read)
     ready = made_ready(entry, labels, now=now, age=age, left=left)
-    if use is ANSWER and plan.herds.eager_refresh is None and found.stale_at == inf:
+    if use is ANSWER and plan.herds.eager_refresh is None:
         keep_ready(ready, entry.key, declared.ready)
     return ready
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastapi_caching_route import FastAPICache, MemoryCache
+from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.ready import MOST_READY
 from fastapi_caching_route._exchange.exchange import Exchange, Reply
 from fastapi_caching_route._exchange.herd import Herd
@@ -102,6 +103,64 @@ def test_hits_in_one_second_have_one_head_and_a_list_each():
     assert len(plan.declared().ready) == 1
     clock.now += 0.5
     assert dict(hits(plan)[0]['headers'])[b'age'] == b'1'
+
+
+def test_a_clock_that_is_set_back_makes_a_head_of_its_own():
+    clock = Clock(NOW)
+    plan = plan_of(clock=clock)
+    stored_under(call_to(plan), age=10.25)
+    assert dict(hits(plan)[0]['headers'])[b'age'] == b'10'
+    clock.now -= 5
+    assert dict(hits(plan)[0]['headers'])[b'age'] == b'5'
+
+
+def test_an_entry_that_is_stored_in_the_same_moment_has_a_head_of_its_own():
+    plan = plan_of()
+    call = call_to(plan)
+    for tag in (b'"1"', b'"2"'):
+        stored = entry([(b'etag', tag)], key=call.key, marks=0, age=0.25)
+        result_of(plan.runtime.store.visit().put(stored, 1000))
+        assert dict(hits(plan)[0]['headers'])[b'etag'] == tag
+
+
+def test_what_is_made_stale_in_the_same_moment_is_not_answered_by_its_head():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=0.25, names=('mine',))
+    assert hits(plan)
+    result_of(plan.runtime.store.invalidate(['mine'], soft_at=NOW))
+    assert at_once(plan, call.declared, call.scope)[1] is None
+
+
+async def test_what_is_stale_is_answered_by_no_head_when_nobody_renews_it_any_more():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=61.25, stale_while_revalidate=5)
+    flight = plan.runtime.flights.lead(call.key)
+    assert at_once(plan, call.declared, call.scope)[1] is not None
+    flight.land(Instead.LEAD)
+    assert at_once(plan, call.declared, call.scope)[1] is None
+
+
+async def test_a_head_ends_when_its_entry_is_to_be_renewed_early():
+    clock = Clock(NOW)
+    plan = plan_of(clock=clock, eager_refresh=0.5)
+    call = call_to(plan)
+    stored_under(call, age=0.3)
+    kept = plan.runtime.store.at_once(call.key).entry
+    due = next(it / 10 for it in range(300, 460) if plan.herds.is_due(kept, it / 10))
+    clock.now = kept.stored_at + due - 0.1
+    assert at_once(plan, call.declared, call.scope)[1] is not None
+    clock.now += 0.1
+    assert at_once(plan, call.declared, call.scope)[1] is None
+
+
+def test_only_methods_that_are_conditional_get_a_304_by_a_head():
+    plan, asked = plan_of(), [(b'if-none-match', b'"1"')]
+    for method, status in (('GET', 304), ('POST', 200)):
+        stored = entry([TAG], key=call_to(plan, method).key, marks=0, age=0.25)
+        result_of(plan.runtime.store.visit().put(stored, 1000))
+        assert [it['status'] for it in hits(plan, 2, method, asked)] == [status] * 2
 
 
 def test_what_middleware_does_to_a_response_stays_with_it():
