@@ -199,6 +199,17 @@ class Account(Struct, eq=False):
         )
 
 
+def count(counts: Counts, answer: tuple[Message, Message, bool, Found]) -> None:
+    """Count a response that is sent at once, to a client that all guards have let in."""
+    _, body, is_fresh, found = answer
+    if is_fresh:
+        counts.hit += 1
+    else:
+        counts.stale += 1
+    counts.bytes += len(body['body'])
+    counts.seconds_saved += found.entry.about.seconds
+
+
 def passed(account: Account | None, part: Part) -> None:
     """The time since the last part was that of this one, if there is an account already."""
     if account is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi_caching_route._core.asgi import WISHES, App, Receive, Scope, Send
 from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.declared import ACCEPTED, Declared, LetIn
-from fastapi_caching_route._exchange.account import Account, passed
+from fastapi_caching_route._exchange.account import Account, count, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
 from fastapi_caching_route._exchange.exchange import Exchange
 from fastapi_caching_route._exchange.guarded import reply_behind_guards
@@ -36,15 +36,9 @@ def respond(plan: Plan, scope: Scope, receive: Receive, send: Send, forward: App
 
 async def _send(answer: Answer, send: Send, counts: Counts) -> None:
     """Count a response, and send it."""
-    start, body, is_fresh, found = answer
-    if is_fresh:
-        counts.hit += 1
-    else:
-        counts.stale += 1
-    counts.bytes += len(body['body'])
-    counts.seconds_saved += found.entry.about.seconds
-    await send(start)
-    await send(body)
+    count(counts, answer)
+    await send(answer[0])
+    await send(answer[1])
 
 
 async def _respond(

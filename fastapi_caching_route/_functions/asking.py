@@ -28,7 +28,7 @@ from fastapi_caching_route._concurrency.tasks import keep_running, on_asyncio
 from fastapi_caching_route._core.asgi import NAMES, OF_THE_ENDPOINT, WISHES, Message, Receive, Scope, Send
 from fastapi_caching_route._core.names import Named
 from fastapi_caching_route._core.wishes import Wishes
-from fastapi_caching_route._exchange.account import Account
+from fastapi_caching_route._exchange.account import Account, count
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
 from fastapi_caching_route._exchange.exchange import Exchange
 from fastapi_caching_route._exchange.herd import Herd
@@ -89,8 +89,9 @@ def answer_at_once(call: FunctionCall) -> tuple[Looked | None, bytes | None]:
     if looked is None or answer is None:
         # The exchange goes on in another step, and must know of what has landed meanwhile.
         return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit())), None
+    count(plan.counts, answer)
     if plan.runtime.observers.tell is not None:
-        Account(plan, METHOD, _to_nobody).observed().was_hit(looked[0][0], looked[1], answer)
+        Account(plan, METHOD, _to_nobody).observed().was_hit(looked[0][0], answer)
     return looked, answer[1]['body']
 
 

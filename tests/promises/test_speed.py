@@ -66,6 +66,7 @@ HIT = {
     'read': 1,
     'simply': 1,
     '_send': 1,
+    'count': 1,
 }
 """A hit in the same second as the one before."""
 

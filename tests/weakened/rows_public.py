@@ -46,7 +46,7 @@ ROWS = [
     ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
     ('erase: the bytes', '_routes/listed.py', '        await settings.store.erase(keys)\n', ''),
-    ('stats: seconds saved', '_exchange/lookup.py', '        counts.seconds_saved += found.entry.about.seconds\n', ''),
+    ('stats: seconds saved', '_exchange/account.py', '    counts.seconds_saved += found.entry.about.seconds\n', ''),
     (
         'stats: seconds saved behind guards',
         '_exchange/guarded.py',
@@ -58,12 +58,6 @@ ROWS = [
         '_exchange/keeping.py',
         'client.account.endpoint_seconds if confirmed is None else confirmed.about.seconds',
         'client.account.endpoint_seconds',
-    ),
-    (
-        'stats: seconds saved behind a scheme',
-        '_exchange/lookup.py',
-        '    plan.counts.seconds_saved += looked[1].entry.about.seconds\n',
-        '',
     ),
     ('entries: their heads', '_backends/redis_heads.py', 'FIRST_BYTES = 2048', 'FIRST_BYTES = 2**20'),
     ('entries: no use', '_backends/lmdb_store.py', 'if uses and name not in writer.used', 'if name not in writer.used'),
