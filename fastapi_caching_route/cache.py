@@ -564,7 +564,7 @@ class FastAPICache:
             raise ConfigurationError(msg)
         check_endpoints(endpoints, self._settings)
         said = Invalidates(
-            self._settings.store,
+            self._settings.runtime,
             (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
             lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self._settings)),
             checked_paths(paths),

@@ -11,7 +11,7 @@ OURS = 'fastapi_caching_route'
 PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
-    *('__main__', '_cli', 'main', 'sessions', '__init__', 'logs', 'otel', 'prometheus'),
+    *('__main__', '_cli', 'main', 'sessions', 'testing', '__init__', 'logs', 'otel', 'prometheus'),
     *('console', '_console', 'cache', 'explain', 'route', 'context'),
     *(
         '_functions',
@@ -56,6 +56,7 @@ INSIDE = {
             'warming_up',
             'start_up',
             'installing',
+            'replacing',
             'reached',
             'planning',
             'decorating',

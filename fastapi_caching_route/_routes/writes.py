@@ -23,7 +23,7 @@ from fastapi_caching_route._core.names import (
     path_name,
     path_of,
 )
-from fastapi_caching_route._exchange.plan import ask_user
+from fastapi_caching_route._exchange.plan import Runtime, ask_user
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
@@ -66,7 +66,8 @@ def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
 class Invalidates:
     """The options of one `@cache.invalidates(...)`."""
 
-    store: Store
+    runtime: Runtime
+    """That of the cache which has decorated the write."""
     tags: tuple[str, ...] | Callable[[Scope], object]
     """Templates with path parameters, or a callable that returns the tags for a request."""
     endpoints: Callable[[], tuple[str, ...]]
@@ -76,6 +77,11 @@ class Invalidates:
     own_path: bool
     in_words: tuple[str, ...] = ()
     """The names of the endpoints, for people."""
+
+    @property
+    def store(self) -> Store:
+        """The store of the cache."""
+        return self.runtime.store
 
     @property
     def templates(self) -> tuple[str, ...]:
