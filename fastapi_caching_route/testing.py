@@ -4,7 +4,7 @@ Needs pytest. The context managers of the same purpose work without fixtures.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -32,7 +32,7 @@ class SettableClock:
 
 
 @contextmanager
-def disabled_caches() -> Iterator[None]:
+def disabled_caches() -> Generator[None]:
     """Disable all caches of this process, as `FastAPICache.disabled` does one."""
     switches = [it.runtime.switch for it in caches_in(None)]
     for switch in switches:
@@ -45,7 +45,7 @@ def disabled_caches() -> Iterator[None]:
 
 
 @contextmanager
-def fresh_caches(clock: SettableClock | None = None) -> Iterator[None]:
+def fresh_caches(clock: SettableClock | None = None) -> Generator[None]:
     """Give all caches of this process an empty store in memory, and the clock if there is one.
 
     Backends are neither asked nor changed meanwhile, so a test needs no Redis. Afterwards, everything is as it was. A

@@ -1,6 +1,6 @@
 """Gives a cache an empty store in memory for a while, and another clock. For tests: nothing else replaces a store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from fastapi_caching_route.memory import MemoryCache
 
 
 @contextmanager
-def replaced(settings: Settings, clock: Callable[[], float] | None = None) -> Iterator[None]:
+def replaced(settings: Settings, clock: Callable[[], float] | None = None) -> Generator[None]:
     """Replace the store, and the clock if there is one. A cache that is deferred keeps its store: `use` decides."""
     runtime, store = settings.runtime, settings.store
     new: dict[str, Any] = {} if clock is None else {'clock': clock}
