@@ -62,11 +62,22 @@ class Invalidated(Struct, frozen=True, kw_only=True):
     """How long the backend took for it; 0 if no command was sent."""
 
 
-class Evicted(Struct, frozen=True, kw_only=True):
-    """A full store in memory has removed an entry to make room."""
+EvictingStore = Literal['memory', 'near', 'lmdb']
+"""Which store has evicted something: a `MemoryCache`, near copies, or an `LMDBCache`. Redis and memcached do not
+tell."""
 
+
+class Evicted(Struct, frozen=True, kw_only=True):
+    """This process has removed entries from a full store, to make room."""
+
+    store: EvictingStore
+    entries: int = 1
+    """How many were removed; of LMDB, all values that had not expired."""
     bytes: int
-    """The size that it had, with its key."""
+    """What they had taken, with their keys."""
+    reason: Literal['full', 'emptied'] = 'full'
+    """`full`: they were used less than others. `emptied`: all was dropped, since not even an invalidation could be
+    written."""
 
 
 class StoreFailed(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ def logging_observer(
                 later = ', and pending: the backend has not accepted it yet' if event.is_pending else ''
                 log.log(level, '%s: %s%s', how, ', '.join(event.names), later)
             case Evicted():
-                log.log(level, 'evicted: %d bytes', event.bytes)
+                log.log(level, 'evicted: %d of %s, %d bytes', event.entries, event.store, event.bytes)
             case _:
                 pass
 

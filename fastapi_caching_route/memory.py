@@ -12,7 +12,6 @@ from heapq import heappop, heappush
 from sys import getsizeof
 from threading import RLock
 from typing import Annotated, Any
-from weakref import WeakSet
 
 from aiocache.serializers import NullSerializer
 from msgspec import Struct
@@ -20,9 +19,9 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.eviction import Held, Queues
-from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.events import Evicted
+from fastapi_caching_route.events import Evicted, EvictingStore
 
 TABLE_BYTES = 310
 """How much memory an entry takes in our own tables, in addition to its key and value. Measured, see the tests."""
@@ -98,8 +97,9 @@ class MemoryCache(BaseCache):
         """A heap of those ends; some parts may have no keys left."""
         self._hits = self._misses = self._evicted = self._expired = 0
         self._lock = RLock()
-        self.observers: WeakSet[Observers] = WeakSet()
+        self.observers: AllObservers = AllObservers()
         """Of the caches that use it: they are told of evictions."""
+        self.told_as: EvictingStore = 'memory'
 
     def stats(self) -> MemoryStats:
         """What is kept now, and what has been done so far."""
@@ -144,8 +144,7 @@ class MemoryCache(BaseCache):
             ends_at = math.inf if span is None else now + span
             queues.put(key, Held(value, size, ends_at, self._note_end(key, ends_at, span)), old)
         for it in evicted:  # behind the lock, since observers are the user's
-            for observers in [*self.observers]:
-                observers.tell_of(Evicted(bytes=0 if it is None else it.size))
+            self.observers.tell_of(Evicted(store=self.told_as, bytes=0 if it is None else it.size))
         return True
 
     def _note_end(self, key: Any, ends_at: float, span: float | None) -> int:

@@ -80,12 +80,14 @@ def bytes_of_member(name: bytes) -> int:
 class Table:
     """What is stored, as one transaction sees it. `now` is the wall clock, which all processes share."""
 
-    __slots__ = ('journal_bytes', 'large', 'last_place', 'now', 'small', 'txn')
+    __slots__ = ('evicted', 'evicted_bytes', 'journal_bytes', 'large', 'last_place', 'now', 'small', 'txn')
 
     def __init__(self, txn: Any, now: float) -> None:
         """Use a transaction that returns bytes."""
         self.txn = txn
         self.now = now
+        self.evicted = self.evicted_bytes = 0
+        """How many values this transaction has evicted, and what they had taken."""
         found = txn.get(COUNTS)
         self.small: int
         self.large: int
@@ -214,6 +216,8 @@ class Table:
             meta = self._meta(key)
             assert meta is not None  # both are written in one transaction
             if not meta.uses:
+                self.evicted += 1
+                self.evicted_bytes += len(key) + len(self.txn.get(VALUE + key, b''))
                 self.delete(key)
                 return True
             self._requeue(key, meta)

@@ -20,6 +20,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from fastapi_caching_route._backends.lmdb_environment import Environment, Opened
 from fastapi_caching_route._backends.lmdb_files import is_disk_full, is_full
 from fastapi_caching_route._backends.lmdb_table import Table
+from fastapi_caching_route._concurrency.observers import AllObservers
+from fastapi_caching_route.events import Evicted
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -70,6 +72,8 @@ class LMDBWriter:
         self.environment = environment
         self._most = environment.max_bytes
         self._started_over_at = -math.inf
+        self.observers: AllObservers = AllObservers()
+        """Of the caches that use the store: they are told of evictions."""
         environment.in_child.append(self._renew)
         self._renew()
 
@@ -81,6 +85,8 @@ class LMDBWriter:
         self._is_running = False
         self.used: set[bytes] = set()
         """The keys that were read since the last transaction."""
+        self._evicted: list[Evicted] = []
+        """Of which observers have not been told yet."""
 
     async def run(self, operation: Callable[[Table], T], size: int = 0, *, even_if_full: bool = False) -> T:
         """The result of an operation, after its transaction has ended.
@@ -143,14 +149,14 @@ class LMDBWriter:
         """Run operations in one transaction; if that fails, each in its own."""
         outcome = self._attempt(jobs)
         if isinstance(outcome, list):
-            _tell([_Told(job, result, None) for job, result in zip(jobs, outcome, strict=True)])
+            self._tell([_Told(job, result, None) for job, result in zip(jobs, outcome, strict=True)])
         elif len(jobs) > 1:
             for job in jobs:
                 self._write([job])
         elif jobs:
             outcome = self._with_room(jobs[0], outcome)
             result, error = (outcome[0], None) if isinstance(outcome, list) else (None, outcome)
-            _tell([_Told(jobs[0], result, error)])
+            self._tell([_Told(jobs[0], result, error)])
 
     def _attempt(self, jobs: 'Sequence[Job[Any]]') -> list[Any] | Exception:
         """The results of a transaction, or why it has failed."""
@@ -165,12 +171,16 @@ class LMDBWriter:
             with self.environment.writing:  # before it is looked up: a fork closes it
                 with self.environment.lock:
                     opened = self.environment.current()
-                results = self._transaction(opened, operations, used)
+                results, table = self._transaction(opened, operations, used)
             if self.environment.is_current(opened, surely=surely):
+                if table.evicted:
+                    self._evicted.append(Evicted(store='lmdb', entries=table.evicted, bytes=table.evicted_bytes))
                 return results
             # It was written to files that were replaced meanwhile, which no process reads any more.
 
-    def _transaction(self, opened: Opened, operations: Sequence[Callable[[Table], Any]], used: set[bytes]) -> list[Any]:
+    def _transaction(
+        self, opened: Opened, operations: Sequence[Callable[[Table], Any]], used: set[bytes]
+    ) -> tuple[list[Any], Table]:
         with self.environment.writing_to(opened) as txn:
             table = Table(txn, time.time())
             table.note_uses(used)
@@ -178,7 +188,7 @@ class LMDBWriter:
             table.free_ended()
             table.shrink(self._most, EVICTED_AT_ONCE)
             table.save()
-        return results
+        return results, table
 
     def _with_room(self, job: Job[Any], error: Exception) -> list[Any] | Exception:
         """The result of an operation that has failed, after room was made for it; or why it has failed."""
@@ -203,6 +213,7 @@ class LMDBWriter:
             return False
         self._started_over_at = now
         with suppress(OSError):
+            self._evicted.append(self._all_of_it())
             if is_disk_full:
                 self._most = min(self._most, self.environment.size() // 2)
             self.environment.close()  # the space of its files is free only then
@@ -215,6 +226,26 @@ class LMDBWriter:
         )
         return True
 
+    def _all_of_it(self) -> Evicted:
+        """The eviction of all that is stored."""
+        with self.environment.lock:
+            txn = self.environment.reading(self.environment.current(), buffers=False)
+            try:
+                table = Table(txn, time.time())
+                entries, taken = table.small + table.large, table.taken()
+            finally:
+                txn.abort()
+        return Evicted(store='lmdb', entries=entries, bytes=taken, reason='emptied')
+
+    def _tell(self, told: 'Sequence[_Told]') -> None:
+        """Give the results to their event loops, with one call to each; observers are told of evictions before."""
+        if self._evicted:
+            evicted, self._evicted = self._evicted, []
+            _tell_evicted(self.observers, evicted, told[0].job.loop if told else None)
+        for loop in {it.job.loop for it in told}:
+            with suppress(RuntimeError):  # it was closed
+                loop.call_soon_threadsafe(_settle, [it for it in told if it.job.loop is loop])
+
 
 class _Told(NamedTuple):
     job: Job[Any]
@@ -226,13 +257,6 @@ def _shrunk(table: Table, part: float) -> None:
     table.shrink(int(table.taken() * part))
 
 
-def _tell(told: Sequence[_Told]) -> None:
-    """Give the results to their event loops, with one call to each."""
-    for loop in {it.job.loop for it in told}:
-        with suppress(RuntimeError):  # it was closed
-            loop.call_soon_threadsafe(_settle, [it for it in told if it.job.loop is loop])
-
-
 def _settle(told: Sequence[_Told]) -> None:
     for job, result, error in told:
         if job.result.done():
@@ -241,3 +265,15 @@ def _settle(told: Sequence[_Told]) -> None:
             job.result.set_result(result)
         else:
             job.result.set_exception(error)
+
+
+def _tell_evicted(observers: AllObservers, evicted: Sequence[Evicted], loop: asyncio.AbstractEventLoop | None) -> None:
+    """Tell observers in an event loop that has written; in this thread, if there is none."""
+    for it in evicted:
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(observers.tell_of, it)
+        except RuntimeError:  # it was closed
+            loop = None
+        if loop is None:
+            observers.tell_of(it)

@@ -5,7 +5,9 @@ Does not know the records. One that raises is logged once, with its traceback, a
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -50,3 +52,26 @@ class Observers:
         self._all = tuple(it for it in self._all if it is not observer)
         if not self._all:
             self.tell = None
+
+
+class AllObservers:
+    """The observers of all caches that use one store, as long as there are these caches. Threads may share it."""
+
+    __slots__ = ('_all', '_lock')
+
+    def __init__(self) -> None:
+        """No cache uses it yet."""
+        self._all: WeakSet[Observers] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, observers: Observers) -> None:
+        """Tell those of one more cache."""
+        with self._lock:
+            self._all.add(observers)
+
+    def tell_of(self, record: object) -> None:
+        """Give a record to all of them."""
+        with self._lock:
+            found = [*self._all]
+        for observers in found:
+            observers.tell_of(record)

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route._concurrency.pauses import RecentNumbers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.latest import latest
@@ -28,11 +29,13 @@ from fastapi_caching_route.memory import MemoryCache, MemoryStats
 class Copies:
     """The copies of one store. Threads may share them."""
 
-    __slots__ = ('_changed', '_clock', '_table', '_trust', 'beside', 'changes', 'get', 'read_at')
+    __slots__ = ('_changed', '_clock', '_table', '_trust', 'beside', 'changes', 'get', 'observers', 'read_at')
 
     def __init__(self, max_bytes: int, trust: float, clock: Callable[[], float]) -> None:
         """Keep copies of so many bytes. The clock is that of the entries."""
         self._table = MemoryCache(max_bytes=max_bytes)
+        self._table.told_as = 'near'
+        self.observers: AllObservers = self._table.observers
         self._clock = clock
         self._trust = trust
         self.get: Callable[[str], Entry | None] = self._table.read

@@ -13,6 +13,7 @@ from fastapi_caching_route._backends.in_process import InProcessDriver
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.outage import shown
+from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key, root_of
 from fastapi_caching_route._store.at_once import LookUpAtOnce
@@ -135,7 +136,7 @@ def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteSt
     if _has_own_code(backend):
         return _remote(backend, partial(AiocacheDriver, backend, wire, driver), ledger, timeout, is_shared=True)
     linked = _linked(backend, lambda: driver, timeout, read_at_once=driver.read_at_once)
-    parts = Parts(linked, ledger, debts_to(backend), timeout)
+    parts = Parts(linked, ledger, debts_to(backend), timeout, evicting=_evicting(backend))
     at_once = LookUpAtOnce(driver, ledger, parts).look_up
     return _store(backend, parts, is_shared=True, at_once=at_once)
 
@@ -147,7 +148,21 @@ def _parts(
     timeout: float,
     copies: Copies | None = None,
 ) -> Parts:
-    return Parts(_linked(backend, new_driver, timeout), ledger, debts_to(backend), timeout, copies)
+    linked, evicting = _linked(backend, new_driver, timeout), _evicting(backend)
+    if copies is not None:
+        evicting = (*evicting, copies.observers)
+    return Parts(linked, ledger, debts_to(backend), timeout, copies, evicting=evicting)
+
+
+def _evicting(backend: BaseCache) -> tuple[AllObservers, ...]:
+    """Who is told of what this process evicts from a backend."""
+    match backend:
+        case LMDBCache():
+            return (backend.store.writer.observers,)
+        case MemoryCache():
+            return (backend.observers,)
+        case _:
+            return ()
 
 
 def _linked(

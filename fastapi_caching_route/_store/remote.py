@@ -156,6 +156,8 @@ class RemoteStore:
         self._observers = observers
         self._parts.debts.observers.add(observers)
         self._parts.backend.breaker.observers = observers
+        for evicting in self._parts.evicting:
+            evicting.add(observers)
 
     def visit(self) -> Visit:
         """See `Store`."""

@@ -16,6 +16,7 @@ from fastapi_caching_route._backends.commands import Commands, Persistent
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.lateness import wait_for
+from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
@@ -72,6 +73,8 @@ class Parts:
     """How many seconds a request waits for the store in total, and an invalidation for each command."""
     copies: 'KeepsCopies | None' = None
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
+    evicting: 'Sequence[AllObservers]' = ()
+    """Who is told of evictions in this process."""
     under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
 
     async def retry(self, within: float) -> float:

@@ -196,7 +196,7 @@ class Store(Protocol):
         ...
 
     def observe(self, observers: Observers) -> None:
-        """Tell these observers of invalidations, and of outages and their ends."""
+        """Tell these observers of invalidations and evictions, and of outages and their ends."""
         ...
 
     def visit(self) -> Visit:

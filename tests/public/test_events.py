@@ -9,7 +9,14 @@ import pytest
 from aiocache import SimpleMemoryCache
 from fastapi import Depends, FastAPI
 
-from fastapi_caching_route import CacheContext, FastAPICache, InvalidationError, LMDBCache, MemoryCache
+from fastapi_caching_route import (
+    CacheContext,
+    FastAPICache,
+    InvalidationError,
+    LMDBCache,
+    MemoryCache,
+    NearCopies,
+)
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route.events import Evicted, Invalidated, Responded, StoreFailed, StoreRecovered
@@ -180,5 +187,70 @@ async def test_an_eviction_is_told_to_all_caches_of_the_backend():
         await asgi_call(app, asgi_scope(path=f'/items/{number}'))
     told = [it for _, told in caches for it in told]
     assert [type(it) for it in told] == [Evicted] * 4
-    assert all(it.bytes > 100 for it in told)
+    assert all(it.bytes > 100 and (it.store, it.entries, it.reason) == ('memory', 1, 'full') for it in told)
     assert backend.stats().evicted == 2
+
+
+def large_app(cache):
+    router, app = caching_router(), FastAPI()
+
+    @router.get('/items/{item}')
+    @cache(ttl=60)
+    async def item(item: int):
+        return 'x' * 10_000
+
+    app.include_router(router)
+    return lambda number: asgi_call(app, asgi_scope(path=f'/items/{number}'))
+
+
+async def test_what_this_process_evicts_from_lmdb_is_told_by_number_and_bytes(tmp_path):
+    backend = LMDBCache(tmp_path / 'cache', max_bytes=512 * 1024)
+    cache, told = told_of(backend)
+    ask = large_app(cache)
+    async with cache:
+        for number in range(100):
+            await ask(number)
+        evicted = [it for it in told if isinstance(it, Evicted)]
+        left = backend.stats().entries
+    assert {(it.store, it.reason) for it in evicted} == {('lmdb', 'full')}
+    assert sum(it.entries for it in evicted) == 100 - left
+    assert sum(it.bytes for it in evicted) > 10_000 * (100 - left)
+
+
+async def test_what_expires_in_lmdb_is_no_eviction(tmp_path, monkeypatch):
+    backend = LMDBCache(tmp_path / 'cache', max_bytes=512 * 1024)
+    cache, told = told_of(backend)
+    async with cache:
+        for number in range(100):
+            await backend.set(f'{number}', 'x' * 10_000, ttl=0.001)
+    assert not [it for it in told if isinstance(it, Evicted)]
+
+
+async def test_an_emptied_lmdb_store_is_told_as_one_eviction(tmp_path, monkeypatch):
+    backend = LMDBCache(tmp_path / 'cache', max_bytes=512 * 1024)
+    cache, told = told_of(backend)
+    ask, writer = large_app(cache), backend.store.writer
+    async with cache:
+        await ask(1)
+        full, transaction = backend.store.environment.lmdb.MapFullError('full'), writer._transaction
+        monkeypatch.setattr(writer, '_starts_over', lambda *it: monkeypatch.undo() or writer._starts_over(*it))
+
+        def failing(*_):
+            raise full
+
+        monkeypatch.setattr(writer, '_transaction', failing)
+        await cache.invalidate_tags('a')
+    assert writer._transaction == transaction
+    (evicted,) = [it for it in told if isinstance(it, Evicted)]
+    assert (evicted.entries, evicted.reason, evicted.bytes > 10_000) == (1, 'emptied', True)
+
+
+async def test_copies_that_are_evicted_are_told_as_near():
+    cache, told = told_of(Elsewhere(), near=NearCopies(max_bytes=50_000))
+    ask = large_app(cache)
+    async with cache:
+        for number in range(10):
+            await ask(number)
+    evicted = [it for it in told if isinstance(it, Evicted)]
+    assert evicted
+    assert {it.store for it in evicted} == {'near'}

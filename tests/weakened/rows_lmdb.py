@@ -104,6 +104,8 @@ ROWS = [
         '            self.environment.close()  # the space',
         '            pass  # the space',
     ),
+    ('lmdb: evictions are told', TABLE, 'self.evicted += 1', 'pass'),
+    ('lmdb: an emptied store is told', WRITER, '            self._evicted.append(self._all_of_it())\n', ''),
     ('lmdb: bounds', WRITER, '            table.shrink(self._most, EVICTED_AT_ONCE)\n', ''),
     ('lmdb: freed', WRITER, '            table.free_ended()\n', ''),
     ('lmdb: counters', WRITER, '            table.save()\n', ''),

@@ -265,6 +265,7 @@ ROWS = [
         'if isinstance(found, Found) and found.stale_at == math.inf:\n            return found',
         'if True:\n            return Found(copy, math.inf)',
     ),
+    ('near: evictions are told', '_store/copies.py', "        self._table.told_as = 'near'\n", ''),
     ('near: bounded', '_store/copies.py', 'MemoryCache(max_bytes=max_bytes)', 'MemoryCache(max_bytes=2**40)'),
     ('at once: pending', '_store/at_once.py', 'if parts.debts:', 'if False:'),
     (
