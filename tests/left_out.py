@@ -109,8 +109,8 @@ LEFT_OUT_WITH_JOURNALS = {
     'know only places that were read whole': (
         'texts = [it for it in texts if it[1] < end]',
         'texts = texts[:-1]',
-        '            place = texts[-1][1]\n',
-        '            place = end\n',
+        '    place = texts[-1][1]\n',
+        '    place = end\n',
     ),
     'keep the floor of the journal': (
         'known.moments.follow(_invalidated(texts), head.floor, head.place)',

@@ -104,6 +104,7 @@ INSIDE = {
             'condition',
             'own_tokens',
             'tokens',
+            'held_tokens',
             'telling',
         ),
     ),

@@ -23,6 +23,11 @@ FIRST_SECONDS = 1.0
 """How long a process lives before it publishes: a test or a command may use a cache for less."""
 
 
+FORGOTTEN_AFTER = 600.0
+"""After how many seconds a text counts as of a process that has ended. It should have expired long before, but may
+have lost its time; and the clocks of two machines differ."""
+
+
 class _Published(Struct):
     at: float
     """Seconds since the epoch."""
@@ -80,10 +85,12 @@ async def _texts(board: Board) -> dict[str, str]:
 
 
 def _read(name: str, text: str) -> WorkerStats | None:
-    """What another process has published; None if it is of another version."""
+    """What another process has published; None if it is of another version, or very old."""
     try:
         published = json.decode(text, type=_Published)
     except MsgspecError:
+        return None
+    if time.time() - published.at > FORGOTTEN_AFTER:
         return None
     total, routes = together(published.routes), published.routes
     return _worker(name, published.at, CacheStats(total, routes, minutes=published.minutes))

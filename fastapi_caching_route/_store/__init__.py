@@ -26,5 +26,6 @@ board         what processes that share a store publish for each other
 condition     how a store is
 own_tokens    tokens of one process
 tokens        tokens that processes share, for locks
+held_tokens   tokens that are held, and what is under their keys that does not expire
 telling       observers are told of invalidations
 """

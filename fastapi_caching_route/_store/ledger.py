@@ -155,31 +155,30 @@ class JournalLedger:
         None if what is known is of another epoch by now, so that the tail has nothing to be added to: threads that read
         the journal at the time of a new epoch may take over their tails in any order.
         """
-        head, texts = tail.head, tail.texts
+        head = tail.head
         if since is not None and since.token and since.epoch == head.epoch and head.place - since.place >= MAX_TOKENS:
             self._begin_again(head)
             return None
-        if len(texts) >= MAX_READ:  # there may be more at the last place that was read
-            end = texts[-1][1]
-            texts = [it for it in texts if it[1] < end]
-            place = texts[-1][1]
-            tokens = [text[len(TOKEN) :] for text, at in texts if at == place and text.startswith(TOKEN)]
-            head = JournalHead(head.epoch, place, ''.join(tokens), head.floor)  # an old place has no token any more
+        head, texts = _of_whole_places(tail)
         with self._lock:
             known = self.known
             if known is None or known.head.epoch != head.epoch:
                 if since is not None and since.epoch == head.epoch:
                     return None
-                if known is not None:
-                    self._left[known.head.epoch] = None
-                    if len(self._left) > MAX_LEFT:
-                        del self._left[next(iter(self._left))]
+                self._leave(known)
                 known = Known(head)
             known.moments.follow(_invalidated(texts), head.floor, head.place)
             if head.place >= known.head.place:
                 known.publish(head)
             self.known = known  # last: other threads look at it without a lock
             return known
+
+    def _leave(self, known: 'Known | None') -> None:
+        """Remember that the epoch of what was known has ended."""
+        if known is not None:
+            self._left[known.head.epoch] = None
+            if len(self._left) > MAX_LEFT:
+                del self._left[next(iter(self._left))]
 
     def _begin_again(self, head: JournalHead) -> None:
         """Read the journal from its beginning next: nobody can tell any more whether it ever had the known place."""
@@ -206,6 +205,18 @@ class Known:
         """All up to this head is known. Called last: whoever compares the text finds what belongs to it."""
         self.head = head
         self.text = str(head)
+
+
+def _of_whole_places(tail: Tail) -> tuple[JournalHead, Sequence[tuple[str, int]]]:
+    """What was read, and up to where: if there may be more at the last place that was read, up to the one before."""
+    head, texts = tail.head, tail.texts
+    if len(texts) < MAX_READ:
+        return head, texts
+    end = texts[-1][1]
+    texts = [it for it in texts if it[1] < end]
+    place = texts[-1][1]
+    tokens = [text[len(TOKEN) :] for text, at in texts if at == place and text.startswith(TOKEN)]
+    return JournalHead(head.epoch, place, ''.join(tokens), head.floor), texts  # an old place has no token any more
 
 
 def _invalidated(texts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, float | None]]:

@@ -47,7 +47,7 @@ class Lock:
 
     async def try_to_take(self) -> bool:
         """Try once to take the lock. Return False if another process has it; if True, it is ours or the store fails."""
-        return await self._tokens.add(self._key, self._token, self._lease) is not False
+        return await self._tokens.add(self._key, self._token, self._lease, mends=True) is not False
 
     def release_after(self, landing: Awaitable[object]) -> None:
         """Release the lock in the background, after `landing`: by then, other processes can find what was stored."""

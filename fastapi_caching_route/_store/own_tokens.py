@@ -22,8 +22,8 @@ class OwnTokens:
         """The token under each key, and when it expires, in seconds of the monotonic clock."""
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    async def add(self, key: str, token: str, span: float) -> bool:
-        """See `Tokens`."""
+    async def add(self, key: str, token: str, span: float, *, mends: bool = False) -> bool:  # noqa: ARG002
+        """See `Tokens`. There is nothing to mend."""
         with self._lock:
             if self._current(key) is not None:
                 return False

@@ -37,6 +37,7 @@ from fastapi_caching_route._core.names import EVERYTHING, shown
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.debts import Debts
+from fastapi_caching_route._store.held_tokens import HeldTokens
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.listing import listed_remotely
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
@@ -58,7 +59,7 @@ class RemoteStore:
     """Keeps entries in a `LinkedBackend`; a `Ledger` tells which of them are alive."""
 
     __slots__ = (
-        *('_board', '_can_lock', '_locks', '_observers', '_parts', '_writer'),
+        *('_board', '_can_lock', '_held', '_locks', '_observers', '_parts', '_writer'),
         *('at_once', 'is_shared', 'namespace', 'ttl'),
     )
 
@@ -80,6 +81,7 @@ class RemoteStore:
         self._locks, self._can_lock = locks, can_lock
         self._observers = Observers()
         self._board = Board(parts.backend, root_of(namespace), parts.timeout)
+        self._held = HeldTokens(parts.backend, parts.timeout)
         self._parts = parts
         self.at_once: LookUp | None = at_once
         self.namespace: str = namespace
@@ -250,9 +252,11 @@ class RemoteStore:
         """See `Tokens`."""
         return self._parts.go_on(work)
 
-    async def add(self, key: str, token: str, span: float) -> bool | None:
+    async def add(self, key: str, token: str, span: float, *, mends: bool = False) -> bool | None:
         """See `Tokens`."""
         try:
+            if mends:
+                return await self._held.add(key, token, span)
             return await self._parts.backend.add(key, token, span, self._parts.timeout, alone=True)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
             logger.debug('the cache backend failed for a lock: %s', in_words(error))

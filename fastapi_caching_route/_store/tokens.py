@@ -8,8 +8,12 @@ from typing import Any, Protocol
 class Tokens(Protocol):
     """Tokens in a store that several processes share: what locks are made of."""
 
-    async def add(self, key: str, token: str, span: float) -> bool | None:
-        """Store a token for `span` seconds if there is none. Return whether it was stored; None if the store fails."""
+    async def add(self, key: str, token: str, span: float, *, mends: bool = False) -> bool | None:
+        """Store a token for `span` seconds if there is none. Return whether it was stored; None if the store fails.
+
+        With `mends`, what is no token is replaced, and a token that is there for longer than that: for locks that all
+        have this span, and that only save work.
+        """
         ...
 
     async def release(self, key: str, token: str) -> bool | None:

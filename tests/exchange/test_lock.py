@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import time
 
 import pytest
+import redis
 from aiocache import MemcachedCache, RedisCache
 from fastapi import FastAPI, Request, Response
 
 from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._store import held_tokens
 from tests.backends.fakes import Elsewhere
 from tests.exchange.herds import App, Gate, counting, namespaces, seen, settled
 from tests.support import asgi_call, asgi_scope, caching_router
@@ -199,3 +202,30 @@ async def test_what_varies_in_another_process_stays_what_it_is(redis_port):
     async with one, other:
         assert await asyncio.gather(asked(first, b'de'), asked(second, b'en', 0.1)) == ['de', 'en']
         assert [await asked(first, agent) for agent in (b'de', b'en', b'fr')] == ['de', 'en', 'fr']
+
+
+@pytest.mark.parametrize('value', ['of others', 'fcrmtoken', ['a', 'list']], ids=str)
+async def test_what_never_expires_under_a_lock_delays_one_request_and_no_later_one(
+    value, redis_server, monkeypatch, caplog
+):
+    monkeypatch.setattr(held_tokens, 'SPARE_SECONDS', 0.1)
+    app = App(RedisCache(endpoint='127.0.0.1', port=redis_server.port), store_timeout=5)
+    app.gate = Gate()
+    counting(app, ttl=60, lock=True, collapse_timeout=1)
+    async with redis.asyncio.Redis(port=redis_server.port) as client:
+        asking = app.ask()
+        await app.gate.reached.wait()
+        (key,) = [it async for it in client.scan_iter('*%lock*')]
+        app.gate.open.set()
+        await asking
+        await ended(app)
+        await app.cache.clear()
+        await (client.set(key, value) if isinstance(value, str) else client.rpush(key, *value))
+        began_at = time.monotonic()
+        assert seen([await app.ask()])[0].mark == 'MISS'
+        waited = time.monotonic() - began_at
+        assert await client.ttl(key) != -1
+        await ended(app)
+        assert not await client.exists(key)
+    assert waited < 0.95  # and not for all of its patience
+    assert [it.levelname for it in caplog.records if 'a lock in the cache backend' in it.message] == ['WARNING']

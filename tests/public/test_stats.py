@@ -280,6 +280,16 @@ async def test_what_another_version_has_published_is_left_out():
     await cache._settings.store.close()
 
 
+async def test_what_should_have_expired_long_ago_is_left_out():
+    cache, _, _ = app_over(Elsewhere())
+    board = cache._settings.store.board
+    for number, at in enumerate((time.time() - 3600, time.time() - 5)):
+        await board.write(f'{{"at": {at}, "routes": []}}')
+        board._name, board._slot = f'host:{number}:x', None
+    assert len((await cache.stats_of_all_workers()).workers) == 2  # the second one, and this one
+    await cache._settings.store.close()
+
+
 async def test_a_process_that_lost_its_place_takes_another():
     backend = Elsewhere()
     one, other = (app_over(backend)[0]._settings.store.board for _ in range(2))
