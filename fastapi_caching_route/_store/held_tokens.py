@@ -48,13 +48,6 @@ class HeldTokens:
         # It may have expired between the two commands, and then nothing was found.
         return await self._add(key, token, span) or await self._replace(key, token, span)
 
-    async def _add(self, key: str, token: str, span: float) -> bool:
-        return await self._backend.add(key, token, span, self._timeout, alone=True)
-
-    async def _found(self, key: str) -> object:
-        (found,), _ = await self._backend.get((key,), self._timeout)
-        return found
-
     async def _replace(self, key: str, token: str, span: float) -> bool:
         """Replace what does not expire, or is no token. If several processes do that at once, each of them goes on."""
         found = await self._found(key)
@@ -66,3 +59,10 @@ class HeldTokens:
             logger.warning('a lock in the cache backend does not expire, or is not of this library: it is replaced')
         await self._backend.set(key, token, span, self._timeout)
         return True
+
+    async def _add(self, key: str, token: str, span: float) -> bool:
+        return await self._backend.add(key, token, span, self._timeout, alone=True)
+
+    async def _found(self, key: str) -> object:
+        (found,), _ = await self._backend.get((key,), self._timeout)
+        return found
