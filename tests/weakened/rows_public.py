@@ -48,7 +48,6 @@ ROWS = [
     ('erase: the bytes', '_routes/listed.py', '        await settings.store.erase(keys)\n', ''),
     ('stats: seconds saved', '_exchange/account.py', '    counts.seconds_saved += found.entry.about.seconds\n', ''),
     ('stats: very old ones', '_routes/all_workers.py', 'time.time() - published.at > FORGOTTEN_AFTER', 'False'),
-    ('stats: seconds saved', '_exchange/lookup.py', '        counts.seconds_saved += found.entry.about.seconds\n', ''),
     (
         'stats: seconds saved behind guards',
         '_exchange/guarded.py',
