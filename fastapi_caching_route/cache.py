@@ -23,6 +23,7 @@ from fastapi_caching_route._core.checks import (
     checked_paths,
     checked_templates,
 )
+from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
@@ -265,13 +266,13 @@ class FastAPICache:
         key: str,
         factory: Callable[[], Awaitable[T]],
         *,
-        ttl: float | None = None,
+        ttl: Seconds | None = None,
         **options: Unpack[ValueOptions],
     ) -> T: ...
 
     @overload
     async def get_or_set(
-        self, key: str, factory: Callable[[], T], *, ttl: float | None = None, **options: Unpack[ValueOptions]
+        self, key: str, factory: Callable[[], T], *, ttl: Seconds | None = None, **options: Unpack[ValueOptions]
     ) -> T: ...
 
     async def get_or_set(self, key: str, factory: Callable[[], Any], **options: Any) -> Any:
@@ -291,8 +292,8 @@ class FastAPICache:
         self,
         key: Annotated[str, Doc('The name of the lock.')],
         *,
-        timeout: Annotated[float, Doc('For how many seconds to wait for it.')] = 10.0,
-        lease: Annotated[float, Doc('After how many seconds it is free again, even if its holder died.')] = 60.0,
+        timeout: Annotated[Seconds, Doc('For how long to wait for it.')] = 10.0,
+        lease: Annotated[Seconds, Doc('After what time it is free again, even if its holder died.')] = 60.0,
     ) -> CacheLock:
         """A lock with one holder at a time in all processes: `async with cache.lock('report', timeout=5, lease=30):`.
 

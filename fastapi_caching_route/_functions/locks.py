@@ -7,13 +7,15 @@ longer. Its own clock begins before the token is sent: when the token expires, t
 import asyncio
 import random
 import time
+from functools import partial
 from secrets import token_urlsafe
 from types import TracebackType
 
 from typing_extensions import Self
 
+from fastapi_caching_route._concurrency.tasks import after
 from fastapi_caching_route._core.checks import check_positive
-from fastapi_caching_route._core.durations import checked_seconds
+from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route._core.key import escaped, full_key, shortened
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.tokens import Tokens
@@ -29,7 +31,7 @@ class CacheLock:
     Each object is for one holder at a time, and can be used again. It is not reentrant.
     """
 
-    def __init__(self, settings: Settings, key: str, *, timeout: float, lease: float) -> None:
+    def __init__(self, settings: Settings, key: str, *, timeout: Seconds, lease: Seconds) -> None:
         """Describe the lock. It is taken by `async with`.
 
         Raises:
@@ -39,11 +41,11 @@ class CacheLock:
         if not isinstance(key, str) or not key:
             msg = f'lock takes the name of the lock, a str, got {key!r}'
             raise ConfigurationError(msg)
-        check_positive('lease', lease)
         self._settings = settings
         self._name = key
         self._timeout = checked_seconds('timeout', timeout)
-        self._lease = lease
+        self._lease = checked_seconds('lease', lease)
+        check_positive('lease', self._lease)
         self._token: str | None = None
         self._ends_at = 0.0
 
@@ -60,24 +62,30 @@ class CacheLock:
             raise ConfigurationError(msg)
         tokens, token = self._tokens(), token_urlsafe(15)
         until, poll = time.monotonic() + self._timeout, FIRST_POLL_SECONDS
-        taken: bool | None = None
-        try:
-            while True:
-                self._ends_at = time.monotonic() + self._lease
-                taken = await tokens.add(self._key(), token, self._lease)
-                if taken or time.monotonic() >= until:
-                    break
-                await asyncio.sleep(min(poll * (0.5 + random.random()), max(until - time.monotonic(), 0)))  # noqa: S311
-                poll = min(1.5 * poll, MAX_POLL_SECONDS)
-        finally:
-            if not taken:  # a command that took too long, or was cancelled, may be carried out yet
-                tokens.go_on(_released(tokens, self._key(), token))
+        while True:
+            self._ends_at = time.monotonic() + self._lease
+            taken = await self._taken(tokens, token)
+            if taken or time.monotonic() >= until:
+                break
+            await asyncio.sleep(min(poll * (0.5 + random.random()), max(until - time.monotonic(), 0)))  # noqa: S311
+            poll = min(1.5 * poll, MAX_POLL_SECONDS)
         if not taken:
             why = 'the backend failed' if taken is None else 'another holder has it'
             msg = f'the lock {self._name!r} was not free within {self._timeout:g} seconds: {why}'
             raise LockTimeoutError(msg)
         self._token = token
         return self
+
+    async def _taken(self, tokens: Tokens, token: str) -> bool | None:
+        """Try once to take the lock; None if the backend fails."""
+        told: list[bool | None] = []
+        adding = tokens.go_on(_added(tokens, self._key(), token, self._lease, told))
+        try:
+            await asyncio.shield(adding)
+        finally:
+            if told in ([], [None]):  # a command that took too long, or whose task was cancelled, may succeed yet
+                tokens.go_on(after(adding, partial(_released, tokens, self._key(), token, [])))
+        return told[0]
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -132,8 +140,11 @@ class CacheLock:
         return tokens
 
 
-async def _released(tokens: Tokens, key: str, token: str, told: 'list[bool | None] | None' = None) -> None:
+async def _added(tokens: Tokens, key: str, token: str, lease: float, told: 'list[bool | None]') -> None:
+    """Take a lock, and tell whether that was possible."""
+    told.append(await tokens.add(key, token, lease))
+
+
+async def _released(tokens: Tokens, key: str, token: str, told: 'list[bool | None]') -> None:
     """Release a lock, and tell whether it was held."""
-    was_held = await tokens.release(key, token)
-    if told is not None:
-        told.append(was_held)
+    told.append(await tokens.release(key, token))

@@ -17,6 +17,7 @@ from fastapi_caching_route import (
     LockTimeoutError,
     MemoryCache,
 )
+from fastapi_caching_route._store.own_tokens import OwnTokens
 from tests.functions.holders import hold, overlaps
 from tests.servers import ROOT, free_port
 
@@ -125,6 +126,24 @@ async def test_a_task_that_is_cancelled_while_it_waits_leaves_no_lock(store):
             pass
 
 
+async def test_a_task_that_is_cancelled_while_its_command_is_under_way_leaves_no_lock():
+    class Slow(OwnTokens):
+        async def add(self, *arguments):
+            await goes_on.wait()
+            return await super().add(*arguments)
+
+    cache, goes_on = FastAPICache(), asyncio.Event()
+    cache._settings.store.locks = Slow()
+    waiting = asyncio.create_task(cache.lock('report', timeout=60).__aenter__())
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    goes_on.set()
+    async with cache.lock('report', timeout=5):
+        pass
+
+
 async def test_a_lock_is_not_taken_twice_by_one_object():
     lock = FastAPICache().lock('report', timeout=0)
     async with lock:
@@ -170,7 +189,7 @@ def test_a_lock_needs_a_name(arguments, text):
         FastAPICache().lock(*arguments)
 
 
-@pytest.mark.parametrize(('option', 'value'), [('timeout', -1), ('lease', 0), ('lease', '5')])
+@pytest.mark.parametrize(('option', 'value'), [('timeout', -1), ('lease', 0), ('lease', 'soon')])
 def test_wrong_options_of_a_lock_are_refused(option, value):
     with pytest.raises(ConfigurationError, match=option):
         FastAPICache().lock('report', **{option: value})
