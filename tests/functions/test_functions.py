@@ -433,7 +433,7 @@ async def test_functions_that_capture_variables_do_not_share(caplog):
         ({'key': 5}, 'key must be a function of the arguments'),
         ({'ttl': -1}, 'ttl must be a number of seconds'),
         ({'tagz': []}, 'has no option tagz'),
-        ({'namespace': 'a::b'}, 'namespace'),
+        ({'namespace': 5}, 'namespace'),
         ({'condition': 5}, 'condition must be a function of the result'),
         ({'tags': 'user'}, 'tags'),
     ],
