@@ -18,6 +18,8 @@ from fastapi_caching_route.errors import ConfigurationError
 
 _NO_TOKEN = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _SEPARATED = re.compile(r'[,"\\]')
+_EMPTY = '%'
+"""Stands for an empty tag, which no cache in front takes. No other tag is like this."""
 DIGITS = 16
 """Hex digits that stand for the rest of a tag that is too long."""
 
@@ -71,7 +73,7 @@ class SurrogateKeys:
     def _tag(self, name: str) -> str:
         text = self.prefix + name.removeprefix('tag:')
         unfit = _NO_TOKEN if self.only_tokens else _SEPARATED
-        text = unfit.sub(lambda found: f'%{ord(found[0]):02X}', text)
+        text = unfit.sub(lambda found: f'%{ord(found[0]):02X}', text) or _EMPTY
         if len(text) <= self.max_tag_bytes:
             return text
         return f'{text[: self.max_tag_bytes - DIGITS - 1]}~{digest(text)[:DIGITS]}'

@@ -87,9 +87,13 @@ class _Declared:
         return self.rules.raw or any(not self.rules.shared or node.call in early for node in self.nodes if early)
 
     @property
+    def is_noted(self) -> bool:
+        """Whether reads are noted. An exception handler or a response class may read where no dependency does."""
+        return self.rules.reads != 'declared' and not self.raw
+
+    @property
     def reading(self) -> Reading:
         personal = (SESSION, USER, AUTH, *(f'header:{it.decode("latin-1")}' for it in self._personal_headers))
-        is_noted = self.rules.reads == 'noted' and not self.raw
         return Reading(
             cookies=cookies_in,
             query=QueryParams,
@@ -97,8 +101,8 @@ class _Declared:
             # The endpoint never gets the preconditions of a client that the cache answers.
             left_out=self.rules.left_out | {it.encode('ascii') for it in self.rules.answered},
             covered=self.parts.whole_headers,
-            by_identity=frozenset(personal) if is_noted and self.rules.shared else frozenset(),
-            takes_request=is_noted and self.takes_request,
+            by_identity=frozenset(personal) if self.is_noted and self.rules.shared else frozenset(),
+            takes_request=self.is_noted and self.takes_request,
         )
 
     @property
@@ -185,7 +189,7 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         for_all=not declared.unsaid,
         raw=raw,
         reading=declared.reading,
-        noted=rules.reads == 'noted' and not raw,
+        noted=declared.is_noted,
         accounted=rules.reads != 'all' and not raw,
         bypass_if_personal=not rules.shared,
         left_out=left_out,

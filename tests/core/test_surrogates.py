@@ -82,6 +82,11 @@ def test_a_prefix_tells_apps_apart():
     assert SurrogateKeys(header='Cache-Tag', prefix='shop:').tags(('all', 'tag:a')) == ['shop:all', 'shop:a']
 
 
+@pytest.mark.parametrize('header', KNOWN)
+def test_an_empty_tag_is_sent_as_one_that_a_cache_in_front_takes(header):
+    assert KNOWN[header].tags(['tag:', 'tag:%25']) == ['%', KNOWN[header].tags(['tag:%25'])[0]]
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

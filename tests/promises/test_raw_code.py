@@ -1,6 +1,7 @@
 """Code beside endpoints that reads the raw request: responses with code of their own, schemes called by hand."""
 
-from fastapi import Request, Response
+import pytest
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader
 from starlette.authentication import SimpleUser
@@ -26,6 +27,27 @@ async def test_what_a_response_reads_when_it_is_sent_counts():
     app = app_of(endpoint)
     got = [await asked(app, headers=it) for it in LANGUAGES]
     assert [body for body, _ in got] == ['de', 'fr', 'de']
+
+
+async def raising():
+    raise HTTPException(404)
+
+
+async def responding():
+    return InTheLanguageOfTheClient()
+
+
+@pytest.mark.parametrize('reads', ['noted', 'all'])
+@pytest.mark.parametrize('endpoint', [raising, responding])
+async def test_what_is_read_where_no_dependency_takes_the_request_counts(endpoint, reads):
+    app = app_of(endpoint, reads=reads, status_ttl={404: 60})
+
+    @app.exception_handler(HTTPException)
+    async def handler(request, error):
+        return PlainTextResponse(request.headers.get('accept-language', ''), status_code=error.status_code)
+
+    got = [await asked(app, headers=it) for it in LANGUAGES]
+    assert got == [('de', b'MISS'), ('fr', b'MISS'), ('de', b'HIT')]
 
 
 async def test_what_a_scheme_reads_that_the_endpoint_calls_counts():

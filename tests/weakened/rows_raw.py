@@ -80,6 +80,12 @@ ROWS = [
         'node.name is None and handed.isdisjoint(id(it.call) for it in tree(node, {}))',
         'node.name is None',
     ),
+    (
+        'read: where no dependency takes the request',
+        '_fastapi/inputs.py',
+        "return self.rules.reads != 'declared' and",
+        "return self.rules.reads == 'noted' and",
+    ),
     ('authorization: a user', '_exchange/plan.py', ' or has_user(scope)', ''),
     ('authorization: a context variable', '_exchange/plan.py', 'return variable is None', 'return True'),
 ]
