@@ -12,15 +12,16 @@ from fastapi_caching_route._concurrency.workers import ONE_OF_SEVERAL, is_one_of
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._exchange.plan import Plan
-from fastapi_caching_route._fastapi.effective import reads_raw
-from fastapi_caching_route._fastapi.endpoints import layers, name_of
+from fastapi_caching_route._fastapi.effective import reads_raw, takes
+from fastapi_caching_route._fastapi.endpoints import decorators_of, layers, name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
+from fastapi_caching_route._fastapi.serving import is_of_api, is_of_websocket, routes_in
 from fastapi_caching_route._routes.decorating import BOTH, suspicious
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
 from fastapi_caching_route._routes.writes import is_write
+from fastapi_caching_route.context import CacheContext
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
@@ -48,7 +49,7 @@ class RouteReport:
     guards: tuple[str, ...] = ()
     """The dependencies that run before an entry is served."""
     not_run_on_hits: tuple[str, ...] = ()
-    """The dependencies that run only with the endpoint, so they cannot refuse a hit."""
+    """The dependencies and decorators that run only with the endpoint, so they cannot refuse a hit."""
     shared_by: str = ''
     """The clients that share an entry."""
     ttl: float | None = None
@@ -86,11 +87,11 @@ def explain(app: Any) -> tuple[RouteReport, ...]:
 def report_on(prefix: str, effective: Any) -> RouteReport:
     """The report on one effective route, in mounts with this path."""
     route, endpoint = getattr(effective, 'original_route', effective), getattr(effective, 'endpoint', None)
-    methods = tuple(sorted(getattr(effective, 'methods', None) or ()))
+    methods = tuple(sorted(getattr(effective, 'methods', None) or (['WEBSOCKET'] if is_of_websocket(route) else ())))
     path = prefix + getattr(effective, 'path_format', getattr(effective, 'path', ''))
     decoration = None if endpoint is None else decoration_of(endpoint)
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
-    why_not = _why_not(route, methods, decoration)
+    why_not = _why_not(route, effective, methods, decoration)
     report = RouteReport(methods, path, name, cached=why_not is None, why_not=why_not)
     if decoration is not None and why_not is None:
         return _of_cached(report, prefix, effective, decoration)
@@ -113,7 +114,7 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
         not_in_key=declared.inputs.left_out_in_words,
         reads=tuple(sorted(plan.learned)),
         guards=declared.guards,
-        not_run_on_hits=declared.not_on_hit,
+        not_run_on_hits=(*declared.not_on_hit, *(f'decorator {it}' for it in decorators_of(effective.endpoint))),
         shared_by=_shared_by(policy, declared),
         ttl=None if decoration.settings.by_the_book or policy.ttl == inf else seconds_or_none(policy.ttl),
         status_ttl={status: in_seconds(span) for status, span in policy.status_ttl.items()},
@@ -126,17 +127,27 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
     )
 
 
-def _why_not(route: Any, methods: tuple[str, ...], decoration: Decoration | None) -> str | None:
+def _why_not(route: Any, effective: Any, methods: tuple[str, ...], decoration: Decoration | None) -> str | None:
+    if decoration is None and not is_of_api(route):
+        return 'websockets cannot be cached' if is_of_websocket(route) else _a(route)
     if decoration is None:
-        return 'not decorated' if is_of_api(route) else f'a {type(route).__name__}'
+        says_nothing = not (isinstance(route, CachingRoute) or invalidates_of(effective.endpoint))
+        if says_nothing and any(is_write(it, cached=False) for it in methods) and not takes(effective, CacheContext):
+            return f'not decorated; it invalidates nothing, because its route is {_a(route)}'
+        return 'not decorated'
     if not isinstance(route, CachingRoute):
         remedy = (
             BUILD_ITS_ROUTER
             if is_of_api(route)
             else 'only FastAPI endpoints with a method can be cached; remove the decorator'
         )
-        return f'decorated, but its route is a {type(route).__name__} and not a CachingRoute: {remedy}'
+        return f'decorated, but its route is {_a(route)} and not a CachingRoute: {remedy}'
     return None if decoration.settings.methods.intersection(methods) else 'decorated, but its methods cannot be cached'
+
+
+def _a(route: object) -> str:
+    name = type(route).__name__
+    return f'{"an" if name[0] in "AEIO" else "a"} {name}'
 
 
 def _shared_by(policy: CachePolicy, declared: Declared) -> str:

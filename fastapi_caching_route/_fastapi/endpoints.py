@@ -13,6 +13,7 @@ from typing import Any
 from fastapi_caching_route.errors import ConfigurationError
 
 _ATTRIBUTE = '__fastapi_caching_route__'
+_PACKAGE = __name__.partition('.')[0]
 
 INSIDE = f'{_ATTRIBUTE}inside'
 """The attribute of a wrapped endpoint that holds the original endpoint."""
@@ -94,6 +95,13 @@ def _wrapped(endpoint: Any) -> Iterator[Any]:
             (getattr(endpoint, it) for it in ('__func__', '__wrapped__', INSIDE) if hasattr(endpoint, it)), None
         )
         endpoint = inside or (endpoint.func if isinstance(endpoint, partial) else None)
+
+
+def decorators_of(endpoint: Any) -> list[str]:
+    """The decorators of others around the function of an endpoint, by the module and name of what they call instead."""
+    around = [it for it in _wrapped(endpoint) if hasattr(it, '__wrapped__') and hasattr(it, '__code__')]
+    named = [(it.__globals__.get('__name__', ''), it.__code__.co_name) for it in around]
+    return [f'{module}.{name}' for module, name in named if module.partition('.')[0] != _PACKAGE]
 
 
 def _attribute_of(endpoint: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi.routing import APIRoute
-from starlette.routing import Host, Match, Mount
+from starlette.routing import Host, Match, Mount, WebSocketRoute
 
 from fastapi_caching_route._core.asgi import Scope
 
@@ -65,6 +65,11 @@ def _route_at(routes: Iterable[Any], scope: Scope) -> tuple[Any, Scope]:
 def is_of_api(route: object) -> bool:
     """Whether a route is an `APIRoute`, either itself or the route of an include."""
     return isinstance(getattr(route, 'original_route', route), APIRoute)
+
+
+def is_of_websocket(route: object) -> bool:
+    """Whether a route is for websockets, either itself or the route of an include."""
+    return isinstance(getattr(route, 'original_route', route), WebSocketRoute)
 
 
 def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """The report on what becomes of each route of an app."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route import CacheContextDep, CachingRoute, FastAPICache
 from fastapi_caching_route.__main__ import main
 from fastapi_caching_route.explain import explain
 from tests.servers import EXAMPLES
@@ -184,3 +185,60 @@ def test_what_else_decides_is_told_and_brackets_are_shown(tmp_path):
         'stored only if store_if returns true',
     ):
         assert said in table
+
+
+def limited(endpoint):
+    @functools.wraps(endpoint)
+    async def inside_of_a_limit(*args, **kwargs):
+        return await endpoint(*args, **kwargs)
+
+    return inside_of_a_limit
+
+
+@pytest.mark.parametrize('above', [True, False], ids=['cache above', 'cache below'])
+def test_decorators_around_the_endpoint_are_shown_since_they_do_not_run_on_hits(above):
+    cache, app = FastAPICache(), FastAPI(openapi_url=None)
+    cache.install(app)
+
+    async def items(): ...
+
+    app.get('/items')(cache(ttl=60)(limited(items)) if above else limited(cache(ttl=60)(items)))
+    (report,) = explain(app)
+    assert report.cached
+    assert report.not_run_on_hits == (f'decorator {__name__}.inside_of_a_limit',)
+
+
+def test_a_write_that_invalidates_nothing_is_told_from_others():
+    cache, app, router = FastAPICache(), FastAPI(openapi_url=None), APIRouter(route_class=CachingRoute)
+
+    async def endpoint(): ...
+
+    async def through_a_context(context: CacheContextDep): ...
+
+    app.post('/plain')(endpoint)
+    app.get('/read')(endpoint)
+    app.post('/context')(through_a_context)
+
+    async def invalidating(): ...
+
+    app.post('/decorated')(cache.invalidates(tags=['a'])(invalidating))
+    router.post('/own')(endpoint)
+    app.include_router(router)
+    found = {it.path: it.why_not for it in explain(app)}
+    assert found.pop('/plain') == 'not decorated; it invalidates nothing, because its route is an APIRoute'
+    assert set(found.values()) == {'not decorated'}
+    assert len(found) == 4
+
+
+def test_routes_that_are_none_of_ours_are_named_in_english():
+    app = FastAPI(openapi_url=None)
+
+    @app.websocket('/socket')
+    async def socket(websocket: WebSocket): ...
+
+    app.add_route('/plain', lambda request: Response())
+    found = {it.path: (it.methods, it.why_not) for it in explain(app)}
+    assert found == {
+        '/socket': (('WEBSOCKET',), 'websockets cannot be cached'),
+        '/plain': (('GET', 'HEAD'), 'a Route'),
+    }
