@@ -53,3 +53,8 @@ weakened *names:
 # 100,000 requests each to two and to four workers on one LMDB store, while others on it are killed and stopped.
 long-race *args:
     uv run python -m tests.long_race {{ args }}
+
+# Pictures of the console of two workers under load: wide and dark, while their Redis is down, and narrow.
+console-pictures folder seconds='12':
+    mkdir -p {{ folder }}
+    uv run python -m tests.watching {{ folder }} {{ seconds }}

@@ -33,6 +33,9 @@ TICK_SECONDS = 2.0
 STREAM_SECONDS = 10.0
 """After these seconds, the page asks anew: so the guards run again, and a server that ends has not to wait longer."""
 
+LAST = 2**64
+"""No cursor of Redis is as large."""
+
 STATIC = {
     '': ('console.html', 'text/html; charset=utf-8'),
     'console.css': ('console.css', 'text/css; charset=utf-8'),
@@ -104,7 +107,7 @@ def _add_reading(router: APIRouter, cache: FastAPICache) -> None:
 
     @router.get('/routes.json')
     async def routes(request: Request) -> Response:
-        return json_response(await run_in_threadpool(reports, _outermost(request)))
+        return json_response(await run_in_threadpool(reports, cache, _outermost(request)))
 
     @router.get('/entries.json')
     @_answering_errors
@@ -113,11 +116,11 @@ def _add_reading(router: APIRouter, cache: FastAPICache) -> None:
         path: str | None = None,
         tag: str | None = None,
         dead: bool = False,  # noqa: FBT001, FBT002, a query parameter
-        skip: int = 0,
+        after: int = 0,
     ) -> Response:
-        if skip < 0:
-            raise HTTPException(422, 'skip must not be negative')
-        return json_response(await page(cache, route=route, path=path, tag=tag, dead=dead, skip=skip))
+        if not 0 <= after < LAST:
+            raise HTTPException(422, 'after must be the `next` of a page')
+        return json_response(await page(cache, route=route, path=path, tag=tag, dead=dead, after=after))
 
     @router.get('/entry.json')
     @_answering_errors

@@ -17,7 +17,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.servers import wait_until
 
-PROGRAMS = 'chromium', 'chromedriver'
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+DRIVER = shutil.which('chromedriver')
 OPTIONS = (
     *('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'),
     *('--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'),
@@ -26,7 +27,7 @@ OPTIONS = (
 
 def needed() -> None:
     """Skip the test if there is no Chromium; under CI=true, fail."""
-    missing = [it for it in PROGRAMS if shutil.which(it) is None]
+    missing = [name for name, path in (('chromium', CHROMIUM), ('chromedriver', DRIVER)) if path is None]
     if missing and os.environ.get('CI') == 'true':
         pytest.fail(f'{" and ".join(missing)} must not be missing under CI=true')
     if missing:
@@ -83,11 +84,11 @@ class Browser:
 def chromium() -> Iterator[Browser]:
     """A browser with an empty profile."""
     folder, options = tempfile.mkdtemp(), webdriver.ChromeOptions()
-    options.binary_location = shutil.which('chromium')
+    options.binary_location = CHROMIUM
     for it in (*OPTIONS, f'--user-data-dir={folder}'):
         options.add_argument(it)
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which('chromedriver')))
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
         driver.execute_cdp_cmd('Network.enable', {})
         yield Browser(driver)

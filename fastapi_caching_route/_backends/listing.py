@@ -11,34 +11,65 @@ _SPECIAL = re.compile(r'([*?\[\]\\^])')
 """What is a pattern in Redis."""
 
 
-LOOKED_AT = 1000
-"""How many keys Redis looks at for one reply: enough that round trips cost little, and too few to stop others."""
+MOST_SCANS = 10
+"""How often Redis is asked for a page: of many keys that are not ours, a page may have few or none."""
+
+KeyPage = tuple[list[str], int]
+"""Some keys, and after how many of them, or at which cursor of Redis, the next page begins; 0 at the end."""
 
 
-async def pages_of(driver: Driver, prefix: str, size: int, skip: int = 0) -> AsyncGenerator[list[str], None]:
-    """The keys with a prefix, without the first ones; a key may come twice. Each page but the last is full.
+async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> AsyncGenerator[KeyPage, None]:
+    """The keys with a prefix from some page on; a key may come twice.
 
     Raises:
         NotImplementedError: the backend cannot list its keys.
 
     """
     client: Any = getattr(driver, 'client', None)
+    pattern = _SPECIAL.sub(r'\\\1', prefix) + '*'
     if isinstance(driver, LMDBDriver):
-        after = (driver.keys_after(prefix, '', skip) or [''])[-1] if skip else ''
-        while page := driver.keys_after(prefix, after, size):
-            yield page
-            after = page[-1]
-    elif hasattr(client, 'scan_iter'):
-        page, left_out = [], 0
-        async for key in client.scan_iter(match=_SPECIAL.sub(r'\\\1', prefix) + '*', count=LOOKED_AT):
-            if left_out < skip:
-                left_out += 1
-                continue
-            page.append(key.decode(errors='replace') if isinstance(key, bytes) else str(key))
-            if len(page) == size:
-                yield page
-                page = []
-        yield page
+        last = (driver.keys_after(prefix, '', after) or [''])[-1] if after else ''
+        while page := driver.keys_after(prefix, last, size):
+            after, last = after + len(page), page[-1]
+            yield page, after
+    elif hasattr(client, 'nodes_manager'):
+        async for found in _in_cluster(client, pattern, size, after):
+            yield found
+    elif hasattr(client, 'scan'):
+        async for found in _scanned(client, pattern, size, after):
+            yield found
     else:
         msg = 'this backend cannot list its keys'
         raise NotImplementedError(msg)
+
+
+async def _scanned(client: Any, pattern: str, size: int, cursor: int) -> AsyncGenerator[KeyPage, None]:
+    """By the cursors of Redis: what is there all the time is in one of the pages."""
+    is_over = False
+    while not is_over:
+        page: list[str] = []
+        for _ in range(MOST_SCANS):
+            cursor, keys = await client.scan(cursor, match=pattern, count=size)
+            page += map(_text, keys)
+            is_over = cursor == 0
+            if is_over or len(page) >= size:
+                break
+        yield page, cursor
+
+
+async def _in_cluster(client: Any, pattern: str, size: int, after: int) -> AsyncGenerator[KeyPage, None]:
+    """By counting: each node has a cursor of its own."""
+    page: list[str] = []
+    seen = 0
+    async for key in client.scan_iter(match=pattern, count=size):
+        seen += 1
+        if seen > after:
+            page.append(_text(key))
+        if len(page) == size:
+            yield page, seen
+            page = []
+    yield page, 0
+
+
+def _text(key: Any) -> str:
+    return key.decode(errors='replace') if isinstance(key, bytes) else str(key)

@@ -56,16 +56,19 @@ async def outlook(asked: Asked, console: Scope) -> dict[str, Any]:
     return {**found, **await _expected(route.reached_by(reached).plan, reached, asked.body.encode())}
 
 
+THE_STORE = 'the store, which is failing, so that nothing is found'
+
+
 async def _expected(plan: Plan | None, scope: Scope, body: bytes) -> dict[str, Any]:
     assert plan is not None
     expected = await forecast(plan, plan.declared(), scope, body)
-    found, now = expected.found, plan.runtime.clock()
+    found, store, now = expected.found, plan.runtime.store, plan.runtime.clock()
     return {
         'fate': expected.fate,
         'text': _in_words(expected),
         'key': None if expected.key is None else public_key(expected.key),
         'entry': None if found is None else described(described_entry(*headed(found), now)),
-        'depends_on': expected.provided,
+        'depends_on': (*expected.provided, *([THE_STORE] if store.condition().failed_at is not None else [])),
     }
 
 

@@ -1,14 +1,16 @@
 """Statistics, and the reports on routes. Knows no entries."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.all_workers import begin_publishing
+from fastapi_caching_route._routes.decoration import decoration_of
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import CacheError
-from fastapi_caching_route.explain import explain
+from fastapi_caching_route.explain import report_on
 from fastapi_caching_route.stats import CacheStats, MinuteStats, RouteStats
 
 OWN = 'fastapi_caching_route.console.'
@@ -17,7 +19,8 @@ OWN = 'fastapi_caching_route.console.'
 
 async def counted(cache: FastAPICache) -> dict[str, Any]:
     """What all workers have counted; if the store fails, what this one has."""
-    begin_publishing(cache._settings)  # noqa: SLF001, of the package; in apps without the lifespan of the cache
+    if on_asyncio():  # for apps without the lifespan of the cache
+        begin_publishing(cache._settings)  # noqa: SLF001, of the package
     try:
         stats, error = await cache.stats_of_all_workers(), None
     except CacheError as raised:
@@ -52,7 +55,17 @@ def _workers(stats: CacheStats) -> list[dict[str, Any]]:
     ]
 
 
-def reports(app: Any) -> list[Mapping[str, Any]]:
-    """What `explain` says of each route, without those of the console, and of FastAPI itself."""
-    found = [it for it in explain(app) if not it.endpoint.startswith((OWN, 'fastapi.'))]
-    return [asdict(it) for it in found]
+def reports(cache: FastAPICache, app: Any) -> list[dict[str, Any]]:
+    """What `explain` says of each route, without those of the console, and of FastAPI itself.
+
+    `is_of_other_cache` says that a route is cached, and not by this cache.
+    """
+    settings = cache._settings  # noqa: SLF001, of the package
+    found = []
+    for prefix, effective in routes_in(app):
+        report = report_on(prefix, effective)
+        if not report.endpoint.startswith((OWN, 'fastapi.')):
+            decoration = decoration_of(effective.endpoint) if report.cached else None
+            is_other = decoration is not None and decoration.settings is not settings
+            found.append({**asdict(report), 'is_of_other_cache': is_other})
+    return found

@@ -5,7 +5,6 @@ The guards are the user's own dependencies. They have let nobody in when these c
 
 from collections.abc import MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,8 +27,6 @@ OF_ALL = {
     'x-frame-options': 'DENY',
 }
 """The headers of all responses, also of those of the guards."""
-
-SAFE = frozenset(('GET', 'HEAD'))
 
 
 class ConsoleRoute(APIRoute):
@@ -57,13 +54,13 @@ def comes_from_elsewhere(scope: MutableMapping[str, Any]) -> bool:
     """Whether a browser says that a page of another origin has sent this request.
 
     Browsers say it by Sec-Fetch-Site, and by Origin, where the console is not served by HTTPS. Pages of other origins
-    can leave out neither. A link to the page is allowed; scripts send none of these headers.
+    can leave out neither. A link is allowed to open the console; scripts send none of these headers.
     """
     headers = Headers(scope=scope)
     site, origin = headers.get('sec-fetch-site'), headers.get('origin')
-    if scope['method'] in SAFE:
-        is_link = headers.get('sec-fetch-mode') == 'navigate' and headers.get('sec-fetch-dest') == 'document'
-        return site in {'cross-site', 'same-site'} and not is_link
+    is_link = headers.get('sec-fetch-mode') == 'navigate' and headers.get('sec-fetch-dest') == 'document'
+    if is_link and scope['method'] == 'GET':
+        return False
     if site is not None:
         return site not in {'same-origin', 'none'}
     return origin is not None and not _is_own(origin, headers.getlist('host'))
@@ -71,5 +68,5 @@ def comes_from_elsewhere(scope: MutableMapping[str, Any]) -> bool:
 
 def _is_own(origin: str, hosts: list[str]) -> bool:
     """Whether an origin is the one of this host. Its scheme is not known behind a proxy."""
-    parts = urlsplit(origin)
-    return hosts == [parts.netloc] and origin == f'{parts.scheme}://{parts.netloc}'
+    _, separator, host = origin.partition('://')
+    return separator != '' and hosts == [host]

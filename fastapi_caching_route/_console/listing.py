@@ -3,6 +3,7 @@
 A body is shown at once if everybody may get it. All others are personal.
 """
 
+import logging
 from base64 import b64encode
 from codecs import getincrementaldecoder
 from dataclasses import asdict, replace
@@ -25,21 +26,26 @@ from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.route import CachingRoute
 
+logger = logging.getLogger('fastapi_caching_route')
+
 MOST_SHOWN = 64 * 1024
 """Bytes of a body."""
 
 
 async def page(
-    cache: FastAPICache, *, route: str | None, path: str | None, tag: str | None, dead: bool, skip: int
+    cache: FastAPICache, *, route: str | None, path: str | None, tag: str | None, dead: bool, after: int
 ) -> dict[str, Any]:
-    """Some entries, and how many keys to skip for the next ones; None if there are no more."""
+    """Some entries, and where the next ones begin; None if there are no more.
+
+    It is a str, because the numbers of JavaScript cannot hold all cursors of Redis.
+    """
     settings = cache._settings  # noqa: SLF001, of the package
     wanted = [
         *([] if path is None else [names_of_path(path, prefix=False)]),
         *([] if tag is None else [names_of([tag], None, None, settings)]),
     ]
-    found, following = await page_of(settings, wanted, route, dead=dead, skip=skip)
-    return {'entries': [described(it) for it in found], 'next': following}
+    found, following = await page_of(settings, wanted, route, dead=dead, after=after)
+    return {'entries': [described(it) for it in found], 'next': str(following) if following else None}
 
 
 def described(it: EntryInfo) -> dict[str, Any]:
@@ -66,8 +72,11 @@ async def one(cache: FastAPICache, app: Any, key: str, *, personal: bool) -> dic
         return None
     info = described_entry(*listed, settings.runtime.clock())
     is_personal = not (is_declared(info.key) and _is_for_all(listed[0].entry, info, app))
-    shown = {} if found is None or (is_personal and not personal) else _content(found.entry)
-    return {'entry': described(info), 'is_personal': is_personal, **shown}
+    if found is None or (is_personal and not personal):
+        return {'entry': described(info), 'is_personal': is_personal}
+    if is_personal:
+        logger.info('the console has shown the body of the entry %s', public_key(info.key))
+    return {'entry': described(info), 'is_personal': is_personal, **_content(found.entry)}
 
 
 def _is_for_all(entry: Entry, info: EntryInfo, app: Any) -> bool:

@@ -15,13 +15,12 @@ from fastapi_caching_route._core.key import root_of
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import lines
 from fastapi_caching_route._routes.settings import Settings
-from fastapi_caching_route._store.listing import PAGE
-from fastapi_caching_route._store.visit import Found, Listed
+from fastapi_caching_route._store.visit import Found, Listed, ListedPage
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 
-MOST_SEEN = 20 * PAGE
-"""How many keys `page_of` looks at."""
+ENOUGH, MOST_PAGES = 100, 20
+"""After how many entries, and after how many pages of the store, `page_of` ends."""
 
 _VARIANT = re.compile(r'(.+):[0-9a-f]{16}:[0-9a-f]{32}')
 """The key of a variant: the key of all, their token, and a digest."""
@@ -32,26 +31,26 @@ async def entries_of(
 ) -> AsyncGenerator[EntryInfo, None]:
     """The entries of a cache of this route that have one name of each of the `wanted` groups."""
     now = settings.runtime.clock()
-    async for page in _pages(settings):
+    async for page, _ in _pages(settings):
         for it in _matching(page, wanted, route, now, dead=dead):
             yield it
 
 
 async def page_of(
-    settings: Settings, wanted: Sequence[Collection[str]], route: str | None, *, dead: bool, skip: int
-) -> tuple[list[EntryInfo], int | None]:
-    """Some of what `entries_of` yields, without what is under the first keys, and how many keys to skip for the rest.
+    settings: Settings, wanted: Sequence[Collection[str]], route: str | None, *, dead: bool, after: int
+) -> tuple[list[EntryInfo], int]:
+    """Some of what `entries_of` yields, and where the rest begins; 0 at the end.
 
-    The second is None at the end. Work is bounded: a page may be empty although there are more.
+    Work is bounded: a page may be empty although there are more.
     """
-    found, seen, now = dict[str, EntryInfo](), 0, settings.runtime.clock()
-    async with aclosing(_pages(settings, skip)) as pages:
-        async for page in pages:
+    found, pages, now = dict[str, EntryInfo](), 0, settings.runtime.clock()
+    async with aclosing(_pages(settings, after)) as listed:
+        async for page, following in listed:
             found |= {it.key: it for it in _matching(page, wanted, route, now, dead=dead)}
-            seen += PAGE
-            if len(found) >= PAGE or seen >= MOST_SEEN:
-                return [*found.values()], skip + seen
-    return [*found.values()], None
+            pages += 1
+            if len(found) >= ENOUGH or pages >= MOST_PAGES:
+                return [*found.values()], following
+    return [*found.values()], 0
 
 
 def _matching(
@@ -79,14 +78,14 @@ async def found_under(settings: Settings, key: str) -> Found | None:
 async def listed_where(settings: Settings, is_it: Callable[[str], bool]) -> Listed | None:
     """The first entry of a cache with such a full key."""
     async with aclosing(_pages(settings)) as pages:
-        async for page in pages:
+        async for page, _ in pages:
             for it in page:
                 if is_it(it[0].entry.key):
                     return it
     return None
 
 
-async def _pages(settings: Settings, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
+async def _pages(settings: Settings, after: int = 0) -> AsyncGenerator[ListedPage, None]:
     """The entries of a cache, page by page.
 
     Raises:
@@ -95,7 +94,7 @@ async def _pages(settings: Settings, skip: int = 0) -> AsyncGenerator[list[Liste
 
     """
     async with _told_apart(settings):
-        async for page in settings.store.listed(_prefix(settings), skip):
+        async for page in settings.store.listed(_prefix(settings), after):
             yield page
 
 
@@ -161,7 +160,7 @@ async def erase(settings: Settings, names: Collection[str]) -> int:
         break
     await settings.store.invalidate(tuple(names))
     erased = 0
-    async for page in _pages(settings):
+    async for page, _ in _pages(settings):
         keys = [it.entry.key for it, _ in page if not set(names).isdisjoint(it.entry.names)]
         await settings.store.erase(keys)
         erased += len(keys)

@@ -22,7 +22,7 @@ from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Before,
     Found,
-    Listed,
+    ListedPage,
     LookUp,
     Standing,
     Store,
@@ -103,9 +103,9 @@ class DeferredStore:
         """See `Store`."""
         return Condition(pending=len(self._pending)) if self._store is None else self._store.condition()
 
-    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
+    def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
-        return _nothing_listed() if self._store is None else self._store.listed(prefix, skip)
+        return _nothing_listed() if self._store is None else self._store.listed(prefix, after)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""
@@ -239,6 +239,6 @@ class NoVisit:
         return await store_it(self)
 
 
-async def _nothing_listed() -> AsyncGenerator[list[Listed], None]:
+async def _nothing_listed() -> AsyncGenerator[ListedPage, None]:
     return
-    yield []
+    yield [], 0

@@ -10,7 +10,7 @@ from fastapi_caching_route._backends.commands import Commands
 from fastapi_caching_route._backends.listing import pages_of
 from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._store.remote_visit import Parts
-from fastapi_caching_route._store.visit import Listed
+from fastapi_caching_route._store.visit import Listed, ListedPage
 
 PAGE = 100
 """How many keys are looked at together."""
@@ -19,14 +19,14 @@ PAGE_SECONDS = 5.0
 """How long a page may take: it is for people, who wait longer than a request."""
 
 
-async def listed_remotely(parts: Parts, prefix: str, skip: int) -> AsyncGenerator[list[Listed], None]:
-    """The entries of a backend under keys with a prefix, without the first keys.
+async def listed_remotely(parts: Parts, prefix: str, after: int) -> AsyncGenerator[ListedPage, None]:
+    """The entries of a backend under keys with a prefix, from some page on.
 
     Raises:
         NotImplementedError: the backend cannot list its keys.
 
     """
-    async for keys in pages_of(parts.backend.driver(), prefix, PAGE, skip):
+    async for keys, following in pages_of(parts.backend.driver(), prefix, PAGE, after):
         commands, beside = Commands(parts.backend, PAGE_SECONDS), parts.ledger.beside
         found = await commands.heads(keys)
         seen = await parts.ledger.see(commands, await commands.get(beside))  # later: it knows all that came before
@@ -37,12 +37,13 @@ async def listed_remotely(parts: Parts, prefix: str, skip: int) -> AsyncGenerato
                 entry = headed.entry
                 owed = parts.debts.include(entry.names) or parts.withdrawals.includes(key, entry.stored_at)
                 page.append((headed, None if owed else await parts.ledger.stale_at(commands, entry, seen)))
-        yield page
+        yield page, following
 
 
-async def pages_in_memory(keys: Sequence[str], prefix: str, skip: int) -> AsyncGenerator[list[str], None]:
+async def pages_in_memory(keys: Sequence[str], prefix: str, after: int) -> AsyncGenerator[tuple[list[str], int], None]:
     """The keys with a prefix, without the first ones. Between two pages, others may go on."""
     own = [it for it in keys if str(it).startswith(prefix)]
-    for begin in range(skip, len(own), PAGE):
-        yield own[begin : begin + PAGE]
+    for begin in range(after, len(own), PAGE):
+        end = begin + PAGE
+        yield own[begin:end], end if end < len(own) else 0
         await asyncio.sleep(0)

@@ -28,7 +28,7 @@ from fastapi_caching_route._store.visit import (
     Alive,
     Before,
     Found,
-    Listed,
+    ListedPage,
     LookUp,
     Lost,
     Standing,
@@ -71,12 +71,12 @@ class LocalStore:
         """See `Store`. It cannot fail."""
         return Condition()
 
-    async def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
+    async def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
-        async for keys in pages_in_memory(self._table.keys(), prefix, skip):
+        async for keys, following in pages_in_memory(self._table.keys(), prefix, after):
             found = [(key, self._table.peek(key)) for key in keys]
             entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
-            yield [(Headed(it, len(it.body)), self._moments.stale_since(it, it.marks)) for it in entries]
+            yield [(Headed(it, len(it.body)), self._moments.stale_since(it, it.marks)) for it in entries], following
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

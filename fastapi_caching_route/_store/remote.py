@@ -44,7 +44,7 @@ from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.tokens import Tokens
-from fastapi_caching_route._store.visit import Listed, LookUp, Visit
+from fastapi_caching_route._store.visit import ListedPage, LookUp, Visit
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -127,9 +127,9 @@ class RemoteStore:
             near=None if parts.copies is None else parts.copies.stats(),
         )
 
-    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
+    def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
-        return listed_remotely(self._parts, prefix, skip)
+        return listed_remotely(self._parts, prefix, after)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

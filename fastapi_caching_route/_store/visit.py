@@ -23,6 +23,9 @@ StoredObject = Entry | Variants
 Listed = tuple[Headed, float | None]
 """An entry, and when a soft invalidation made it stale, or infinity; None if it is invalidated."""
 
+ListedPage = tuple[list[Listed], int]
+"""Some entries, and where the next page begins; 0 at the end."""
+
 Early = int | Position | Mapping[str, str]
 """What is known before the endpoint runs: a moment of this process, a place in the journal of the store, or the marks
 by their keys."""
@@ -178,8 +181,8 @@ class Store(Protocol):
         """How the store is."""
         ...
 
-    def listed(self, prefix: str, skip: int = 0) -> AsyncGenerator[list[Listed], None]:
-        """The entries under keys with a prefix, page by page, alive or not; without those of the first keys.
+    def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
+        """The entries under keys with a prefix, alive or not, from the page on that begins there.
 
         Raises:
             NotImplementedError: the backend cannot list its keys.

@@ -138,6 +138,7 @@ OWN, SITE = 'https://shop.example', 'sec-fetch-site'
         {'origin': 'null'},
         {'origin': ''},
         {'origin': 'shop.example'},
+        {'origin': 'https://['},
         {'origin': 'https://evil.example', 'x-forwarded-host': 'evil.example'},
         {'origin': 'https://evil.example', 'forwarded': 'host=evil.example'},
         {'origin': 'https://evil.example', 'x-host': 'evil.example', 'referer': OWN},
@@ -188,6 +189,11 @@ def test_another_site_reads_nothing_and_makes_no_store_list_its_entries(place):
     client = stored_once()
     for site in ('cross-site', 'same-site'):
         assert client.get(f'/cache/{place}', headers={SITE: site, 'sec-fetch-mode': 'no-cors'}).status_code == 403
+
+
+def test_an_app_that_lets_other_origins_read_does_not_let_them_read_the_console():
+    headers = {'origin': 'https://evil.example'}  # without HTTPS, this is all that a browser says
+    assert stored_once().get('/cache/entries.json', headers=headers).status_code == 403
 
 
 def test_a_link_from_another_site_opens_the_page_and_no_frame():
@@ -352,9 +358,9 @@ def test_a_body_of_any_size_is_read_up_to_a_limit():
     assert asyncio.run(app_reads()) == 413
 
 
-@pytest.mark.parametrize('skip', ['-1', '1e9', 'x', '99999999999999999999'])
-def test_a_page_that_there_cannot_be_is_no_error_of_the_server(skip):
-    response = stored_once().get('/cache/entries.json', params={'skip': skip})
+@pytest.mark.parametrize('after', ['-1', '1e9', 'x', '99999999999999999999'])
+def test_a_page_that_there_cannot_be_is_no_error_of_the_server(after):
+    response = stored_once().get('/cache/entries.json', params={'after': after})
     assert response.status_code in {200, 422}
 
 

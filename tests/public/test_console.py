@@ -37,6 +37,11 @@ class Shop:
         async def mine(token: Annotated[object, Depends(HTTPBearer())]):
             return 'secret of one'
 
+        @router.get('/members', dependencies=[Depends(HTTPBearer())])
+        @cache(ttl=60)
+        async def members():
+            return 'the same for all whom the guard lets in'
+
         @router.get('/built')
         @cache(ttl=60, key_builder=lambda request: f'token={request.headers["x-token"]}')
         async def built():
@@ -161,7 +166,7 @@ def test_what_was_counted_before_anybody_looked_is_in_no_minute(shop):
 def test_routes_are_shown_with_what_explain_says(shop):
     found = {it['path']: it for it in shop.console('routes')}
     reports = {it.path: it for it in shop.cache.explain(shop.app)}
-    assert set(found) == {'/items/{item}', '/mine', '/built', '/languages', '/read', '/skipped', '/plain'}
+    assert set(found) == {'/items/{item}', '/mine', '/members', '/built', '/languages', '/read', '/skipped', '/plain'}
     assert found['/items/{item}']['key'] == ['path item', 'query page']
     assert found['/items/{item}']['tags'] == ['item:{item}', 'items']
     assert found['/plain']['why_not'] == reports['/plain'].why_not
@@ -209,22 +214,22 @@ def test_entries_are_listed_with_what_they_can_be_found_by(stored):
 def test_entries_come_page_by_page(stored):
     paths = [f'/items/{number}' for number in range(250)]
     stored.get(*paths)
-    found, skip, pages = [], 0, 0
-    while skip is not None:
-        page = stored.console('entries', skip=skip)
+    found, after, pages = [], 0, 0
+    while after is not None:
+        page = stored.console('entries', after=after)
         assert len(page['entries']) < 200  # a page of keys, and one more if not all of them were entries
         found += paths_of(page)
-        skip, pages = page['next'], pages + 1
+        after, pages = page['next'], pages + 1
     assert set(found) == set(paths)
     assert 2 <= pages <= 4
 
 
 def test_a_page_looks_at_a_bounded_number_of_keys(monkeypatch, shop):
-    monkeypatch.setattr('fastapi_caching_route._routes.listed.MOST_SEEN', 100)
+    monkeypatch.setattr('fastapi_caching_route._routes.listed.MOST_PAGES', 1)
     shop.get(*[f'/items/{number}' for number in range(150)], '/languages')
     page = shop.console('entries', route='/languages')
-    assert (page['entries'], page['next']) == ([], 100)
-    assert paths_of(shop.console('entries', route='/languages', skip=page['next'])) == ['/languages']
+    assert (page['entries'], page['next']) == ([], '100')
+    assert paths_of(shop.console('entries', route='/languages', after=page['next'])) == ['/languages']
 
 
 def test_a_store_that_cannot_list_says_so():
@@ -267,6 +272,7 @@ def test_the_body_of_an_entry_for_everybody_is_shown(stored):
         ('/mine', {'authorization': 'Bearer of-ada'}),
         ('/built', {'x-token': 'of-ada'}),
         ('/read', {'cookie': 'theme=of-ada'}),
+        ('/members', {'authorization': 'Bearer of-ada'}),
     ],
 )
 def test_the_body_of_a_personal_entry_is_shown_only_if_it_is_asked_for(shop, path, headers):
@@ -450,6 +456,38 @@ def test_an_endpoint_of_another_cache_is_not_invalidated_here(shop):
 
     shop.app.include_router(router)
     assert shop.asked('invalidate', endpoints=['endpoint_of_another']).status_code == 422
+
+
+def test_a_route_of_another_cache_is_marked(shop):
+    router, other = caching_router(), FastAPICache()
+
+    @router.get('/other')
+    @other(ttl=60)
+    async def endpoint():
+        return 1
+
+    shop.app.include_router(router)
+    found = {it['path']: it['is_of_other_cache'] for it in shop.console('routes')}
+    assert [path for path, is_other in found.items() if is_other] == ['/other']
+
+
+def test_while_the_store_fails_nobody_knows_what_would_happen():
+    backend = Elsewhere()
+    shop = Shop(backend)
+    assert shop.outlook('/items/1')['depends_on'] == []
+    backend.failing = {'get', 'multi_get', 'set', 'add'}
+    shop.get(*['/items/1'] * 10)
+    assert 'failing' in shop.outlook('/items/1')['depends_on'][0]
+
+
+def test_who_asks_for_a_personal_body_is_in_the_log(shop, caplog):
+    caplog.set_level('INFO')
+    shop.get('/mine', authorization='Bearer of-ada')
+    (listed,) = shop.console('entries')['entries']
+    shop.console('entry', key=listed['key'])
+    assert 'shown the body' not in caplog.text
+    shop.console('entry', key=listed['key'], personal=True)
+    assert f'shown the body of the entry {listed["key"]}' in caplog.text
 
 
 def test_an_invalidation_that_the_store_has_not_taken_is_pending():

@@ -48,7 +48,7 @@ function table(titles, rows, { blocks = true, numbers = [] } = {}) {
 const counting = new Intl.NumberFormat('en');
 const count = (number) => counting.format(Math.round(number));
 const many = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 's'}`;
-const percent = (ratio) => (ratio === null ? '–' : `${(ratio * 100).toFixed(1)} %`);
+const percent = (ratio) => (ratio === null ? '–' : `${(ratio * 100).toFixed(1)}\u00a0%`);
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
 function bytes(number) {
@@ -92,7 +92,7 @@ function showTrouble(text) {
 async function attempt(work) {
   try {
     await work();
-    if (!numbers || !numbers.error) showTrouble('');
+    showTrouble(storeTrouble);
   } catch (error) {
     showTrouble(error.message);
   }
@@ -105,6 +105,7 @@ let numbers = null;
 const ticks = [];
 
 function noteNumbers(found) {
+  if (numbers && Boolean(numbers.error) !== Boolean(found.error)) ticks.length = 0; // of one worker, or of all
   numbers = found;
   ticks.push({ time: found.time, requests: found.total.requests, looked: found.total.looked_up, without: found.total.without_run });
   while (ticks.length > 2 && found.time - ticks[0].time > 30) ticks.shift();
@@ -143,12 +144,26 @@ function showNumbers() {
   );
   showChart(minutes, numbers.time);
   showReasons(total.reasons);
-  byId('workers').replaceChildren(table(['Worker', 'Requests', 'Hit ratio', 'Published'],
-    workers.map((it) => [code(it.worker), count(it.requests), percent(it.requests ? it.hit_ratio : null), it.age < 1 ? 'now' : `${span(it.age)} ago`]), { numbers: [1, 2, 3] }));
-  if (numbers.error) showTrouble(`${numbers.error}. These are the numbers of one worker.`);
-  else if (failing) showTrouble(`The store has been failing for ${span(store.failing_seconds)}: ${store.error}`);
-  else if (byId('trouble').textContent.startsWith('The store') || byId('trouble').textContent.endsWith('of one worker.')) showTrouble('');
+  byId('workers').replaceChildren(workers.length
+    ? table(['Worker', 'Requests', 'Hit ratio', 'Published'], workers.map((it) => [
+      code(it.worker), count(it.requests), percent(it.requests ? it.hit_ratio : null), it.age < 1 ? 'now' : `${span(it.age)} ago`]), { numbers: [1, 2, 3] })
+    : make('p', { class: 'muted' }, 'Not known while the store fails.'));
+  showStoreTrouble(store, numbers.error);
   showRouteCounts();
+}
+
+let storeTrouble = '';
+const ended = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
+/** Say what is wrong with the store, and take it back when it is over. */
+function showStoreTrouble(store, error) {
+  const parts = [];
+  if (store.state === 'failing') parts.push(`The store has been failing for ${span(store.failing_seconds)}: ${ended(store.error)}`);
+  else if (error) parts.push(ended(error));
+  if (error) parts.push('These are the numbers of one worker.');
+  const text = parts.join(' ');
+  if (text || byId('trouble').textContent === storeTrouble) showTrouble(text);
+  storeTrouble = text;
 }
 
 function storeText(store, purges) {
@@ -267,7 +282,11 @@ async function loadRoutes() {
   showRoutes();
 }
 
-const countsOf = (it) => stats.find((other) => other.endpoint === it.endpoint && it.path.endsWith(other.route));
+/** The path of a route has that of its mounts, which is not counted. */
+function countsOf(it) {
+  const found = stats.filter((other) => other.endpoint === it.endpoint);
+  return found.find((other) => it.path === other.route) || found.find((other) => it.path.endsWith(other.route));
+}
 
 function showRoutes() {
   const { which, text } = byId('routes-filter').elements;
@@ -282,7 +301,7 @@ function routeRow(it) {
   return make('details', {},
     make('summary', {},
       make('span', { class: 'path' }, `${it.methods.join(' ')} ${it.path} `, ...(it.warnings.length ? chips([it.warnings.length > 1 ? `${it.warnings.length} warnings` : 'warning'], 'warn') : [])),
-      make('span', { class: 'sub' }, it.cached ? terms(it).join(', ') : `not cached: ${it.why_not}`),
+      make('span', { class: 'sub' }, it.cached ? [...terms(it), ...(it.is_of_other_cache ? ['in another cache'] : [])].join(', ') : `not cached: ${it.why_not}`),
       make('span', { class: 'counts', 'data-endpoint': it.endpoint, 'data-path': it.path }, ...routeCounts(found))),
     make('div', { class: 'inside' },
       pairs([
@@ -301,7 +320,7 @@ function routeRow(it) {
         ['Endpoint', found && found.runs ? `${many(found.runs, 'run')}, ${span(found.endpoint_seconds / found.runs)} each; ${span(found.seconds_saved)} saved` : null],
       ]),
       ...it.warnings.map((text) => make('p', { class: 'note warn' }, text)),
-      it.cached ? make('p', { class: 'buttons' },
+      it.cached && !it.is_of_other_cache ? make('p', { class: 'buttons' },
         make('button', { type: 'button', onclick: () => goTo('entries', { route: it.path }) }, 'Its entries'),
         make('button', { type: 'button', onclick: () => goTo('invalidate', { kind: 'endpoints', what: it.endpoint }) }, 'Invalidate…')) : null));
 }
@@ -339,11 +358,11 @@ function showRouteCounts() {
 
 let following = null;
 
-async function loadEntries(skip = 0) {
+async function loadEntries(after = null) {
   const form = byId('entries-filter').elements, wanted = new URLSearchParams();
   for (const name of ['path', 'tag', 'route']) if (form[name].value.trim()) wanted.set(name, form[name].value.trim());
   if (form.dead.checked) wanted.set('dead', 'true');
-  if (skip) wanted.set('skip', skip);
+  if (after) wanted.set('after', after);
   const found = await ask(`entries.json?${wanted}`);
   following = found.next;
   byId('entries-count').textContent = `${found.entries.length === 1 ? '1 entry' : `${found.entries.length} entries`} on this page${following === null ? '' : ', and perhaps more'}`;
@@ -353,7 +372,7 @@ async function loadEntries(skip = 0) {
       make('button', { type: 'button', class: 'small', 'aria-label': `Show the entry of ${it.path}`, onclick: () => attempt(() => openEntry(it.key, false)) }, 'Show')]),
     { numbers: [2, 4] })) : make('p', { class: 'muted' }, 'Nothing is stored that fits.'));
   byId('entries-next').hidden = following === null;
-  byId('entries-first').hidden = skip === 0;
+  byId('entries-first').hidden = after === null;
 }
 
 function freshness(it) {
