@@ -285,6 +285,15 @@ def test_the_body_of_a_personal_entry_is_shown_only_if_it_is_asked_for(shop, pat
     assert asked['body'] == shop.get(path, **headers)[0].text
 
 
+def test_an_entry_of_an_app_that_is_not_known_here_counts_as_personal(shop):
+    shop.get('/items/1')
+    administration = FastAPI()
+    administration.include_router(console_router(shop.cache, unguarded=True))
+    client = TestClient(administration)
+    (listed,) = client.get('/entries.json').json()['entries']
+    assert client.get('/entry.json', params={'key': listed['key']}).json()['is_personal']
+
+
 def test_an_entry_that_is_gone_is_not_found(shop):
     assert shop.client.get('/cache/entry.json', params={'key': 'GET:/none:0'}).status_code == 404
 
