@@ -99,6 +99,7 @@ class Run:
             self._passing.close()
             self._recorder.close()
             self._snapshot.reads.handed.clear()
+            call.scope[READ_LOG] = None  # it refers to the scope: a reference cycle for each miss
 
     async def _begin(self) -> None:
         """Take the snapshot before the endpoint reads anything, and clear what an earlier run has left in the scope."""
@@ -294,7 +295,6 @@ class Run:
 
     def _evidence(self) -> Evidence:
         call = self.errand.call
-        session, now = call.scope.get('session'), call.plan.runtime.clock()
+        session, now = dict(call.scope.get('session') or {}), call.plan.runtime.clock()
         is_comparable = not self._snapshot.reads.noted or is_comparable_in(call, self._snapshot)
-        current = dict(session) if session else {}
-        return Evidence(call.is_admitted, self._recorder.doubt, current, is_comparable, self._written, now)
+        return Evidence(call.is_admitted, self._recorder.doubt, session, is_comparable, self._written, now)

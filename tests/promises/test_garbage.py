@@ -24,7 +24,7 @@ async def left_by(app, scopes):
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for scope in scopes:
-            await asgi_call(app, scope)
+            await asgi_call(app, dict(scope))  # a scope that we hold would keep all that refers to it
         gc.collect()
         return Counter(name for it in gc.garbage for name in [name_of(it)] if name.startswith(OURS))
     finally:

@@ -132,6 +132,7 @@ ROWS = [
         'untagged',
     ),
     ('412 and 416', '_core/checks.py', 'status not in OF_ONE_REQUEST', 'status not in (206, 304)'),
+    ('garbage: what was read', '_exchange/run.py', '            call.scope[READ_LOG] = None', '            pass'),
     (
         'garbage: a recorder and its run',
         '_core/recorder.py',
