@@ -24,6 +24,8 @@ class Ready(Struct):
     since: float
     until: float
     is_fresh: bool
+    renews: bool
+    """Whether the entry is to be renewed, unless that is under way."""
     labels: RawHeaders
     """Its age, and all else that is added to its headers."""
     headers: list[Field]
@@ -39,11 +41,11 @@ class Ready(Struct):
         return self._of_a_304
 
 
-def made_ready(entry: Entry, labels: RawHeaders, *, now: float, age: float, left: float) -> Ready:
+def made_ready(entry: Entry, labels: RawHeaders, *, now: float, age: float, left: float, renews: bool) -> Ready:
     """The head of an entry of this age, which is fresh for `left` seconds. It holds until either is another number."""
-    until = now + min(1 - age % 1, left % 1) - ROUNDED
+    until = now + min(1 - age % 1, left % 1, *((left + entry.stale_while_revalidate,) if renews else ())) - ROUNDED
     tag = next(iter(lines(entry.headers, b'etag')), None) if entry.status == 200 else None
-    return Ready(ref(entry), now, until, left > 0, labels, [*entry.headers, *labels], tag)
+    return Ready(ref(entry), now, until, left > 0, renews, labels, [*entry.headers, *labels], tag)
 
 
 def keep_ready(ready: Ready, key: str, among: dict[str, Ready]) -> None:

@@ -61,9 +61,9 @@ def at_once(
     now, entry = runtime.clock(), found.entry
     ready = declared.ready.get(entry.key) if found.stale_at == inf else None
     if ready is None or not ready.since <= now < ready.until or ready.entry() is not entry:
-        ready = _made_ready(plan, declared, looked, found, now)
-        if ready is None:
-            return looked, None
+        ready = _made_ready(plan, declared, found, now)
+    if ready is None or (ready.renews and (found is not stored or _is_due(plan, looked, now))):
+        return looked, None
     wanted = simply(scope['method'], scope['headers'], ready.tag)
     if wanted is IN_PART:
         return looked, (*messages(scope['method'], scope['headers'], entry, ready.labels, now), ready.is_fresh, found)
@@ -75,18 +75,18 @@ def at_once(
     return looked, (start, {'type': 'http.response.body', 'body': body}, ready.is_fresh, found)
 
 
-def _made_ready(plan: Plan, declared: Declared, looked: Looked, found: Found, now: float) -> Ready | None:
-    """The head of the response from an entry; None if the entry does not answer, or is to be renewed after that.
+def _made_ready(plan: Plan, declared: Declared, found: Found, now: float) -> Ready | None:
+    """The head of the response from an entry, or None if the endpoint has to be asked.
 
     It is remembered for as long as nothing would be decided otherwise.
     """
     entry = found.entry
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
-    if use is VALIDATE or (use is not ANSWER and (found is not looked[1] or _is_due(plan, looked, now))):
+    if use is VALIDATE:
         return None
     labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs, entry.read)
-    ready = made_ready(entry, labels, now=now, age=age, left=left)
-    if use is ANSWER and plan.herds.eager_refresh is None:
+    ready = made_ready(entry, labels, now=now, age=age, left=left, renews=use is not ANSWER)
+    if plan.herds.eager_refresh is None:
         keep_ready(ready, entry.key, declared.ready)
     return ready
 

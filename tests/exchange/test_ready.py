@@ -142,6 +142,19 @@ async def test_what_is_stale_is_answered_by_no_head_when_nobody_renews_it_any_mo
     assert at_once(plan, call.declared, call.scope)[1] is None
 
 
+async def test_a_stale_head_ends_with_the_window_of_its_entry():
+    clock = Clock(NOW)
+    plan = plan_of(clock=clock)
+    call = call_to(plan)
+    stored_under(call, age=61.25, stale_while_revalidate=1.5)
+    plan.runtime.flights.lead(call.key)
+    first, second = hits(plan, 2)
+    assert first == second
+    assert len(plan.declared().ready) == 1
+    clock.now += 0.3
+    assert at_once(plan, call.declared, call.scope)[1] is None
+
+
 async def test_a_head_ends_when_its_entry_is_to_be_renewed_early():
     clock = Clock(NOW)
     plan = plan_of(clock=clock, eager_refresh=0.5)
