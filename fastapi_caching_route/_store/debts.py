@@ -120,7 +120,7 @@ class Debts:
         if self._names:
             logger.warning(
                 'this process exits before the cache backend has taken the invalidation of %s: other processes may '
-                'keep serving outdated responses; call clear() once the backend is back',
+                'keep serving old responses; call clear() once the backend is back',
                 shown(tuple(self._names)),
             )
 
