@@ -161,6 +161,11 @@ def test_every_file_that_a_page_names_is_there(page):
     assert not [name for name in named if not any((place / name).exists() for place in places)]
 
 
+@pytest.mark.parametrize('page', PROSE, ids=lambda it: it.name)
+def test_no_page_was_left_with_both_sides_of_a_merge(page):
+    assert not re.search(r'^(?:<<<<<<<|>>>>>>>) ', page.read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize('drawing', ['exchange', 'run'])
 def test_every_function_in_a_drawing_is_there(drawing):
     package = _text_of('*')
