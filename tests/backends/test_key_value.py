@@ -1,4 +1,4 @@
-"""`KeyValueCache`: stores of py-key-value-aio, in memory, on disk, and DynamoDB by moto, as a server on loopback."""
+"""`KeyValueCache`: stores of py-key-value-aio: memory, disk, valkey-glide, DynamoDB by moto as a server on loopback."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from key_value.aio.stores.disk import DiskStore
 from key_value.aio.stores.dynamodb import DynamoDBStore
 from key_value.aio.stores.memory import MemoryStore
+from key_value.aio.stores.valkey import ValkeyStore
 
 from fastapi_caching_route import CachePolicy, ConfigurationError, FastAPICache
 from fastapi_caching_route.key_value import KeyValueCache
@@ -43,12 +44,15 @@ async def dynamodb_client(url, sent=None):
         yield client
 
 
-@pytest.fixture(params=['memory', 'disk', 'dynamodb'])
+@pytest.fixture(params=['memory', 'disk', 'dynamodb', 'valkey'])
 async def new_store(request, tmp_path, namespace):
     """Makes another cache over the same store."""
     if request.param == 'dynamodb':
         async with dynamodb_client(request.getfixturevalue('dynamodb')) as client:
             store = DynamoDBStore(client=client, table_name=namespace)
+            yield lambda **options: FastAPICache(KeyValueCache(store, namespace=namespace), store_timeout=10, **options)
+    elif request.param == 'valkey':  # by valkey-glide, on a server that speaks the same protocol
+        async with ValkeyStore(host='127.0.0.1', port=request.getfixturevalue('redis_port')) as store:
             yield lambda **options: FastAPICache(KeyValueCache(store, namespace=namespace), store_timeout=10, **options)
     elif request.param == 'disk':
         async with DiskStore(directory=tmp_path) as store:
@@ -175,9 +179,9 @@ async def test_a_response_that_is_too_large_for_dynamodb_is_sent_and_not_stored(
             return 'x' * size
 
         async with cache:
-            for size in (500_000, 500_000, 5, 5):
+            for size in (*[500_000] * 8, 5, 5):
                 assert len(await load(size)) == size
-            assert runs == [500_000, 500_000, 5]
+            assert runs == [*[500_000] * 8, 5]  # it is no failure of the store, which is asked again each time
             assert cache.stats().store.state == 'up'
 
 
