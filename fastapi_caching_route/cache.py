@@ -46,7 +46,7 @@ from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decorating import checked_options, decorate_with, given_options, warn_of_both
 from fastapi_caching_route._routes.decoration import check_decorated, invalidates_of
-from fastapi_caching_route._routes.installing import let_cache
+from fastapi_caching_route._routes.installing import let_cache, note_lifespan
 from fastapi_caching_route._routes.listed import entries_of, erase
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
 from fastapi_caching_route._routes.settings import Settings
@@ -241,12 +241,26 @@ class FastAPICache:
         """Make the routes that are added to this app or router from now on `CachingRoute`s, which can be cached.
 
         An app or router with a route class of its own gets a class that is both. Routers that are included keep theirs.
+        What its lifespan yields as state is noted, as by `lifespan_state`.
 
         Raises:
             ConfigurationError: a decorated endpoint already has a plain route there, or `app` has no routes.
 
         """
         let_cache(app, CachingRoute)
+        note_lifespan(app, self._settings.lifespan_state)
+
+    def lifespan_state(self, **objects: Any) -> dict[str, Any]:
+        """Return these objects as the state that the lifespan of an app yields, and remember that they are no input.
+
+            yield cache.lifespan_state(pool=pool, client=client)
+
+        An endpoint that reads such an object from `request.state` is cached like any other: it is the same object for
+        all requests. If middleware puts another one in its place, that request is a different one. What the object
+        itself knows of a request cannot be seen, as with a global variable.
+        """
+        self._settings.lifespan_state.note(objects)
+        return objects
 
     def function(self, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
         """Decorate a function or a method: what it returns is cached, in the same store as responses.

@@ -13,6 +13,7 @@ inputs    the parts of a request that a route reads
 raw_request  one request, and the values of what is read of it
 read_names   names for what code reads of a raw request
 as_json   values as JSON
+lifespan_state  what the lifespan leaves in the state of each request
 plain     values that can be compared
 form      multipart forms, independent of their boundaries
 recorder  the messages of a response, copied as they pass

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import Parts, Scope
+from fastapi_caching_route._core.lifespan_state import OF_THE_LIFESPAN
 from fastapi_caching_route._core.plain import NotPlainError, person, plain
 from fastapi_caching_route._core.read_names import (
     AUTH,
@@ -91,7 +92,7 @@ def _reader(name: str) -> Callable[[RawRequest], object]:
         case 'query':
             return lambda request: request.parameter(rest)
         case 'state':
-            return lambda request: _item(request.scope.get('state') or {}, rest)
+            return lambda request: _in_state(request, rest)
         case _:
             return lambda request: _item(request.scope, rest)
 
@@ -99,6 +100,14 @@ def _reader(name: str) -> Callable[[RawRequest], object]:
 def _item(items: Mapping[str, object], name: str) -> Parts:
     """The plain value of an item; () if there is none."""
     return (plain(items[name]),) if name in items else ()
+
+
+def _in_state(request: RawRequest, name: str) -> Parts:
+    """The plain value of an item of the state, or that it is an object of the lifespan; () if there is none."""
+    state = request.scope.get('state') or {}
+    if name in state and request.reading.is_of_lifespan(name, state[name]):
+        return OF_THE_LIFESPAN
+    return _item(state, name)
 
 
 def _headers(request: RawRequest) -> Parts:
@@ -131,7 +140,7 @@ def _extensions(request: RawRequest) -> Parts:
 
 
 def _state(request: RawRequest) -> object:
-    return plain(dict(request.scope.get('state') or {}))
+    return tuple((plain(name), _in_state(request, name)) for name in request.scope.get('state') or {})
 
 
 def _everything(request: RawRequest) -> Parts:

@@ -56,6 +56,8 @@ class Reading:
     """Request headers whose whole values are in the key."""
     by_identity: frozenset[str] = frozenset()
     """Names that do not count, because `identity` says which clients share."""
+    is_of_lifespan: Callable[[str, object], bool] = lambda _name, _value: False
+    """Whether an object in the state of a request is one that the lifespan of the app has yielded under this name."""
     takes_request: bool = False
     """Whether the endpoint or a dependency of the route takes the raw request."""
 

@@ -102,6 +102,7 @@ class _Declared:
             left_out=self.rules.left_out | {it.encode('ascii') for it in self.rules.answered},
             covered=self.parts.whole_headers,
             by_identity=frozenset(personal) if self.is_noted and self.rules.shared else frozenset(),
+            is_of_lifespan=self.rules.is_of_lifespan,
             takes_request=self.is_noted and self.takes_request,
         )
 

@@ -1,5 +1,6 @@
 """The options of a route that affect its key."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -30,3 +31,5 @@ class KeyRules:
     """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
     skips: bool
     """Whether a callable of the request lets some requests bypass the cache."""
+    is_of_lifespan: Callable[[str, object], bool]
+    """Whether an object in the state of a request is one that the lifespan of the app has yielded under this name."""

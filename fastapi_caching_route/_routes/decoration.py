@@ -8,6 +8,7 @@ from typing import Any
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
+from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
@@ -91,6 +92,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         key_rules(
             policy,
             frozenset(),
+            LifespanState(),
             raw=route.reads_raw,
             answered=frozenset(),
             queries=False,
@@ -120,7 +122,14 @@ def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:
 
 
 def key_rules(
-    policy: CachePolicy, left_out: frozenset[bytes], *, raw: bool, answered: frozenset[str], queries: bool, names: bool
+    policy: CachePolicy,
+    left_out: frozenset[bytes],
+    lifespan_state: LifespanState,
+    *,
+    raw: bool,
+    answered: frozenset[str],
+    queries: bool,
+    names: bool,
 ) -> KeyRules:
     """The rules by which a route with this policy chooses the inputs of its cache key."""
     return KeyRules(
@@ -135,6 +144,7 @@ def key_rules(
         public=says_public(policy),
         guards_select=callable(policy.identity) or names,
         skips=policy.skip is not None,
+        is_of_lifespan=lifespan_state.includes,
     )
 
 

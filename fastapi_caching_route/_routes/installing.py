@@ -1,7 +1,10 @@
 """Lets an app or router build routes that can be cached. Does not know `CachingRoute`, which is passed in."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._routes.decoration import decoration_of
 from fastapi_caching_route.errors import ConfigurationError
@@ -27,3 +30,17 @@ def let_cache(app: Any, kind: type[Any]) -> None:
     own = router.route_class
     if not issubclass(own, kind):
         router.route_class = kind if issubclass(kind, own) else type(f'Caching{own.__name__}', (kind, own), {})
+
+
+def note_lifespan(app: Any, state: LifespanState) -> None:
+    """Note what the lifespan of an app or router yields as its state, each time that it begins."""
+    router = getattr(app, 'router', app)
+    began = router.lifespan_context
+
+    @asynccontextmanager
+    async def noted(of: Any) -> AsyncGenerator[Any, None]:
+        async with began(of) as objects:
+            state.note(dict(objects or {}))
+            yield objects
+
+    router.lifespan_context = noted

@@ -75,6 +75,7 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
         key_rules(
             policy,
             settings.left_out,
+            settings.lifespan_state,
             raw=raw,
             answered=answered,
             queries='QUERY' in effective.methods,

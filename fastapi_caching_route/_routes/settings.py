@@ -11,6 +11,7 @@ from fastapi_caching_route._core.checks import checked_namespace
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import JoinedNamespace, escaped
+from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._exchange.plan import Runtime
 from fastapi_caching_route._http.fields import Field
@@ -70,6 +71,7 @@ class Settings:
     """The task that notes statistics by minutes, and publishes them for other processes."""
     learned: dict[object, set[str]] = field(default_factory=dict)
     """What code was seen to read of raw requests, by route."""
+    lifespan_state: LifespanState = field(default_factory=LifespanState)
     root_paths: set[str] = field(default_factory=set)
     """Those of the servers through which requests came. They are no part of the paths of entries."""
     locking: list[CachePolicy] = field(default_factory=list)
