@@ -9,6 +9,7 @@ from typing import Any
 from fastapi_caching_route._core.asgi import WISHES, App, Receive, Scope, Send
 from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.declared import ACCEPTED, Declared, LetIn
+from fastapi_caching_route._core.raw_request import RawRequest
 from fastapi_caching_route._exchange.account import Account, count, passed
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
 from fastapi_caching_route._exchange.exchange import Exchange
@@ -53,7 +54,8 @@ async def _respond(
     if looked is None:
         looked, answer = at_once(plan, declared, scope, body=whole)
     if answer is None and looked is not None and isinstance(looked[1], Later) and plan.passes_by(scope) is None:
-        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0]))
+        request = RawRequest(scope, declared.inputs.reading)
+        looked, answer = at_once(plan, declared, scope, await look_up_key(plan, looked[0], request))
     if answer is None or declared.on_hit is not None:
         passed(account, 'look_up')
     let_in = ACCEPTED if answer is None or declared.on_hit is None else await declared.on_hit.lets_in(scope)

@@ -3,6 +3,7 @@
 Does not know guards, nor who answers in the end.
 """
 
+import asyncio
 from math import inf
 
 from msgspec import Struct
@@ -26,8 +27,16 @@ from fastapi_caching_route._http.representation import IN_PART, UNCHANGED, simpl
 from fastapi_caching_route._http.reuse import ANSWER, NO_DEMAND, REFRESH, VALIDATE, Demand, Use
 from fastapi_caching_route._store.visit import LATER, Found, Later, Visit
 
-Asked = tuple[int, Visit]
-"""How many flights had brought something when a visit looked something up, and that visit."""
+
+class Guessed(Struct, frozen=True):
+    """What was looked up together with a record of variants, by what that record had said before."""
+
+    variant: str
+    found: Found | None
+
+
+Asked = tuple[int, Visit, Guessed | None]
+"""How many flights had brought something when a visit looked something up, that visit, and what else it looked up."""
 
 Looked = tuple[KeyPair, Found | Variants | Later | None, Asked | None]
 """The key of a request, what is stored under it, and how that was looked up, unless it was at once."""
@@ -55,7 +64,7 @@ def at_once(
         look_up = runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
     stored = looked[1]
-    found = _variant_at_once(plan, declared, scope, stored) if type(stored) is Variants else stored
+    found = _variant_at_once(plan, declared, scope, stored, looked[2]) if type(stored) is Variants else stored
     if type(found) is not Found or plan.heeds_demands:
         return looked, None
     now, entry = runtime.clock(), found.entry
@@ -96,15 +105,17 @@ def _is_due(plan: Plan, looked: Looked, now: float) -> bool:
 
 
 def _variant_at_once(
-    plan: Plan, declared: Declared, scope: Scope, variants: Variants
+    plan: Plan, declared: Declared, scope: Scope, variants: Variants, asked: Asked | None
 ) -> Found | Variants | Later | None:
     """The stored variant that is for a request, if that can be told without waiting."""
-    look_up = plan.runtime.store.at_once
-    if look_up is None:
+    look_up, guessed = plan.runtime.store.at_once, None if asked is None else asked[2]
+    if look_up is None and guessed is None:
         return None
     request = RawRequest(scope, declared.inputs.reading)
     variant = stored_variant(variants, request, normalised=plan.terms.by_the_book)
-    return None if variant is None else look_up(variant_key(variants, variant))
+    if guessed is not None and guessed.variant == variant:
+        return guessed.found
+    return None if variant is None or look_up is None else look_up(variant_key(variants, variant))
 
 
 def begins_with_the_body(plan: Plan, declared: Declared, scope: Scope) -> bool:
@@ -185,14 +196,44 @@ async def _built(call: Call) -> KeyPair | Bypass:
     return Bypass(reasons.BODY.name) if body is None else keys.at_once(scope, body) or keys.of(scope, body, name)
 
 
-async def look_up_key(plan: Plan, keys: KeyPair) -> Looked:
-    """Look up what is stored under a key.
+async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest) -> Looked:
+    """Look up what is stored under a key; together with it the variant that a request probably gets, if it has some.
 
     The count is read before the look-up: after it, a flight that lands meanwhile would be counted although its entry
     was not seen (`test_herds` counts the runs).
     """
-    so_far, visit = plan.runtime.flights.brought_so_far, plan.runtime.store.visit()
-    return keys, await visit.look_up(keys[1]), (so_far, visit)
+    runtime = plan.runtime
+    so_far, visit = runtime.flights.brought_so_far, runtime.store.visit()
+    record = runtime.records.get(keys[1])
+    variant = None if record is None else _expected(record, request, plan)
+    if record is None or variant is None:
+        found, guessed = await visit.look_up(keys[1]), None
+    else:
+        found, guessed = await _both(visit, keys[1], variant_key(record, variant), variant)
+    if isinstance(found, Variants) and runtime.store.is_shared:
+        runtime.remember(found)
+    return keys, found, (so_far, visit, guessed)
+
+
+def _expected(record: Variants, request: RawRequest, plan: Plan) -> str | None:
+    if needs_body(record) and request.body is None:
+        return None
+    return stored_variant(record, request, normalised=plan.terms.by_the_book)
+
+
+async def _both(
+    visit: Visit, key: str, key_of_variant: str, variant: str
+) -> tuple[Found | Variants | None, Guessed | None]:
+    """What is under two keys. Looked up in one turn of the event loop, they are read with one command."""
+    guessing = asyncio.ensure_future(visit.look_up(key_of_variant))
+    try:
+        found = await visit.look_up(key)
+        if not isinstance(found, Variants):
+            return found, None
+        guess = await guessing
+        return found, Guessed(variant, guess if isinstance(guess, Found) else None)
+    finally:
+        guessing.cancel()
 
 
 class Seen(Struct, frozen=True):
@@ -215,15 +256,18 @@ class Seen(Struct, frozen=True):
 async def look_up(call: Call, looked: Looked | None = None) -> Seen:
     """What is stored for a request now; with `looked`, what is under its key is known already."""
     if looked is None or isinstance(looked[1], Later):
-        looked = await look_up_key(call.plan, (call.own_key or '', call.key))
+        looked = await look_up_key(call.plan, (call.own_key or '', call.key), call.raw)
     _, found, asked = looked
     # No other flight has landed since `at_once` has looked: it is the same step.
-    so_far, visit = asked or (call.plan.runtime.flights.brought_so_far, call.plan.runtime.store.visit())
+    so_far, visit, guessed = asked or (call.plan.runtime.flights.brought_so_far, call.plan.runtime.store.visit(), None)
     variants = None
     if isinstance(found, Variants):
         variants = found
         if needs_body(variants):
             call.raw.body = await call.body.whole(call.plan.terms.max_body_size)
         variant = stored_variant(variants, call.raw, normalised=call.plan.terms.by_the_book)
-        found = None if variant is None else await visit.look_up(variant_key(variants, variant))
+        if guessed is not None and guessed.variant == variant:
+            found = guessed.found
+        else:
+            found = None if variant is None else await visit.look_up(variant_key(variants, variant))
     return Seen(found if isinstance(found, Found) else None, variants, so_far, visit)

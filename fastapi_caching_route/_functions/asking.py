@@ -88,7 +88,7 @@ def answer_at_once(call: FunctionCall) -> tuple[Looked | None, bytes | None]:
     looked, answer = at_once(plan, call.planned.declared, call.scope)
     if looked is None or answer is None:
         # The exchange goes on in another step, and must know of what has landed meanwhile.
-        return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit())), None
+        return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit(), None)), None
     count(plan.counts, answer)
     if plan.runtime.observers.tell is not None:
         Account(plan, METHOD, _to_nobody).observed().was_hit(looked[0][0], answer)

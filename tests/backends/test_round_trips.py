@@ -6,9 +6,11 @@ import os
 import pytest
 import redis
 from aiocache import RedisCache
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 
 from fastapi_caching_route import FastAPICache, NearCopies
+from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._exchange import plan
 from tests.backends.links import Counting
 from tests.support import asgi_call, asgi_scope, caching_router
 
@@ -145,3 +147,88 @@ async def test_new_entries_are_stored_and_hit_while_another_process_invalidates_
         is_over.set()
         assert await invalidating > 100
     assert seen == ['MISS', 'HIT'] * 100
+
+
+def languages(port, **options):
+    """A cache whose responses vary by what is read, and its `ask`, which tells the body and the X-Cache."""
+    cache = FastAPICache(RedisCache(endpoint='127.0.0.1', port=port), store_timeout=5, **options)
+    app, router, more = FastAPI(), caching_router(), []
+
+    @router.get('/read')
+    @cache(ttl=60)
+    async def read(request: Request):
+        names = ('accept-language', *more)
+        return Response(' '.join(request.headers.get(name, '') for name in names))
+
+    @router.get('/vary')
+    @cache(ttl=60)
+    async def vary(request: Request):
+        given, names = dict(request.scope['headers']), ('accept-language', *more)
+        body = b' '.join(given.get(name.encode(), b'') for name in names)
+        return Response(body, headers={'vary': ', '.join(names)})
+
+    @router.get('/unread')
+    @cache(ttl=60)
+    async def unread():
+        return Response('', headers={'vary': ', '.join(('accept-language', *more))})
+
+    app.include_router(router)
+
+    async def ask(path, **headers):
+        fields = [(name.replace('_', '-').encode(), value.encode()) for name, value in headers.items()]
+        start, body = await asgi_call(app, asgi_scope(path=path, headers=fields))
+        return body['body'].decode(), dict(start['headers']).get(b'x-cache', b'none').decode()
+
+    return cache, ask, more
+
+
+@pytest.mark.parametrize('near', [None, NearCopies(), NearCopies(trust=30)])
+@pytest.mark.parametrize('path', ['/read', '/vary', '/unread'])
+async def test_a_hit_of_one_of_several_variants_takes_one_round_trip(proxy, path, near):
+    cache, ask, _ = languages(proxy.port, near=near)
+    async with cache:
+        for language in ('de', 'fr'):
+            await ask(path, accept_language=language)
+        await ask(path, accept_language='de')
+        for language in ('de', 'fr', 'de'):
+            before = proxy.trips
+            assert await ask(path, accept_language=language) == ('' if path == '/unread' else language, 'HIT')
+            assert proxy.trips - before == 1
+
+
+async def test_what_was_guessed_by_an_older_record_answers_nobody_whom_the_newer_one_tells_apart(redis_server):
+    (cache, ask, more), (other, ask_other, more_there) = (languages(redis_server.port) for _ in range(2))
+    async with cache, other:
+        for _ in range(2):
+            await ask('/read', accept_language='de')  # by now, the record is remembered here
+        await other.clear()
+        more += ['x-plan']
+        more_there += ['x-plan']
+        for kind in ('paid', 'free'):
+            assert await ask_other('/read', accept_language='de', x_plan=kind) == (f'de {kind}', 'MISS')
+        for kind in ('free', 'paid'):
+            assert await ask('/read', accept_language='de', x_plan=kind) == (f'de {kind}', 'HIT')
+        assert await ask('/read', accept_language='de') == ('de ', 'MISS')
+
+
+@pytest.mark.parametrize('path', ['/vary', '/unread'])
+async def test_a_variant_that_was_guessed_answers_nobody_once_responses_vary_by_more(redis_server, path):
+    (cache, ask, more), (other, ask_other, more_there) = (languages(redis_server.port) for _ in range(2))
+    async with cache, other:
+        for mark in ('MISS', 'HIT'):
+            assert (await ask(path, accept_language='de'))[1] == mark
+        more += ['x-plan']
+        more_there += ['x-plan']
+        assert (await ask_other(path, accept_language='fr', x_plan='paid'))[1] == 'MISS'
+        assert (await ask(path, accept_language='de', x_plan='paid'))[1] == 'MISS'
+
+
+async def test_records_of_variants_do_not_pile_up(redis_server, monkeypatch):
+    monkeypatch.setattr(plan, 'MAX_RECORDS', 3)
+    cache, ask, _ = languages(redis_server.port)
+    async with cache:
+        await ask('/read', accept_language='de')
+        records = cache._settings.runtime.records
+        for number in range(10):
+            cache._settings.runtime.remember(Variants(f'key{number}', (), 'token'))
+        assert len(records) <= 3

@@ -190,6 +190,25 @@ ROWS = [
     ),
     ('a failure after the answer began', '_exchange/run.py', 'if self._passing.has_begun or not', 'if not'),
     (
+        'variants: looked up together',
+        '_exchange/lookup.py',
+        'record = runtime.records.get(keys[1])',
+        "record = runtime.records.get('')",
+    ),
+    (
+        'variants: guessed at once',
+        '_exchange/lookup.py',
+        '    if guessed is not None and guessed.variant == variant:\n        return',
+        '    if guessed is not None:\n        return',
+    ),
+    (
+        'variants: guessed',
+        '_exchange/lookup.py',
+        '        if guessed is not None and guessed.variant == variant:\n            found',
+        '        if guessed is not None:\n            found',
+    ),
+    ('variants: remembered', '_exchange/plan.py', 'if len(self.records) >= MAX_RECORDS:', 'if False:'),
+    (
         'many tags: context',
         '_exchange/keeping.py',
         'errand.call.plan.bounded(tuple(dict.fromkeys(names)), errand.call.scope)',

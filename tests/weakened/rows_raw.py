@@ -3,6 +3,19 @@
 _NOTING, _VALUES, _SCOPE = '_fastapi/noting.py', '_fastapi/noted_values.py', '_fastapi/noted_scope.py'
 
 ROWS = [
+    (
+        'state: of the lifespan by name and identity',
+        '_core/lifespan_state.py',
+        'self._objects[name] is value',
+        'value is not None',
+    ),
+    (
+        'state: it selects all the same',
+        '_core/raw_request.py',
+        'if name in state and request.reading.is_of_lifespan(name, state[name]):',
+        'if any(request.reading.is_of_lifespan(it, value) for it, value in state.items()):',
+    ),
+    ('state: no plain value', '_core/lifespan_state.py', "(('lifespan',),)", "('lifespan',)"),
     ('noted: a header', _VALUES, "self._reads.note(f'header:{name}' if name.isascii() else HEADERS)", 'pass'),
     ('noted: all headers', _VALUES, "_list: Any = _part('_list', HEADERS)", "_list: Any = _part('_list')"),
     ('noted: a query parameter', _VALUES, "self._reads.note(f'query:{key}' if type(key) is str else QUERY)", 'pass'),
