@@ -75,7 +75,7 @@ class Evicted(Struct, frozen=True, kw_only=True):
     """How many were removed; of LMDB, all values that had not expired."""
     bytes: int
     """What they had taken, with their keys."""
-    reason: Literal['full', 'emptied'] = 'full'
+    cause: Literal['full', 'emptied'] = 'full'
     """`full`: they were used less than others. `emptied`: all was dropped, since not even an invalidation could be
     written."""
 

@@ -85,7 +85,7 @@ class _Reporter:
                 self._invalidations.add(1, {**attributes, 'cache.invalidation.soft': event.soft})
                 self._span('cache invalidate', event.seconds, {**attributes, 'cache.invalidation.names': event.names})
             case Evicted():
-                self._evictions.add(event.entries, {'cache.store': event.store, 'cache.reason': event.reason})
+                self._evictions.add(event.entries, {'cache.store': event.store, 'cache.cause': event.cause})
             case StoreFailed():
                 self._outages.add(1)
             case StoreRecovered():

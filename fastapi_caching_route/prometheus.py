@@ -58,7 +58,7 @@ class _Metrics:
         )
         self._look_up = Histogram('look_up_seconds', 'The key, and the store.', route, buckets=SECONDS, **options)
         self._invalidations = Counter('invalidations', 'Invalidations.', ('kind', 'soft'), **options)
-        self._evictions = Counter('evictions', 'Entries removed to make room.', ('store', 'reason'), **options)
+        self._evictions = Counter('evictions', 'Entries removed to make room.', ('store', 'cause'), **options)
         self._outages = Counter('store_outages', 'Outages of the store.', **options)
         self._children: dict[tuple[str, str, str, str], _Children] = {}
         """Those of the labels that have been seen: to look them up takes longer than to count."""
@@ -72,7 +72,7 @@ class _Metrics:
                 kinds = sorted({it.partition(':')[0] for it in event.names})
                 self._invalidations.labels(kinds[0] if len(kinds) == 1 else 'several', str(event.soft).lower()).inc()
             case Evicted():
-                self._evictions.labels(event.store, event.reason).inc(event.entries)
+                self._evictions.labels(event.store, event.cause).inc(event.entries)
             case StoreFailed():
                 self._outages.inc()
             case _:

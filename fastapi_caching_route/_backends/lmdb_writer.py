@@ -235,7 +235,7 @@ class LMDBWriter:
                 entries, taken = table.small + table.large, table.taken()
             finally:
                 txn.abort()
-        return Evicted(store='lmdb', entries=entries, bytes=taken, reason='emptied')
+        return Evicted(store='lmdb', entries=entries, bytes=taken, cause='emptied')
 
     def _tell(self, told: 'Sequence[_Told]') -> None:
         """Give the results to their event loops, with one call to each; observers are told of evictions before."""

@@ -6,7 +6,7 @@ Several code paths of an endpoint read different things. So a record keeps group
 make one response. A response is for every request that is equal in its group, whatever else differs.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from msgspec import Struct
@@ -47,6 +47,24 @@ class Variants:
         return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
+class RecentRecords:
+    """The records that were found last under their keys. They say what to look up together with a record."""
+
+    __slots__ = ('_records', 'get')
+
+    def __init__(self) -> None:
+        """None has been found."""
+        self._records: dict[str, Variants] = {}
+        self.get: Callable[[str], Variants | None] = self._records.get
+
+    def note(self, record: Variants) -> None:
+        """This one was found under its key."""
+        if self.get(record.key) is not record:
+            if len(self._records) >= MAX_RECORDS:
+                self._records.clear()
+            self._records[record.key] = record
+
+
 class Brought(Struct, frozen=True):
     """An entry for all followers of a flight whose request is equal in all that selects its variant."""
 
@@ -54,6 +72,9 @@ class Brought(Struct, frozen=True):
     variants: Variants | None
     """The record of its variants, if there are several responses under its key."""
 
+
+MAX_RECORDS = 512
+"""How many records are remembered: some megabytes at most. Without one, a look-up takes two round trips."""
 
 MOST_VARIANTS = 64
 """The most variants that are stored under one key: more than most sites have languages."""

@@ -211,7 +211,7 @@ async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest) -> Looked:
     else:
         found, guessed = await _both(visit, keys[1], variant_key(record, variant), variant)
     if isinstance(found, Variants) and runtime.store.is_shared:
-        runtime.remember(found)
+        runtime.records.note(found)
     return keys, found, (so_far, visit, guessed)
 
 

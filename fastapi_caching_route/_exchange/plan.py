@@ -29,7 +29,7 @@ from fastapi_caching_route._core.minutes import Minutes
 from fastapi_caching_route._core.names import Named, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
-from fastapi_caching_route._core.variants import Brought, Variants
+from fastapi_caching_route._core.variants import Brought, RecentRecords
 from fastapi_caching_route._http.cache_control import is_public
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.terms import Terms
@@ -43,8 +43,6 @@ _SET_BY_MIDDLEWARE = (
     '%r does not store responses to requests with Authorization: middleware sets the context variable %r; if the '
     'endpoint reads it, say by identity who shares; if it names no person, list it in harmless_context'
 )
-MAX_RECORDS = 512
-"""How many records of variants are remembered: some megabytes at most. Without one, a look-up takes two round trips."""
 MAX_LEARNED = 128
 """How many names of what is read are remembered for a route: code may ask for any."""
 
@@ -94,21 +92,13 @@ class Runtime:
     observers: Observers
     counts: dict[tuple[str, str], Counts]
     """The numbers of each route, by its path template and its endpoint."""
-    records: dict[str, Variants] = field(default_factory=dict)
-    """The records of variants that were found last, by their keys. They say what to look up together with a record."""
+    records: RecentRecords = field(default_factory=RecentRecords)
     minutes: Minutes = field(default_factory=Minutes)
     """What the last minutes have brought."""
 
     def counts_of(self, route: str, endpoint: str) -> Counts:
         """The numbers of a route. They are the same object wherever the route is reached."""
         return self.counts.setdefault((route, endpoint), Counts(route, endpoint))
-
-    def remember(self, record: Variants) -> None:
-        """Note the record of variants that was found last under its key."""
-        if self.records.get(record.key) is not record:
-            if len(self.records) >= MAX_RECORDS:
-                self.records.clear()
-            self.records[record.key] = record
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from aiocache import RedisCache
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 
 from fastapi_caching_route import FastAPICache, NearCopies
+from fastapi_caching_route._core import variants
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._exchange import plan
 from tests.backends.links import Counting
 from tests.support import asgi_call, asgi_scope, caching_router
 
@@ -224,11 +224,11 @@ async def test_a_variant_that_was_guessed_answers_nobody_once_responses_vary_by_
 
 
 async def test_records_of_variants_do_not_pile_up(redis_server, monkeypatch):
-    monkeypatch.setattr(plan, 'MAX_RECORDS', 3)
+    monkeypatch.setattr(variants, 'MAX_RECORDS', 3)
     cache, ask, _ = languages(redis_server.port)
     async with cache:
         await ask('/read', accept_language='de')
         records = cache._settings.runtime.records
         for number in range(10):
-            cache._settings.runtime.remember(Variants(f'key{number}', (), 'token'))
-        assert len(records) <= 3
+            records.note(Variants(f'key{number}', (), 'token'))
+        assert len(records._records) <= 3

@@ -187,7 +187,7 @@ async def test_an_eviction_is_told_to_all_caches_of_the_backend():
         await asgi_call(app, asgi_scope(path=f'/items/{number}'))
     told = [it for _, told in caches for it in told]
     assert [type(it) for it in told] == [Evicted] * 4
-    assert all(it.bytes > 100 and (it.store, it.entries, it.reason) == ('memory', 1, 'full') for it in told)
+    assert all(it.bytes > 100 and (it.store, it.entries, it.cause) == ('memory', 1, 'full') for it in told)
     assert backend.stats().evicted == 2
 
 
@@ -212,7 +212,7 @@ async def test_what_this_process_evicts_from_lmdb_is_told_by_number_and_bytes(tm
             await ask(number)
         evicted = [it for it in told if isinstance(it, Evicted)]
         left = backend.stats().entries
-    assert {(it.store, it.reason) for it in evicted} == {('lmdb', 'full')}
+    assert {(it.store, it.cause) for it in evicted} == {('lmdb', 'full')}
     assert sum(it.entries for it in evicted) == 100 - left
     assert sum(it.bytes for it in evicted) > 10_000 * (100 - left)
 
@@ -242,7 +242,7 @@ async def test_an_emptied_lmdb_store_is_told_as_one_eviction(tmp_path, monkeypat
         await cache.invalidate_tags('a')
     assert writer._transaction == transaction
     (evicted,) = [it for it in told if isinstance(it, Evicted)]
-    assert (evicted.entries, evicted.reason, evicted.bytes > 10_000) == (1, 'emptied', True)
+    assert (evicted.entries, evicted.cause, evicted.bytes > 10_000) == (1, 'emptied', True)
 
 
 async def test_copies_that_are_evicted_are_told_as_near():

@@ -207,7 +207,7 @@ ROWS = [
         '        if guessed is not None and guessed.variant == variant:\n            found',
         '        if guessed is not None:\n            found',
     ),
-    ('variants: remembered', '_exchange/plan.py', 'if len(self.records) >= MAX_RECORDS:', 'if False:'),
+    ('variants: remembered', '_core/variants.py', 'if len(self._records) >= MAX_RECORDS:', 'if False:'),
     (
         'many tags: context',
         '_exchange/keeping.py',

@@ -42,7 +42,7 @@ ROWS = [
     (
         'function: what has landed meanwhile',
         '_functions/asking.py',
-        'return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit())), None',
+        'return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit(), None)), None',
         'return looked, None',
     ),
     ('function: a condition', '_functions/asking.py', 'wishes.refused = made.refused', 'pass'),
