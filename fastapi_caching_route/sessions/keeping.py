@@ -12,6 +12,7 @@ If a process dies in between, or a store loses something, a session has ended. N
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import get_args
@@ -251,7 +252,8 @@ class Keeper:
         """
         was_there = await self.place.delete(SESSION, kept.handle)
         if kept.record.user is not None:
-            await self.users.remove(kept.record.user.id, kept.handle)
+            with suppress(SessionStoreError):  # a full store deletes, and changes nothing; what is listed is harmless
+                await self.users.remove(kept.record.user.id, kept.handle)
         if was_there:
             self.tell('ended', kept.handle, kept.record.user, reason)
         return was_there

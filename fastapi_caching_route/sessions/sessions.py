@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
+from secrets import token_hex
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException
@@ -15,6 +16,7 @@ from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 from fastapi_caching_route.sessions.carrying import begun_in, installed_on, keep_unshared
 from fastapi_caching_route.sessions.config import SessionConfig
+from fastapi_caching_route.sessions.errors import SessionStoreError
 from fastapi_caching_route.sessions.events import EventKind, SessionHandler
 from fastapi_caching_route.sessions.finding import OptionalFinder, RequiredFinder, UserFinder
 from fastapi_caching_route.sessions.keeping import Keeper
@@ -200,8 +202,7 @@ class Sessions:
 
         Pages must then show nothing of what else is in a session. Without it, they may show all of it.
         """
-        session = await self._named(connection)
-        return '' if session is None or session.user is None else f'user {session.user.id}'
+        return await self._name(connection, _user_of)
 
     def identity_by(self, name: Callable[[Session | None], str]) -> Callable[[HTTPConnection], Awaitable[str]]:
         """For `@cache(identity=...)`: a response is shared by all clients for whose session a function has one name.
@@ -210,13 +211,16 @@ class Sessions:
         """
 
         async def identity(connection: HTTPConnection) -> str:
-            return name(await self._named(connection))
+            return await self._name(connection, name)
 
         return identity
 
-    async def _named(self, connection: HTTPConnection) -> Session | None:
+    async def _name(self, connection: HTTPConnection, name: Callable[[Session | None], str]) -> str:
         begun_in(connection)
-        return await self.optional(connection)
+        try:
+            return name(await self.optional(connection))
+        except SessionStoreError:
+            return token_hex(16)  # no other request has this name, and the guard refuses this one
 
     async def tags(self, connection: HTTPConnection) -> list[str]:
         """For `@cache(tags=sessions.tags)`: the `sign_out_tags` of the user; none without a user."""
@@ -263,6 +267,10 @@ class Sessions:
     async def close(self) -> None:
         """Close the connections of this event loop. They are closed without that as the loop ends."""
         await self._keeper.place.close()
+
+
+def _user_of(session: Session | None) -> str:
+    return '' if session is None or session.user is None else f'user {session.user.id}'
 
 
 def _checked_config(config: object) -> SessionConfig:

@@ -67,7 +67,11 @@ class UserLists:
             SessionStoreError: the store is in trouble.
 
         """
-        return await self._change(user, lambda listed: {it: at for it, at in listed.items() if it == keep})
+        if keep is not None:
+            return await self._change(user, lambda listed: {it: at for it, at in listed.items() if it == keep})
+        ended = set(await self.handles(user))
+        await self._place.delete(USER, slot_of(user))  # a full store takes that, too
+        return ended
 
     async def handles(self, user: str) -> list[str]:
         """The sessions that count, the one that can last longest at the end.

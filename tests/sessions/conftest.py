@@ -63,9 +63,11 @@ def now():
 class Shop:
     """An app with sessions: who signs in, what they note, and what is cached."""
 
-    def __init__(self, store=None, *, cache=None, clock=time.time, installed=True, tags=(), **options):
+    def __init__(self, store=None, *, cache=None, clock=time.time, installed=True, tags=(), timeout=5.0, **options):
         self.cache = cache or FastAPICache(MemoryCache() if store is None else store)
-        self.sessions = Sessions(store=self.cache, config=config(**options), clock=clock, sign_out_tags=tags)
+        self.sessions = Sessions(
+            store=self.cache, config=config(**options), clock=clock, sign_out_tags=tags, timeout=timeout
+        )
         self.app, self.router = FastAPI(), APIRouter(route_class=CachingRoute)
         self.runs = []
         self.events = []
