@@ -58,3 +58,7 @@ long-race *args:
 console-pictures folder seconds='12':
     mkdir -p {{ folder }}
     uv run python -m tests.watching {{ folder }} {{ seconds }}
+
+# 10,000 consumes of one-time states by four processes at the same time, on Redis, LMDB and memcached.
+race-states:
+    RACING_STATES=2500 uv run pytest tests/sessions/test_processes.py -k race_in_four -p no:cacheprovider

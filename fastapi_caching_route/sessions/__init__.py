@@ -12,6 +12,7 @@ keeping          the life of sessions in a store: start reading here
 user_lists       the sessions of a user, of which all end in one step
 carrying         what a request carries for them, and the layer that sets cookies
 places           where records are kept
+live             a session as it was found for one request
 errors           the errors that endpoints meet
 binding          what a session may be bound to
 stored           the records

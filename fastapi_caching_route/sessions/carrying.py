@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from fastapi_caching_route._core.asgi import SESSIONS, WISHES, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.wishes import Wishes
-from fastapi_caching_route._http.fields import Field, with_vary
+from fastapi_caching_route._http.fields import Field, lines, with_vary, without
 from fastapi_caching_route.errors import ConfigurationError
 
 REASON = 'session'
@@ -22,7 +22,8 @@ REASON = 'session'
 
 NO_PLACE = (
     'there is no response to set the cookie of a session or a state on: call install(app) once, or give response=... '
-    'with the response that the endpoint returns, or with the Response that FastAPI gives it'
+    'with the response that the endpoint returns, or with the Response that FastAPI gives it. Once a response is sent, '
+    'as in a background task, it is too late'
 )
 
 
@@ -61,7 +62,7 @@ _ON_APP = 'fastapi_caching_route_sessions'
 class Carried:
     """What one request carries."""
 
-    __slots__ = ('begun_for', 'cookies', 'has_layer', 'installed', 'is_open', 'loaded', 'sessions', 'vary')
+    __slots__ = ('begun_for', 'cookies', 'has_layer', 'installed', 'is_open', 'is_sent', 'loaded', 'sessions', 'vary')
 
     def __init__(self, *, has_layer: bool) -> None:
         """Nothing yet."""
@@ -70,6 +71,8 @@ class Carried:
         """For which connection it was begun without a layer."""
         self.is_open = True
         """Whether the layer is still there to add cookies."""
+        self.is_sent = False
+        """Whether the response has begun to leave, so that no cookie can be added."""
         self.installed: list[Installed] = []
         """What is installed on the apps of this request, the innermost last."""
         self.loaded: dict[object, Any] = {}
@@ -97,20 +100,25 @@ def begun_in(connection: HTTPConnection) -> Carried:
     return carried
 
 
-def send_cookie(connection: HTTPConnection | None, response: Response | None, name: str, field: Field) -> None:
-    """Set a cookie on a response, or on the one that will be sent for this request.
+def check_place(connection: HTTPConnection | None, response: Response | None) -> None:
+    """See that there is a response to set a cookie on: this one, or the one that will be sent for this request.
 
     Raises:
         ConfigurationError: there is none.
 
     """
     carried = None if connection is None else carried_in(connection.scope)
+    if response is None and (carried is None or not carried.has_layer or carried.is_sent):
+        raise ConfigurationError(NO_PLACE)
+
+
+def send_cookie(connection: HTTPConnection | None, response: Response | None, name: str, field: Field) -> None:
+    """Set a cookie on this response, or on the one that will be sent for this request, if there is one."""
+    carried = None if connection is None else carried_in(connection.scope)
     if response is not None:
         response.raw_headers.append(field)
-    elif carried is not None and carried.has_layer:
+    elif carried is not None:
         carried.cookies[name] = field
-    else:
-        raise ConfigurationError(NO_PLACE)
 
 
 def keep_unshared(scope: Scope) -> None:
@@ -143,6 +151,7 @@ class SessionLayer:
         async def send_with_cookies(message: Message) -> None:
             if message['type'] in ('http.response.start', 'websocket.accept'):
                 message = {**message, 'headers': _headers(message, carried)}
+                carried.is_sent = True
             await send(message)
 
         try:
@@ -156,6 +165,12 @@ def _headers(message: Mapping[str, Any], carried: Carried) -> list[Field]:
     headers: list[Field] = [*message.get('headers', ()), *carried.cookies.values()]
     if message['type'] != 'http.response.start' or not (carried.vary or carried.cookies):
         return headers
-    if not any(name.lower() == b'cache-control' for name, _ in headers):
-        headers.append((b'cache-control', b'no-store' if carried.cookies else b'private'))
+    said = b','.join(lines(headers, b'cache-control')).lower()  # a cookie is for one client, whatever is said
+    if carried.cookies and b'private' not in said and b'no-store' not in said:
+        headers = [
+            *without(headers, (b'cache-control',)),
+            (b'cache-control', b'no-store'),
+        ]  # a cookie is for one client
+    elif not said:
+        headers.append((b'cache-control', b'private'))
     return with_vary(headers, carried.vary) if carried.vary else headers

@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 from fastapi_caching_route._core.key import digest
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions.carrying import begun_in, carried_in
-from fastapi_caching_route.sessions.keeping import Keeper, Loaded
+from fastapi_caching_route.sessions.keeping import Keeper
+from fastapi_caching_route.sessions.live import Loaded
 from fastapi_caching_route.sessions.session import Session
 from fastapi_caching_route.sessions.stored import SessionUser
 

@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from typing import get_args
 
@@ -26,6 +25,7 @@ from fastapi_caching_route.sessions.carrying import carried_in
 from fastapi_caching_route.sessions.config import SessionConfig
 from fastapi_caching_route.sessions.errors import SessionEndedError, SessionStoreError
 from fastapi_caching_route.sessions.events import EventKind, SessionEvent
+from fastapi_caching_route.sessions.live import LiveSession, Loaded
 from fastapi_caching_route.sessions.places import Place
 from fastapi_caching_route.sessions.stored import SessionUser, StoredSession, decoded, encoded
 from fastapi_caching_route.sessions.tokens import SessionTokens, Ticket, new_id, slot_of, tokens_of
@@ -44,29 +44,6 @@ KEPT_SECONDS = 300.0
 """How long an expired record is kept, so that it can be told that it has expired."""
 
 Change = Callable[[StoredSession], StoredSession]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSession:
-    """A session as it is stored."""
-
-    ticket: Ticket
-    raw: bytes
-    record: StoredSession
-
-    @property
-    def handle(self) -> str:
-        """Names the session without opening it."""
-        return self.ticket.handle
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What there was for a request: a session, none, or a store in trouble."""
-
-    kept: LiveSession | None
-    token: str = ''
-    trouble: SessionStoreError | None = None
 
 
 class Keeper:
@@ -137,7 +114,10 @@ class Keeper:
             return None
         now = self.clock()
         if now >= min(record.ends_at, record.idle_at):
-            if await self.place.delete(SESSION, ticket.handle):
+            gone = encoded(msgspec.structs.replace(record, moved=True))
+            if await self.place.swap(
+                SESSION, ticket.handle, raw, gone, MOVED_SECONDS
+            ):  # not if it was renewed just now
                 self.tell('expired', ticket.handle, record.user, 'lifetime' if now >= record.ends_at else 'idle')
             return None
         return LiveSession(ticket, raw, record) if not of_user or counts(of_user[0], ticket.handle) else None

@@ -7,9 +7,10 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_caching_route.sessions.carrying import carried_in, keep_unshared, send_cookie
+from fastapi_caching_route.sessions.carrying import carried_in, check_place, keep_unshared, send_cookie
 from fastapi_caching_route.sessions.errors import SessionEndedError
-from fastapi_caching_route.sessions.keeping import Keeper, LiveSession
+from fastapi_caching_route.sessions.keeping import Keeper
+from fastapi_caching_route.sessions.live import LiveSession
 from fastapi_caching_route.sessions.stored import Flash, SessionUser, StoredSession, checked
 from fastapi_caching_route.sessions.transport import set_cookie
 
@@ -198,6 +199,8 @@ class Session:
 
     async def _move(self, change: Callable[[StoredSession], StoredSession], response: Response | None) -> None:
         self._keep_unshared()
+        if self._has_cookie:
+            check_place(self._connection, response)
         current, self.has_ended = self._current(), True
         self._kept, self._token = await self._keeper.move(current, change)
         self.has_ended = False
@@ -230,6 +233,10 @@ class Session:
         shown = max_age if config.persistent or self.has_ended else None
         cookie = set_cookie(config.cookie_name, value, secure=config.secure, same_site=config.same_site, max_age=shown)
         send_cookie(self._connection, response, config.cookie_name, cookie)
+
+    @property
+    def _has_cookie(self) -> bool:
+        return self._connection is not None and 'cookie' in self._keeper.config.transports
 
     def _remember(self) -> None:
         """Let what asks for the session later in this request find it as it is now."""

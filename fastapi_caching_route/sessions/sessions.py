@@ -14,7 +14,7 @@ from typing_extensions import Doc
 from fastapi_caching_route._routes.building import check_observer
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
-from fastapi_caching_route.sessions.carrying import begun_in, installed_on, keep_unshared
+from fastapi_caching_route.sessions.carrying import begun_in, check_place, installed_on, keep_unshared
 from fastapi_caching_route.sessions.config import SessionConfig
 from fastapi_caching_route.sessions.errors import SessionStoreError
 from fastapi_caching_route.sessions.events import EventKind, SessionHandler
@@ -140,6 +140,8 @@ class Sessions:
         keeper, noted = self._keeper, checked(dict(data or {}))
         if connection is not None:
             keep_unshared(connection.scope)
+            if 'cookie' in keeper.config.transports:
+                check_place(connection, response)
         before = None if connection is None else await keeper.loaded(connection)
         if before is not None and before.trouble is not None:
             raise before.trouble

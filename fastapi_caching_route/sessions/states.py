@@ -16,7 +16,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._core.checks import check_flag, check_option, check_positive
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.sessions.carrying import installed_on, keep_unshared, send_cookie
+from fastapi_caching_route.sessions.carrying import check_place, installed_on, keep_unshared, send_cookie
 from fastapi_caching_route.sessions.errors import SessionStoreError, StateRefusedError
 from fastapi_caching_route.sessions.places import TIMEOUT_SECONDS, Place, StoreOfSessions
 from fastapi_caching_route.sessions.stored import StoredState, checked, decoded, encoded
@@ -30,6 +30,9 @@ STATE = 'state'
 
 KEPT_SECONDS = 300.0
 """How long a state is kept after its end, so that the log can tell that it has expired."""
+
+COOKIE_SECONDS = 86400.0
+"""How long a browser keeps the cookie at least: other states of longer life are bound to it, too."""
 
 NO_BROWSER = (
     'a state is bound to a browser by a cookie, so it needs the request: create(data, request=request) and '
@@ -120,9 +123,9 @@ class States:
         if request is not None:
             keep_unshared(request.scope)
         if browser is not None:
-            cookie = set_cookie(
-                self._cookie, browser, secure=self._secure, same_site=self._same_site, max_age=ttl + KEPT_SECONDS
-            )
+            check_place(request, response)
+            age = max(ttl + KEPT_SECONDS, COOKIE_SECONDS)
+            cookie = set_cookie(self._cookie, browser, secure=self._secure, same_site=self._same_site, max_age=age)
             send_cookie(request, response, self._cookie, cookie)
         if not await self._place.add(STATE, self._handle(state), encoded(record), ttl + KEPT_SECONDS):
             raise SessionStoreError
