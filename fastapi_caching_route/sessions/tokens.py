@@ -78,7 +78,7 @@ def tokens_of(config: SessionConfig) -> SessionTokens:
     """
     module, extra = ('jwt', 'jwt') if config.token == 'jwt' else ('itsdangerous', 'sessions')  # noqa: S105, no password
     if find_spec(module) is None:
-        msg = f"the tokens of sessions need {module}: pip install 'fastapi-caching-route[{extra}]'"
+        msg = f'the tokens of sessions need {module}: install fastapi-caching-route with the extra [{extra}]'
         raise ConfigurationError(msg)
     return JWTTokens(config) if config.token == 'jwt' else OpaqueTokens(keys_of(config.secrets))  # noqa: S105
 

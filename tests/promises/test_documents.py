@@ -63,8 +63,8 @@ def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
 
 
 SNIPPETS = [
-    'backends', 'configuration', 'deploying', 'functions', 'herds', 'installation', 'performance', 'recipes', 'testing',
-    'tutorial', 'watching',
+    'backends', 'configuration', 'deploying', 'functions', 'herds', 'installation', 'performance', 'recipes', 'sessions',
+    'testing', 'tutorial', 'watching',
 ]  # fmt: skip
 
 
@@ -129,8 +129,9 @@ def test_the_snippets_of_a_page_run(page, capsys):
     assert snippets
 
 
-def test_every_test_that_the_list_of_promises_names_is_there():
-    text = (ROOT / 'tests' / 'promises' / 'README.md').read_text()
+@pytest.mark.parametrize('folder', ['promises', 'sessions'])
+def test_every_test_that_the_list_of_promises_names_is_there(folder):
+    text = (ROOT / 'tests' / folder / 'README.md').read_text()
     tests = '\n'.join(path.read_text() for path in (ROOT / 'tests').rglob('test_*.py'))
     named = re.findall(r'`(test_\w+)`', text)
     assert len(named) >= 20

@@ -33,17 +33,20 @@ def test_workers_share_what_is_stored_and_what_is_invalidated(on_redis):
 
 def test_what_reads_the_session_is_not_shared(on_redis):
     with uvicorn_server('sessions:app') as port, httpx.Client(base_url=f'http://127.0.0.1:{port}') as ada:
-        for path in ('/news', '/hello', '/basket'):
+        for path in ('/news', '/start'):
             assert [asked(port, path).headers.get('x-cache') for _ in range(2)] == ['MISS', 'HIT']
-        ada.post('/login?user=ada')
+        assert asked(port, '/hello').status_code == 401
+        assert ada.post('/login?user=ada').headers['location'] == '/hello'
         assert [ada.get('/news').headers['x-cache'] for _ in range(2)] == ['HIT', 'HIT']
         hello = [ada.get('/hello') for _ in range(2)]
-        assert [it.json()['user'] for it in hello] == ['ada', 'ada']
+        assert [it.json()['user'] for it in hello] == ['Ada', 'Ada']
         assert [it.headers['x-cache'] for it in hello] == ['MISS', 'HIT']
-        baskets = [ada.get('/basket') for _ in range(2)]
-        assert [it.headers['x-cache'] for it in baskets] == ['MISS', 'HIT']
-        assert {it.json()['basket of'] for it in baskets} == {'ada'}
-        assert asked(port, '/hello').json()['user'] == ''
+        ada.post('/theme?theme=dark')
+        assert ada.get('/hello').json()['theme'] == 'dark'
+        assert ada.get('/start').json()['user'] == 'Ada'
+        assert asked(port, '/start').json()['user'] == 'nobody'
+        assert ada.post('/logout').headers['location'] == '/news'
+        assert ada.get('/hello').status_code == 401
 
 
 def test_every_example_has_a_place_where_it_is_run():
