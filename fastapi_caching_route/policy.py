@@ -20,6 +20,7 @@ from fastapi_caching_route._core.checks import (
     checked_namespace,
     checked_templates,
     is_plain_function,
+    without_depends,
 )
 from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route.control import CacheControl, checked_control
@@ -70,7 +71,8 @@ class CachePolicy:
         Doc(
             "Which clients share an entry. `'auto'`: clients with equal credentials, if user code receives them. "
             "`'shared'`: every client that passes the guards. Or a callable of the request, plain or async, that "
-            'returns a str, like a role or a tenant: clients with equal names share.'
+            'returns a str, like a role or a tenant: clients with equal names share. `Depends(...)` of such a callable '
+            'is the same.'
         ),
     ] = 'auto'
     reads: Annotated[
@@ -207,6 +209,7 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         """Check every option, and bring it into the form in which it is used."""
+        object.__setattr__(self, 'identity', without_depends(self.identity))
         _check_choices(self)
         _check_numbers(self)
         for option, value in _normalized(self).items():

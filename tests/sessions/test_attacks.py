@@ -19,6 +19,7 @@ from fastapi_caching_route import MemoryCache
 from fastapi_caching_route.sessions import AddressBinding, Sessions, StateRefusedError, States
 from tests.sessions.conftest import SECRET, Shop, config
 from tests.sessions.test_cached_pages import Pages
+from tests.support import closing
 
 OLD, NEW = 'an old secret of thirty-two bytes, at least', 'a new secret of thirty-two bytes, at least'
 COOKIE = '__Host-session'
@@ -267,7 +268,7 @@ def test_two_cookies_of_one_name_are_none(cookies):
 
 
 @pytest.mark.parametrize(
-    'name', ['session', '__host-session', '__Secure-session', '\x85{}', '\xa0{}', '{}\x0b', '$Path; =', '={}']
+    'name', ['session', '__host-session', '__Secure-session', '\x85{}', '\xa0{}', '\x0b{}', '{}\x0b', '$Path; =', '={}']
 )
 def test_a_cookie_of_nearly_that_name_is_not_that_cookie(name):
     shop = Shop()
@@ -339,6 +340,7 @@ async def test_neither_keys_nor_values_nor_the_log_have_a_token_or_an_id(caplog,
     assert state not in repr(refused.value)
     stored = await everything_in(store, store_kind)
     ids = [it.partition('~')[0] for it in tokens]
+    await closing(store)
     assert 'state:' in stored or store_kind == 'memcached'
     assert not [it for it in (*ids, state, SECRET) if it in stored or it in caplog.text]
 

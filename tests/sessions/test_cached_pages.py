@@ -47,6 +47,11 @@ class Pages(Shop):
         async def by_user(session: SessionDep):
             return [session.user and session.user.id, next(runs)]
 
+        @router.get('/by-depends')
+        @cache(ttl=60, identity=Depends(sessions.identity))
+        async def by_depends(session: SessionDep):
+            return [session.user and session.user.id, next(runs)]
+
         @router.get('/by-role')
         @cache(ttl=60, identity=sessions.identity_by(lambda session: ' '.join(session.roles) if session else ''))
         async def by_role(session: SessionDep):
@@ -208,7 +213,8 @@ def test_without_being_asked_to_it_invalidates_nothing():
 def test_all_sessions_of_a_user_share_where_identity_says_so(pages):
     with pages.browser('ada') as ada, pages.browser('ada') as other, pages.browser('bob') as bob, pages.browser() as no:
         other.post('/note', json={'theme': 'dark'})
-        assert marks(*(it.get('/by-user') for it in (ada, other, bob))) == ['MISS', 'HIT', 'MISS']
+        for path in ('/by-user', '/by-depends'):
+            assert marks(*(it.get(path) for it in (ada, other, bob))) == ['MISS', 'HIT', 'MISS']
         assert no.get('/by-user').status_code == 401
         other.post('/logout')
         assert other.get('/by-user').status_code == 401
@@ -221,6 +227,10 @@ def test_all_of_a_role_share_where_identity_says_so(pages):
         eve.post('/login?user=eve&role=buyer')
         assert marks(*(it.get('/by-role') for it in (ada, bob, eve))) == ['MISS', 'HIT', 'MISS']
         assert nobody.get('/by-role').status_code == 401
+        nobody.post('/login?user=joe')
+        assert marks(nobody.get('/by-role')) == ['MISS']
+        nobody.post('/logout')
+        assert nobody.get('/by-role').status_code == 401  # named as Joe was, who has no roles
         assert marks(*(it.get('/guarded') for it in (ada, bob))) == ['MISS', 'HIT']
         assert (eve.get('/guarded').status_code, nobody.get('/guarded').status_code) == (403, 401)
 
@@ -240,12 +250,12 @@ def test_other_credentials_of_a_route_stay_in_its_key(pages):
 
 
 def test_what_a_page_shows_is_what_was_named_whatever_others_change_meanwhile():
-    shop, runs = Shop(), itertools.count(1)
+    shop, tokens = Shop(), []
 
-    async def slow(session: SessionDep):
+    async def slow():
         """Another request changes the session between the look-up of the key and the endpoint."""
-        if next(runs) == 1:
-            other = await shop.sessions.read(session.token)
+        if tokens:
+            other = await shop.sessions.read(tokens.pop())
             await other.update(theme='dark')
 
     @shop.router.get('/page', dependencies=[Depends(slow)])
@@ -254,7 +264,9 @@ def test_what_a_page_shows_is_what_was_named_whatever_others_change_meanwhile():
         return session.get('theme', 'light')
 
     with shop.browser('ada') as ada, shop.browser('ada') as other:
-        assert ada.get('/page').json() == 'light'
+        tokens.append(ada.cookies['__Host-session'])
+        first = ada.get('/page')
+        assert (first.json(), marks(first)) == ('light', ['MISS'])
         assert ada.get('/page').json() == 'dark'
         assert other.get('/page').json() == 'light'
 
@@ -374,3 +386,12 @@ def test_a_response_of_its_own_class_is_cached_too(pages):
     with pages.browser('ada') as ada, pages.browser('bob') as bob:
         assert [it.get('/text').text for it in (ada, bob, ada, bob)] == ['ada', 'bob', 'ada', 'bob']
         assert marks(ada.get('/text')) == ['HIT']
+
+
+def test_identity_depends_takes_the_request_alone(pages):
+    def of_token(token: str):
+        return token
+
+    for wrong in (of_token, lambda: 'x'):
+        with pytest.raises(ConfigurationError, match='the request'):
+            pages.cache(ttl=60, identity=Depends(wrong))(len)

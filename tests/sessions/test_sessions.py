@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -13,6 +13,7 @@ from fastapi_caching_route.sessions import (
     Flash,
     Session,
     SessionConfig,
+    SessionDep,
     SessionEndedError,
     Sessions,
     SessionUser,
@@ -85,6 +86,32 @@ async def test_all_sessions_of_a_user_end_together(sessions):
     assert await sessions.read(nobody.token)
     assert await sessions.delete_user_sessions('ada') == 0
     assert await sessions.delete_user_sessions('never seen') == 0
+
+
+class Interrupted:
+    """A place in which something happens behind the first change of a session."""
+
+    def __init__(self, place, happens):
+        self._place, self._happens = place, happens
+
+    async def swap(self, kind, *args):
+        is_swapped, happens = await self._place.swap(kind, *args), self._happens
+        self._happens = None
+        if happens is not None:
+            await happens()
+        return is_swapped
+
+    def __getattr__(self, name):
+        return getattr(self._place, name)
+
+
+async def test_a_session_that_is_moving_as_all_of_its_user_end_has_ended(sessions):
+    made, keeper = await sessions.create(user='ada'), sessions._keeper
+    keeper.place = Interrupted(keeper.place, lambda: sessions.delete_user_sessions('ada'))
+    with pytest.raises(SessionEndedError):
+        await made.regenerate()
+    assert await sessions.user_sessions('ada') == []
+    assert await sessions.read(made.token) is None
 
 
 async def test_all_but_one_of_a_user_may_end(sessions):
@@ -402,3 +429,43 @@ def test_cached_and_plain_routes_have_the_same_sessions():
         assert client.get('/who').headers['cache-control'] == 'private'
         assert client.get('/who').headers['vary'] == 'cookie'
         assert client.post('/login').headers['cache-control'] == 'no-store'
+
+
+def test_a_cookie_is_never_on_a_response_that_caches_in_front_may_share():
+    shop = Shop()
+
+    @shop.router.get('/public')
+    async def public(request: Request, response: Response, said: str):
+        response.headers['cache-control'] = said
+        await shop.sessions.create(request)
+
+    with shop.browser() as client:
+        for said in ('public, max-age=60', 'max-age=60'):
+            assert client.get('/public', params={'said': said}).headers.get_list('cache-control') == ['no-store']
+        for said in ('private, max-age=60', 'no-store, no-cache'):
+            assert client.get('/public', params={'said': said}).headers.get_list('cache-control') == [said]
+
+
+def test_after_the_response_a_session_keeps_its_id_and_can_end():
+    shop, raised = Shop(), []
+
+    @shop.router.post('/later')
+    async def later(session: SessionDep, tasks: BackgroundTasks):
+        async def work():
+            try:
+                await session.regenerate()
+            except ConfigurationError as error:
+                raised.append(str(error))
+
+        tasks.add_task(work)
+
+    @shop.router.post('/end-later')
+    async def end_later(session: SessionDep, tasks: BackgroundTasks):
+        tasks.add_task(session.invalidate)
+
+    with shop.browser('ada') as client:
+        assert client.post('/later').status_code == 200
+        assert 'too late' in raised[0]
+        assert client.get('/who').json() == 'ada'
+        client.post('/end-later')
+        assert client.get('/who').json() is None

@@ -11,7 +11,7 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions import Sessions, SessionStoreError, States, places
 from tests.sessions.conftest import Shop, config
 from tests.sessions.test_cached_pages import Pages
-from tests.support import marks
+from tests.support import closing, marks
 
 
 @pytest.mark.parametrize('server', ['redis_server', 'memcached_server'])
@@ -66,6 +66,7 @@ async def test_a_full_store_is_a_503(redis_server):
     assert await sessions.read(other.token) is None
     assert await sessions.delete_user_sessions('ada') == 2
     assert await sessions.read(more.token) is None
+    await closing(backend)
     small = Sessions(store=MemoryCache(max_bytes=100), config=config())
     with pytest.raises(SessionStoreError):
         await small.create()

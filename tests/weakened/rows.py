@@ -15,6 +15,7 @@ from tests.weakened import (
     rows_public,
     rows_raw,
     rows_routes,
+    rows_sessions,
     rows_store,
 )
 
@@ -41,6 +42,6 @@ HANGING = {
 
 WINGS = (
     *(rows_http, rows_core, rows_concurrency, rows_fastapi, rows_exchange, rows_store, rows_public, rows_routes),
-    *(rows_backends, rows_lmdb, rows_raw, rows_functions, rows_console),
+    *(rows_backends, rows_lmdb, rows_raw, rows_functions, rows_console, rows_sessions),
 )
 ROWS = [Row(*row, hangs=row[0] in HANGING) for wing in WINGS for row in wing.ROWS]
