@@ -20,6 +20,7 @@ from fastapi_caching_route._functions.decorating import FunctionDecorator, Funct
 from fastapi_caching_route._functions.given import ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route.cache import FastAPICache
+from fastapi_caching_route.callables import Identity, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.context import CacheContext, CacheContextDep
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
@@ -38,7 +39,7 @@ from fastapi_caching_route.memory import MemoryCache, MemoryStats
 from fastapi_caching_route.near import NearCopies
 from fastapi_caching_route.options import DEFAULT_ACCEPTED_STATUS_CODES, CacheOptions, RouteOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
+from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
 from fastapi_caching_route.stats import CacheStats, MinuteStats, PurgeStats, RouteStats, StoreStats, WorkerStats
 from fastapi_caching_route.surrogates import SurrogateKeys

@@ -58,6 +58,7 @@ from fastapi_caching_route._store.by_url import backend_at, url_in_environment
 from fastapi_caching_route._store.given import NOT_NOW, keep_given, key_to_find, key_to_store, shortest_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
+from fastapi_caching_route.callables import Tags
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
@@ -65,7 +66,7 @@ from fastapi_caching_route.explain import RouteReport, explain
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.options import CacheOptions, RouteOptions
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase
-from fastapi_caching_route.policy import CachePolicy, Tags
+from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
 from fastapi_caching_route.stats import CacheStats
 from fastapi_caching_route.warming import Warmed, WarmReport

@@ -17,7 +17,7 @@ from fastapi_caching_route._fastapi.endpoints import decorators_of, layers, name
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, is_of_websocket, routes_in
 from fastapi_caching_route._routes.decorating import BOTH, suspicious
-from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
+from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of, templates_of
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
 from fastapi_caching_route._routes.writes import is_write
@@ -120,7 +120,7 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
         status_ttl={status: in_seconds(span) for status, span in policy.status_ttl.items()},
         stale_while_revalidate=in_seconds(policy.stale_while_revalidate),
         stale_if_error=in_seconds(policy.stale_if_error),
-        tags=('(a callable)',) if callable(policy.tags) else tuple(policy.tags),
+        tags=templates_of(policy) or (() if policy.tags == () else ('(a callable)',)),
         namespace=plan.namespace,
         conditions=tuple(_conditions(decoration, report.methods, declared)),
         warnings=tuple(_warnings(effective, decoration, plan, declared)),
@@ -153,7 +153,7 @@ def _a(route: object) -> str:
 def _shared_by(policy: CachePolicy, declared: Declared) -> str:
     if policy.key_builder is not None:
         return 'clients for whom key_builder returns the same key'
-    if callable(policy.identity):
+    if policy.identity not in ('auto', 'shared'):
         return 'clients for whom identity returns the same name'
     if not declared.inputs.shared:
         return 'clients with the same credentials or cookies'

@@ -14,10 +14,11 @@ from typing_extensions import Doc, TypedDict
 
 from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
+from fastapi_caching_route.callables import Identity, Key, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
-from fastapi_caching_route.policy import CachePolicy, Identity, KeyBuilder, Skip, StoreIf, Tags
+from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.purge import Purge
 from fastapi_caching_route.surrogates import SurrogateKeys
 
@@ -146,14 +147,18 @@ class RouteOptions(TypedDict, total=False):
 
     policy: Annotated[CachePolicy | None, Doc('Takes the place of the `policy` of the cache, with the options below.')]
     key_builder: KeyBuilder | None
+    key: Key | None
+    host: bool | None
+    body_key: Literal['bytes', 'json'] | None
+    key_values: Literal['exact', 'equal'] | None
     dependencies: Sequence[Depends] | None
-    identity: Literal['auto', 'shared'] | Identity | None
+    identity: Literal['auto', 'shared'] | Identity | Depends | None
     reads: Literal['noted', 'declared', 'all'] | None
-    route_dependencies: Literal['always', 'on_miss'] | None
+    route_dependencies: Literal['always', 'on_miss', 'all'] | None
     vary_headers: Collection[str] | None
     namespace: str | None
     ttl: Seconds | None
-    tags: Collection[str] | Tags | None
+    tags: Collection[str] | Tags | Depends | None
     stale_while_revalidate: Seconds | None
     stale_if_error: Seconds | None
     revalidate: bool | None

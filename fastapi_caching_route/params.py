@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fastapi_caching_route._core.durations import Seconds
-from fastapi_caching_route.policy import KeyBuilder
+from fastapi_caching_route.callables import KeyBuilder
 
 RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 """What `APIRoute.get_route_handler()` returns."""

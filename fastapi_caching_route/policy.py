@@ -3,7 +3,7 @@
 Pure: knows values, and neither stores nor requests.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -11,38 +11,15 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._core.checks import (
     are_depends,
-    are_field_names,
-    check_flag,
-    check_fraction,
-    check_option,
-    check_size,
     checked_lifetimes,
     checked_namespace,
     checked_templates,
-    is_plain_function,
-    without_depends,
 )
 from fastapi_caching_route._core.durations import Seconds, checked_seconds
+from fastapi_caching_route._core.policy_checks import check_choices, check_values
+from fastapi_caching_route.callables import Identity, Key, KeyBuilder, Skip, StoreIf, Tags
 from fastapi_caching_route.control import CacheControl, checked_control
 from fastapi_caching_route.errors import ConfigurationError
-
-KeyBuilder = Callable[[Any], str | Awaitable[str]]
-"""Makes the cache key of a `starlette.requests.Request`. May be async.
-
-You are responsible for including everything the response depends on.
-"""
-
-Tags = Callable[[Any], Collection[str] | Awaitable[Collection[str]]]
-"""Returns the tags of the response to a `starlette.requests.Request`. May be async."""
-
-Identity = Callable[[Any], str | Awaitable[str]]
-"""Returns a name for a `starlette.requests.Request`: requests with equal names share entries. May be async."""
-
-Skip = Callable[[Any], object]
-"""Returns a true value if a `starlette.requests.Request` bypasses the cache. May be async."""
-
-StoreIf = Callable[[Any], object]
-"""Returns a true value if a `CachedResponse` is to be stored. Called only for responses that may be stored."""
 
 DEFAULT_MAX_BODY_SIZE = 8 * 1024 * 1024
 
@@ -62,17 +39,38 @@ class CachePolicy:
         KeyBuilder | None,
         Doc('Makes the cache key from the request. Replaces the declared inputs and the rules for the raw request.'),
     ] = None
+    key: Annotated[
+        Key | None,
+        Doc(
+            'Adds to the cache key: a callable of the request, plain or async, that returns a str, a number, or a list '
+            'of such values. The declared inputs stay in the key. None is no value.'
+        ),
+    ] = None
+    host: Annotated[
+        bool, Doc('Whether the scheme and the host of the request are in the cache key, as tenants need it.')
+    ] = False
+    body_key: Annotated[
+        Literal['bytes', 'json'],
+        Doc("`'json'`: JSON bodies that are equal by value share, in whatever order and with whatever white space."),
+    ] = 'bytes'
+    key_values: Annotated[
+        Literal['exact', 'equal'],
+        Doc(
+            "Which values of a parameter share: `'exact'`, those that code cannot distinguish, like `1` and `true` for "
+            "a bool; `'equal'`, also sets in any order, and the same instant in any time zone."
+        ),
+    ] = 'exact'
     dependencies: Annotated[
         Sequence[Any],
         Doc('A list of `Depends(...)` that run on every request, hit or miss, and may refuse it.'),
     ] = ()
     identity: Annotated[
-        Literal['auto', 'shared'] | Identity,
+        Literal['auto', 'shared'] | Identity | Any,
         Doc(
             "Which clients share an entry. `'auto'`: clients with equal credentials, if user code receives them. "
             "`'shared'`: every client that passes the guards. Or a callable of the request, plain or async, that "
-            'returns a str, like a role or a tenant: clients with equal names share. `Depends(...)` of such a callable '
-            'is the same.'
+            'returns a str, like a role or a tenant: clients with equal names share. Or a `Depends(...)` that gives '
+            'the name: it runs on every request, and once where the endpoint takes it, too.'
         ),
     ] = 'auto'
     reads: Annotated[
@@ -80,10 +78,11 @@ class CachePolicy:
         Doc("What counts of a raw `Request`: `'noted'`, what code reads of it; `'declared'`, nothing; `'all'`, all."),
     ] = 'noted'
     route_dependencies: Annotated[
-        Literal['always', 'on_miss'],
+        Literal['always', 'on_miss', 'all'],
         Doc(
             "`'always'`: dependencies without a parameter name, of the route, routers, includes and the app, run on "
-            "hits too. `'on_miss'`: on hits, only those that contain a security scheme run."
+            "hits too. `'on_miss'`: on hits, only those that contain a security scheme run. `'all'`: all dependencies "
+            'run on hits, those with a parameter name too, and only the endpoint does not.'
         ),
     ] = 'always'
     vary_headers: Annotated[
@@ -98,10 +97,11 @@ class CachePolicy:
         Doc("Seconds for which a response is fresh, at most 30 days. 0: nothing is stored. None: the backend's ttl."),
     ] = None
     tags: Annotated[
-        Collection[str] | Tags,
+        Collection[str] | Tags | Any,
         Doc(
-            "Names to invalidate by: a list of str, with path parameters in braces (`'user:{user_id}'`), or a "
-            'callable of the request, plain or async, that returns one.'
+            "Names to invalidate by: a list of str, with path and query parameters in braces (`'user:{user_id}'`); or "
+            'a callable of the request, plain or async, that returns one; or a `Depends(...)` that gives one: it runs '
+            'on misses, and once where the endpoint takes it, too.'
         ),
     ] = ()
     stale_while_revalidate: Annotated[
@@ -209,46 +209,10 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         """Check every option, and bring it into the form in which it is used."""
-        object.__setattr__(self, 'identity', without_depends(self.identity))
-        _check_choices(self)
-        _check_numbers(self)
+        check_choices(self)
+        check_values(self)
         for option, value in _normalized(self).items():
             object.__setattr__(self, option, value)
-
-
-def _check_choices(policy: CachePolicy) -> None:
-    """Check callables, lists, and options of a few values."""
-    builder, identity, store_if = policy.key_builder, policy.identity, policy.store_if
-    for option, holds, wanted in (
-        ('key_builder', builder is None or callable(builder), 'must be a callable of the request'),
-        (
-            'store_if',
-            store_if is None or is_plain_function(store_if),
-            'must be a plain function of the response, not async',
-        ),
-        ('dependencies', are_depends(policy.dependencies), 'must be a list like [Depends(check)]'),
-        (
-            'identity',
-            identity in ('auto', 'shared') or callable(identity),
-            "must be 'auto', 'shared' or a callable of the request",
-        ),
-        ('reads', policy.reads in ('noted', 'declared', 'all'), "must be 'noted', 'declared' or 'all'"),
-        ('route_dependencies', policy.route_dependencies in ('always', 'on_miss'), "must be 'always' or 'on_miss'"),
-        ('vary_headers', are_field_names(policy.vary_headers), "must be a list of names, like ['accept-language']"),
-        ('skip', policy.skip is None or callable(policy.skip), 'must be a callable of the request'),
-    ):
-        check_option(option, getattr(policy, option), holds=holds, wanted=wanted)
-    for option in ('revalidate', 'store', 'collapse', 'lock'):
-        check_flag(option, getattr(policy, option))
-    if policy.client_cache_control is not None:
-        check_flag('client_cache_control', policy.client_cache_control)
-
-
-def _check_numbers(policy: CachePolicy) -> None:
-    """Check fractions and sizes."""
-    check_fraction('eager_refresh', policy.eager_refresh, may_be_zero=False)
-    check_fraction('ttl_jitter', policy.ttl_jitter, may_be_zero=True)
-    check_size('max_body_size', policy.max_body_size)
 
 
 _OPTIONAL = ('ttl', 'endpoint_timeout')
@@ -270,7 +234,9 @@ def _normalized(policy: CachePolicy) -> dict[str, object]:
         'cache_control': checked_control('cache_control', policy.cache_control),
         'cdn_cache_control': checked_control('cdn_cache_control', policy.cdn_cache_control),
         'vary_headers': tuple(dict.fromkeys(name.strip().lower() for name in policy.vary_headers if name.strip())),
-        'tags': policy.tags if callable(policy.tags) else checked_templates('tags', policy.tags),
+        'tags': policy.tags
+        if callable(policy.tags) or are_depends([policy.tags])
+        else checked_templates('tags', policy.tags),
     }
 
 

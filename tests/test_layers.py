@@ -30,6 +30,7 @@ ORDER = (
         'options',
         'near',
         'policy',
+        'callables',
     ),
     *('_backends', 'control', 'surrogates', 'purge', '_core', '_concurrency', 'events', 'errors', '_http'),
 )
@@ -73,7 +74,7 @@ INSIDE = {
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
-        *('guarded', 'guards', 'herd', 'lookup', 'call', 'account', 'plan', 'messages'),
+        *('guarded', 'guards', 'herd', 'keying', 'lookup', 'call', 'account', 'plan', 'messages'),
     ),
     '_store': (
         *(
@@ -109,7 +110,7 @@ INSIDE = {
         ),
     ),
     '_fastapi': (
-        *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'read_steps'),
+        *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'given', 'read_steps'),
         'write_log',
         *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
         *('writing', 'path_values', 'own', 'documenting', 'serving', 'handlers', 'noting', 'noted_scope'),
@@ -154,6 +155,7 @@ INSIDE = {
     ),
     '_core': (
         *(
+            'policy_checks',
             'checks',
             'durations',
             'declared',
@@ -172,6 +174,7 @@ INSIDE = {
             'lifespan_state',
             'plain',
             'form',
+            'json_value',
             'recorder',
             'entry',
             'written',

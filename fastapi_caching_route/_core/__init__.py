@@ -1,5 +1,6 @@
 """Our own nouns, pure: no await, clock, chance, logging, framework or stores. Knows only errors and HTTP.
 
+policy_checks  the options of a policy
 checks    values of options
 durations  seconds, as users write them
 declared  what a route declares, for one request
@@ -16,6 +17,7 @@ as_json   values as JSON
 lifespan_state  what the lifespan leaves in the state of each request
 plain     values that can be compared
 form      multipart forms, independent of their boundaries
+json_value  JSON bodies, by value
 recorder  the messages of a response, copied as they pass
 entry     a stored response
 written   response headers that dependencies and the endpoint write

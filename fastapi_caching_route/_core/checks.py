@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction, signature
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from fastapi_caching_route._core.durations import checked_seconds
 from fastapi_caching_route._core.key import JoinedNamespace
@@ -231,24 +231,6 @@ def check_positive(option: str, number: object) -> None:
     if not isinstance(number, int | float) or isinstance(number, bool) or not number > 0:
         msg = f'{option} must be a number above 0, got {number!r}'
         raise ConfigurationError(msg)
-
-
-def without_depends(identity: Any) -> Any:
-    """An identity itself, or the callable of a `Depends(...)`, which must take the request alone.
-
-    Raises:
-        ConfigurationError: it takes anything else, which only FastAPI could give it.
-
-    """
-    function = getattr(identity, 'dependency', None)
-    if callable(identity) or not callable(function):
-        return identity
-    kinds = [it.annotation for it in signature(function).parameters.values()]
-    names = [str(getattr(it, '__name__', it)).rpartition('.')[2] for it in kinds]
-    if names not in (['Request'], ['HTTPConnection']):
-        msg = f'identity=Depends(...) takes a dependency with one parameter, the request, got {function!r}'
-        raise ConfigurationError(msg)
-    return function
 
 
 def check_takes_one(option: str, function: object) -> None:

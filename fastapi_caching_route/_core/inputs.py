@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._core.form import digest_of_form
+from fastapi_caching_route._core.json_value import digest_of_json
 from fastapi_caching_route._core.read_names import Reading
 from fastapi_caching_route._http.fields import lines
 
@@ -50,6 +51,10 @@ class Inputs:
     """Whether the body is in the key."""
     form: bool
     """Whether the route reads nothing of the body but form fields."""
+    json: bool
+    """Whether JSON bodies that are equal by value are the same in the key."""
+    host: bool
+    """Whether scheme and host are in the key."""
     declared: bool
     """Whether the key is made from declared inputs, and not by a key builder."""
     conditions: frozenset[bytes]
@@ -91,8 +96,18 @@ def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
         return ()
     if scope['method'] == 'QUERY' and inputs.reading.takes_request:
         return content_parts(scope, body)
-    form = digest_of_form(lines(scope['headers'], b'content-type'), body) if inputs.form else None
-    return ('form', form) if form else (blake2b(body).digest(), lines(scope['headers'], b'content-type'))
+    types = lines(scope['headers'], b'content-type')
+    form = digest_of_form(types, body) if inputs.form else None
+    if form:
+        return ('form', form)
+    by_value = digest_of_json(types, body) if inputs.json and not inputs.raw else None
+    return ('json', by_value, types) if by_value else (blake2b(body).digest(), types)
+
+
+def host_parts(scope: Scope) -> Parts:
+    """The scheme and the host of a request: its Host in lower case or, without one, the address of the server."""
+    hosts = [it.lower() for it in lines(scope['headers'], b'host')]
+    return (scope.get('scheme'), tuple(hosts), () if hosts else tuple(scope.get('server') or ()))
 
 
 def content_parts(scope: Scope, body: bytes) -> Parts:

@@ -9,12 +9,12 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from fastapi_caching_route._core.asgi import Parts, Scope
-from fastapi_caching_route._core.inputs import Inputs, body_parts, content_parts, raw_parts
+from fastapi_caching_route._core.inputs import Inputs, body_parts, content_parts, host_parts, raw_parts
 
 KeyPair = tuple[str, str]
 """The cache key of a request without its namespace, and the full key, which the store uses."""
 
-KEY_FORMAT = 4
+KEY_FORMAT = 5
 """Increases whenever the composition of keys changes, so that new code does not find old entries."""
 
 MAX_KEY_BYTES = 200
@@ -79,7 +79,8 @@ class Keys:
         deciding = self._deciding or ()
         fields = tuple([(name, value) for name, value in scope['headers'] if name in deciding])
         shown = fields if self._inputs.shared else _digest(fields).digest()
-        return (shown, blake2b(body or b'', digest_size=32).digest()) if self.is_by_body else (shown,)
+        decided: Parts = (shown, host_parts(scope)) if self._inputs.host else (shown,)
+        return (*decided, blake2b(body or b'', digest_size=32).digest()) if self.is_by_body else decided
 
     def _remembered(self, line: Parts, scope: Scope, body: bytes) -> KeyPair:
         keys = self.of(scope, body)
@@ -99,10 +100,11 @@ class Keys:
         suffix += f'{QUERIED}{digest(content_parts(scope, content))}' if scope else ''
         return key, full_key(self._namespace, user_key(key) + suffix)
 
-    def of(self, scope: Scope, body: bytes, identity: str = '') -> KeyPair:
+    def of(self, scope: Scope, body: bytes, identity: str = '', extension: object = None) -> KeyPair:
         """The cache key of a request: method and path, readable by people, and a digest of all its parts.
 
-        `identity` is the result of the identity callable: requests with the same result share entries.
+        `identity` is the result of the identity callable: requests with the same result share entries. `extension` is a
+        plain value that the `key` callable adds.
         """
         inputs = self._inputs
         method = 'GET' if scope['method'] == 'HEAD' else scope['method']
@@ -116,6 +118,8 @@ class Keys:
             body_parts(scope, body, inputs),
             raw_parts(scope, inputs.left_out) if inputs.raw else (),
             identity or (),
+            host_parts(scope) if inputs.host else (),
+            extension,
         )
         # The end of a tuple is visible in its text, so no other pair of tuples has the same text.
         digested = self._seed.copy()

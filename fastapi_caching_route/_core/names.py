@@ -64,7 +64,7 @@ NAMELESS = Named()
 class Naming:
     """Makes the names of the entries of one route."""
 
-    __slots__ = ('_known', '_of_all', '_places', '_tags', '_values', 'unknown')
+    __slots__ = ('_known', '_of_all', '_places', '_queries', '_tags', '_values', 'unknown')
 
     def __init__(
         self,
@@ -75,16 +75,19 @@ class Naming:
         values: Callable[[Mapping[str, Any]], PathValues],
         parameters: frozenset[str],
         tags: tuple[str, ...],
+        queries: Callable[[Scope], PathValues] | None = None,
     ) -> None:
         """Take the endpoint as its module and qualified name.
 
         `places` are its path templates, each with its parameters: the full template, and the templates of its routes
         without the prefixes of includes. `namespace` is the full namespace if the route has its own. `values` validates
-        the path `parameters`. `tags` are templates over these parameters.
+        the path `parameters`. `tags` are templates over these parameters and over those that `queries` reads of a
+        request; without it, there are none.
         """
         self._places = [(_endpoint(endpoint, template), names) for template, names in places if names]
         self._values = values
         self._tags = tags
+        self._queries = queries
         of_places = [endpoint_name(endpoint, template) for template, _ in places]
         self._of_all = (EVERYTHING, *of_places, *(() if namespace is None else (namespace_name(namespace),)))
         """The names that all its entries have."""
@@ -103,7 +106,8 @@ class Naming:
         found, given = [*of_path, *map(tag_name, tags)], (*tags,)
         if params or self._tags:
             values = self._values(params or {})
-            filled_in = [filled(template, values) for template in self._tags]
+            tagged = values if self._queries is None else {**self._queries(scope), **values}
+            filled_in = [filled(template, tagged) for template in self._tags]
             found += map(tag_name, filled_in)
             found += [
                 shortened(f'{place}{_with({name: values[name] for name in names})}') for place, names in self._places

@@ -88,6 +88,14 @@ KEY_BUILDER = Reason(
     text='the key_builder must return a non-empty str; it returned something else or raised an exception',
     is_mistake=True,
 )
+KEY = Reason(
+    'key',
+    '`key` raised an exception, or did not return a plain value',
+    effect=BYPASSES,
+    text='the key callable must return a str, a number, bytes, or a list of such values; it returned something else or '
+    'raised an exception',
+    is_mistake=True,
+)
 IDENTITY = Reason(
     'identity',
     '`identity` raised an exception, or did not return a str',

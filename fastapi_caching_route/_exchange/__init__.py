@@ -15,7 +15,8 @@ errand      what a run is for, and what was so before
 guarded     a fresh entry for a request that its guards have to let in
 guards      dependencies that run where the route does not run them
 herd        one request among others for the same response
-lookup      the key of a request, and what is stored under it
+keying      the key of a request, where user code takes part in it
+lookup      what is stored for a request
 call        one request, and its client
 account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request

@@ -21,10 +21,10 @@ from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.guards import admit, pass_by
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
+from fastapi_caching_route._exchange.keying import find_key
 from fastapi_caching_route._exchange.lookup import (
     Looked,
     Seen,
-    find_key,
     is_renewal_due,
     judge,
     look_up,

@@ -9,18 +9,15 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message, Scope
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._core.inputs import names_a_person
 from fastapi_caching_route._core.key import KeyPair
 from fastapi_caching_route._core.raw_request import RawRequest
 from fastapi_caching_route._core.ready import Ready, keep_ready, made_ready
-from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Variants, needs_body, stored_variant, variant_key
 from fastapi_caching_route._exchange.call import NOT_MODIFIED, Call, messages
-from fastapi_caching_route._exchange.plan import Herds, Plan, ask_user
+from fastapi_caching_route._exchange.plan import Herds, Plan
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.representation import IN_PART, UNCHANGED, simply
@@ -160,40 +157,6 @@ def window_on_error(plan: Plan, request: RawHeaders, entry: Entry) -> float:
         return entry.stale_if_error
     accepted = reuse.accepted_on_error(request)
     return entry.stale_if_error if accepted is None else accepted
-
-
-async def find_key(call: Call) -> KeyPair | Bypass:
-    """The key of a request, or why it must bypass the cache."""
-    plan, scope = call.plan, call.scope
-    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
-    if skipped is not False:
-        return Bypass(reasons.SKIP.name if skipped else reasons.SKIP_CALLABLE.name)
-    return call.declared.keys.at_once(scope) or await _built(call)
-
-
-async def _built(call: Call) -> KeyPair | Bypass:
-    """The key of a request, where it depends on more than method, path and query."""
-    plan, inputs, scope = call.plan, call.declared.inputs, call.scope
-    if plan.hooks.key_builder is not None:
-        built = await ask_user(plan.hooks.key_builder, scope)
-        if not built or not isinstance(built, str):
-            return Bypass(reasons.KEY_BUILDER.name)
-        if scope['method'] != 'QUERY' or not plan.terms.by_the_book:
-            return call.declared.keys.built(built)
-        content = await call.body.whole(plan.terms.max_body_size)
-        return Bypass(reasons.BODY.name) if content is None else call.declared.keys.built(built, scope, content)
-    if inputs.raw and inputs.bypass_if_personal:
-        reason = names_a_person(scope, inputs.covered)
-        if reason is not None:
-            return Bypass(reason)
-    name = '' if plan.hooks.identity is None else await ask_user(plan.hooks.identity, scope)
-    if not isinstance(name, str):
-        return Bypass(reasons.IDENTITY.name)
-    body: bytes | None = b''
-    if inputs.body_in_key or inputs.raw:
-        body = await call.body.whole(plan.terms.max_body_size)
-    keys = call.declared.keys
-    return Bypass(reasons.BODY.name) if body is None else keys.at_once(scope, body) or keys.of(scope, body, name)
 
 
 async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest) -> Looked:

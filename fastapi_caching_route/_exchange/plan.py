@@ -109,6 +109,8 @@ class Hooks:
     """
 
     key_builder: Callable[[Scope], object] | None
+    key: Callable[[Scope], object] | None
+    """Returns what a request adds to its key."""
     identity: Callable[[Scope], object] | None
     """Names the clients with whom a request shares."""
     skip: Callable[[Scope], Awaitable[bool]] | None

@@ -14,6 +14,7 @@ from fastapi_caching_route._fastapi.admission import FastAPIAdmission
 from fastapi_caching_route._fastapi.early_values import EarlyValues
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
+from fastapi_caching_route._fastapi.given import adding_tags
 from fastapi_caching_route._fastapi.inputs import builder_inputs, declared_inputs
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import is_own
@@ -25,8 +26,17 @@ class Declarations:
     """The declarations of one effective route, with dependency overrides applied."""
 
     __slots__ = (
-        *('_asked', '_effective', '_explicit', '_explicit_before_key', '_foreign', '_guards_include_unnamed'),
-        *('_has_key_builder', '_keys_of', '_nodes', '_overridden', '_plain', '_provider', '_rules'),
+        *(
+            '_adds_tags',
+            '_asked',
+            '_effective',
+            '_explicit',
+            '_explicit_before_key',
+            '_foreign',
+            '_identity',
+            '_on_hits',
+        ),
+        *('_has_key_builder', '_keys_of', '_nodes', '_overridden', '_plain', '_provider', '_rules', '_tagging'),
     )
 
     def __init__(
@@ -36,15 +46,17 @@ class Declarations:
         explicit: Sequence[Any],
         rules: KeyRules,
         *,
+        identity: Any = None,
+        tags: Any = None,
         has_key_builder: bool,
         explicit_before_key: bool,
-        guards_include_unnamed: bool,
+        on_hits: str,
     ) -> None:
         """Take an effective route and the explicit dependencies, a list of `Depends(...)`. `keys_of` makes its `Keys`.
 
+        `identity`: the explicit dependency that gives the identity. `tags`: a further one, which gives the tags.
         `has_key_builder`: a key builder makes the key. `explicit_before_key`: the explicit dependencies run before the
-        key is made. `guards_include_unnamed`: dependencies without a parameter name run on hits even if they contain no
-        scheme.
+        key is made. `on_hits` says which dependencies of the route run on hits, as `route_dependencies` does.
         """
         self._effective = effective
         self._provider = effective.dependency_overrides_provider
@@ -56,10 +68,11 @@ class Declarations:
         own = [_signature(node) for node in effective.dependant.dependencies if node.use_cache]
         self._foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
         """The explicit dependencies that the route itself does not run."""
-        self._rules = rules
+        self._rules, self._on_hits, self._identity = rules, on_hits, identity
         self._has_key_builder = has_key_builder
         self._explicit_before_key = explicit_before_key
-        self._guards_include_unnamed = guards_include_unnamed
+        self._tagging = [] if tags is None else [get_parameterless_sub_dependant(depends=tags, path=path)]
+        self._adds_tags = None if tags is None else adding_tags(path, tags)
         self._plain = self._declared({})
         self._overridden: tuple[Parts, Declared] = ((), self._plain)
 
@@ -71,7 +84,7 @@ class Declarations:
         current = tuple(overrides.items())
         known, declared = self._overridden
         if known != current:
-            roots = [self._effective.dependant, *self._nodes]
+            roots = [self._effective.dependant, *self._nodes, *self._tagging]
             touched = any(node.call in overrides for root in roots for node in tree(root, {}))
             declared = self._declared(overrides) if touched else self._plain
             self._overridden = (current, declared)
@@ -83,7 +96,9 @@ class Declarations:
         guards = self._guards_on_hits(route, overrides)
         steps = _steps(route, guards, asked)
         early_values = (
-            EarlyValues(self._effective.path_format, self._explicit, overrides) if self._explicit_before_key else None
+            EarlyValues(self._effective.path_format, self._explicit, overrides, self._identity)
+            if self._explicit_before_key
+            else None
         )
         inputs = self._inputs(route, guards, overrides)
         late = [] if self._explicit_before_key else self._foreign
@@ -107,15 +122,15 @@ class Declarations:
 
     def _guards_on_hits(self, route: Dependant, overrides: Overrides) -> list[Dependant]:
         """The guards of the route that run on hits, without explicit dependencies that ran before the key was made."""
-        guards = self._guards(route, overrides, unnamed=self._guards_include_unnamed)
+        guards = self._guards(route, overrides, unnamed=self._on_hits != 'on_miss')
         asked = self._asked if self._explicit_before_key else []
         return [node for node in guards if _signature(node) not in asked]
 
     def _inputs(self, route: Dependant, guards: Sequence[Dependant], overrides: Overrides) -> Inputs:
         if self._has_key_builder:
-            roots = (route, *(overridden(node, overrides) for node in self._nodes))
+            roots = (route, *(overridden(node, overrides) for node in (*self._nodes, *self._tagging)))
             return builder_inputs(roots, overrides, self._rules.vary)
-        return declared_inputs(route, self._nodes, guards, overrides, self._rules)
+        return declared_inputs(route, self._nodes, guards, overrides, self._rules, tagging=self._tagging)
 
     def _run_handler(
         self,
@@ -132,12 +147,20 @@ class Declarations:
         None if nothing can refuse a request before the endpoint.
         """
         may_refuse = self._guards(route, overrides, unnamed=True)
-        if not (self._explicit or may_refuse):
+        if not (self._explicit or may_refuse or self._adds_tags):
             return None
         asked = [
             it for it in route.dependencies if any(_signature(node) in self._asked for node in tree(it, overrides))
         ]
-        return extended_handler(self._effective, late, steps, [*asked, *may_refuse], early_values, is_shared=is_shared)
+        return extended_handler(
+            self._effective,
+            late,
+            steps,
+            [*asked, *may_refuse],
+            early_values,
+            adds_tags=self._adds_tags,
+            is_shared=is_shared,
+        )
 
     def _guards(self, route: Dependant, overrides: Overrides, *, unnamed: bool) -> list[Dependant]:
         """The dependencies of the route that are guards as declared or as overridden.
@@ -147,7 +170,8 @@ class Declarations:
         guards = []
         for node in route.dependencies:
             nodes = [*tree(node, {}), *tree(overridden(node, overrides), overrides)]
-            if is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes))):
+            is_one = is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes)))
+            if is_one or (self._on_hits == 'all' and not is_own(node.call)):
                 guards.append(node)
         return guards
 

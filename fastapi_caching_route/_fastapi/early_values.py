@@ -14,6 +14,7 @@ from fastapi.dependencies.utils import get_dependant
 
 from fastapi_caching_route._core.asgi import EARLY_VALUES, Parts, Scope
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, yields
+from fastapi_caching_route._fastapi.given import noting_identity
 
 RAISED = 'raised'
 
@@ -23,13 +24,21 @@ class EarlyValues:
 
     __slots__ = ('_overrides', '_path', '_values', 'nodes')
 
-    def __init__(self, path: str, explicit: Sequence[tuple[Any, Dependant]], overrides: Overrides) -> None:
-        """Take the dependencies, each a `Depends(...)` with its node, and the current overrides."""
+    def __init__(
+        self, path: str, explicit: Sequence[tuple[Any, Dependant]], overrides: Overrides, identity: Any = None
+    ) -> None:
+        """Take the dependencies, each a `Depends(...)` with its node, and the current overrides.
+
+        `identity` is the one of them whose value is the identity of the request, if there is one.
+        """
         self._path = path
         self._overrides = overrides
         self._values: dict[Parts, _Value] = {}
         self.nodes: list[Dependant] = [self._noted(depends, node) for depends, node in explicit]
         """The nodes of these dependencies, which record their values."""
+        for at, (depends, _) in enumerate(explicit):
+            if depends is identity:
+                self.nodes[at] = self._named(self.nodes[at])
 
     def _noted(self, depends: Any, node: Dependant) -> Dependant:
         found = copy(node)
@@ -45,6 +54,15 @@ class EarlyValues:
         if not self._overrides:
             found.name = 'given'
             noting.dependencies = [found]
+        return noting
+
+    def _named(self, solving: Dependant) -> Dependant:
+        """A node that also notes the value of another one as the identity."""
+        assert solving.call is not None
+        noting = noting_identity(self._path, solving.call)
+        if not self._overrides:
+            solving.name = 'given'
+            noting.dependencies = [solving]
         return noting
 
     def with_values(self, node: Dependant) -> Dependant:

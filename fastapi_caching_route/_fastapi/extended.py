@@ -59,17 +59,19 @@ def extended_handler(
     admitting: Sequence[Dependant],
     early_values: EarlyValues | None = None,
     *,
+    adds_tags: Dependant | None = None,
     is_shared: bool = False,
 ) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own, or uses their early values.
 
     It records the response headers that each of them writes. `admitting` are all dependencies of the route that can
-    refuse a request, including those that do not run on hits. `is_shared`: which clients share is said by `identity`.
+    refuse a request, including those that do not run on hits. `adds_tags` gives the response its tags. `is_shared`:
+    which clients share is said by `identity`.
     """
     route, dependant = _extended(effective, explicit)
     added = len(dependant.dependencies) - len(effective.dependant.dependencies)
     explicit_steps = [(it, True) for it in dependant.dependencies[:added]]
-    steps = [*explicit_steps, *_steps(effective, guards, admitting, early_values)]
+    steps = [*explicit_steps, *_steps(effective, guards, admitting, early_values, adds_tags)]
     if is_shared:
         steps = [*with_read_steps(steps, effective.path_format)]
     dependant.dependencies = [*with_write_log(steps, effective.path_format)]
@@ -86,7 +88,11 @@ def extended_handler(
 
 
 def _steps(
-    effective: Any, guards: Sequence[Dependant], admitting: Sequence[Dependant], early_values: EarlyValues | None
+    effective: Any,
+    guards: Sequence[Dependant],
+    admitting: Sequence[Dependant],
+    early_values: EarlyValues | None,
+    adds_tags: Dependant | None,
 ) -> Iterator[tuple[Dependant, bool]]:
     """The route's own dependencies, each with whether it is a guard, and ours between them, which set scope slots."""
     begins, ends, end = (
@@ -100,6 +106,8 @@ def _steps(
         else:
             some = [begins, runs, ends] if any(node is it for it in admitting) else [runs]
             yield from ((it, False) for it in some)
+    if adds_tags is not None:
+        yield (adds_tags if early_values is None else early_values.with_values(adds_tags)), False
     yield end, False
 
 

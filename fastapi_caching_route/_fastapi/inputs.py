@@ -32,14 +32,20 @@ def declared_inputs(
     guards: Sequence[Dependant],
     overrides: Overrides,
     rules: KeyRules,
+    *,
+    tagging: Sequence[Dependant] = (),
 ) -> Inputs:
     """The inputs that the route and the explicit dependencies declare, with overrides applied.
 
-    `guards` are the dependencies of the route that run on hits.
+    `guards` are the dependencies of the route that run on hits. `tagging` gives the tags: entries with other tags must
+    be other entries.
     """
     before = [overridden(it, overrides) for it in explicit]
-    seen = seen_in([route, *before], overrides)
+    naming = [overridden(it, overrides) for it in tagging]
+    seen = seen_in([route, *before, *naming], overrides)
     own, of_guards = deciding_nodes(route, guards, overrides) if rules.shared else (seen.nodes, [])
+    if rules.shared:
+        own = [*own, *seen_in(naming, overrides).nodes]
     parts = _key_parts(own, of_guards, () if rules.shared else seen.handed, rules)
     early = seen_in(before, overrides).nodes if rules.early else []
     declared = _Declared(rules, seen, [*own, *of_guards], early, parts, has_guards=bool(guards or explicit))
@@ -66,8 +72,10 @@ class _Declared:
     @property
     def deciding(self) -> frozenset[bytes] | None:
         """The headers that decide the key with the request line and the body; None if more is in it."""
-        has_more = self.raw or self.rules.guards_select or self.is_query
-        return None if has_more else self.parts.deciding_headers(reads_body=self.reads_body)
+        if self.raw or self.rules.guards_select or self.rules.extended or self.is_query:
+            return None
+        deciding = self.parts.deciding_headers(reads_body=self.reads_body)
+        return deciding | {b'host'} if deciding is not None and self.rules.host else deciding
 
     @property
     def is_query(self) -> bool:
@@ -154,6 +162,7 @@ class _Declared:
             *(('all headers',) if self.parts.has_any_headers else ()),
             *(() if self.parts.shared else ('credentials or cookies',)),
             *(('the name from identity',) if rules.guards_select else ()),
+            *(('the value from key',) if rules.extended else ()),
             *(('which clients the guards accept',) if rules.shared and not rules.public and self.has_guards else ()),
             *(('which requests skip the cache',) if rules.skips and not rules.public else ()),
         )
@@ -167,6 +176,8 @@ class _Declared:
             *(('the whole raw request, except for not_in_key',) if self.raw else ()),
             *(('what code reads of the raw request',) if self.reading.takes_request else ()),
             *(('the name from identity',) if self.rules.guards_select else ()),
+            *(('scheme and host',) if self.rules.host else ()),
+            *(('the value from key',) if self.rules.extended else ()),
         )
 
 
@@ -183,6 +194,8 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         reads_query=parts.reads_query,
         body_in_key=reads_body,
         form=not raw and _are_form_fields(declared.seen.nodes),
+        json=rules.json,
+        host=rules.host,
         declared=True,
         conditions=declared.conditions,
         shared=parts.shared,
@@ -196,7 +209,7 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         left_out=left_out,
         left_out_in_words=_left_out_in_words(left_out) if raw else (),
         in_words=declared.in_words,
-        fingerprint=(*parts.fingerprint, rules.shared, serial),
+        fingerprint=(*parts.fingerprint, rules.shared, rules.host, rules.json, rules.extended, rules.equal, serial),
     )
 
 
@@ -211,10 +224,10 @@ def _key_parts(
 ) -> KeyParts:
     """The parts of the key that these nodes and those of guards declare."""
     return KeyParts(
-        query=Parameters('query', [it for node in (*own, *of_guards) for it in node.query_params]),
-        headers=Parameters('header', _header_params(own), rules.answered),
+        query=Parameters('query', [it for node in (*own, *of_guards) for it in node.query_params], equal=rules.equal),
+        headers=Parameters('header', _header_params(own), rules.answered, equal=rules.equal),
         headers_of_guards=Parameters('header', _header_params(of_guards), rules.answered | PERSONAL),
-        cookies=Parameters('cookie', [it for node in own for it in node.cookie_params]),
+        cookies=Parameters('cookie', [it for node in own for it in node.cookie_params], equal=rules.equal),
         vary=rules.vary,
         credentials=tuple(handed),
     )
@@ -256,6 +269,8 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
         reads_query=False,
         body_in_key=False,
         form=False,
+        json=False,
+        host=False,
         declared=False,
         conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
         shared=not {b'authorization', b'cookie'}.intersection(vary),

@@ -29,6 +29,14 @@ class KeyRules:
     """Whether explicit dependencies run before the key is made."""
     guards_select: bool
     """Whether responses may depend on credentials and inputs of guards nevertheless, through an `identity` callable."""
+    extended: bool
+    """Whether a `key` callable adds to the key."""
+    host: bool
+    """Whether scheme and host are in the key."""
+    json: bool
+    """Whether JSON bodies that are equal by value share."""
+    equal: bool
+    """Whether parameters that are equal share even if code can tell them apart: sets and instants."""
     skips: bool
     """Whether a callable of the request lets some requests bypass the cache."""
     is_of_lifespan: Callable[[str, object], bool]

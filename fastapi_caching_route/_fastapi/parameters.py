@@ -10,7 +10,8 @@ from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import qualified
-from fastapi_caching_route._fastapi.plain import distinguishing, is_plain
+from fastapi_caching_route._fastapi.plain import distinguishing, has_order, is_plain
+from fastapi_caching_route._fastapi.plain import equal as equal_parts
 from fastapi_caching_route._http.fields import without
 
 _PURE_FACTORIES = (list, dict, set, tuple, frozenset, str, int, float, bool)
@@ -22,10 +23,13 @@ class Parameters:
 
     __slots__ = ('_apart', '_parameters', '_whole', 'field_names', 'fingerprint')
 
-    def __init__(self, place: str, fields: list[Any], apart: Collection[str] = ()) -> None:
-        """`apart` names headers that are not in the key: they are ignored even if they are declared here."""
+    def __init__(self, place: str, fields: list[Any], apart: Collection[str] = (), *, equal: bool = False) -> None:
+        """`apart` names headers that are not in the key: they are ignored even if they are declared here.
+
+        `equal`: sets that are equal in any order, and instants in any time zone, read the same.
+        """
         self._apart = frozenset(name.encode('latin-1') for name in apart)
-        found = [parameter for field in fields for parameter in _parameters(place, field)]
+        found = [parameter for field in fields for parameter in _parameters(place, field, equal=equal)]
         self._parameters = [less for parameter in found if (less := parameter.less(apart)) is not None]
         # A model that allows undeclared parameters, or that sees all of them, reads the whole place.
         self._whole = any(parameter.names is None for parameter in self._parameters)
@@ -57,7 +61,10 @@ class Parameters:
         return self._whole or any(name in (parameter.names or ()) for parameter in self._parameters)
 
     def read(self, received: Any) -> Parts:
-        """The received values of each parameter. A default that is passed reads the same as an omitted parameter."""
+        """The received values of each parameter. Values that code cannot distinguish read the same.
+
+        So does a default that is passed and an omitted parameter, or `1` and `true` for a bool.
+        """
         if self._apart:
             received = Headers(raw=without(received.raw, self._apart))
         if self._whole:
@@ -74,8 +81,9 @@ class _Parameter:
     display_names: tuple[str, ...]
     """The names for Vary and for descriptions."""
     kind: str
-    default: Callable[[Any], bool] | None
-    """Whether the parameter as received has the same value as an omitted one; None if that cannot be determined."""
+    value: Callable[[Any], Parts | None] | None
+    """Returns the value of the parameter as received, in parts that are equal only for values that no code can
+    distinguish, and empty for that of an omitted one. None if that cannot be said."""
 
     def less(self, apart: Collection[str]) -> '_Parameter | None':
         """The parameter without some of its names; None if no other is left."""
@@ -87,10 +95,11 @@ class _Parameter:
 
     def read(self, received: Any) -> Parts:
         given = tuple((name, _values(received, name)) for name in self.names or () if name in received)
-        return () if given and self.default is not None and self.default(received) else given
+        value = self.value(received) if given and self.value is not None else None
+        return given if value is None else value
 
 
-def _parameters(place: str, field: Any) -> Iterator[_Parameter]:
+def _parameters(place: str, field: Any, *, equal: bool) -> Iterator[_Parameter]:
     """A field as FastAPI reads it: itself and, for a parameter model, each of the model's fields.
 
     A model knows which of its fields were passed (`model_fields_set`). So for a model, passing a default differs from
@@ -99,7 +108,7 @@ def _parameters(place: str, field: Any) -> Iterator[_Parameter]:
     """
     info, model = field.field_info, _model(field.field_info.annotation)
     names = _names(place, field.name, info)
-    yield _Parameter(names, () if model else names or (), _kind(info), None if model else _omission(field))
+    yield _Parameter(names, () if model else names or (), _kind(info), None if model else _reader(field, equal=equal))
     if model is None:
         return
     if info.metadata or _sees_all(model):
@@ -151,32 +160,41 @@ def _kind(info: Any) -> str:
     return f'{qualified(info.annotation)} = {qualified(info.default)}'
 
 
-def _omission(field: Any) -> Callable[[Any], bool] | None:
-    """A function that returns whether received values have the same meaning as an omitted field; None if it is unknown.
+def _reader(field: Any, *, equal: bool) -> Callable[[Any], Parts | None] | None:
+    """A function that returns the value of received texts in parts, and () for that of an omitted field.
 
-    FastAPI validates both. Only plain types have this function: user code must not run for a key, and values of other
-    types may be equal and still behave differently (`ByteSize(1000)` and 1000).
+    Parts are equal only for values that no code can distinguish or, with `equal`, for equal ones. It returns None if
+    that cannot be said: the texts are not valid, or their value is a set, whose order code can see. FastAPI validates.
+    Only plain types have this function: user code must not run for a key, and values of other types may be equal and
+    still behave differently (`ByteSize(1000)` and 1000).
     """
-    factory = field.field_info.default_factory
     if not is_plain(field.field_info.annotation) or runs_user_code(field):
         return None
-    if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
-        return None
-    omitted, errors = request_params_to_args([field], QueryParams(''))
-    if errors:
-        return None
-    default = distinguishing(omitted[field.name])
-    if default is None:
-        return None
+    default = _omitted(field)
 
-    def is_default(received: Any) -> bool:
+    def read(received: Any) -> Parts | None:
         try:
             values, errors = request_params_to_args([field], received)
         except Exception:  # noqa: BLE001, the user's enum may raise: it raises again in the route
-            return False
-        return not errors and distinguishing(values[field.name]) == default
+            return None
+        if errors:
+            return None
+        value = values[field.name]
+        seen = distinguishing(value)
+        if seen is not None and seen == default:
+            return ()
+        return equal_parts(value) if equal else seen if has_order(value) else None
 
-    return is_default
+    return read
+
+
+def _omitted(field: Any) -> Parts | None:
+    """The value of an omitted field in parts; None if there is none, or if it is not always the same."""
+    factory = field.field_info.default_factory
+    if field.field_info.is_required() or (factory is not None and factory not in _PURE_FACTORIES):
+        return None
+    omitted, errors = request_params_to_args([field], QueryParams(''))
+    return None if errors else distinguishing(omitted[field.name])
 
 
 def runs_user_code(field: Any) -> bool:

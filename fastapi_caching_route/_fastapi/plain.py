@@ -1,6 +1,6 @@
 """Plain types, whose values are created and compared without user code, and how their values are distinguished."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
@@ -44,6 +44,25 @@ def distinguishing(value: object) -> tuple[object, ...] | None:
         return None
     fixed = isinstance(value, datetime) and value.tzinfo is not None and value.tzinfo.utcoffset(None) is not None
     return (kind, value.isoformat() if isinstance(value, datetime) and fixed else repr(value))
+
+
+def equal(value: object) -> tuple[object, ...] | None:
+    """Like `distinguishing`, but instants are equal in any time zone."""
+    kind = type(value)
+    if isinstance(value, datetime) and kind is datetime and value.tzinfo is not None:
+        return ('instant', repr(value.astimezone(timezone.utc)))
+    if isinstance(value, list | tuple | set | frozenset) and kind in _COLLECTIONS:
+        inside = [equal(it) for it in value]
+        ordered = inside if kind in {list, tuple} else sorted(inside, key=repr)
+        return None if None in inside else (kind, *ordered)
+    return distinguishing(value)
+
+
+def has_order(value: object) -> bool:
+    """Whether equal values always look alike: code can see in which order a set was filled."""
+    if isinstance(value, list | tuple):
+        return all(map(has_order, value))
+    return not isinstance(value, set | frozenset)
 
 
 def _looks_nothing_up(kind: type[Enum]) -> bool:

@@ -36,6 +36,8 @@ _INPUTS = Inputs(
     reads_query=True,
     body_in_key=False,
     form=False,
+    json=False,
+    host=False,
     declared=True,
     conditions=_NONE,
     raw=False,
@@ -126,7 +128,7 @@ def _plan(**own: Any) -> Plan:
     """A plan with these of its fields, of a route that has none of what only requests can have."""
     return Plan(
         **own,
-        hooks=Hooks(None, None, None, None, None),
+        hooks=Hooks(None, None, None, None, None, None),
         naming=NamesOfCalls(),
         labels=_LABELS,
         methods=frozenset((METHOD,)),

@@ -13,6 +13,7 @@ from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routes_of
+from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -55,12 +56,18 @@ def check_decorated(endpoint: Any) -> None:
     if decoration is not None:
         decoration.settings.namesakes.of_endpoint(endpoint)
     templates = [template for said in invalidates_of(endpoint) for template in said.templates]
-    if decoration is not None and not callable(decoration.policy.tags):
-        templates += decoration.policy.tags
+    if decoration is not None:
+        templates += templates_of(decoration.policy)
     for route in routes_of(endpoint):
         check_templates(name, templates, PathParameters(route).known)
         if decoration is not None:
             check_public(name, decoration.policy, route)
+
+
+def templates_of(policy: CachePolicy) -> tuple[str, ...]:
+    """The tags that are templates."""
+    tags: Any = policy.tags
+    return () if callable(tags) or depends_of(tags) is not None else tuple(tags)
 
 
 def document_decorated(endpoint: Any) -> None:
@@ -88,7 +95,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
     declared = Declarations(
         route,
         partial(Keys, (), ''),
-        policy.dependencies,
+        explicit_of(policy),
         key_rules(
             policy,
             frozenset(),
@@ -100,7 +107,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         ),
         has_key_builder=policy.key_builder is not None,
         explicit_before_key=policy.key_builder is not None,
-        guards_include_unnamed=policy.route_dependencies == 'always',
+        on_hits=policy.route_dependencies,
     )
     wrong = not_for_all(policy, declared.current().inputs)
     if wrong is not None:
@@ -137,15 +144,32 @@ def key_rules(
         left_out=left_out,
         raw=raw,
         shared=policy.identity != 'auto',
+        extended=policy.key is not None,
+        host=policy.host,
+        json=policy.body_key == 'json',
+        equal=policy.key_values == 'equal',
         reads=policy.reads,
         queries=queries,
-        early=callable(policy.identity) or policy.skip is not None,
+        early=comes_before_key(policy),
         answered=answered,
         public=says_public(policy),
-        guards_select=callable(policy.identity) or names,
+        guards_select=policy.identity not in ('auto', 'shared') or names,
         skips=policy.skip is not None,
         is_of_lifespan=lifespan_state.includes,
     )
+
+
+def comes_before_key(policy: CachePolicy) -> bool:
+    """Whether explicit dependencies run before the key is made: callables for it may read what they set."""
+    if policy.identity not in ('auto', 'shared'):
+        return True
+    return policy.key_builder is not None or policy.key is not None or policy.skip is not None
+
+
+def explicit_of(policy: CachePolicy) -> list[Any]:
+    """The explicit dependencies of a policy, and the one that gives the identity."""
+    giving = depends_of(policy.identity)
+    return [*policy.dependencies, *(() if giving is None else (giving,))]
 
 
 def naming_of(policy: CachePolicy, route: Any) -> list[Any]:

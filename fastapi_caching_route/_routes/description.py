@@ -7,6 +7,7 @@ from typing import Any
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import declaration, is_named, objects_of, qualified
 from fastapi_caching_route._fastapi.endpoints import name_of
+from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.schemas import outline
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of
@@ -18,7 +19,8 @@ def description_of(decoration: Decoration, effective: Any) -> Parts:
     settings, endpoint = decoration.settings, effective.endpoint
     # If a deploy changes the tags, the key must change too: older entries do not have the new tags as names, so
     # invalidating these would never reach them.
-    tags = qualified(decoration.policy.tags)
+    giving = depends_of(decoration.policy.tags)
+    tags = qualified(decoration.policy.tags if giving is None else giving.dependency)
     return (settings.version, tags, name_of(endpoint), settings.namesakes.of_endpoint(endpoint), declaration(effective))
 
 

@@ -11,9 +11,11 @@ from starlette.types import Scope
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._exchange.plan import Hooks, tell, tell_raised
+from fastapi_caching_route._fastapi.given import depends_of, given_identity
 from fastapi_caching_route._fastapi.own import name_by
+from fastapi_caching_route.callables import Skip, StoreIf
 from fastapi_caching_route.params import CachedResponse
-from fastapi_caching_route.policy import CachePolicy, Skip, StoreIf
+from fastapi_caching_route.policy import CachePolicy
 
 
 def hooks_of(policy: CachePolicy, path: str, told: set[str], naming: Sequence[Any] = ()) -> Hooks:
@@ -21,9 +23,14 @@ def hooks_of(policy: CachePolicy, path: str, told: set[str], naming: Sequence[An
 
     `naming` are dependencies that name clients for its key.
     """
-    build, identity, tags = policy.key_builder, name_by(naming) if naming else policy.identity, policy.tags
+    build, key, identity, tags = policy.key_builder, policy.key, policy.identity, policy.tags
+    if naming:
+        identity = name_by(naming)
+    elif depends_of(identity) is not None:
+        identity = given_identity
     return Hooks(
         key_builder=None if build is None else lambda scope: build(Request(scope)),
+        key=None if key is None else lambda scope: key(Request(scope)),
         identity=None if not callable(identity) else lambda scope: identity(Request(scope)),
         skip=None if policy.skip is None else _skip(policy.skip),
         tags=None if not callable(tags) else lambda scope: tags(Request(scope)),

@@ -7,14 +7,23 @@ from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
-from fastapi_caching_route._core.names import Naming
+from fastapi_caching_route._core.names import Naming, fields_of
 from fastapi_caching_route._exchange.plan import Herds, Plan
 from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.endpoints import name_of
+from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
-from fastapi_caching_route._routes.decoration import Decoration, key_rules, naming_of, says_public
+from fastapi_caching_route._routes.decoration import (
+    Decoration,
+    comes_before_key,
+    explicit_of,
+    key_rules,
+    naming_of,
+    says_public,
+    templates_of,
+)
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
@@ -71,7 +80,7 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
     return Declarations(
         effective,
         partial(Keys, route, settings.full_namespace(policy.namespace)),
-        policy.dependencies,
+        explicit_of(policy),
         key_rules(
             policy,
             settings.left_out,
@@ -82,8 +91,10 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
             names=bool(naming_of(policy, effective)),
         ),
         has_key_builder=has_key_builder,
-        explicit_before_key=has_key_builder or callable(policy.identity) or policy.skip is not None,
-        guards_include_unnamed=policy.route_dependencies == 'always',
+        explicit_before_key=comes_before_key(policy),
+        identity=depends_of(policy.identity),
+        tags=depends_of(policy.tags),
+        on_hits=policy.route_dependencies,
     )
 
 
@@ -95,8 +106,9 @@ def _naming(decoration: Decoration, effective: Any, parameters: PathParameters) 
         places=places_of(effective),
         namespace=None if policy.namespace is None else full_namespace,
         values=parameters.values,
-        parameters=parameters.names,
-        tags=() if callable(policy.tags) else tuple(policy.tags),
+        parameters=parameters.names | parameters.query_names,
+        queries=parameters.query_values(field for it in templates_of(policy) for field in fields_of(it)),
+        tags=templates_of(policy),
     )
 
 

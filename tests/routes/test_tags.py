@@ -57,21 +57,6 @@ def test_a_tags_callable_that_fails_keeps_the_answer_from_being_stored(caplog):
     assert caplog.text.count('the tags callable must return a list of str') == 1
 
 
-def test_a_tag_of_a_parameter_that_is_not_in_the_path_keeps_the_answer_from_being_stored(caplog):
-    cache, router = memory_cache(), caching_router()
-
-    @router.get('/users')
-    @cache(ttl=60, tags=['user:{user_id}'])
-    async def endpoint(user_id: int):
-        return user_id
-
-    client = client_of(router)
-    for _ in range(2):
-        response = client.get('/users?user_id=7')
-        assert (response.json(), response.headers['cache-status']) == (7, 'FastAPICache; fwd=uri-miss; detail=tags')
-    assert 'names a parameter that' in caplog.text
-
-
 def test_a_tag_that_is_no_text_never_breaks_a_stream(caplog):
     cache, router = memory_cache(), caching_router()
 

@@ -386,12 +386,3 @@ def test_a_response_of_its_own_class_is_cached_too(pages):
     with pages.browser('ada') as ada, pages.browser('bob') as bob:
         assert [it.get('/text').text for it in (ada, bob, ada, bob)] == ['ada', 'bob', 'ada', 'bob']
         assert marks(ada.get('/text')) == ['HIT']
-
-
-def test_identity_depends_takes_the_request_alone(pages):
-    def of_token(token: str):
-        return token
-
-    for wrong in (of_token, lambda: 'x'):
-        with pytest.raises(ConfigurationError, match='the request'):
-            pages.cache(ttl=60, identity=Depends(wrong))(len)

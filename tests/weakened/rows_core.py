@@ -1,6 +1,20 @@
 """Places to weaken in the keys, variants and labels: name, file, text that stands there, text in its place."""
 
 ROWS = [
+    (
+        'host: in remembered keys',
+        '_core/key.py',
+        '(shown, host_parts(scope)) if self._inputs.host else (shown,)',
+        '(shown,)',
+    ),
+    ('host: in keys', '_core/key.py', 'host_parts(scope) if inputs.host else ()', '()'),
+    ('key: extension', '_core/key.py', '            extension,\n', ''),
+    (
+        'json: types of numbers',
+        '_core/json_value.py',
+        'json.loads(body)',
+        'json.loads(body, parse_float=lambda it: int(float(it)))',
+    ),
     ('groups of one origin', '_core/names.py', "f'{origin} {group}' for group", "f'{group}' for group"),
     (
         'deferred: names with the namespace',
@@ -18,16 +32,16 @@ ROWS = [
     (
         'body',
         '_core/inputs.py',
-        "(blake2b(body).digest(), lines(scope['headers'], b'content-type'))",
-        '()',
+        'else (blake2b(body).digest(), types)',
+        'else ()',
     ),
     (
         'content-type',
         '_core/inputs.py',
-        "(blake2b(body).digest(), lines(scope['headers'], b'content-type'))",
-        '(blake2b(body).digest(),)',
+        'else (blake2b(body).digest(), types)',
+        'else (blake2b(body).digest(),)',
     ),
-    ('keys that stay the same', '_core/key.py', 'KEY_FORMAT = 4', 'KEY_FORMAT = 5'),
+    ('keys that stay the same', '_core/key.py', 'KEY_FORMAT = 5', 'KEY_FORMAT = 6'),
     ('raw parts', '_core/key.py', 'raw_parts(scope, inputs.left_out) if inputs.raw else ()', '()'),
     ('identity name', '_core/key.py', '            identity or (),\n', ''),
     (
@@ -103,14 +117,14 @@ ROWS = [
     (
         'raw beside deciding headers',
         '_fastapi/inputs.py',
-        'has_more = self.raw or self.rules.guards_select or',
-        'has_more = self.rules.guards_select or',
+        'if self.raw or self.rules.guards_select or',
+        'if self.rules.guards_select or',
     ),
     (
         'identity beside deciding headers',
         '_fastapi/inputs.py',
-        'has_more = self.raw or self.rules.guards_select or',
-        'has_more = self.raw or',
+        'if self.raw or self.rules.guards_select or',
+        'if self.raw or',
     ),
     (
         'shaped',
@@ -156,7 +170,7 @@ ROWS = [
         'return inputs.for_all',
     ),
     ('raw: client', '_core/inputs.py', "tuple(scope.get('client') or ())[:1]", '()'),
-    ('raw: server', '_core/inputs.py', "tuple(scope.get('server') or ())", '()'),
+    ('raw: server', '_core/inputs.py', "else tuple(scope.get('server') or ())\n    client", 'else ()\n    client'),
     ('overrides: key builder', '_core/key.py', 'user_key(key) + suffix', 'user_key(key)'),
     ('forms: lengths', '_core/form.py', "            digest.update(b'%d:' % len(piece))\n", ''),
     ('forms: where a part begins', '_core/form.py', "not part.startswith(b'\\r\\n') or not head", 'not head'),

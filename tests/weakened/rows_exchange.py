@@ -14,6 +14,7 @@ def _keep(entry, headers, labels):
 """A list of headers that several responses share."""
 
 ROWS = [
+    ('key: no value', '_exchange/keying.py', 'if key is not None and extension is None:', 'if False:'),
     (
         'log: the text of an exception of the user',
         '_exchange/plan.py',
@@ -77,7 +78,7 @@ ROWS = [
     ('admitted before', '_exchange/run.py', '            call.scope.pop(name, None)', '            pass'),
     ('preconditions', '_exchange/verdict.py', 'return sees_them and', 'return False and'),
     ('a failed renewal', '_exchange/verdict.py', ' or outlasts_a_failure(errand, status, evidence.now)', ''),
-    ('skip', '_exchange/lookup.py', 'if skipped is not False:', 'if skipped is None:'),
+    ('skip', '_exchange/keying.py', 'if skipped is not False:', 'if skipped is None:'),
     ('skip in the short way', '_exchange/lookup.py', ' and plan.hooks.skip is None', ''),
     ('withdrawn by a 304', '_exchange/stale.py', 'if is_refused and _forbids_storing(errand, updated):', 'if False:'),
     (

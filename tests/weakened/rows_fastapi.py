@@ -2,6 +2,20 @@
 
 ROWS = [
     (
+        'key: extension in front',
+        '_fastapi/inputs.py',
+        "('the value from key',) if rules.extended",
+        '() if rules.extended',
+    ),
+    ('key: equal to code', '_fastapi/parameters.py', 'else seen if has_order(value) else None', 'else seen'),
+    (
+        'tags given: inputs in key',
+        '_fastapi/inputs.py',
+        'seen_in([route, *before, *naming], overrides)',
+        'seen_in([route, *before], overrides)',
+    ),
+    ('tags given: wrong ones', '_fastapi/given.py', '        wishes.refused = TAGS_CALLABLE.name\n', ''),
+    (
         'plain requests: what others have put there',
         '_fastapi/plain_requests.py',
         'if not _waiting and getattr(_KIND.handle, _OURS, None) is original:',
@@ -15,12 +29,17 @@ ROWS = [
     (
         'override serial',
         '_fastapi/inputs.py',
-        '(*parts.fingerprint, rules.shared, serial)',
-        '(*parts.fingerprint, rules.shared)',
+        'rules.equal, serial)',
+        'rules.equal)',
     ),
     ('whole of open models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if False:'),
     ('metadata of models', '_fastapi/parameters.py', 'if info.metadata or _sees_all(model):', 'if _sees_all(model):'),
-    ('default errors', '_fastapi/parameters.py', 'return not errors and ', 'return '),
+    (
+        'default errors',
+        '_fastapi/parameters.py',
+        '        if errors:\n            return None\n',
+        '        if errors:\n            return ()\n',
+    ),
     (
         'model fields set',
         '_fastapi/parameters.py',
@@ -42,8 +61,8 @@ ROWS = [
     (
         'explicit on miss',
         '_fastapi/declared.py',
-        'self._effective, late, steps, [*asked, *may_refuse]',
-        'self._effective, (), steps, [*asked, *may_refuse]',
+        '            late,\n            steps,',
+        '            (),\n            steps,',
     ),
     (
         'explicit uncached',
@@ -272,8 +291,8 @@ ROWS = [
     (
         'refusals on misses',
         '_fastapi/declared.py',
-        'if not (self._explicit or may_refuse):',
-        'if not (self._explicit or steps):',
+        'if not (self._explicit or may_refuse or',
+        'if not (self._explicit or steps or',
     ),
     ('cookies for one', '_fastapi/key_parts.py', ' and not self.cookies\n', '\n'),
     (
@@ -323,8 +342,8 @@ ROWS = [
     (
         'in front: identity',
         '_fastapi/inputs.py',
-        "            *(('the name from identity',) if rules.guards_select else ()),\n            *(('which",
-        "            *(('which",
+        "            *(('the name from identity',) if rules.guards_select else ()),\n            *(('the value",
+        "            *(('the value",
     ),
     (
         'in front: guards',

@@ -80,8 +80,8 @@ ROWS = [
     (
         'sessions: names are asked for',
         '_routes/decoration.py',
-        'guards_select=callable(policy.identity) or names,',
-        'guards_select=callable(policy.identity),',
+        "guards_select=policy.identity not in ('auto', 'shared') or names,",
+        "guards_select=policy.identity not in ('auto', 'shared'),",
     ),
     (
         'sessions: what changes them is not stored',

@@ -1,0 +1,79 @@
+"""The key of a request where user code takes part in it, or the reason why the request bypasses the cache.
+
+Does not know what is stored under it.
+"""
+
+from uuid import UUID
+
+from fastapi_caching_route._core import reasons
+from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.inputs import names_a_person
+from fastapi_caching_route._core.key import KeyPair
+from fastapi_caching_route._core.plain import NotPlainError, plain
+from fastapi_caching_route._core.reasons import Bypass
+from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.plan import Plan, ask_user
+
+
+async def find_key(call: Call) -> KeyPair | Bypass:
+    """The key of a request, or why it must bypass the cache."""
+    plan, scope = call.plan, call.scope
+    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
+    if skipped is not False:
+        return Bypass(reasons.SKIP.name if skipped else reasons.SKIP_CALLABLE.name)
+    return call.declared.keys.at_once(scope) or await _built(call)
+
+
+async def _built(call: Call) -> KeyPair | Bypass:
+    """The key of a request, where it depends on more than method, path and query."""
+    plan, inputs, scope = call.plan, call.declared.inputs, call.scope
+    if plan.hooks.key_builder is not None:
+        return await _by_builder(call, await ask_user(plan.hooks.key_builder, scope))
+    reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
+    if reason is not None:
+        return Bypass(reason)
+    said = await _said_by_user(plan, scope)
+    if isinstance(said, Bypass):
+        return said
+    body: bytes | None = b''
+    if inputs.body_in_key or inputs.raw:
+        body = await call.body.whole(plan.terms.max_body_size)
+    keys = call.declared.keys
+    return Bypass(reasons.BODY.name) if body is None else keys.at_once(scope, body) or keys.of(scope, body, *said)
+
+
+async def _by_builder(call: Call, built: object) -> KeyPair | Bypass:
+    """The key of a request for which a key builder returned `built`."""
+    plan, scope = call.plan, call.scope
+    if not built or not isinstance(built, str):
+        return Bypass(reasons.KEY_BUILDER.name)
+    if scope['method'] != 'QUERY' or not plan.terms.by_the_book:
+        return call.declared.keys.built(built)
+    content = await call.body.whole(plan.terms.max_body_size)
+    return Bypass(reasons.BODY.name) if content is None else call.declared.keys.built(built, scope, content)
+
+
+async def _said_by_user(plan: Plan, scope: Scope) -> tuple[str, object] | Bypass:
+    """What the callables for `identity` and `key` say of a request, as parts of its key."""
+    identity, key = plan.hooks.identity, plan.hooks.key
+    name = '' if identity is None else _as_name(await ask_user(identity, scope))
+    if name is None:
+        return Bypass(reasons.IDENTITY.name)
+    extension = None if key is None else _as_part(await ask_user(key, scope))
+    if key is not None and extension is None:  # often, a `return` is missing: all requests would share
+        return Bypass(reasons.KEY.name)
+    return name, extension
+
+
+def _as_name(said: object) -> str | None:
+    """The name of clients that share, as a str; None if this is none. An id may be a number or a UUID."""
+    is_id = isinstance(said, int | UUID) and not isinstance(said, bool)
+    return said if isinstance(said, str) else str(said) if is_id else None
+
+
+def _as_part(said: object) -> object:
+    """What `key` has returned, as a part of a key; None if it is None, or holds something that is no plain value."""
+    try:
+        return None if said is None else plain(said)
+    except NotPlainError:
+        return None
