@@ -75,7 +75,7 @@ def referred(tree):
                 yield getattr(reasons, name).name
 
 
-GIVEN = {text for tree in OUTSIDE.values() for text in given(tree)} | {it.decode() for it in _CREDENTIALS}
+GIVEN = {text for tree in OUTSIDE.values() for text in given(tree) if text} | {it.decode() for it in _CREDENTIALS}
 REFERRED = {name for tree in OUTSIDE.values() for name in referred(tree)}
 
 
