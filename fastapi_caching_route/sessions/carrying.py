@@ -66,12 +66,12 @@ class Carried:
 
     def __init__(self, *, has_layer: bool) -> None:
         """Nothing yet."""
-        self.has_layer = has_layer
+        self.has_layer: bool = has_layer
         self.begun_for: HTTPConnection | None = None
         """For which connection it was begun without a layer."""
-        self.is_open = True
+        self.is_open: bool = True
         """Whether the layer is still there to add cookies."""
-        self.is_sent = False
+        self.is_sent: bool = False
         """Whether the response has begun to leave, so that no cookie can be added."""
         self.installed: list[Installed] = []
         """What is installed on the apps of this request, the innermost last."""

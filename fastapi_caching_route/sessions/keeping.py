@@ -32,7 +32,7 @@ from fastapi_caching_route.sessions.tokens import SessionTokens, Ticket, new_id,
 from fastapi_caching_route.sessions.transport import SeveralTokensError, token_of
 from fastapi_caching_route.sessions.user_lists import MOST_ATTEMPTS, USER, UserLists, counts
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 SESSION = 'session'
 """The kind of records."""
@@ -54,7 +54,7 @@ class Keeper:
         self.place = place
         self.config = config
         self.clock = clock
-        self.users = UserLists(place, clock, config.most_per_user)
+        self.users: UserLists = UserLists(place, clock, config.most_per_user)
         self.tokens: SessionTokens = tokens_of(config)
         self.on_sign_out: Callable[[str], Awaitable[object]] = _nothing
         """Is awaited with the id of a user who signs out."""

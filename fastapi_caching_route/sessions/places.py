@@ -14,7 +14,7 @@ from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions.errors import SessionStoreError
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 T = TypeVar('T')
 

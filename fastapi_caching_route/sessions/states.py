@@ -23,7 +23,7 @@ from fastapi_caching_route.sessions.stored import StoredState, checked, decoded,
 from fastapi_caching_route.sessions.tokens import handle_of, is_id, new_id
 from fastapi_caching_route.sessions.transport import cookies_of, set_cookie
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 STATE = 'state'
 """The kind of records."""

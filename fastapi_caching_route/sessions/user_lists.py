@@ -12,7 +12,7 @@ from fastapi_caching_route.sessions.places import Place
 from fastapi_caching_route.sessions.stored import StoredUser, decoded, encoded
 from fastapi_caching_route.sessions.tokens import slot_of
 
-logger = logging.getLogger('fastapi_caching_route')
+logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
 USER = 'user'
 """The kind of records."""

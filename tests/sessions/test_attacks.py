@@ -108,7 +108,11 @@ def test_a_stolen_cookie_is_refused_from_another_network(first, then, accepted):
     shop.client()
 
     def from_(place):
-        client = TestClient(shop.app, base_url='https://shop.example', client=(place[0], 1), follow_redirects=False)
+        async def placed(scope, receive, send):
+            scope['client'] = (place[0], 1)
+            await shop.app(scope, receive, send)
+
+        client = TestClient(placed, base_url='https://shop.example', follow_redirects=False)
         return client, {'x-forwarded-for': place[1]} if place[1] else {}
 
     client, headers = from_(first)

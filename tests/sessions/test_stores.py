@@ -1,6 +1,7 @@
 """What stores promise to sessions: nobody is let in or taken for anonymous because of them, and the cache is apart."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from aiocache import RedisCache
@@ -9,9 +10,17 @@ from aiocache.base import BaseCache
 from fastapi_caching_route import FastAPICache, LMDBCache, MemoryCache, NearCopies
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions import Sessions, SessionStoreError, States, places
+from tests.servers import wait_until
 from tests.sessions.conftest import Shop, config
 from tests.sessions.test_cached_pages import Pages
 from tests.support import closing, marks
+
+
+def frozen(server):
+    """Freeze a server, and wait until all of its threads have stopped."""
+    server.freeze()
+    tasks = Path(f'/proc/{server.process.pid}/task')
+    wait_until(lambda: not tasks.exists() or all(') T' in (it / 'stat').read_text() for it in tasks.iterdir()))
 
 
 @pytest.mark.parametrize('server', ['redis_server', 'memcached_server'])
@@ -21,7 +30,7 @@ def test_a_store_that_is_down_is_a_503_and_nobody_is_taken_for_anonymous(request
     pages = Pages(cache=FastAPICache.from_url(f'{scheme}://127.0.0.1:{running.port}', store_timeout=0.3), timeout=0.3)
     with pages.browser('ada') as ada, pages.browser() as nobody:
         assert marks(ada.get('/page'), ada.get('/page')) == ['MISS', 'HIT']
-        running.freeze()
+        frozen(running)
         try:
             for path in ('/page', '/who', '/me', '/start', '/profile', '/by-user'):
                 refused = ada.get(path)
@@ -41,7 +50,7 @@ async def test_a_state_is_never_accepted_by_a_store_that_is_down(request, server
     scheme = 'redis' if server == 'redis_server' else 'memcached'
     states = States(store=f'{scheme}://127.0.0.1:{running.port}', bind=False, timeout=0.3)
     state = await states.create('x')
-    running.freeze()
+    frozen(running)
     try:
         with pytest.raises(SessionStoreError):
             await states.consume(state)
