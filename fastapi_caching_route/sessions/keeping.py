@@ -30,7 +30,7 @@ from fastapi_caching_route.sessions.places import Place
 from fastapi_caching_route.sessions.stored import SessionUser, StoredSession, decoded, encoded
 from fastapi_caching_route.sessions.tokens import SessionTokens, Ticket, new_id, slot_of, tokens_of
 from fastapi_caching_route.sessions.transport import SeveralTokensError, token_of
-from fastapi_caching_route.sessions.user_lists import MOST_ATTEMPTS, USER, UserLists, counts
+from fastapi_caching_route.sessions.user_lists import MOST_ATTEMPTS, USER, UserLists, counts, give_way
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -188,12 +188,13 @@ class Keeper:
 
         """
         current: LiveSession | None = kept
-        for _ in range(MOST_ATTEMPTS):
+        for attempt in range(MOST_ATTEMPTS):
             if current is None:
                 raise SessionEndedError
             stored = await self._swapped(current, change(current.record))
             if stored is not None:
                 return stored
+            await give_way(attempt)
             current = await self.find(kept.ticket)
         logger.warning('a session was changed by others %d times in a row', MOST_ATTEMPTS)
         raise SessionStoreError

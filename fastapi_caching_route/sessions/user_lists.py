@@ -4,7 +4,9 @@ A session of a user that is not in the list is none, whatever else is stored. So
 that gets another id meanwhile cannot escape, since its new id has to take the place of the old one in the list.
 """
 
+import asyncio
 import logging
+import random
 from collections.abc import Callable
 
 from fastapi_caching_route.sessions.errors import SessionEndedError, SessionStoreError
@@ -19,6 +21,9 @@ USER = 'user'
 
 MOST_ATTEMPTS = 64
 """How often a change is tried: others win against it each time, or the store lies."""
+
+TURN_SECONDS, LONGEST_TURNS = 0.004, 25
+"""About how long a change takes, and how many others are waited for at most before the next attempt."""
 
 Listed = dict[str, float]
 """The handles of sessions, each with the moment at which it ends, however it is used."""
@@ -91,7 +96,8 @@ class UserLists:
     async def _change(self, user: str, change: Callable[[Listed], Listed]) -> set[str]:
         """Change a list in one step; return the sessions that counted before it and do not after it."""
         slot = slot_of(user)
-        for _ in range(MOST_ATTEMPTS):
+        for attempt in range(MOST_ATTEMPTS):
+            await give_way(attempt)
             [raw] = await self._place.read((USER, slot))
             alive = self._alive(raw)
             listed = change(dict(alive))
@@ -106,6 +112,12 @@ class UserLists:
         if raw is None:
             return not listed or await self._place.add(USER, slot, new, span)
         return new == raw or await self._place.swap(USER, slot, raw, new, span)
+
+
+async def give_way(attempt: int) -> None:
+    """Wait for a moment before another attempt, longer each time: else many that change one record starve some."""
+    if attempt:
+        await asyncio.sleep(random.random() * min(attempt, LONGEST_TURNS) * TURN_SECONDS)  # noqa: S311, no secret
 
 
 def counts(raw: bytes | None, handle: str) -> bool:

@@ -179,6 +179,11 @@ async def test_what_has_expired_can_be_deleted(sessions, now, store_kind):
     assert await sessions.delete_expired() == 0
 
 
+async def test_many_sign_ins_of_one_user_at_the_same_time_all_count(sessions):
+    made = await asyncio.gather(*(sessions.create(user='ada') for _ in range(80)))
+    assert sorted(await sessions.user_sessions('ada')) == sorted(it.id for it in made)
+
+
 async def test_a_user_has_so_many_sessions_at_most(store, now):
     sessions = Sessions(store=store, config=config(most_per_user=2), clock=now)
     made = []
