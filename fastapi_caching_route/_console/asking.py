@@ -43,7 +43,7 @@ async def outlook(asked: Asked, console: Scope) -> dict[str, Any]:
     scope = scope_of(asked, console)
     route, reached = route_at(scope)
     if route is None:
-        return {'fate': 'no route', 'text': 'No route of this app has this path: 404.'}
+        return {'fate': 'no route', 'text': 'No route of this app matches this path: 404.'}
     if isinstance(route, Mount | Host):
         return {'fate': 'not cached', 'text': 'An app of another framework is mounted there.'}
     effective = effective_route(route, reached) if hasattr(route, 'dependant') else route
@@ -124,20 +124,21 @@ def _mounts(reached: Scope) -> str:
 
 
 _OF_ENTRIES = {
-    'hit': 'An entry would answer, and the endpoint would not run.',
-    'stale': 'A stale entry would answer, and the endpoint would not run for this request.',
+    'hit': 'The entry would be sent, and the endpoint would not run.',
+    'stale': 'A stale entry would be sent, and the endpoint would not run for this request.',
 }
 _OF_MISSES = {
-    'uri-miss': 'Nothing is stored under its key: the endpoint would run.',
-    'vary-miss': 'Under its key are other responses only: the endpoint would run.',
-    'stale': 'What is stored is stale: the endpoint would run.',
-    'request': 'The request does not accept what is stored: the endpoint would run.',
-    'only-if-cached': 'The request accepts only what is stored, and that cannot answer: 504.',
+    'uri-miss': 'No entry is stored under its cache key: the endpoint would run.',
+    'vary-miss': 'Only other responses are stored under its cache key: the endpoint would run.',
+    'stale': 'The entry is stale: the endpoint would run.',
+    'request': 'The request does not accept the entry: the endpoint would run.',
+    'only-if-cached': 'The request accepts only a stored response, and none can be used: 504.',
 }
 _OF_THE_UNKNOWN = {
-    'key_builder': 'key_builder makes its key, and the console does not run code of the app.',
-    'identity': 'identity is a part of its key, and the console does not run code of the app.',
+    'key_builder': 'key_builder makes its cache key, and the console runs no code of the app.',
+    'identity': 'identity is a part of its cache key, and the console runs no code of the app.',
 }
+_WAITS = ' It is already running for another request: this one would wait for that response.'
 
 
 def _in_words(expected: Forecast) -> str:
@@ -146,8 +147,7 @@ def _in_words(expected: Forecast) -> str:
         case 'hit' | 'stale' as fate:
             return _OF_ENTRIES[fate] + (' It would be renewed after that.' if expected.is_renewed else '')
         case 'miss':
-            waits = ' It is running for another request: this one would wait for that.' if expected.is_under_way else ''
-            return _OF_MISSES[reason] + waits
+            return _OF_MISSES[reason] + (_WAITS if expected.is_under_way else '')
         case 'unknown':
             return _OF_THE_UNKNOWN[reason]
         case _:

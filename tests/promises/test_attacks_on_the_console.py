@@ -220,6 +220,8 @@ def app_that_caches_all(kind):
     """An app in which whatever can be cached is, and the cache of its console."""
     cache = FastAPICache(mode='rfc9111' if kind == 'by the book' else 'policy', accepted_status_codes={200, 401, 403})
     app, console = FastAPI(), console_router(cache, unguarded=True)
+    if kind == 'installed':
+        cache.install(app)
     app.router.route_class = CachingRoute
     outer = APIRouter(route_class=CachingRoute, default_response_class=Response)
     outer.include_router(console, prefix='/cache')
@@ -229,7 +231,7 @@ def app_that_caches_all(kind):
     return app, cache
 
 
-@pytest.mark.parametrize('kind', ['in a caching router', 'by the book', 'decorated'])
+@pytest.mark.parametrize('kind', ['in a caching router', 'by the book', 'decorated', 'installed'])
 def test_the_console_is_never_cached_itself(kind):
     app, cache = app_that_caches_all(kind)
 

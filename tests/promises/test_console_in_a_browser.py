@@ -66,7 +66,7 @@ def test_all_sections_show_what_they_should_and_the_browser_has_no_complaint(con
     section(console, 'lookup')
     console.one('#lookup-form [name=url]').send_keys('/items/1')
     console.one('#lookup-form button').click()
-    console.says('#lookup-result', 'An entry would answer')
+    console.says('#lookup-result', 'The entry would be sent')
     section(console, 'invalidate')
     assert console.text('#trouble') == ''
     assert console.complaints() == []
@@ -124,7 +124,7 @@ def test_a_personal_body_is_shown_only_after_a_second_question(console):
     section(console, 'entries')
     console.says('#entries-list', '/mine')
     console.one("#entries-list button[aria-label='Show the entry of /mine']").click()
-    console.says('#entry', 'only if you ask for it')
+    console.says('#entry', 'only on request')
     assert 'mine alone' not in console.text('#entry')
     console.one('#entry-body button').click()
     console.says('#entry', 'mine alone')
@@ -145,7 +145,7 @@ def test_what_clients_have_sent_is_never_markup(console, url):
     console.run("document.querySelector('#lookup-form [name=url]').value = arguments[0]", f'/echo/{HOSTILE}')
     console.run("document.querySelector('#lookup-form [name=headers]').value = arguments[0]", f'x-a: {HOSTILE}')
     console.one('#lookup-form button').click()
-    console.says('#lookup-result', 'An entry would answer')
+    console.says('#lookup-result', 'The entry would be sent')
     section(console, 'invalidate')
     console.run("document.querySelector('#invalidate-form [name=what]').value = arguments[0]", HOSTILE)
     console.one('#invalidate-form button').click()

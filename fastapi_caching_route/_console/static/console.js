@@ -368,9 +368,9 @@ async function loadEntries(after = null) {
   byId('entries-count').textContent = `${found.entries.length === 1 ? '1 entry' : `${found.entries.length} entries`} on this page${following === null ? '' : ', and perhaps more'}`;
   byId('entries-list').replaceChildren(found.entries.length ? make('div', { class: 'panel' }, table(
     ['Path', 'Status', 'Age', 'Fresh for', 'Size', 'Tags', 'Key', ''],
-    found.entries.map((it) => [code(it.path), it.status, span(it.age), freshness(it), bytes(it.size), chips(it.tags), code(it.key),
-      make('button', { type: 'button', class: 'small', 'aria-label': `Show the entry of ${it.path}`, onclick: () => attempt(() => openEntry(it.key, false)) }, 'Show')]),
-    { numbers: [2, 4] })) : make('p', { class: 'muted' }, 'Nothing is stored that fits.'));
+    found.entries.map((it) => [code(it.path || it.route), it.status, span(it.age), freshness(it), bytes(it.size), chips(it.tags), code(it.key),
+      make('button', { type: 'button', class: 'small', 'aria-label': `Show the entry of ${it.path || it.route}`, onclick: () => attempt(() => openEntry(it.key, false)) }, 'Show')]),
+    { numbers: [2, 4] })) : make('p', { class: 'muted' }, 'No stored entry matches.'));
   byId('entries-next').hidden = following === null;
   byId('entries-first').hidden = after === null;
 }
@@ -396,9 +396,9 @@ function entryRows(it) {
 }
 
 function content(found, key) {
-  if (found.body === undefined && !found.entry.is_alive) return [make('p', { class: 'note warn' }, 'It was invalidated. No client gets it any more.')];
+  if (found.body === undefined && !found.entry.is_alive) return [make('p', { class: 'note warn' }, 'It was invalidated, and is not sent to clients any more.')];
   if (found.body === undefined) {
-    return [make('p', { class: 'note warn' }, 'It may be the response of one client, or of those whom guards let in. Its body is shown only if you ask for it.'),
+    return [make('p', { class: 'note warn' }, 'This response may be meant for one client, or for clients that the guards accept. Its headers and body are shown only on request.'),
       make('p', { class: 'buttons' }, make('button', { type: 'button', onclick: () => attempt(() => openEntry(key, true)) }, 'Show headers and body all the same'))];
   }
   const headers = found.headers.map(([name, value]) => `${name}: ${value}`).join('\n');
@@ -420,7 +420,7 @@ async function lookUp() {
   const kinds = { hit: 'good', stale: 'warn', miss: 'warn', 'no route': 'bad' };
   byId('lookup-result').replaceChildren(make('div', { class: 'panel' },
     make('p', { class: 'fate' }, ...chips([found.fate], kinds[found.fate] || '')), make('p', {}, found.text),
-    found.depends_on && found.depends_on.length ? make('p', { class: 'note warn' }, `It also depends on what is not known here: ${found.depends_on.join(', ')}.`) : null,
+    found.depends_on && found.depends_on.length ? make('p', { class: 'note warn' }, `The result also depends on what the console does not know: ${found.depends_on.join(', ')}.`) : null,
     pairs([
       ['Route', found.report && !found.entry ? code(`${found.report.methods.join(' ')} ${found.report.path}`) : null],
       ['Endpoint', found.report && found.report.endpoint && !found.entry ? code(found.report.endpoint) : null],
