@@ -44,7 +44,6 @@ ROWS = [
     ('console: read of a request', _LISTING, ' and may_be_for_all(it.inputs, entry.read)', ''),
     ('console: routes of others', _LISTING, 'return bool(declared) and all(', 'return all('),
     ('console: work of a page', '_routes/listed.py', ' or pages >= MOST_PAGES', ''),
-    ('console: keys of others', '_routes/listed.py', 'if key.startswith(_prefix(settings)) else None', ''),
     (
         'listing: namesakes of namespaces',
         '_routes/listed.py',
