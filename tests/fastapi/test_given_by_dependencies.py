@@ -227,3 +227,26 @@ def test_a_name_that_is_no_parameter_is_still_refused():
         @router.get('/')
         @memory_cache()(tags=['tag:{other}'])
         async def endpoint(page: int = 1): ...
+
+
+def test_all_dependencies_run_on_hits_where_the_route_says_so():
+    cache, router, runs = memory_cache(), caching_router(), []
+
+    async def audit(page: int = 1):
+        runs.append(page)
+        if page > 2:
+            raise HTTPException(403)
+        return page
+
+    @router.get('/')
+    @cache(ttl=60, route_dependencies='all')
+    async def endpoint(given: Annotated[int, Depends(audit)]):
+        runs.append('endpoint')
+        return given
+
+    client = client_of(router)
+    assert found(client, '/', '/', '/?page=2') == ['MISS', 'HIT', 'MISS']
+    assert runs == [1, 'endpoint', 1, 2, 'endpoint']
+    assert client.get('/?page=3').status_code == 403
+    (report,) = [it for it in cache.explain(client.app) if it.path == '/']
+    assert any('audit' in it for it in report.guards)
