@@ -230,5 +230,10 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
     if plan.naming.unknown:
         unknown = ', '.join(sorted(plan.naming.unknown))
         yield f'its tags name {unknown}, which is not a path parameter here, so its responses are not stored'
+    for variable in sorted(plan.learned_variables):
+        yield (
+            f'middleware sets the context variable {variable!r}, so responses to requests with Authorization are not '
+            'stored; if the endpoint reads it, name it by identity; if it names no person, list it in harmless_context'
+        )
     if any('set_cookie' in getattr(getattr(it, '__code__', None), 'co_names', ()) for it in layers(effective.endpoint)):
         yield 'sets a cookie: responses with Set-Cookie are not stored'

@@ -101,6 +101,27 @@ def test_a_client_that_middleware_may_have_named_does_not_share(middleware, expe
         assert len([it for it in caplog.records if "'tenant'" in it.getMessage()]) == 1
 
 
+def test_explain_names_the_context_variables_that_middleware_was_seen_to_set():
+    router, cache, app = caching_router(), memory_cache(), FastAPI()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def plain():
+        return TENANT.get('nobody')
+
+    app.include_router(router)
+
+    def warnings():
+        (report,) = [it for it in cache.explain(app) if it.cached]
+        return [it for it in report.warnings if "the context variable 'tenant'" in it]
+
+    assert not warnings()
+    client = TestClient(Sets(app, TENANT))
+    for headers in PEOPLE:
+        client.get('/', headers=headers)
+    assert len(warnings()) == 1
+
+
 def test_a_context_variable_that_names_no_person_can_be_listed():
     number = ContextVar('number')
     client = app_with({'variable': number}, harmless_context=[number])

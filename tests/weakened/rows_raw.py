@@ -100,5 +100,11 @@ ROWS = [
         "return self.rules.reads == 'noted' and",
     ),
     ('authorization: a user', '_exchange/plan.py', ' or has_user(scope)', ''),
+    (
+        'authorization: explained',
+        'explain.py',
+        'for variable in sorted(plan.learned_variables):',
+        'for variable in ():',
+    ),
     ('authorization: a context variable', '_exchange/plan.py', 'return variable is None', 'return True'),
 ]
