@@ -155,6 +155,7 @@ class RouteOptions(TypedDict, total=False):
     identity: Literal['auto', 'shared'] | Identity | Depends | None
     reads: Literal['noted', 'declared', 'all'] | None
     route_dependencies: Literal['always', 'on_miss', 'all'] | None
+    on_miss_only: Collection[Callable[..., Any]] | None
     vary_headers: Collection[str] | None
     namespace: str | None
     ttl: Seconds | None

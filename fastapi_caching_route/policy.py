@@ -3,7 +3,7 @@
 Pure: knows values, and neither stores nor requests.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -85,6 +85,13 @@ class CachePolicy:
             'run on hits, those with a parameter name too, and only the endpoint does not.'
         ),
     ] = 'always'
+    on_miss_only: Annotated[
+        Collection[Callable[..., Any]],
+        Doc(
+            'Dependencies that take the raw request and authorize nobody, such as a database session of `request.app`. '
+            'They need not run on hits, unless they have no parameter name, or declare credentials or cookies.'
+        ),
+    ] = ()
     vary_headers: Annotated[
         Collection[str],
         Doc('Request headers to add to the cache key, in addition to the declared inputs. `Vary` names them.'),

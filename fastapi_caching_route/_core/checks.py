@@ -136,6 +136,13 @@ def is_plain_function(function: object) -> bool:
     return not (iscoroutinefunction(function) or iscoroutinefunction(call))
 
 
+def are_functions(dependencies: object) -> bool:
+    """Whether this is a list of functions, and not of `Depends(...)`."""
+    return isinstance(dependencies, list | tuple | set | frozenset) and all(
+        callable(it) and not hasattr(it, 'dependency') for it in dependencies
+    )
+
+
 def are_depends(dependencies: object) -> bool:
     """Whether this is a list of `Depends(...)`."""
     return isinstance(dependencies, list | tuple) and all(

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi_caching_route._core.checks import (
     are_depends,
     are_field_names,
+    are_functions,
     check_flag,
     check_fraction,
     check_option,
@@ -33,6 +34,7 @@ def check_choices(policy: Any) -> None:
             "must be 'auto', 'shared', a callable of the request, or a Depends(...)",
         ),
         ('dependencies', are_depends(policy.dependencies), 'must be a list like [Depends(check)]'),
+        ('on_miss_only', are_functions(policy.on_miss_only), 'must be a list of dependencies like [get_session]'),
         ('vary_headers', are_field_names(policy.vary_headers), "must be a list of names, like ['accept-language']"),
     ):
         check_option(option, getattr(policy, option), holds=holds, wanted=wanted)

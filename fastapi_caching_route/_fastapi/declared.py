@@ -1,6 +1,6 @@
 """The declarations of a route for one request: the inputs that it reads, and the dependencies that run on hits."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -19,7 +19,7 @@ from fastapi_caching_route._fastapi.inputs import builder_inputs, declared_input
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
-from fastapi_caching_route._fastapi.security import is_guard, is_scheme
+from fastapi_caching_route._fastapi.security import declares_a_person, is_guard, is_scheme
 
 
 class Declarations:
@@ -36,7 +36,17 @@ class Declarations:
             '_identity',
             '_on_hits',
         ),
-        *('_has_key_builder', '_keys_of', '_nodes', '_overridden', '_plain', '_provider', '_rules', '_tagging'),
+        *(
+            '_has_key_builder',
+            '_keys_of',
+            '_nodes',
+            '_on_miss_only',
+            '_overridden',
+            '_plain',
+            '_provider',
+            '_rules',
+            '_tagging',
+        ),
     )
 
     def __init__(
@@ -51,12 +61,14 @@ class Declarations:
         has_key_builder: bool,
         explicit_before_key: bool,
         on_hits: str,
+        on_miss_only: Collection[Any] = (),
     ) -> None:
         """Take an effective route and the explicit dependencies, a list of `Depends(...)`. `keys_of` makes its `Keys`.
 
         `identity`: the explicit dependency that gives the identity. `tags`: a further one, which gives the tags.
         `has_key_builder`: a key builder makes the key. `explicit_before_key`: the explicit dependencies run before the
         key is made. `on_hits` says which dependencies of the route run on hits, as `route_dependencies` does.
+        `on_miss_only`: functions that authorize nobody, by the user's word.
         """
         self._effective = effective
         self._provider = effective.dependency_overrides_provider
@@ -68,7 +80,7 @@ class Declarations:
         own = [_signature(node) for node in effective.dependant.dependencies if node.use_cache]
         self._foreign = [depends for depends, node in self._explicit if _signature(node) not in own]
         """The explicit dependencies that the route itself does not run."""
-        self._rules, self._on_hits, self._identity = rules, on_hits, identity
+        self._rules, self._on_hits, self._on_miss_only, self._identity = rules, on_hits, on_miss_only, identity
         self._has_key_builder = has_key_builder
         self._explicit_before_key = explicit_before_key
         self._tagging = [] if tags is None else [get_parameterless_sub_dependant(depends=tags, path=path)]
@@ -170,6 +182,7 @@ class Declarations:
         guards = []
         for node in route.dependencies:
             nodes = [*tree(node, {}), *tree(overridden(node, overrides), overrides)]
+            nodes = [it for it in nodes if it.call not in self._on_miss_only or declares_a_person(it)]
             is_one = is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes)))
             if is_one or (self._on_hits == 'all' and not is_own(node.call)):
                 guards.append(node)

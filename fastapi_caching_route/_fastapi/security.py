@@ -59,8 +59,12 @@ def is_guard(node: Dependant, tree: list[Dependant]) -> bool:
 
 
 def _may_know_a_person(node: Dependant) -> bool:
-    knows = is_scheme(node) or names_clients(node.call)
-    return knows or _reads_a_person(node) or takes_the_request(node)
+    return declares_a_person(node) or takes_the_request(node)
+
+
+def declares_a_person(node: Dependant) -> bool:
+    """Whether the declared inputs of the dependency can identify a person, or it names clients."""
+    return is_scheme(node) or names_clients(node.call) or _reads_a_person(node)
 
 
 def takes_the_request(node: Dependant) -> bool:

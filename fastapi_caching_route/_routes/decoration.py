@@ -108,6 +108,7 @@ def check_public(name: str, policy: CachePolicy, route: Any) -> None:
         has_key_builder=policy.key_builder is not None,
         explicit_before_key=policy.key_builder is not None,
         on_hits=policy.route_dependencies,
+        on_miss_only=policy.on_miss_only,
     )
     wrong = not_for_all(policy, declared.current().inputs)
     if wrong is not None:

@@ -95,6 +95,7 @@ def _declarations(decoration: Decoration, effective: Any, *, number: int | str, 
         identity=depends_of(policy.identity),
         tags=depends_of(policy.tags),
         on_hits=policy.route_dependencies,
+        on_miss_only=policy.on_miss_only,
     )
 
 

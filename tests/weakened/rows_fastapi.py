@@ -17,6 +17,12 @@ ROWS = [
     ),
     ('tags given: wrong ones', '_fastapi/given.py', '        wishes.refused = TAGS_CALLABLE.name\n', ''),
     (
+        'on miss only: persons',
+        '_fastapi/declared.py',
+        'if it.call not in self._on_miss_only or declares_a_person(it)]',
+        'if it.call not in self._on_miss_only]',
+    ),
+    (
         'plain requests: what others have put there',
         '_fastapi/plain_requests.py',
         'if not _waiting and getattr(_KIND.handle, _OURS, None) is original:',
@@ -357,8 +363,8 @@ ROWS = [
     (
         'raw: dependencies are guards',
         '_fastapi/security.py',
-        'return knows or _reads_a_person(node) or takes_the_request(node)',
-        'return knows or _reads_a_person(node)',
+        'return declares_a_person(node) or takes_the_request(node)',
+        'return declares_a_person(node)',
     ),
     ('refusing: handlers of the app', '_fastapi/refusing.py', '(*_ANSWERED, *classes)', '_ANSWERED'),
     ('refusing: assigned before', '_fastapi/refusing.py', 'made.get(node.exc.id, node.exc) if', 'node.exc if'),

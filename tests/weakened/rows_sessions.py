@@ -74,8 +74,8 @@ ROWS = [
     (
         'sessions: are guards',
         '_fastapi/security.py',
-        'knows = is_scheme(node) or names_clients(node.call)',
-        'knows = is_scheme(node)',
+        'return is_scheme(node) or names_clients(node.call) or',
+        'return is_scheme(node) or',
     ),
     (
         'sessions: names are asked for',
