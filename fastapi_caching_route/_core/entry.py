@@ -56,6 +56,11 @@ class About(Struct, frozen=True):
 NOTHING_TOLD = About()
 
 
+def as_utf8(text: str) -> str:
+    """The text, with what UTF-8 cannot say escaped: a tag may have any characters."""
+    return text if text.isascii() else text.encode('utf-8', 'backslashreplace').decode()
+
+
 class Entry(Struct, frozen=True, weakref=True):
     """A stored response. Everything in it is immutable, so many requests can use one object at once."""
 

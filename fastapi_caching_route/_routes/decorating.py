@@ -73,7 +73,7 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
     for layer in layers(endpoint):
         check_decorated(layer)
         document_decorated(layer)
-    if earlier is not None:
+    if earlier is not None and earlier.settings is settings and earlier.policy != decoration.policy:
         logger.warning('@cache on %s: %s', _shown(endpoint), TWICE)
     warn_of_both(endpoint)
     if any(not name.strip() for name in options.get('vary_headers', ())):

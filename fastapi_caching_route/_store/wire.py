@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 from xxhash import xxh3_64, xxh3_64_digest
 
-from fastapi_caching_route._core.entry import About, Entry, Headed, Position
+from fastapi_caching_route._core.entry import About, Entry, Headed, Position, as_utf8
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.written import Made, Operations
 from fastapi_caching_route._http.freshness import FOREVER
@@ -197,9 +197,9 @@ def _head_of(entry: Entry) -> _EntryHead:
         epoch,
         place,
         entry.read,
-        entry.about.route,
-        entry.about.path,
-        entry.about.tags,
+        as_utf8(entry.about.route),
+        as_utf8(entry.about.path),
+        tuple(map(as_utf8, entry.about.tags)),
         entry.about.seconds,
     )
 

@@ -39,6 +39,8 @@ def test_misuse_has_a_clear_error(misuse):
 def test_an_endpoint_that_is_decorated_twice_is_told(caplog):
     cache = memory_cache()
     cache(ttl=60)(cache(ttl=5)(endpoint_of_its_own()))
+    cache(ttl=60)(cache(ttl=60)(endpoint_of_its_own()))
+    memory_cache()(ttl=5)(cache(ttl=60)(endpoint_of_its_own()))
     (message,) = caplog.messages
     assert 'it is decorated twice, and only the last decorator applies' in message
 
