@@ -207,7 +207,7 @@ def failing(request):
     raise KeyError
 
 
-@pytest.mark.parametrize('who', [failing, lambda request: None, lambda request: 7])
+@pytest.mark.parametrize('who', [failing, lambda request: None, lambda request: 7.5])
 def test_an_identity_callable_that_fails_sends_requests_by_the_cache_with_one_warning(who, caplog):
     router, cache = caching_router(), memory_cache()
 
@@ -256,7 +256,7 @@ def test_the_list_of_fields_that_do_not_count_can_be_replaced():
 @pytest.mark.parametrize(
     ('options', 'fault'),
     [
-        ({'identity': 'everybody'}, "identity must be 'auto', 'shared' or a callable"),
+        ({'identity': 'everybody'}, "identity must be 'auto', 'shared', a callable"),
         ({'route_dependencies': 'never'}, 'is'),
     ],
 )

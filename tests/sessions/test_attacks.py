@@ -358,4 +358,4 @@ async def everything_in(store, kind):
     if kind in {'memory', 'simple'}:
         keys = store.keys() if kind == 'memory' else [*store._cache]
         return repr([(key, await store._get(key)) for key in keys])
-    return repr([(key, await store.client.get(key)) async for key in store.client.scan_iter('*')])
+    return repr([(key, await store.client.get(key)) async for key in store.client.scan_iter('*', _type='STRING')])
