@@ -26,7 +26,7 @@ class Batch:
     def __init__(self, lateness: Lateness, seconds: float) -> None:
         """Wait at most `seconds`, not counting those for which the event loop is late."""
         self.keys: dict[str, None] = {}  # without duplicates, which aiomcache rejects
-        self.late = 0.0
+        self.late: float = 0.0
         """How late the event loop was while callers waited."""
         self._seconds = seconds
         self._lateness = lateness

@@ -43,7 +43,7 @@ class Breaker:
 
     def __init__(self) -> None:
         """No failures yet."""
-        self.observers = Observers()
+        self.observers: Observers = Observers()
         """They get a record of each outage, and of its end."""
         self.failed_at: float | None = None
         """When the outage began of which the log has told; None if there is none."""

@@ -60,7 +60,7 @@ class LinkedBackend:
         self._timeout = timeout
         self._probe_keys = probe_keys
         self._weigh = weigh
-        self.breaker = Breaker()
+        self.breaker: Breaker = Breaker()
         self._followed: tuple[str, JournalHead | None] = ('', None)
         """The journal that was followed last, and from where."""
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}

@@ -24,12 +24,12 @@ class Counts:
         """Responses that were stored."""
         self.bytes = 0
         """The bytes of bodies that were sent without running the endpoint."""
-        self.seconds_saved = 0.0
+        self.seconds_saved: float = 0.0
         """How long the endpoint took for the entries that were sent without running it, each as often as it was
         sent."""
         self.runs = 0
         """Runs of the endpoint, with those that renew an entry."""
-        self.endpoint_seconds = 0.0
+        self.endpoint_seconds: float = 0.0
         """The seconds of these runs."""
         self.reasons: dict[tuple[str, str], int] = {}
         """How often each outcome had each reason."""

@@ -38,7 +38,7 @@ class Definition:
         """Take a function with its options."""
         self.settings = settings
         self.function = function
-        self.in_words = f'{function.__module__}.{function.__qualname__}'
+        self.in_words: str = f'{function.__module__}.{function.__qualname__}'
         self.arguments: Arguments = arguments_of(function, self.in_words, options.key, options.tags)
         self.is_of_class: bool = options.is_of_class
         self._number = options.number
