@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
 from types import FunctionType, MethodType
-from typing import Any, Concatenate, Generic, TypeVar, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, get_type_hints, overload
 
 from msgspec import Struct
 from typing_extensions import ParamSpec, Self
@@ -165,21 +165,17 @@ class CachedFunction(Generic[P, R]):
             return await self.uncached(*args, **kwargs)
         return found
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def __get__(
-        self: 'CachedFunction[Concatenate[Any, Q], R]', instance: object, owner: type | None = None
-    ) -> 'CachedFunction[Q, R]': ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> Self: ...
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """The method of an object."""
-        if self._definition.is_of_class:
-            instance = type(instance) if owner is None else owner
-        if instance is None or self._first:
-            return self
-        return CachedFunction(self._definition, instance, is_bound=True)
+        @overload
+        def __get__(
+            self: 'CachedFunction[Concatenate[Any, Q], R]', instance: object, owner: type | None = None
+        ) -> 'CachedFunction[Q, R]': ...
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Invalidate the result for these arguments. When it returns, no process gets a result from before the call.
@@ -212,6 +208,18 @@ class CachedFunction(Generic[P, R]):
 
         """
         return EntryKey.of(*self._definition.keys((*self._first, *args), kwargs))
+
+
+class CachedMethod(CachedFunction[P, R]):
+    """One in the body of a class. Only these are descriptors: older releases of FastAPI take descriptors for plain."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The method of an object."""
+        if self._definition.is_of_class:
+            instance = type(instance) if owner is None else owner
+        if instance is None:
+            return self
+        return CachedFunction(self._definition, instance, is_bound=True)
 
 
 class CachedSyncFunction(Generic[P, R]):

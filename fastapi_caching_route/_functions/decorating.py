@@ -14,7 +14,7 @@ from typing_extensions import Doc, ParamSpec, TypedDict, Unpack
 
 from fastapi_caching_route._core.checks import check_option, checked_templates, is_plain_function
 from fastapi_caching_route._core.durations import Seconds
-from fastapi_caching_route._functions.cached import CachedFunction, CachedSyncFunction, Definition, Said
+from fastapi_caching_route._functions.cached import CachedFunction, CachedMethod, CachedSyncFunction, Definition, Said
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -104,13 +104,15 @@ class FunctionDecorator:
         if isinstance(function, staticmethod):
             return staticmethod(self(function.__func__))
         if isinstance(function, MethodType):
-            return self(function.__func__).__get__(function.__self__)
+            cached: Any = self(function.__func__)
+            bound = getattr(type(cached), '__get__', CachedMethod.__get__)
+            return bound(cached, function.__self__)
         is_of_class = isinstance(function, classmethod)
         inside = function.__func__ if is_of_class else function
         try:
             _check_function(inside)
-            cached: Any = CachedFunction if inspect.iscoroutinefunction(inside) else CachedSyncFunction
-            return cached(self._definition(inside, is_of_class=is_of_class))
+            kind: Any = _kind_of(inside)
+            return kind(self._definition(inside, is_of_class=is_of_class))
         except ConfigurationError as error:
             msg = f'@cache.function on {getattr(inside, "__qualname__", repr(inside))}: {error}'
             raise ConfigurationError(msg) from None
@@ -130,6 +132,13 @@ class FunctionDecorator:
         if not number:
             known[name] = definition
         return definition
+
+
+def _kind_of(function: FunctionType) -> type[Any]:
+    if not inspect.iscoroutinefunction(function):
+        return CachedSyncFunction
+    around = function.__qualname__.rpartition('.')[0]
+    return CachedMethod if around and not around.endswith('<locals>') else CachedFunction
 
 
 _known: 'WeakKeyDictionary[Settings, WeakValueDictionary[object, Definition]]' = WeakKeyDictionary()

@@ -7,7 +7,7 @@ from random import Random
 from typing import Annotated, Literal
 
 import pytest
-from fastapi import Body, Depends, FastAPI, File, Form, Header, Query, Request
+from fastapi import Body, Depends, FastAPI, Form, Header, Query, Request, UploadFile
 from fastapi.security import HTTPBearer
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, LMDBCache
@@ -284,8 +284,8 @@ def test_a_form_that_is_sent_again_with_another_boundary_is_a_hit():
 
     @router.post('/form')
     @cache(ttl=60)
-    async def form(name: Annotated[str, Form()], file: Annotated[bytes, File()]):
-        return [name, len(file)]
+    async def form(name: Annotated[str, Form()], file: UploadFile):
+        return [name, file.size]
 
     client = client_of(router)
     answers = [client.post('/form', data={'name': 'a'}, files={'file': ('f.txt', b'abc')}) for _ in range(2)]

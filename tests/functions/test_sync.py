@@ -11,7 +11,7 @@ import pytest
 
 from fastapi_caching_route import CachePolicy, FastAPICache
 from tests.servers import ROOT
-from tests.support import Clock, caching_router, client_of
+from tests.support import FASTAPI, Clock, caching_router, client_of
 
 
 def test_a_plain_function_is_cached_in_a_script(new_store):
@@ -165,6 +165,7 @@ def test_a_script_ends_without_a_lifespan(kind, request, tmp_path, namespace):
         url = f'lmdb://{tmp_path}/store?namespace={namespace}'
     else:
         url = f'{kind}://127.0.0.1:{request.getfixturevalue(f"{kind}_port")}?namespace={namespace}'
-    command = [sys.executable, '-W', 'error', '-c', SCRIPT, url]
+    strictly = ('-W', 'error') if FASTAPI >= (0, 160) else ()  # older releases warn of what they import themselves
+    command = [sys.executable, *strictly, '-c', SCRIPT, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)  # noqa: S603
     assert (done.stdout, done.stderr, done.returncode) == ('runs\n1 1\n', '', 0)
