@@ -21,12 +21,17 @@ def print_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """Print a plain line."""
-    print(text)  # noqa: T201, as above
+    print(harmless(text))  # noqa: T201, as above
 
 
 def complain(text: str) -> None:
     """Print a line on the standard error."""
-    print(text, file=sys.stderr)  # noqa: T201, as above
+    print(harmless(text), file=sys.stderr)  # noqa: T201, as above
+
+
+def harmless(text: str) -> str:
+    """The text, with everything escaped that a terminal would obey: clients choose paths, and these may be in tags."""
+    return ''.join(it if it.isprintable() or it == '\n' else it.encode('unicode_escape').decode() for it in text)
 
 
 def console() -> Any:
@@ -46,7 +51,7 @@ def console() -> Any:
 
 def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
     """Print a table; if it is too wide for the console, a block for each row. The last columns may be `numbers`."""
-    shown, rows = console(), [*rows]
+    shown, rows = console(), [[*map(harmless, row)] for row in rows]
     from rich.measure import Measurement  # noqa: PLC0415, an optional package
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -71,4 +76,4 @@ def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
 
 def print_warning(text: str) -> None:
     """Print a warning, in colour where there is any."""
-    console().print(f'\nwarning: {text}', style='yellow', markup=False)
+    console().print(f'\nwarning: {harmless(text)}', style='yellow', markup=False)

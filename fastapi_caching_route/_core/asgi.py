@@ -63,7 +63,8 @@ Written by `_fastapi/admission` and `_fastapi/extended`. Read and cleared by `_f
 READ_LOG = 'fastapi_caching_route.read_log'
 """The `ReadLog` of this run: what code reads of the raw request.
 
-Written by `_exchange/run`, and as None by `_exchange/guards`. Read by `_fastapi/extended` and `_fastapi/read_steps`.
+Written by `_exchange/run`, and as None by `_exchange/guards`. Read by `_fastapi/extended`, `_fastapi/read_steps` and
+`sessions/carrying`.
 """
 
 EARLY_VALUES = 'fastapi_caching_route.early_values'

@@ -4,13 +4,13 @@ import inspect
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from secrets import token_hex
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Annotated, Any, TypeVar, overload
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, ref
 
-from typing_extensions import Doc, ParamSpec, TypedDict, Unpack
+from typing_extensions import Doc, ParamSpec, Self, TypedDict, Unpack
 
 from fastapi_caching_route._core.checks import check_option, checked_templates, is_plain_function
 from fastapi_caching_route._core.durations import Seconds
@@ -120,17 +120,14 @@ class FunctionDecorator:
     def _definition(self, function: Any, *, is_of_class: bool) -> Definition:
         settings = self._settings
         name = f'{function.__module__}.{function.__qualname__}', self._policy.namespace
-        known = _known.setdefault(settings, WeakValueDictionary())
-        other = known.get(name)
-        number = '' if other is None or _are_same(other.function, function) else token_hex(8)
+        first = _known.setdefault(settings, {}).setdefault(name, _First.of(function))
+        number = '' if first.is_same(function) else token_hex(8)
         if number and not callable(self._key):
             logger.warning(_NAMESAKES, name[0])
         said = Said(self._key, self._tags, self._condition, is_of_class, number)
         definition = Definition(settings, self._policy, function, said)
         with suppress(NameError):  # a class in the annotation may be defined below the function
             definition.results  # noqa: B018, refuses a type that cannot be stored
-        if not number:
-            known[name] = definition
         return definition
 
 
@@ -141,8 +138,28 @@ def _kind_of(function: FunctionType) -> type[Any]:
     return CachedMethod if around and not around.endswith('<locals>') else CachedFunction
 
 
-_known: 'WeakKeyDictionary[Settings, WeakValueDictionary[object, Definition]]' = WeakKeyDictionary()
-"""The cached functions of each cache, by their names and namespaces."""
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The first function of a name. What it returned may be stored for longer than it lives."""
+
+    function: 'ref[FunctionType]'
+    code: CodeType
+    captures: bool
+    """Whether it takes variables from around it, so that another function of the same code is another one."""
+
+    @classmethod
+    def of(cls, function: FunctionType) -> Self:
+        """Remember a function."""
+        return cls(ref(function), function.__code__, function.__closure__ is not None)
+
+    def is_same(self, function: FunctionType) -> bool:
+        """Whether this is that function, or the same one, as if a module was loaded again."""
+        captures = self.captures or function.__closure__ is not None
+        return self.function() is function or (not captures and self.code == function.__code__)
+
+
+_known: 'WeakKeyDictionary[Settings, dict[object, _First]]' = WeakKeyDictionary()
+"""The first function of each name and namespace, for each cache."""
 
 _A_FUNCTION = 'must be a function of the result'
 _NAMESAKES = (
@@ -168,9 +185,3 @@ def _check_function(function: Any) -> None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         msg = 'a generator cannot be cached; return a list'
         raise ConfigurationError(msg)
-
-
-def _are_same(one: Any, other: Any) -> bool:
-    """Whether two functions with one name are the same, as if a module was loaded again."""
-    are_closed = one.__closure__ is None and other.__closure__ is None
-    return one is other or (are_closed and one.__code__ == other.__code__)

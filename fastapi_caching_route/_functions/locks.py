@@ -79,11 +79,13 @@ class CacheLock:
     async def _taken(self, tokens: Tokens, token: str) -> bool | None:
         """Try once to take the lock; None if the backend fails."""
         told: list[bool | None] = []
-        adding = tokens.go_on(_added(tokens, self._key(), token, self._lease, told))
+        adding, was_cancelled = tokens.go_on(_added(tokens, self._key(), token, self._lease, told)), True
         try:
             await asyncio.shield(adding)
+            was_cancelled = False
         finally:
-            if told in ([], [None]):  # a command that took too long, or whose task was cancelled, may succeed yet
+            # A command that took too long may succeed yet. One whose caller was cancelled may just have succeeded.
+            if was_cancelled or told in ([], [None]):
                 tokens.go_on(after(adding, partial(_released, tokens, self._key(), token, [])))
         return told[0]
 

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_caching_route._core.asgi import SESSIONS, WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.asgi import READ_LOG, SESSIONS, WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._http.fields import Field, lines, with_vary, without
 from fastapi_caching_route.errors import ConfigurationError
@@ -62,7 +63,20 @@ _ON_APP = 'fastapi_caching_route_sessions'
 class Carried:
     """What one request carries."""
 
-    __slots__ = ('begun_for', 'cookies', 'has_layer', 'installed', 'is_open', 'is_sent', 'loaded', 'sessions', 'vary')
+    __slots__ = (
+        *(
+            'begun_for',
+            'cookies',
+            'has_layer',
+            'installed',
+            'is_open',
+            'is_sent',
+            'loaded',
+            'named',
+            'sessions',
+            'vary',
+        ),
+    )
 
     def __init__(self, *, has_layer: bool) -> None:
         """Nothing yet."""
@@ -77,6 +91,8 @@ class Carried:
         """What is installed on the apps of this request, the innermost last."""
         self.loaded: dict[object, Any] = {}
         """What there was for this request, by the `Keeper` that has looked it up."""
+        self.named: set[object] = set()
+        """Each `Keeper` whose session is named in the key of this request."""
         self.sessions: dict[object, Any] = {}
         """The `Session` of this request, by its `Keeper`, as it is after all that was done to it."""
         self.cookies: dict[str, Field] = {}
@@ -125,6 +141,18 @@ def keep_unshared(scope: Scope) -> None:
     """See that the response to this request is not stored by the cache: it is for this session alone, or changes it."""
     wishes: Wishes = scope.setdefault(WISHES, Wishes())
     wishes.refused = wishes.refused or REASON
+
+
+def keep_unshared_unless_named(scope: Scope, keeper: object) -> None:
+    """See that a response made from a session that is not in the key is not stored, where the route shares by itself.
+
+    So it is where code calls a finder that no dependency of the route names. A route may say who shares instead.
+    """
+    log: ReadLog | None = scope.get(READ_LOG)
+    carried = carried_in(scope)
+    is_named = carried is not None and keeper in carried.named
+    if log is not None and log.is_personal and not log.is_quiet and not is_named:
+        keep_unshared(scope)
 
 
 class SessionLayer:

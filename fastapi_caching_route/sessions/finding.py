@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_caching_route._core.key import digest
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.sessions.carrying import begun_in, carried_in
+from fastapi_caching_route.sessions.carrying import begun_in, carried_in, keep_unshared_unless_named
 from fastapi_caching_route.sessions.keeping import Keeper
 from fastapi_caching_route.sessions.live import Loaded
 from fastapi_caching_route.sessions.session import Session
@@ -117,6 +117,7 @@ async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | No
         SessionStoreError: the store is in trouble.
 
     """
+    keep_unshared_unless_named(connection.scope, keeper)
     carried = carried_in(connection.scope)
     session: Session | None = None if carried is None else carried.sessions.get(keeper)
     if session is None:
@@ -133,8 +134,9 @@ async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | No
 
 async def _name_of(keeper_of: KeeperOf, connection: HTTPConnection) -> str:
     """A name for the session of a request. What is named here is what the endpoint gets, whatever others change."""
-    begun_in(connection)
-    loaded = await _loaded(keeper_of(connection), connection)
+    keeper = keeper_of(connection)
+    begun_in(connection).named.add(keeper)
+    loaded = await _loaded(keeper, connection)
     if loaded.trouble is not None:
         return token_hex(16)  # no other request has this name, and the guard refuses this one
     return ANONYMOUS if loaded.kept is None else digest(loaded.kept.record.content())

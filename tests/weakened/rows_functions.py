@@ -142,4 +142,7 @@ ROWS = [
     ),
     ('key-value: too large', '_backends/outage.py', "('too large', 'Item size has exceeded')", "('too large',)"),
     ('key-value: what is not ours', 'key_value.py', 'validate=True', 'validate=False'),
+    ('functions: what captures variables', '_functions/decorating.py', 'not captures and self.code', 'self.code'),
+    ('locks: a waiter that is cancelled', '_functions/locks.py', 'if was_cancelled or told in', 'if told in'),
+    ('command line: control characters', '_cli/printing.py', "if it.isprintable() or it == '\\n' else", 'if it else'),
 ]

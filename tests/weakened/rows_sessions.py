@@ -198,4 +198,5 @@ ROWS = [
         '        if not isinstance(request, HTTPConnection):\n            raise ConfigurationError(NO_BROWSER)\n',
         '',
     ),
+    ('sessions: code that calls a finder', 'sessions/carrying.py', 'not log.is_quiet and not is_named', 'False'),
 ]
