@@ -1,7 +1,6 @@
 """One `FastAPICache`, checked, and what its routes share. Knows neither endpoints nor routes."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.context_variables import ContextVariables
@@ -25,9 +24,6 @@ from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.surrogates import SurrogateKeys
-
-LATER: Final[Any] = object()
-"""Stands for a backend that is set later."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # without slots, to allow weak references
