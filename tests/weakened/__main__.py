@@ -40,6 +40,7 @@ FOLDERS = (
     'public',
     'routes',
     'backends',
+    'functions',
     'sessions',
     'promises',
 )
