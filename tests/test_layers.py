@@ -98,6 +98,7 @@ INSIDE = {
             'marks',
             'moments',
             'wire',
+            'heads',
             'latest',
             'ledgers',
             'visit',

@@ -19,6 +19,7 @@ ledger        invalidation for all processes, in stores that have journals
 marks         the same in all other stores
 moments       invalidation inside of one process
 wire          entries as bytes
+heads         what is stored of an entry beside its body
 latest        when this process has invalidated something last
 ledgers       the protocol of what tells whether entries are alive
 visit         the protocols and values of all of this

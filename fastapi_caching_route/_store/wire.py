@@ -2,7 +2,7 @@
 
     magic and version | checksum of the rest (XXH3, 64 bits) | length of the head | head (msgpack) | body
 
-A head may grow at its end: what a reader does not know, it ignores, and what is missing has its default.
+For the head, see `heads`.
 
 Pure. Nothing in it is executed. Anything that is not exactly what we wrote reads as a miss (RFC 9111 has no repair).
 """
@@ -10,23 +10,26 @@ Pure. Nothing in it is executed. Anything that is not exactly what we wrote read
 import hashlib
 import hmac
 import logging
-import math
 import struct
 import sys
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 from xxhash import xxh3_64, xxh3_64_digest
 
-from fastapi_caching_route._core.entry import About, Entry, Headed, Position, as_utf8
+from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._core.written import Made, Operations
-from fastapi_caching_route._http.freshness import FOREVER
-from fastapi_caching_route._http.sending import STATUSES, fits, legal, sendable
-from fastapi_caching_route._http.storing import NOT_STORED
+from fastapi_caching_route._store.heads import (
+    EntryHead,
+    VariantsHead,
+    entry_of,
+    head_in,
+    head_of,
+    head_of_variants,
+    packed_head,
+)
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -110,98 +113,21 @@ _CHECKED = 12
 """Where the part begins that the checksum covers: the length of the head, the head and the body."""
 
 
-class _EntryHead(msgspec.Struct, array_like=True, tag='entry'):
-    key: str
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    stored_at: float
-    lifetime: float
-    made_by_fastapi: bool
-    by_others: tuple[Operations, ...]
-    keeps_tasks: bool
-    stale_while_revalidate: float
-    stale_if_error: float
-    stale_if_accepted: bool
-    must_validate: bool
-    lifetime_was_chosen: bool
-    tag_is_ours: bool
-    windowed: bool
-    names: tuple[str, ...]
-    marks: tuple[str, ...]
-    size: int
-    epoch: str = ''
-    place: int = 0
-    read: tuple[str, ...] = ()
-    route: str = ''
-    path: str = ''
-    tags: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-class _VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
-    key: str
-    selecting: tuple[bytes, ...]
-    token: str
-    known: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...] = ((),)
-    ends_at: float = 0.0
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_EntryHead | _VariantsHead)
-
-
 def encode(stored: Entry | Variants | str) -> bytes:
     """The bytes of an entry, of a record of variants, or of a mark."""
     if isinstance(stored, str):
         return MARK + stored.encode('ascii')
-    head: _EntryHead | _VariantsHead
+    head: EntryHead | VariantsHead
     if isinstance(stored, Variants):
-        head, body = _head_of_variants(stored), b''
+        head, body = head_of_variants(stored), b''
     else:
-        head, body = _head_of(stored), stored.body
-    packed = _encoder.encode(head)
+        head, body = head_of(stored), stored.body
+    packed = packed_head(head)
     length = len(packed).to_bytes(4, 'big')
     checksum = xxh3_64(length)
     checksum.update(packed)
     checksum.update(body)
     return b''.join((MAGIC, checksum.digest(), length, packed, body))
-
-
-def _head_of_variants(it: Variants) -> _VariantsHead:
-    return _VariantsHead(it.key, it.selecting, it.token, it.known, it.groups, it.ends_at)
-
-
-def _head_of(entry: Entry) -> _EntryHead:
-    assert not isinstance(entry.marks, int)  # a moment never leaves its process
-    epoch, place = (entry.marks.epoch, entry.marks.place) if isinstance(entry.marks, Position) else ('', 0)
-    return _EntryHead(
-        entry.key,
-        entry.status,
-        entry.headers,
-        entry.stored_at,
-        entry.lifetime,
-        entry.made.made_by_fastapi,
-        entry.made.by_others,
-        entry.made.keeps_tasks,
-        entry.stale_while_revalidate,
-        entry.stale_if_error,
-        entry.stale_if_accepted,
-        entry.must_validate,
-        entry.lifetime_was_chosen,
-        entry.tag_is_ours,
-        entry.windowed,
-        entry.names,
-        () if isinstance(entry.marks, Position) else entry.marks,
-        len(entry.body),
-        epoch,
-        place,
-        entry.read,
-        as_utf8(entry.about.route),
-        as_utf8(entry.about.path),
-        tuple(map(as_utf8, entry.about.tags)),
-        entry.about.seconds,
-    )
 
 
 def decode(raw: object) -> Entry | Variants | str | None:
@@ -219,10 +145,10 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     if magic != MAGIC or xxh3_64_digest(view[_CHECKED:]) != checksum:
         return None
     start = _PREFIX.size + length
-    head = _head_in(view[_PREFIX.size : start], len(raw) - start)
-    if isinstance(head, _VariantsHead):
+    head = head_in(view[_PREFIX.size : start], len(raw) - start)
+    if isinstance(head, VariantsHead):
         return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
-    return None if head is None else _entry_of(head, bytes(raw[start:]))
+    return None if head is None else entry_of(head, bytes(raw[start:]))
 
 
 def _headed(begin: bytes | memoryview, length: int) -> Headed | None:
@@ -231,42 +157,8 @@ def _headed(begin: bytes | memoryview, length: int) -> Headed | None:
         return None
     magic, _, of_head = _PREFIX.unpack_from(begin)
     start = _PREFIX.size + of_head
-    head = _head_in(memoryview(begin)[_PREFIX.size : start], length - start) if magic == MAGIC else None
-    return Headed(_entry_of(head, b''), head.size) if isinstance(head, _EntryHead) else None
-
-
-def _head_in(packed: memoryview, body_bytes: int) -> _EntryHead | _VariantsHead | None:
-    """The head in these bytes, of an entry with so many bytes behind it; None for what we have not written."""
-    try:
-        head = _decoder.decode(packed)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    if isinstance(head, _EntryHead) and (head.size != body_bytes or not _plausible(head)):
-        return None
-    return head
-
-
-def _entry_of(head: _EntryHead, body: bytes) -> Entry:
-    return Entry(
-        head.key,
-        head.status,
-        head.headers,
-        body,
-        head.stored_at,
-        head.lifetime,
-        Made(head.made_by_fastapi, head.by_others, head.keeps_tasks),
-        head.stale_while_revalidate,
-        head.stale_if_error,
-        head.stale_if_accepted,
-        head.must_validate,
-        head.lifetime_was_chosen,
-        head.tag_is_ours,
-        head.windowed,
-        head.names,
-        Position(head.epoch, head.place) if head.epoch else head.marks,
-        head.read,
-        About(head.route, head.path, head.tags, head.seconds),
-    )
+    head = head_in(memoryview(begin)[_PREFIX.size : start], length - start) if magic == MAGIC else None
+    return Headed(entry_of(head, b''), head.size) if isinstance(head, EntryHead) else None
 
 
 def signed(raw: bytes, key: bytes) -> bytes:
@@ -282,17 +174,3 @@ def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
     signature, content = raw[len(SIGNED) : start], raw[start:]
     valid = any(hmac.compare_digest(hmac.digest(key, content, 'sha256'), signature) for key in keys)
     return content if valid else None
-
-
-def _plausible(head: _EntryHead) -> bool:
-    """Whether we could have written it. A planted entry must not be able to break a response."""
-    return (
-        head.status in STATUSES
-        and math.isfinite(head.stored_at)
-        and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
-        and 0 <= head.seconds <= FOREVER
-        and fits(head.status, head.headers, head.size)
-        and not any(name in NOT_STORED for name, _ in head.headers)
-        and sendable(head.headers)
-        and legal([it[1:] for operations in head.by_others for it in operations])
-    )

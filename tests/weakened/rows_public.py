@@ -63,7 +63,7 @@ ROWS = [
     ('entries: their heads', '_backends/redis_heads.py', 'FIRST_BYTES = 2048', 'FIRST_BYTES = 2**20'),
     ('entries: no use', '_backends/lmdb_store.py', 'if uses and name not in writer.used', 'if name not in writer.used'),
     ('entries: long paths', '_core/names.py', 'path = path if len(path) <= MAX_PLAIN_TEXT else cut(path)', 'pass'),
-    ('entries: a time that is none', '_store/wire.py', '        and 0 <= head.seconds <= FOREVER\n', ''),
+    ('entries: a time that is none', '_store/heads.py', '        and 0 <= head.seconds <= FOREVER\n', ''),
     (
         'entries: unsigned heads',
         '_store/wire.py',
