@@ -29,6 +29,9 @@ from fastapi_caching_route._backends.redis_known import KnownValues, can_tell_ho
 ToSet = tuple[str, object, float]
 """A key, an object, and for how many seconds to store it."""
 
+A_KEY = 'shop:a::GET:/Users/7:0f%~'
+"""A key with all that keys may have."""
+
 
 class Driver(Protocol):
     """What a link sends commands through. Takes and returns objects; spans are in seconds. Exceptions mean trouble."""
@@ -128,6 +131,10 @@ class AiocacheDriver:
         if self._reads_itself and can_tell_how_values_begin(backend, used):
             self._known = KnownValues(codec, used, partial(ours._multi_get, encoding=None))
 
+    def builds_keys(self) -> bool:
+        """Whether the user's code turns our keys into others."""
+        return bool(self._backend.build_key(A_KEY, namespace='') != A_KEY)
+
     def knows(self, key: str) -> bool:
         """See `Driver`."""
         return self._known is not None and self._known.include(self._backend.build_key(key, namespace=''))
@@ -148,9 +155,13 @@ class AiocacheDriver:
     async def heads(self, keys: Sequence[str]) -> list[object]:
         """See `Driver`."""
         if self._known is None or os.environ.get('AIOCACHE_DISABLE') == '1':
-            return [*await self.get_many(keys)]
+            found = await self._backend.multi_get(keys, namespace='', loads_fn=self._head_in)
+            return [*found] or [None] * len(keys)
         names = [self._backend.build_key(key, namespace='') for key in keys]
         return await redis_heads.heads(self.client, names, self._codec)
+
+    def _head_in(self, value: Any) -> Any:
+        return self._codec.loads_head(value, len(value)) if isinstance(value, bytes) else None
 
     async def set(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from fastapi_caching_route._backends.drivers import Driver
+from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 
 _SPECIAL = re.compile(r'([*?\[\]\\^])')
@@ -26,6 +26,9 @@ async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> As
 
     """
     client: Any = getattr(driver, 'client', None)
+    if isinstance(driver, AiocacheDriver) and driver.builds_keys():
+        msg = 'its key_builder turns keys into others'
+        raise NotImplementedError(msg)
     pattern = _SPECIAL.sub(r'\\\1', prefix) + '*'
     if isinstance(driver, LMDBDriver):
         last = (driver.keys_after(prefix, '', after) or [''])[-1] if after else ''

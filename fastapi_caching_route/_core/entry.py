@@ -121,6 +121,8 @@ class Headed(Struct, frozen=True):
     entry: Entry
     """With an empty body."""
     body_bytes: int
+    is_own: bool = False
+    """Whether its bytes say that the cache that has read them has stored it. False of old ones, which do not tell."""
 
 
 class Recording(Struct):

@@ -108,8 +108,8 @@ def _prefix(settings: Settings) -> str:
 async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
     try:
         yield
-    except NotImplementedError:
-        msg = f'{type(settings.backend).__name__} cannot list what it stores; memory, LMDB and Redis can'
+    except NotImplementedError as error:
+        msg = f'{type(settings.backend).__name__} cannot list what it stores ({error}); memory, LMDB and Redis can'
         raise ConfigurationError(msg) from None
     except (ConfigurationError, CacheError):
         raise

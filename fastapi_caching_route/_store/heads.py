@@ -44,6 +44,8 @@ class EntryHead(msgspec.Struct, array_like=True, tag='entry'):
     path: str = ''
     tags: tuple[str, ...] = ()
     seconds: float = 0.0
+    owner: bytes = b''
+    """Stands for the cache that has stored it. Empty in what older versions have stored."""
 
 
 class VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
@@ -72,7 +74,7 @@ def head_of_variants(it: Variants) -> VariantsHead:
 
 
 def head_of(entry: Entry) -> EntryHead:
-    """The head of an entry."""
+    """The head of an entry, without its owner."""
     assert not isinstance(entry.marks, int)  # a moment never leaves its process
     epoch, place = (entry.marks.epoch, entry.marks.place) if isinstance(entry.marks, Position) else ('', 0)
     return EntryHead(

@@ -96,6 +96,10 @@ class JournalLedger:
             return None
         return seen.moments.stale_since(entry, position.place)
 
+    def has_known(self, entry: Entry, seen: 'Known') -> bool:
+        """See `Ledger`: epochs are random."""
+        return isinstance(entry.marks, Position) and entry.marks.epoch == seen.head.epoch
+
     async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
         """See `Ledger`."""
         kind, note = (_HARD, '') if soft_at is None else (_SOFT, repr(soft_at))

@@ -72,6 +72,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def has_known(self, entry: Entry, seen: Any) -> bool:
+        """Whether what an entry keeps can only be of this ledger, although the entry may be alive no more.
+
+        False if that is not known.
+        """
+        ...
+
     async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
         """Invalidate names for all processes: no response that began before may be used afterwards.
 

@@ -20,7 +20,9 @@ PAGE_SECONDS = 5.0
 
 
 async def listed_remotely(parts: Parts, prefix: str, after: int) -> AsyncGenerator[ListedPage, None]:
-    """The entries of a backend under keys with a prefix, from some page on.
+    """The entries of a cache under keys with a prefix, from some page on.
+
+    Others may have entries under such keys: where nothing proves whose an entry is, it is left out.
 
     Raises:
         NotImplementedError: the backend cannot list its keys.
@@ -34,9 +36,10 @@ async def listed_remotely(parts: Parts, prefix: str, after: int) -> AsyncGenerat
         for key, stored in zip(keys, found, strict=True):
             headed = Headed(stored, len(stored.body)) if isinstance(stored, Entry) else stored
             if isinstance(headed, Headed) and headed.entry.key == key:
-                entry = headed.entry
+                entry, stale_at = headed.entry, await parts.ledger.stale_at(commands, headed.entry, seen)
                 owed = parts.debts.include(entry.names) or parts.withdrawals.includes(key, entry.stored_at)
-                page.append((headed, None if owed else await parts.ledger.stale_at(commands, entry, seen)))
+                if headed.is_own or stale_at is not None or parts.ledger.has_known(entry, seen):
+                    page.append((headed, None if owed else stale_at))
         yield page, following
 
 

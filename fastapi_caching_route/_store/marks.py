@@ -185,6 +185,10 @@ class Marks:
             logger.debug('the cache backend has not taken the token of the last invalidation: %s', in_words(error))
             return ''
 
+    def has_known(self, entry: Entry, seen: object) -> bool:  # noqa: ARG002, see `Ledger`
+        """See `Ledger`. Old marks are kept nowhere."""
+        return False
+
     async def invalidate(self, store: Writes, names: Sequence[str], soft_at: float | None) -> None:
         """See `Ledger`."""
         kinds = (_SOFT, _HARD) if soft_at is None else (_SOFT,)

@@ -136,6 +136,10 @@ class MomentsLedger:
         """See `Ledger`."""
         return self._moments.stale_since(entry, entry.marks)
 
+    def has_known(self, entry: Entry, seen: object) -> bool:  # noqa: ARG002
+        """See `Ledger`. Other caches over the backend invalidate with this one, too."""
+        return True
+
     async def invalidate(self, store: object, names: Sequence[str], soft_at: float | None) -> None:  # noqa: ARG002
         """See `Ledger`."""
         self._moments.note(names, soft_at)

@@ -79,11 +79,11 @@ def store_over(
     answers at once anyway; the clock is that of the entries.
     """
     if isinstance(backend, LMDBCache):
-        return _on_this_machine(backend, timeout, Wire(signing_keys))
+        return _on_this_machine(backend, timeout, Wire(signing_keys, root_of(backend.namespace)))
     match (_is_inside(backend), _has_own_code(backend)):
         case (False, _):
-            new_driver = partial(AiocacheDriver, backend, Wire(signing_keys))
             root = root_of(backend.namespace)
+            new_driver = partial(AiocacheDriver, backend, Wire(signing_keys, root))
             shared = JournalLedger(root) if has_journals(backend) else Marks(root, prolongs=can_prolong(backend))
             copies = None if near is None else Copies(near.max_bytes, near.trust, clock)
             parts = _parts(backend, new_driver, shared, timeout, copies)

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from msgspec.structs import replace
 from xxhash import xxh3_64, xxh3_64_digest
 
 from fastapi_caching_route._core.entry import Entry, Headed
+from fastapi_caching_route._core.key import digest
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.heads import (
     EntryHead,
@@ -40,9 +40,14 @@ class Wire:
     encoding: str | None = None  # bytes stay bytes
     prefix_of_texts: bytes = b'fcrm'
 
-    def __init__(self, signing_keys: Sequence[bytes]) -> None:
-        """If there are keys, sign with the first of them, and accept only entries that are signed with one of them."""
+    def __init__(self, signing_keys: Sequence[bytes], root: str = '') -> None:
+        """If there are keys, sign with the first of them, and accept only entries that are signed with one of them.
+
+        `root` is the namespace of the backend. Each entry says that it is of it: `a:b` may be a namespace of a route
+        of `a`, or that of another backend, and the keys are the same.
+        """
         self._keys = signing_keys
+        self._owner = bytes.fromhex(digest(('owner', root)))
         self._remembered: dict[tuple[bytes, int], Entry | Variants] = {}
         """The last objects by the beginning of their bytes, in which the checksum is, and their length."""
         self.known: Mapping[tuple[bytes, int], object] = {} if signing_keys else self._remembered
@@ -59,29 +64,34 @@ class Wire:
 
     def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | None:
         """See `Codec`. None if it is no entry."""
-        if self._keys:
-            found = self.loads(begin)
-            return Headed(replace(found, body=b''), len(found.body)) if isinstance(found, Entry) else None
-        return _headed(begin, length)
+        content = self._signed_content(begin) if self._keys else begin
+        return None if content is None else _headed(content, len(content) if self._keys else length, self._owner)
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""
-        return signed(encode(value), self._keys[0]) if self._keys and not isinstance(value, str) else encode(value)
+        raw = encode(value, self._owner)
+        return signed(raw, self._keys[0]) if self._keys and not isinstance(value, str) else raw
 
     def loads(self, value: Any) -> Any:
         """The object of these bytes, or None. Of a buffer, what is kept is copied."""
         if self._keys and value is not None:
-            value = bytes(value) if isinstance(value, memoryview) else value
-            if not (isinstance(value, bytes) and value.startswith(MARK)):
-                value = opened(value, self._keys)
-                if value is None:
-                    logger.warning('an entry in the cache backend has no valid signature and is ignored')
+            value = self._signed_content(value)
         if not isinstance(value, bytes | memoryview):
             return None
         begin = bytes(value[: _PREFIX.size])
         if begin.startswith(MARK):
             return decode(bytes(value))
         return self._remembered.get((begin, len(value))) or self._remember((begin, len(value)), decode(value))
+
+    def _signed_content(self, value: Any) -> Any:
+        """What stands behind a valid signature, or a mark, which has none; else None, and a warning."""
+        value = bytes(value) if isinstance(value, memoryview) else value
+        if isinstance(value, bytes) and value.startswith(MARK):
+            return value
+        content = opened(value, self._keys)
+        if content is None:
+            logger.warning('an entry in the cache backend has no valid signature and is ignored')
+        return content
 
     def _remember(self, name: tuple[bytes, int], found: Any) -> Any:
         """Keep a decoded object, which is immutable, and drop the ones that were kept first if there are too many."""
@@ -113,8 +123,8 @@ _CHECKED = 12
 """Where the part begins that the checksum covers: the length of the head, the head and the body."""
 
 
-def encode(stored: Entry | Variants | str) -> bytes:
-    """The bytes of an entry, of a record of variants, or of a mark."""
+def encode(stored: Entry | Variants | str, owner: bytes = b'') -> bytes:
+    """The bytes of an entry, of a record of variants, or of a mark. `owner` stands for the cache that stores it."""
     if isinstance(stored, str):
         return MARK + stored.encode('ascii')
     head: EntryHead | VariantsHead
@@ -122,6 +132,7 @@ def encode(stored: Entry | Variants | str) -> bytes:
         head, body = head_of_variants(stored), b''
     else:
         head, body = head_of(stored), stored.body
+        head.owner = owner
     packed = packed_head(head)
     length = len(packed).to_bytes(4, 'big')
     checksum = xxh3_64(length)
@@ -151,14 +162,14 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     return None if head is None else entry_of(head, bytes(raw[start:]))
 
 
-def _headed(begin: bytes | memoryview, length: int) -> Headed | None:
+def _headed(begin: bytes | memoryview, length: int, owner: bytes) -> Headed | None:
     """The entry of so many bytes that begins like this, without its body."""
     if len(begin) < _PREFIX.size:
         return None
     magic, _, of_head = _PREFIX.unpack_from(begin)
     start = _PREFIX.size + of_head
     head = head_in(memoryview(begin)[_PREFIX.size : start], length - start) if magic == MAGIC else None
-    return Headed(entry_of(head, b''), head.size) if isinstance(head, EntryHead) else None
+    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, EntryHead) else None
 
 
 def signed(raw: bytes, key: bytes) -> bytes:

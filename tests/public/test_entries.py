@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 import redis
-from aiocache import SimpleMemoryCache
+from aiocache import RedisCache, SimpleMemoryCache
 from fastapi import FastAPI, Header, Response
 from fastapi.responses import PlainTextResponse
 
@@ -22,7 +22,7 @@ from fastapi_caching_route import (
 from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import Counting
-from tests.support import Clock, asgi_call, asgi_scope, caching_router
+from tests.support import Clock, asgi_call, asgi_scope, caching_router, closing
 
 KINDS = ['memory', 'aiocache', 'lmdb', 'redis', 'redis, near']
 
@@ -234,6 +234,16 @@ async def test_a_backend_that_cannot_list_says_so_and_invalidates_nothing():
         await shop.cache.erase(tags=['items'])
     messages = await asgi_call(shop.app, asgi_scope(path='/shop/items/1'))
     assert dict(messages[0]['headers'])[b'x-cache'] == b'HIT'
+
+
+async def test_a_backend_whose_keys_are_built_by_the_user_says_that_it_cannot_list(redis_port):
+    backend = RedisCache(port=redis_port, key_builder=lambda key, namespace: f'of-us/{namespace}{key}')
+    shop = Shop(backend)
+    async with shop.cache:
+        await shop.ask('/items/1')
+        with pytest.raises(ConfigurationError, match='its key_builder turns keys'):
+            await shop.cache.erase(everything=True)
+    await closing(backend)
 
 
 async def test_memcached_cannot_list(new_backend, backend_kind):

@@ -26,6 +26,11 @@ WITH_MORE = (
     '00cb404e000000000000c390c3cb0000000000000000cb0000000000000000c2c2c2c2c291a3616c6c9004a1650390a62f61'
     '2f7b627da42f612f3191a163cb3fe0000000000000626f6479'
 )
+WITH_OWNER = (
+    '6663720408cada579dcaa05200000070dc001ba5656e747279a16bccc89192c40465746167c403227822cb3ff80000000000'
+    '00cb404e000000000000c390c3cb0000000000000000cb0000000000000000c2c2c2c2c291a3616c6c9004a1650390a62f61'
+    '2f7b627da42f612f3191a163cb3fe0000000000000c4056f776e6572626f6479'
+)
 
 
 @pytest.mark.parametrize('stored', [ENTRY, VARIANTS], ids=['entry', 'variants'])
@@ -165,8 +170,9 @@ def test_a_reader_of_before_reads_a_head_that_tells_more():
 
 def test_a_head_that_tells_of_its_entry_stays_as_it_was_first_written():
     """These bytes stay as they are, too."""
-    written = encode(replace(decode(bytes.fromhex(FIRST)), about=About('/a/{b}', '/a/1', ('c',), 0.5)))
-    assert written.hex() == WITH_MORE
+    told = replace(decode(bytes.fromhex(FIRST)), about=About('/a/{b}', '/a/1', ('c',), 0.5))
+    assert decode(bytes.fromhex(WITH_MORE)) == told
+    assert encode(told, b'owner').hex() == WITH_OWNER
 
 
 @pytest.mark.parametrize('seconds', [math.nan, math.inf, -1.0])
@@ -180,10 +186,19 @@ def test_the_head_of_an_entry_is_read_without_its_body(signing_keys):
     written = wire.dumps(TOLD)
     size = wire.bytes_of_head(written[:16])
     assert (size < len(written) - len(TOLD.body) + 1) is not bool(signing_keys)
-    assert wire.loads_head(written[:size], len(written)) == Headed(bare, len(TOLD.body))
+    assert wire.loads_head(written[:size], len(written)) == Headed(bare, len(TOLD.body), is_own=True)
     assert wire.loads_head(written[:size], len(written) - 1) is None or signing_keys
     for others in (wire.dumps(VARIANTS), wire.dumps('a mark'), b'of others', b'', b'x' * 5000):
         assert wire.loads_head(others, len(others)) is None
+
+
+@pytest.mark.parametrize('signing_keys', [(), (b'k' * 32,)], ids=['plain', 'signed'])
+def test_a_head_tells_whether_it_is_of_another_namespace_or_does_not_tell(signing_keys):
+    for root, other in [('', 'shop'), ('shop', ''), ('shop', 'shop:x'), ('shop:x', 'shop')]:
+        written = Wire(signing_keys, other).dumps(TOLD)
+        assert Wire(signing_keys, root).loads_head(written, len(written)).is_own is False
+        assert Wire(signing_keys, root).loads(written) == TOLD
+    assert Wire(()).loads_head(encode(TOLD), len(encode(TOLD))).is_own is False
 
 
 def test_a_head_that_nobody_has_signed_is_nothing():

@@ -67,8 +67,8 @@ ROWS = [
     (
         'entries: unsigned heads',
         '_store/wire.py',
-        '            found = self.loads(begin)\n',
-        '            found = decode(begin)\n',
+        'content = self._signed_content(begin) if self._keys else begin',
+        'content = begin',
     ),
     (
         'erase: what is dead',
@@ -77,6 +77,16 @@ ROWS = [
         'keys = [it.entry.key for it, at in page if at and',
     ),
     ('entries: the invalidated', '_routes/listed.py', 'if has_all and (stale_at is not None or dead):', 'if has_all:'),
+    (
+        'entries: of others',
+        '_store/listing.py',
+        'if headed.is_own or stale_at is not None or parts.ledger.has_known(entry, seen):',
+        'if True:',
+    ),
+    ('entries: of those who do not tell', '_store/wire.py', 'head.owner == owner)', "head.owner in {owner, b''})"),
+    ('entries: of another epoch', '_store/ledger.py', ' and entry.marks.epoch == seen.head.epoch\n', '\n'),
+    ('entries: heads with plugins', '_backends/drivers.py', ', loads_fn=self._head_in)', ')'),
+    ('entries: keys of the user', '_backends/listing.py', ' and driver.builds_keys():', ' and False:'),
     ('command line: own memory', '_cli/places.py', '    if not settings.store.is_shared:', '    if False:'),
     ('strict', '_routes/start_up.py', 'if settings.strict and wrong:', 'if False:'),
     ('workers: explained', 'explain.py', 'not plan.runtime.store.is_shared and is_one_of_several()', 'False'),
