@@ -43,7 +43,19 @@ INSIDE = {
     '_cli': ('arguments', 'acting', 'places', 'reporting', 'printing', 'ending'),
     'sessions': (
         *('request_session', 'states', 'sessions', 'dependencies', 'finding', 'session', 'keeping', 'user_lists'),
-        *('carrying', 'places', 'live', 'errors', 'binding', 'stored', 'tokens', 'transport', 'config', 'events'),
+        *(
+            'carrying',
+            'places',
+            'live',
+            'errors',
+            'binding',
+            'stored',
+            'tokens',
+            'transport',
+            'jwt_keys',
+            'config',
+            'events',
+        ),
     ),
     '_console': ('asking', 'acting', 'listing', 'counting', 'guarding', 'messages'),
     '_functions': (

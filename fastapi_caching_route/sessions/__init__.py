@@ -18,6 +18,7 @@ binding          what a session may be bound to
 stored           the records
 tokens           what a client shows
 transport        how a token travels
+jwt_keys         the keys of JSON Web Tokens
 config           the options
 events           what happens to sessions
 """

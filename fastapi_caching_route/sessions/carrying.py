@@ -2,21 +2,25 @@
 
 An ASGI layer around the routes of an app adds the cookies to whatever response leaves: one that an endpoint returns
 itself, a redirect, an error. FastAPI would drop what dependencies write on its `Response` there. The layer loads
-nothing, and waits for nothing.
+nothing, and waits for nothing, unless no response has begun: then it ends the sessions whose tokens no client has got.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.asgi import READ_LOG, SESSIONS, WISHES, App, Message, Receive, Scope, Send
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._http.fields import Field, lines, with_vary, without
 from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.sessions.errors import SessionStoreError
 
 REASON = 'session'
 """Why a response is not stored, for `Cache-Status`."""
@@ -74,6 +78,7 @@ class Carried:
             'loaded',
             'named',
             'sessions',
+            'unsent',
             'vary',
         ),
     )
@@ -95,6 +100,8 @@ class Carried:
         """Each `Keeper` whose session is named in the key of this request."""
         self.sessions: dict[object, Any] = {}
         """The `Session` of this request, by its `Keeper`, as it is after all that was done to it."""
+        self.unsent: dict[Any, Any] = {}
+        """The session that this request has created, or given another id, as it is stored, by its `Keeper`."""
         self.cookies: dict[str, Field] = {}
         self.vary: dict[bytes, None] = {}
         """The request headers in which a session was looked for: the response may depend on it."""
@@ -186,6 +193,20 @@ class SessionLayer:
             await self._app(scope, receive, send_with_cookies)
         finally:
             carried.is_open = False
+            if carried.unsent and not carried.is_sent:
+                # In a task, since this one may be cancelled.
+                ending = keep_running(asyncio.get_running_loop().create_task(_end_unsent(carried)), _under_way)
+                await asyncio.shield(ending)
+
+
+_under_way: set['asyncio.Task[Any]'] = set()
+
+
+async def _end_unsent(carried: Carried) -> None:
+    """End the sessions of a request whose response has not begun: its endpoint has raised, or was cancelled."""
+    for keeper, kept in carried.unsent.items():
+        with suppress(SessionStoreError):  # nobody knows its token
+            await keeper.end(kept, 'not-sent')
 
 
 def _headers(message: Mapping[str, Any], carried: Carried) -> list[Field]:

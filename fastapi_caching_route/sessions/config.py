@@ -14,8 +14,16 @@ from fastapi_caching_route.errors import ConfigurationError
 Transport = Literal['cookie', 'header', 'bearer']
 """Where a token is looked for."""
 
+OF_KEY_PAIRS = ('RS256', 'ES256', 'EdDSA')
+ALGORITHMS = ('HS256', 'HS384', 'HS512', *OF_KEY_PAIRS)
+"""Those of JSON Web Tokens."""
+
+_NEEDS_ALGORITHM = "is for token='jwt' with jwt_algorithm='RS256', 'ES256' or 'EdDSA'"
+
 SHORTEST_SECRET = 32
 """In bytes: as long as the digest of HMAC-SHA256."""
+
+_IS_PEM = b'-----BEGIN '
 
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -65,8 +73,11 @@ class SessionConfig:
 
     secrets: Annotated[
         str | bytes | Sequence[str | bytes],
-        Doc('Sign the tokens, 32 bytes or more each. The first one signs, and all are accepted: so they are rotated.'),
-    ] = field(repr=False)
+        Doc(
+            'Sign the tokens, 32 bytes or more each. The first one signs, and all are accepted: so they are rotated. '
+            'Not for the algorithms that have a private key.'
+        ),
+    ] = field(default=(), repr=False)
     lifetime: Annotated[float, Doc('Seconds after which a session ends, however it is used.')] = 7 * 86400.0
     idle: Annotated[
         float | None, Doc('Seconds after which a session ends if it is not used. None: only `lifetime` counts.')
@@ -80,8 +91,17 @@ class SessionConfig:
         Doc("`'opaque'`: a random id, signed. `'jwt'`: a JSON Web Token. The session is looked up for both."),
     ] = 'opaque'  # noqa: S105, no password
     jwt_algorithm: Annotated[
-        Literal['HS256', 'HS384', 'HS512'], Doc('The only algorithm that is accepted, whatever a token says.')
+        Literal['HS256', 'HS384', 'HS512', 'RS256', 'ES256', 'EdDSA'],
+        Doc('The algorithm that signs. A token says which one it has; that decides nothing.'),
     ] = 'HS256'
+    jwt_private_key: Annotated[
+        str | bytes | None,
+        Doc('For `RS256`, `ES256` and `EdDSA`: the key that signs, as PEM. None: sessions can only be read.'),
+    ] = field(default=None, repr=False)
+    jwt_public_keys: Annotated[
+        Sequence[str | bytes],
+        Doc('More keys whose tokens are accepted, as PEM; each for the algorithm of its kind. The own one is known.'),
+    ] = ()
     jwt_audience: Annotated[str | None, Doc('The `aud` of the tokens, which must be theirs.')] = None
     jwt_issuer: Annotated[str | None, Doc('The `iss` of the tokens, which must be theirs.')] = None
     jwt_leeway: Annotated[float, Doc('Seconds by which the clocks of servers may differ.')] = 0.0
@@ -113,7 +133,8 @@ class SessionConfig:
 
     def __post_init__(self) -> None:
         """Check every option."""
-        keys_of(self.secrets)
+        if self.is_signed_by_secret:
+            keys_of(self.secrets)
         for option in ('lifetime', 'renewal', 'most_per_user'):
             check_positive(option, getattr(self, option))
         if self.idle is not None:
@@ -124,7 +145,11 @@ class SessionConfig:
             ('renewal', self.renewal <= 1, 'must be a fraction from 0 to 1'),
             ('most_per_user', isinstance(self.most_per_user, int), 'must be an integer'),
             ('token', self.token in ('opaque', 'jwt'), "must be 'opaque' or 'jwt'"),
-            ('jwt_algorithm', self.jwt_algorithm in ('HS256', 'HS384', 'HS512'), "must be 'HS256', 'HS384' or 'HS512'"),
+            ('jwt_algorithm', self.jwt_algorithm in ALGORITHMS, f'must be one of {", ".join(ALGORITHMS)}'),
+            ('jwt_algorithm', self.token == 'jwt' or self.is_signed_by_secret, "needs token='jwt'"),  # noqa: S105, no password
+            ('secrets', self.is_signed_by_secret or not self.secrets, f'are not for {self.jwt_algorithm}: omit them'),
+            ('jwt_private_key', not (self.is_signed_by_secret and self.jwt_private_key), _NEEDS_ALGORITHM),
+            ('jwt_public_keys', not (self.is_signed_by_secret and self.jwt_public_keys), _NEEDS_ALGORITHM),
             ('jwt_leeway', 0 <= self.jwt_leeway <= 300, 'must be seconds from 0 to 300'),
             ('transports', bool(transports) and known.issuperset(transports), f'must be some of {sorted(known)}'),
             ('cookie', _is_cookie_name(self.cookie), 'must be the name of a cookie, without a prefix'),
@@ -136,6 +161,11 @@ class SessionConfig:
             check_option(option, getattr(self, option), holds=holds, wanted=wanted)
         for option in ('secure', 'persistent', 'bind_user_agent'):
             check_flag(option, getattr(self, option))
+
+    @property
+    def is_signed_by_secret(self) -> bool:
+        """Whether secrets sign the tokens, and not a private key."""
+        return self.jwt_algorithm not in OF_KEY_PAIRS
 
     @property
     def cookie_name(self) -> str:
@@ -162,12 +192,15 @@ def keys_of(secrets: object) -> tuple[bytes, ...]:
     """The secrets as bytes, the newest first.
 
     Raises:
-        ConfigurationError: there is none, or one is too short.
+        ConfigurationError: there is none, or one is too short, or it is a key of another kind.
 
     """
     several: Any = [secrets] if isinstance(secrets, str | bytes) or not isinstance(secrets, Sequence) else secrets
     keys = tuple(it.encode() if isinstance(it, str) else it for it in several)
     if not keys or not all(isinstance(it, bytes) and len(it) >= SHORTEST_SECRET for it in keys):
         msg = f'secrets must be one secret, or a list, of {SHORTEST_SECRET} bytes or more each: secrets.token_hex(32)'
+        raise ConfigurationError(msg)
+    if any(_IS_PEM in it for it in keys):
+        msg = 'secrets must not be PEM keys: jwt_private_key and jwt_public_keys take these'
         raise ConfigurationError(msg)
     return keys

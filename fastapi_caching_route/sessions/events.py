@@ -20,7 +20,8 @@ class SessionEvent:
         str,
         Doc(
             "Of `'refused'`: `'token'`, `'cookies'`, `'unknown'`, `'user-agent'` or `'address'`. Of `'ended'`: "
-            "`'signed-out'`, `'replaced'`, `'too-many'` or `'all-of-user'`. Of `'expired'`: `'idle'` or `'lifetime'`."
+            "`'signed-out'`, `'replaced'`, `'too-many'`, `'all-of-user'` or `'not-sent'`. Of `'expired'`: `'idle'` "
+            "or `'lifetime'`."
         ),
     ] = ''
 

@@ -122,11 +122,10 @@ async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | No
     session: Session | None = None if carried is None else carried.sessions.get(keeper)
     if session is None:
         loaded = await _loaded(keeper, connection)
-        if loaded.trouble is not None:
-            raise loaded.trouble
-        if loaded.kept is None:
+        kept = loaded.found()
+        if kept is None:
             return None
-        session = Session(keeper, loaded.kept, loaded.token, connection)
+        session = Session(keeper, kept, loaded.token, connection)
         if carried is not None:
             carried.sessions[keeper] = session
     return None if session.has_ended else session

@@ -76,6 +76,17 @@ class Keeper:
                 carried.loaded[self] = found
         return found
 
+    async def current(self, connection: HTTPConnection) -> LiveSession | None:
+        """The session of a request, which it may have created itself, or given another id.
+
+        Raises:
+            SessionStoreError: the store is in trouble.
+
+        """
+        carried = carried_in(connection.scope)
+        own: LiveSession | None = None if carried is None else carried.unsent.get(self)
+        return own if own is not None else (await self.loaded(connection)).found()
+
     async def _loaded(self, connection: HTTPConnection) -> Loaded:
         try:
             token = token_of(connection.scope['headers'], self.config)
@@ -156,6 +167,7 @@ class Keeper:
             SessionStoreError: the store is in trouble.
 
         """
+        self.tokens.check_signing()
         now, config = self.clock(), self.config
         agent, address = (None, None) if connection is None else bound_to(config, connection)
         idle_at = inf if config.idle is None else now + config.idle

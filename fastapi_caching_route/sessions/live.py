@@ -28,3 +28,14 @@ class Loaded:
     kept: LiveSession | None
     token: str = ''
     trouble: SessionStoreError | None = None
+
+    def found(self) -> LiveSession | None:
+        """The session, or None.
+
+        Raises:
+            SessionStoreError: the store was in trouble.
+
+        """
+        if self.trouble is not None:
+            raise self.trouble
+        return self.kept

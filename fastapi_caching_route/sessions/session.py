@@ -201,6 +201,7 @@ class Session:
         self._keep_unshared()
         if self._has_cookie:
             check_place(self._connection, response)
+        self._keeper.tokens.check_signing()
         current, self.has_ended = self._current(), True
         self._kept, self._token = await self._keeper.move(current, change)
         self.has_ended = False
@@ -224,7 +225,7 @@ class Session:
 
     def send(self, response: Response | None = None) -> None:
         """Set the cookie of the session as it is now, or delete it; only where cookies are a transport."""
-        self._remember()
+        self._remember_unsent()
         config = self._keeper.config
         if 'cookie' not in config.transports or (self._connection is None and response is None):
             return
@@ -243,6 +244,15 @@ class Session:
         carried = None if self._connection is None else carried_in(self._connection.scope)
         if carried is not None:
             carried.sessions[self._keeper] = self
+
+    def _remember_unsent(self) -> None:
+        """Let the session end if no response leaves, for then no client has its token."""
+        self._remember()
+        carried = None if self._connection is None else carried_in(self._connection.scope)
+        if carried is not None and self.has_ended:
+            carried.unsent.pop(self._keeper, None)
+        elif carried is not None:
+            carried.unsent[self._keeper] = self._kept
 
     def _keep_unshared(self) -> None:
         if self._connection is not None:

@@ -142,14 +142,12 @@ class Sessions:
             keep_unshared(connection.scope)
             if 'cookie' in keeper.config.transports:
                 check_place(connection, response)
-        before = None if connection is None else await keeper.loaded(connection)
-        if before is not None and before.trouble is not None:
-            raise before.trouble
+        before = None if connection is None else await keeper.current(connection)
         kept, token = await keeper.create(None if who is None else checked_user(who), noted, connection)
-        if before is not None and before.kept is not None:
-            await keeper.end(before.kept, 'replaced')
         session = Session(keeper, kept, token, connection)
         session.send(response)
+        if before is not None:
+            await keeper.end(before, 'replaced')
         return session
 
     async def read(self, token: str) -> Session | None:

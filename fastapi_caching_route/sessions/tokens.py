@@ -5,6 +5,7 @@ look-up says nothing about ids that are stored. What a token says of itself deci
 """
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions.config import SessionConfig, keys_of
+from fastapi_caching_route.sessions.jwt_keys import JWTKey, jwt_keys_of
 from fastapi_caching_route.sessions.transport import LONGEST
 
 ID_BYTES = 32
@@ -47,6 +49,17 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_canonical(text: str) -> bool:
+    """Whether this is the only text that base64 has for its bytes (RFC 4648 section 3.5 and 5, without padding).
+
+    Decoders overlook bits that are left over, and characters that do not belong there.
+    """
+    try:
+        return urlsafe_b64encode(urlsafe_b64decode(text + '=' * (-len(text) % 4))).rstrip(b'=') == text.encode()
+    except ValueError:
+        return False
+
+
 def handle_of(text: str) -> str:
     """A digest of an id, under which its record is stored."""
     return sha256(text.encode()).hexdigest()
@@ -66,6 +79,15 @@ class SessionTokens(Protocol):
 
     def read(self, token: str) -> Ticket | None:
         """What a token says; None if it is not one of ours."""
+        ...
+
+    def check_signing(self) -> None:
+        """See that tokens can be made here.
+
+        Raises:
+            ConfigurationError: there are only keys to read them.
+
+        """
         ...
 
 
@@ -105,7 +127,7 @@ class OpaqueTokens:
         """See `SessionTokens`."""
         from itsdangerous import BadSignature  # noqa: PLC0415, it is optional
 
-        if len(token) > LONGEST or not token.isascii():
+        if len(token) > LONGEST or not is_canonical(token.rpartition('.')[2]):
             return None
         try:
             said = self._signer.unsign(token.encode()).decode()
@@ -114,20 +136,22 @@ class OpaqueTokens:
         found = _SIGNED.fullmatch(said)
         return None if found is None else Ticket(found[1], found[2])
 
+    def check_signing(self) -> None:
+        """See `SessionTokens`: a secret does both."""
+
 
 class JWTTokens:
-    """JSON Web SessionTokens, signed by HMAC with PyJWT: `sid` is the id, `sub` the user."""
+    """JSON Web Tokens, signed with PyJWT: `sid` is the id, `sub` the user.
 
-    __slots__ = ('_config', '_keys')
+    An `ES256` signature has a twin that is as valid (RFC 8032 has none for `EdDSA`). Both name the same session.
+    """
+
+    __slots__ = ('_config', '_keys', '_signing')
 
     def __init__(self, config: SessionConfig) -> None:
-        """The first secret signs; all are accepted."""
+        """The first key signs; all are accepted, each for its own algorithm only."""
         self._config = config
-        self._keys = keys_of(config.secrets)
-        shortest = int(config.jwt_algorithm.removeprefix('HS')) // 8
-        if any(len(key) < shortest for key in self._keys):
-            msg = f'for {config.jwt_algorithm}, secrets must have {shortest} bytes or more each'
-            raise ConfigurationError(msg)
+        self._signing, self._keys = jwt_keys_of(config)
 
     def made(self, ticket: Ticket, user: str | None, created_at: float, ends_at: float) -> str:
         """See `SessionTokens`."""
@@ -137,27 +161,34 @@ class JWTTokens:
         said = {'sub': user, 'aud': config.jwt_audience, 'iss': config.jwt_issuer}
         claims: dict[str, Any] = {'sid': ticket.id, 'iat': int(created_at), 'exp': int(ends_at) + 1}
         claims |= {name: value for name, value in said.items() if value is not None}
-        return jwt.encode(claims, self._keys[0], algorithm=config.jwt_algorithm)
+        return jwt.encode(claims, self._signing, algorithm=config.jwt_algorithm)
+
+    def check_signing(self) -> None:
+        """See `SessionTokens`."""
+        if self._signing is None:
+            msg = 'these sessions can only be read, because they have no key to sign with: give jwt_private_key'
+            raise ConfigurationError(msg)
 
     def read(self, token: str) -> Ticket | None:
         """See `SessionTokens`."""
         import jwt  # noqa: PLC0415, it is optional
 
-        if len(token) > LONGEST or not token.isascii():
+        signature = token.rpartition('.')[2]
+        if len(token) > LONGEST or not is_canonical(signature):
             return None
         for key in self._keys:
             with suppress(jwt.InvalidTokenError):  # another key may have signed it
                 return self._ticket(self._claims(token, key))
         return None
 
-    def _claims(self, token: str, key: bytes) -> dict[str, Any]:
+    def _claims(self, token: str, key: JWTKey) -> dict[str, Any]:
         import jwt  # noqa: PLC0415, it is optional
 
         config = self._config
         claims: dict[str, Any] = jwt.decode(
             token,
-            key,
-            algorithms=[config.jwt_algorithm],
+            key.verifying,
+            algorithms=[key.algorithm],
             audience=config.jwt_audience,
             issuer=config.jwt_issuer,
             leeway=config.jwt_leeway,

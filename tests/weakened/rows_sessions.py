@@ -36,13 +36,38 @@ ROWS = [
     (
         'sessions: the one that the request came with',
         'sessions/sessions.py',
-        '        if before is not None and before.kept is not None:',
+        '        if before is not None:',
         '        if False:',
     ),
     (
+        'sessions: the one that the request has created itself',
+        'sessions/keeping.py',
+        'own if own is not None else (await',
+        '(await',
+    ),
+    (
+        'sessions: a token that no client has',
+        'sessions/carrying.py',
+        'if carried.unsent and not carried.is_sent:',
+        'if False:',
+    ),
+    ('sessions: a token that a client has', 'sessions/carrying.py', 'unsent and not carried.is_sent:', 'unsent:'),
+    (
+        'sessions: one text for an opaque token',
+        'sessions/tokens.py',
+        "or not is_canonical(token.rpartition('.')[2])",
+        'or not token.isascii()',
+    ),
+    (
+        'sessions: one text for a web token',
+        'sessions/tokens.py',
+        'or not is_canonical(signature)',
+        'or not token.isascii()',
+    ),
+    (
         'sessions: trouble',
-        'sessions/finding.py',
-        '        if loaded.trouble is not None:\n            raise loaded.trouble\n',
+        'sessions/live.py',
+        '        if self.trouble is not None:\n            raise self.trouble\n',
         '',
     ),
     (
@@ -126,8 +151,27 @@ ROWS = [
     (
         'sessions: the algorithm',
         'sessions/tokens.py',
-        'algorithms=[config.jwt_algorithm],',
-        "algorithms=['HS256', 'HS384', 'HS512'],",
+        'algorithms=[key.algorithm],',
+        "algorithms=[key.algorithm, 'HS256', 'HS384', 'HS512', 'RS384'],",
+    ),
+    (
+        'sessions: a key is of one kind',
+        'sessions/jwt_keys.py',
+        'if own and keys[0].algorithm != config.jwt_algorithm:',
+        'if False:',
+    ),
+    (
+        'sessions: length of keys',
+        'sessions/jwt_keys.py',
+        'case rsa.RSAPublicKey(key_size=size) if size >= SHORTEST_RSA:',
+        'case rsa.RSAPublicKey():',
+    ),
+    ('sessions: a public key is no secret', 'sessions/config.py', 'if any(_IS_PEM in it for it in keys):', 'if False:'),
+    (
+        'sessions: no key to sign with',
+        'sessions/session.py',
+        '        self._keeper.tokens.check_signing()\n',
+        '',
     ),
     (
         'sessions: the audience',
