@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
+from typing_extensions import Self
 
 from fastapi_caching_route._core.asgi import HANDLER
 from fastapi_caching_route._exchange.arrival import respond
 from fastapi_caching_route._fastapi.effective import reads_raw
-from fastapi_caching_route._fastapi.endpoints import note_routed
+from fastapi_caching_route._fastapi.endpoints import note_replaced, note_routed
 from fastapi_caching_route._fastapi.extended import Handler, choosing_handler
 from fastapi_caching_route._fastapi.limits import limited
 from fastapi_caching_route._routes.decoration import check_decorated, document_decorated
@@ -24,13 +25,22 @@ class CachingRoute(APIRoute):
     Use it as `APIRouter(route_class=CachingRoute)`. Other endpoints are not affected.
     """
 
+    _given: Any
+
+    def __new__(cls, *given: Any, **options: Any) -> Self:
+        """Remember the endpoint, which another route class may replace before or after this one is initialized."""
+        route = super().__new__(cls)
+        route._given = options.get('endpoint', given[1] if len(given) > 1 else None)
+        return route
+
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         """Build the route as `APIRoute` does."""
         super().__init__(path, endpoint, **options)
+        note_replaced(self._given, self.endpoint)
         self._places = Places(CachingRoute, CacheContext)
-        note_routed(endpoint, self)
-        check_decorated(endpoint)
-        document_decorated(endpoint)
+        note_routed(self.endpoint, self)
+        check_decorated(self.endpoint)
+        document_decorated(self.endpoint)
 
     def handle(  # ty: ignore[incompatible-method-override]  # callers only await what it returns
         self, scope: Scope, receive: Receive, send: Send

@@ -15,5 +15,5 @@ def test_no_two_rows_have_one_name():
 
 def test_each_file_that_is_to_fail_is_there():
     assert not [it for it in FOLDERS if not list((ROOT / 'tests' / it).glob('test_*.py'))]
-    assert {it.parent.name for it in (ROOT / 'tests').glob('*/test_*.py')} == set(FOLDERS)
+    assert {it.parent.name for it in (ROOT / 'tests').glob('*/test_*.py')} - {'add_ons'} == set(FOLDERS)
     assert not [it for it in SLOW if not list((ROOT / 'tests').glob(f'*/test_{it}.py'))]

@@ -51,6 +51,13 @@ def layers(endpoint: Any) -> Iterator[Any]:
         endpoint = getattr(endpoint, INSIDE, None)
 
 
+def note_replaced(given: Any, endpoint: Any) -> None:
+    """Remember which endpoint a route class of another library has wrapped, if it did so without `functools.wraps`."""
+    if given is not None and all(it is not given for it in _wrapped(endpoint)):
+        with suppress(AttributeError):  # without attributes, only a decoration of the wrapper itself counts
+            setattr(endpoint, INSIDE, given)
+
+
 def attached_to(endpoint: object, slot: str = '') -> Any:
     """The decoration attached to an endpoint or to the function inside of a bound method or partial object, or None."""
     if isinstance(endpoint, MethodType):

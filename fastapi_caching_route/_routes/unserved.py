@@ -28,7 +28,8 @@ from fastapi_caching_route._fastapi.serving import routes_in
 logger = logging.getLogger('fastapi_caching_route')
 
 BUILD_ITS_ROUTER = (
-    'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes'
+    'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes; '
+    'a decorator of another library that leaves no __wrapped__ belongs below @cache'
 )
 PUT_IT_BELOW = (
     '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing '

@@ -69,7 +69,8 @@ SNIPPETS = [
 
 
 def test_every_snippet_of_every_page_is_run():
-    run = {*DOCUMENTS, ROOT / 'README.md', *(ROOT / 'docs' / f'{page}.md' for page in SNIPPETS)}
+    elsewhere = {ROOT / 'docs' / 'other-libraries.md'}  # by tests/add_ons
+    run = {*DOCUMENTS, *elsewhere, ROOT / 'README.md', *(ROOT / 'docs' / f'{page}.md' for page in SNIPPETS)}
     pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('examples/*.md')]
     with_python = {page for page in pages if PYTHON.search(page.read_text())}
     assert with_python <= run
@@ -157,7 +158,8 @@ OF_THE_READER = {'main.py', 'app.py'}
 @pytest.mark.parametrize('page', [it for it in PROSE if it.name != 'CHANGELOG.md'], ids=lambda it: it.name)
 def test_every_file_that_a_page_names_is_there(page):
     named = set(re.findall(r'`([\w/.]+\.py)\b', page.read_text())) - OF_THE_READER
-    places = [ROOT, ROOT / 'fastapi_caching_route', ROOT / 'tests', *(ROOT / 'fastapi_caching_route').glob('_*')]
+    places = [ROOT, *(ROOT / it for it in ('fastapi_caching_route', 'tests', 'tests/add_ons'))]
+    places.extend((ROOT / 'fastapi_caching_route').glob('_*'))
     places.extend([EXAMPLES] if page.parent == EXAMPLES else [])
     assert not [name for name in named if not any((place / name).exists() for place in places)]
 

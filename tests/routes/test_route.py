@@ -1,14 +1,16 @@
 """`CachingRoute` end to end: what clients see, and how often the endpoint ran."""
 
+from copy import copy
 from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import CachePolicy
+from fastapi_caching_route import CachePolicy, CachingRoute
 from fastapi_caching_route._routes import reached
 from tests.support import Clock, caching_router, client_of, found, marks, memory_cache
 
@@ -318,3 +320,35 @@ def test_middleware_sees_what_the_endpoint_leaves_in_the_scope():
 
     assert found(TestClient(outside), '/') == ['MISS']
     assert seen == ['here']
+
+
+class Wrapping(APIRoute):
+    """A route class of another library, which replaces the endpoint, and leaves no `__wrapped__`."""
+
+    def __init__(self, path, endpoint, **options):
+        async def wrapper(request: Request) -> list[int]:
+            return [*await endpoint(), 1]
+
+        wrapper.is_wrapper = True
+        is_again = hasattr(endpoint, 'is_wrapper')  # older releases of FastAPI build a route once more for an include
+        super().__init__(path, endpoint if is_again else wrapper, **options)
+
+
+@pytest.mark.parametrize('bases', [(CachingRoute, Wrapping), (Wrapping, CachingRoute)], ids=['first', 'second'])
+@pytest.mark.parametrize('above', [False, True], ids=['below', 'above'])
+def test_a_route_class_that_replaces_the_endpoint_can_be_combined_in_either_order(bases, above):
+    router, cache, runs = APIRouter(route_class=type('Both', bases, {})), memory_cache(), []
+
+    async def endpoint():
+        runs.append(1)
+        return [0]
+
+    if above:
+        cache(ttl=60)(router.get('/')(endpoint))
+    else:
+        router.get('/')(cache(ttl=60)(endpoint))
+    client = client_of(router)
+    assert found(client, '/', '/') == ['MISS', 'HIT']
+    assert client.get('/').json() == [0, 1]
+    assert len(runs) == 1
+    assert copy(router.routes[0]).endpoint is router.routes[0].endpoint
