@@ -32,7 +32,6 @@ class Follow(Struct, frozen=True):
     """Another request has brought this entry for all."""
 
     entry: Entry
-    variants: Variants | None
 
 
 class Alone(Struct, frozen=True):
@@ -102,7 +101,7 @@ class Herd(Struct, eq=False):
                 return LookAgain.LOOK_AGAIN
             case Brought() as brought:
                 suits = self._suits(brought)
-                return Follow(brought.entry, brought.variants) if suits else _NextFlight(brought.variants)
+                return Follow(brought.entry) if suits else _NextFlight(brought.variants)
             case Instead.LEAD:
                 return _NextFlight(variants)
             case Instead.LOOK_UP:

@@ -92,7 +92,7 @@ def _made_ready(plan: Plan, declared: Declared, found: Found, now: float) -> Rea
         return None
     labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs, entry.read)
     ready = made_ready(entry, labels, now=now, age=age, left=left, renews=use is not ANSWER)
-    if plan.herds.eager_refresh is None:
+    if plan.herds.eager_refresh is None and found.stale_at == inf:
         keep_ready(ready, entry.key, declared.ready)
     return ready
 

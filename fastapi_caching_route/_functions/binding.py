@@ -25,7 +25,6 @@ IN_TAGS = (str, int, float, Decimal, UUID, date)
 class Arguments(Struct, frozen=True):
     """How the arguments of one function become a key and tags."""
 
-    function: Callable[..., Any]
     in_words: str
     """The name of the function, for errors."""
     signature: Signature
@@ -114,7 +113,7 @@ def arguments_of(function: Callable[..., Any], in_words: str, key: Any, tags: An
         _refuse_unknown('key', key, found)
     if not callable(tags):
         _refuse_unknown('tags', {name for template in tags for name in fields_of(template)}, found)
-    return Arguments(function, in_words, found, key, tags)
+    return Arguments(in_words, found, key, tags)
 
 
 def _refuse_unknown(option: str, names: Any, found: Signature) -> None:

@@ -1,12 +1,12 @@
 """What the decorators attach to an endpoint. A `CachingRoute` uses it, and a plain route ignores it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from fastapi_caching_route._core.declared import Declared
-from fastapi_caching_route._core.inputs import Inputs
+from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK, Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._core.names import fields_of
@@ -17,6 +17,7 @@ from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
+from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Invalidates
 from fastapi_caching_route.control import CacheControl
@@ -61,7 +62,7 @@ def check_decorated(endpoint: Any) -> None:
     for route in routes_of(endpoint):
         check_templates(name, templates, PathParameters(route).known)
         if decoration is not None:
-            check_public(name, decoration.policy, route)
+            check_public(name, decoration, route)
 
 
 def templates_of(policy: CachePolicy) -> tuple[str, ...]:
@@ -83,37 +84,51 @@ def document_decorated(endpoint: Any) -> None:
         )
 
 
-def check_public(name: str, policy: CachePolicy, route: Any) -> None:
+def check_public(name: str, decoration: Decoration, route: Any) -> None:
     """Refuse to let caches in front share responses that only this cache can distinguish.
 
     Raises:
         ConfigurationError: the policy has `public` or `s-maxage`, and the cache key contains more than URL and `Vary`.
 
     """
-    if not says_public(policy):
+    if not says_public(decoration.policy):
         return
-    declared = Declarations(
-        route,
-        partial(Keys, (), ''),
-        explicit_of(policy),
-        key_rules(
-            policy,
-            frozenset(),
-            LifespanState(),
-            raw=route.reads_raw,
-            answered=frozenset(),
-            queries=False,
-            names=bool(naming_of(policy, route)),
-        ),
-        has_key_builder=policy.key_builder is not None,
-        explicit_before_key=policy.key_builder is not None,
-        on_hits=policy.route_dependencies,
-        on_miss_only=policy.on_miss_only,
-    )
-    wrong = not_for_all(policy, declared.current().inputs)
+    declarations = declarations_of(decoration, route, partial(Keys, (), ''), raw=route.reads_raw)
+    wrong = not_for_all(decoration.policy, declarations.current().inputs)
     if wrong is not None:
         msg = f'{name}: {wrong}'
         raise ConfigurationError(msg)
+
+
+def declarations_of(
+    decoration: Decoration, effective: Any, keys_of: Callable[[Inputs], Keys], *, raw: bool
+) -> Declarations:
+    """The declarations of a decorated route; `raw` says whether its class can read the raw request."""
+    settings, policy = decoration.settings, decoration.policy
+    # For other methods, the endpoint gets the preconditions of the client (RFC 9110 §13.2.1), so they are in the key.
+    others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
+    asks_itself = (policy.revalidate or settings.by_the_book) and not others
+    rules = key_rules(
+        policy,
+        settings.left_out,
+        settings.lifespan_state,
+        raw=raw,
+        answered=frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset(),
+        queries='QUERY' in effective.methods,
+        names=bool(naming_of(policy, effective)),
+    )
+    return Declarations(
+        effective,
+        keys_of,
+        explicit_of(policy),
+        rules,
+        has_key_builder=policy.key_builder is not None,
+        explicit_before_key=comes_before_key(policy),
+        identity=depends_of(policy.identity),
+        tags=depends_of(policy.tags),
+        on_hits=policy.route_dependencies,
+        on_miss_only=policy.on_miss_only,
+    )
 
 
 def doubts(policy: CachePolicy, declared: Declared) -> Iterator[str]:

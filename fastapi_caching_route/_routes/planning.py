@@ -4,22 +4,16 @@ from functools import partial
 from typing import Any
 
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
-from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, fields_of
 from fastapi_caching_route._exchange.plan import Herds, Plan
-from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.endpoints import name_of
-from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
-from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._routes.decoration import (
     Decoration,
-    comes_before_key,
-    explicit_of,
-    key_rules,
+    declarations_of,
     naming_of,
     says_public,
     templates_of,
@@ -36,11 +30,13 @@ def plan_of(
 ) -> Plan:
     """The plan of a decorated route: everything that is known before any request."""
     settings, policy, told = decoration.settings, decoration.policy, set[str]()
+    namespace = settings.full_namespace(policy.namespace)
+    described = (*description_of(decoration, effective), number, *outlines_of(effective))
     return Plan(
         runtime=settings.runtime,
         hooks=hooks_of(policy, effective.path_format, told, naming_of(policy, effective)),
-        namespace=settings.full_namespace(policy.namespace),
-        declared=_declarations(decoration, effective, number=number, raw=raw).current,
+        namespace=namespace,
+        declared=declarations_of(decoration, effective, partial(Keys, described, namespace), raw=raw).current,
         naming=_naming(decoration, effective, parameters),
         terms=settings.terms(policy),
         herds=_herds(policy),
@@ -66,36 +62,6 @@ def _herds(policy: CachePolicy) -> Herds:
         policy.lock,
         policy.eager_refresh,
         seconds_or_none(policy.endpoint_timeout),
-    )
-
-
-def _declarations(decoration: Decoration, effective: Any, *, number: int | str, raw: bool) -> Declarations:
-    settings, policy = decoration.settings, decoration.policy
-    # For other methods, the endpoint gets the preconditions of the client (RFC 9110 §13.2.1), so they are in the key.
-    others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
-    asks_itself = (policy.revalidate or settings.by_the_book) and not others
-    answered = frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset()
-    route = (*description_of(decoration, effective), number, *outlines_of(effective))
-    has_key_builder = policy.key_builder is not None
-    return Declarations(
-        effective,
-        partial(Keys, route, settings.full_namespace(policy.namespace)),
-        explicit_of(policy),
-        key_rules(
-            policy,
-            settings.left_out,
-            settings.lifespan_state,
-            raw=raw,
-            answered=answered,
-            queries='QUERY' in effective.methods,
-            names=bool(naming_of(policy, effective)),
-        ),
-        has_key_builder=has_key_builder,
-        explicit_before_key=comes_before_key(policy),
-        identity=depends_of(policy.identity),
-        tags=depends_of(policy.tags),
-        on_hits=policy.route_dependencies,
-        on_miss_only=policy.on_miss_only,
     )
 
 

@@ -54,7 +54,7 @@ class Keeper:
         self.place = place
         self.config = config
         self.clock = clock
-        self.users: UserLists = UserLists(place, clock, config.most_per_user)
+        self.users: UserLists = UserLists(place, clock, config.most_per_user, config.challenge)
         self.tokens: SessionTokens = tokens_of(config)
         self.on_sign_out: Callable[[str], Awaitable[object]] = _nothing
         """Is awaited with the id of a user who signs out."""
@@ -202,7 +202,7 @@ class Keeper:
         current: LiveSession | None = kept
         for attempt in range(MOST_ATTEMPTS):
             if current is None:
-                raise SessionEndedError
+                raise SessionEndedError(self.config.challenge)
             stored = await self._swapped(current, change(current.record))
             if stored is not None:
                 return stored

@@ -1,7 +1,8 @@
-"""SessionTokens: what a client shows to get its session. An id of 256 random bits, signed; or a JSON Web Token with it.
+"""Session tokens: what a client sends to get its session.
 
-Signatures are compared in constant time, by itsdangerous and PyJWT. An id is looked up by its digest, so the time of a
-look-up says nothing about ids that are stored. What a token says of itself decides nothing: the algorithm is ours.
+A token is an id of 256 random bits, signed; or a JSON Web Token with such an id. Signatures are compared in constant
+time, by itsdangerous and PyJWT. An id is looked up by its digest, so the time of a look-up says nothing about ids that
+are stored. What a token says of itself decides nothing: the algorithm is ours.
 """
 
 import re

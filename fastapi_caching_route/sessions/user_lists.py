@@ -32,11 +32,11 @@ Listed = dict[str, float]
 class UserLists:
     """The lists of all users."""
 
-    __slots__ = ('_clock', '_most', '_place')
+    __slots__ = ('_challenge', '_clock', '_most', '_place')
 
-    def __init__(self, place: Place, clock: Callable[[], float], most: int) -> None:
-        """A list has at most so many sessions."""
-        self._place, self._clock, self._most = place, clock, most
+    def __init__(self, place: Place, clock: Callable[[], float], most: int, challenge: str) -> None:
+        """A list has at most so many sessions. The `challenge` is that of an error."""
+        self._place, self._clock, self._most, self._challenge = place, clock, most, challenge
 
     async def add(self, user: str, handle: str, ends_at: float, replaced: str | None = None) -> set[str]:
         """Let a session count, if the one whose place it takes does; return those that count no more for lack of room.
@@ -49,7 +49,7 @@ class UserLists:
 
         def added(listed: Listed) -> Listed:
             if replaced is not None and listed.pop(replaced, None) is None:
-                raise SessionEndedError
+                raise SessionEndedError(self._challenge)
             listed[handle] = ends_at
             newest_last = sorted(listed, key=lambda it: (it == handle, listed[it]))
             return {it: listed[it] for it in newest_last[-self._most :]}

@@ -70,6 +70,21 @@ UNSAID: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
+async def tags_of(user: Annotated[str, Cookie()]):
+    return [user]
+
+
+async def note_raw(request: Request):
+    request.state.user = user_of(request)
+
+
+UNSAID_BY_OPTIONS: list[tuple[Any, dict[str, Any]]] = [
+    (constant, {'identity': by_header}),
+    (constant, {'tags': Depends(tags_of)}),
+    (constant, {'skip': lambda _: False, 'dependencies': [Depends(note_raw)]}),
+]
+
+
 def client_behind_a_shared_cache(origin):
     """A textbook cache that keys by URL and Vary, in front of an app."""
     edge, cache = caching_router(), FastAPICache(mode='rfc9111')
@@ -182,7 +197,7 @@ def test_a_cache_in_front_lets_nobody_in_whom_the_guards_refuse():
 
 
 @pytest.mark.parametrize('control', ['public, max-age=60', 's-maxage=60'])
-@pytest.mark.parametrize(('endpoint', 'options'), [*UNSAID, (constant, {'identity': by_header})])
+@pytest.mark.parametrize(('endpoint', 'options'), [*UNSAID, *UNSAID_BY_OPTIONS])
 @pytest.mark.parametrize('above', [False, True])
 def test_public_is_refused_where_only_this_cache_can_tell_the_responses_apart(endpoint, options, control, above):
     route = caching_router().get('/')

@@ -156,7 +156,7 @@ OWN, STORED = entry(key='GET:/'), entry([(b'vary', b'accept-language')], key='an
 @pytest.mark.parametrize(
     ('outcome', 'expected'),
     [
-        pytest.param(Brought(OWN, None), Follow(OWN, None), id='it has brought the entry'),
+        pytest.param(Brought(OWN, None), Follow(OWN), id='it has brought the entry'),
         pytest.param(Brought(STORED, BY_LANGUAGE), _NextFlight(BY_LANGUAGE), id='it has brought another variant'),
         pytest.param(Instead.LEAD, _NextFlight(None), id='it has brought nothing'),
         pytest.param(Instead.LOOK_UP, LookAgain.LOOK_AGAIN, id='something stale may answer'),
@@ -175,7 +175,7 @@ async def test_what_a_request_does_when_the_flight_has_landed(outcome, expected)
     [
         pytest.param(Instead.LEAD, _NextFlight(BY_LANGUAGE), id='it has brought nothing'),
         pytest.param(Instead.FORWARD, Alone(BY_LANGUAGE), id='what it has brought must not be shared'),
-        pytest.param(Brought(OWN, None), Follow(OWN, None), id='they do not vary any more'),
+        pytest.param(Brought(OWN, None), Follow(OWN), id='they do not vary any more'),
     ],
 )
 async def test_what_is_known_of_variants_goes_on(outcome, expected):
@@ -192,7 +192,7 @@ async def test_a_request_follows_only_a_flight_with_its_own_variant(sent):
     herd, call = herd_of(headers=[sent])
     flight = call.plan.runtime.flights.lead(call.key)
     flight.land(brought)
-    expected = Follow(brought.entry, BY_LANGUAGE) if sent is ENGLISH else _NextFlight(BY_LANGUAGE)
+    expected = Follow(brought.entry) if sent is ENGLISH else _NextFlight(BY_LANGUAGE)
     assert await herd._follow(flight, None) == expected
 
 

@@ -155,6 +155,16 @@ async def test_a_stale_head_ends_with_the_window_of_its_entry():
     assert at_once(plan, call.declared, call.scope)[1] is None
 
 
+async def test_the_head_of_an_invalidated_entry_is_not_remembered():
+    plan = plan_of()
+    call = call_to(plan)
+    stored_under(call, age=0.25, names=('mine',), stale_while_revalidate=5)
+    await plan.runtime.store.invalidate(['mine'], soft_at=NOW)
+    plan.runtime.flights.lead(call.key)
+    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert plan.declared().ready == {}
+
+
 async def test_a_head_ends_when_its_entry_is_to_be_renewed_early():
     clock = Clock(NOW)
     plan = plan_of(clock=clock, eager_refresh=0.5)

@@ -114,6 +114,21 @@ async def test_a_session_that_is_moving_as_all_of_its_user_end_has_ended(session
     assert await sessions.read(made.token) is None
 
 
+@pytest.mark.parametrize(('transport', 'challenge'), [('cookie', 'Session'), ('bearer', 'Bearer')])
+async def test_a_session_that_ends_while_a_request_uses_it_is_a_401_with_a_challenge(transport, challenge):
+    sessions = Sessions(store=MemoryCache(), config=config(transports=[transport]))
+    made, keeper = await sessions.create(user='ada'), sessions._keeper
+    other = await sessions.read(made.token)
+    await made.invalidate()
+    with pytest.raises(SessionEndedError) as changed:
+        await other.update(a=1)
+    made = await sessions.create(user='ada')
+    keeper.place = Interrupted(keeper.place, lambda: sessions.delete_user_sessions('ada'))
+    with pytest.raises(SessionEndedError) as moved:
+        await made.regenerate()
+    assert [it.value.headers['WWW-Authenticate'] for it in (changed, moved)] == [challenge] * 2
+
+
 async def test_all_but_one_of_a_user_may_end(sessions):
     made = [await sessions.create(user='ada') for _ in range(3)]
     assert await sessions.delete_user_sessions('ada', keep=made[1]) == 2

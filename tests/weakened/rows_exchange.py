@@ -315,8 +315,8 @@ ROWS = [
     (
         'ready: to be renewed early',
         '_exchange/lookup.py',
-        '    if plan.herds.eager_refresh is None:\n',
-        '    if True:\n',
+        'if plan.herds.eager_refresh is None and found.',
+        'if found.',
     ),
     ('ready: beyond its window', '_core/ready.py', '(left + entry.stale_while_revalidate,) if renews else ()', '()'),
     ('ready: many', '_core/ready.py', '        among.clear()', '        pass'),

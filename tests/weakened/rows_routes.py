@@ -61,11 +61,12 @@ ROWS = [
     ),
     (
         'models: preconditions of a POST',
-        '_routes/planning.py',
+        '_routes/decoration.py',
         ' and not others',
         '',
     ),
     ('in front: s-maxage', '_routes/decoration.py', 'it.public or it.s_maxage is not None', 'it.public'),
+    ('in front: refused', '_routes/decoration.py', 'check_public(name, decoration, route)', 'pass'),
     (
         'in front: includes',
         '_routes/reached.py',
