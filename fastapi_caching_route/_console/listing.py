@@ -13,11 +13,12 @@ from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import digest, is_declared
 from fastapi_caching_route._core.names import key_name
-from fastapi_caching_route._core.variants import may_be_for_all
+from fastapi_caching_route._core.variants import may_be_shown
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import routes_in
+from fastapi_caching_route._http.fields import members
 from fastapi_caching_route._routes.decoration import decoration_of
 from fastapi_caching_route._routes.listed import described_entry, found_under, headed, listed_where, page_of
 from fastapi_caching_route._routes.planning import plan_of
@@ -80,14 +81,15 @@ async def one(cache: FastAPICache, app: Any, key: str, *, personal: bool) -> dic
 
 
 def _is_for_all(entry: Entry, info: EntryInfo, app: Any) -> bool:
-    """Whether every client could get this response: nothing may refuse it, and nothing personal was read to make it.
+    """Whether every client could get this response: nothing may refuse it, and nothing that selects it may be personal.
 
     What is not known is no: the route may be that of another app.
     """
+    vary = [it.lower() for it in members(entry.headers, b'vary')]
     known = [it for _, it in routes_in(app) if _is_of(it, info)]
     declared = [_declared(it) for it in known]
     return bool(declared) and all(
-        not it.guards and not it.not_on_hit and may_be_for_all(it.inputs, entry.read) for it in declared
+        not it.guards and not it.not_on_hit and may_be_shown(it.inputs, vary, entry.read) for it in declared
     )
 
 

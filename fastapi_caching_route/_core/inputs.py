@@ -47,6 +47,8 @@ class Inputs:
     in the key, the body. None if anything else affects the key, too."""
     reads_query: bool
     """Whether the route reads a part of the query. If not, the query is not in the key."""
+    reads_texts: bool
+    """Whether a query parameter is in the key that may be any text, like a token or a name."""
     body_in_key: bool
     """Whether the body is in the key."""
     form: bool
@@ -71,8 +73,6 @@ class Inputs:
     """Whether no credentials are in the key, so that different clients may get the same entry."""
     unsaid: tuple[str, ...]
     """Inputs that affect the response and that neither the URL nor Vary names, in words."""
-    for_all: bool
-    """Whether `unsaid` is empty, so that caches in front distinguish requests as this cache does."""
     bypass_if_personal: bool
     """Whether raw requests that identify a person bypass the cache, because the user has not chosen which clients
     share."""
@@ -84,6 +84,11 @@ class Inputs:
     """The parts of a raw request that are not in the key, in words."""
     fingerprint: Parts
     """Equal in all processes that run the same declarations."""
+
+    @property
+    def for_all(self) -> bool:
+        """Whether `unsaid` is empty, so that caches in front distinguish requests as this cache does."""
+        return not self.unsaid
 
     def covers(self, name: bytes) -> bool:
         """Whether everything that the route can read of this header is in the key."""

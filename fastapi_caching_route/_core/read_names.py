@@ -20,6 +20,17 @@ SEVERAL = 'several'
 PERSONAL_HEADERS = frozenset((b'authorization', b'cookie'))
 """The request headers that name a person."""
 
+HARMLESS_HEADERS = frozenset(
+    {
+        *(b'accept', b'accept-charset', b'accept-encoding', b'accept-language', b'host', b'origin', b'save-data'),
+        *(b'dnt', b'sec-gpc', b'x-requested-with', b'dpr', b'viewport-width', b'width', b'device-memory'),
+        *(b'sec-ch-dpr', b'sec-ch-viewport-width', b'sec-ch-width', b'sec-ch-prefers-color-scheme'),
+        *(b'sec-ch-prefers-reduced-motion', b'sec-ch-ua', b'sec-ch-ua-mobile', b'sec-ch-ua-platform'),
+    }
+)
+"""The request headers that certainly name no person, and hold no secret. Any other one may: a proxy or a client may
+send keys and user names in headers of any name."""
+
 NO_INPUT = frozenset(
     {
         *('type', 'asgi', 'method', 'path', 'root_path', 'path_params', 'app', 'router', 'route', 'endpoint'),
@@ -118,6 +129,11 @@ def fields_of(names: Iterable[str]) -> list[bytes]:
 def is_personal(name: str) -> bool:
     """Whether this names a person."""
     return name in {SESSION, USER, AUTH} or header_of(name) in PERSONAL_HEADERS
+
+
+def are_harmless(names: Iterable[str]) -> bool:
+    """Whether certainly none of these names a person, or holds a secret: a query may."""
+    return all(name in {HOST, SCHEME, EXTENSIONS} or header_of(name) in HARMLESS_HEADERS for name in names)
 
 
 def unsaid(names: Iterable[str]) -> tuple[str, ...]:

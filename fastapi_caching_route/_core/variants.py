@@ -16,7 +16,16 @@ from fastapi_caching_route._core.entry import FIELD_BYTES, TEXT_BYTES, Entry
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import digest, shortened
 from fastapi_caching_route._core.raw_request import RawRequest
-from fastapi_caching_route._core.read_names import BODY, SEVERAL, header_of, is_part, together, unsaid
+from fastapi_caching_route._core.read_names import (
+    BODY,
+    HARMLESS_HEADERS,
+    SEVERAL,
+    are_harmless,
+    header_of,
+    is_part,
+    together,
+    unsaid,
+)
 from fastapi_caching_route._http.fields import RawHeaders, selected
 from fastapi_caching_route._http.freshness import FOREVER
 
@@ -97,6 +106,15 @@ def varying_fields(inputs: Inputs, vary: Collection[bytes], variants: Variants |
 def may_be_for_all(inputs: Inputs, read: Iterable[str]) -> bool:
     """Whether caches in front may share a response that was made by reading this: URL and Vary name all of it."""
     return inputs.for_all and not unsaid(read)
+
+
+def may_be_shown(inputs: Inputs, vary: Iterable[bytes], read: Iterable[str]) -> bool:
+    """Whether a response may be shown to people who cannot send its request: nothing that selects it may be personal.
+
+    Its path is shown anyway. `vary` names the request headers that are in its own Vary.
+    """
+    is_harmless = are_harmless(read) and HARMLESS_HEADERS.issuperset((*inputs.selecting, *vary))
+    return may_be_for_all(inputs, read) and is_harmless and not inputs.reads_texts and not inputs.body_in_key
 
 
 def variant_of(

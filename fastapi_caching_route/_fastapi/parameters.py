@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import qualified
-from fastapi_caching_route._fastapi.plain import distinguishing, has_order, is_plain
+from fastapi_caching_route._fastapi.plain import distinguishing, has_order, is_no_text, is_plain
 from fastapi_caching_route._fastapi.plain import equal as equal_parts
 from fastapi_caching_route._http.fields import without
 
@@ -52,6 +52,11 @@ class Parameters:
         return self._whole
 
     @property
+    def has_texts(self) -> bool:
+        """Whether one of them may be any text."""
+        return self._whole or any(it.is_text for it in self._parameters)
+
+    @property
     def received_names(self) -> frozenset[bytes]:
         """All names that they may have as headers of a request, unless `is_whole`."""
         return frozenset(name.lower().encode('latin-1') for it in self._parameters for name in it.names or ())
@@ -84,6 +89,8 @@ class _Parameter:
     value: Callable[[Any], Parts | None] | None
     """Returns the value of the parameter as received, in parts that are equal only for values that no code can
     distinguish, and empty for that of an omitted one. None if that cannot be said."""
+    is_text: bool
+    """Whether it may be any text, and not only a number, a time, or one of some choices."""
 
     def less(self, apart: Collection[str]) -> '_Parameter | None':
         """The parameter without some of its names; None if no other is left."""
@@ -108,17 +115,19 @@ def _parameters(place: str, field: Any, *, equal: bool) -> Iterator[_Parameter]:
     """
     info, model = field.field_info, _model(field.field_info.annotation)
     names = _names(place, field.name, info)
-    yield _Parameter(names, () if model else names or (), _kind(info), None if model else _reader(field, equal=equal))
     if model is None:
+        is_text = not is_no_text(info.annotation)
+        yield _Parameter(names, names or (), _kind(info), _reader(field, equal=equal), is_text)
         return
+    yield _Parameter(names, (), _kind(info), None, is_text=False)
     if info.metadata or _sees_all(model):
-        yield _Parameter(None, (), model.__qualname__, None)
+        yield _Parameter(None, (), model.__qualname__, None, is_text=True)
     for name, each in model.model_fields.items():
         names = _names(place, name, each)
         display_names = tuple(it.replace('_', '-') if it == name else it for it in names or ())
         by_name = (name, name.replace('_', '-')) if place == 'header' else (name,)
         all_names = None if names is None else _distinct((*names, *display_names, *by_name))
-        yield _Parameter(all_names, display_names, _kind(each), None)
+        yield _Parameter(all_names, display_names, _kind(each), None, not is_no_text(each.annotation))
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:

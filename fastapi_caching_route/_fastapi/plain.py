@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 _VALUES = frozenset((str, bytes, int, float, bool, NoneType, Decimal, date, datetime, time, timedelta, UUID))
+_NO_TEXTS = frozenset((int, float, bool, NoneType, Decimal, date, datetime, time, timedelta))
 _COLLECTIONS = frozenset((list, tuple, set, frozenset))
 _OF_SEVERAL = frozenset((*_COLLECTIONS, Union, UnionType))
 
@@ -25,6 +26,18 @@ def is_plain(annotation: Any) -> bool:
         return _looks_nothing_up(annotation)
     # A parameter of type Any receives the str itself.
     return annotation is Any or annotation in (*_VALUES, *_COLLECTIONS)
+
+
+def is_no_text(annotation: Any) -> bool:
+    """Whether a parameter of this type is a number, a time, or one of some choices; or a collection of such."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return is_no_text(arguments[0])
+    if origin in _OF_SEVERAL:
+        return all(it is ... or is_no_text(it) for it in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _looks_nothing_up(annotation)
+    return origin is Literal or annotation in _NO_TEXTS
 
 
 def distinguishing(value: object) -> tuple[object, ...] | None:

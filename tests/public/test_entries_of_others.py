@@ -58,6 +58,13 @@ async def in_console(app):
     return sorted(it['path'] for it in json.loads(messages[1]['body'])['entries'])
 
 
+async def lose_journal(backend):
+    for key in ('shop::{%journal}', 'shop::{%journal}:texts'):
+        await backend.delete(key, namespace='')
+    if isinstance(backend, RedisClientCache):
+        await backend.close()
+
+
 NEIGHBOURS = [('shop', 'shop:x'), ('shop:x', 'shop'), (None, 'shop'), ('shop', None), ('shop', 'shop:item')]
 
 
@@ -84,8 +91,7 @@ async def test_what_is_dead_is_erased_though_nothing_is_left_of_what_it_was_held
     async with mine.state.cache, other.state.cache:
         await ask(mine, '/items/mine')
         await ask(other, '/items/theirs')
-        for key in ('shop::{%journal}', 'shop::{%journal}:texts'):
-            await mine.state.cache.backend.delete(key, namespace='')
+        await lose_journal(mine.state.cache.backend)
         again = new_app('shop', 'x', namespace_policy=policy)
         async with again.state.cache:
             await ask(again, '/items/again')

@@ -41,7 +41,17 @@ ROWS = [
     ('console: built keys of variants', _LISTING, 'public_key(it.variant_of)', 'it.variant_of'),
     ('console: personal bodies', _LISTING, 'or (is_personal and not personal):', 'or False:'),
     ('console: behind guards', _LISTING, 'not it.guards and not it.not_on_hit and ', ''),
-    ('console: read of a request', _LISTING, ' and may_be_for_all(it.inputs, entry.read)', ''),
+    ('console: read of a request', _LISTING, ' and may_be_shown(it.inputs, vary, entry.read)', ''),
+    ('console: read of a raw request', '_core/variants.py', 'are_harmless(read) and HARMLESS', 'HARMLESS'),
+    ('console: headers in Vary', '_core/variants.py', '(*inputs.selecting, *vary)', 'inputs.selecting'),
+    ('console: texts in the query', '_core/variants.py', ' and not inputs.reads_texts', ''),
+    (
+        'console: texts in models',
+        '_fastapi/parameters.py',
+        'None, not is_no_text(each.annotation))',
+        'None, is_text=False)',
+    ),
+    ('console: responses to bodies', '_core/variants.py', ' and not inputs.body_in_key', ''),
     ('console: routes of others', _LISTING, 'return bool(declared) and all(', 'return all('),
     ('console: work of a page', '_routes/listed.py', ' or pages >= MOST_PAGES', ''),
     (

@@ -50,8 +50,8 @@ ROWS = [
     (
         'model fields set',
         '_fastapi/parameters.py',
-        'display_names, _kind(each), None)',
-        'display_names, _kind(each), lambda _: True)',
+        'display_names, _kind(each), None, not',
+        'display_names, _kind(each), lambda _: True, not',
     ),
     (
         'guards',
@@ -359,7 +359,7 @@ ROWS = [
         'False',
     ),
     ('in front: skip', '_fastapi/inputs.py', 'if rules.skips and not rules.public', 'if False'),
-    ('in front: key builder', '_fastapi/inputs.py', '        for_all=False,', '        for_all=True,'),
+    ('in front: key builder', '_fastapi/inputs.py', "unsaid=('the key from key_builder',)", 'unsaid=()'),
     (
         'raw: dependencies are guards',
         '_fastapi/security.py',
