@@ -129,13 +129,15 @@ def test_entries_come_page_by_page(stored):
     paths = [f'/items/{number}' for number in range(250)]
     stored.get(*paths)
     found, after, pages = [], 0, 0
+    may_be_longer = isinstance(stored.cache.backend, RedisClientCache)  # `SCAN`, while the table of Redis grows
     while after is not None:
         page = stored.console('entries', after=after)
-        assert len(page['entries']) < 200  # a page of keys, and one more if not all of them were entries
+        # A page of keys, and one more if not all of them were entries.
+        assert len(page['entries']) < 200 or may_be_longer
         found += paths_of(page)
         after, pages = page['next'], pages + 1
     assert set(found) == set(paths)
-    assert 2 <= pages <= 4
+    assert 2 <= pages + may_be_longer <= 5
 
 
 def test_a_page_looks_at_a_bounded_number_of_keys(monkeypatch, shop):
