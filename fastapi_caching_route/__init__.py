@@ -45,7 +45,7 @@ from fastapi_caching_route.stats import CacheStats, MinuteStats, PurgeStats, Rou
 from fastapi_caching_route.surrogates import SurrogateKeys
 from fastapi_caching_route.warming import Warmed, WarmReport
 
-__version__ = '0.7.0'
+__version__ = '0.8.0'
 
 __all__ = [
     'DEFAULT_ACCEPTED_STATUS_CODES',

@@ -31,7 +31,7 @@ TICK_SECONDS = 2.0
 """How often the page gets new numbers."""
 
 STREAM_SECONDS = 10.0
-"""After these seconds, the page asks anew: so the guards run again, and a server that ends has not to wait longer."""
+"""After these seconds, the page connects again, so that the guards run again and a server can shut down."""
 
 LAST = 2**64
 """No cursor of Redis is as large."""
@@ -85,7 +85,7 @@ def _check_guards(dependencies: Any, *, unguarded: bool) -> None:
 
 
 def _sending(name: str, kind: str) -> Callable[[], Awaitable[Response]]:
-    """An endpoint that sends a file of ours."""
+    """An endpoint that sends a static file of this package."""
     content = (files('fastapi_caching_route') / '_console' / 'static' / name).read_bytes()
 
     async def file() -> Response:
@@ -95,7 +95,7 @@ def _sending(name: str, kind: str) -> Callable[[], Awaitable[Response]]:
 
 
 def _add_reading(router: APIRouter, cache: FastAPICache) -> None:
-    """Add what can be read."""
+    """Add the routes that only read."""
 
     @router.get('/stats.json')
     async def stats() -> Response:
@@ -132,7 +132,7 @@ def _add_reading(router: APIRouter, cache: FastAPICache) -> None:
 
 
 def _add_asking(router: APIRouter, cache: FastAPICache) -> None:
-    """Add what takes a body."""
+    """Add the routes that take a body."""
 
     @router.post('/lookup.json')
     @_answering_errors
@@ -148,7 +148,7 @@ def _add_asking(router: APIRouter, cache: FastAPICache) -> None:
 
 
 def _answering_errors(endpoint: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
-    """The endpoint, which says what is wrong: 422 for wrong arguments, 503 if the store fails."""
+    """The endpoint, with errors as responses: 422 for wrong arguments, 503 if the store fails."""
 
     @wraps(endpoint)
     async def answering(**arguments: Any) -> Response:

@@ -69,8 +69,8 @@ class CachePolicy:
         Doc(
             "Which clients share an entry. `'auto'`: clients with equal credentials, if user code receives them. "
             "`'shared'`: every client that passes the guards. Or a callable of the request, plain or async, that "
-            'returns a str, like a role or a tenant: clients with equal names share. Or a `Depends(...)` that gives '
-            'the name: it runs on every request, and once where the endpoint takes it, too.'
+            'returns a str, an int or a UUID, like a role or a tenant: clients with equal names share. Or a '
+            '`Depends(...)` that gives the name: it runs on every request, and once where the endpoint takes it, too.'
         ),
     ] = 'auto'
     reads: Annotated[

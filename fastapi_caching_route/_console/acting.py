@@ -1,4 +1,4 @@
-"""Invalidation, as the console asks for it."""
+"""Invalidation on behalf of the console."""
 
 import logging
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ async def invalidate(cache: FastAPICache, app: Any, asked: Invalidation) -> dict
 
 
 def _names(settings: Settings, app: Any, asked: Invalidation) -> Iterator[str]:
-    """All that is asked for is found before anything is invalidated."""
+    """All names are resolved before anything is invalidated."""
     yield from names_of_tags(asked.tags)
     for path in asked.paths:
         yield from names_of_path(path, prefix=asked.prefix)

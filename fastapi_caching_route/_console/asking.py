@@ -24,7 +24,7 @@ from fastapi_caching_route.route import CachingRoute
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request that nobody sends."""
+    """A request that is only examined, and not sent."""
 
     url: str
     """A path with its query, or a whole URL."""

@@ -98,9 +98,9 @@ KEY = Reason(
 )
 IDENTITY = Reason(
     'identity',
-    '`identity` raised an exception, or did not return a str',
+    '`identity` raised an exception, or returned neither a str nor an int nor a UUID',
     effect=BYPASSES,
-    text='the identity callable must return a str; it returned something else or raised an exception',
+    text='identity must return a str, an int or a UUID; it returned something else or raised an exception',
     is_mistake=True,
 )
 BODY = Reason(

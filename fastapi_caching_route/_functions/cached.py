@@ -139,7 +139,7 @@ class CachedFunction(Generic[P, R]):
         update_wrapper(self, MethodType(definition.function, instance) if is_bound else definition.function)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result for these arguments: a stored one, or that of a call that is under way, or of a run.
+        """The result for these arguments: stored, of a concurrent call, or of a new run.
 
         Raises:
             ConfigurationError: an argument cannot be in a cache key. The message names it.
@@ -236,7 +236,7 @@ class CachedSyncFunction(Generic[P, R]):
         update_wrapper(self, MethodType(definition.function, instance) if is_bound else definition.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result for these arguments: a stored one, or that of a call that is under way, or of a run.
+        """The result for these arguments: stored, of a concurrent call, or of a new run.
 
         Raises:
             ConfigurationError: an argument cannot be in a cache key. The message names it.

@@ -180,7 +180,7 @@ def _check_function(function: Any) -> None:
 
     """
     if not isinstance(function, FunctionType):
-        msg = f'it takes functions and methods, got {function!r}; of a class or an object, decorate the method itself'
+        msg = f'it takes functions and methods, got {function!r}; to cache a class or an object, decorate its method'
         raise ConfigurationError(msg)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         msg = 'a generator cannot be cached; return a list'

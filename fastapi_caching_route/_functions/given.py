@@ -58,7 +58,9 @@ class Value:
         self._factory = factory
         self._tags = checked_templates('tags', tags)
         if any(map(fields_of, self._tags)):
-            msg = f'get_or_set has no arguments for its tags, got {tags!r}'
+            msg = (
+                f'the tags of get_or_set must have no placeholders, because its factory has no arguments; got {tags!r}'
+            )
             raise ConfigurationError(msg)
         self._results: Results = results_of(_type_of(factory) if returns is None else returns)
         self._planned: Planned = planned(settings, policy, NAME, NAME, (self._results.outline,))

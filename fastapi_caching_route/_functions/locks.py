@@ -22,7 +22,7 @@ from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route.errors import ConfigurationError, LockLostError, LockTimeoutError
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.01, 0.25
-"""How often to ask whether the lock is free. Chosen at random around that, so that not all wait in step."""
+"""Seconds between attempts to take the lock. Each wait is randomized, so that waiters do not retry in step."""
 
 
 class CacheLock:
@@ -108,7 +108,7 @@ class CacheLock:
             raise LockLostError(self._lost())
 
     async def check(self) -> None:
-        """Ask whether the lock is still held, as before a step that cannot be undone.
+        """Check that the lock is still held, as before a step that cannot be undone.
 
         Raises:
             LockLostError: it is not, or the backend cannot tell.
@@ -121,7 +121,7 @@ class CacheLock:
 
     @property
     def seconds_left(self) -> float:
-        """For how many seconds it is held yet, at most; 0 if it is not."""
+        """The seconds for which it is still held, at most; 0 if it is not held."""
         return 0.0 if self._token is None else max(self._ends_at - time.monotonic(), 0.0)
 
     def _lost(self) -> str:

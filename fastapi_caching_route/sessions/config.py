@@ -64,7 +64,7 @@ class AddressBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
-    """How sessions work. One object for all of an app.
+    """The options of sessions. One object for the whole app.
 
     Raises:
         ConfigurationError: an option is not valid; the message names it.
@@ -74,11 +74,12 @@ class SessionConfig:
     secrets: Annotated[
         str | bytes | Sequence[str | bytes],
         Doc(
-            'Sign the tokens, 32 bytes or more each. The first one signs, and all are accepted: so they are rotated. '
+            'The secrets that sign tokens, each of 32 bytes or more. The first one signs, and all are accepted, so '
+            'that you can rotate them. '
             'Not for the algorithms that have a private key.'
         ),
     ] = field(default=(), repr=False)
-    lifetime: Annotated[float, Doc('Seconds after which a session ends, however it is used.')] = 7 * 86400.0
+    lifetime: Annotated[float, Doc('Seconds after which a session ends, even if it is used.')] = 7 * 86400.0
     idle: Annotated[
         float | None, Doc('Seconds after which a session ends if it is not used. None: only `lifetime` counts.')
     ] = 86400.0
@@ -92,7 +93,7 @@ class SessionConfig:
     ] = 'opaque'  # noqa: S105, no password
     jwt_algorithm: Annotated[
         Literal['HS256', 'HS384', 'HS512', 'RS256', 'ES256', 'EdDSA'],
-        Doc('The algorithm that signs. A token says which one it has; that decides nothing.'),
+        Doc('The algorithm that signs. The algorithm that a token names is ignored.'),
     ] = 'HS256'
     jwt_private_key: Annotated[
         str | bytes | None,
@@ -102,14 +103,14 @@ class SessionConfig:
         Sequence[str | bytes],
         Doc('More keys whose tokens are accepted, as PEM; each for the algorithm of its kind. The own one is known.'),
     ] = ()
-    jwt_audience: Annotated[str | None, Doc('The `aud` of the tokens, which must be theirs.')] = None
-    jwt_issuer: Annotated[str | None, Doc('The `iss` of the tokens, which must be theirs.')] = None
+    jwt_audience: Annotated[str | None, Doc('The required `aud` of tokens.')] = None
+    jwt_issuer: Annotated[str | None, Doc('The required `iss` of tokens.')] = None
     jwt_leeway: Annotated[float, Doc('Seconds by which the clocks of servers may differ.')] = 0.0
     transports: Annotated[
         Sequence[Transport],
         Doc(
             "Where a token is looked for, in this order: `'cookie'`, `'header'` (the header called `header`), "
-            "`'bearer'` (`Authorization: Bearer`). The first that a request has counts, valid or not."
+            "`'bearer'` (`Authorization: Bearer`). The first one in a request counts, valid or not."
         ),
     ] = ('cookie',)
     cookie: Annotated[str, Doc('The name of the cookie. With `secure`, it is sent as `__Host-` and this name.')] = (
@@ -118,17 +119,17 @@ class SessionConfig:
     secure: Annotated[bool, Doc('False: the cookie is also sent over plain HTTP, without `__Host-`. For tests.')] = True
     same_site: Annotated[Literal['lax', 'strict', 'none'], Doc('The `SameSite` of the cookie.')] = 'lax'
     persistent: Annotated[
-        bool, Doc('Whether the browser keeps the cookie when it is closed, as long as the session can last.')
+        bool, Doc('Whether the browser keeps the cookie after it is closed, for the rest of the lifetime.')
     ] = True
     header: Annotated[str, Doc("The request header of the transport `'header'`.")] = 'X-Session-Token'
     bind_user_agent: Annotated[
-        bool, Doc('Whether a session is only for requests with the `User-Agent` that it was created with.')
+        bool, Doc('Whether a session is only accepted with the `User-Agent` that it was created with.')
     ] = False
-    bind_address: Annotated[
-        AddressBinding | None, Doc('Whether a session is only for the network that it was created from, and how.')
-    ] = None
+    bind_address: Annotated[AddressBinding | None, Doc('The network to which a session is bound. None: not bound.')] = (
+        None
+    )
     most_per_user: Annotated[
-        int, Doc('How many sessions a user may have. One more ends the one that would end first.')
+        int, Doc('The number of sessions that a user may have. A further one ends the session with the earliest end.')
     ] = 100
 
     def __post_init__(self) -> None:

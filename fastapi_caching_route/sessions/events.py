@@ -1,4 +1,4 @@
-"""What happens to sessions, for whoever wants to know. No token and no id that opens a session is in it."""
+"""What happens to sessions. Events contain no tokens, and no id that gives access to a session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class SessionEvent:
     """Something that happened to a session."""
 
     kind: EventKind
-    session: Annotated[str, Doc('The `id` of the session, by which nobody can use it; empty if it is not known.')]
+    session: Annotated[str, Doc('The `Session.id`, which does not give access to it; empty if it is not known.')]
     user: Annotated[str | None, Doc('The id of its user; None for an anonymous session.')] = None
     reason: Annotated[
         str,
@@ -27,4 +27,4 @@ class SessionEvent:
 
 
 SessionHandler = Callable[[SessionEvent], Any]
-"""A plain function of one event. It runs in the request, so it must be quick; if it raises, that is logged."""
+"""A plain function of one event. It runs in the request, so it must be fast. Its exceptions are logged."""

@@ -1,6 +1,6 @@
 """`RequestSessionMiddleware`: `request.session` as Starlette's `SessionMiddleware` has it, over the same sessions.
 
-For code that expects it, such as Authlib. What code of one's own needs is `SessionDep`.
+For code that expects it, such as Authlib. In your own code, use `SessionDep`.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from fastapi_caching_route.sessions.stored import checked
 
 
 class RequestSessionMiddleware:
-    """Gives code a `request.session`: a dict, whose changes are stored before the response is sent.
+    """Provides `request.session`: a dict whose changes are stored before the response is sent.
 
         app.add_middleware(RequestSessionMiddleware, sessions=sessions)
 
-    Keys that two requests change at the same time all count; for one key, the last one counts. Where there was no
-    session and the dict is not empty at the end, an anonymous one is created; where it was emptied, the session ends.
-    If the store is in trouble, the response is a 503, also that of an endpoint that does not touch the session.
+    Concurrent requests can change different keys; for one key, the last change counts. If there was no session and the
+    dict is not empty at the end, an anonymous session is created. If the dict was emptied, the session ends.
+    If the store fails, every response is a 503, including those of endpoints that do not use the session.
     """
 
     def __init__(
         self, app: App, sessions: Annotated[Sessions, Doc('The sessions. They need not be installed on the app.')]
     ) -> None:
-        """Go around an app."""
+        """Wrap an app."""
         self._sessions = sessions
         self._app = app
         self._layer = SessionLayer(self._pass_on, Installed())

@@ -16,11 +16,11 @@ from fastapi_caching_route.sessions.transport import set_cookie
 
 
 class Session:
-    """The session of a client: who it is, and what the app has noted for it.
+    """The session of a client: its user, and the values that the app stores for it.
 
-    It is read like a mapping: `session['theme']`, `session.get('theme')`, `'theme' in session`. What changes it is
-    awaited, and has been stored when that returns. Changes of different keys by requests at the same time all count;
-    for one key, the last one counts.
+    Read it like a mapping: `session['theme']`, `session.get('theme')`, `'theme' in session`. Methods that change it are
+    async, and the change is stored when they return. Concurrent requests can change different keys; for one key, the
+    last change counts.
 
     On a cached route, all clients whose sessions have the same user and the same data share a response. A response is
     not stored if its endpoint has read `id`, `token`, `created_at` or `expires_at`, or has changed the session.
@@ -35,7 +35,7 @@ class Session:
         self._token = token
         self._connection = connection
         self.has_ended: bool = False
-        """Whether this request has ended it. It can be read after that, and not changed."""
+        """Whether this request has ended the session. It can still be read, but not changed."""
 
     def __repr__(self) -> str:
         """Shows neither the id nor the data."""
@@ -51,15 +51,15 @@ class Session:
         return self._kept
 
     def __bool__(self) -> bool:
-        """A session is one even if nothing is noted in it."""
+        """Always true, even without values."""
         return True
 
     def __getitem__(self, key: str) -> Any:
-        """What is noted under a key."""
+        """The value of a key."""
         return self._record.data[key]
 
     def __contains__(self, key: object) -> bool:
-        """Whether something is noted under a key."""
+        """Whether a key has a value."""
         return key in self._record.data
 
     def __iter__(self) -> Iterator[str]:
@@ -67,16 +67,16 @@ class Session:
         return iter(dict(self._record.data))
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """The number of keys."""
         return len(self._record.data)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """What is noted under a key, or the default."""
+        """The value of a key, or the default."""
         return self._record.data.get(key, default)
 
     @property
     def data(self) -> dict[str, Any]:
-        """A copy of all that is noted."""
+        """A copy of all values."""
         return dict(checked(self._record.data))
 
     @property
@@ -86,7 +86,7 @@ class Session:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody has signed in."""
+        """Whether the session has no user."""
         return self._record.user is None
 
     @property
@@ -96,33 +96,33 @@ class Session:
 
     @property
     def id(self) -> str:
-        """Names the session, for logs and lists: a digest, with which nobody can use it."""
+        """The name of the session, for logs and lists: a digest, which does not give access to it."""
         self._keep_unshared()
         return self._kept.handle
 
     @property
     def token(self) -> str:
-        """What the client has to show: for clients that take it from a response, and not from a cookie."""
+        """The token that the client sends. Send it in a response to clients that do not use the cookie."""
         self._keep_unshared()
         return self._token
 
     @property
     def created_at(self) -> float:
-        """In seconds since the epoch."""
+        """When the session was created, in seconds since the epoch."""
         self._keep_unshared()
         return self._record.created_at
 
     @property
     def expires_at(self) -> float:
-        """When it ends if it is not used any more, in seconds since the epoch."""
+        """When the session ends if it is not used again, in seconds since the epoch."""
         self._keep_unshared()
         return min(self._record.ends_at, self._record.idle_at)
 
     async def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Note values under keys: JSON values.
+        """Store JSON values under keys.
 
         Raises:
-            TypeError: a value is not one that JSON can hold.
+            TypeError: JSON cannot represent a value.
             ValueError: the session would be too large.
             SessionEndedError: the session has ended.
             SessionStoreError: the store is in trouble.
@@ -132,7 +132,7 @@ class Session:
         await self._change(lambda record: msgspec.structs.replace(record, data={**record.data, **noted}))
 
     async def remove(self, *keys: str) -> None:
-        """Forget what is noted under keys. It does not matter if there is nothing.
+        """Remove the values of keys. Keys without a value are ignored.
 
         Raises:
             SessionEndedError: the session has ended.
@@ -142,7 +142,7 @@ class Session:
         await self._change(lambda record: msgspec.structs.replace(record, data=_without(record.data, keys)))
 
     async def flash(self, message: str, category: str = 'info') -> None:
-        """Leave a message for the next request that asks for messages.
+        """Store a message for the next request that calls `flashes`.
 
         Raises:
             SessionEndedError: the session has ended.
@@ -153,7 +153,7 @@ class Session:
         await self._change(lambda record: msgspec.structs.replace(record, flashes=[*record.flashes, left]))
 
     async def flashes(self, category: str | None = None) -> list[Flash]:
-        """Take the messages that were left, of one category or of all. Each is taken once, by one request.
+        """Return and remove the stored messages, of one category or of all. One request gets each message.
 
         Raises:
             SessionEndedError: the session has ended.
@@ -177,7 +177,7 @@ class Session:
         self._remember()
 
     async def sign_in(self, user: SessionUser | str, *, response: Response | None = None) -> None:
-        """Note who the client is. The session gets another id and keeps its data, so nobody can have planted it.
+        """Set the user. The session gets a new id, which prevents session fixation, and keeps its data.
 
         Raises:
             SessionEndedError: the session has ended.
@@ -188,7 +188,7 @@ class Session:
         await self._move(lambda record: msgspec.structs.replace(record, user=who), response)
 
     async def regenerate(self, *, response: Response | None = None) -> None:
-        """Give the session another id; what is known of the old one is worth nothing from then on.
+        """Give the session a new id. The old id and token are no longer accepted.
 
         Raises:
             SessionEndedError: the session has ended.
@@ -208,7 +208,7 @@ class Session:
         self.send(response)
 
     async def invalidate(self, *, response: Response | None = None) -> None:
-        """End the session: sign out. Ending it twice does no harm.
+        """End the session: sign out. Calls after the first one do nothing.
 
         Raises:
             SessionStoreError: the store is in trouble. The session may not have ended.
@@ -224,7 +224,7 @@ class Session:
             await self._keeper.on_sign_out(self._record.user.id)
 
     def send(self, response: Response | None = None) -> None:
-        """Set the cookie of the session as it is now, or delete it; only where cookies are a transport."""
+        """Set the current cookie of the session, or delete it. Does nothing if `cookie` is not a transport."""
         self._remember_unsent()
         config = self._keeper.config
         if 'cookie' not in config.transports or (self._connection is None and response is None):
@@ -260,10 +260,10 @@ class Session:
 
 
 def checked_user(user: SessionUser | str) -> SessionUser:
-    """A user whose attributes JSON can hold.
+    """A user whose attributes JSON can represent.
 
     Raises:
-        TypeError: one of them it cannot.
+        TypeError: JSON cannot represent one of them.
 
     """
     who = SessionUser(id=user) if isinstance(user, str) else user

@@ -25,7 +25,7 @@ from fastapi_caching_route.sessions.session import Session, checked_user
 from fastapi_caching_route.sessions.stored import SessionUser, checked
 
 USER = '{user}'
-"""Stands for the id of the user in the tags that a sign-out invalidates."""
+"""The placeholder for the id of the user in `sign_out_tags`."""
 
 
 class Sessions:
@@ -36,13 +36,13 @@ class Sessions:
         app = FastAPI(lifespan=cache.lifespan)
         sessions.install(app)
 
-    `cache.clear()` and all other invalidations leave them alone. `optional`, `required` and `user` are dependencies, as
-    in `Annotated[Session, Depends(sessions.required)]`; `SessionDep` and `OptionalSession` are the same for the
-    sessions that are installed on the app.
+    `cache.clear()` and other invalidations do not affect sessions. `optional`, `required` and `user` are
+    dependencies, as in `Annotated[Session, Depends(sessions.required)]`; `SessionDep` and `OptionalSession` are the
+    same for the sessions that are installed on the app.
 
     Raises:
-        ConfigurationError: the store cannot change records in one step, an option is not valid, or what signs tokens is
-            not installed.
+        ConfigurationError: the store cannot change records in one step, an option is not valid, or the extra that
+            signs tokens is not installed.
 
     """
 
@@ -53,17 +53,19 @@ class Sessions:
             StoreOfSessions,
             Doc('A `FastAPICache`, whose backend is used; or a backend: Redis, memcached, LMDB, memory; or its URL.'),
         ],
-        config: Annotated[SessionConfig, Doc('How long sessions last, what their tokens are, how these travel.')],
+        config: Annotated[SessionConfig, Doc('The lifetime of sessions, and the form and transport of their tokens.')],
         cache: Annotated[
             FastAPICache | None, Doc('The cache of the pages, if `store` is not that cache, for `sign_out_tags`.')
         ] = None,
         sign_out_tags: Annotated[
             Collection[str], Doc("Tags that a sign-out invalidates, like `['user:{user}']`: `{user}` is the user's id.")
         ] = (),
-        timeout: Annotated[float, Doc('Seconds to wait for the store; then the request is a 503.')] = TIMEOUT_SECONDS,
+        timeout: Annotated[
+            float, Doc('Seconds to wait for the store. After that, the response is a 503.')
+        ] = TIMEOUT_SECONDS,
         clock: Annotated[Callable[[], float], Doc('Seconds since the epoch; for tests.')] = time.time,
     ) -> None:
-        """Check everything. This opens no connection."""
+        """Check all options. This opens no connection."""
         self._cache = cache_of(store, cache)
         self._tags = _checked_tags(sign_out_tags, self._cache)
         place = Place(store, timeout)
@@ -78,25 +80,24 @@ class Sessions:
 
     @property
     def config(self) -> SessionConfig:
-        """How they work."""
+        """The configuration of these sessions."""
         return self._keeper.config
 
     def install(self, app: Annotated[Any, Doc('An app of FastAPI, before it starts.')]) -> None:
         """Make these the sessions of `SessionDep` and `OptionalSession` in an app, if there are none yet.
 
-        Puts a thin layer around the routes of the app. It sets the cookie of a session on whatever response leaves,
-        also on one that an endpoint returns itself, and adds `Cache-Control: private` and `Vary` where a session was
-        looked for.
+        Adds a thin layer around the routes of the app. It sets the cookie of a session on every response, including
+        those that endpoints return themselves, and adds `Cache-Control: private` and `Vary` if code read a session.
 
         Raises:
-            ConfigurationError: this is no app.
+            ConfigurationError: it is not an app.
 
         """
         installed = installed_on(app)
         installed.keeper = installed.keeper or self._keeper
 
     def role(self, *roles: str) -> Callable[..., Awaitable[SessionUser]]:
-        """A dependency: the user of the session, who has one of these roles; else 403, and without a user 401.
+        """A dependency: the user of the session if it has one of these roles, otherwise 403; without a user, 401.
 
         Raises:
             ConfigurationError: no role is given.
@@ -108,7 +109,7 @@ class Sessions:
 
         async def has_role(user: Annotated[SessionUser, Depends(self.user)]) -> SessionUser:
             if not set(roles).intersection(user.roles):
-                raise HTTPException(403, 'This needs another role')
+                raise HTTPException(403, 'This requires another role')
             return user
 
         return has_role
@@ -123,15 +124,15 @@ class Sessions:
             SessionUser | str | None, Doc('The user, or the id of one; None: an anonymous session.')
         ] = None,
         roles: Annotated[Collection[str], Doc('The roles of the user, if that is given by its id.')] = (),
-        data: Annotated[Mapping[str, Any] | None, Doc('What to note: JSON values.')] = None,
+        data: Annotated[Mapping[str, Any] | None, Doc('The JSON values to store.')] = None,
         response: Annotated[
             Response | None, Doc('The response to set the cookie on. Not needed where the sessions are installed.')
         ] = None,
     ) -> Session:
-        """Create a session, with an id that nobody has seen. The session that the request came with ends.
+        """Create a session with a new id. The session that the request was sent with ends.
 
         Raises:
-            TypeError: JSON cannot hold the data.
+            TypeError: JSON cannot represent the data.
             SessionStoreError: the store is in trouble.
             ConfigurationError: there is no response to set the cookie on.
 
@@ -151,7 +152,7 @@ class Sessions:
         return session
 
     async def read(self, token: str) -> Session | None:
-        """The session of a token, or None. What the session is bound to is not checked, as there is no request.
+        """The session of a token, or None. Bindings to user agent and network are not checked, as there is no request.
 
         Raises:
             SessionStoreError: the store is in trouble.
@@ -164,9 +165,9 @@ class Sessions:
     async def delete_user_sessions(
         self, user: Annotated[str, Doc('The id of the user.')], *, keep: Session | None = None
     ) -> int:
-        """End all sessions of a user in one step, but one that is to be kept; return how many.
+        """End all sessions of a user in one step, except `keep`; return the number ended.
 
-        When it returns, none of them is accepted anywhere, also none that was getting another id meanwhile.
+        When this returns, no process accepts any of them, including sessions that received a new id meanwhile.
 
         Raises:
             SessionStoreError: the store is in trouble. They may have ended.
@@ -177,7 +178,7 @@ class Sessions:
         return ended
 
     async def user_sessions(self, user: str) -> list[str]:
-        """The ids of the sessions of a user, as `Session.id` has them; the one that can last longest at the end.
+        """The values of `Session.id` for all sessions of a user. The last one has the latest end.
 
         Raises:
             SessionStoreError: the store is in trouble.
@@ -186,10 +187,10 @@ class Sessions:
         return await self._keeper.users.handles(user)
 
     async def delete_expired(self) -> int:
-        """Delete what is still stored of sessions that have expired; return how many there were.
+        """Delete the records of expired sessions; return the number deleted.
 
-        It need not be called: stores do so themselves, five minutes after the end of a session. memcached lists
-        nothing, so there it is 0.
+        You do not have to call this: stores delete records five minutes after the end of a session. With memcached,
+        which cannot list records, it returns 0.
 
         Raises:
             SessionStoreError: the store is in trouble.
@@ -198,14 +199,14 @@ class Sessions:
         return await self._keeper.delete_ended()
 
     async def identity(self, connection: HTTPConnection) -> str:
-        """For `@cache(identity=sessions.identity)`: a response is shared by all sessions of one user.
+        """For `@cache(identity=sessions.identity)`: all sessions of one user share a response.
 
-        Pages must then show nothing of what else is in a session. Without it, they may show all of it.
+        Responses must then not depend on other data of the session. Without this option, they may.
         """
         return await self._name(connection, _user_of)
 
     def identity_by(self, name: Callable[[Session | None], str]) -> Callable[[HTTPConnection], Awaitable[str]]:
-        """For `@cache(identity=...)`: a response is shared by all clients for whose session a function has one name.
+        """For `@cache(identity=...)`: all clients share a response for whose sessions `name` returns the same text.
 
         @cache(ttl=60, identity=sessions.identity_by(lambda session: ' '.join(session.roles) if session else ''))
         """
@@ -236,27 +237,27 @@ class Sessions:
                 await self._cache.invalidate_tags(*self._tags_of(user))
 
     def on_created(self, handler: SessionHandler) -> SessionHandler:
-        """Call a plain function of a `SessionEvent` for each session that is created."""
+        """Call a plain function with a `SessionEvent` for each session that is created."""
         return self._on('created', handler)
 
     def on_renewed(self, handler: SessionHandler) -> SessionHandler:
-        """The same for each session whose time was prolonged."""
+        """Call a function for each session whose idle time was extended."""
         return self._on('renewed', handler)
 
     def on_regenerated(self, handler: SessionHandler) -> SessionHandler:
-        """The same for each session that got another id, as by a sign-in."""
+        """Call a function for each session that received a new id, as at a sign-in."""
         return self._on('regenerated', handler)
 
     def on_ended(self, handler: SessionHandler) -> SessionHandler:
-        """The same for each session that was ended: by a sign-out, or since all of a user were."""
+        """Call a function for each session that was ended, by a sign-out or by `delete_user_sessions`."""
         return self._on('ended', handler)
 
     def on_expired(self, handler: SessionHandler) -> SessionHandler:
-        """The same for each session that somebody has shown after its time."""
+        """Call a function for each expired session that a client sent a token of."""
         return self._on('expired', handler)
 
     def on_refused(self, handler: SessionHandler) -> SessionHandler:
-        """The same for each request whose token was refused: forged, unknown, of another client."""
+        """Call a function for each request whose token was refused: forged, unknown, or of another client."""
         return self._on('refused', handler)
 
     def _on(self, kind: EventKind, handler: SessionHandler) -> SessionHandler:
@@ -265,7 +266,7 @@ class Sessions:
         return handler
 
     async def close(self) -> None:
-        """Close the connections of this event loop. They are closed without that as the loop ends."""
+        """Close the connections of this event loop. Otherwise, they are closed when the loop ends."""
         await self._keeper.place.close()
 
 

@@ -1,4 +1,4 @@
-"""`States`: one-time state, for OAuth and whatever else must be used once and by one browser.
+"""`States`: one-time state, for OAuth and other flows in which a value is used once and by one browser.
 
 A state is a random text under whose digest its data is stored. To consume it is to replace its record by one that says
 that it is used, if the record is still the same: of all that race, in all processes, one does that.
@@ -79,7 +79,7 @@ class States:
         timeout: Annotated[float, Doc('Seconds to wait for the store; then the request is a 503.')] = TIMEOUT_SECONDS,
         clock: Annotated[Callable[[], float], Doc('Seconds since the epoch; for tests.')] = time.time,
     ) -> None:
-        """Check everything. This opens no connection."""
+        """Check all options. This opens no connection."""
         _check(purpose, cookie, same_site, bind=bind, secure=secure)
         self._place = Place(store, timeout)
         self._purpose = purpose
@@ -90,7 +90,7 @@ class States:
         self._clock = clock
 
     def install(self, app: Annotated[Any, Doc('An app of FastAPI, before it starts.')]) -> None:
-        """See that cookies are set on whatever response leaves an app. `Sessions.install` does that, too.
+        """Let the cookies be set on every response of an app. `Sessions.install` does that, too.
 
         Raises:
             ConfigurationError: this is no app.
@@ -137,7 +137,7 @@ class States:
         *,
         request: Annotated[HTTPConnection | None, Doc('Its request, which has the cookie.')] = None,
     ) -> Any:
-        """Use a state, and return its data. Nobody can use it once more.
+        """Use a state, and return its data. It cannot be used again.
 
         Raises:
             StateRefusedError: it is unknown, used, expired or of another browser. Only the log tells which.
@@ -194,7 +194,7 @@ class States:
         return handle_of(f'{self._purpose}\0{state}')
 
     async def close(self) -> None:
-        """Close the connections of this event loop. They are closed without that as the loop ends."""
+        """Close the connections of this event loop. Otherwise, they are closed when the loop ends."""
         await self._place.close()
 
 

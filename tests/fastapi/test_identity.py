@@ -221,7 +221,7 @@ def test_an_identity_callable_that_fails_sends_requests_by_the_cache_with_one_wa
     assert marks(*responses) == [None] * 3
     assert responses[0].headers['cache-status'] == 'FastAPICache; fwd=bypass; detail=identity'
     *raised, warning = [it.message for it in caplog.records if it.levelname == 'WARNING']
-    assert 'identity callable must return a str' in warning
+    assert 'identity must return a str, an int or a UUID' in warning
     assert len(raised) == (who is failing)
     assert all('raised KeyError' in it and 'in failing' in it for it in raised)
 
