@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fastapi_caching_route._backends.batch import Batch
+from fastapi_caching_route._backends.batch import Reading
 from fastapi_caching_route._backends.drivers import Driver
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.linked import LinkedBackend
@@ -56,15 +56,14 @@ class Commands:
 
     async def get(self, keys: Sequence[str]) -> list[object]:
         """The object under each key, or None."""
-        found, late = await self._backend.get(keys, self.left)
-        self._until += late
-        return found
+        read = self._backend.reading(keys)
+        return read if isinstance(read, list) else self.taken(keys, read, await read.found_within(self.left))
 
     async def heads(self, keys: Sequence[str]) -> list[object]:
         """What is under each key, or None: of a large object only its head, where the backend can tell that apart."""
         return await self._timed(partial(self._backend.send, 'reading', partial(_heads, keys)))
 
-    def taken(self, keys: Sequence[str], batch: Batch, found: Mapping[str, object]) -> list[object]:
+    def taken(self, keys: Sequence[str], batch: Reading, found: Mapping[str, object]) -> list[object]:
         """The object under each key, or None, after waiting for a batch; the budget grows by what the loop was late."""
         self._until += batch.late
         return [found[key] for key in keys]

@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from fastapi_caching_route._backends.batch import Batch
+from fastapi_caching_route._backends.batch import Batch, Reading
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
@@ -53,7 +53,7 @@ MAX_SIZES = 4096
 MAX_WAITING = 10_000
 """How many commands may be under way or waiting, at some kilobytes each. One more would time out anyway."""
 
-
+Setting = Batch[ToSet, bool | Exception]
 _SMALL, _LARGE = '', ' '
 """Under which batches of entries of known sizes are kept: no key has a blank."""
 
@@ -92,9 +92,9 @@ class Link:
         self._running: set[asyncio.Task[Any]] = set()
         self.lateness = Lateness(self._loop, lambda: not self._running)
         self._adding: dict[str, asyncio.Task[bool]] = {}
-        self._batches: dict[str, Batch] = {}
+        self._batches: dict[str, Reading] = {}
         """The reads that are not sent yet: of small entries, of large ones, and of each other one under its own key."""
-        self._to_set: tuple[dict[str, ToSet], asyncio.Task[dict[str, bool | Exception]]] | None = None
+        self._to_set: Setting | None = None
         """The objects that are not sent yet."""
         self._tails: dict[tuple[str, JournalHead | None], asyncio.Task[Tail]] = {}
         """The reads of journals that are not sent yet."""
@@ -102,7 +102,7 @@ class Link:
         with suppress(StopIteration):  # an event loop closes started generators before it ends, and nothing else
             self._at_end.__anext__().send(None)
 
-    def get(self, keys: Sequence[str]) -> Batch:
+    def get(self, keys: Sequence[str]) -> Reading:
         """The object under each key, or None. Keys that are asked for before the command is sent join it."""
         size = max([self._sizes.get(key, 0) for key in keys])
         is_large = size >= LARGE_BYTES
@@ -111,13 +111,14 @@ class Link:
         batch = self._batches.get(name)
         is_sent = is_large and not self.driver.knows(keys[0])
         if batch is None or len(batch.keys) > (MAX_LARGE_BYTES / size if is_sent else self._most):
-            batch = self._batches[name] = Batch(self.lateness, self._timeout)
+            batch = Batch(self.lateness, self._timeout)
             batch.begin(self.send('reading', partial(self._read, name, batch), is_large=is_large))
+            self._batches[name] = batch  # not before: too many commands may be waiting, so that it is not sent
         for key in keys:
             batch.keys[key] = None
         return batch
 
-    async def _read(self, name: str, batch: Batch) -> dict[str, object]:
+    async def _read(self, name: str, batch: Reading) -> dict[str, object]:
         if self._batches.get(name) is batch:
             del self._batches[name]  # no more keys can join
         keys = list(batch.keys)
@@ -130,22 +131,24 @@ class Link:
         self._sizes.update(sizes)
         return found
 
-    def set(self, key: str, value: object, span: float) -> 'asyncio.Task[dict[str, bool | Exception]]':
+    def set(self, key: str, value: object, span: float) -> Setting:
         """What became of each object that is stored with this one: those that are given before it is sent."""
-        if self._to_set is None or key in self._to_set[0]:
-            objects: dict[str, ToSet] = {}
-            self._to_set = objects, self.send('writing', partial(self._set_all, objects))
-        self._to_set[0][key] = key, value, span
-        return self._to_set[1]
+        batch = self._to_set
+        if batch is None or key in batch.keys:
+            batch = Batch(self.lateness, self._timeout)
+            batch.begin(self.send('writing', partial(self._set_all, batch)))
+            self._to_set = batch
+        batch.keys[key] = key, value, span
+        return batch
 
-    async def _set_all(self, objects: dict[str, ToSet]) -> dict[str, bool | Exception]:
-        if self._to_set is not None and self._to_set[0] is objects:
+    async def _set_all(self, batch: Setting) -> dict[str, bool | Exception]:
+        if self._to_set is batch:
             self._to_set = None  # no more objects can join
-        outcomes = await self.driver.set_many(tuple(objects.values()))
+        outcomes = await self.driver.set_many([*batch.keys.values()])
         failures = [it for it in outcomes if isinstance(it, Exception)]
         if len(failures) == len(outcomes):  # for which there is one reason
             raise failures[0]
-        return dict(zip(objects, outcomes, strict=True))
+        return dict(zip(batch.keys, outcomes, strict=True))
 
     def since(self, journal: str, known: JournalHead | None) -> 'asyncio.Task[Tail]':
         """What a journal has behind a head. Callers that ask the same before the command is sent share it."""
@@ -253,16 +256,8 @@ class Watch:
     """
 
     __slots__ = (
-        '_handle',
-        '_is_large',
-        '_kind',
-        '_late_before',
-        '_link',
-        '_loop',
-        '_running',
-        '_seconds',
-        'began_at',
-        'has_rung',
+        *('_handle', '_is_large', '_kind', '_late_before', '_link', '_loop', '_running', '_seconds'),
+        *('began_at', 'has_rung'),
     )
 
     def __init__(

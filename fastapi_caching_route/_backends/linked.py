@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
-from fastapi_caching_route._backends.batch import Batch
+from fastapi_caching_route._backends.batch import Reading
 from fastapi_caching_route._backends.breaker import Breaker, Kind
 from fastapi_caching_route._backends.drivers import Driver, Prolongs
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
@@ -76,7 +76,7 @@ class LinkedBackend:
         found = await read.found_within(within)
         return [found[key] for key in keys], read.late
 
-    def reading(self, keys: Sequence[str]) -> Batch | list[object]:
+    def reading(self, keys: Sequence[str]) -> Reading | list[object]:
         """The object under each key, or None: in a batch, to be waited for, or at once if the backend can do that."""
         self._check('reading')
         if self._read_at_once is not None:
@@ -102,8 +102,7 @@ class LinkedBackend:
         is_large = self._weigh(value) >= LARGE_BYTES
         try:
             if link is not None and not is_large:
-                outcomes = await in_time(link.set(key, value, span), within, link.lateness)
-                return _given(outcomes[key])
+                return _given((await link.set(key, value, span).found_within(within))[key])
             sent = partial(self._set, key, value, span)
             return await self.send('writing', sent, within, even_if_open=even_if_open, is_large=is_large)
         except Exception as error:
@@ -192,7 +191,8 @@ class LinkedBackend:
 
     def worth_storing(self) -> bool:
         """Whether storing is worth its time: false while the breaker is open for it."""
-        return not (self.breaker.is_open('writing') or self.breaker.is_open('storing'))
+        breaker = self.breaker
+        return not (breaker.has_failures and (breaker.is_open('writing') or breaker.is_open('storing')))
 
     def report_storing(self, *, in_time: bool) -> None:
         """Report whether the commands that precede storing finished within one request's time budget.

@@ -1,6 +1,5 @@
 """The driver of an LMDB store. What is in it is read at once; what is written takes a thread."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -26,12 +25,14 @@ class LMDBBackend(Protocol):
 class LMDBDriver:
     """Sends commands to an LMDB store, with our codec. See `Driver`."""
 
-    __slots__ = ('_codec', '_store', 'address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many')
+    __slots__ = ('_codec', '_readers', '_store', 'address', 'concurrency', 'is_ours', 'may_be_cancelled', 'sets_many')
 
     def __init__(self, backend: LMDBBackend, codec: Codec) -> None:
         """Use the store of a backend, which others may use, too."""
         self._store = backend.store
         self._codec = codec
+        self._readers: dict[str, PairReader] = {}
+        """They remember what is under a key beside which others are read."""
         self.address: str = str(backend.store.environment.folder)
         self.concurrency: int = MAX_CONCURRENT
         self.is_ours: bool = False
@@ -41,11 +42,13 @@ class LMDBDriver:
 
     def read_at_once(self, keys: Sequence[str]) -> list[object]:
         """The object under each key, or None; all of one moment."""
+        if len(keys) == 1 and (reader := self._readers.get(keys[0])) is not None:
+            return [reader.read_beside()]
         return self._store.read_as(keys, self._codec.loads)
 
     def reading_beside(self, key: str) -> Callable[[str], tuple[object, object]]:
         """A function that returns the objects under a given key and under this one, or None; both of one moment."""
-        return PairReader(self._store, self._codec, key).read
+        return self._readers.setdefault(key, PairReader(self._store, self._codec, key)).read
 
     def knows(self, key: str) -> bool:  # noqa: ARG002, see `Driver`
         """See `Driver`. Nothing is sent."""
@@ -71,8 +74,7 @@ class LMDBDriver:
 
     async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
         """See `Driver`."""
-        outcomes = await asyncio.gather(*(self.set(*it) for it in objects), return_exceptions=True)
-        return [it if isinstance(it, bool | Exception) else ConnectionError(str(it)) for it in outcomes]
+        return await self._store.put_all([(key, self._bytes(value), span) for key, value, span in objects])
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`. It is not evicted: it may be the token of a lock."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
@@ -57,14 +58,19 @@ WAIT_TO_FORK = 1.0
 """How many seconds a fork waits for a write transaction to end, before it goes on without."""
 
 
+_numbers = count(1)
+
+
 class Opened:
     """An open environment, and the files that it was opened from."""
 
-    __slots__ = ('descriptor', 'env', 'files', 'seen', 'until')
+    __slots__ = ('descriptor', 'env', 'files', 'number', 'seen', 'until')
 
     def __init__(self, env: Any, inner: str) -> None:
         """Take an environment in a folder."""
         self.env: Any = env
+        self.number: int = next(_numbers)
+        """No other one of this process has the same."""
         self.files: tuple[int, ...] = identity(inner)
         self.descriptor: int = os.open(inner, os.O_RDONLY | os.O_DIRECTORY)
         self.seen: int = -1
@@ -103,14 +109,23 @@ class Environment:
     def current(self) -> Opened:
         """The environment of the files that are in the folder now. The caller holds `lock`, and reads under it."""
         opened = self._opened
-        if opened is not None and self.is_current(opened):
+        if opened is None:
+            return self._open()
+        if os.fstat(opened.descriptor).st_mtime_ns == opened.seen and time.monotonic() < opened.until:
             return opened
-        return self._open()
+        return opened if self.is_current(opened) else self._open()
 
-    def is_current(self, opened: Opened, *, surely: bool = False) -> bool:
-        """Whether the files in the folder are still those of this environment."""
-        is_unchanged = os.fstat(opened.descriptor).st_mtime_ns == opened.seen and time.monotonic() < opened.until
-        return (is_unchanged and not surely) or self._is_same(opened)
+    def is_current(self, opened: Opened) -> bool:
+        """Whether the files in the folder are still those of this environment. Looks at each of them, by its path."""
+        try:
+            changed_at = os.fstat(opened.descriptor).st_mtime_ns
+            if identity(self.inner) != opened.files:
+                return False
+        except OSError:
+            return False
+        opened.seen = changed_at if time.time_ns() - changed_at > SETTLED else -1
+        opened.until = time.monotonic() + SAME_PATH
+        return True
 
     def reading(self, opened: Opened, *, buffers: bool) -> Any:
         """A read transaction. The caller holds `lock`."""
@@ -161,18 +176,6 @@ class Environment:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.env.close()
-
-    def _is_same(self, opened: Opened) -> bool:
-        """Look closer: at each file, by its path."""
-        try:
-            changed_at = os.fstat(opened.descriptor).st_mtime_ns
-            if identity(self.inner) != opened.files:
-                return False
-        except OSError:
-            return False
-        opened.seen = changed_at if time.time_ns() - changed_at > SETTLED else -1
-        opened.until = time.monotonic() + SAME_PATH
-        return True
 
     def _open(self) -> Opened:
         if self._lost is not None:

@@ -73,8 +73,8 @@ def _locked(descriptor: int) -> bool:
 
 def identity(inner: str) -> tuple[int, ...]:
     """Which files these are: no others have the same numbers while these are open."""
-    found = [os.stat(f'{inner}/{it}') for it in ('data.mdb', 'lock.mdb')]  # noqa: PTH116, on hits
-    return tuple(it for one in found for it in (one.st_dev, one.st_ino))
+    values, locks = os.stat(f'{inner}/data.mdb'), os.stat(f'{inner}/lock.mdb')  # noqa: PTH116, on hits
+    return values.st_dev, values.st_ino, locks.st_dev, locks.st_ino
 
 
 def is_half(inner: str) -> bool:

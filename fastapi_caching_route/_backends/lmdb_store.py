@@ -3,9 +3,11 @@
 Knows keys, bytes and seconds. Does not know what they stand for.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -87,16 +89,35 @@ class LMDBStore:
 
         With `only_new`, return False also if there is a value under the key. If `pinned`, it is not evicted.
         """
-        if len(value) > self.environment.max_bytes // LARGEST:
+        if self._is_too_large(value):
             return False
         try:
             return await self.writer.run(
-                lambda table: _put(table, stored_key(key), value, span, only_new=only_new, pinned=pinned), len(value)
+                partial(_put, key=stored_key(key), value=value, span=span, only_new=only_new, pinned=pinned), len(value)
             )
         except self.environment.lmdb.Error as error:
             if not is_full(error):
                 raise
             return False
+
+    async def put_all(self, values: Sequence[tuple[str, bytes, float]]) -> list[bool | Exception]:
+        """Store values, as `put` does; what became of each of them."""
+        puttings = [
+            (partial(_put, key=stored_key(key), value=value, span=span), len(value))
+            for key, value, span in values
+            if not self._is_too_large(value)
+        ]
+        outcomes = iter(await asyncio.gather(*self.writer.begin(puttings), return_exceptions=True))
+        return [not self._is_too_large(value) and self._outcome(next(outcomes)) for _, value, _ in values]
+
+    def _is_too_large(self, value: bytes) -> bool:
+        return len(value) > self.environment.max_bytes // LARGEST
+
+    def _outcome(self, outcome: bool | BaseException) -> bool | Exception:  # noqa: FBT001, inside only
+        """What became of a value: there was no room for it, or what an operation has returned or raised."""
+        if isinstance(outcome, self.environment.lmdb.Error) and is_full(outcome):
+            return False
+        return outcome if isinstance(outcome, bool | Exception) else ConnectionError(str(outcome))
 
     async def delete(self, key: str) -> bool:
         """Delete a key; return whether there was a value."""
@@ -122,7 +143,9 @@ def _writer_of(folder: Path, max_bytes: int) -> LMDBWriter:
         return found
 
 
-def _put(table: Table, key: bytes, value: bytes, span: float | None, *, only_new: bool, pinned: bool) -> bool:
+def _put(
+    table: Table, key: bytes, value: bytes, span: float | None, *, only_new: bool = False, pinned: bool = False
+) -> bool:
     if only_new and table.ends_at(key) is not None:
         return False
     table.put(key, value, span, pinned=pinned)

@@ -53,7 +53,7 @@ MAX_USED = 2000
 """How many used keys are remembered until then."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job(Generic[T]):
     """An operation, which may run more than once, and who waits for its result."""
 
@@ -99,17 +99,26 @@ class LMDBWriter:
             lmdb.Error: LMDB failed.
 
         """
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[T] = loop.create_future()
-        job = Job(operation, size, loop, result, even_if_full)
-        with self._changed:
-            if len(self._jobs) >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES:
-                msg = f'{len(self._jobs)} write operations wait for the LMDB store already'
-                raise ConnectionError(msg)
-            self._jobs.append(job)
-            self._bytes += size
-            self._wake()
+        (result,) = self.begin([(operation, size)], even_if_full=even_if_full)
         return await result
+
+    def begin(
+        self, operations: 'Sequence[tuple[Callable[[Table], T], int]]', *, even_if_full: bool = False
+    ) -> 'list[asyncio.Future[T]]':
+        """Let the thread run operations of these sizes; return the results to come, each as `run` returns it."""
+        loop = asyncio.get_running_loop()
+        jobs = [Job(operation, size, loop, loop.create_future(), even_if_full) for operation, size in operations]
+        with self._changed:
+            for job in jobs:
+                if len(self._jobs) >= MAX_WAITING or self._bytes + job.size > MAX_WAITING_BYTES:
+                    said = f'{len(self._jobs)} write operations wait for the LMDB store already'
+                    job.result.set_exception(ConnectionError(said))
+                else:
+                    self._jobs.append(job)
+                    self._bytes += job.size
+            if self._jobs:
+                self._wake()
+        return [job.result for job in jobs]
 
     def note(self, key: bytes) -> None:
         """Note that a key was read."""
@@ -161,18 +170,18 @@ class LMDBWriter:
     def _attempt(self, jobs: 'Sequence[Job[Any]]') -> list[Any] | Exception:
         """The results of a transaction, or why it has failed."""
         try:
-            return self._committed([it.operation for it in jobs], surely=any(it.even_if_full for it in jobs))
+            return self._committed([it.operation for it in jobs])
         except Exception as error:  # noqa: BLE001, whatever LMDB raises; the thread has to go on
             return error
 
-    def _committed(self, operations: Sequence[Callable[[Table], Any]], *, surely: bool) -> list[Any]:
+    def _committed(self, operations: Sequence[Callable[[Table], Any]]) -> list[Any]:
         while True:
             used, self.used = self.used, set()
             with self.environment.writing:  # before it is looked up: a fork closes it
                 with self.environment.lock:
                     opened = self.environment.current()
                 results, table = self._transaction(opened, operations, used)
-            if self.environment.is_current(opened, surely=surely):
+            if self.environment.is_current(opened):
                 if table.evicted:
                     self._evicted.append(Evicted(store='lmdb', entries=table.evicted, bytes=table.evicted_bytes))
                 return results

@@ -25,7 +25,7 @@ FRONT_BYTES = 80
 
 MAX_LINES, MAX_REMEMBERED_LINE = 1024, 512
 """For how many request lines of a route, with the headers that are in the key, the keys are remembered, and the most
-characters of each. Together they take one or two megabytes at most."""
+characters of each, as `ascii()` writes it. Together they take one or two megabytes at most."""
 
 SEPARATOR = '::'
 """Separates namespace and key. No escaped text contains it, so `user` + `123` is never the same as `user1` + `23`."""
@@ -84,7 +84,7 @@ class Keys:
 
     def _remembered(self, line: Parts, scope: Scope, body: bytes) -> KeyPair:
         keys = self.of(scope, body)
-        if _size(line) <= MAX_REMEMBERED_LINE:
+        if len(ascii(line)) <= MAX_REMEMBERED_LINE:
             if len(self._known) >= MAX_LINES:
                 self._known.clear()
             self._known[line] = keys
@@ -126,11 +126,6 @@ class Keys:
         digested.update(ascii(parts).encode('ascii'))
         key = f'{method}:{escaped(path[:FRONT_BYTES])[:FRONT_BYTES]}:{digested.hexdigest()}'
         return key, full_key(self._namespace, key)
-
-
-def _size(line: object) -> int:
-    """How long all texts in a tuple of texts and tuples are."""
-    return sum(map(_size, line)) if isinstance(line, tuple) else len(line) if isinstance(line, str | bytes) else 0
 
 
 def _path_values(scope: Scope) -> tuple[tuple[str, str], ...]:

@@ -44,7 +44,7 @@ class LookUpAtOnce:
     def look_up(self, key: str) -> Found | Variants | Later | None:
         """What `Visit.look_up` returns, or LATER: an invalidation is pending, a new epoch begins, or reading fails."""
         parts, ledger = self._parts, self._ledger
-        if parts.debts:
+        if parts.debts.pending:
             return LATER
         try:
             found, text = self._read(key)

@@ -99,9 +99,9 @@ class LookUpNear:
         """A copy that is fresh and alive, or LATER."""
         copies, parts = self._copies, self._parts
         entry = copies.get(key)
-        if entry is None or not copies.are_trusted() or None in copies.beside or parts.debts:
+        if entry is None or not copies.are_trusted() or None in copies.beside or parts.debts.pending:
             return LATER
-        if parts.withdrawals.includes(key, entry.stored_at):
+        if parts.withdrawals.count and parts.withdrawals.includes(key, entry.stored_at):
             return LATER
         stale_at = self._ledger.stale_at_once(entry, copies.beside)
         return Found(entry, math.inf) if stale_at == math.inf else LATER

@@ -28,6 +28,7 @@ from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
 from fastapi_caching_route._core.names import EVERYTHING, in_public, shown
+from fastapi_caching_route._store.visit import NOTHING_OWED
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -49,11 +50,13 @@ class Debts:
     `write` is a function of the cache: it sends the invalidation of names, and raises if the backend does not take it.
     """
 
-    __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write', 'observers')
+    __slots__ = ('_lock', '_names', '_retrying', '_retrying_later', '_told', '_write', 'observers', 'pending')
 
     def __init__(self) -> None:
         """Nothing is owed."""
         self._names: dict[str, object] = {}
+        self.pending: Mapping[str, object] = self._names
+        """The same, to be asked on each hit whether it is empty: `bool(debts)` would be another call."""
         self._retrying_later, self._retrying = Background(), Background()
         self._lock = Lock()
         self._told = False
@@ -77,11 +80,12 @@ class Debts:
 
     def owed(self) -> Owed:
         """A copy of what is owed, for `has_grown`."""
-        return dict(self._names)
+        return dict(self._names) if self._names else NOTHING_OWED
 
     def has_grown(self, names: Sequence[str], since: Owed) -> bool:
         """Whether one of these names has been owed again since that copy was made."""
-        return any(name in self._names and self._names[name] is not since.get(name) for name in (EVERYTHING, *names))
+        owed = self._names
+        return bool(owed) and any(name in owed and owed[name] is not since.get(name) for name in (EVERYTHING, *names))
 
     def owe(self, names: Sequence[str], error: Exception, write: Write) -> None:
         """Owe names, which the backend has just refused: log it, and retry in the background."""

@@ -60,10 +60,14 @@ class JournalLedger:
         """The epochs that this process has seen end, the last ones last."""
         self._lock = Lock()
 
+    def early_at_once(self) -> Position | None:
+        """See `Ledger`."""
+        known = self.known
+        return None if known is None else known.position()
+
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Position:  # noqa: ARG002
         """See `Ledger`."""
-        known = self.known or await self._follow(store)
-        return Position(known.head.epoch, known.moments.now)
+        return (self.known or await self._follow(store)).position()
 
     async def marks_after(
         self,
@@ -209,6 +213,10 @@ class Known:
         """All up to this head is known. Called last: whoever compares the text finds what belongs to it."""
         self.head = head
         self.text = str(head)
+
+    def position(self) -> Position:
+        """The position of a run that begins now."""
+        return Position(self.head.epoch, self.moments.now)
 
 
 def _of_whole_places(tail: Tail) -> tuple[JournalHead, Sequence[tuple[str, int]]]:

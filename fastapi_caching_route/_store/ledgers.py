@@ -47,6 +47,10 @@ class Ledger(Protocol):
         """Take note of what was found under the keys `beside`. The result is for `stale_at`."""
         ...
 
+    def early_at_once(self) -> Early | None:
+        """What `marks_before` returns, if that needs no command now; else None."""
+        ...
+
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Early | None:
         """Read what `marks_after` needs, before the endpoint runs; None if the backend does not keep marks."""
         ...

@@ -88,6 +88,9 @@ class Marks:
         """Marks, and until when they last at least, in seconds of the monotonic clock."""
         self._verified: dict[str, tuple[object, str, float]] = {}
 
+    def early_at_once(self) -> None:
+        """See `Ledger`. Marks always need commands."""
+
     async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Mapping[str, str] | None:
         """See `Ledger`: the marks by their keys, as far as there are any, and `last`."""
         keys = self._keys(names, windowed=windowed)

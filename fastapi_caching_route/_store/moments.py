@@ -112,6 +112,10 @@ class MomentsLedger:
     async def see(self, store: object, beside: Sequence[object]) -> None:
         """See `Ledger`. There is nothing to note."""
 
+    def early_at_once(self) -> int:
+        """See `Ledger`."""
+        return self._moments.now
+
     async def marks_before(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.now

@@ -43,6 +43,16 @@ from fastapi_caching_route.memory import MemoryStats
 logger = logging.getLogger('fastapi_caching_route')
 
 T = TypeVar('T')
+U = TypeVar('U')
+
+
+class Failed:
+    """What takes the place of a result if the store fails, where None is a result."""
+
+    __slots__ = ()
+
+
+FAILED = Failed()
 
 FEW_NAMES = 32
 """If a response has more names than this, a time-out while reading its marks is no sign that the store is too slow."""
@@ -114,7 +124,7 @@ class RemoteVisit:
     def look_up(self, key: str) -> Coroutine[Any, Any, Found | Variants | None]:
         """See `Visit`."""
         copies = self._parts.copies
-        copy = None if copies is None or self._parts.debts else copies.get(key)
+        copy = None if copies is None or self._parts.debts.pending else copies.get(key)
         return self._looked_up(key) if copies is None or copy is None else self._confirmed(copy, copies)
 
     async def _confirmed(self, copy: Entry, copies: 'KeepsCopies') -> Found | Variants | None:
@@ -145,7 +155,7 @@ class RemoteVisit:
     async def _looked_up(self, key: str) -> Found | Variants | None:
         """What is stored under a key."""
         parts, copies, keys = self._parts, self._parts.copies, (key, *self._parts.ledger.beside)
-        if parts.debts:
+        if parts.debts.pending:
             self._left -= await parts.retry(self._left)
         commands, began_at, since = Commands(parts.backend, self._left), time.monotonic(), 0
         if copies is not None:
@@ -173,7 +183,7 @@ class RemoteVisit:
     def _told(self, stored: object, key: str, beside: Sequence[object]) -> Found | Variants | Later | None:
         """What `_alive` returns, if nothing more has to be asked."""
         parts, withdrawals = self._parts, self._parts.withdrawals
-        if not isinstance(stored, Entry) or stored.key != key or parts.debts:
+        if not isinstance(stored, Entry) or stored.key != key or parts.debts.pending:
             return LATER
         if withdrawals.count and withdrawals.includes(key, stored.stored_at):
             return LATER
@@ -202,14 +212,18 @@ class RemoteVisit:
     async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
         """See `Visit`."""
         # Noted before the marks are read, so that what is added meanwhile counts as added since.
-        owed, withdrawals = self._parts.debts.owed(), self._parts.withdrawals.count
-        return Before(await self._early(names, windowed=windowed), owed, withdrawals)
+        parts = self._parts
+        owed, withdrawals = parts.debts.owed(), parts.withdrawals.count
+        if not parts.backend.worth_storing():
+            return Before(None, owed, withdrawals)
+        early = parts.ledger.early_at_once()
+        if early is None or parts.backend.breaker.has_failures:
+            early = await self._early(names, windowed=windowed)
+        return Before(early, owed, withdrawals)
 
     async def _early(self, names: Sequence[str], *, windowed: bool) -> Early | None:
         backend, had_time = self._parts.backend, self._left > 0
-        if not backend.worth_storing():
-            return None
-        early = await self._or_nothing(partial(self._parts.ledger.marks_before, names=names, windowed=windowed))
+        early = await self._or_nothing(partial(self._parts.ledger.marks_before, names=names, windowed=windowed), None)
         if early is not None or (had_time and self._left <= 0 and len(names) <= FEW_NAMES):
             backend.report_storing(in_time=early is not None)
         return early
@@ -224,19 +238,16 @@ class RemoteVisit:
             return Lost('invalidated')
         if before.early is None:
             return Unknown()
-        marking = partial(self._marks_after, before.early, names, windowed=windowed, span=span)
-        marked = await self._or_nothing(marking)
-        return Lost('store-error') if marked is None else marked
-
-    async def _marks_after(
-        self, early: Early, names: Sequence[str], commands: Commands, *, windowed: bool, span: float
-    ) -> Standing:
-        marks = await self._parts.ledger.marks_after(commands, early, names, windowed=windowed, span=span)
+        asked = partial(self._parts.ledger.marks_after, early=before.early, names=names, windowed=windowed, span=span)
+        marks = await self._or_nothing(asked, FAILED)
+        if isinstance(marks, Failed):
+            return Lost('store-error')
         return Lost('invalidated') if marks is None else Alive(marks)
 
     async def put(self, stored: StoredObject, span: float) -> bool:
         """See `Visit`."""
-        is_stored = bool(await self._or_nothing(lambda commands: commands.set(stored.key, stored, min(span, FOREVER))))
+        setting = partial(Commands.set, key=stored.key, value=stored, span=min(span, FOREVER))
+        is_stored = await self._or_nothing(setting, False)  # noqa: FBT003, it is the result
         if self._parts.copies is not None:
             self._parts.copies.keep(stored) if is_stored else self._parts.copies.drop(stored.key)
         return is_stored
@@ -250,7 +261,7 @@ class RemoteVisit:
         """See `Visit`."""
         if self._parts.copies is not None:
             self._parts.copies.drop(key)
-        await self._or_nothing(lambda commands: commands.delete(key))
+        await self._or_nothing(partial(Commands.delete, key=key), None)
 
     def note_withdrawal(self, key: str, now: float) -> None:
         """See `Visit`."""
@@ -275,13 +286,13 @@ class RemoteVisit:
         await wait_for(running, max(self._left, 0))
         return running.result() if running.done() and not running.cancelled() else 'store-slow'
 
-    async def _or_nothing(self, asked: Callable[[Commands], Awaitable[T]]) -> T | None:
-        """The result of some commands, or None if the store fails."""
+    async def _or_nothing(self, asked: Callable[[Commands], Awaitable[T]], nothing: U) -> T | U:
+        """The result of some commands, or `nothing` if the store fails."""
         commands = Commands(self._parts.backend, self._left)
         try:
             return await asked(commands)
         except Exception as error:  # noqa: BLE001, whatever a client library raises
             logger.debug('the cache backend failed for one request: %s', in_words(error))
-            return None
+            return nothing
         finally:
             self._left = commands.left

@@ -201,6 +201,31 @@ async def test_only_so_many_commands_wait_for_a_backend_that_hangs(monkeypatch):
     backend.hanging.clear()
 
 
+class Quick:
+    """A driver that does what it is asked."""
+
+    concurrency, is_ours, may_be_cancelled, sets_many = 4, False, True, True
+
+    async def get_many(self, keys):
+        return [None for _ in keys]
+
+    async def set_many(self, objects):
+        return [True for _ in objects]
+
+
+async def test_after_too_many_commands_have_waited_others_are_sent_again(monkeypatch):
+    quick = link.Link(Quick(), 1, Breaker(), len)
+    with monkeypatch.context() as patched:
+        patched.setattr(link, 'MAX_WAITING', 0)
+        with pytest.raises(ConnectionError):
+            quick.get(['key'])
+        with pytest.raises(ConnectionError):
+            quick.set('key', 'text', 60)
+    assert await quick.get(['key']).found_within(1) == {'key': None}
+    assert await quick.set('key', 'text', 60).found_within(1) == {'key': True}
+    await quick.close()
+
+
 async def test_a_client_of_ours_that_hangs_is_closed_and_another_one_is_used(monkeypatch, redis_server):
     monkeypatch.setattr(link, 'GIVE_UP_SECONDS', 0.05)
     with app_on(RedisCache(endpoint='127.0.0.1', port=redis_server.port), store_timeout=0.2) as (cache, ask):

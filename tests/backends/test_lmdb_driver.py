@@ -1,10 +1,13 @@
 """The driver of an LMDB store: the commands of all drivers, look-ups at once, and journals."""
 
 import pytest
+from msgspec.structs import replace
 
 from fastapi_caching_route import FastAPICache, LMDBCache
+from fastapi_caching_route._backends import lmdb_writer
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._store.wire import Wire
+from tests.store.entries import ENTRY
 from tests.support import caching_router, client_of, marks
 
 
@@ -61,3 +64,17 @@ async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response
         monkeypatch.undo()
     assert caplog.text.count('is failing, requests are answered without it') == 1
     assert 'Input/output error' in caplog.text
+
+
+async def test_objects_that_are_stored_together_have_an_outcome_each(tmp_path, monkeypatch):
+    cache = LMDBCache(tmp_path / 'store', max_bytes=1_000_000)
+    driver = LMDBDriver(cache, Wire(()))
+    large = replace(ENTRY, key='large', body=b'x' * 300_000)
+    objects = [('one', 'text', 60.0), ('large', large, 60.0), ('two', 'text', 60.0)]
+    assert await driver.set_many(objects) == [True, False, True]
+    assert driver.read_at_once(['one', 'large', 'two']) == ['text', None, 'text']
+    monkeypatch.setattr(lmdb_writer, 'MAX_WAITING', 1)
+    stored, refused = await driver.set_many([('three', 'text', 60.0), ('four', 'text', 60.0)])
+    assert stored is True
+    assert isinstance(refused, ConnectionError)
+    assert driver.read_at_once(['three', 'four']) == ['text', None]

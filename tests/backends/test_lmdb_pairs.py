@@ -64,13 +64,16 @@ async def test_what_has_changed_is_decoded_again(cache):
 
 @pytest.mark.parametrize('later', [30, 90])
 @pytest.mark.parametrize('is_known', [False, True])
-async def test_what_has_expired_is_not_found(cache, monkeypatch, is_known, later):
+@pytest.mark.parametrize('others_write', [False, True])
+async def test_what_has_expired_is_not_found(cache, monkeypatch, is_known, later, others_write):
     driver = LMDBDriver(cache, Wire(()))
     await driver.set('key', ENTRY, 20)
     await driver.set('beside', 'text', 60)
     read = driver.reading_beside('beside')
     if is_known:
         assert read('key') == (ENTRY, 'text')
+    if others_write:
+        await driver.set('other', 'text', 60)
     monkeypatch.setattr(lmdb_pairs, 'time', SimpleNamespace(time=lambda: time.time() + later))
     assert read('key') == (None, 'text' if later < 60 else None)
 
@@ -90,9 +93,44 @@ async def test_what_is_too_short_for_an_entry_is_not_found(cache):
     assert driver.reading_beside('beside')('key') == (None, None)
 
 
-async def test_a_look_up_counts_as_a_use(cache):
+async def test_each_look_up_counts_as_a_use(cache):
     driver = LMDBDriver(cache, Wire(()))
     await driver.set('key', ENTRY, 60)
-    cache.store.writer.used.clear()
-    driver.reading_beside('beside')('key')
-    assert cache.store.writer.used == {b'key'}
+    read = driver.reading_beside('beside')
+    for _ in range(3):
+        cache.store.writer.used.clear()
+        read('key')
+        assert cache.store.writer.used == {b'key'}
+
+
+async def test_what_is_read_beside_alone_is_no_use_and_is_as_new(cache):
+    driver = LMDBDriver(cache, Wire(()))
+    driver.reading_beside('beside')
+    for text in ('one', 'two'):
+        await driver.set('beside', text, 60)
+        assert driver.read_at_once(['beside']) == [text]
+    assert not cache.store.writer.used
+
+
+async def test_new_files_are_read_anew_also_after_as_many_transactions_as_the_old_ones_had(cache):
+    driver = LMDBDriver(cache, Wire(()))
+    read = driver.reading_beside('beside')
+    for body in (b'old', b'new'):
+        changed = replace(ENTRY, body=body)
+        await driver.set('key', changed, 60)
+        await driver.set('beside', body.decode(), 60)
+        assert cache.store.look(lambda table: table.txn.id()) == 2
+        assert read('key') == (changed, body.decode())
+        cache.store.environment.replace()
+
+
+async def test_as_many_values_as_it_remembers_are_found(cache, monkeypatch):
+    monkeypatch.setattr(lmdb_pairs, 'MAX_SEEN', 2)
+    driver = LMDBDriver(cache, Wire(()))
+    read = driver.reading_beside('beside')
+    keys = ['a', 'b', 'c', 'd', 'e']
+    for key in keys:
+        await driver.set(key, replace(ENTRY, key=key), 60)
+    for key in [*keys, *keys]:
+        assert read(key) == (replace(ENTRY, key=key), None)
+        assert len(read.__self__._seen) <= 2

@@ -12,7 +12,7 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from pydantic import BeforeValidator
 
 import fastapi_caching_route
-from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
+from fastapi_caching_route import CachingRoute, FastAPICache, LMDBCache, MemoryCache
 from fastapi_caching_route._exchange import arrival
 from fastapi_caching_route._exchange.lookup import at_once
 from tests.backends.fakes import Elsewhere
@@ -124,6 +124,39 @@ async def test_a_miss_in_memory_takes_so_many_calls():
         calls, coroutines = await counted(app, dict(scope))
     del calls['_is_default']  # of each exception handler, of which releases of FastAPI have more or fewer
     assert (sum(calls.values()), sum(coroutines.values())) == (MISS, MISS_IN_COROUTINES)
+
+
+LMDB_HIT = 17
+"""How many calls a hit in an LMDB store takes, in the same second as the one before."""
+
+LMDB_MISS, LMDB_MISS_IN_COROUTINES = 270, 57
+"""How many calls a miss takes there, of a path that was not requested before; and how many of them are coroutines."""
+
+AT_TIMES = ('is_current', 'identity', '_beat', '_wait', 'seconds', '_is_default')
+"""What is called now and then, or depends on the release of FastAPI."""
+
+
+async def of_a_number(number: int):
+    return {'id': number}
+
+
+async def test_a_hit_and_a_miss_in_lmdb_take_so_many_calls(tmp_path):
+    clock, router = Clock(), APIRouter(route_class=CachingRoute)
+    cache = FastAPICache(LMDBCache(tmp_path / 'store'), clock=clock, store_timeout=60)
+    router.get('/items/{number}')(cache(ttl=60)(of_a_number))
+    app = FastAPI()
+    app.include_router(router)
+    async with cache:
+        for number in range(3):
+            scope = asgi_scope(path=f'/items/{number}')
+            miss, coroutines = await counted(app, dict(scope))
+            clock.now += 0.25
+            hits = [(await counted(app, dict(scope)))[0] for _ in range(3)]
+        for calls in (miss, hits[-1]):
+            for name in AT_TIMES:
+                del calls[name]
+        assert (sum(miss.values()), sum(coroutines.values())) == (LMDB_MISS, LMDB_MISS_IN_COROUTINES)
+        assert sum(hits[-1].values()) == LMDB_HIT
 
 
 async def test_schemes_of_fastapi_alone_are_not_run_through_its_handler():

@@ -211,7 +211,7 @@ ROWS = [
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
     ('bounds: recordings', '_core/recorder.py', 'if self.used + size > self.limit:', 'if False:'),
     ('bounds: keys of lines', '_core/key.py', 'if len(self._known) >= MAX_LINES:', 'if False:'),
-    ('bounds: long lines', '_core/key.py', 'if _size(line) <= MAX_REMEMBERED_LINE:', 'if True:'),
+    ('bounds: long lines', '_core/key.py', 'if len(ascii(line)) <= MAX_REMEMBERED_LINE:', 'if True:'),
     ('bounds: names of a path', '_core/names.py', 'min(len(segments), MAX_SEGMENTS + 1)', 'len(segments)'),
     ('bounds: segments of a name', '_core/names.py', 'segments[: MAX_SEGMENTS + 1]', 'segments'),
 ]

@@ -16,9 +16,9 @@ ROWS = [
         'if False:',
     ),
     ('code of a user in memory', '_store/opening.py', 'not is_known or bool(backend.plugins) or builds_keys', 'False'),
-    ('entry key check', '_store/remote_visit.py', ' or stored.key != key or parts.debts.', ' or parts.debts.'),
-    ('entry key check, told', '_store/remote_visit.py', ' or stored.key != key or parts.debts:', ' or parts.debts:'),
-    ('what is owed, told', '_store/remote_visit.py', ' or parts.debts:\n', ':\n'),
+    ('entry key check', '_store/remote_visit.py', ' or stored.key != key or parts.debts.i', ' or parts.debts.i'),
+    ('entry key check, told', '_store/remote_visit.py', ' or stored.key != key or parts.debts.p', ' or parts.debts.p'),
+    ('what is owed, told', '_store/remote_visit.py', ' or parts.debts.pending:\n', ':\n'),
     ('withdrawn, told', '_store/remote_visit.py', 'if withdrawals.count and withdrawals.includes(', 'if False and ('),
     ('a head that is not known, told', '_store/ledger.py', ' or known.text != beside[0] else', ' else'),
     (
@@ -225,7 +225,7 @@ ROWS = [
     ('near: trusted', '_store/copies.py', ' and time.monotonic() - self.read_at <= self._trust', ''),
     ('near: an invalidation by this process', '_store/copies.py', 'self.read_at > latest.at and', ''),
     ('near: a read that began before', '_store/copies.py', 'if began_at > self.read_at:', 'if True:'),
-    ('near: pending', '_store/copies.py', ' or parts.debts:', ':'),
+    ('near: pending', '_store/copies.py', ' or parts.debts.pending:', ':'),
     ('near: another cache of this process', '_store/remote.py', '            latest.note()\n', '            pass\n'),
     ('near: what is stored replaces', '_store/copies.py', '        self.drop(stored.key)\n', '        pass\n'),
     (
@@ -246,7 +246,7 @@ ROWS = [
     ('withdrawn: so many', '_store/withdrawals.py', 'self._counted.at_most(', 'self._counted.of('),
     ('near: switched off', '_store/remote_visit.py', 'if None not in beside:', 'if True:'),
     ('near: switched off, trusted', '_store/copies.py', ' or None in copies.beside', ''),
-    ('near: withdrawn', '_store/copies.py', 'if parts.withdrawals.includes(key, entry.stored_at):', 'if False:'),
+    ('near: withdrawn', '_store/copies.py', 'parts.withdrawals.count and parts.withdrawals.includes(', 'False and ('),
     (
         'near: alive',
         '_store/copies.py',
@@ -287,7 +287,7 @@ ROWS = [
     ('lock: nothing is taken over', '_store/remote.py', '            if mends:\n', '            if True:\n'),
     ('near: evictions are told', '_store/copies.py', "        self._table.told_as = 'near'\n", ''),
     ('near: bounded', '_store/copies.py', 'MemoryCache(max_bytes=max_bytes)', 'MemoryCache(max_bytes=2**40)'),
-    ('at once: pending', '_store/at_once.py', 'if parts.debts:', 'if False:'),
+    ('at once: pending', '_store/at_once.py', 'if parts.debts.pending:', 'if False:'),
     (
         'at once: withdrawn',
         '_store/at_once.py',
