@@ -136,7 +136,7 @@ def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
         as_they_are=plan.terms.by_the_book,
         read=read,
     )
-    if (read or not inputs.for_all) and not may_be_for_all(inputs, read):
+    if (read or inputs.unsaid) and not may_be_for_all(inputs, read):
         plan.doubt_public(head.headers, errand.call.scope['path'])
     return head
 
