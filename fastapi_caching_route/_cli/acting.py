@@ -85,7 +85,7 @@ def _in_bytes(size: float) -> str:
 
 async def show(given: Namespace, caches: list[FastAPICache], _app: Any) -> int:
     """Print all that is stored for the path of a URL, whatever its query and headers."""
-    path = unquote(urlsplit(given.address).path) or '/'
+    path = _path_of(given.address)
     found = [it for cache in caches async for it in cache.entries(path=path, dead=True)]
     if given.json:
         print_json([asdict(it) for it in found])
@@ -100,11 +100,18 @@ async def show(given: Namespace, caches: list[FastAPICache], _app: Any) -> int:
     return DONE
 
 
+def _path_of(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).path) or '/'
+    except ValueError as error:
+        msg = f'this is no URL: {error}'
+        raise Refusal(msg, WRONG_ARGUMENTS) from None
+
+
 async def invalidate(given: Namespace, caches: list[FastAPICache], app: Any) -> int:
     """Invalidate by tag, path, endpoint, namespace, or all."""
     endpoints = [_endpoint(it, app) for it in given.endpoint]
-    if not (given.tag or given.path or endpoints or given.namespace or given.all):
-        raise Refusal('say what to invalidate: --tag, --path, --endpoint, --namespace or --all', WRONG_ARGUMENTS)
+    _check_targets(given)
     soft = given.soft
     for cache in caches:
         if given.tag:
@@ -124,6 +131,13 @@ async def invalidate(given: Namespace, caches: list[FastAPICache], app: Any) -> 
     else:
         say('made stale' if soft else 'invalidated')
     return DONE
+
+
+def _check_targets(given: Namespace) -> None:
+    if not (given.tag or given.path or given.endpoint or given.namespace or given.all):
+        raise Refusal('say what to invalidate: --tag, --path, --endpoint, --namespace or --all', WRONG_ARGUMENTS)
+    if given.prefix and not given.path:
+        raise Refusal('--prefix needs --path', WRONG_ARGUMENTS)
 
 
 def _endpoint(name: str, app: Any) -> Callable[..., Any]:
@@ -158,10 +172,10 @@ async def warm(given: Namespace, caches: list[FastAPICache], app: Any) -> int:
 async def _with_progress(
     given: Namespace, app: Any, urls: list[str], headers: dict[str, str], warming: Any
 ) -> WarmReport:
-    shown = console()
+    shown = console(on_stderr=True)
     from rich.progress import Progress  # noqa: PLC0415, an optional package
 
-    with Progress(console=shown, transient=True) as progress:
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
         task = progress.add_task('warming up', total=len(urls))
 
         def advance(_: Warmed) -> None:
@@ -175,8 +189,8 @@ async def _with_progress(
 
 def _lines(name: str) -> Iterable[str]:
     try:
-        text = Path(name).read_text(encoding='utf-8')
-    except OSError as error:
+        text = Path(name).read_text(encoding='utf-8-sig')
+    except (OSError, ValueError) as error:
         msg = f'{name}: {error}'
         raise Refusal(msg, WRONG_ARGUMENTS) from None
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith('#')]

@@ -1,13 +1,26 @@
 """The arguments of all commands. Knows what they are called, and not what they do."""
 
 import asyncio
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 
 from fastapi_caching_route._cli.acting import act
-from fastapi_caching_route._cli.ending import CODES, REFUSED, STORE_FAILED, WRONG_ARGUMENTS, Refusal
+from fastapi_caching_route._cli.ending import (
+    CODES,
+    INTERRUPTED,
+    REFUSED,
+    STORE_FAILED,
+    WRONG_ARGUMENTS,
+    Refusal,
+)
 from fastapi_caching_route._cli.places import imported
-from fastapi_caching_route._cli.printing import complain
+from fastapi_caching_route._cli.printing import (
+    complain,
+    escape_what_cannot_be_encoded,
+    harmless,
+    write_all,
+)
 from fastapi_caching_route._cli.reporting import report
+from fastapi_caching_route._routes.listed import UnlistableError
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 
 APP = 'the app, as for uvicorn: module:name'
@@ -16,26 +29,53 @@ APP = 'the app, as for uvicorn: module:name'
 def run(arguments: list[str] | None = None) -> int:
     """Run a command; return the code with which it ends. Wrong arguments exit with a message."""
     parser = _parser()
-    given, more = parser.parse_known_args(arguments)
+    escape_what_cannot_be_encoded()
+    try:
+        code = _done(_parsed(parser, arguments))
+        write_all()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Refusal as refusal:
+        if refusal.code == WRONG_ARGUMENTS:
+            parser.error(harmless(str(refusal)))
+        if str(refusal):
+            complain(f'{parser.prog}: {refusal}')
+        return refusal.code
+    else:
+        return code
+
+
+def _parsed(parser: ArgumentParser, arguments: list[str] | None) -> Namespace:
+    try:
+        given, more = parser.parse_known_args(arguments)
+    except SystemExit:
+        write_all()  # the help
+        raise
     if given.command == 'warm' and not any(it.startswith('-') for it in more):
         given.urls += more  # argparse takes no more of them after an option
     elif more:
-        parser.error(f'unrecognized arguments: {" ".join(more)}')
+        msg = f'unrecognized arguments: {" ".join(more)}'
+        raise Refusal(msg, WRONG_ARGUMENTS)
+    return given
+
+
+def _done(given: Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        Refusal: it cannot be done.
+
+    """
     try:
         if given.command == 'explain':
             return report(imported(given.app), as_json=given.json, check=given.check)
         return asyncio.run(act(given))
-    except Refusal as refusal:
-        if refusal.code == WRONG_ARGUMENTS:
-            parser.error(str(refusal))
-        complain(f'{given.command}: {refusal}')
-        return refusal.code
+    except UnlistableError as error:
+        raise Refusal(str(error), REFUSED) from None
     except ConfigurationError as error:
-        complain(f'{given.command}: {error}')
-        return REFUSED
+        raise Refusal(str(error), WRONG_ARGUMENTS) from None
     except CacheError as error:
-        complain(f'{given.command}: {error}')
-        return STORE_FAILED
+        raise Refusal(str(error), STORE_FAILED) from None
 
 
 def _parser() -> ArgumentParser:
@@ -60,6 +100,19 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    """A number of things.
+
+    Raises:
+        ArgumentTypeError: it is none.
+
+    """
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        msg = f'must be a whole number, and at least 1, not {text!r}'
+        raise ArgumentTypeError(msg)
+    return int(text)
+
+
 def _json(parser: ArgumentParser) -> None:
     parser.add_argument('--json', action='store_true', help='print JSON, for programs')
 
@@ -76,7 +129,7 @@ def _listing(parser: ArgumentParser) -> None:
     parser.add_argument('--path', help='those of this path')
     parser.add_argument('--tag', help='those with this tag')
     parser.add_argument('--dead', action='store_true', help='also those that were invalidated')
-    parser.add_argument('--limit', type=int, default=1000, help='how many at most (1000)')
+    parser.add_argument('--limit', type=_count, default=1000, help='how many at most (1000)')
 
 
 def _invalidating(parser: ArgumentParser) -> None:
@@ -91,7 +144,7 @@ def _warming(parser: ArgumentParser) -> None:
     parser.add_argument('app', help=APP)
     parser.add_argument('urls', metavar='URL', nargs='*', help='a path with its query, or a whole URL')
     parser.add_argument('--file', help='a file with one URL in each line')
-    parser.add_argument('--concurrency', type=int, default=8, help='how many requests run at a time (8)')
+    parser.add_argument('--concurrency', type=_count, default=8, help='how many requests run at a time (8)')
     parser.add_argument('--header', action='append', default=[], help="'name: value', for all requests")
     parser.add_argument('--base-url', default='http://localhost', help='scheme and host of the requests')
     _json(parser)

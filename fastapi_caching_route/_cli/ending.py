@@ -1,6 +1,7 @@
 """The codes with which a command ends, and the exception that ends it."""
 
-DONE, FOUND_FAULTS, WRONG_ARGUMENTS, REFUSED, STORE_FAILED = 0, 1, 2, 3, 4
+DONE, FOUND_FAULTS, WRONG_ARGUMENTS, REFUSED, STORE_FAILED, NOT_WRITTEN = 0, 1, 2, 3, 4, 5
+INTERRUPTED = 130
 
 CODES = """exit codes:
   0  done
@@ -8,6 +9,7 @@ CODES = """exit codes:
   2  the arguments are wrong
   3  the command cannot do that with this store
   4  the store has failed
+  5  the output could not be written, to a full disk or a closed pipe
 """
 
 

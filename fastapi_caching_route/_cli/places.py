@@ -2,13 +2,21 @@
 
 import importlib
 import sys
+import traceback
 from typing import Any
 
 from fastapi_caching_route._cli.ending import WRONG_ARGUMENTS, Refusal
 from fastapi_caching_route._routes.caches import caches_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.cache import FastAPICache
-from fastapi_caching_route.errors import ConfigurationError
+from fastapi_caching_route.errors import CacheError, ConfigurationError
+
+OF_MODULES = (
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, CacheError, EOFError, ImportError, LookupError),
+    *(NameError, OSError, RuntimeError, SyntaxError, SystemExit, TypeError, ValueError),
+)
+"""What a module of the user's may raise, such as a KeyError for a variable that is not set. A SystemExit would end the
+command as if it had been successful."""
 
 
 def imported(place: str) -> Any:
@@ -22,8 +30,8 @@ def imported(place: str) -> Any:
     sys.path.insert(0, '')  # the current directory, as in uvicorn
     try:
         app: Any = importlib.import_module(module)
-    except (ImportError, ValueError, TypeError) as error:
-        msg = f'{place}: {error}'
+    except OF_MODULES as error:
+        msg = f'{place}: {_in_words(error)}'
         raise Refusal(msg, WRONG_ARGUMENTS) from None
     for part in (name or 'app').split('.'):
         if not hasattr(app, part):
@@ -32,9 +40,17 @@ def imported(place: str) -> Any:
         app = getattr(app, part)
     if not hasattr(app, 'routes'):
         hint = '; if it is a function that builds the app, name a module that calls it' if callable(app) else ''
-        msg = f'{place} is not a FastAPI or Starlette app, but {app!r}{hint}'
+        msg = f'{place} is not a FastAPI or Starlette app, but an object of type {type(app).__name__}{hint}'
         raise Refusal(msg, WRONG_ARGUMENTS)
     return app
+
+
+def _in_words(error: BaseException) -> str:
+    """What a module has raised, and where."""
+    said = f'{type(error).__name__}: {error}'
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [it for it in frames if it.filename not in {__file__, importlib.__file__} and it.filename[:1] != '<']
+    return f'{said} ({where[-1].filename}, line {where[-1].lineno})' if where else said
 
 
 def shared_caches(place: str | None, url: str | None) -> tuple[list[FastAPICache], Any]:

@@ -3,11 +3,14 @@
 rich is needed for everything but JSON and plain lines.
 """
 
+import io
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
-from fastapi_caching_route._cli.ending import WRONG_ARGUMENTS, Refusal
+from fastapi_caching_route._cli.ending import NOT_WRITTEN, WRONG_ARGUMENTS, Refusal
 from fastapi_caching_route._core.as_json import as_json
 
 WIDEST = 10_000
@@ -16,17 +19,49 @@ WIDEST = 10_000
 
 def print_json(value: Any) -> None:
     """Print a value."""
-    print(as_json(value, indent=2))  # noqa: T201, a command prints
+    with _writing():
+        print(as_json(value, indent=2))  # noqa: T201, a command prints
 
 
 def say(text: str) -> None:
     """Print a plain line."""
-    print(harmless(text))  # noqa: T201, as above
+    with _writing():
+        print(harmless(text))  # noqa: T201, as above
 
 
 def complain(text: str) -> None:
-    """Print a line on the standard error."""
-    print(harmless(text), file=sys.stderr)  # noqa: T201, as above
+    """Print a line on the standard error, if that is possible."""
+    with suppress(OSError):
+        print(harmless(text), file=sys.stderr)  # noqa: T201, as above
+
+
+def escape_what_cannot_be_encoded() -> None:
+    """Let no character be an error that the encoding of the terminal does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+
+
+def write_all() -> None:
+    """Write what is left in buffers.
+
+    Raises:
+        Refusal: that is not possible.
+
+    """
+    if sys.stdout is not None:  # it was closed by the caller
+        with _writing():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError, ValueError):  # else the interpreter tries it again as it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Refusal('' if isinstance(error, BrokenPipeError) else str(error), NOT_WRITTEN) from None
 
 
 def harmless(text: str) -> str:
@@ -34,7 +69,7 @@ def harmless(text: str) -> str:
     return ''.join(it if it.isprintable() or it == '\n' else it.encode('unicode_escape').decode() for it in text)
 
 
-def console() -> Any:
+def console(*, on_stderr: bool = False) -> Any:
     """The console of rich.
 
     Raises:
@@ -46,11 +81,23 @@ def console() -> Any:
     except ImportError:
         message = 'tables need rich: install the extra `cli` of fastapi-caching-route; --json does not'
         raise Refusal(message, WRONG_ARGUMENTS) from None
-    return Console()
+    shown: Any = Console(stderr=on_stderr)
+    shown.on_broken_pipe = _raise_again
+    return shown
+
+
+def _raise_again() -> NoReturn:
+    """Rich would end the process with a code that means something else here."""
+    raise  # noqa: PLE0704, rich calls it where it handles the exception
 
 
 def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
     """Print a table; if it is too wide for the console, a block for each row. The last columns may be `numbers`."""
+    with _writing():
+        _print_rows(titles, rows, numbers)
+
+
+def _print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> None:
     shown, rows = console(), [[*map(harmless, row)] for row in rows]
     from rich.measure import Measurement  # noqa: PLC0415, an optional package
     from rich.table import Table  # noqa: PLC0415
@@ -76,4 +123,5 @@ def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
 
 def print_warning(text: str) -> None:
     """Print a warning, in colour where there is any."""
-    console().print(f'\nwarning: {harmless(text)}', style='yellow', markup=False)
+    with _writing():
+        console().print(f'\nwarning: {harmless(text)}', style='yellow', markup=False)

@@ -26,6 +26,10 @@ _VARIANT = re.compile(r'(.+):[0-9a-f]{16}:[0-9a-f]{32}')
 """The key of a variant: the key of all, their token, and a digest."""
 
 
+class UnlistableError(ConfigurationError):
+    """The backend cannot list what it stores."""
+
+
 async def entries_of(
     settings: Settings, wanted: Sequence[Collection[str]], route: str | None, *, dead: bool
 ) -> AsyncGenerator[EntryInfo, None]:
@@ -89,7 +93,7 @@ async def _pages(settings: Settings, after: int = 0) -> AsyncGenerator[ListedPag
     """The entries of a cache, page by page.
 
     Raises:
-        ConfigurationError: its backend cannot list them.
+        UnlistableError: its backend cannot list them.
         CacheError: it fails.
 
     """
@@ -110,7 +114,7 @@ async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
         yield
     except NotImplementedError as error:
         msg = f'{type(settings.backend).__name__} cannot list what it stores ({error}); memory, LMDB and Redis can'
-        raise ConfigurationError(msg) from None
+        raise UnlistableError(msg) from None
     except (ConfigurationError, CacheError):
         raise
     except Exception as error:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from fastapi_caching_route._core.asgi import App, Message, Scope
 from fastapi_caching_route._http.cache_status import detail_of
+from fastapi_caching_route._http.fields import Field
+from fastapi_caching_route._http.sending import legal
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.warming import Warmed, WarmReport
@@ -29,13 +31,8 @@ class WarmUp:
             msg = f'warm takes an ASGI app, got {type(app).__name__}'
             raise ConfigurationError(msg)
         self._app: App = app
-        self._base = urlsplit(base_url)
-        if self._base.scheme not in {'http', 'https'} or not self._base.netloc:
-            msg = f"base_url must be like 'https://shop.example', got {base_url!r}"
-            raise ConfigurationError(msg)
-        self._headers = [
-            (name.lower().encode('latin-1'), value.encode('latin-1')) for name, value in (headers or {}).items()
-        ]
+        self._base = _base_of(base_url)
+        self._headers = _fields_of(headers or {})
         self._timeout = timeout
 
     async def run(
@@ -111,6 +108,31 @@ class WarmUp:
             'server': (base.hostname or '', port),
             'state': {},
         }
+
+
+def _base_of(base_url: str) -> SplitResult:
+    try:
+        parts = urlsplit(base_url)
+        parts.netloc.encode('ascii')
+        is_base = parts.scheme in {'http', 'https'} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_base = False
+    if not is_base:
+        msg = f"base_url must be like 'https://shop.example', got {base_url!r}"
+        raise ConfigurationError(msg)
+    return parts
+
+
+def _fields_of(headers: Mapping[str, str]) -> list[Field]:
+    try:
+        found = [(name.lower().encode('ascii'), value.encode('latin-1')) for name, value in headers.items()]
+        is_legal = legal(found)
+    except ValueError:
+        is_legal = False
+    if not is_legal:
+        msg = f'one of the headers has a name or a value that no header can have: {", ".join(map(repr, headers))}'
+        raise ConfigurationError(msg)
+    return found
 
 
 class _Client:

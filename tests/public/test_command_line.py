@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -52,13 +53,18 @@ def ran(tmp_path, url, monkeypatch, capsys):
     """Runs a command in the folder of an app; returns its output, if it ends with this code."""
     (tmp_path / 'shop.py').write_text(APP)
     (tmp_path / 'faulty.py').write_text(FAULTY)
+    (tmp_path / 'needy.py').write_text("import os\nos.environ['NONE_THERE']\n")
+    (tmp_path / 'ending.py').write_text('raise SystemExit(0)\n')
+    (tmp_path / 'broken.py').write_text('x = (\n')
+    (tmp_path / 'latin.txt').write_bytes('/ü'.encode('latin-1'))
+    (tmp_path / 'marked.txt').write_text('/items/1\n', encoding='utf-8-sig')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'path', [*sys.path])
 
     def run(*arguments, code=0, columns=200, **environment):
         for name, value in {'FASTAPI_CACHE_URL': url, 'COLUMNS': str(columns), **environment}.items():
             monkeypatch.setenv(name, value)
-        for module in ('shop', 'faulty'):
+        for module in ('shop', 'faulty', 'needy', 'ending', 'broken'):
             sys.modules.pop(module, None)
         capsys.readouterr()
         try:
@@ -67,6 +73,7 @@ def ran(tmp_path, url, monkeypatch, capsys):
             ended = stopped.code
         said = capsys.readouterr()
         assert ended == code, said.err
+        assert 'Traceback' not in said.err
         return said.err if code > 1 else said.out
 
     return run
@@ -159,6 +166,28 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
         (('warm', 'shop:app'), 2, 'give URLs, or --file'),
         (('warm', 'shop:app', '--file', 'nowhere.txt'), 2, 'nowhere.txt'),
         (('warm', 'shop:app', '/x', '--header', 'wrong'), 2, '--header takes'),
+        (('warm', 'shop:app', '/x', '--header', 'a: €'), 2, 'one of the headers'),
+        (('warm', 'shop:app', '/x', '--header', 'a\nb: c'), 2, 'one of the headers'),
+        (('warm', 'shop:app', '/x', '--base-url', 'http://[::1'), 2, 'base_url must be like'),
+        (('warm', 'shop:app', '/x', '--base-url', 'http://h:x'), 2, 'base_url must be like'),
+        (('warm', 'shop:app', '/x', '--concurrency', '0'), 2, 'at least 1'),
+        (('warm', 'shop:app', '--file', 'latin.txt'), 2, 'latin.txt'),
+        (('warm', 'shop:app', '--file', '.'), 2, 'directory'),
+        (('show', 'http://[::1', 'shop:app'), 2, 'this is no URL'),
+        (('show', 'items', 'shop:app'), 2, 'must begin with a slash'),
+        (('entries', 'shop:app', '--limit', '-1'), 2, 'at least 1'),
+        (('entries', 'shop:app', '--limit', '0'), 2, 'at least 1'),
+        (('entries', 'shop:app', '--limit', 'x'), 2, 'at least 1'),
+        (('entries', 'shop:app', '--path', 'items'), 2, 'must begin with a slash'),
+        (('entries', 'shop:app', '\x1b[31m'), 2, r'unrecognized arguments: \x1b[31m'),
+        (('invalidate', 'shop:app', '--tag', 'a', '--prefix'), 2, '--prefix needs --path'),
+        (('invalidate', 'shop:app', '--path', 'items'), 2, 'must begin with a slash'),
+        (('explain', 'needy:app'), 2, "KeyError: 'NONE_THERE'"),
+        (('explain', 'needy:app'), 2, 'needy.py, line 2'),
+        (('explain', 'ending:app', '--check'), 2, 'SystemExit'),
+        (('explain', 'os:environ'), 2, 'but an object of type _Environ'),
+        (('entries', 'broken:app'), 2, 'broken.py, line 1'),
+        (('entries', '--url', 'redis://[::1'), 2, 'the URL'),
         (('entries', '--url', 'memcached://127.0.0.1'), 3, 'cannot list what it stores'),
         (('stats', '--url', 'redis://127.0.0.1:1'), 4, 'cannot be read'),
         (('invalidate', '--url', 'redis://127.0.0.1:1', '--all'), 4, 'has not taken the invalidation'),
@@ -167,6 +196,40 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
 )
 def test_a_command_that_cannot_be_done_says_why(ran, arguments, code, said):
     assert said in ran(*arguments, code=code)
+
+
+COMMANDS = (
+    *(('--help',), ('explain', 'shop:app'), ('explain', 'shop:app', '--json'), ('entries', 'shop:app')),
+    *(('entries', 'shop:app', '--json'), ('stats', 'shop:app'), ('show', '/items/1', 'shop:app')),
+    *(('invalidate', 'shop:app', '--all'), ('warm', 'shop:app', '/items/1'), ('warm', 'shop:app', '/x', '--json')),
+)
+
+
+@pytest.mark.parametrize('arguments', COMMANDS, ids=' '.join)
+def test_output_that_cannot_be_written_ends_a_command_with_the_reason(ran, arguments, monkeypatch):
+    with Path('/dev/full').open('w') as full:
+        monkeypatch.setattr(sys, 'stdout', full)
+        assert 'No space left' in ran(*arguments, code=5)
+
+
+@pytest.mark.parametrize('arguments', COMMANDS, ids=' '.join)
+def test_a_pipe_that_nobody_reads_ends_a_command_silently(ran, arguments, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, 'w') as pipe:  # noqa: PTH123, it has no path
+        monkeypatch.setattr(sys, 'stdout', pipe)
+        assert ran(*arguments, code=5) == ''
+
+
+def test_what_a_terminal_cannot_show_is_escaped(ran, monkeypatch, tmp_path):
+    with (tmp_path / 'said').open('w', encoding='ascii') as terminal:
+        monkeypatch.setattr(sys, 'stdout', terminal)
+        ran('show', '/ü', 'shop:app')
+    assert (tmp_path / 'said').read_text() == '0 entries for /\\xfc\n'
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(ran):
+    assert ran('warm', 'shop:app', '--file', 'marked.txt').startswith('1 stored')
 
 
 @pytest.mark.parametrize('url', ['memory://'])

@@ -87,6 +87,8 @@ ROWS = [
     ('entries: of another epoch', '_store/ledger.py', ' and entry.marks.epoch == seen.head.epoch\n', '\n'),
     ('entries: heads with plugins', '_backends/drivers.py', ', loads_fn=self._head_in)', ')'),
     ('entries: keys of the user', '_backends/listing.py', ' and driver.builds_keys():', ' and False:'),
+    ('command line: an app that ends', '_cli/places.py', 'SyntaxError, SystemExit,', 'SyntaxError,'),
+    ('command line: a full disk', '_cli/arguments.py', '        write_all()\n    except Key', '    except Key'),
     ('command line: own memory', '_cli/places.py', '    if not settings.store.is_shared:', '    if False:'),
     ('strict', '_routes/start_up.py', 'if settings.strict and wrong:', 'if False:'),
     ('workers: explained', 'explain.py', 'not plan.runtime.store.is_shared and is_one_of_several()', 'False'),
