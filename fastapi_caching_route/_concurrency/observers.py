@@ -4,6 +4,7 @@ Does not know the records. One that raises is logged once, with its traceback, a
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any
@@ -40,18 +41,38 @@ class Observers:
             self._tell_one(observer, record)
 
     def _tell_one(self, observer: Callable[[Any], object], record: object) -> None:
+        failed: BaseException | None = None
         try:
             observer(record)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # Nothing is awaited in there. So a CancelledError is the observer's own, and no task was cancelled by it: one
+        # that was gets its own CancelledError where it waits next.
+        except BaseException as error:  # noqa: BLE001, code of the user's
+            failed = error
+        if failed is not None:
             self.drop(observer)
+            _cut_off(failed, sys.exc_info()[1])
             name = getattr(observer, '__qualname__', type(observer).__qualname__)
-            logger.exception('the observer %s raised an exception, and is not called any more', name)
+            logger.error('the observer %s raised an exception, and is not called any more', name, exc_info=failed)
 
     def drop(self, observer: Callable[[Any], object]) -> None:
         """Do not call this observer any more."""
         self._all = tuple(it for it in self._all if it is not observer)
         if not self._all:
             self.tell = None
+
+
+def _cut_off(error: BaseException, handled: BaseException | None) -> None:
+    """Forget that another exception was handled meanwhile: that one is of the request, and its text is not for the log.
+
+    Records hold nothing secret, so neither does what an observer says of them.
+    """
+    at: BaseException | None = error
+    while at is not None and handled is not None:
+        if at.__context__ is handled:
+            at.__context__ = None
+        at = at.__context__
 
 
 class AllObservers:

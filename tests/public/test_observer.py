@@ -5,7 +5,7 @@ import logging
 
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
 from starlette.testclient import TestClient
 
@@ -329,6 +329,104 @@ def test_an_observer_that_raises_is_logged_once_and_dropped_and_the_others_go_on
     logged = [it for it in caplog.records if it.levelno >= logging.ERROR]
     assert len(logged) == 1
     assert logged[0].exc_info is not None
+
+
+class Unusual(BaseException):
+    pass
+
+
+@pytest.mark.parametrize('kind', [asyncio.CancelledError, GeneratorExit, StopAsyncIteration, Unusual])
+def test_an_observer_may_raise_anything_and_no_response_is_disturbed(kind, caplog):
+    def failing(_record):
+        raise kind('the observer')
+
+    cache, router = FastAPICache(observer=failing), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    app = FastAPI()
+    app.include_router(router)
+    with TestClient(app) as client:
+        assert [client.get('/').json() for _ in range(3)] == [1] * 3
+    logged = [it for it in caplog.records if it.levelno >= logging.ERROR]
+    assert [it.exc_info[0] for it in logged] == [kind]
+
+
+@pytest.mark.parametrize('kind', [KeyboardInterrupt, SystemExit])
+async def test_an_observer_may_end_the_process(kind):
+    def ending(_record):
+        raise kind
+
+    cache, router, app = FastAPICache(observer=ending), caching_router(), FastAPI()
+    cache(ttl=60)(router.get('/')(lambda: 1))
+    app.include_router(router)
+    with pytest.raises(kind):
+        await cache.clear()
+
+
+@pytest.mark.parametrize('fails', [False, True], ids=['works', 'raises'])
+async def test_a_request_that_is_cancelled_while_an_observer_runs_is_cancelled(fails):
+    def cancelling(_record):
+        asking.cancel()
+        if fails:
+            raise asyncio.CancelledError
+
+    cache, router, app = FastAPICache(observer=cancelling), caching_router(), FastAPI()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    app.include_router(router)
+
+    async def send(message):
+        await asyncio.sleep(0)
+        sent.append(message['type'])
+
+    async def receive():
+        return {'type': 'http.request', 'body': b'', 'more_body': False}
+
+    sent = []
+    asking = asyncio.create_task(app(asgi_scope(), receive, send))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert sent == ['http.response.start']
+
+
+def test_what_an_endpoint_has_raised_is_not_logged_with_what_an_observer_raises(caplog):
+    def failing(_record):
+        raise RuntimeError('of the observer')
+
+    def failing_plainly(record):
+        try:
+            failing(record)
+        except RuntimeError as error:
+            raise LookupError from error
+
+    cache, router = FastAPICache(observer=[failing, failing_plainly]), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(token: str):
+        raise ArithmeticError(token)
+
+    app = FastAPI()
+    app.include_router(router)
+
+    @app.exception_handler(ArithmeticError)
+    async def handled(_request, _error):
+        return PlainTextResponse('handled', 400)
+
+    with TestClient(app) as client:
+        assert client.get('/', params={'token': 'of-ada'}).text == 'handled'
+    logged = [it.exc_text or logging.Formatter().formatException(it.exc_info) for it in caplog.records if it.exc_info]
+    assert len(logged) == 2
+    assert all('of the observer' in it for it in logged)
+    assert 'of-ada' not in ''.join(logged)
 
 
 async def a_coroutine_function(_record):

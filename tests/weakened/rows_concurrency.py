@@ -1,6 +1,14 @@
 """Places to weaken in what runs at a time: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    (
+        'observers: one that raises anything',
+        '_concurrency/observers.py',
+        'except BaseException as',
+        'except Exception as',
+    ),
+    ('observers: of the request', '_concurrency/observers.py', '            _cut_off(failed, sys.exc_info()[1])\n', ''),
+    ('observers: the end of the process', '_concurrency/observers.py', '(KeyboardInterrupt, SystemExit)', '()'),
     ('observers: one that raises', '_concurrency/observers.py', '            self.drop(observer)\n', ''),
     ('herd: what is stored', '_concurrency/flights.py', '        self.stored = self.stored or stored\n', ''),
     ('herd: old flights', '_concurrency/flights.py', ' and time.monotonic() - flight.began_at < seconds', ''),
