@@ -26,7 +26,7 @@ async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> As
 
     """
     client: Any = getattr(driver, 'client', None)
-    if isinstance(driver, AiocacheDriver) and driver.builds_keys():
+    if hasattr(client, 'scan') and isinstance(driver, AiocacheDriver) and driver.builds_keys():
         msg = 'its key_builder turns keys into others'
         raise NotImplementedError(msg)
     pattern = _SPECIAL.sub(r'\\\1', prefix) + '*'

@@ -6,7 +6,7 @@ rich is needed for everything but JSON and plain lines.
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -55,7 +55,7 @@ def write_all() -> None:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _writing() -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:

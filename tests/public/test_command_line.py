@@ -188,7 +188,7 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
         (('explain', 'os:environ'), 2, 'but an object of type _Environ'),
         (('entries', 'broken:app'), 2, 'broken.py, line 1'),
         (('entries', '--url', 'redis://[::1'), 2, 'the URL'),
-        (('entries', '--url', 'memcached://127.0.0.1'), 3, 'cannot list what it stores'),
+        (('entries', '--url', 'memcached://127.0.0.1'), 3, 'this backend cannot list its keys'),
         (('stats', '--url', 'redis://127.0.0.1:1'), 4, 'cannot be read'),
         (('invalidate', '--url', 'redis://127.0.0.1:1', '--all'), 4, 'has not taken the invalidation'),
     ],
