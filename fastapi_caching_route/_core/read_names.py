@@ -145,4 +145,4 @@ def _is_said(name: str) -> bool:
     header = header_of(name)
     if header is not None:
         return header not in PERSONAL_HEADERS
-    return name in _IN_THE_URL or name == EXTENSIONS or name.startswith('query:')
+    return name in _IN_THE_URL or name.startswith('query:')

@@ -13,12 +13,12 @@ from starlette.datastructures import QueryParams
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
 from fastapi_caching_route._core.read_names import AUTH, SESSION, USER, Reading
-from fastapi_caching_route._fastapi.effective import Overrides, overridden
+from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.key_parts import KeyParts, cookies_in, header_names_of, readers
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.nodes import SeenNodes, deciding_nodes, seen_in
 from fastapi_caching_route._fastapi.parameters import Parameters
-from fastapi_caching_route._fastapi.security import PERSONAL, Credential, takes_the_request
+from fastapi_caching_route._fastapi.security import PERSONAL, Credential, decides_unseen, takes_the_request
 from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 
 _PROCESS = token_hex(8)
@@ -48,7 +48,8 @@ def declared_inputs(
         own = [*own, *seen_in(naming, overrides).nodes]
     parts = _key_parts(own, of_guards, () if rules.shared else seen.handed, rules)
     early = seen_in(before, overrides).nodes if rules.early else []
-    declared = _Declared(rules, seen, [*own, *of_guards], early, parts, has_guards=bool(guards or explicit))
+    trees = [[*tree(overridden(it, overrides), overrides)] for it in (*guards, *before)]
+    declared = _Declared(rules, seen, [*own, *of_guards], early, parts, trees)
     return _inputs(declared, _serial(overrides))
 
 
@@ -63,7 +64,8 @@ class _Declared:
     early: Sequence[Dependant]
     """Those of explicit dependencies that run before the key is made, where nothing is noted."""
     parts: KeyParts
-    has_guards: bool
+    guards: Sequence[Sequence[Dependant]]
+    """The nodes of each dependency that runs on hits."""
 
     @property
     def reads_body(self) -> bool:
@@ -163,9 +165,17 @@ class _Declared:
             *(() if self.parts.shared else ('credentials or cookies',)),
             *(('the name from identity',) if rules.guards_select else ()),
             *(('the value from key',) if rules.extended else ()),
-            *(('which clients the guards accept',) if rules.shared and not rules.public and self.has_guards else ()),
+            *(('the body',) if rules.gets and any(node.body_params for node in self.nodes) else ()),
+            *(('which clients the guards accept',) if self._guards_are_unsaid and not rules.public else ()),
             *(('which requests skip the cache',) if rules.skips and not rules.public else ()),
         )
+
+    @property
+    def _guards_are_unsaid(self) -> bool:
+        """Whether something decides which clients the guards accept that is neither in Vary nor noted."""
+        if self.rules.shared:
+            return bool(self.guards)
+        return any(decides_unseen(it, is_noted=self.rules.reads != 'declared') for it in self.guards)
 
     @property
     def in_words(self) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class KeyRules:
     """Whether the route itself lets caches in front share its responses, whatever clients the guards accept."""
     reads: str
     """What counts of the raw request: what is 'noted' when code reads it, 'all', or only what is 'declared'."""
+    gets: bool
+    """Whether the route answers GET or HEAD, of which caches in front do not see the body."""
     queries: bool
     """Whether the route answers QUERY, whose content is always in the key (RFC 10008)."""
     early: bool

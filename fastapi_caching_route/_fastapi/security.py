@@ -1,6 +1,7 @@
 """FastAPI's security schemes, the credentials that they read, and which dependencies are guards."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -72,6 +73,22 @@ def takes_the_request(node: Dependant) -> bool:
     if is_own(node.call):
         return False
     return bool(node.request_param_name or node.http_connection_param_name)
+
+
+def decides_unseen(tree: Sequence[Dependant], *, is_noted: bool) -> bool:
+    """Whether a guard decides by what nobody sees: these are all its nodes.
+
+    It reads nothing of the request but its path, and may know the client by a context variable that middleware has
+    set. Or it takes the raw request, and it is not noted (`is_noted`) what it reads there.
+    """
+    if any(map(takes_the_request, tree)):
+        return not is_noted
+    return not any(map(_reads_the_client, tree))
+
+
+def _reads_the_client(node: Dependant) -> bool:
+    declared = (node.query_params, node.header_params, node.cookie_params, node.body_params)
+    return is_scheme(node) or names_clients(node.call) or any(declared)
 
 
 def _reads_a_person(node: Dependant) -> bool:

@@ -114,7 +114,7 @@ def declarations_of(
         settings.lifespan_state,
         raw=raw,
         answered=frozenset(name.decode('ascii') for name in PRECONDITIONS) if asks_itself else frozenset(),
-        queries='QUERY' in effective.methods,
+        methods=effective.methods,
         names=bool(naming_of(policy, effective)),
     )
     return Declarations(
@@ -151,7 +151,7 @@ def key_rules(
     *,
     raw: bool,
     answered: frozenset[str],
-    queries: bool,
+    methods: Collection[str],
     names: bool,
 ) -> KeyRules:
     """The rules by which a route with this policy chooses the inputs of its cache key."""
@@ -165,7 +165,8 @@ def key_rules(
         json=policy.body_key == 'json',
         equal=policy.key_values == 'equal',
         reads=policy.reads,
-        queries=queries,
+        gets='GET' in methods or 'HEAD' in methods,
+        queries='QUERY' in methods,
         early=comes_before_key(policy),
         answered=answered,
         public=says_public(policy),

@@ -2,6 +2,12 @@
 
 ROWS = [
     (
+        'in front: certificates',
+        '_core/read_names.py',
+        'return name in _IN_THE_URL or name',
+        'return name in {*_IN_THE_URL, EXTENSIONS} or name',
+    ),
+    (
         'host: in remembered keys',
         '_core/key.py',
         '(shown, host_parts(scope)) if self._inputs.host else (shown,)',

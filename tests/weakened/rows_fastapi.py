@@ -2,6 +2,19 @@
 
 ROWS = [
     (
+        'in front: the body of a GET',
+        '_fastapi/inputs.py',
+        'if rules.gets and any(node.body_params',
+        'if rules.host and any(node.body_params',
+    ),
+    (
+        'in front: guards that read nothing',
+        '_fastapi/security.py',
+        'return not any(map(_reads_the_client, tree))',
+        'return False',
+    ),
+    ('in front: guards that nobody notes', '_fastapi/security.py', 'return not is_noted', 'return False'),
+    (
         'key: extension in front',
         '_fastapi/inputs.py',
         "('the value from key',) if rules.extended",
@@ -355,8 +368,8 @@ ROWS = [
     (
         'in front: guards',
         '_fastapi/inputs.py',
-        'rules.shared and not rules.public and self.has_guards',
-        'False',
+        'return bool(self.guards)',
+        'return False',
     ),
     ('in front: skip', '_fastapi/inputs.py', 'if rules.skips and not rules.public', 'if False'),
     ('in front: key builder', '_fastapi/inputs.py', "unsaid=('the key from key_builder',)", 'unsaid=()'),
