@@ -12,7 +12,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._core.checks import check_flag, check_size, field_name
 from fastapi_caching_route._core.key import digest, escaped
-from fastapi_caching_route._core.names import in_public
+from fastapi_caching_route._core.names import EVERYTHING, in_public
 from fastapi_caching_route._http.fields import Field, RawHeaders, lines, without
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -68,7 +68,11 @@ class SurrogateKeys:
 
     def tags(self, names: Sequence[str]) -> list[str]:
         """The tags for these names, as they are in the header; the most important first."""
-        return list(dict.fromkeys(map(self._tag, sorted(in_public(names), key=_rank))))
+        return self.tags_of_public(in_public(names))
+
+    def tags_of_public(self, names: Sequence[str]) -> list[str]:
+        """The same for names as observers get them: those of keys are digests by then."""
+        return list(dict.fromkeys(map(self._tag, sorted(names, key=_rank))))
 
     def _tag(self, name: str) -> str:
         text = self.prefix + name.removeprefix('tag:')
@@ -85,6 +89,11 @@ class SurrogateKeys:
         own = [it.strip(' "') for it in re.split('[ ,]' if self.separator == ' ' else ',', given)]
         value, is_cut = self.written([*self.tags(names), *filter(None, own)])
         return [*without(headers, (name,)), (name, value)], is_cut
+
+    def invalidation(self, tags: Sequence[str]) -> bytes:
+        """The value that names all of these tags; the tag that all responses have, if they do not fit."""
+        value, is_cut = self.written(tags)
+        return self.written(self.tags([EVERYTHING]))[0] if is_cut else value
 
     def written(self, tags: Sequence[str]) -> tuple[bytes, bool]:
         """The value with these tags, and whether some had to be cut."""

@@ -17,6 +17,7 @@ _OF_LIBRARIES = (
     ('asgi_correlation_id.context', 'correlation_id'),
     ('asgi_correlation_id.context', 'celery_parent_id'),
     ('asgi_correlation_id.context', 'celery_current_id'),
+    ('fastapi_caching_route._store.telling', 'OF_THIS_WRITE'),
     ('fastapi.routing', '_effective_route_context_var'),
 )
 """The modules and attributes of other variables that hold neither requests nor users."""

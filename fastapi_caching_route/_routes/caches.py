@@ -43,15 +43,21 @@ def caches_in(app: Any) -> list[Settings]:
         return [it for it in _alive if used is None or it.store in used]
 
 
-def group_invalidations(scope: Scope, targets: Collection[tuple[Store, Collection[str]]]) -> RawHeaders:
-    """The Cache-Group-Invalidation of a write that invalidates these names (RFC 9875 §3), for caches in front."""
+def group_invalidations(
+    scope: Scope, targets: Collection[tuple[Store, Collection[str]]], more: Collection[str]
+) -> RawHeaders:
+    """The Cache-Group-Invalidation of a write that invalidates these names (RFC 9875 §3), for caches in front.
+
+    `more` are the names that its code has invalidated itself, in any of the caches.
+    """
     app = scope.get('router') or scope.get('app')
     telling = (
         {it.store: it.surrogates for it in caches_in(app) if it.surrogates and it.surrogates.quoted} if app else {}
     )
     tags = [tag for store, names in targets for it in [telling.get(store)] if it for tag in it.tags(tuple(names))]
+    tags += [tag for it in telling.values() for tag in it.tags(tuple(more))]
     some = next(iter(telling.values()), None)
-    return [(GROUP_INVALIDATION, some.written(tags)[0])] if some and tags else ()
+    return [(GROUP_INVALIDATION, some.invalidation(tags))] if some and tags else ()
 
 
 def warn_of_unserved(app: Any) -> None:

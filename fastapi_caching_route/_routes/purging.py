@@ -215,7 +215,7 @@ class Purging:
         logger.error(
             'caches in front were not purged (%s), and may serve what was invalidated until it expires: %s',
             said,
-            ', '.join(self._names.tags([*names])[:20]),
+            ', '.join(self._names.tags_of_public([*names])[:20]),
         )
 
     def _begin_second(self, how: _Later, names: dict[str, bool]) -> None:
@@ -234,7 +234,7 @@ class Purging:
         """What is to be purged for these names."""
         everything = EVERYTHING in names
         paths = tuple(unquote(it.removeprefix('path:')) for it in names if it.startswith('path:') and '%~' not in it)
-        tags = self._names.tags([EVERYTHING] if everything else names)
+        tags = self._names.tags_of_public([EVERYTHING] if everything else names)
         return PurgeRequest(tuple(tags), paths, soft=soft, everything=everything)
 
 

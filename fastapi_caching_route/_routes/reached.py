@@ -17,7 +17,7 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.plain_requests import without_us
 from fastapi_caching_route._fastapi.serving import endpoints_at
 from fastapi_caching_route._http.fields import RawHeaders
-from fastapi_caching_route._routes.caches import group_invalidations, warn_of_unserved
+from fastapi_caching_route._routes.caches import caches_in, group_invalidations, warn_of_unserved
 from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
 from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
@@ -30,6 +30,7 @@ from fastapi_caching_route._routes.writes import (
     is_write,
     targets_of_a_write,
 )
+from fastapi_caching_route._store.telling import OF_THIS_WRITE
 
 MAX_PLACES = 256
 """A route has one plan for each place where it is included. FastAPI makes new places when routes are added while the
@@ -61,16 +62,20 @@ class Reached:
     async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the endpoint, and invalidate what it changes before its response is sent."""
         requested = scope[ROUTE_INVALIDATES] = RequestedInvalidations()
+        during: list[str] = []
 
         async def invalidate(headers: RawHeaders) -> RawHeaders:
             targets = [*await self._targets(scope, headers), *requested.take()]
+            by_its_code = tuple(during)
             await invalidate_for_all(targets)
-            return group_invalidations(scope, targets)
+            return group_invalidations(scope, targets, by_its_code)
 
         writing = InvalidatingSend(send, invalidate, lambda: self.runs_after_answer or requested.has_more)
+        token = OF_THIS_WRITE.set(during)
         try:
             await self.forward(scope, receive, writing.send)
         finally:
+            OF_THIS_WRITE.reset(token)
             requested.is_over = True
             await writing.end()
 
@@ -82,8 +87,9 @@ class Reached:
                 found = map(decoration_of, endpoints_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
                 targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
-                groups = names_of_tags(groups_of(scope, headers, GROUP_INVALIDATION))
-                targets += [(it.store, tuple(groups)) for it in caches if groups and it.by_the_book]
+            groups = tuple(names_of_tags(groups_of(scope, headers, GROUP_INVALIDATION)))
+            by_the_book = [it for it in caches_in(_app_of(scope)) if it.by_the_book] if groups else ()
+            targets += [(it.store, groups) for it in by_the_book]  # whatever path is written to (RFC 9875 §3)
         values = self.parameters.values(scope.get('path_params', {})) if self.invalidates else {}
         return [*targets, *[(it.store, await it.names(scope, values)) for it in self.invalidates]]
 
@@ -127,7 +133,7 @@ class Places:
 
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
         decoration, parameters = decoration_of(route.endpoint), PathParameters(effective)
-        app = scope.get('router') or scope.get('app')  # the outermost app
+        app = _app_of(scope)
         warn_of_unserved(app)
         plan = None
         if decoration is not None:
@@ -159,6 +165,11 @@ class Places:
         for doubt in doubts(decoration.policy, plan.declared()):
             decoration.settings.unserved.tell(effective.path_format, doubt)
         return plan
+
+
+def _app_of(scope: Scope) -> Any:
+    """The outermost app."""
+    return scope.get('router') or scope.get('app')
 
 
 def _waits(route: Any) -> bool:

@@ -1,5 +1,6 @@
 """`surrogate_keys`: stored responses carry their tags; groups of RFC 9875 are obeyed by the book."""
 
+import asyncio
 from typing import Annotated
 
 import pytest
@@ -99,6 +100,56 @@ def test_a_write_says_which_groups_it_invalidates():
     assert 'cache-groups' not in client.put('/u/7').headers
 
 
+def test_what_a_write_invalidates_in_its_code_is_named_where_the_header_is_not_sent_yet():
+    router, cache, other = caching_router(), FastAPICache(surrogate_keys='Cache-Groups'), FastAPICache()
+
+    @router.get('/u/{number}')
+    @cache(ttl=60, tags=['user:{number}'])
+    async def read(number: int):
+        return number
+
+    @router.get('/other')
+    @other(ttl=60)
+    async def read_other():
+        return 0
+
+    @router.post('/async')
+    async def write():
+        await cache.invalidate_tags('user:7')
+
+    @router.post('/sync')
+    def write_in_a_thread():
+        cache.invalidate_now(tags=['user:7'])
+
+    @router.post('/other')
+    async def write_other():
+        await other.invalidate_tags('user:7')
+
+    client = client_of(router)
+    client.get('/u/7')
+    assert [groups(client.post(it), 'cache-group-invalidation') for it in ('/async', '/sync')] == [['user:7']] * 2
+    assert 'user:7' in groups(client.post('/other'), 'cache-group-invalidation')
+    asyncio.run(cache.invalidate_tags('user:8'))  # of no write
+    assert 'user:8' not in groups(client.post('/async'), 'cache-group-invalidation')
+
+
+def test_a_write_that_invalidates_more_than_fits_names_the_group_of_all_responses():
+    router, cache = caching_router(), FastAPICache(surrogate_keys='Cache-Groups')
+
+    @router.get('/u/{number}')
+    @cache(ttl=60, tags=['user:{number}'])
+    async def read(number: int):
+        return number
+
+    @router.post('/all')
+    @cache.invalidates(tags=[f'user:{it}' for it in range(40)])
+    async def write():
+        return 0
+
+    client = client_of(router)
+    assert set(groups(client.post('/all'), 'cache-group-invalidation')) & set(groups(client.get('/u/39')))
+
+
 def book(headers, writes):
     """A client of a cache by the book, whose origin says what the test wants."""
     router, cache, runs = caching_router(), FastAPICache(mode='rfc9111'), []
@@ -126,6 +177,30 @@ def test_by_the_book_a_write_invalidates_the_groups_that_the_origin_names():
     del runs[:]
     assert marks(*(client.get(f'/{it}') for it in headers)) == ['MISS', 'HIT', 'HIT', 'HIT']
     assert runs == ['a']
+
+
+def test_by_the_book_a_write_to_a_path_without_a_cached_endpoint_invalidates_groups():
+    router, cache, policy = caching_router(), FastAPICache(mode='rfc9111'), FastAPICache()
+
+    @router.get('/items')
+    @cache()
+    async def items():
+        return Response('x', headers={'cache-control': 'max-age=60', 'cache-groups': '"items"'})
+
+    @router.get('/own')
+    @policy(ttl=60, tags=['http://testserver items'])
+    async def own():
+        return 0
+
+    @router.post('/orders')
+    async def order():
+        return Response(status_code=204, headers={'cache-group-invalidation': '"items"'})
+
+    client = client_of(router)
+    client.get('/items')
+    client.get('/own')
+    client.post('/orders')
+    assert marks(client.get('/items'), client.get('/own')) == ['MISS', 'HIT']
 
 
 def test_by_the_book_groups_are_of_one_origin():

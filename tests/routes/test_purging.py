@@ -165,6 +165,25 @@ async def test_what_is_invalidated_together_is_purged_together_and_once_more(qui
     assert cache.stats().purges.sent == 2
 
 
+async def test_what_is_invalidated_by_its_key_is_purged_by_the_tag_in_its_header(quick):
+    got, router = [], caching_router()
+
+    async def purge(request):
+        got.append(request)
+
+    cache = FastAPICache(purge=purge, surrogate_keys='Surrogate-Key')
+
+    @router.get('/{name}')
+    @cache(ttl=60, key_builder=lambda request: f'mine:{request.url.path}')
+    async def endpoint(name: str):
+        return name
+
+    tags = client_of(router).get('/a').headers['surrogate-key'].split(' ')
+    await cache.invalidate_cached('mine:/a')
+    await until(lambda: got)
+    assert set(got[0].tags) <= set(tags)
+
+
 async def test_soft_and_hard_go_apart_and_everything_is_one_tag(quick):
     got = []
 

@@ -1,6 +1,24 @@
 """Places to weaken in the routes: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    (
+        'groups: of the code of a write',
+        '_routes/reached.py',
+        'by_its_code = tuple(during)',
+        'by_its_code = tuple(during[:0])',
+    ),
+    (
+        'groups: of writes elsewhere',
+        '_routes/reached.py',
+        'targets += [(it.store, groups) for it in by_the_book]',
+        'targets += [(it.store, groups) for it in by_the_book[:0]]',
+    ),
+    (
+        'purge: by key',
+        '_routes/purging.py',
+        'tags = self._names.tags_of_public(',
+        'tags = self._names.tags(',
+    ),
     ('purge: old runs', '_routes/purging.py', 'waits_for_runs = later.is_second', 'waits_for_runs = False'),
     ('purge: the second one', '_routes/purging.py', 'if not how.is_second:', 'if False:'),
     ('purge: once more, late', '_routes/building.py', '        observers.tell_taken = purging.repeat\n', ''),
