@@ -27,7 +27,7 @@ typecheck:
 
 # Build the documentation; a broken link is an error.
 docs:
-    uv run --group docs mkdocs build --strict
+    uv run --group docs zensical build --strict
 
 # Draw the diagrams of the documentation anew, with graphviz, npm and Chromium.
 diagrams:
