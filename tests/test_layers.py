@@ -59,7 +59,20 @@ INSIDE = {
     ),
     '_console': ('asking', 'acting', 'listing', 'counting', 'guarding', 'messages'),
     '_functions': (
-        *('decorating', 'given', 'cached', 'asking', 'planning', 'binding', 'results', 'values', 'threads', 'locks'),
+        *(
+            'decorating',
+            'given',
+            'cached',
+            'definition',
+            'calling',
+            'asking',
+            'planning',
+            'binding',
+            'results',
+            'values',
+            'threads',
+            'locks',
+        ),
     ),
     '_routes': (
         *(

@@ -34,7 +34,7 @@ BROAD = {
         *('_backends/lmdb_writer.py', '_store/at_once.py', '_store/remote.py', '_store/remote_visit.py'),
         *('_routes/all_workers.py', '_routes/listed.py'),
     },
-    'the endpoint or a function failed, and something stale may answer': {'_exchange/run.py', '_functions/asking.py'},
+    'the endpoint or a function failed, and something stale may answer': {'_exchange/run.py', '_functions/calling.py'},
     'a renewal, whose client has been served': {'_exchange/exchange.py'},
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
         *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/solving.py'),

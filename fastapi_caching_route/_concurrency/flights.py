@@ -5,7 +5,7 @@ Knows keys and times; knows neither HTTP nor stores. The terms:
 - A *flight* is one run of the endpoint, under a key, in one event loop.
 - One request *leads* it: it runs the endpoint. Other requests for the same key may *follow* it: they wait.
 - The flight *lands* once, with an outcome: something that it *brought* for all followers, or what they do instead
-  (`Instead`). From then on it is no longer under way.
+  (`Instead`), or what they raise (`RunFailedError`). From then on it is no longer under way.
 
 A leader always lands its flight: if it is cancelled or raises, a `finally` in the exchange lands it with
 `Instead.LEAD`, so that a follower takes over. A follower that waits longer than its own time-out stops waiting.
@@ -16,7 +16,8 @@ A flight belongs to one event loop, since a future does. Threads with event loop
 import asyncio
 import time
 from enum import Enum
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, NoReturn, TypeVar
 
 from msgspec import Struct, field
 
@@ -40,6 +41,33 @@ class Instead(Enum):
     """One of them leads the next flight: this run brought nothing, or a response for its leader only."""
 
 
+class RunFailedError(Exception):
+    """The run of a function has raised an exception, which is for all of its followers."""
+
+    def __init__(self, error: Exception, traceback: TracebackType | None) -> None:
+        """With the traceback of the run, since an exception collects those of all that raise it."""
+        super().__init__(error)
+        self.error = error
+        self.traceback = traceback
+
+    def __repr__(self) -> str:
+        """As the exception of the function."""
+        return repr(self.error)
+
+    def for_a_follower(self) -> 'RunFailedError':
+        """The same, to be raised by one of the followers."""
+        return RunFailedError(self.error, self.traceback)
+
+    def raise_as_it_was(self) -> NoReturn:
+        """Raise what the run has raised."""
+        raise self.error.with_traceback(self.traceback)
+
+
+def failure_of(error: Exception) -> Instead | RunFailedError:
+    """What followers do as a run has raised this. Of a route, it may be for the client of the leader alone."""
+    return error if isinstance(error, RunFailedError) else Instead.FORWARD
+
+
 class Flight(Struct, Generic[T], eq=False):
     """One run of the endpoint. It begins when it is made."""
 
@@ -49,7 +77,7 @@ class Flight(Struct, Generic[T], eq=False):
     """Whether others may follow. If not, it serves a single request and is not in the table."""
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     began_at: float = field(default_factory=time.monotonic)
-    _outcome: T | Instead | None = None
+    _outcome: T | Instead | RunFailedError | None = None
     _landing: 'asyncio.Future[None] | None' = None
     """What followers wait for; created for the first of them, since most flights have none."""
     followers: int = 0
@@ -60,7 +88,7 @@ class Flight(Struct, Generic[T], eq=False):
     stored: bool = False
     """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
-    async def outcome(self, seconds: float) -> T | Instead | None:
+    async def outcome(self, seconds: float) -> T | Instead | RunFailedError | None:
         """Follow the flight: wait for its outcome; None if it has not landed after `seconds`."""
         self.followers += 1
         try:
@@ -88,7 +116,7 @@ class Flight(Struct, Generic[T], eq=False):
             self._landing = self._landing or self.loop.create_future()
             await asyncio.wait((self._landing,), timeout=seconds)
 
-    def land(self, outcome: T | Instead, *, stored: bool = False) -> None:
+    def land(self, outcome: T | Instead | RunFailedError, *, stored: bool = False) -> None:
         """Give all followers the outcome, and end. Only the first call counts; later ones can only set `stored`."""
         # An overtaken run has already landed, with LOOK_UP, when its response is stored.
         self.stored = self.stored or stored
@@ -98,7 +126,7 @@ class Flight(Struct, Generic[T], eq=False):
             #   2. This flight stores its entry, and lands.
             #   3. A asks for a flight: none is under way, but one has brought something since A looked. A looks again.
             # If it left the table before it is counted, A would run the endpoint once more in between.
-            self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead))
+            self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead | RunFailedError))
             self._outcome, self.has_landed = outcome, True
             if self._landing is not None:
                 self._landing.set_result(None)

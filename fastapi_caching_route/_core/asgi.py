@@ -107,5 +107,5 @@ Written and read by `sessions/carrying`.
 NAMES = 'fastapi_caching_route.names'
 """The names by which the result of a function can be invalidated, in the request that stands for its call.
 
-Written by `_functions/asking`. Read by `_functions/planning`.
+Written by `_functions/calling`. Read by `_functions/planning`.
 """

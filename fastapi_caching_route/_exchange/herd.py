@@ -8,7 +8,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from fastapi_caching_route._concurrency.flights import Flight, Instead
+from fastapi_caching_route._concurrency.flights import Flight, Instead, RunFailedError
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Brought, Variants, expected_variant, variant_key, variants_for
 from fastapi_caching_route._exchange.call import Call
@@ -102,6 +102,8 @@ class Herd(Struct, eq=False):
             case Brought() as brought:
                 suits = self._suits(brought)
                 return Follow(brought.entry) if suits else _NextFlight(brought.variants)
+            case RunFailedError() as failed:
+                raise failed.for_a_follower()
             case Instead.LEAD:
                 return _NextFlight(variants)
             case Instead.LOOK_UP:

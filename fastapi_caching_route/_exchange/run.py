@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import Any
 
-from fastapi_caching_route._concurrency.flights import Instead
+from fastapi_caching_route._concurrency.flights import Instead, failure_of
 from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import (
@@ -90,7 +90,7 @@ class Run:
         except Exception as error:
             self._passing.hold()
             if self._passing.has_begun or not await may_stand_in(self.errand):
-                self.errand.flight.land(Instead.FORWARD)
+                self.errand.flight.land(failure_of(error))
                 raise
             logger.warning('%s: the endpoint failed; the stale entry is sent: %r', call.in_words, error)
             self._fail(None)

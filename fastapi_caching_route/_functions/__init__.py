@@ -3,7 +3,9 @@
 decorating  `cache.function`: its options, checked
 given       `cache.get_or_set`: values under keys of the user
 cached      cached functions, as users call them
-asking      one call, sent through the exchange as a request
+definition  what is known of one function
+calling     one call, as its task or thread sees it
+asking      the same call, as the exchange sees it: a request
 planning    the plan of a function, as of a route
 binding     arguments, bound to a signature: their keys and tags
 results     results as JSON, and back

@@ -1,7 +1,7 @@
-"""One call of a cached function, sent through the exchange as a request.
+"""One call of a cached function, sent through the exchange as a request: the side of the exchange.
 
-Two sides talk to each other. The *exchange* looks up, waits for others, stores, and renews. The *caller* waits for its
-steps, and runs the function where it was called: in its own task or thread, with its own context.
+It looks up, waits for others, stores, and renews. `calling` is the other side: it runs the function where it was
+called.
 
     exchange                         caller
     RUN                  ──>         runs the function
@@ -12,20 +12,14 @@ Only a renewal, which nobody waits for, is run by the exchange. Knows no argumen
 """
 
 import asyncio
-import contextvars
-import logging
-import queue
 from collections.abc import Awaitable, Callable
-from concurrent import futures
 from enum import Enum
-from functools import partial
-from inspect import isawaitable
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from fastapi_caching_route._concurrency.tasks import keep_running, on_asyncio
-from fastapi_caching_route._core.asgi import NAMES, OF_THE_ENDPOINT, WISHES, Message, Receive, Scope, Send
+from fastapi_caching_route._concurrency.flights import RunFailedError
+from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT, WISHES, Message, Receive, Scope, Send
 from fastapi_caching_route._core.names import Named
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.account import Account, count
@@ -35,11 +29,7 @@ from fastapi_caching_route._exchange.herd import Herd
 from fastapi_caching_route._exchange.lookup import Looked, at_once
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._functions.planning import METHOD, OK, Planned
-from fastapi_caching_route._functions.threads import is_in_loop, loop_for_thread
-
-logger = logging.getLogger('fastapi_caching_route')
-
-_under_way: set['asyncio.Task[Any]'] = set()
+from fastapi_caching_route._functions.results import Results
 
 
 class RunResult(Struct, frozen=True):
@@ -51,6 +41,23 @@ class RunResult(Struct, frozen=True):
     """Why it must not be stored, if so."""
 
 
+class Defines(Protocol):
+    """Knows of a function what becomes of its results."""
+
+    @property
+    def results(self) -> Results:
+        """How they are written."""
+        ...
+
+    def made(self, result: Any, /) -> RunResult:
+        """What a result comes to."""
+        ...
+
+    async def forget(self, key: str, /) -> None:
+        """Forget what is stored under a key, because it is none of the results."""
+        ...
+
+
 class FunctionCall(Struct, frozen=True):
     """What is called."""
 
@@ -60,8 +67,17 @@ class FunctionCall(Struct, frozen=True):
     """The names of the entry. Code of the user's runs for them, so the caller asks for them."""
     run: Callable[[], Any]
     """Runs the function, or makes the coroutine that does."""
-    made: Callable[[Any], RunResult]
-    """What the result comes to."""
+    definition: Defines
+
+    @property
+    def key(self) -> str:
+        """The full key."""
+        return self.planned.keys(self.scope)[1]
+
+    @property
+    def name(self) -> tuple[str, bytes]:
+        """The function and its arguments. It costs less than the key; only two of one name may share it."""
+        return self.planned.in_words, self.scope['query_string']
 
 
 class CallStep(Enum):
@@ -102,7 +118,7 @@ class Inquiry(Struct, eq=False):
     _plan: Plan
     _looked: Looked | None
     _say: Callable[[Steps], None]
-    _run_again: Callable[[], Awaitable[RunResult]]
+    _run_again: Callable[[], Awaitable[Given]]
     _given: 'asyncio.Future[Given] | None' = None
     _is_answered: bool = False
 
@@ -126,6 +142,8 @@ class Inquiry(Struct, eq=False):
     async def _forward(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """The endpoint: let the caller run the function, or run it for a renewal."""
         made = await (self._run_again() if self._is_answered else self._run_by_caller())
+        if isinstance(made, Exception):
+            raise RunFailedError(made, made.__traceback__)
         scope[OF_THE_ENDPOINT] = True
         if made.refused is not None:
             wishes: Wishes = scope[WISHES]
@@ -134,13 +152,10 @@ class Inquiry(Struct, eq=False):
         await send({'type': 'http.response.start', 'status': OK, 'headers': [(b'content-length', length)]})
         await send({'type': 'http.response.body', 'body': made.body})
 
-    async def _run_by_caller(self) -> RunResult:
+    async def _run_by_caller(self) -> Given:
         self._given = asyncio.get_running_loop().create_future()
         self._say(CallStep.RUN)
-        given = await self._given
-        if isinstance(given, Exception):
-            raise given
-        return given
+        return await self._given
 
     def give(self, given: Given) -> None:
         """Take what came of the run by the caller. Called in the event loop of the exchange."""
@@ -154,118 +169,3 @@ async def _no_body() -> Message:
 
 async def _to_nobody(_message: Message) -> None:
     """A `send` that drops what is sent."""
-
-
-class Heard(Struct):
-    """What a caller has heard and done."""
-
-    own: Given | None = None
-    """What came of its own run."""
-    body: bytes | None = None
-    """The response, if that is another one."""
-    error: BaseException | None = None
-    """What has ended the exchange without a response."""
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether the exchange has ended without anything, as when its event loop is closed."""
-        return self.own is None and self.body is None and self.error is None
-
-    def take(self, step: Steps, error: BaseException | None) -> None:
-        """Note the response, or the end; a result of its own is better than its copy in a response."""
-        if isinstance(step, Answered) and not isinstance(self.own, RunResult):
-            self.body = step.body
-        self.error = error
-
-    def result(self) -> Any:
-        """What the call returns if there is no body.
-
-        Raises:
-            Exception: what the function has raised.
-
-        """
-        own, error, self.own, self.error = self.own, self.error, None, None
-        try:
-            if isinstance(own, RunResult):
-                if error is not None:
-                    logger.warning('the result of a function is not stored: %r', error)
-                return own.result
-            raise own or error or RuntimeError
-        finally:
-            del own, error  # or the traceback would hold itself
-
-
-async def ask(call: FunctionCall, looked: Looked | None) -> Heard | None:
-    """Call an async function through the exchange; None if that cannot be done here."""
-    if not on_asyncio():
-        return None
-    call.scope[NAMES] = call.names()
-    steps: asyncio.Queue[Steps] = asyncio.Queue()
-
-    async def made() -> RunResult:
-        result = call.run()
-        return call.made(await result if isawaitable(result) else result)
-
-    asked, heard = Inquiry(call, call.planned.plan, looked, steps.put_nowait, made), Heard()
-    task = keep_running(asyncio.get_running_loop().create_task(asked.respond()), _under_way)
-    task.add_done_callback(lambda _: steps.put_nowait(CallStep.END))
-    is_over = False
-    try:
-        while not is_over:
-            step = await steps.get()
-            if step is CallStep.RUN:
-                try:
-                    heard.own = await made()
-                except Exception as error:  # noqa: BLE001, the user's: the exchange may have something stale instead
-                    heard.own = error
-                asked.give(heard.own)
-            else:
-                heard.take(step, _error_of(task))
-            is_over = step is not CallStep.RUN
-    finally:
-        if not is_over:
-            task.cancel()
-    return heard
-
-
-def ask_in_thread(call: FunctionCall, looked: Looked | None) -> Heard:
-    """Call a plain function through the exchange. The exchange goes on in an event loop, and this thread waits.
-
-    A thread that runs an event loop itself waits for no other call: that one may need this loop.
-    """
-    call.scope[NAMES] = call.names()
-    plan, loop = call.planned.alone if is_in_loop() else call.planned.plan, loop_for_thread()
-    steps: queue.SimpleQueue[Steps] = queue.SimpleQueue()
-    context = contextvars.copy_context()
-
-    def made() -> RunResult:
-        return call.made(call.run())
-
-    async def again() -> RunResult:
-        return await asyncio.get_running_loop().run_in_executor(None, context.run, made)
-
-    asked, heard = Inquiry(call, plan, looked, steps.put, again), Heard()
-    future = asyncio.run_coroutine_threadsafe(asked.respond(), loop)
-    future.add_done_callback(lambda _: steps.put(CallStep.END))
-    is_over = False
-    try:
-        while not is_over:
-            step = steps.get()
-            if step is CallStep.RUN:
-                try:
-                    heard.own = made()
-                except Exception as error:  # noqa: BLE001, as above
-                    heard.own = error
-                loop.call_soon_threadsafe(partial(asked.give, heard.own))
-            else:
-                heard.take(step, _error_of(future))
-            is_over = step is not CallStep.RUN
-    finally:
-        if not is_over:
-            future.cancel()
-    return heard
-
-
-def _error_of(exchange: 'asyncio.Task[None] | futures.Future[None]') -> BaseException | None:
-    """What has ended it, if it has ended, and was not cancelled."""
-    return exchange.exception() if exchange.done() and not exchange.cancelled() else None

@@ -14,7 +14,8 @@ from typing_extensions import Doc, ParamSpec, Self, TypedDict, Unpack
 
 from fastapi_caching_route._core.checks import check_option, checked_templates, is_plain_function
 from fastapi_caching_route._core.durations import Seconds
-from fastapi_caching_route._functions.cached import CachedFunction, CachedMethod, CachedSyncFunction, Definition, Said
+from fastapi_caching_route._functions.cached import CachedFunction, CachedMethod, CachedSyncFunction
+from fastapi_caching_route._functions.definition import Callee, Definition, Said
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -56,6 +57,32 @@ class FunctionOptions(TypedDict, total=False):
 
 
 OF_THE_POLICY = ('ttl', 'namespace', 'stale_while_revalidate', 'stale_if_error', 'lock')
+
+
+@dataclass(slots=True)
+class _First:
+    """The first function of a name. What it returned may be stored for longer than it lives."""
+
+    function: 'ref[FunctionType]'
+    code: CodeType
+    captures: bool
+    """Whether it takes variables from around it, so that another function of the same code is another one."""
+    has_namesakes: bool = False
+    """Whether a warning has said that there are others."""
+
+    @classmethod
+    def of(cls, function: FunctionType) -> Self:
+        """Remember a function."""
+        return cls(ref(function), function.__code__, function.__closure__ is not None)
+
+    def is_same(self, function: FunctionType) -> bool:
+        """Whether this is that function, or the same one, as if a module was loaded again."""
+        captures = self.captures or function.__closure__ is not None
+        return self.function() is function or (not captures and self.code == function.__code__)
+
+
+_known: 'WeakKeyDictionary[Settings, dict[object, _First]]' = WeakKeyDictionary()
+"""The first function of each name and namespace, for each cache."""
 
 
 class FunctionDecorator:
@@ -112,7 +139,7 @@ class FunctionDecorator:
         try:
             _check_function(inside)
             kind: Any = _kind_of(inside)
-            return kind(self._definition(inside, is_of_class=is_of_class))
+            return kind(Callee(self._definition(inside, is_of_class=is_of_class)))
         except ConfigurationError as error:
             msg = f'@cache.function on {getattr(inside, "__qualname__", repr(inside))}: {error}'
             raise ConfigurationError(msg) from None
@@ -122,7 +149,8 @@ class FunctionDecorator:
         name = f'{function.__module__}.{function.__qualname__}', self._policy.namespace
         first = _known.setdefault(settings, {}).setdefault(name, _First.of(function))
         number = '' if first.is_same(function) else token_hex(8)
-        if number and not callable(self._key):
+        if number and not callable(self._key) and not first.has_namesakes:
+            first.has_namesakes = True
             logger.warning(_NAMESAKES, name[0])
         said = Said(self._key, self._tags, self._condition, is_of_class, number)
         definition = Definition(settings, self._policy, function, said)
@@ -137,29 +165,6 @@ def _kind_of(function: FunctionType) -> type[Any]:
     around = function.__qualname__.rpartition('.')[0]
     return CachedMethod if around and not around.endswith('<locals>') else CachedFunction
 
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    """The first function of a name. What it returned may be stored for longer than it lives."""
-
-    function: 'ref[FunctionType]'
-    code: CodeType
-    captures: bool
-    """Whether it takes variables from around it, so that another function of the same code is another one."""
-
-    @classmethod
-    def of(cls, function: FunctionType) -> Self:
-        """Remember a function."""
-        return cls(ref(function), function.__code__, function.__closure__ is not None)
-
-    def is_same(self, function: FunctionType) -> bool:
-        """Whether this is that function, or the same one, as if a module was loaded again."""
-        captures = self.captures or function.__closure__ is not None
-        return self.function() is function or (not captures and self.code == function.__code__)
-
-
-_known: 'WeakKeyDictionary[Settings, dict[object, _First]]' = WeakKeyDictionary()
-"""The first function of each name and namespace, for each cache."""
 
 _A_FUNCTION = 'must be a function of the result'
 _NAMESAKES = (

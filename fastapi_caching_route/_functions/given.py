@@ -12,7 +12,8 @@ from fastapi_caching_route._core.checks import checked_templates
 from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.key import full_key, user_key
 from fastapi_caching_route._core.names import Named, fields_of, key_name
-from fastapi_caching_route._functions.asking import FunctionCall, RunResult, answer_at_once, ask
+from fastapi_caching_route._functions.asking import FunctionCall, RunResult, answer_at_once
+from fastapi_caching_route._functions.calling import again_in_task, result_in_task
 from fastapi_caching_route._functions.planning import Planned, planned
 from fastapi_caching_route._functions.results import Results, UnreadableError, results_of
 from fastapi_caching_route._routes.settings import Settings
@@ -62,38 +63,29 @@ class Value:
                 f'the tags of get_or_set must have no placeholders, because its factory has no arguments; got {tags!r}'
             )
             raise ConfigurationError(msg)
-        self._results: Results = results_of(_type_of(factory) if returns is None else returns)
-        self._planned: Planned = planned(settings, policy, NAME, NAME, (self._results.outline,))
+        self.results: Results = results_of(_type_of(factory) if returns is None else returns)
+        self._planned: Planned = planned(settings, policy, NAME, NAME, (self.results.outline,))
         self._scope = self._planned.scope(ascii(key))
         self._user_key = full_key(settings.full_namespace(policy.namespace), user_key(key))
 
     async def get(self) -> Any:
         """The stored value, or a new one."""
-        call = FunctionCall(self._planned, self._scope, self._names, self._factory, self._made)
+        call = FunctionCall(self._planned, self._scope, self._names, self._factory, self)
         looked, body = answer_at_once(call)
-        if body is None:
-            heard = await ask(call, looked)
-            if heard is None or heard.is_nothing:
-                return await self._uncached()
-            body = heard.body
-            if body is None:
-                return heard.result()
         try:
-            return self._results.loaded(body)
+            return await result_in_task(call, looked) if body is None else self.results.loaded(body)
         except UnreadableError:
-            await self._settings.store.visit().forget(self._planned.keys(self._scope)[1])
-            return await self._uncached()
+            return await again_in_task(call)
 
-    async def _uncached(self) -> Any:
-        made = self._factory()
-        return await made if inspect.isawaitable(made) else made
+    async def forget(self, key: str) -> None:
+        await self._settings.store.visit().forget(key)
 
     def _names(self) -> Named:
         """The names of the entry: `invalidate_cached` finds it by the key of the user."""
         return self._planned.names_of(self._planned.keys(self._scope), self._tags, (key_name(self._user_key),))
 
-    def _made(self, value: object) -> RunResult:
-        body = self._results.dumped(value)
+    def made(self, value: object) -> RunResult:
+        body = self.results.dumped(value)
         return RunResult(value, b'' if body is None else body, 'result' if body is None else None)
 
 

@@ -113,11 +113,12 @@ def planned(settings: Settings, policy: CachePolicy, in_words: str, title: str, 
         ttl_jitter=policy.ttl_jitter,
         counts=settings.runtime.counts_of(f'{title}()', in_words),
     )
-    herds = Herds(policy.collapse, in_seconds(policy.collapse_timeout), policy.lock, policy.eager_refresh, None)
+    patience, eager = in_seconds(policy.collapse_timeout), policy.eager_refresh
+    herds = Herds(policy.collapse, patience, policy.lock, eager, None)
     of_namespace = () if policy.namespace is None else (namespace_name(namespace),)
     return Planned(
         plan=new_plan(herds=herds),
-        alone=new_plan(herds=Herds(False, in_seconds(policy.collapse_timeout), False, policy.eager_refresh, None)),  # noqa: FBT003
+        alone=new_plan(herds=Herds(False, patience, False, eager, None)),  # noqa: FBT003
         in_words=in_words,
         declared=declared,
         names=(EVERYTHING, *of_namespace, function_name(in_words)),

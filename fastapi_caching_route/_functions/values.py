@@ -12,7 +12,7 @@ import ipaddress
 import pathlib
 import sys
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from functools import cached_property
 from secrets import token_hex
 from types import FunctionType, MemberDescriptorType
@@ -48,12 +48,12 @@ class Reader(Struct):
     """Reads values, one after the other."""
 
     is_for_results: bool = False
-    """Whether what JSON cannot keep counts as equal: the name of a fixed offset, and which fields of a model were set.
-    Then objects of unknown types are put aside for `others`, too."""
-    counts_set: bool = True
-    """Whether it counts which fields of a pydantic model were set."""
+    """Whether what JSON cannot keep counts as equal: the name of a fixed offset. Then objects of unknown types are put
+    aside for `others`, too."""
     others: list[object] = field(default_factory=list)
     """With `is_for_results`: the objects of unknown types, in their order."""
+    models: list[Any] = field(default_factory=list)
+    """The pydantic models, in their order."""
 
     def plain(self, value: Any, depth: int = 0) -> object:
         """The value as str, bytes, numbers, None, and tuples of such.
@@ -100,10 +100,13 @@ class Reader(Struct):
             return named(kind), tuple(sorted(ascii(self.plain(it, depth)) for it in value))
         if _is_record(kind) and not isinstance(value, (*_BASES, tuple)):
             return self._record(kind, value, depth)
-        return self._other(kind, value)
+        return self._other(kind, value, depth)
 
-    def _other(self, kind: type, value: Any) -> object:
-        """A class or a function, which is its name; or an object of an unknown type."""
+    def _other(self, kind: type, value: Any, depth: int) -> object:
+        """A value with a rule of its own; a class or a function, which is its name; or an object of an unknown type."""
+        if kind in {deque, defaultdict}:
+            rule = value.maxlen if kind is deque else self.plain(value.default_factory, depth)
+            return named(kind), rule, self.plain((list if kind is deque else dict)(value), depth)
         if isinstance(value, type | FunctionType):
             return named(kind), _importable(value)
         if not self.is_for_results:
@@ -120,9 +123,9 @@ class Reader(Struct):
                 found.pop(name, None)
             elif isinstance(it, MemberDescriptorType) and name not in _OF_PYDANTIC and hasattr(value, name):
                 found[name] = getattr(value, name)
-        for name in _OF_PYDANTIC if hasattr(kind, '__pydantic_fields_set__') else ():
-            counts = name != '__pydantic_fields_set__' or self.counts_set
-            found[name] = getattr(value, name, None) if counts else None
+        if hasattr(kind, '__pydantic_fields_set__'):
+            self.models.append(value)
+            found.update((name, getattr(value, name, None)) for name in _OF_PYDANTIC)
         return named(kind), tuple((name, self.plain(found[name], depth)) for name in sorted(found))
 
 
@@ -177,19 +180,17 @@ def _unknown(kind: type) -> str:
 
 def same(one: object, other: object) -> bool:
     """Whether a result has come back as it was: equal, and of the same types all the way down."""
-    return _same(one, other, counts_set=False)
-
-
-def same_and_as_set(one: object, other: object) -> bool:
-    """The same, also in which fields of pydantic models were set."""
-    return _same(one, other, counts_set=True)
-
-
-def _same(one: object, other: object, *, counts_set: bool) -> bool:
-    readers = [Reader(is_for_results=True, counts_set=counts_set) for _ in range(2)]
+    readers = [Reader(is_for_results=True) for _ in range(2)]
     try:
         said = [ascii(reader.plain(value)) for reader, value in zip(readers, (one, other), strict=True)]
     except NotPlainError:
         return False
     pairs = zip(readers[0].others, readers[1].others, strict=False)
     return said[0] == said[1] and all(type(it) is type(twin) and it == twin for it, twin in pairs)
+
+
+def models_in(result: object) -> list[Any]:
+    """The pydantic models in a result, in an order that is the same in a copy, unless they are in a set."""
+    reader = Reader(is_for_results=True)
+    reader.plain(result)
+    return reader.models

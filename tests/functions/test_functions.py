@@ -152,21 +152,6 @@ async def test_entries_tell_which_function_has_made_them():
     assert (entry.route.rpartition('.')[2], entry.path) == ('load()', '')
 
 
-async def test_followers_of_a_run_that_fails_run_the_function_themselves(store):
-    runs = []
-
-    @store.function(ttl=60)
-    async def fails() -> int:
-        runs.append(1)
-        await asyncio.sleep(0.02)
-        raise LookupError(len(runs))
-
-    async with store:
-        found = await asyncio.gather(*(fails() for _ in range(3)), return_exceptions=True)
-    assert [type(it) for it in found] == [LookupError] * 3
-    assert len(runs) == 3
-
-
 async def test_a_stale_result_is_returned_while_one_call_renews_it():
     clock, runs = Clock(), []
     cache = FastAPICache(clock=clock)
@@ -422,7 +407,7 @@ async def test_functions_that_capture_variables_do_not_share(caplog):
 
     one, other = loader('one'), loader('other')
     assert [await one(1), await other(1)] == ['one 1', 'other 1']
-    assert 'there are several functions named' in caplog.text
+    assert caplog.text.count('there are several functions named') == 1
 
 
 @pytest.mark.parametrize(
@@ -452,7 +437,7 @@ async def _pages():
 
 @pytest.mark.parametrize(
     ('thing', 'text'),
-    [(5, 'it takes functions and methods'), (dict, 'decorate the method itself'), (_pages, 'a generator')],
+    [(5, 'it takes functions and methods'), (dict, 'decorate its method'), (_pages, 'a generator')],
 )
 def test_what_is_no_function_is_refused(thing, text):
     with pytest.raises(ConfigurationError, match=text):

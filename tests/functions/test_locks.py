@@ -206,3 +206,20 @@ async def test_a_full_lmdb_store_keeps_the_token_of_a_lock(tmp_path):
         for number in range(100):
             await large(number)
         await lock.check()
+
+
+@pytest.mark.parametrize('steps', range(6))
+async def test_a_lock_is_free_where_the_one_that_waits_for_it_is_cancelled(steps):
+    cache = FastAPICache()
+
+    async def work():
+        async with cache.lock('report', lease=60):
+            pass
+
+    task = asyncio.ensure_future(work())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with cache.lock('report', timeout=1):
+        pass

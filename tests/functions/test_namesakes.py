@@ -1,9 +1,6 @@
 """Functions of one name that may return different things share nothing, also where the first one is gone."""
 
-import asyncio
 import gc
-
-import pytest
 
 from fastapi_caching_route import FastAPICache
 
@@ -33,20 +30,3 @@ async def test_a_function_of_another_code_shares_nothing_with_one_that_is_gone()
         del names
         gc.collect()
     assert results == [0, 1, 2]
-
-
-@pytest.mark.parametrize('steps', range(6))
-async def test_a_lock_is_free_where_the_one_that_waits_for_it_is_cancelled(steps):
-    cache = FastAPICache()
-
-    async def work():
-        async with cache.lock('report', lease=60):
-            pass
-
-    task = asyncio.ensure_future(work())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    async with cache.lock('report', timeout=1):
-        pass
