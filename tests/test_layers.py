@@ -42,7 +42,17 @@ ORDER = (
 INSIDE = {
     '_cli': ('arguments', 'acting', 'places', 'reporting', 'printing', 'ending'),
     'sessions': (
-        *('request_session', 'states', 'sessions', 'dependencies', 'finding', 'session', 'keeping', 'user_lists'),
+        *(
+            'request_session',
+            'states',
+            'sessions',
+            'documenting',
+            'dependencies',
+            'finding',
+            'session',
+            'keeping',
+            'user_lists',
+        ),
         *(
             'carrying',
             'places',

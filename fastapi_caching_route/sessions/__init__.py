@@ -5,6 +5,7 @@ Needs the extra `sessions`, or `jwt` for JSON Web Tokens. Each file imports only
 request_session  `request.session`, for code that expects it
 states           one-time state
 sessions         the sessions of an app
+documenting      their schemes in the OpenAPI of an app
 dependencies     `SessionDep` and `OptionalSession`
 finding          the dependencies behind them, and how they name clients for cache keys
 session          the session of one request

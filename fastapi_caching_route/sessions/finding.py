@@ -1,7 +1,8 @@
 """The dependencies that find the session of a request, and name it for the keys of cached routes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from secrets import token_hex
+from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException
 from starlette.requests import HTTPConnection
@@ -14,6 +15,8 @@ from fastapi_caching_route.sessions.live import Loaded
 from fastapi_caching_route.sessions.session import Session
 from fastapi_caching_route.sessions.stored import SessionUser
 
+T = TypeVar('T')
+
 ANONYMOUS = 'nobody'
 """Names all clients without a session."""
 
@@ -23,91 +26,42 @@ NOT_INSTALLED = (
 )
 
 
-KeeperOf = Callable[[HTTPConnection], Keeper]
-"""The keeper of the sessions of a request."""
+Find = Callable[[Keeper, HTTPConnection], Coroutine[Any, Any, T]]
+"""Finds something of the session of a request."""
 
 
-class OptionalFinder:
-    """A dependency: the session of a request, or None. A store in trouble is a 503, and never None.
+class Finder(Generic[T]):
+    """A dependency: something of the session of a request. A store in trouble is a 503, and never a missing session.
 
     On a cached route, it names the session by all that pages can show of it: the user and the data. So a response is
     shared by clients to whose sessions it would be the same, and whatever changes in a session is seen at once.
     """
 
-    __slots__ = ('_keeper_of',)
+    __slots__ = ('_find', 'is_optional', 'keeper')
 
-    def __init__(self, keeper_of: KeeperOf) -> None:
-        """Ask this function for the keeper."""
-        self._keeper_of = keeper_of
+    def __init__(self, find: Find[T], keeper: Keeper | None = None, *, is_optional: bool = False) -> None:
+        """Find it in the sessions of this keeper; without one, in those that are installed on the app."""
+        self._find = find
+        self.keeper: Keeper | None = keeper
+        self.is_optional: bool = is_optional
+        """Whether it lets requests in that have no session."""
 
-    async def __call__(self, connection: HTTPConnection) -> Session | None:
-        """The session of a request.
+    async def __call__(self, connection: HTTPConnection) -> T:
+        """What it finds.
 
         Raises:
+            HTTPException: there is none, unless it is optional.
             SessionStoreError: the store is in trouble.
 
         """
-        return await session_of(self._keeper_of(connection), connection)
+        return await self._find(self._keeper_for(connection), connection)
 
     async def __cache_identity__(self, connection: HTTPConnection) -> str:
         """See `NamesClients`."""
-        return await _name_of(self._keeper_of, connection)
+        return await _name_of(self._keeper_for(connection), connection)
 
-
-class RequiredFinder:
-    """The same, but a request without a session is a 401."""
-
-    __slots__ = ('_keeper_of',)
-
-    def __init__(self, keeper_of: KeeperOf) -> None:
-        """Ask this function for the keeper."""
-        self._keeper_of = keeper_of
-
-    async def __call__(self, connection: HTTPConnection) -> Session:
-        """The session of a request.
-
-        Raises:
-            HTTPException: there is none.
-            SessionStoreError: the store is in trouble.
-
-        """
-        keeper = self._keeper_of(connection)
-        session = await session_of(keeper, connection)
-        if session is None:
-            raise _not_signed_in(keeper)
-        return session
-
-    async def __cache_identity__(self, connection: HTTPConnection) -> str:
-        """See `NamesClients`."""
-        return await _name_of(self._keeper_of, connection)
-
-
-class UserFinder:
-    """The user of the session of a request; one without a user is a 401."""
-
-    __slots__ = ('_keeper_of',)
-
-    def __init__(self, keeper_of: KeeperOf) -> None:
-        """Ask this function for the keeper."""
-        self._keeper_of = keeper_of
-
-    async def __call__(self, connection: HTTPConnection) -> SessionUser:
-        """The user.
-
-        Raises:
-            HTTPException: there is none.
-            SessionStoreError: the store is in trouble.
-
-        """
-        keeper = self._keeper_of(connection)
-        session = await session_of(keeper, connection)
-        if session is None or session.user is None:
-            raise _not_signed_in(keeper)
-        return session.user
-
-    async def __cache_identity__(self, connection: HTTPConnection) -> str:
-        """See `NamesClients`."""
-        return await _name_of(self._keeper_of, connection)
+    def _keeper_for(self, connection: HTTPConnection) -> Keeper:
+        return _keeper_of_app(connection) if self.keeper is None else self.keeper
 
 
 async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | None:
@@ -131,9 +85,36 @@ async def session_of(keeper: Keeper, connection: HTTPConnection) -> Session | No
     return None if session.has_ended else session
 
 
-async def _name_of(keeper_of: KeeperOf, connection: HTTPConnection) -> str:
+async def required_session_of(keeper: Keeper, connection: HTTPConnection) -> Session:
+    """The same, but a request without a session is a 401.
+
+    Raises:
+        HTTPException: there is none.
+        SessionStoreError: the store is in trouble.
+
+    """
+    session = await session_of(keeper, connection)
+    if session is None:
+        raise _not_signed_in(keeper)
+    return session
+
+
+async def user_of(keeper: Keeper, connection: HTTPConnection) -> SessionUser:
+    """The user of the session of a request; one without a user is a 401.
+
+    Raises:
+        HTTPException: there is none.
+        SessionStoreError: the store is in trouble.
+
+    """
+    session = await session_of(keeper, connection)
+    if session is None or session.user is None:
+        raise _not_signed_in(keeper)
+    return session.user
+
+
+async def _name_of(keeper: Keeper, connection: HTTPConnection) -> str:
     """A name for the session of a request. What is named here is what the endpoint gets, whatever others change."""
-    keeper = keeper_of(connection)
     begun_in(connection).named.add(keeper)
     loaded = await _loaded(keeper, connection)
     if loaded.trouble is not None:
@@ -153,7 +134,7 @@ def _not_signed_in(keeper: Keeper) -> HTTPException:
     return HTTPException(401, 'Not signed in', {'WWW-Authenticate': keeper.config.challenge})
 
 
-def keeper_of_app(connection: HTTPConnection) -> Keeper:
+def _keeper_of_app(connection: HTTPConnection) -> Keeper:
     """The keeper of the sessions that are installed on the app of a request.
 
     Raises:

@@ -16,9 +16,10 @@ from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 from fastapi_caching_route.sessions.carrying import begun_in, check_place, installed_on, keep_unshared
 from fastapi_caching_route.sessions.config import SessionConfig
+from fastapi_caching_route.sessions.documenting import document
 from fastapi_caching_route.sessions.errors import SessionStoreError
 from fastapi_caching_route.sessions.events import EventKind, SessionHandler
-from fastapi_caching_route.sessions.finding import OptionalFinder, RequiredFinder, UserFinder
+from fastapi_caching_route.sessions.finding import Finder, required_session_of, session_of, user_of
 from fastapi_caching_route.sessions.keeping import Keeper
 from fastapi_caching_route.sessions.places import TIMEOUT_SECONDS, Place, StoreOfSessions, cache_of
 from fastapi_caching_route.sessions.session import Session, checked_user
@@ -71,11 +72,13 @@ class Sessions:
         place = Place(store, timeout)
         self._keeper = keeper = Keeper(place, _checked_config(config), clock)
         keeper.on_sign_out = self._signed_out
-        self.optional: Callable[[HTTPConnection], Awaitable[Session | None]] = OptionalFinder(lambda _: keeper)
+        self.optional: Callable[[HTTPConnection], Awaitable[Session | None]] = Finder(
+            session_of, keeper, is_optional=True
+        )
         """A dependency: the session of the client, or None."""
-        self.required: Callable[[HTTPConnection], Awaitable[Session]] = RequiredFinder(lambda _: keeper)
+        self.required: Callable[[HTTPConnection], Awaitable[Session]] = Finder(required_session_of, keeper)
         """A dependency: the session of the client; without one, 401."""
-        self.user: Callable[[HTTPConnection], Awaitable[SessionUser]] = UserFinder(lambda _: keeper)
+        self.user: Callable[[HTTPConnection], Awaitable[SessionUser]] = Finder(user_of, keeper)
         """A dependency: the user of the session; without one, 401."""
 
     @property
@@ -88,13 +91,16 @@ class Sessions:
 
         Adds a thin layer around the routes of the app. It sets the cookie of a session on every response, including
         those that endpoints return themselves, and adds `Cache-Control: private` and `Vary` if code read a session.
+        The OpenAPI of the app gets security schemes for routes that take a session.
 
         Raises:
             ConfigurationError: it is not an app.
 
         """
         installed = installed_on(app)
-        installed.keeper = installed.keeper or self._keeper
+        if installed.keeper is None:
+            installed.keeper = self._keeper
+            document(app, installed)
 
     def role(self, *roles: str) -> Callable[..., Awaitable[SessionUser]]:
         """A dependency: the user of the session if it has one of these roles, otherwise 403; without a user, 401.
