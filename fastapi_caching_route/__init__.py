@@ -33,6 +33,7 @@ from fastapi_caching_route.errors import (
     LockTimeoutError,
 )
 from fastapi_caching_route.explain import RouteReport
+from fastapi_caching_route.keys import default_key
 from fastapi_caching_route.lmdb import LMDBCache, LMDBStats
 from fastapi_caching_route.logs import logging_observer
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
@@ -41,6 +42,7 @@ from fastapi_caching_route.options import DEFAULT_ACCEPTED_STATUS_CODES, CacheOp
 from fastapi_caching_route.params import CachedResponse, CacheParams, CacheParamsBase, RouteHandler
 from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
+from fastapi_caching_route.router import CachingRouter
 from fastapi_caching_route.stats import CacheStats, MinuteStats, PurgeStats, RouteStats, StoreStats, WorkerStats
 from fastapi_caching_route.surrogates import SurrogateKeys
 from fastapi_caching_route.warming import Warmed, WarmReport
@@ -65,6 +67,7 @@ __all__ = [
     'CachedResponse',
     'CachedSyncFunction',
     'CachingRoute',
+    'CachingRouter',
     'ConfigurationError',
     'EntryInfo',
     'FastAPICache',
@@ -96,5 +99,6 @@ __all__ = [
     'WarmReport',
     'Warmed',
     'WorkerStats',
+    'default_key',
     'logging_observer',
 ]

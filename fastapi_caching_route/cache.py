@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, NoReturn, TypeVar, cast, overload
 
 from fastapi import APIRouter, FastAPI
+from msgspec import structs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -23,7 +24,8 @@ from fastapi_caching_route._core.checks import (
     checked_paths,
     checked_templates,
 )
-from fastapi_caching_route._core.durations import Seconds
+from fastapi_caching_route._core.durations import Seconds, checked_seconds
+from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
@@ -44,8 +46,15 @@ from fastapi_caching_route._routes.all_workers import begin_publishing, end_publ
 from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
-from fastapi_caching_route._routes.decorating import checked_options, decorate_with, given_options, warn_of_both
-from fastapi_caching_route._routes.decoration import check_decorated, invalidates_of
+from fastapi_caching_route._routes.decorating import (
+    caching_class,
+    checked_options,
+    decorate_with,
+    given_options,
+    let_skip,
+    warn_of_both,
+)
+from fastapi_caching_route._routes.decoration import check_decorated, document_decorated, invalidates_of
 from fastapi_caching_route._routes.installing import let_cache, note_lifespan
 from fastapi_caching_route._routes.listed import entries_of, erase
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
@@ -55,7 +64,7 @@ from fastapi_caching_route._routes.targets import check_endpoints, names_of, nam
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import NOT_NOW, keep_given, key_to_find, key_to_store, shortest_ttl
+from fastapi_caching_route._store.given import NOT_NOW, KeyOwner, keep_given, key_to_find, key_to_store, shortest_ttl
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.callables import Tags
@@ -236,19 +245,49 @@ class FastAPICache:
 
         return decorate
 
+    def skip(self, endpoint: Endpoint, /) -> Endpoint:
+        """Decorate an endpoint that no router caches: `@cache.skip`, above or below the route decorator.
+
+        It is for routers that cache all of their routes, as with `route_class`.
+
+        Raises:
+            ConfigurationError: the endpoint is decorated with `@cache(...)` as well, or cannot be decorated.
+
+        """
+        let_skip(self._settings, endpoint)
+        return endpoint
+
+    def route_class(self, **options: Unpack[RouteOptions]) -> type[CachingRoute]:
+        """A class of routes that are cached without a decorator: `APIRouter(route_class=cache.route_class(ttl=60))`.
+
+        `GET` is cached on each of them, and `HEAD` where a route has both. Not on routes with `@cache.skip` or
+        `@cache.invalidates`, nor on websockets. With `@cache(...)`, only the options of the decorator apply.
+
+        All dependencies run on hits, and only the endpoint does not, unless `route_dependencies` is given.
+
+        Raises:
+            ConfigurationError: an option is not valid.
+
+        """
+        return caching_class(CachingRoute, self._settings, checked_options(options))
+
     def install(
-        self, app: Annotated[FastAPI | APIRouter, Doc('The app or router, before routes are added to it.')]
+        self,
+        app: Annotated[FastAPI | APIRouter, Doc('The app or router, before routes are added to it.')],
+        **options: Unpack[RouteOptions],
     ) -> None:
         """Make the routes that are added to this app or router from now on `CachingRoute`s, which can be cached.
 
-        An app or router with a route class of its own gets a class that is both. Routers that are included keep theirs.
-        What its lifespan yields as state is noted, as by `lifespan_state`.
+        With options, like `ttl=60`, they are cached without a decorator, as with `route_class`. An app or router with a
+        route class of its own gets a class that is both. Routers that are included keep theirs. What its lifespan
+        yields as state is noted, as by `lifespan_state`.
 
         Raises:
-            ConfigurationError: a decorated endpoint already has a plain route there, or `app` has no routes.
+            ConfigurationError: a decorated endpoint already has a plain route there, `app` has no routes, or an option
+                is not valid.
 
         """
-        let_cache(app, CachingRoute)
+        let_cache(app, self.route_class(**options) if options else CachingRoute, CachingRoute)
         note_lifespan(app, self._settings.lifespan_state)
 
     def lifespan_state(self, **objects: Any) -> dict[str, Any]:
@@ -341,29 +380,43 @@ class FastAPICache:
 
         The same rules apply as to any response, but `store_if` is not called. With a ttl of 0, nothing is stored. The
         default ttl is the shortest of the routes with a `key_builder` in this namespace, because a key does not show
-        its route; without such a route, it is that of the `policy` of this cache, or else of the backend.
+        its route; without such a route, it is that of the `policy` of this cache, or else of the backend. Under the
+        `CacheContext.key` of a route without a `key_builder`, the options of that route apply.
 
         Raises:
-            ConfigurationError: the response must not be stored, and the message names the reason; or the key is the
-                `CacheContext.key` of a route without a `key_builder`, or with another namespace.
+            ConfigurationError: the response must not be stored, and the message names the reason; or the key is a
+                `CacheContext.key` under which no request would find it.
 
         """
         given = given_options(caching_params)
+        if isinstance(key, EntryKey) and isinstance(key.owner, KeyOwner) and 'namespace' not in given:
+            return await self._set_owned(key, key.owner, value, given)
         policy = replace(self._settings.policy, **given)
         if 'ttl' not in given:
             policy = replace(policy, ttl=shortest_ttl(self._settings.ttls, self._settings.full_namespace, policy))
         namespace = None if policy.namespace is None else self._settings.full_namespace(policy.namespace)
         full = key_to_store(self._settings.full_namespace, key, policy.namespace)
         names = names_of_key(full, namespace)
-        refused = await keep_given(
-            self._settings.store.visit(),
-            full,
-            value,
-            names=names,
-            terms=self._settings.terms(policy),
-            left_out=self._settings.cache_header,
-            now=self._settings.runtime.clock(),
+        terms = self._settings.terms(policy)
+        return await self._set(key, full, value, names=names, terms=terms)
+
+    async def _set_owned(self, key: EntryKey, owner: KeyOwner, value: Any, given: Mapping[str, Any]) -> bool:
+        """Store a response under the key of a route without a key builder."""
+        if owner.store is not self._settings.store:
+            owner = replace(owner, refusal='it is the key of another cache')
+        if owner.refusal is not None:
+            msg = f'set_cached({key!r}, ...): {owner.refusal}'
+            raise ConfigurationError(msg)
+        terms = owner.terms
+        if 'ttl' in given:
+            terms = structs.replace(terms, ttl=checked_seconds('ttl', given['ttl']))
+        return await self._set(
+            key, key.full, value, names=owner.names, terms=terms, about=owner.about, covers=owner.covers
         )
+
+    async def _set(self, key: str, full: str, value: Any, **named: Any) -> bool:
+        left_out, now = self._settings.cache_header, self._settings.runtime.clock()
+        refused = await keep_given(self._settings.store.visit(), full, value, left_out=left_out, now=now, **named)
         if refused is not None and refused not in NOT_NOW:
             msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
             raise ConfigurationError(msg)
@@ -596,6 +649,7 @@ class FastAPICache:
             for layer in layers(endpoint):
                 attach((*invalidates_of(layer), said), layer, INVALIDATES)
                 check_decorated(layer)
+                document_decorated(layer)
             warn_of_both(endpoint)
             self._settings.unserved.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint

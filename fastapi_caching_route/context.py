@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._core.asgi import WISHES
+from fastapi_caching_route._core.asgi import WISHES, Scope
 from fastapi_caching_route._core.durations import Seconds, in_seconds
 from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._fastapi.own import own_dependency
 from fastapi_caching_route._routes.caches import warn_of_unserved
+from fastapi_caching_route._routes.owning import owner_of
 from fastapi_caching_route._routes.requested import RequestedInvalidations, requested_in
 from fastapi_caching_route._routes.targets import targets_in
 from fastapi_caching_route.errors import ConfigurationError
@@ -31,7 +32,7 @@ class CacheContext:
     nothing.
     """
 
-    __slots__ = ('_app', '_requested', '_wishes')
+    __slots__ = ('_app', '_requested', '_scope', '_wishes')
 
     def __init__(self, connection: HTTPConnection = _NONE) -> None:
         """FastAPI builds one for each request."""
@@ -39,8 +40,9 @@ class CacheContext:
             self._wishes: Wishes = Wishes()
             self._requested: RequestedInvalidations = RequestedInvalidations()
             self._app: Any = None
+            self._scope: Scope = {}
             return
-        scope = connection.scope
+        scope = self._scope = connection.scope
         self._wishes = scope.setdefault(WISHES, Wishes())
         self._requested = requested_in(scope)
         self._app = scope.get('router') or scope.get('app')  # the outermost app
@@ -50,12 +52,15 @@ class CacheContext:
     def key(self) -> str | None:
         """The cache key of this request, without its namespace; None if it is not cached, or the key is not known yet.
 
-        Pass this object to `get_cached` and `invalidate_cached` of its cache: it knows the namespace, and a copy of its
-        text does not. `set_cached` also needs the namespace of the route, and works only if that has a `key_builder`.
+        Pass this object to `get_cached`, `set_cached` and `invalidate_cached` of its cache: it knows the namespace, and
+        a copy of its text does not. For `set_cached`, a route with a `key_builder` also needs its namespace. On other
+        routes, the response gets the names, the tags and the ttl that the route has when this is read; it is refused
+        where the route takes the raw request, or has tags from a callable or a dependency.
 
         It is None in explicit dependencies that run before a `key_builder` or an identity callable.
         """
-        return None if self._wishes.key is None else EntryKey.of(self._wishes.key, self._wishes.full_key)
+        said = self._wishes
+        return None if said.key is None else EntryKey.of(said.key, said.full_key, owner_of(self._scope, said.tags))
 
     @property
     def ttl(self) -> float | None:

@@ -17,7 +17,14 @@ from fastapi_caching_route._fastapi.endpoints import decorators_of, layers, name
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import is_of_api, is_of_websocket, routes_in
 from fastapi_caching_route._routes.decorating import BOTH, suspicious
-from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of, templates_of
+from fastapi_caching_route._routes.decoration import (
+    Decoration,
+    decoration_at,
+    doubts,
+    invalidates_of,
+    skipped_by,
+    templates_of,
+)
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.unserved import BUILD_ITS_ROUTER, PUT_IT_BELOW, invalidates_nothing, unserved_message
 from fastapi_caching_route._routes.writes import is_write
@@ -89,7 +96,7 @@ def report_on(prefix: str, effective: Any) -> RouteReport:
     route, endpoint = getattr(effective, 'original_route', effective), getattr(effective, 'endpoint', None)
     methods = tuple(sorted(getattr(effective, 'methods', None) or (['WEBSOCKET'] if is_of_websocket(route) else ())))
     path = prefix + getattr(effective, 'path_format', getattr(effective, 'path', ''))
-    decoration = None if endpoint is None else decoration_of(endpoint)
+    decoration = decoration_at(effective)
     name = '' if endpoint is None else '.'.join(name_of(endpoint))
     why_not = _why_not(route, effective, methods, decoration)
     report = RouteReport(methods, path, name, cached=why_not is None, why_not=why_not)
@@ -134,7 +141,7 @@ def _why_not(route: Any, effective: Any, methods: tuple[str, ...], decoration: D
         says_nothing = not (isinstance(route, CachingRoute) or invalidates_of(effective.endpoint))
         if says_nothing and any(is_write(it, cached=False) for it in methods) and not takes(effective, CacheContext):
             return f'not decorated; it invalidates nothing, because its route is {_a(route)}'
-        return 'not decorated'
+        return 'not cached by its router: @cache.skip' if skipped_by(effective.endpoint) else 'not decorated'
     if not isinstance(route, CachingRoute):
         remedy = (
             BUILD_ITS_ROUTER
@@ -142,7 +149,7 @@ def _why_not(route: Any, effective: Any, methods: tuple[str, ...], decoration: D
             else 'only FastAPI endpoints with a method can be cached; remove the decorator'
         )
         return f'decorated, but its route is {_a(route)} and not a CachingRoute: {remedy}'
-    return None if decoration.settings.methods.intersection(methods) else 'decorated, but its methods cannot be cached'
+    return None if decoration.methods.intersection(methods) else 'decorated, but its methods cannot be cached'
 
 
 def _a(route: object) -> str:
@@ -172,7 +179,9 @@ def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared:
 
 
 def _conditions(decoration: Decoration, methods: tuple[str, ...], declared: Declared) -> Iterator[str]:
-    policy, cached = decoration.policy, decoration.settings.methods.intersection(methods)
+    policy, cached = decoration.policy, decoration.methods.intersection(methods)
+    if decoration.by_router:
+        yield 'cached by its router, with all dependencies on hits'
     if decoration.settings.by_the_book:
         yield "if the response's own headers allow it (mode='rfc9111')"
     if len(cached) < len(methods):

@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from fastapi_caching_route._core.asgi import HANDLER
 from fastapi_caching_route._exchange.arrival import respond
+from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import note_replaced, note_routed
 from fastapi_caching_route._fastapi.extended import Handler, choosing_handler
@@ -62,6 +63,10 @@ class CachingRoute(APIRoute):
     def reached_by(self, scope: Scope) -> Reached:
         """The route in the place where this request reaches it."""
         return self._places.reached(self, scope)
+
+    def default_plan(self, scope: Scope) -> Plan | None:
+        """The plan that the route would have, where this request reaches it, without a key builder."""
+        return self._places.default_plan(self, scope)
 
     def get_route_handler(self) -> Handler:
         """The handler of `APIRoute`, replaced for requests in which the route also runs explicit dependencies."""

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / OURS
 
 ORDER = (
     *('__main__', '_cli', 'main', 'sessions', 'testing', '__init__', 'logs', 'otel', 'prometheus'),
-    *('console', '_console', 'cache', 'explain', 'route', 'context'),
+    *('console', '_console', 'router', 'cache', 'explain', 'keys', 'route', 'context'),
     *(
         '_functions',
         '_routes',
@@ -96,6 +96,7 @@ INSIDE = {
             'reached',
             'planning',
             'decorating',
+            'owning',
             'hooks',
             'description',
             'targets',

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi_caching_route._cli.ending import DONE, FOUND_FAULTS, WRONG_ARGUMENTS, Refusal
 from fastapi_caching_route._cli.places import shared_caches
 from fastapi_caching_route._cli.printing import console, print_json, print_rows, say
-from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.decoration import decorations_of
 from fastapi_caching_route._routes.targets import endpoints_named
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.entries import EntryInfo
@@ -119,8 +119,7 @@ async def invalidate(given: Namespace, caches: list[FastAPICache], app: Any) -> 
         for path in given.path:
             await cache.invalidate_path(path, prefix=given.prefix, soft=soft)
         for endpoint in endpoints:
-            decoration = decoration_of(endpoint)
-            if decoration is not None and decoration.settings is cache._settings:  # noqa: SLF001, of the package
+            if any(it.settings is cache._settings for it in decorations_of(endpoint)):  # noqa: SLF001, of the package
                 await cache.invalidate_endpoint(endpoint, soft=soft)
         for namespace in given.namespace:
             await cache.invalidate_namespace(namespace, soft=soft)

@@ -8,7 +8,7 @@ from fastapi import HTTPException
 from msgspec import Struct
 
 from fastapi_caching_route._core.names import EVERYTHING, names_of_tags, namespace_name, shown
-from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.decoration import decorations_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.targets import endpoints_named, names_of_endpoint, names_of_path
 from fastapi_caching_route.cache import FastAPICache
@@ -72,7 +72,7 @@ def _endpoint(settings: Settings, app: Any, name: str) -> Any:
     found = {
         full: endpoint
         for full, endpoint in endpoints_named(name, app).items()
-        if (decoration := decoration_of(endpoint)) is not None and decoration.settings is settings
+        if any(it.settings is settings for it in decorations_of(endpoint))
     }
     if len(found) != 1:
         which = f'there are several: {", ".join(sorted(found))}' if found else 'this cache caches no endpoint with it'

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.all_workers import begin_publishing
-from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.decoration import decoration_at
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import CacheError
 from fastapi_caching_route.explain import report_on
@@ -65,7 +65,7 @@ def reports(cache: FastAPICache, app: Any) -> list[dict[str, Any]]:
     for prefix, effective in routes_in(app):
         report = report_on(prefix, effective)
         if not report.endpoint.startswith((OWN, 'fastapi.')):
-            decoration = decoration_of(effective.endpoint) if report.cached else None
+            decoration = decoration_at(effective) if report.cached else None
             is_other = decoration is not None and decoration.settings is not settings
             found.append({**asdict(report), 'is_of_other_cache': is_other})
     return found

@@ -19,7 +19,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._http.fields import members
-from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.decoration import decoration_at
 from fastapi_caching_route._routes.listed import described_entry, found_under, headed, listed_where, page_of
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.targets import names_of, names_of_path
@@ -94,14 +94,14 @@ def _is_for_all(entry: Entry, info: EntryInfo, app: Any) -> bool:
 
 
 def _is_of(effective: Any, info: EntryInfo) -> bool:
-    endpoint, route = getattr(effective, 'endpoint', None), getattr(effective, 'original_route', effective)
-    if endpoint is None or decoration_of(endpoint) is None or not isinstance(route, CachingRoute):
+    route = getattr(effective, 'original_route', effective)
+    if decoration_at(effective) is None or not isinstance(route, CachingRoute):
         return False
-    return (effective.path_format, '.'.join(name_of(endpoint))) == (info.route, info.endpoint)
+    return (effective.path_format, '.'.join(name_of(effective.endpoint))) == (info.route, info.endpoint)
 
 
 def _declared(effective: Any) -> Declared:
-    decoration, route = decoration_of(effective.endpoint), getattr(effective, 'original_route', effective)
+    decoration, route = decoration_at(effective), getattr(effective, 'original_route', effective)
     assert decoration is not None
     parameters, raw = PathParameters(effective), reads_raw(route, CachingRoute)
     return plan_of(decoration, effective, parameters, number=0, raw=raw).declared()

@@ -74,6 +74,12 @@ them.
 Written and read by `_fastapi/early_values`.
 """
 
+REQUEST_BODY = 'fastapi_caching_route.request_body'
+"""The body of a request whose key is being built by a key builder, for `default_key`.
+
+Written and cleared by `_exchange/keying`. Read by `_exchange/keying`, if a key builder asks for the default key.
+"""
+
 GIVEN_IDENTITY = 'fastapi_caching_route.identity'
 """The value of the dependency that gives the identity.
 

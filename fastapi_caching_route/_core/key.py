@@ -193,15 +193,17 @@ def _digest(parts: object) -> blake2b:
 class EntryKey(str):
     """The cache key of one request without its namespace, for user code. It knows the full key of its entry."""
 
-    __slots__ = ('full',)
+    __slots__ = ('full', 'owner')
 
     full: str
+    owner: object
+    """What is known of its route, if responses can be stored under it although no user has built it; else None."""
 
     @classmethod
-    def of(cls, key: str, full: str) -> 'EntryKey':
+    def of(cls, key: str, full: str, owner: object = None) -> 'EntryKey':
         """The key `key` of the entry that is stored under `full`."""
         made = cls(key)
-        made.full = full
+        made.full, made.owner = full, owner
         return made
 
     def within(self, namespace: str) -> str:

@@ -12,7 +12,8 @@ from msgspec import Struct, field
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.entry import Recording
-from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.conditional import entity_tag
+from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.sending import fits
 
 
@@ -86,6 +87,13 @@ class Recorder(Struct, eq=False):
     def is_held(self) -> bool:
         """Whether the start message has not been passed on yet."""
         return self._labelled is not None
+
+    def tagged(self, headers: RawHeaders) -> RawHeaders:
+        """The headers with an ETag, like those of the entry, if its whole body has come: as Content-Length says."""
+        is_whole = bool(self._chunks) and lines(self._kept, b'content-length') == [b'%d' % self._size]
+        if not is_whole or lines(headers, b'etag'):
+            return headers
+        return [*headers, (b'etag', entity_tag(b''.join(self._chunks)))]
 
     def start(
         self, start: Message, labelled: Callable[[str | None], Message], kept: RawHeaders, refused: str | None

@@ -6,12 +6,13 @@ Does not know what is stored under it.
 from uuid import UUID
 
 from fastapi_caching_route._core import reasons
-from fastapi_caching_route._core.asgi import Scope
+from fastapi_caching_route._core.asgi import REQUEST_BODY, Message, Scope
+from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import names_a_person
-from fastapi_caching_route._core.key import KeyPair
+from fastapi_caching_route._core.key import KeyPair, Keys
 from fastapi_caching_route._core.plain import NotPlainError, plain
 from fastapi_caching_route._core.reasons import Bypass
-from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.call import Call, RequestBody
 from fastapi_caching_route._exchange.plan import Plan, ask_user
 
 
@@ -21,14 +22,34 @@ async def find_key(call: Call) -> KeyPair | Bypass:
     skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
     if skipped is not False:
         return Bypass(reasons.SKIP.name if skipped else reasons.SKIP_CALLABLE.name)
-    return call.declared.keys.at_once(scope) or await _built(call)
+    return call.declared.keys.at_once(scope) or await _built(plan, call.declared, scope, call.body)
 
 
-async def _built(call: Call) -> KeyPair | Bypass:
+async def default_key_of(plan: Plan, scope: Scope) -> str | Bypass:
+    """The key of a request by a plan without a key builder, for the key builder of the same route.
+
+    If the key contains the body, that is there only while the key is being built.
+    """
+    declared = plan.declared()
+    found = declared.keys.at_once(scope) or await _built(plan, declared, scope, scope.get(REQUEST_BODY) or _NO_BODY)
+    return found if isinstance(found, Bypass) else found[0]
+
+
+async def _ended() -> Message:
+    return {'type': 'http.disconnect'}
+
+
+_NO_BODY = RequestBody(_ended)
+
+
+async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: RequestBody) -> KeyPair | Bypass:
     """The key of a request, where it depends on more than method, path and query."""
-    plan, inputs, scope = call.plan, call.declared.inputs, call.scope
+    inputs, keys = declared.inputs, declared.keys
     if plan.hooks.key_builder is not None:
-        return await _by_builder(call, await ask_user(plan.hooks.key_builder, scope))
+        scope[REQUEST_BODY] = request_body
+        built = await ask_user(plan.hooks.key_builder, scope)
+        scope.pop(REQUEST_BODY, None)
+        return await _by_builder(plan, keys, scope, request_body, built)
     reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
     if reason is not None:
         return Bypass(reason)
@@ -37,20 +58,18 @@ async def _built(call: Call) -> KeyPair | Bypass:
         return said
     body: bytes | None = b''
     if inputs.body_in_key or inputs.raw:
-        body = await call.body.whole(plan.terms.max_body_size)
-    keys = call.declared.keys
+        body = await request_body.whole(plan.terms.max_body_size)
     return Bypass(reasons.BODY.name) if body is None else keys.at_once(scope, body) or keys.of(scope, body, *said)
 
 
-async def _by_builder(call: Call, built: object) -> KeyPair | Bypass:
+async def _by_builder(plan: Plan, keys: Keys, scope: Scope, body: RequestBody, built: object) -> KeyPair | Bypass:
     """The key of a request for which a key builder returned `built`."""
-    plan, scope = call.plan, call.scope
     if not built or not isinstance(built, str):
         return Bypass(reasons.KEY_BUILDER.name)
     if scope['method'] != 'QUERY' or not plan.terms.by_the_book:
-        return call.declared.keys.built(built)
-    content = await call.body.whole(plan.terms.max_body_size)
-    return Bypass(reasons.BODY.name) if content is None else call.declared.keys.built(built, scope, content)
+        return keys.built(built)
+    content = await body.whole(plan.terms.max_body_size)
+    return Bypass(reasons.BODY.name) if content is None else keys.built(built, scope, content)
 
 
 async def _said_by_user(plan: Plan, scope: Scope) -> tuple[str, object] | Bypass:

@@ -205,14 +205,14 @@ class Run:
         if refused is not None:
             return with_headers(message, headers, labels.on_pass(Outcome(self.errand.why, detail=refused)))
         headers = with_tags(self.errand, self._snapshot, self._head)
+        headers = headers if self.errand.call.plan.terms.by_the_book else self._recorder.tagged(headers)
         age = received_age(headers, self._head.began_at, self._head.delay)
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
         # What is streamed may be made by reading more.
         read = (EVERYTHING,) if self.errand.call.declared.inputs.reading.takes_request else self._head.read
         ours = our_cache_control(self.errand, headers, read, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
-        detail = None if labels.stores else reasons.STORE.name
-        outcome = Outcome(self.errand.why, stored=labels.stores, detail=detail)
+        outcome = Outcome(self.errand.why, stored=labels.stores, detail=None if labels.stores else reasons.STORE.name)
         return with_headers(message, without(headers, outdated), labels.on_miss(outcome, ours))
 
     async def _feed(self, message: Message) -> None:

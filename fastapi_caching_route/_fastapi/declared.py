@@ -184,7 +184,8 @@ class Declarations:
             nodes = [*tree(node, {}), *tree(overridden(node, overrides), overrides)]
             nodes = [it for it in nodes if it.call not in self._on_miss_only or declares_a_person(it)]
             is_one = is_guard(node, nodes) and (unnamed or node.name or any(map(is_scheme, nodes)))
-            if is_one or (self._on_hits == 'all' and not is_own(node.call)):
+            is_exempt = is_own(node.call) or node.call in self._on_miss_only
+            if is_one or (self._on_hits == 'all' and not is_exempt):
                 guards.append(node)
         return guards
 

@@ -17,6 +17,10 @@ HEADERS = {
 NOT_MODIFIED = 304
 
 
+_DECLARED = '__fastapi_caching_route_declared__'
+"""The attribute of a described route that holds its own descriptions."""
+
+
 def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> None:
     """Describe the headers and the 304 in the responses of a route. The user's own descriptions stay as they are."""
     left_out = {name for name, said in (('Cache-Status', cache_status), ('Cache-Control', cache_control)) if not said}
@@ -30,6 +34,8 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
         described.append((NOT_MODIFIED, {'description': 'Not Modified: the client has the current response.'}))
     # FastAPI merges `openapi_extra` with the descriptions of the route and its includes; `responses` of the route would
     # replace those of its includes. Older releases change the user's objects when they merge, so we copy these.
+    undocument(route)
+    setattr(route, _DECLARED, (route.responses, route.openapi_extra))
     route.responses = deepcopy(route.responses)
     extra = deepcopy(route.openapi_extra or {})
     for status, texts in described:
@@ -42,6 +48,13 @@ def document(route: APIRoute, *, cache_status: bool, cache_control: bool) -> Non
             if name.lower() not in {it.lower() for it in said.get('headers') or {}}:
                 _within(response, 'headers').setdefault(name, header)
     route.openapi_extra = extra
+
+
+def undocument(route: APIRoute) -> None:
+    """Leave only the user's own descriptions."""
+    declared = vars(route).pop(_DECLARED, None)
+    if declared is not None:
+        route.responses, route.openapi_extra = declared
 
 
 def _within(whole: dict[str, Any], name: str) -> dict[str, Any]:

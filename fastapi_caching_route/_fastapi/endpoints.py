@@ -21,6 +21,9 @@ INSIDE = f'{_ATTRIBUTE}inside'
 INVALIDATES = 'invalidates'
 """The slot of `@cache.invalidates(...)`; the slot of `@cache(...)` has the empty name."""
 
+SKIPPED = 'skipped'
+"""The slot of `@cache.skip`."""
+
 
 def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
     """Attach a decoration to the endpoint. Each slot holds one.

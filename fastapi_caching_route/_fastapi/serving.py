@@ -1,4 +1,4 @@
-"""All routes of an app, and the endpoints at a path."""
+"""All routes of an app, and those at a path."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,8 +12,8 @@ MAX_LAYERS = 100
 """The most middleware layers that are searched around a mounted app."""
 
 
-def endpoints_at(scope: Scope, kind: type) -> Iterator[Any]:
-    """The endpoints of all routes of this class that match the path of the request, whatever their methods.
+def routes_at(scope: Scope, kind: type) -> Iterator[Any]:
+    """All routes of this class that match the path of the request, whatever their methods.
 
     Searches the whole outermost app that received the request, including mounts.
     """
@@ -29,7 +29,7 @@ def _at(scope: Scope, routes: Iterable[Any] | None, kind: type) -> Iterator[Any]
             if match is not Match.NONE:
                 yield from _at({**scope, **inside}, route.routes, kind)
         elif isinstance(getattr(route, 'original_route', route), kind) and route.matches(scope)[0] is not Match.NONE:
-            yield route.endpoint
+            yield route
 
 
 def route_at(scope: Scope) -> tuple[Any, Scope]:

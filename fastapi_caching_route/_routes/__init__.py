@@ -10,6 +10,7 @@ replacing    gives a cache an empty store and another clock, for tests
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route
 decorating   decorates an endpoint with `@cache(...)`
+owning       the route that owns a key of `CacheContext`
 hooks        the user's callables, in the form that a plan needs
 description  the parts of a cache key that identify a route
 targets      tags, endpoints and paths to invalidate, as names of entries

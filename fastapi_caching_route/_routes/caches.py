@@ -11,9 +11,9 @@ from typing import Any
 
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.names import GROUP_INVALIDATION
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to
 from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._routes.decoration import decoration_at, invalidates_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.visit import Store
 
@@ -74,9 +74,8 @@ def _stores_in(app: Any) -> list[Store]:
     stores: dict[Store, None] = {}
     with suppress(Exception):  # unusual mounted objects must not break a request
         for _, route in routes_in(app):
-            endpoint = getattr(route, 'endpoint', None)
-            decoration, writes = attached_to(endpoint), attached_to(endpoint, INVALIDATES)
-            found = [*([] if decoration is None else [decoration.settings.store]), *(it.store for it in writes or ())]
+            decoration, writes = decoration_at(route), invalidates_of(getattr(route, 'endpoint', None))
+            found = [*([] if decoration is None else [decoration.settings.store]), *(it.store for it in writes)]
             stores.update(dict.fromkeys(found))
     with suppress(TypeError):  # some objects do not support weak references
         _known[id(app)] = (weakref.ref(app), count, list(stores))

@@ -1,7 +1,7 @@
 """Decorates an endpoint with `@cache(...)`: checks the options, and warns of those that are probably not meant."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,14 +10,16 @@ from starlette.routing import Router
 
 from fastapi_caching_route._core.checks import check_takes_one
 from fastapi_caching_route._core.durations import in_seconds
-from fastapi_caching_route._fastapi.endpoints import attach, layers, name_of
+from fastapi_caching_route._fastapi.endpoints import SKIPPED, attach, layers, name_of
 from fastapi_caching_route._routes.building import OF_CACHES, check_known
 from fastapi_caching_route._routes.decoration import (
+    BY_ROUTER,
     Decoration,
     check_decorated,
     decoration_of,
     document_decorated,
     invalidates_of,
+    skipped_by,
 )
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.given import note_ttl
@@ -65,6 +67,7 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
             raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
         earlier = decoration_of(endpoint)
         decoration = Decoration(settings, policy_with(settings, options))
+        _check_skip(settings, skipped_by(endpoint))
         for layer in layers(endpoint):
             attach(decoration, layer)
     except ConfigurationError as error:
@@ -82,6 +85,55 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
         logger.warning('@cache on %s: %s', _shown(endpoint), warning)
     settings.namesakes.of_endpoint(endpoint)
     settings.unserved.add(endpoint)
+
+
+def let_skip(settings: Settings, endpoint: Any) -> None:
+    """Let no router cache this endpoint by this cache.
+
+    Raises:
+        ConfigurationError: it is decorated with `@cache(...)` as well, or cannot be decorated.
+
+    """
+    decorated = decoration_of(endpoint)
+    try:
+        _check_skip(settings, () if decorated is None else (decorated.settings,))
+    except ConfigurationError as error:
+        msg = f'@cache.skip on {_shown(endpoint)}: {error}'
+        raise ConfigurationError(msg) from None
+    for layer in layers(endpoint):
+        attach((*skipped_by(layer), settings), layer, SKIPPED)
+        document_decorated(layer)
+
+
+def _check_skip(settings: Settings, others: Collection[Settings]) -> None:
+    """Refuse what this cache decorates in both ways."""
+    if settings in others:
+        raise ConfigurationError('it has both @cache(...) and @cache.skip; remove one of them')
+
+
+def caching_class(kind: type[Any], settings: Settings, options: Mapping[str, Any]) -> type[Any]:
+    """A class of routes that are cached with these options if they have no decorator of their own.
+
+    All dependencies run on hits, unless `route_dependencies` says otherwise: here or, with another value than its
+    default, in `policy`.
+
+    Raises:
+        ConfigurationError: an option is not valid.
+
+    """
+    try:
+        policy = policy_with(settings, options)
+    except ConfigurationError as error:
+        msg = f'the defaults of a router: {error}'
+        raise ConfigurationError(msg) from None
+    if 'route_dependencies' not in options and (
+        'policy' not in options or policy.route_dependencies == CachePolicy().route_dependencies
+    ):
+        policy = replace(policy, route_dependencies='all')
+    for warning in suspicious(policy, by_the_book=settings.by_the_book):
+        logger.warning('the defaults of a router: %s', warning)
+    decoration = Decoration(settings, policy, by_router=True)
+    return type(kind.__name__, (kind,), {'__doc__': kind.__doc__, BY_ROUTER: decoration})
 
 
 def warn_of_both(endpoint: Any) -> None:

@@ -1,18 +1,20 @@
 """What the decorators attach to an endpoint. A `CachingRoute` uses it, and a plain route ignores it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.inputs import METHODS_BY_THE_BOOK, Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._core.names import fields_of
 from fastapi_caching_route._fastapi.declared import Declarations
-from fastapi_caching_route._fastapi.documenting import document
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attached_to, name_of, routes_of
+from fastapi_caching_route._fastapi.documenting import document, undocument
+from fastapi_caching_route._fastapi.effective import qualified
+from fastapi_caching_route._fastapi.endpoints import INVALIDATES, SKIPPED, attached_to, name_of, routes_of
 from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import naming_in
@@ -24,19 +26,69 @@ from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 
+BY_ROUTER: Final = '_by_router'
+"""The attribute of a route class that holds the `Decoration` of its routes without a decorator of their own."""
+
+READ_BY_ROUTER = frozenset({'GET', 'HEAD'})
+"""The methods that a router caches. Others may write, or have a body, and are cached only if a decorator says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
-    """What `@cache(...)` attaches to an endpoint."""
+    """What `@cache(...)` attaches to an endpoint, or a router to its routes."""
 
     settings: Settings
     policy: CachePolicy
+    by_router: bool = False
+    """Whether it is of the router, for routes without a decorator of their own."""
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods whose responses are cached."""
+        return self.settings.methods & READ_BY_ROUTER if self.by_router else self.settings.methods
+
+    @property
+    def distinction(self) -> Parts:
+        """What distinguishes the routes of one endpoint on several routers; empty if the endpoint itself is decorated.
+
+        It is equal in every process that runs this code.
+        """
+        names = [it.name for it in fields(CachePolicy) if it.name != 'on_miss_only']  # which may be a set, in any order
+        return tuple(qualified(getattr(self.policy, name)) for name in names) if self.by_router else ()
 
 
 def decoration_of(endpoint: object) -> Decoration | None:
     """What `@cache(...)` has attached to an endpoint, or None."""
     found: Decoration | None = attached_to(endpoint)
     return found
+
+
+def decoration_at(effective: Any) -> Decoration | None:
+    """What caches a route: the decorator of its endpoint, or else its router; None if it is not cached.
+
+    A router does not cache an endpoint that invalidates, because hits would not run it.
+    """
+    endpoint = getattr(effective, 'endpoint', None)
+    own = decoration_of(endpoint)
+    if own is not None:
+        return own
+    route = getattr(effective, 'original_route', effective)
+    by_router: Decoration | None = getattr(route, BY_ROUTER, None)
+    if by_router is None or 'GET' not in route.methods or invalidates_of(endpoint):
+        return None
+    return None if by_router.settings in skipped_by(endpoint) else by_router
+
+
+def decorations_of(endpoint: object) -> list[Decoration]:
+    """What caches an endpoint, on any of its routes."""
+    own = decoration_of(endpoint)
+    return [own] if own is not None else [it for it in map(decoration_at, routes_of(endpoint)) if it is not None]
+
+
+def skipped_by(endpoint: object) -> tuple[Settings, ...]:
+    """The caches whose `@cache.skip` is on an endpoint."""
+    found: tuple[Settings, ...] | None = attached_to(endpoint, SKIPPED)
+    return found or ()
 
 
 def invalidates_of(endpoint: object) -> tuple[Invalidates, ...]:
@@ -54,8 +106,8 @@ def check_decorated(endpoint: Any) -> None:
 
     """
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
-    if decoration is not None:
-        decoration.settings.namesakes.of_endpoint(endpoint)
+    for it in decorations_of(endpoint):
+        it.settings.namesakes.of_endpoint(endpoint)
     templates = [template for said in invalidates_of(endpoint) for template in said.templates]
     if decoration is not None:
         templates += templates_of(decoration.policy)
@@ -73,10 +125,11 @@ def templates_of(policy: CachePolicy) -> tuple[str, ...]:
 
 def document_decorated(endpoint: Any) -> None:
     """Describe in OpenAPI what the cache does on the routes of an endpoint, if its cache has `document=True`."""
-    decoration = decoration_of(endpoint)
-    if decoration is None or not decoration.settings.document:
-        return
     for route in routes_of(endpoint):
+        decoration = decoration_at(route)
+        if decoration is None or not decoration.settings.document:
+            undocument(route)
+            continue
         document(
             route,
             cache_status=decoration.settings.status_name is not None,
@@ -106,7 +159,7 @@ def declarations_of(
     """The declarations of a decorated route; `raw` says whether its class can read the raw request."""
     settings, policy = decoration.settings, decoration.policy
     # For other methods, the endpoint gets the preconditions of the client (RFC 9110 §13.2.1), so they are in the key.
-    others = settings.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
+    others = decoration.methods.intersection(effective.methods) - METHODS_BY_THE_BOOK
     asks_itself = (policy.revalidate or settings.by_the_book) and not others
     rules = key_rules(
         policy,

@@ -10,7 +10,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.schemas import outline
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
-from fastapi_caching_route._routes.decoration import Decoration, decoration_of
+from fastapi_caching_route._routes.decoration import Decoration, decoration_at
 from fastapi_caching_route._routes.namesakes import Namesakes
 
 
@@ -21,7 +21,9 @@ def description_of(decoration: Decoration, effective: Any) -> Parts:
     # invalidating these would never reach them.
     giving = depends_of(decoration.policy.tags)
     tags = qualified(decoration.policy.tags if giving is None else giving.dependency)
-    return (settings.version, tags, name_of(endpoint), settings.namesakes.of_endpoint(endpoint), declaration(effective))
+    number = settings.namesakes.of_endpoint(endpoint)
+    of_router = decoration.distinction
+    return (settings.version, tags, name_of(endpoint), number, declaration(effective), *of_router)
 
 
 def outlines_of(effective: Any) -> Parts:
@@ -55,6 +57,6 @@ def count_through(namesakes: Namesakes, app: Any) -> None:
     """Number the routes of an app that use this cache, in their order."""
     routes = [route for _, route in routes_in(app) if is_of_api(route)]
     for route in routes if namesakes.begin_count(app, len(routes)) else ():
-        decoration = decoration_of(route.endpoint)
+        decoration = decoration_at(route)
         if decoration is not None and decoration.settings.namesakes is namesakes:
             namesakes.number(description_of(decoration, route), objects_of(route))

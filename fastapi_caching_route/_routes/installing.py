@@ -10,8 +10,10 @@ from fastapi_caching_route._routes.decoration import decoration_of
 from fastapi_caching_route.errors import ConfigurationError
 
 
-def let_cache(app: Any, kind: type[Any]) -> None:
+def let_cache(app: Any, kind: type[Any], base: type[Any]) -> None:
     """Have an app or router build routes of this class, combined with its own route class if it has one.
+
+    `base` is the class of all routes that can be cached.
 
     Raises:
         ConfigurationError: it builds no routes, or one of its plain routes should be cached.
@@ -23,13 +25,18 @@ def let_cache(app: Any, kind: type[Any]) -> None:
         raise ConfigurationError(msg)
     for route in router.routes:
         endpoint = getattr(route, 'endpoint', None)
-        if endpoint is not None and decoration_of(endpoint) is not None and not isinstance(route, kind):
+        if endpoint is not None and decoration_of(endpoint) is not None and not isinstance(route, base):
             name = '.'.join(name_of(endpoint))
             msg = f'install comes too late for {name}, which has a plain route already: call it before routes are added'
             raise ConfigurationError(msg)
-    own = router.route_class
-    if not issubclass(own, kind):
-        router.route_class = kind if issubclass(kind, own) else type(f'Caching{own.__name__}', (kind, own), {})
+    router.route_class = combined(kind, router.route_class)
+
+
+def combined(kind: type[Any], own: type[Any]) -> type[Any]:
+    """A class of routes that is both."""
+    if issubclass(own, kind):
+        return own
+    return kind if issubclass(kind, own) else type(f'Caching{own.__name__}', (kind, own), {})
 
 
 def note_lifespan(app: Any, state: LifespanState) -> None:

@@ -4,7 +4,7 @@ Does not know `CachingRoute` and `CacheContext`, which are passed in.
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi_caching_route._concurrency.workers import tell_of_workers
@@ -15,10 +15,10 @@ from fastapi_caching_route._fastapi.effective import effective_route, reads_raw,
 from fastapi_caching_route._fastapi.limits import body_limit
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.plain_requests import without_us
-from fastapi_caching_route._fastapi.serving import endpoints_at
+from fastapi_caching_route._fastapi.serving import routes_at
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._routes.caches import caches_in, group_invalidations, warn_of_unserved
-from fastapi_caching_route._routes.decoration import Decoration, decoration_of, doubts, invalidates_of
+from fastapi_caching_route._routes.decoration import Decoration, decoration_at, doubts, invalidates_of
 from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.requested import RequestedInvalidations
@@ -43,7 +43,7 @@ class Reached:
 
     effective: Any
     plan: Plan | None
-    """None if the endpoint is not decorated with `@cache`."""
+    """None if neither its endpoint nor its router is cached."""
     invalidates: tuple[Invalidates, ...]
     """What `@cache.invalidates` has attached to the endpoint."""
     parameters: PathParameters
@@ -84,7 +84,7 @@ class Reached:
         targets: Targets = []
         if is_write(scope['method'], cached=self._is_decorated_for(scope['method'])):
             for target in targets_of_a_write(scope, headers):
-                found = map(decoration_of, endpoints_at(target, self.kind))
+                found = map(decoration_at, routes_at(target, self.kind))
                 caches = {it.settings for it in found if it is not None}
                 targets += [(it.store, (path_name(path_of(target)),)) for it in caches if it.invalidate_on_write]
             groups = tuple(names_of_tags(groups_of(scope, headers, GROUP_INVALIDATION)))
@@ -100,13 +100,14 @@ class Reached:
 class Places:
     """One route, in all places where requests have reached it."""
 
-    __slots__ = ('_context', '_kind', '_known')
+    __slots__ = ('_context', '_default', '_kind', '_known')
 
     def __init__(self, kind: type[Any], context: type) -> None:
         """`kind` is the class of our routes. `context` is the dependency through which a request can invalidate."""
         self._kind = kind
         self._context = context
         self._known: dict[int, Reached] = {}
+        self._default: dict[int, tuple[Any, Plan]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -120,7 +121,7 @@ class Places:
         """The route in the place where this request reached it. By the first request, decorators above have run."""
         effective = effective_route(route, scope)
         known = self._known.get(id(effective))
-        if known is not None and known.effective is effective and (known.plan or not decoration_of(route.endpoint)):
+        if known is not None and known.effective is effective and (known.plan or not decoration_at(route)):
             return known
         waits = _waits(route)
         reached = self._first_reached(route, effective, scope)
@@ -131,8 +132,30 @@ class Places:
         self._known[id(effective)] = reached
         return reached
 
+    def default_plan(self, route: Any, scope: Scope) -> Plan | None:
+        """The plan that the route would have in this place without a key builder; None if it is not cached.
+
+        Its key contains everything of a raw request: with a key builder, responses are not told apart by what was read.
+        """
+        effective, decoration = effective_route(route, scope), decoration_at(route)
+        if decoration is None:
+            return None
+        found = self._default.get(id(effective))
+        if found is not None and found[0] is effective:
+            return found[1]
+        policy = decoration.policy
+        reads = 'all' if policy.reads == 'noted' else policy.reads
+        plain = replace(decoration, policy=replace(policy, key_builder=None, reads=reads))
+        app = _app_of(scope)
+        plan = self._plan(plain, route, effective, PathParameters(effective), app)
+        if not _waits(route):
+            if len(self._default) >= MAX_PLACES:
+                self._default.clear()
+            self._default[id(effective)] = effective, plan
+        return plan
+
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
-        decoration, parameters = decoration_of(route.endpoint), PathParameters(effective)
+        decoration, parameters = decoration_at(route), PathParameters(effective)
         app = _app_of(scope)
         warn_of_unserved(app)
         plan = None
@@ -174,5 +197,5 @@ def _app_of(scope: Scope) -> Any:
 
 def _waits(route: Any) -> bool:
     """Whether the cache of a route waits for its backend."""
-    decoration = decoration_of(route.endpoint)
+    decoration = decoration_at(route)
     return decoration is not None and decoration.settings.runtime.switch.waits

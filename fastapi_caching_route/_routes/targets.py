@@ -10,7 +10,7 @@ from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import routes_in
 from fastapi_caching_route._routes.caches import caches_of
-from fastapi_caching_route._routes.decoration import decoration_of
+from fastapi_caching_route._routes.decoration import decoration_at, decorations_of
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.writes import Targets
@@ -31,22 +31,22 @@ def targets_in(
         ConfigurationError: an argument has the wrong type, or an endpoint is not cached.
 
     """
-    owners = [] if endpoints is None else [_owner(it) for it in checked_endpoints(endpoints)]
+    owners = [] if endpoints is None else [(it, _owners(it)) for it in checked_endpoints(endpoints)]
     targets: Targets = []
     if tags is not None or paths is not None or endpoints is None:
         targets += [(it.store, names_of(tags, None, paths, it)) for it in caches_of(app)]
-    for endpoint, owner in zip(endpoints or (), owners, strict=True):
-        targets.append((owner.store, names_of(None, [endpoint], None, owner)))
+    for endpoint, caches in owners:
+        targets += [(it.store, names_of(None, [endpoint], None, it)) for it in caches]
     return targets
 
 
-def _owner(endpoint: Any) -> Settings:
-    decoration = decoration_of(endpoint)
-    if decoration is None:
+def _owners(endpoint: Any) -> Collection[Settings]:
+    caches = {it.settings for it in decorations_of(endpoint)}
+    if not caches:
         name = getattr(endpoint, '__qualname__', repr(endpoint))
         msg = f'{name} is not decorated with a cache, so it has no entries; decorate it with @cache(...)'
         raise ConfigurationError(msg)
-    return decoration.settings
+    return caches
 
 
 def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple[str, ...]:
@@ -95,11 +95,10 @@ def endpoints_named(name: str, app: Any) -> dict[str, Callable[..., Any]]:
     """The cached endpoints of an app with this name, as `explain` shows it, or with this last part of it."""
     found: dict[str, Callable[..., Any]] = {}
     for _, route in routes_in(app):
-        endpoint = getattr(route, 'endpoint', None)
-        if endpoint is not None and decoration_of(endpoint) is not None:
-            full = '.'.join(name_of(endpoint))
+        if decoration_at(route) is not None:
+            full = '.'.join(name_of(route.endpoint))
             if full == name or full.endswith(f'.{name}'):
-                found[full] = endpoint
+                found[full] = route.endpoint
     return found
 
 
@@ -124,8 +123,7 @@ def check_endpoints(endpoints: object, settings: Settings) -> None:
 
     """
     for endpoint in checked_endpoints(endpoints):
-        decoration = decoration_of(endpoint)
-        if decoration is None or decoration.settings is not settings:
+        if all(it.settings is not settings for it in decorations_of(endpoint)):
             name = getattr(endpoint, '__qualname__', repr(endpoint))
             msg = f'{name} is not decorated with this cache, so it has no entries; decorate it with @cache(...)'
             raise ConfigurationError(msg)

@@ -1,20 +1,40 @@
 """Responses that user code stores itself (`set_cached`), and the keys that user code passes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
-from fastapi_caching_route._core.entry import Recording, entry_of
+from fastapi_caching_route._core.entry import NOTHING_TOLD, About, Recording, entry_of
 from fastapi_caching_route._core.key import EntryKey, full_key, user_key
-from fastapi_caching_route._core.reasons import INVALIDATED, STORE_ERROR
+from fastapi_caching_route._core.reasons import INVALIDATED, STORE_ERROR, VARY
+from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.conditional import OUR_TAG
+from fastapi_caching_route._http.fields import RawHeaders, field_names
 from fastapi_caching_route._http.sending import fits
-from fastapi_caching_route._http.storing import Refused, storable
+from fastapi_caching_route._http.storing import Refused, Storable, storable
 from fastapi_caching_route._http.terms import Terms
-from fastapi_caching_route._store.visit import Alive, Lost, Visit
+from fastapi_caching_route._store.visit import Alive, Lost, Store, Visit
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """The route of a key that is made from declared inputs, for responses that user code stores under it."""
+
+    store: Store
+    names: tuple[str, ...]
+    """By which a response to this request can be invalidated."""
+    terms: Terms
+    about: About
+    covers: Callable[[bytes], bool]
+    """Whether a request header is in the key."""
+    refusal: str | None
+    """Why no response can be stored under the key."""
+
 
 NOT_NOW = frozenset(('ttl', INVALIDATED.name, STORE_ERROR.name))
 """Why a response is not stored although it may be."""
@@ -59,50 +79,74 @@ def key_to_store(full_namespace: FullNamespace, key: object, namespace: str | No
         ConfigurationError: as for `key_to_find`; or it is a `CacheContext.key` under which no request would look.
 
     """
+    if isinstance(key, EntryKey) and isinstance(key.owner, KeyOwner) and namespace is None:
+        return key.full
     full = key_to_find(full_namespace, str(key) if isinstance(key, EntryKey) else key, namespace)
     # Not equal: the full key of a request may end in the dependencies that tests have overridden.
     if isinstance(key, EntryKey) and not key.full.startswith(full):
         msg = (
-            f'set_cached({key!r}, ...): no request would find this response: the route must have a key_builder, and '
-            "if the route has a namespace, pass it, too: CacheParams(namespace='...')"
+            f'set_cached({key!r}, ...): no request would find this response: if the route has a key_builder and a '
+            "namespace, pass that, too: CacheParams(namespace='...'); else pass none"
         )
         raise ConfigurationError(msg)
     return full
 
 
 async def keep_given(
-    visit: Visit, key: str, response: Any, *, names: tuple[str, ...], terms: Terms, left_out: bytes, now: float
+    visit: Visit,
+    key: str,
+    response: Any,
+    *,
+    names: tuple[str, ...],
+    terms: Terms,
+    left_out: bytes,
+    now: float,
+    about: About = NOTHING_TOLD,
+    covers: Callable[[bytes], bool] | None = None,
 ) -> str | None:
     """Store a response under a full key, with these names. Return why it must not be stored, or None.
 
     The rules of storing apply as for any response. Its data may be older than an invalidation that user code did not
-    wait for; nobody here can know that.
+    wait for; nobody here can know that. `covers` says which headers are in a key that no user has built: responses that
+    vary by others are not stored.
     """
-    response = _as_response(response)
-    status, body = response.status_code, bytes(response.body)
-    given = [(name.lower(), value) for name, value in response.headers.raw]
-    # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
-    headers = [it for it in given if it[0] != b'content-length' and not _our_tag(*it)]
-    verdict = storable((), status, headers, terms, now)
-    if isinstance(verdict, Refused):
-        return verdict.reason
-    if not fits(status, headers, len(body)):
-        return 'body'
+    recording = _recorded(response)
+    verdict = _judged(recording, terms, now)
+    if isinstance(verdict, str):
+        return verdict
+    if covers is not None and await _varies(visit, key, recording.headers, covers):
+        return VARY.name
     windowed, span = verdict.window > 0, verdict.lifetime + verdict.window
     before = await visit.marks_before(names, windowed=windowed)
     standing = await visit.marks_after(before, names, windowed=windowed, span=span)
     if not isinstance(standing, Alive):
         return standing.reason if isinstance(standing, Lost) else STORE_ERROR.name
-    entry = entry_of(
-        Recording(status, headers, body),
-        verdict,
-        key=key,
-        left_out=left_out,
-        now=now,
-        names=names,
-        marks=standing.marks,
-    )
+    described = partial(entry_of, recording, verdict, key=key, left_out=left_out, about=about)
+    entry = described(now=now, names=names, marks=standing.marks)
     return None if await visit.put(entry, span) else STORE_ERROR.name
+
+
+def _recorded(given: Any) -> Recording:
+    response = _as_response(given)
+    headers = [(name.lower(), value) for name, value in response.headers.raw]
+    # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
+    kept = [it for it in headers if it[0] != b'content-length' and not _our_tag(*it)]
+    return Recording(response.status_code, kept, bytes(response.body))
+
+
+def _judged(recording: Recording, terms: Terms, now: float) -> Storable | str:
+    """On what terms the response may be stored, or why it must not be."""
+    verdict = storable((), recording.status, recording.headers, terms, now)
+    if isinstance(verdict, Refused):
+        return verdict.reason
+    if not fits(recording.status, recording.headers, len(recording.body)):
+        return 'body'
+    return verdict
+
+
+async def _varies(visit: Visit, key: str, headers: RawHeaders, covers: Callable[[bytes], bool]) -> bool:
+    """Whether this response, or one that is stored under the key, is not for all requests with this key."""
+    return not all(map(covers, field_names(headers, b'vary'))) or isinstance(await visit.look_up(key), Variants)
 
 
 def _as_response(given: Any) -> Any:

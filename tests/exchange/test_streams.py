@@ -37,6 +37,50 @@ async def test_the_first_chunk_of_a_stream_leaves_before_the_second_is_made():
     assert (b'content-length', b'11') in hit[0]['headers']
 
 
+@pytest.mark.parametrize(
+    ('chunks', 'headers', 'mode', 'is_tagged'),
+    [
+        ([b'whole'], {'content-length': '5'}, 'policy', True),
+        ([b'whole'], {'content-length': '5', 'etag': '"own"'}, 'policy', True),
+        ([b'whole', b''], {'content-length': '5'}, 'policy', True),
+        ([b'in', b'two'], {'content-length': '5'}, 'policy', False),
+        ([b'whole'], {}, 'policy', False),
+        ([b'whole'], {'content-length': '5', 'cache-control': 'max-age=9'}, 'rfc9111', False),
+    ],
+)
+def test_the_first_response_of_a_stream_has_its_entity_tag_where_one_chunk_is_all_of_it(
+    chunks, headers, mode, is_tagged
+):
+    router, cache = caching_router(), memory_cache(mode=mode)
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return StreamingResponse(iter(chunks), headers=headers)
+
+    client = client_of(router)
+    first, then = client.get('/'), client.get('/')
+    assert marks(first, then) == ['MISS', 'HIT']
+    assert first.content == then.content == b''.join(chunks)
+    assert ('etag' in first.headers) == is_tagged
+    assert first.headers.get('etag', then.headers.get('etag')) == then.headers.get('etag')
+
+
+async def test_a_stream_that_is_longer_than_it_says_is_not_stored():
+    router, cache = caching_router(), memory_cache()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return StreamingResponse(iter([b'whole', b' and more']), headers={'content-length': '5'})
+
+    app = FastAPI()
+    app.include_router(router)
+    for _ in range(2):
+        sent = await asgi_call(app, asgi_scope())
+        assert b'HIT' not in dict(sent[0]['headers']).values()
+
+
 def test_a_stream_is_marked_as_a_miss_and_gets_its_entity_tag_from_the_first_hit_on():
     router, cache = caching_router(), memory_cache()
 

@@ -130,7 +130,7 @@ def test_the_snippets_of_a_page_run(page, capsys):
     assert snippets
 
 
-@pytest.mark.parametrize('folder', ['promises', 'sessions'])
+@pytest.mark.parametrize('folder', ['promises', 'sessions', 'models'])
 def test_every_test_that_the_list_of_promises_names_is_there(folder):
     text = (ROOT / 'tests' / folder / 'README.md').read_text()
     tests = '\n'.join(path.read_text() for path in (ROOT / 'tests').rglob('test_*.py'))

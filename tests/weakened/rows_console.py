@@ -66,5 +66,10 @@ ROWS = [
         "for name in ('key_builder', 'identity'):",
         'for name in ():',
     ),
-    ('console: endpoints of other caches', '_console/acting.py', ' and decoration.settings is settings', ''),
+    (
+        'console: endpoints of other caches',
+        '_console/acting.py',
+        'if any(it.settings is settings for it in decorations_of(endpoint))',
+        '',
+    ),
 ]

@@ -20,7 +20,7 @@ ROWS = [
         "('the value from key',) if rules.extended",
         '() if rules.extended',
     ),
-    ('all run on hits', '_fastapi/declared.py', "(self._on_hits == 'all' and not is_own(node.call))", 'False'),
+    ('all run on hits', '_fastapi/declared.py', "(self._on_hits == 'all' and not is_exempt)", 'False'),
     ('key: equal to code', '_fastapi/parameters.py', 'else seen if has_order(value) else None', 'else seen'),
     (
         'tags given: inputs in key',

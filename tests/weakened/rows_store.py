@@ -33,7 +33,12 @@ ROWS = [
         'legal([it[1:] for operations in head.by_others for it in operations])',
         'True',
     ),
-    ('body of a 204 by hand', '_store/given.py', 'if not fits(status, headers, len(body)):', 'if False:'),
+    (
+        'body of a 204 by hand',
+        '_store/given.py',
+        'if not fits(recording.status, recording.headers, len(recording.body)):',
+        'if False:',
+    ),
     ('unsendable stored bytes', '_store/heads.py', '        and sendable(head.headers)\n', ''),
     ('signature', '_store/wire.py', 'return content if valid else None', 'return content'),
     ('checksum', '_store/wire.py', ' or xxh3_64_digest(view[_CHECKED:]) != checksum', ''),

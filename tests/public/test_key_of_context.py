@@ -1,0 +1,187 @@
+"""`CacheContext.key` of routes without a key builder, for `get_cached`, `set_cached` and `invalidate_cached`."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse
+
+from fastapi_caching_route import (
+    CacheContextDep,
+    CachedResponse,
+    CacheParams,
+    CachePolicy,
+    CachingRouter,
+    ConfigurationError,
+    FastAPICache,
+)
+from tests.support import Clock, caching_router, client_of, found, marks, memory_cache
+
+
+class Shop:
+    """A route that notes its keys, and one request to it."""
+
+    def __init__(self, *, cache: Any = None, **options: Any) -> None:
+        self.clock = Clock()
+        self.cache = cache or memory_cache(clock=self.clock)
+        self.keys: list[Any] = []
+        router = caching_router()
+
+        @router.get('/items/{item}')
+        @self.cache(**{'ttl': 60, **options})
+        async def get_item(
+            item: int, context: CacheContextDep, plan: Annotated[str, Header()] = 'free', page: int = 1
+        ) -> str:
+            context.tags.add('seen')
+            self.keys.append(context.key)
+            return 'of the endpoint'
+
+        self.get_item = get_item
+        self.client = client_of(router)
+        assert found(self.client, '/items/7') == ['MISS']
+        self.key = self.keys[0]
+
+    async def set(self, text='by hand', params=None):
+        return await self.cache.set_cached(self.key, JSONResponse(text), params)
+
+    def get(self, path='/items/7', **headers):
+        return self.client.get(path, headers=headers).json()
+
+
+async def test_a_response_can_be_replaced_and_is_for_the_same_requests_only():
+    shop = Shop()
+    assert await shop.set()
+    assert (await shop.cache.get_cached(shop.key)).body == b'"by hand"'
+    assert shop.get() == shop.get('/items/7?page=1') == 'by hand'
+    assert shop.get('/items/8') == shop.get('/items/7?page=2') == shop.get(plan='gold') == 'of the endpoint'
+    assert await shop.cache.invalidate_cached(shop.key) == 1
+    assert await shop.cache.get_cached(shop.key) is None
+    assert shop.get() == 'of the endpoint'
+
+
+@pytest.mark.parametrize(
+    'invalidate',
+    [
+        lambda shop: shop.cache.invalidate_endpoint(shop.get_item),
+        lambda shop: shop.cache.invalidate_endpoint(shop.get_item, item=7),
+        lambda shop: shop.cache.invalidate_path('/items/7'),
+        lambda shop: shop.cache.invalidate_path('/items/*'),
+        lambda shop: shop.cache.invalidate_tags('item:7'),
+        lambda shop: shop.cache.invalidate_tags('seen'),
+        lambda shop: shop.cache.invalidate_namespace('shop'),
+        lambda shop: shop.cache.clear(),
+    ],
+    ids=['endpoint', 'its values', 'path', 'below', 'tag', 'added tag', 'namespace', 'all'],
+)
+async def test_it_is_invalidated_by_all_that_its_route_is(invalidate):
+    shop = Shop(tags=['item:{item}'], namespace='shop')
+    await shop.set()
+    assert shop.get() == 'by hand'
+    await invalidate(shop)
+    assert shop.get() == 'of the endpoint'
+
+
+async def test_it_has_the_ttl_of_its_route_or_its_own():
+    shop = Shop(ttl=5)
+    await shop.set()
+    shop.clock.now += 6
+    assert shop.get() == 'of the endpoint'
+    await shop.set(params={'ttl': '1m'})
+    shop.clock.now += 50
+    assert shop.get() == 'by hand'
+    with pytest.raises(ConfigurationError, match='ttl'):
+        await shop.set(params={'ttl': 'soon'})
+
+
+async def test_it_is_listed_with_its_route():
+    shop = Shop(tags=['item:{item}'])
+    await shop.set()
+    (entry,) = [it async for it in shop.cache.entries(endpoint=shop.get_item)]
+    assert (entry.route, entry.path, entry.tags) == ('/items/{item}', '/items/7', ('seen', 'item:7'))
+
+
+@pytest.mark.parametrize('how', ['raw request', 'tags of a callable', 'tags of a dependency'])
+async def test_it_is_refused_where_the_key_does_not_tell_enough(how):
+    cache, router, keys = memory_cache(), caching_router(), []
+    tags = {
+        'raw request': (),
+        'tags of a callable': lambda request: ['a'],
+        'tags of a dependency': Depends(lambda: ['a']),
+    }
+    raw = {'raw request': lambda request: request.headers.get('x-theme')}.get(how, lambda _: None)
+
+    def theme(request: Request):
+        return raw(request)
+
+    def nothing():
+        return None
+
+    @router.get('/')
+    @cache(ttl=60, tags=tags[how])
+    async def endpoint(context: CacheContextDep, _: Annotated[Any, Depends(theme if how in raw_ways else nothing)]):
+        keys.append(context.key)
+
+    client_of(router).get('/')
+    with pytest.raises(ConfigurationError, match=r'set_cached\(.*(raw request|not known by now)'):
+        await cache.set_cached(keys[0], CachedResponse(b'1'))
+
+
+raw_ways = {'raw request'}
+
+
+@pytest.mark.parametrize('by', ['by hand', 'by the endpoint'])
+async def test_a_response_that_varies_by_more_than_the_key_is_refused(by):
+    cache, router, keys = memory_cache(), caching_router(), []
+    vary = {'vary': 'x-theme'}
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(context: CacheContextDep):
+        keys.append(context.key)
+        return JSONResponse('light', headers=vary if by == 'by the endpoint' else {})
+
+    client = client_of(router)
+    assert found(client, '/', '/') == ['MISS', 'HIT']
+    with pytest.raises(ConfigurationError, match='reason is vary'):
+        await cache.set_cached(keys[0], JSONResponse('dark', headers=vary if by == 'by hand' else {}))
+    assert client.get('/').json() == 'light'
+
+
+async def test_headers_in_the_key_may_be_in_vary():
+    shop = Shop()
+    await shop.cache.set_cached(shop.key, JSONResponse('by hand', headers={'vary': 'plan'}))
+    assert shop.get() == 'by hand'
+    assert shop.get(plan='gold') == 'of the endpoint'
+
+
+async def test_a_key_of_another_cache_or_another_namespace_is_refused():
+    shop = Shop()
+    with pytest.raises(ConfigurationError, match='the key of another cache'):
+        await FastAPICache().set_cached(shop.key, CachedResponse(b'1'))
+    with pytest.raises(ConfigurationError, match='no request would find this response'):
+        await shop.set(params=CacheParams(namespace='other'))
+
+
+async def test_what_must_not_be_stored_is_refused_as_for_the_route():
+    shop = Shop(max_body_size=20)
+    with pytest.raises(ConfigurationError, match='reason is set-cookie'):
+        await shop.cache.set_cached(shop.key, JSONResponse(1, headers={'set-cookie': 'a=1'}))
+    with pytest.raises(ConfigurationError, match='reason is status'):
+        await shop.cache.set_cached(shop.key, JSONResponse(1, 500))
+    assert shop.get() == 'of the endpoint'
+
+
+async def test_it_works_on_routes_that_their_router_caches():
+    cache, keys = memory_cache(), []
+    router = CachingRouter(cache, policy=CachePolicy(ttl=60, namespace='shop'))
+
+    @router.get('/')
+    async def endpoint(context: CacheContextDep):
+        keys.append(context.key)
+        return 1
+
+    client = client_of(router)
+    client.get('/')
+    assert await cache.set_cached(keys[0], JSONResponse(2))
+    response = client.get('/')
+    assert (marks(response), response.json()) == (['HIT'], 2)
