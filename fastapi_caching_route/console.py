@@ -20,6 +20,7 @@ from typing_extensions import Doc
 from fastapi_caching_route._console.acting import Invalidation, invalidate
 from fastapi_caching_route._console.asking import Asked, outlook
 from fastapi_caching_route._console.counting import counted, reports
+from fastapi_caching_route._console.ending import server_ends
 from fastapi_caching_route._console.guarding import ConsoleRoute
 from fastapi_caching_route._console.listing import one, page
 from fastapi_caching_route._console.messages import json_response, received
@@ -32,6 +33,9 @@ TICK_SECONDS = 2.0
 
 STREAM_SECONDS = 10.0
 """After these seconds, the page connects again, so that the guards run again and a server can shut down."""
+
+LOOK_SECONDS = 0.2
+"""How often a stream looks whether the server ends: it would wait for the stream."""
 
 LAST = 2**64
 """No cursor of Redis is as large."""
@@ -64,7 +68,7 @@ def console_router(
     _check_guards(dependencies, unguarded=unguarded)
     router = APIRouter(route_class=ConsoleRoute, dependencies=list(dependencies), include_in_schema=False)
     for place, (name, kind) in STATIC.items():
-        router.add_api_route(f'/{place}', _sending(name, kind), methods=['GET'])
+        router.add_api_route(f'/{place}', _sending(name, kind), methods=['GET', 'HEAD'])
     _add_reading(router, cache)
     _add_asking(router, cache)
     return router
@@ -177,4 +181,8 @@ async def _ticks(cache: FastAPICache, request: Request) -> AsyncGenerator[str, N
         yield f'data: {as_json(found)}\n\n'
         if time.monotonic() + TICK_SECONDS > until:
             return
-        await asyncio.sleep(TICK_SECONDS)
+        following = time.monotonic() + TICK_SECONDS
+        while time.monotonic() < following:
+            if server_ends():
+                return
+            await asyncio.sleep(LOOK_SECONDS)

@@ -44,7 +44,7 @@ async def item(item: int, page: int = 1):
 @router.get('/echo/{text:path}')
 @cache(ttl=300, tags=['{text}'])
 async def echo(text: str):
-    return Response(text, media_type='text/html', headers={'x-echo': text})
+    return Response(text, media_type='text/html', headers={'x-echo': text.encode('ascii', 'backslashreplace').decode()})
 
 
 @router.get('/mine')
@@ -74,6 +74,11 @@ app.include_router(console_router(cache, dependencies=[Depends(admin)]), prefix=
 @app.get('/login')
 async def login(response: Response):
     response.set_cookie('admin', 'let-me-in')
+
+
+@app.get('/process')
+async def process():
+    return os.getpid()
 
 
 @app.get('/watching')

@@ -67,7 +67,7 @@ INSIDE = {
             'events',
         ),
     ),
-    '_console': ('asking', 'acting', 'listing', 'counting', 'guarding', 'messages'),
+    '_console': ('asking', 'acting', 'listing', 'counting', 'ending', 'guarding', 'messages'),
     '_functions': (
         *(
             'decorating',

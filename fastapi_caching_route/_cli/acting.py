@@ -135,6 +135,8 @@ async def invalidate(given: Namespace, caches: list[FastAPICache], app: Any) -> 
 def _check_targets(given: Namespace) -> None:
     if not (given.tag or given.path or given.endpoint or given.namespace or given.all):
         raise Refusal('say what to invalidate: --tag, --path, --endpoint, --namespace or --all', WRONG_ARGUMENTS)
+    if '' in given.tag:
+        raise Refusal('a tag must not be empty', WRONG_ARGUMENTS)
     if given.prefix and not given.path:
         raise Refusal('--prefix needs --path', WRONG_ARGUMENTS)
 

@@ -55,6 +55,8 @@ async def invalidate(cache: FastAPICache, app: Any, asked: Invalidation) -> dict
 
 def _names(settings: Settings, app: Any, asked: Invalidation) -> Iterator[str]:
     """All names are resolved before anything is invalidated."""
+    if '' in asked.tags:
+        raise HTTPException(422, 'a tag must not be empty')
     yield from names_of_tags(asked.tags)
     for path in asked.paths:
         yield from names_of_path(path, prefix=asked.prefix)

@@ -5,7 +5,7 @@ Matches routes of this app only. Runs no endpoint, and fetches nothing.
 
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import HTTPException
 from msgspec import Struct
@@ -17,6 +17,7 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._exchange.forecast import Forecast, forecast
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import effective_route
+from fastapi_caching_route._fastapi.key_parts import refused_parameters
 from fastapi_caching_route._fastapi.serving import route_at
 from fastapi_caching_route._routes.listed import described_entry, headed
 from fastapi_caching_route.explain import report_on
@@ -53,7 +54,12 @@ async def outlook(asked: Asked, console: Scope) -> dict[str, Any]:
         return {**found, 'fate': 'no route', 'text': f'This path allows {", ".join(report.methods)} only: 405.'}
     if not report.cached or not isinstance(route, CachingRoute):
         return {**found, 'fate': 'not cached', 'text': f'This route is not cached: {report.why_not}.'}
-    return {**found, **await _expected(route.reached_by(reached).plan, reached, asked.body.encode())}
+    expected = await _expected(route.reached_by(reached).plan, reached, asked.body.encode())
+    refused = refused_parameters(effective, reached) if expected['fate'] == 'miss' else []
+    if refused:
+        text = f'It would be refused (422). Missing, or not valid: {", ".join(refused)}.'
+        expected |= {'fate': 'refused', 'text': text}
+    return {**found, **expected}
 
 
 THE_STORE = 'the store, which is failing, so that nothing is found'
@@ -82,7 +88,8 @@ def scope_of(asked: Asked, console: Scope) -> Scope:
     try:
         parts = urlsplit(asked.url)
         headers = [(name.strip().lower().encode('ascii'), it.encode('latin-1')) for name, it in asked.headers.items()]
-        raw_path, query, host = (it.encode('ascii') for it in (parts.path, parts.query, parts.netloc))
+        raw_path, query = (quote(it, safe=_OF_URLS).encode('ascii') for it in (parts.path, parts.query))
+        host = parts.netloc.encode('ascii' if parts.netloc.isascii() else 'idna')
     except ValueError as error:
         raise HTTPException(422, f'this is no URL, or no header: {error}') from None
     if not any(name == b'host' for name, _ in headers):
@@ -103,6 +110,9 @@ def scope_of(asked: Asked, console: Scope) -> Scope:
         'state': {},
     }
 
+
+_OF_URLS = "%/:?#[]@!$&'()*+,;=-._~"
+"""What stays as it is in a URL. A browser encodes all else, such as umlauts."""
 
 _OF_THE_SERVER = ('type', 'asgi', 'http_version', 'server', 'router', 'app')
 

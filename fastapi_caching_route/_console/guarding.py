@@ -47,6 +47,10 @@ class ConsoleRoute(APIRoute):
             refusal = PlainTextResponse('another site has sent this request', 403)
             await refusal(scope, receive, with_headers)
             return
+        if scope['method'] not in (self.methods or ()):
+            allowed = {'allow': ', '.join(sorted(self.methods or ()))}
+            await PlainTextResponse('Method Not Allowed', 405, allowed)(scope, receive, with_headers)
+            return
         await super().handle(scope, receive, with_headers)
 
 

@@ -5,12 +5,14 @@ Does not know which dependencies declared them.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection, cookie_parser
 
 from fastapi_caching_route._core.asgi import Parts, Scope
-from fastapi_caching_route._fastapi.parameters import Parameters
+from fastapi_caching_route._fastapi.effective import tree
+from fastapi_caching_route._fastapi.parameters import Parameters, refused
 from fastapi_caching_route._fastapi.security import Credential
 from fastapi_caching_route._http.fields import RawHeaders, lines, selected
 
@@ -115,6 +117,21 @@ def readers(parts: KeyParts) -> list[Reader]:
     if credentials:
         found.append(('credentials', lambda scope: _values(scope, credentials)))
     return found
+
+
+def refused_parameters(effective: Any, scope: Scope) -> list[str]:
+    """The parameters of a route that FastAPI would refuse, as far as that can be said without running user code."""
+    overrides = getattr(effective.dependency_overrides_provider, 'dependency_overrides', None) or {}
+    headers, params = scope['headers'], scope.get('path_params', {})
+    places = {'path': params, 'query': QueryParams(scope['query_string']), 'header': Headers(raw=headers)}
+    found = [
+        f'{place} {name}'
+        for node in tree(effective.dependant, overrides)
+        for place, received in {**places, 'cookie': cookies_in(headers)}.items()
+        for field in getattr(node, f'{place}_params')
+        for name in refused(place, field, received)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def header_names_of(credentials: Iterable[Credential]) -> list[bytes]:

@@ -212,6 +212,21 @@ def runs_user_code(field: Any) -> bool:
     return adapter is None or "'function-" in repr(adapter.core_schema)
 
 
+def refused(place: str, field: Any, received: Any) -> Iterator[str]:
+    """The names of what FastAPI would refuse of a field, as far as that can be said without running user code."""
+    info, model = field.field_info, _model(field.field_info.annotation)
+    if model is None and is_plain(info.annotation) and not runs_user_code(field):
+        if request_params_to_args([field], received)[1]:
+            yield info.alias or field.name
+        return
+    fields = {field.name: info} if model is None else model.model_fields if model is info.annotation else {}
+    for name, each in fields.items():
+        names = _names(place, name, each) or ()
+        given = (*names, name, *(it.replace('_', '-') for it in (name, *names)))
+        if names and each.is_required() and not any(it in received for it in given):
+            yield names[0]
+
+
 def _values(received: Any, name: str) -> tuple[str, ...]:
     several = getattr(received, 'getlist', None)
     return tuple(several(name)) if several is not None else (received[name],)

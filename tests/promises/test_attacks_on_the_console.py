@@ -2,17 +2,21 @@
 
 import asyncio
 import os
+import signal
 import socket
 from contextvars import ContextVar
+from itertools import islice
 from typing import Annotated
 
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import AfterValidator
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachedResponse, CachingRoute, FastAPICache
+from fastapi_caching_route._console.ending import server_ends
 from fastapi_caching_route.console import console_router
 from tests.servers import ROOT, uvicorn_server, wait_until
 from tests.support import asgi_scope, caching_router
@@ -93,6 +97,28 @@ def test_no_other_way_of_writing_a_path_goes_past_the_guards(path):
 def test_no_other_method_goes_past_the_guards(method):
     response = TestClient(guarded_app()).request(method, '/cache/stats.json', headers={'x-http-method-override': 'GET'})
     assert response.status_code == 405
+
+
+@pytest.mark.parametrize('place', ['', 'console.js', 'console.css', 'icon.svg'])
+def test_a_head_of_the_page_is_answered_behind_the_guards(place):
+    client = TestClient(guarded_app())
+    assert client.head(f'/cache/{place}').status_code in {401, 403}
+    response, page = (client.request(it, f'/cache/{place}', headers={'x-admin': 'yes'}) for it in ('HEAD', 'GET'))
+    assert (response.status_code, page.status_code) == (200, 200)
+    assert response.headers == page.headers
+    assert client.head(f'/cache/{place}', headers={'x-admin': 'yes', SITE: 'cross-site'}).status_code == 403
+
+
+@pytest.mark.parametrize('prefix', ['/cache', ''])
+def test_a_refused_method_says_no_store_too(prefix):
+    app = FastAPI()
+    app.include_router(console_router(FastAPICache(), unguarded=True), prefix=prefix)
+    refused = [('PUT', 'stats.json', 'GET'), ('GET', 'lookup.json', 'POST'), ('PUT', '', 'GET, HEAD')]
+    for method, place, allowed in refused:
+        response = TestClient(app).request(method, f'{prefix}/{place}')
+        assert (response.status_code, response.headers['allow']) == (405, allowed)
+        assert response.headers['cache-control'] == 'no-store'
+        assert response.headers['x-content-type-options'] == 'nosniff'
 
 
 def stored_once(**options):
@@ -302,6 +328,9 @@ def test_what_the_console_writes_to_the_log_is_one_line(caplog):
     assert '\x1b' not in line
 
 
+VALIDATED = '/validated?number=1'
+
+
 def test_looking_up_runs_no_code_of_the_app_and_fetches_nothing(monkeypatch):
     ran, variable = [], ContextVar('variable', default=0)
     router, cache = caching_router(dependencies=[Depends(lambda: ran.append('guard'))]), FastAPICache()
@@ -325,9 +354,20 @@ def test_looking_up_runs_no_code_of_the_app_and_fetches_nothing(monkeypatch):
             ran.append('endpoint')
             return variable.get()
 
+    @router.get('/validated')
+    @cache(ttl=60)
+    async def validated(number: Annotated[int, AfterValidator(lambda value: ran.append('validator') or value)]):
+        ran.append('endpoint')
+
     client = TestClient(guarded_app(cache, router), headers={'x-admin': 'yes'})
     monkeypatch.setattr(socket, 'create_connection', noted('socket', None))
-    for path in (*options, 'http://169.254.169.254/plain', 'file:///plain', '//evil.example/plain'):
+    for path in (
+        *options,
+        '/validated?number=1',
+        'http://169.254.169.254/plain',
+        'file:///plain',
+        '//evil.example/plain',
+    ):
         found = client.post('/cache/lookup.json', json={'url': path})
         assert found.status_code == 200
         assert found.json()['report']['cached']
@@ -364,6 +404,33 @@ def test_a_body_of_any_size_is_read_up_to_a_limit():
 def test_a_page_that_there_cannot_be_is_no_error_of_the_server(after):
     response = stored_once().get('/cache/entries.json', params={'after': after})
     assert response.status_code in {200, 422}
+
+
+def test_a_server_that_ends_does_not_wait_for_a_stream(monkeypatch):
+    monkeypatch.setitem(os.environ, 'STREAM_SECONDS', '1000')
+    with uvicorn_server('tests.console_app:app', cwd=ROOT) as port:
+        url = f'http://127.0.0.1:{port}'
+        server = httpx.get(f'{url}/process').json()
+        with httpx.stream('GET', f'{url}/cache/events', cookies={'admin': 'let-me-in'}) as response:
+            lines = response.iter_lines()
+            assert any(it.startswith('data: ') for it in lines)
+            os.kill(server, signal.SIGTERM)
+            assert len([*islice(lines, 20)]) < 20  # else it goes on
+
+
+def test_only_a_server_that_tells_is_asked_whether_it_ends(monkeypatch):
+    class Server:
+        should_exit = True
+
+        def handle_exit(self, *_):
+            pass
+
+    handlers = [signal.SIG_DFL, signal.SIG_IGN, None, print, [].append, Server().handle_exit]
+    found = []
+    for handler in handlers:
+        monkeypatch.setattr(signal, 'getsignal', lambda _, it=handler: it)
+        found.append(server_ends())
+    assert found == [False] * 5 + [True]
 
 
 def test_events_end_when_their_client_has_gone(monkeypatch):

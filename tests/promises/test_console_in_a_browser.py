@@ -156,6 +156,17 @@ def test_what_clients_have_sent_is_never_markup(console, url):
     assert console.complaints() == []
 
 
+def test_what_turns_text_around_is_shown_as_what_it_is(console, url):
+    assert httpx.get(f'{url}/echo/a\u202egpj.exe\u2066').headers['x-cache'] in {'MISS', 'HIT'}
+    section(console, 'entries')
+    console.says('#entries-list', r'/echo/a\u202egpj.exe\u2066')
+    section(console, 'invalidate')
+    console.run("document.querySelector('#invalidate-form [name=what]').value = arguments[0]", 'a\u202eb')
+    console.one('#invalidate-form button').click()
+    console.says('#confirm', r'a\u202eb')
+    console.press('ESCAPE')
+
+
 def test_text_cannot_become_markup_even_by_mistake(console):
     refused = "try { document.body.innerHTML = '<b>x</b>'; return 'done' } catch (error) { return error.name }"
     assert console.run(refused) == 'TypeError'

@@ -181,6 +181,7 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
         (('entries', 'shop:app', '--path', 'items'), 2, 'must begin with a slash'),
         (('entries', 'shop:app', '\x1b[31m'), 2, r'unrecognized arguments: \x1b[31m'),
         (('invalidate', 'shop:app', '--tag', 'a', '--prefix'), 2, '--prefix needs --path'),
+        (('invalidate', 'shop:app', '--tag', ''), 2, 'a tag must not be empty'),
         (('invalidate', 'shop:app', '--path', 'items'), 2, 'must begin with a slash'),
         (('explain', 'needy:app'), 2, "KeyError: 'NONE_THERE'"),
         (('explain', 'needy:app'), 2, 'needy.py, line 2'),

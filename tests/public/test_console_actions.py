@@ -4,7 +4,8 @@ import json
 from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, Header
+from fastapi import Depends, FastAPI, Header, Query, Request
+from pydantic import BaseModel
 
 from fastapi_caching_route import FastAPICache
 from tests.backends.fakes import Elsewhere
@@ -102,6 +103,94 @@ def test_routes_in_mounts_and_includes_are_found(shop):
         assert (found['fate'], found['report']['path']) == ('hit', path.replace('/1', '/{name}'))
 
 
+def test_a_url_may_have_characters_that_a_browser_would_encode(shop):
+    router = caching_router()
+
+    @router.get('/straße/{name}')
+    @shop.cache(ttl=60)
+    async def named(name: str, request: Request, of: str = ''):
+        return f'{name}{of}{request.url.hostname}'
+
+    shop.app.include_router(router)
+    url = 'http://xn--bcher-kva.example/stra%C3%9Fe/a%20%C3%BC?of=%C3%A4%20%25'
+    assert shop.client.get(url).headers['x-cache'] == 'MISS'
+    for asked in (url, 'http://bücher.example/straße/a ü?of=ä %25', 'http://bücher.example/straße/a%20ü?of=%C3%A4 %25'):
+        assert shop.outlook(asked)['fate'] == 'hit'
+        assert shop.outlook(asked.replace('a%20', 'b').replace('a ü', 'b'))['fate'] == 'miss'
+
+
+class Filtered(BaseModel):
+    least: int
+    most: int = 9
+
+
+@pytest.mark.parametrize(
+    ('url', 'headers', 'refused'),
+    [
+        ('/asked/1?q=a&least=1', {'x-token': 'a'}, ''),
+        ('/asked/1?q=a&least=1', {}, 'header x-token'),
+        ('/asked/1?least=1', {}, 'query q, header x-token'),
+        ('/asked/x?q=a&page=y&least=1', {'x-token': 'a'}, 'path item, query page'),
+        ('/asked/1?q=a', {'x-token': 'a'}, 'query least'),
+        ('/items/x', {}, 'path item'),
+        ('/items/1?page=x', {}, 'query page'),
+        ('/items/1?page=2', {}, ''),
+    ],
+)
+def test_a_request_that_would_be_refused_is_told_with_what_is_missing(shop, url, headers, refused):
+    router = caching_router()
+
+    def of_page(page: int = 1):
+        return page
+
+    @router.get('/asked/{item}')
+    @shop.cache(ttl=60)
+    async def asked(
+        item: int,
+        q: str,
+        x_token: Annotated[str, Header()],
+        page: Annotated[int, Depends(of_page)],
+        least: int,
+    ):
+        return item
+
+    shop.app.include_router(router)
+    found = shop.outlook(url, headers=headers)
+    assert found['fate'] == ('refused' if refused else 'miss')
+    assert f'not valid: {refused}.' in found['text'] or not refused
+    assert (shop.client.get(url, headers=headers).status_code == 422) is bool(refused)
+
+
+def test_a_parameter_that_is_overridden_is_not_missing(shop):
+    router = caching_router()
+
+    def of_header(x_token: Annotated[str, Header()]):
+        return x_token
+
+    @router.get('/of-header')
+    @shop.cache(ttl=60)
+    async def endpoint(token: Annotated[str, Depends(of_header)]):
+        return token
+
+    shop.app.include_router(router)
+    assert shop.outlook('/of-header')['fate'] == 'refused'
+    shop.app.dependency_overrides[of_header] = lambda: 'given'
+    assert shop.outlook('/of-header')['fate'] == 'miss'
+
+
+def test_fields_of_a_parameter_model_may_be_missing(shop):
+    router = caching_router()
+
+    @router.get('/filtered')
+    @shop.cache(ttl=60)
+    async def endpoint(filtered: Annotated[Filtered, Query()]):
+        return filtered
+
+    shop.app.include_router(router)
+    assert shop.outlook('/filtered?most=1')['text'].endswith('not valid: query least.')
+    assert shop.outlook('/filtered?least=1')['fate'] == 'miss'
+
+
 @pytest.mark.parametrize('body', [{'url': 'items'}, {'url': '/ü\ud800'}, {'url': 'http://[/'}, {'url': 7}, {}, []])
 def test_what_is_no_request_is_refused(shop, body):
     response = shop.client.post(
@@ -148,6 +237,7 @@ def test_a_soft_invalidation_makes_stale(stored):
         {'endpoints': ['plain']},
         {'namespaces': ['']},
         {'tags': 'item:1'},
+        {'tags': ['item:1', '']},
         {'everything': True},
         {'tags': ['items'], 'paths': ['no path']},
     ],

@@ -72,4 +72,12 @@ ROWS = [
         'if any(it.settings is settings for it in decorations_of(endpoint))',
         '',
     ),
+    ('console: no-store of a refused method', _GUARDING, "scope['method'] not in (self.methods or ())", 'False'),
+    ('console: a server that ends', '_console/ending.py', "getattr(server, 'should_exit', False) is True", 'False'),
+    (
+        'console: runs no validators',
+        '_fastapi/parameters.py',
+        'if model is None and is_plain(info.annotation) and not runs_user_code(field):',
+        'if model is None:',
+    ),
 ]

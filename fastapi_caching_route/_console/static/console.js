@@ -12,9 +12,13 @@ function make(tag, attributes = {}, ...children) {
     else if (name === 'onclick') made.addEventListener('click', value);
     else made.setAttribute(name, value);
   }
-  made.append(...children.filter((it) => it !== null && it !== undefined).map((it) => (it instanceof Node ? it : String(it))));
+  made.append(...children.filter((it) => it !== null && it !== undefined).map((it) => (it instanceof Node ? it : visible(it))));
   return made;
 }
+
+// Clients choose paths, and these may be in tags and errors: what changes the direction of text could disguise them.
+const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const visible = (text) => String(text).replace(HIDDEN, (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 function drawn(tag, attributes = {}, ...children) {
   const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
@@ -84,7 +88,7 @@ async function ask(path, body) {
 }
 
 function showTrouble(text) {
-  byId('trouble').textContent = text;
+  byId('trouble').textContent = visible(text);
   byId('trouble').hidden = !text;
 }
 
@@ -162,7 +166,7 @@ function showStoreTrouble(store, error) {
   else if (error) parts.push(ended(error));
   if (error) parts.push('These are the numbers of one worker.');
   const text = parts.join(' ');
-  if (text || byId('trouble').textContent === storeTrouble) showTrouble(text);
+  if (text || byId('trouble').textContent === visible(storeTrouble)) showTrouble(text);
   storeTrouble = text;
 }
 
@@ -417,7 +421,7 @@ async function lookUp() {
     headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim();
   }
   const found = await ask('lookup.json', { url: form.url.value.trim(), method: form.method.value, headers, body: form.body.value });
-  const kinds = { hit: 'good', stale: 'warn', miss: 'warn', 'no route': 'bad' };
+  const kinds = { hit: 'good', stale: 'warn', miss: 'warn', refused: 'bad', 'no route': 'bad' };
   byId('lookup-result').replaceChildren(make('div', { class: 'panel' },
     make('p', { class: 'fate' }, ...chips([found.fate], kinds[found.fate] || '')), make('p', {}, found.text),
     found.depends_on && found.depends_on.length ? make('p', { class: 'note warn' }, `The result also depends on what the console does not know: ${found.depends_on.join(', ')}.`) : null,
@@ -449,7 +453,7 @@ function showKind() {
 
 function confirmed(title, text, yes) {
   const dialog = byId('confirm');
-  byId('confirm-title').textContent = title;
+  byId('confirm-title').textContent = visible(title);
   byId('confirm-text').textContent = text;
   byId('confirm-yes').textContent = yes;
   dialog.returnValue = 'no';
@@ -465,7 +469,7 @@ async function invalidate() {
   const verb = soft ? 'Make stale' : 'Invalidate';
   if (!await confirmed(`${verb}: ${named}?`, effect, verb)) return;
   const done = await ask('invalidate.json', kind === 'all' ? { all: true, soft } : { [kind]: [what], soft, ...(below ? { prefix: true } : {}) });
-  byId('invalidate-result').textContent = `${soft ? 'Made stale' : 'Invalidated'}: ${named}.${done.pending ? ' The store has not taken it yet. It is retried until it has.' : ''}`;
+  byId('invalidate-result').textContent = `${soft ? 'Made stale' : 'Invalidated'}: ${visible(named)}.${done.pending ? ' The store has not taken it yet. It is retried until it has.' : ''}`;
 }
 
 // -- sections ---------------------------------------------------------------------------------------------------------
