@@ -15,9 +15,11 @@ from fastapi_caching_route import (
     CachedResponse,
     CachePolicy,
     CachingRoute,
+    CachingRouter,
     FastAPICache,
     MemoryCache,
     RouteReport,
+    default_key,
 )
 
 router = APIRouter(route_class=CachingRoute)
@@ -50,7 +52,24 @@ async def update_user(user_id: int, context: CacheContext) -> None:
     context.ttl = b'five'  # type: ignore[assignment]
 
 
+@cache.skip
+async def skipped(page: int) -> bytes:
+    return bytes(page)
+
+
+async def by_plan(request: Request) -> str:
+    return assert_type(await default_key(request), str)
+
+
+news = CachingRouter(cache, ttl='1m', prefix='/news', key_builder=by_plan)
+assert_type(cache.route_class(ttl=60, tags=['news']), type[CachingRoute])
+CachingRouter(cache, ttl=b'1m')  # type: ignore[arg-type]
+cache.route_class(ttl=b'1m')  # type: ignore[arg-type]
+cache.install(FastAPI(), expire=60)  # type: ignore[call-arg]
+
+
 async def build() -> None:
+    assert_type(await skipped(1), bytes)
     assert_type(FastAPICache(SimpleMemoryCache(ttl=5)).backend.ttl, float | None)
     assert_type(await MemoryCache(serializer=PickleSerializer()).get('key'), Any)
     assert_type(FastAPICache('redis://localhost'), FastAPICache)

@@ -4,8 +4,9 @@ import warnings
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import Response
+from fastapi import FastAPI, Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.testclient import TestClient
 
 import fastapi_caching_route
 from fastapi_caching_route import CachedResponse, ConfigurationError, FastAPICache, main
@@ -165,3 +166,28 @@ def test_nothing_of_it_is_deprecated():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         assert main.FastAPICache(SimpleMemoryCache(), namespace_policy='replace') is not None
+
+
+@pytest.mark.parametrize('strict', [False, True])
+@pytest.mark.parametrize('method', ['PUT', 'PATCH', 'DELETE'])
+def test_one_function_may_read_and_write_on_stacked_routes(method, strict, caplog):
+    cache, router, runs = FastAPICache(strict=strict), caching_router(), []
+
+    @cache(ttl=60)
+    @router.get('/')
+    @router.api_route('/', methods=[method])
+    async def endpoint():
+        runs.append(1)
+
+    app = FastAPI(lifespan=cache.lifespan)
+    app.include_router(router)
+    with TestClient(app) as client:
+        assert marks(client.get('/'), client.get('/'), client.request(method, '/')) == ['MISS', 'HIT', None]
+    assert len(runs) == 2
+    assert not warnings_of(caplog)
+
+
+async def test_other_keys_of_a_dict_that_is_stored_are_ignored():
+    cache = memory_cache()
+    assert await cache.set_cached('k', {'content': b'a', 'headers': [], 'status_code': 200, 'etag': '"x"', 'other': 1})
+    assert sorted(await cache.get_cached('k')) == ['content', 'headers', 'status_code']
