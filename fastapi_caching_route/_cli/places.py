@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import sysconfig
 import traceback
 from typing import Any
 
@@ -17,6 +18,10 @@ OF_MODULES = (
 )
 """What a module of the user's may raise, such as a KeyError for a variable that is not set. A SystemExit would end the
 command as if it had been successful."""
+
+
+OF_LIBRARIES = ('<', sysconfig.get_path('stdlib'), sysconfig.get_path('purelib'), sysconfig.get_path('platlib'))
+"""How the names of the files begin that are not the user's."""
 
 
 def imported(place: str) -> Any:
@@ -46,10 +51,10 @@ def imported(place: str) -> Any:
 
 
 def _in_words(error: BaseException) -> str:
-    """What a module has raised, and where."""
+    """What a module has raised, and where: the last line that is of no library."""
     said = f'{type(error).__name__}: {error}'
     frames = traceback.extract_tb(error.__traceback__)
-    where = [it for it in frames if it.filename not in {__file__, importlib.__file__} and it.filename[:1] != '<']
+    where = [it for it in frames if not (it.filename == __file__ or it.filename.startswith(OF_LIBRARIES))]
     return f'{said} ({where[-1].filename}, line {where[-1].lineno})' if where else said
 
 
