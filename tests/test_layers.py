@@ -110,7 +110,7 @@ INSIDE = {
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
-        *('guarded', 'guards', 'herd', 'keying', 'lookup', 'call', 'account', 'plan', 'messages'),
+        *('guarded', 'guards', 'herd', 'keying', 'lookup', 'call', 'account', 'plan', 'switch', 'messages'),
     ),
     '_store': (
         *(

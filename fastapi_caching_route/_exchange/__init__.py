@@ -20,5 +20,6 @@ lookup      what is stored for a request
 call        one request, and its client
 account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request
+switch     whether a cache is in use
 messages    ASGI messages and their headers
 """

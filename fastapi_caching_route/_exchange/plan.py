@@ -30,6 +30,7 @@ from fastapi_caching_route._core.names import Named, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought, RecentRecords
+from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_control import is_public
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.terms import Terms
@@ -45,29 +46,6 @@ _SET_BY_MIDDLEWARE = (
 )
 MAX_LEARNED = 128
 """How many names of what is read are remembered for a route: code may ask for any."""
-
-
-@dataclass(slots=True)
-class Switch:
-    """How many `with cache.disabled()` are open: the cache is in use at 0."""
-
-    times_off: int = 0
-    waits: bool = False
-    """Whether the cache waits for its backend. It is also off once, so that a hit needs to ask for one number only."""
-    is_disabled: bool = False
-    """Whether `enabled` is False. The same applies."""
-
-    def enable(self, *, enabled: bool) -> None:
-        """Use the cache from now on, or do not."""
-        if self.is_disabled == enabled:  # else nothing changes
-            self.times_off += -1 if enabled else 1
-            self.is_disabled = not enabled
-
-    def begin(self) -> None:
-        """Use the cache from now on: it has its backend."""
-        if self.waits:
-            self.waits = False
-            self.times_off -= 1
 
 
 @dataclass(frozen=True, slots=True)
