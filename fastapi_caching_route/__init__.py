@@ -21,6 +21,7 @@ from fastapi_caching_route._functions.given import ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.callables import Identity, KeyBuilder, Skip, StoreIf, Tags
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.context import CacheContext, CacheContextDep
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.entries import EntryInfo
@@ -68,6 +69,7 @@ __all__ = [
     'CachedSyncFunction',
     'CachingRoute',
     'CachingRouter',
+    'Compression',
     'ConfigurationError',
     'EntryInfo',
     'FastAPICache',

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from typing_extensions import Doc, Self, Unpack
 
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
-from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._concurrency.tasks import ends_of, on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.checks import (
@@ -365,8 +365,8 @@ class FastAPICache:
         found = await self._settings.store.visit().look_up(key_to_find(self._settings.full_namespace, key, namespace))
         if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
             return None
-        entry = found.entry
-        return CachedResponse(entry.body, entry.status, Headers(raw=list(entry.headers)))
+        entry, body = found.entry, await self._settings.runtime.plain_bodies.get(found.entry)
+        return None if body is None else CachedResponse(body, entry.status, Headers(raw=list(entry.headers)))
 
     async def set_cached(
         self,
@@ -415,8 +415,9 @@ class FastAPICache:
         )
 
     async def _set(self, key: str, full: str, value: Any, **named: Any) -> bool:
-        left_out, now = self._settings.cache_header, self._settings.runtime.clock()
-        refused = await keep_given(self._settings.store.visit(), full, value, left_out=left_out, now=now, **named)
+        settings = self._settings
+        named = {**named, 'left_out': settings.cache_header, 'now': settings.runtime.clock()}
+        refused = await keep_given(settings.store.visit(), full, value, compression=settings.compression, **named)
         if refused is not None and refused not in NOT_NOW:
             msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
             raise ConfigurationError(msg)
@@ -678,6 +679,7 @@ class FastAPICache:
             await end_publishing(self._settings)
             if self._settings.purging is not None:
                 await self._settings.purging.end()
+            await ends_of(self._settings.runtime.compressing)
             await self._settings.store.close()
             await end_here(self._settings.store.close())
 

@@ -24,12 +24,13 @@ class EntryInfo:
     ttl_left: float
     """Seconds for which it is fresh yet; negative: for how long it has been stale."""
     size: int
-    """About how many bytes it takes in memory, with headers and names."""
+    """About how many bytes it takes in memory, with headers and names, compressed if it is kept so."""
     body_bytes: int
+    """The size of its body, not compressed."""
     tags: tuple[str, ...]
     """Of very many, the first 256."""
     coding: str
-    """Its `Content-Encoding`; empty if it has none."""
+    """Its `Content-Encoding`, or that in which it is kept; empty if it has none."""
     endpoint_seconds: float
     """How long the endpoint took for it, in whichever process; 0 if that is not known."""
     variant_of: str | None

@@ -15,6 +15,7 @@ from typing_extensions import Doc, TypedDict
 from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route.callables import Identity, Key, KeyBuilder, Skip, StoreIf, Tags
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
@@ -86,6 +87,10 @@ class CacheOptions(TypedDict, total=False):
         bool, Doc('Whether OpenAPI describes the 304 and the headers of cached routes; if not, it is unchanged.')
     ]
     near: Annotated[NearCopies | None, Doc('Copies of entries in this process, in front of a backend outside of it.')]
+    compress: Annotated[
+        Compression | None,
+        Doc("Keeps responses compressed, and sends them so: `Compression('zstd' | 'br' | 'gzip', min_size=1024)`."),
+    ]
     observer: Annotated[
         Observer | Sequence[Observer] | None,
         Doc('One or more plain functions that get a record of each response, see `fastapi_caching_route.events`.'),
@@ -131,6 +136,7 @@ DEFAULTS: Final[CacheOptions] = {
     'invalidate_on_write': True,
     'document': False,
     'near': None,
+    'compress': None,
     'observer': None,
     'purge': None,
     'surrogate_keys': None,

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -37,6 +37,12 @@ def keep_running(running: 'asyncio.Task[T]', among: 'set[asyncio.Task[Any]]') ->
     among.add(running)
     running.add_done_callback(ended)
     return running
+
+
+async def ends_of(tasks: 'Iterable[asyncio.Task[Any]]') -> None:
+    """Wait for the ends of those tasks that belong to this event loop."""
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(it for it in tuple(tasks) if it.get_loop() is loop), return_exceptions=True)
 
 
 class Background:

@@ -77,7 +77,8 @@ async def one(cache: FastAPICache, app: Any, key: str, *, personal: bool) -> dic
         return {'entry': described(info), 'is_personal': is_personal}
     if is_personal:
         logger.info('the console has shown the body of the entry %s', public_key(info.key))
-    return {'entry': described(info), 'is_personal': is_personal, **_content(found.entry)}
+    body = await settings.runtime.plain_bodies.get(found.entry)
+    return {'entry': described(info), 'is_personal': is_personal, **_content(found.entry, body or b'')}
 
 
 def _is_for_all(entry: Entry, info: EntryInfo, app: Any) -> bool:
@@ -107,9 +108,9 @@ def _declared(effective: Any) -> Declared:
     return plan_of(decoration, effective, parameters, number=0, raw=raw).declared()
 
 
-def _content(entry: Entry) -> dict[str, Any]:
+def _content(entry: Entry, whole: bytes) -> dict[str, Any]:
     """The headers and the beginning of the body, as text if it is some."""
-    body, is_cut = entry.body[:MOST_SHOWN], len(entry.body) > MOST_SHOWN
+    body, is_cut = whole[:MOST_SHOWN], len(whole) > MOST_SHOWN
     try:
         text, is_text = getincrementaldecoder('utf-8')().decode(body, final=not is_cut), True
     except UnicodeDecodeError:

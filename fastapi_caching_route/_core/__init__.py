@@ -20,6 +20,7 @@ form      multipart forms, independent of their boundaries
 json_value  JSON bodies, by value
 recorder  the messages of a response, copied as they pass
 entry     a stored response
+codings   content codings: gzip, brotli, zstd
 written   response headers that dependencies and the endpoint write
 counts    what a route has done, in numbers
 minutes   what a process has counted in each of the last minutes

@@ -6,6 +6,7 @@ Pure: knows headers and bytes; does not know stores, clocks or the framework.
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fastapi_caching_route._core.codings import decoded
 from fastapi_caching_route._core.written import MADE_BY_FASTAPI, Made
 from fastapi_caching_route._http.conditional import entity_tag
 from fastapi_caching_route._http.fields import RawHeaders, without
@@ -56,6 +57,20 @@ class About(Struct, frozen=True):
 NOTHING_TOLD = About()
 
 
+class Coded(Struct, frozen=True):
+    """The compressed representation of a response, beside the plain one; or that there is to be one."""
+
+    coding: str = ''
+    """The coding of the content that is kept, as in Content-Encoding; empty as long as it is plain."""
+    tag: bytes = b''
+    """A strong entity tag, made from the bytes of the coded content."""
+    body_bytes: int = 0
+    """The size of the plain body."""
+
+
+NOT_YET_CODED = Coded()
+
+
 def as_utf8(text: str) -> str:
     """The text, with what UTF-8 cannot say escaped: a tag may have any characters."""
     return text if text.isascii() else text.encode('utf-8', 'backslashreplace').decode()
@@ -69,8 +84,9 @@ class Entry(Struct, frozen=True, weakref=True):
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     """As the endpoint gave them, with ETag, Content-Length and one merged Vary; without Age, X-Cache and headers of
-    guards."""
-    body: bytes
+    guards. They are those of the plain representation."""
+    content: bytes
+    """The body; compressed, if `coded` says so."""
     stored_at: float
     """When the endpoint began its response, in seconds since the epoch."""
     lifetime: float
@@ -99,12 +115,31 @@ class Entry(Struct, frozen=True, weakref=True):
     read: tuple[str, ...] = ()
     """What was read of the raw request to make it, see `_core/read_names`."""
     about: About = NOTHING_TOLD
+    coded: Coded | None = None
+    """The compressed representation; None if there is only the plain one. Clients are sent what they accept."""
+
+    @property
+    def body(self) -> bytes:
+        """The plain body, decoded each time.
+
+        Raises:
+            UndecodableError: it cannot be decoded.
+
+        """
+        coded = self.coded
+        is_plain = coded is None or not coded.coding
+        return self.content if coded is None or is_plain else decoded(coded.coding, self.content, coded.body_bytes)
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of the plain body."""
+        return self.coded.body_bytes if self.coded is not None and self.coded.coding else len(self.content)
 
     @property
     def size(self) -> int:
         """Bytes in memory, an upper estimate."""
         path, tags = self.about.path, self.about.tags
-        size = ENTRY_BYTES + len(self.key) + len(self.body) + self.made.size + WIDEST * len(path)
+        size = ENTRY_BYTES + len(self.key) + len(self.content) + self.made.size + WIDEST * len(path)
         size += FIELD_BYTES * len(self.headers) + TEXT_BYTES * (len(self.names) + len(self.read) + len(tags))
         for name, value in self.headers:
             size += len(name) + len(value)
@@ -114,13 +149,21 @@ class Entry(Struct, frozen=True, weakref=True):
         """The entry as the client of the first response gets it: with the headers that are for this client alone."""
         return replace(self, headers=(*without(self.headers, dict(own)), *own), made=made) if own else self
 
+    def is_still(self, other: object) -> bool:
+        """Whether the other object is this entry, compressed or not, or its head."""
+        return isinstance(other, Entry) and replace(other, content=self.content, coded=self.coded) == self
+
+    def compressed(self, coding: str, content: bytes) -> 'Entry':
+        """The same, kept in a coding."""
+        return replace(self, content=content, coded=Coded(coding, entity_tag(content), len(self.content)))
+
 
 class Headed(Struct, frozen=True):
     """All of a stored response but its body."""
 
     entry: Entry
-    """With an empty body."""
-    body_bytes: int
+    """With empty content."""
+    content_bytes: int
     is_own: bool = False
     """Whether its bytes say that the cache that has read them has stored it. False of old ones, which do not tell."""
 
@@ -168,7 +211,7 @@ def entry_of(
         key=key,
         status=recording.status,
         headers=tuple(headers),
-        body=recording.body,
+        content=recording.body,
         # It has been on its way before (RFC 9111 §4.2.3), for which there is a header, or only the delay.
         stored_at=now - min(received_age(recording.headers, now, delay) if told.is_decisive else delay, OLDEST),
         lifetime=storable.lifetime,

@@ -28,24 +28,31 @@ class Ready(Struct):
     """Whether the entry is to be renewed, unless that is under way."""
     labels: RawHeaders
     """Its age, and all else that is added to its headers."""
+    sent: RawHeaders
+    """Its headers, of one representation."""
     headers: list[Field]
-    """Its headers with the labels, to be copied."""
+    """The same with the labels, to be copied."""
     tag: bytes | None
     """Its ETag, by which a client may have it already; None if it is no 200."""
     _of_a_304: list[Field] | None = None
 
-    def of_a_304(self, entry: Entry) -> list[Field]:
+    def of_a_304(self) -> list[Field]:
         """The headers for such a client. They are made when the first one asks."""
         if self._of_a_304 is None:
-            self._of_a_304 = [*unchanged(entry.headers), *self.labels]
+            self._of_a_304 = [*unchanged(self.sent), *self.labels]
         return self._of_a_304
 
 
-def made_ready(entry: Entry, labels: RawHeaders, *, now: float, age: float, left: float, renews: bool) -> Ready:
-    """The head of an entry of this age, which is fresh for `left` seconds. It holds until either is another number."""
+def made_ready(
+    entry: Entry, sent: RawHeaders, labels: RawHeaders, *, now: float, age: float, left: float, renews: bool
+) -> Ready:
+    """The head of an entry of this age, which is fresh for `left` seconds, as it is sent to clients that accept that.
+
+    It holds until either is another number.
+    """
     until = now + min(1 - age % 1, left % 1, *((left + entry.stale_while_revalidate,) if renews else ())) - ROUNDED
-    tag = next(iter(lines(entry.headers, b'etag')), None) if entry.status == 200 else None
-    return Ready(ref(entry), now, until, left > 0, renews, labels, [*entry.headers, *labels], tag)
+    tag = next(iter(lines(sent, b'etag')), None) if entry.status == 200 else None
+    return Ready(ref(entry), now, until, left > 0, renews, labels, sent, [*sent, *labels], tag)
 
 
 def keep_ready(ready: Ready, key: str, among: dict[str, Ready]) -> None:

@@ -16,10 +16,12 @@ guarded     a fresh entry for a request that its guards have to let in
 guards      dependencies that run where the route does not run them
 herd        one request among others for the same response
 keying      the key of a request, where user code takes part in it
+compressing  what a run has stored is compressed behind its response
 lookup      what is stored for a request
 call        one request, and its client
 account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request
-switch     whether a cache is in use
+negotiating  the representation of an entry for one client
+switch      whether a cache is in use
 messages    ASGI messages and their headers
 """

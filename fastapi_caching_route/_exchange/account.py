@@ -32,7 +32,7 @@ MAX_REASONS = 64
 class Account(Struct, eq=False):
     """What becomes of one request. It is told when the response has been sent, once."""
 
-    _plan: Plan
+    plan: Plan
     _method: str
     _send: Send
     _began_at: float = 0.0
@@ -63,7 +63,7 @@ class Account(Struct, eq=False):
 
     def for_nobody(self) -> 'Account':
         """The account of a run whose response nobody gets, which counts as a run alone; of this one, if it runs."""
-        again = Account(self._plan, self._method, self._send)
+        again = Account(self.plan, self._method, self._send)
         again._is_over = True
         again._run_began_at, self._run_began_at = self._run_began_at, None
         return again
@@ -114,7 +114,7 @@ class Account(Struct, eq=False):
     def was_hit(self, key: str, answer: tuple[Message, Message, bool, Found]) -> None:
         """The request was answered at once, by this; the hit has been counted."""
         start, body, is_fresh, found = answer
-        age = found.age_and_left(self._plan.runtime.clock())[0]
+        age = found.age_and_left(self.plan.runtime.clock())[0]
         self.passed('look_up')
         self.key = key
         self._status, self._bytes, self._is_over = start['status'], len(body['body']), True
@@ -146,7 +146,7 @@ class Account(Struct, eq=False):
         self._is_over = True
         if self._run_began_at is not None:
             self.ended_run()
-        self._count(self._plan.counts, self.outcome or 'miss')
+        self._count(self.plan.counts, self.outcome or 'miss')
         if self._began_at:
             self._observed()
 
@@ -157,8 +157,8 @@ class Account(Struct, eq=False):
         seconds = self._seconds['endpoint'] = self.endpoint_seconds = perf_counter() - self._run_began_at
         self._run_began_at = None
         if self.outcome != 'refused':
-            self._plan.counts.runs += 1
-            self._plan.counts.endpoint_seconds += seconds
+            self.plan.counts.runs += 1
+            self.plan.counts.endpoint_seconds += seconds
 
     def _count(self, counts: Counts, outcome: ResponseOutcome) -> None:
         setattr(counts, outcome, getattr(counts, outcome) + 1)
@@ -173,11 +173,11 @@ class Account(Struct, eq=False):
 
     def _observed(self) -> None:
         """Give the record to the observers."""
-        tell = self._plan.runtime.observers.tell
+        tell = self.plan.runtime.observers.tell
         if tell is None:
             return
-        counts, seconds, key = self._plan.counts, self._seconds, self.key
-        if key is not None and self._plan.hooks.key_builder is not None:  # it may hold anything
+        counts, seconds, key = self.plan.counts, self._seconds, self.key
+        if key is not None and self.plan.hooks.key_builder is not None:  # it may hold anything
             key = digest(key)
         tell(
             Responded(

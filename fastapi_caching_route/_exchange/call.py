@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fastapi_caching_route._core.asgi import ADMITTED, OF_THE_ENDPOINT, WISHES, App, Message, Receive, Scope, Send
+from fastapi_caching_route._core.codings import UndecodableError
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import digest
@@ -19,10 +21,12 @@ from fastapi_caching_route._core.raw_request import RawRequest, begin_of
 from fastapi_caching_route._core.read_names import NO_READING
 from fastapi_caching_route._core.written import ByGuards
 from fastapi_caching_route._exchange.account import Account
+from fastapi_caching_route._exchange.negotiating import Choice, choice_of, refuses_plain
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import conditional, representation
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
 from fastapi_caching_route._http.fields import Field, RawHeaders, without
+from fastapi_caching_route._store.compressed import compressed
 
 NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
@@ -191,10 +195,6 @@ class Client(Struct, eq=False):
             self.before_key = by_guards
         self.send, self.direct = send, None
 
-    def headers_of(self, entry: Entry) -> RawHeaders:
-        """The headers of an entry as this client gets them."""
-        return entry.made.for_one(entry.headers, self.by_guards, self._ours) if self.by_guards else entry.headers
-
     def replaced_by_nobody(self, scope: Scope) -> 'Client':
         """A client that gets nothing, for which the guards have run that come before the key."""
         method, headers, account = scope['method'], scope['headers'], self.account.for_nobody()
@@ -211,8 +211,9 @@ class Client(Struct, eq=False):
 
         `own` are those of its headers that are for this client alone: a 304 has them too.
         """
+        choice = None if entry.coded is None else await self._choice(entry, now)
         start, body = messages(
-            self._method, self.headers, entry, labels, now, by_guards=self.by_guards, ours=self._ours
+            self._method, self.headers, entry, labels, now, by_guards=self.by_guards, ours=self._ours, choice=choice
         )
         if own and start['status'] == NOT_MODIFIED:
             start['headers'] += without(own, OF_A_304 | OF_A_BODY)
@@ -226,6 +227,23 @@ class Client(Struct, eq=False):
             await self.direct(start)
             self.account.ends(len(body['body']))
             await self.direct(body)
+
+    async def _choice(self, entry: Entry, now: float) -> Choice:
+        """The representation of an entry for this client; that it can be decoded was seen when it was looked up."""
+        plan, is_plain = self.account.plan, entry.coded is None or not entry.coded.coding
+        if is_plain and plan.compression is not None and refuses_plain(self.headers, plan.compression):
+            entry = await compressed(plan.compression, entry)
+        choice = choice_of(self._method, self.headers, entry, self.headers_of(entry), now)
+        if not choice.needs_decoding:
+            return choice
+        body = await plan.runtime.plain_bodies.get(entry, plan.terms.max_body_size)
+        if body is None:
+            raise UndecodableError(entry.key)
+        return replace(choice, content=body)
+
+    def headers_of(self, entry: Entry) -> RawHeaders:
+        """The headers of an entry as this client gets them."""
+        return entry.made.for_one(entry.headers, self.by_guards, self._ours) if self.by_guards else entry.headers
 
     async def reply_nothing(self, labels: RawHeaders) -> None:
         """Answer a client that wants a stored response only, and there is none (RFC 9111 §5.2.1.7)."""
@@ -246,20 +264,26 @@ def messages(
     *,
     by_guards: ByGuards = (),
     ours: bytes = b'',
+    choice: Choice | None = None,
 ) -> tuple[Message, Message]:
     """The entry, or what method, preconditions and range leave of it, with our labels.
 
     Both messages are new for each request, because middleware changes what it sees. `by_guards` is what guards have
-    written for its client; they have no say about the header that is `ours`.
+    written for its client; they have no say about the header that is `ours`. Of an entry that is kept compressed, a
+    representation was chosen before.
     """
     whole = entry.made.for_one(entry.headers, by_guards, ours) if by_guards else entry.headers
-    status, headers, body = representation.select(
-        method, asked, (entry.status, whole, entry.body), now, entry.stored_at
-    )
+    stored = entry.status, whole, entry.content
+    if choice is not None:
+        asked, stored = choice.request, (entry.status, choice.headers, choice.content)
+    status, headers, body = representation.select(method, asked, stored, now, entry.stored_at)
     if status == UNSATISFIABLE:  # it must not be stored in place of the whole
         headers, labels = (without(it, ABOUT_STORING) for it in (headers, list(labels)))
     if status == NOT_MODIFIED and whole is not entry.headers:  # guards speak of this exchange, not of the body
-        headers = [*headers, *(it for it in whole if it not in entry.headers and it not in headers)]
+        headers = [
+            *headers,
+            *(it for it in whole if it not in entry.headers and it not in headers and it[0] != b'vary'),
+        ]
     return (
         {'type': 'http.response.start', 'status': status, 'headers': [*headers, *labels]},
         {'type': 'http.response.body', 'body': body},

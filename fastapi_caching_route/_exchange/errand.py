@@ -22,6 +22,7 @@ from fastapi_caching_route._core.read_names import BODY, fields_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.call import Call, RequestBody
+from fastapi_caching_route._exchange.compressing import Compressing
 from fastapi_caching_route._exchange.messages import Head, read_head
 from fastapi_caching_route._exchange.plan import ask_user, tell
 from fastapi_caching_route._http import conditional, ranges
@@ -46,6 +47,8 @@ class Errand(Struct, frozen=True, kw_only=True):
     """Of which the response is one, if responses under the key vary, as far as that is known before."""
     flight: Flight[Brought]
     visit: Visit
+    compressing: Compressing | None = None
+    """Compresses what is stored; None if it is kept as it is."""
 
 
 class Question(Struct, frozen=True):

@@ -15,16 +15,19 @@ from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
-from fastapi_caching_route._core.entry import About, Entry, Recording, entry_of
+from fastapi_caching_route._core.entry import About, Coded, Entry, Recording, entry_of
 from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, Named, cut, groups_of, tag_name
 from fastapi_caching_route._core.read_names import fields_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Snapshot
 from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.fields import RawHeaders, with_vary
+from fastapi_caching_route._http.coding import as_plain
+from fastapi_caching_route._http.fields import LARGEST, RawHeaders, lines, whole_number, with_vary
 from fastapi_caching_route._http.storing import Storable, supersedes_stored
+from fastapi_caching_route._store.compressed import coded_later
 from fastapi_caching_route._store.variants import add_variant
 from fastapi_caching_route._store.visit import Alive, Lost, Visit
 
@@ -59,6 +62,8 @@ async def keep(
     recording = _recorded(errand, recording, named.names, read) if read or plan.surrogates else recording
     kept_as = _jittered(storable, plan.ttl_jitter) if plan.ttl_jitter else storable
     entry = _entry(errand, snapshot, head, recording, kept_as, named=named, read=read, made=made, confirmed=confirmed)
+    if plan.compression is not None or confirmed is not None:
+        entry = structs.replace(entry, coded=_coded(plan, recording, confirmed))
     storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
@@ -97,6 +102,13 @@ def _entry(
     )
 
 
+def _coded(plan: Plan, recording: Recording, confirmed: Entry | None) -> Coded | None:
+    """How the content of the entry is kept. One that was confirmed keeps its content."""
+    if confirmed is not None and confirmed.coded is not None and confirmed.coded.coding:
+        return confirmed.coded
+    return coded_later(plan.compression, recording.status, recording.headers, len(recording.body))
+
+
 def _jittered(storable: Storable, jitter: float) -> Storable:
     """The same with a shorter lifetime: entries that were stored together must not expire together."""
     lifetime = storable.lifetime * (1 - jitter * random.random())  # noqa: S311, it is no secret
@@ -119,9 +131,15 @@ def _read(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> Group:
 def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
     """The headers of a response that is sent while it is recorded, with the tags that are known by now."""
     plan = errand.call.plan
-    if plan.surrogates is None:
-        return head.headers
-    return plan.tagged(head.headers, _named(errand, snapshot, head, None).names, errand.call.scope['path'])
+    headers = head.headers
+    if plan.surrogates is not None:
+        headers = plan.tagged(headers, _named(errand, snapshot, head, None).names, errand.call.scope['path'])
+    if plan.compression is None:
+        return headers
+    length = lines(headers, b'content-length')
+    size = whole_number(length[0]) if length else None
+    is_plain = coded_later(plan.compression, head.status, headers, LARGEST if size is None else size) is None
+    return headers if is_plain else as_plain(headers)
 
 
 def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> Named:
@@ -142,6 +160,12 @@ def _replace(
     errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, window: float, is_new: bool
 ) -> Coroutine[Any, Any, str | None]:
     """Replace the stored entry, if there is one; return why the new one is not stored, if so."""
+    # Before the marks are checked (test_an_invalidation_while_a_response_is_stored):
+    #     1. The marks are read: they are alive.
+    #     2. Somebody invalidates, and that returns.
+    #     3. C asks, and joins the flight.
+    #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
+    errand.flight.is_storing = True
     putting = _put(errand, snapshot, head, entry, visit, span=entry.lifetime + window)
     # A confirmed entry stays: a brief failure of the store must not delete it.
     return _or_withdraw(putting, errand, snapshot, head, visit) if is_new and errand.stale is not None else putting
@@ -161,12 +185,6 @@ async def _put(
     errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float
 ) -> str | None:
     """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
-    # Before the marks are checked (test_an_invalidation_while_a_response_is_stored):
-    #     1. The marks are read: they are alive.
-    #     2. Somebody invalidates, and that returns.
-    #     3. C asks, and joins the flight.
-    #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
-    errand.flight.is_storing = True
     try:
         standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
@@ -177,8 +195,7 @@ async def _put(
             errand.flight.land(Instead.FORWARD)
             return reasons.NOT_COMPARABLE.name
         key, variants = place
-        marks = standing.marks if isinstance(standing, Alive) else ()
-        if key != entry.key or marks != entry.marks:
+        if (marks := standing.marks if isinstance(standing, Alive) else ()) != entry.marks or key != entry.key:
             entry = structs.replace(entry, key=key, marks=marks)
         if _was_withdrawn(errand, snapshot, key, visit):
             return reasons.INVALIDATED.name
@@ -188,6 +205,8 @@ async def _put(
             return reasons.INVALIDATED.name
         if is_stored:
             visit.forget_withdrawal(key)
+            if errand.compressing is not None:
+                errand.compressing.note(entry, span, partial(_was_withdrawn, errand, snapshot, key))
         errand.flight.land(_outcome(errand, entry, variants), stored=is_stored)
         return None if is_stored else reasons.STORE_ERROR.name
     finally:

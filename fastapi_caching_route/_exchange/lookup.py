@@ -17,6 +17,7 @@ from fastapi_caching_route._core.raw_request import RawRequest
 from fastapi_caching_route._core.ready import Ready, keep_ready, made_ready
 from fastapi_caching_route._core.variants import Variants, needs_body, stored_variant, variant_key
 from fastapi_caching_route._exchange.call import NOT_MODIFIED, Call, messages
+from fastapi_caching_route._exchange.negotiating import accepted_of, choice_of, headers_in
 from fastapi_caching_route._exchange.plan import Herds, Plan
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.fields import RawHeaders
@@ -55,8 +56,7 @@ def at_once(
         comes_first = declared.before_key is None and plan.hooks.skip is None
         # As in `Plan.serves`: it is a call less for each hit.
         is_served = scope['method'] in plan.methods and not runtime.switch.times_off
-        keys = declared.keys.at_once(scope, body) if comes_first and is_served else None
-        if keys is None:
+        if (keys := declared.keys.at_once(scope, body) if comes_first and is_served else None) is None:
             return None, None
         look_up = runtime.store.at_once
         looked = keys, LATER if look_up is None else look_up(keys[1]), None
@@ -64,36 +64,70 @@ def at_once(
     found = _variant_at_once(plan, declared, scope, stored, looked[2]) if type(stored) is Variants else stored
     if type(found) is not Found or plan.heeds_demands:
         return looked, None
-    now, entry = runtime.clock(), found.entry
+    now, entry, method, asked = runtime.clock(), found.entry, scope['method'], scope['headers']
+    if entry.coded is not None:
+        return looked, _negotiated(plan, declared, scope, looked, found, now=now)
     ready = declared.ready.get(entry.key) if found.stale_at == inf else None
     if ready is None or not ready.since <= now < ready.until or ready.entry() is not entry:
-        ready = _made_ready(plan, declared, found, now)
+        ready = _made_ready(plan, declared, found, entry.key, entry.headers, now=now)
     if ready is None or (ready.renews and (found is not stored or _is_due(plan, looked, now))):
         return looked, None
-    wanted = simply(scope['method'], scope['headers'], ready.tag)
-    if wanted is IN_PART:
-        return looked, (*messages(scope['method'], scope['headers'], entry, ready.labels, now), ready.is_fresh, found)
-    status, headers, body = entry.status, ready.headers, entry.body
+    if (wanted := simply(method, asked, ready.tag)) is IN_PART:
+        return looked, (*messages(method, asked, entry, ready.labels, now), ready.is_fresh, found)
+    status, headers, body = entry.status, ready.headers, entry.content
     if wanted is UNCHANGED:
-        status, headers, body = NOT_MODIFIED, ready.of_a_304(entry), b''
+        status, headers, body = NOT_MODIFIED, ready.of_a_304(), b''
     # Both messages are new for each request, as those of `messages` are.
     start = {'type': 'http.response.start', 'status': status, 'headers': headers.copy()}
     return looked, (start, {'type': 'http.response.body', 'body': body}, ready.is_fresh, found)
 
 
-def _made_ready(plan: Plan, declared: Declared, found: Found, now: float) -> Ready | None:
-    """The head of the response from an entry, or None if the endpoint has to be asked.
+def _negotiated(
+    plan: Plan, declared: Declared, scope: Scope, looked: Looked, found: Found, *, now: float
+) -> Answer | None:
+    """The response from an entry that is kept compressed, or is to be; None if that takes longer."""
+    entry, method, asked = found.entry, scope['method'], scope['headers']
+    is_coded = accepted_of(asked, entry).prefers_coded
+    name = entry.key if is_coded else f'{entry.key} plain'
+    ready = declared.ready.get(name) if found.stale_at == inf else None
+    if ready is None or not ready.since <= now < ready.until or ready.entry() is not entry:
+        ready = _made_ready(plan, declared, found, name, headers_in(entry, entry.headers, coded=is_coded), now=now)
+    if ready is None or (ready.renews and (found is not looked[1] or _is_due(plan, looked, now))):
+        return None
+    bodies, limit, wanted = plan.runtime.plain_bodies, plan.terms.max_body_size, simply(method, asked, ready.tag)
+    if wanted is IN_PART:
+        choice = choice_of(method, asked, entry, entry.headers, now)
+        content = bodies.at_once(entry, limit) if choice.needs_decoding else choice.content
+        if content is None:
+            return None
+        choice = replace(choice, content=content)
+        return (*messages(method, asked, entry, ready.labels, now, choice=choice), ready.is_fresh, found)
+    status, headers = entry.status, ready.headers
+    if wanted is UNCHANGED:
+        status, headers, content = NOT_MODIFIED, ready.of_a_304(), b''
+    else:
+        content = entry.content if is_coded else bodies.at_once(entry, limit)
+    if content is None:
+        return None
+    start = {'type': 'http.response.start', 'status': status, 'headers': headers.copy()}
+    return start, {'type': 'http.response.body', 'body': content}, ready.is_fresh, found
 
-    It is remembered for as long as nothing would be decided otherwise.
+
+def _made_ready(
+    plan: Plan, declared: Declared, found: Found, name: str, sent: RawHeaders, *, now: float
+) -> Ready | None:
+    """The head of the response from an entry that is `sent` with these headers, or None to ask the endpoint.
+
+    It is remembered under this name for as long as nothing would be decided otherwise.
     """
     entry = found.entry
     use, age, left = judge(found, now, NO_DEMAND, plan.herds)
     if use is VALIDATE:
         return None
     labels = plan.labels.on_hit(age, left, entry.headers, declared.inputs, entry.read)
-    ready = made_ready(entry, labels, now=now, age=age, left=left, renews=use is not ANSWER)
+    ready = made_ready(entry, sent, labels, now=now, age=age, left=left, renews=use is not ANSWER)
     if plan.herds.eager_refresh is None and found.stale_at == inf:
-        keep_ready(ready, entry.key, declared.ready)
+        keep_ready(ready, name, declared.ready)
     return ready
 
 
@@ -233,4 +267,15 @@ async def look_up(call: Call, looked: Looked | None = None) -> Seen:
             found = guessed.found
         else:
             found = None if variant is None else await visit.look_up(variant_key(variants, variant))
+    if isinstance(found, Found) and found.entry.coded is not None and not await _can_be_sent(call, found):
+        found = None
     return Seen(found if isinstance(found, Found) else None, variants, so_far, visit)
+
+
+async def _can_be_sent(call: Call, found: Found) -> bool:
+    """Whether an entry that is kept compressed can be decoded, if this client or another one may need that."""
+    plan, entry, now = call.plan, found.entry, call.plan.runtime.clock()
+    choice = choice_of(call.scope['method'], call.client.headers, entry, entry.headers, now)
+    if not choice.needs_decoding and found.age_and_left(now)[1] > 0 and not entry.must_validate:
+        return True
+    return await plan.runtime.plain_bodies.get(entry, plan.terms.max_body_size) is not None

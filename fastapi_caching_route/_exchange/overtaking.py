@@ -16,6 +16,7 @@ from fastapi_caching_route._concurrency.pauses import MAX_PAUSE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.call import Call
+from fastapi_caching_route._exchange.compressing import Compressing
 from fastapi_caching_route._exchange.errand import Errand
 from fastapi_caching_route._exchange.guards import behind_guards, wishes
 from fastapi_caching_route._exchange.lookup import Seen
@@ -29,7 +30,8 @@ logger = logging.getLogger('fastapi_caching_route')
 def run_endpoint(errand: Errand) -> Coroutine[Any, Any, None]:
     """Let the endpoint answer; if it takes too long, a stale entry answers in its place."""
     patience = errand.call.plan.herds.endpoint_timeout
-    return Run(errand).run() if errand.stale is None or patience is None else _with_patience(errand, patience)
+    running = Run(errand).run() if errand.stale is None or patience is None else _with_patience(errand, patience)
+    return running if errand.compressing is None else errand.compressing.end(running)
 
 
 async def _with_patience(errand: Errand, patience: float) -> None:
@@ -86,4 +88,5 @@ def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brough
         variants=seen.variants,
         flight=flight,
         visit=seen.visit,
+        compressing=None if call.plan.compression is None else Compressing(call.plan),
     )

@@ -1,5 +1,6 @@
 """What is known of a cached route before any request comes. Does not know how it was found out."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -30,11 +31,13 @@ from fastapi_caching_route._core.names import Named, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought, RecentRecords
+from fastapi_caching_route._exchange.negotiating import PlainBodies
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_control import is_public
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._store.visit import Store
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.surrogates import SurrogateKeys
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -71,6 +74,9 @@ class Runtime:
     counts: dict[tuple[str, str], Counts]
     """The numbers of each route, by its path template and its endpoint."""
     records: RecentRecords = field(default_factory=RecentRecords)
+    plain_bodies: PlainBodies = field(default_factory=PlainBodies)
+    compressing: 'set[asyncio.Task[None]]' = field(default_factory=set)
+    """What is being compressed behind its first response."""
     minutes: Minutes = field(default_factory=Minutes)
     """What the last minutes have brought."""
 
@@ -166,6 +172,8 @@ class Plan:
     """What has become of its requests in this process."""
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
+    compression: Compression | None = None
+    """How responses are kept compressed, if they are."""
 
     def covers_authorization(self, scope: Scope, inputs: Inputs) -> bool:
         """Whether Authorization is accounted for: it is in the key, or code has no way to know what it says.

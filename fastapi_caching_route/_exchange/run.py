@@ -129,11 +129,7 @@ class Run:
         return {**asking, **less_extensions(scope, STREAM_EXTENSIONS), **watching}
 
     async def _receive(self, receive: Receive) -> Message:
-        """The endpoint's `receive`.
-
-        An endpoint that is told of a disconnect may stop early, so the disconnect is held back while others wait for
-        the whole response.
-        """
+        """The endpoint's `receive`. A disconnect may end it early: it is held back while others wait for the whole."""
         message = await receive()
         if message['type'] == 'http.disconnect':
             await self.errand.flight.no_longer_needed()
@@ -245,6 +241,8 @@ class Run:
                     await self._reply(step.complete, kept)
         if step.passed:
             await self._passing.pass_on(step.passed)
+        if step.complete is not None and self.errand.compressing is not None:
+            self.errand.compressing.begin()
 
     def _tell_followers(self, reason: str) -> None:
         """The response will not be stored: tell the followers what to do instead."""

@@ -17,6 +17,7 @@ from fastapi_caching_route._exchange.lookup import window_on_error
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._exchange.verdict import Evidence, PassOn, Record, storable_by_head, verdict
 from fastapi_caching_route._http import conditional, reuse
+from fastapi_caching_route._http.coding import may_be_coded
 from fastapi_caching_route._http.fields import RawHeaders, without
 from fastapi_caching_route._http.freshness import received_age
 from fastapi_caching_route._http.storing import Refused, Storable, fields_for_one_client, stored_fields
@@ -37,7 +38,7 @@ async def may_stand_in(errand: Errand) -> bool:
 async def _is_alive(errand: Errand, entry: Entry) -> bool:
     """Whether the entry may still be used: an invalidation, or another entry, may have come while the endpoint ran."""
     found = await errand.visit.look_up(entry.key)
-    return isinstance(found, Found) and found.entry == entry
+    return isinstance(found, Found) and entry.is_still(found.entry)
 
 
 async def stand_in(errand: Errand, client: Client, reason: reasons.Reason, status: int | None = None) -> None:
@@ -77,10 +78,10 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
     updated = head.with_fields(old.status, headers)
     made = old.made.renewed(given)
     way = verdict(errand, snapshot, updated.with_fields(old.status, [*headers, *cookies]), evidence)
-    is_alive = await _is_alive(errand, old)
+    is_alive, old = await _is_alive(errand, old), _as_kept(old, headers)
     if is_alive and isinstance(way, Record):
         lifetime = lifetime_after_304(way.storable, old, errand.wishes.ttl)
-        recording = Recording(old.status, headers, old.body)
+        recording = Recording(old.status, headers, old.content)
         kept = await keep(errand, snapshot, updated, recording, storable=lifetime, made=made, confirmed=old)
     else:
         reason = way.reason if is_alive and isinstance(way, PassOn) else reasons.INVALIDATED.name
@@ -92,6 +93,12 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
     client.account.note('revalidated', kept.reason, stored=kept.reason is None, age=age)
     entry = kept.entry.for_one(own, made)
     await client.reply(entry, [*cookies, *earlier, *labels], head.began_at, own=own)
+
+
+def _as_kept(old: Entry, headers: RawHeaders) -> Entry:
+    """The entry, compressed as it is, unless the 304 forbids that. It was decoded when it was looked up."""
+    is_plain = old.coded is None or not old.coded.coding or may_be_coded(old.status, headers)
+    return old if is_plain else structs.replace(old, content=old.body, coded=None)
 
 
 def lifetime_after_304(storable: Storable, old: Entry, chosen: float | None) -> Storable:

@@ -148,8 +148,10 @@ class Inquiry(Struct, eq=False):
         if made.refused is not None:
             wishes: Wishes = scope[WISHES]
             wishes.refused = made.refused
-        length = b'%d' % len(made.body)
-        await send({'type': 'http.response.start', 'status': OK, 'headers': [(b'content-length', length)]})
+        headers = [(b'content-length', b'%d' % len(made.body))]
+        if self._plan.compression is not None:
+            headers.append((b'content-type', b'application/json'))
+        await send({'type': 'http.response.start', 'status': OK, 'headers': headers})
         await send({'type': 'http.response.body', 'body': made.body})
 
     async def _run_by_caller(self) -> Given:

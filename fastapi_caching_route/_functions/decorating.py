@@ -104,6 +104,7 @@ class FunctionDecorator:
         self._policy = replace(settings.policy, **{name: given[name] for name in OF_THE_POLICY if name in given})
         settings.full_namespace(self._policy.namespace)  # refuses a wrong one
         settings.check_lock(self._policy)
+        settings.note_limit(self._policy)
         self._tags, self._key, self._condition = given.get('tags', ()), given.get('key'), given.get('condition')
         for option in ('condition', 'tags', 'key'):
             value = given.get(option)

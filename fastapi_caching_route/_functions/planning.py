@@ -107,6 +107,7 @@ def planned(settings: Settings, policy: CachePolicy, in_words: str, title: str, 
     new_plan = partial(
         _plan,
         runtime=settings.runtime,
+        compression=settings.compression if settings.store.is_shared else None,  # results are never sent compressed
         namespace=namespace,
         declared=lambda: declared,
         terms=_terms(settings, policy),

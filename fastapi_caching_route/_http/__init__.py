@@ -9,6 +9,7 @@ terms           on which terms the responses of a route are stored
 structured      CDN-Cache-Control
 sending         whether a server can send a response
 reuse           whether a stored response may answer
+coding          which of two representations a request gets, if one is compressed
 representation  what a request gets of a stored response
 ranges          one range
 conditional     preconditions and validators

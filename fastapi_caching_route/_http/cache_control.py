@@ -23,6 +23,7 @@ class Directives:
     must_revalidate: bool = False
     proxy_revalidate: bool = False
     must_understand: bool = False
+    no_transform: bool = False
     only_if_cached: bool = False
     max_age: int | None = None
     s_maxage: int | None = None
@@ -58,6 +59,7 @@ def directives(headers: RawHeaders) -> Directives:
         must_revalidate=b'must-revalidate' in given,
         proxy_revalidate=b'proxy-revalidate' in given,
         must_understand=b'must-understand' in given,
+        no_transform=b'no-transform' in given,
         only_if_cached=b'only-if-cached' in given,
         max_age=_shortest(given.get(b'max-age')),
         s_maxage=_shortest(given.get(b's-maxage')),

@@ -33,6 +33,7 @@ from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
 from fastapi_caching_route._store.visit import Store
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.events import Observer
 from fastapi_caching_route.near import NearCopies
@@ -104,9 +105,11 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
         document=given['document'],
         strict=given['strict'],
         surrogates=surrogates,
+        compression=given['compress'],
         purging=purging,
     )
     settings.check_lock(settings.policy)
+    settings.note_limit(settings.policy)
     return settings
 
 
@@ -200,11 +203,18 @@ def _check_choices(given: Mapping[str, Any]) -> None:
     for option in ('store_timeout', 'recording_budget'):
         check_positive(option, given[option])
     _check_clock(given['clock'])
+    _check_compression(given['compress'])
     if not isinstance(given['version'], str):
         msg = f'version must be a str, got {given["version"]!r}'
         raise ConfigurationError(msg)
     if not isinstance(given['near'], NearCopies | None):
         msg = f'near must be NearCopies(...) or None, got {type(given["near"]).__name__}'
+        raise ConfigurationError(msg)
+
+
+def _check_compression(compress: object) -> None:
+    if not isinstance(compress, Compression | None):
+        msg = f"compress must be Compression('zstd' | 'br' | 'gzip') or None, got {compress!r}"
         raise ConfigurationError(msg)
 
 

@@ -160,6 +160,7 @@ def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
         check_takes_one(option, getattr(policy, option))
     settings.full_namespace(policy.namespace)  # refuses a wrong one
     settings.check_lock(policy)
+    settings.note_limit(policy)
     note_ttl(settings.ttls, policy)
     return policy
 

@@ -70,7 +70,7 @@ def _matching(
 
 def headed(found: Found) -> Listed:
     """An entry that was looked up, as if it had been listed."""
-    return Headed(found.entry, len(found.entry.body)), found.stale_at
+    return Headed(found.entry, len(found.entry.content)), found.stale_at
 
 
 async def found_under(settings: Settings, key: str) -> Found | None:
@@ -126,6 +126,7 @@ def described_entry(listed: Headed, stale_at: float | None, now: float) -> Entry
     """An entry as people see it."""
     entry = listed.entry
     age, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf if stale_at is None else stale_at, now)
+    coded = entry.coded if entry.coded is not None and entry.coded.coding else None
     of_variant = _VARIANT.fullmatch(entry.key)
     return EntryInfo(
         key=entry.key,
@@ -136,10 +137,10 @@ def described_entry(listed: Headed, stale_at: float | None, now: float) -> Entry
         stored_at=entry.stored_at,
         age=age,
         ttl_left=left,
-        size=entry.size - len(entry.body) + listed.body_bytes,
-        body_bytes=listed.body_bytes,
+        size=entry.size - len(entry.content) + listed.content_bytes,
+        body_bytes=listed.content_bytes if coded is None else coded.body_bytes,
         tags=entry.about.tags,
-        coding=b', '.join(lines(entry.headers, b'content-encoding')).decode('latin-1'),
+        coding=coded.coding if coded else b', '.join(lines(entry.headers, b'content-encoding')).decode('latin-1'),
         endpoint_seconds=entry.about.seconds,
         variant_of=None if of_variant is None else of_variant[1],
         is_alive=stale_at is not None,

@@ -21,6 +21,7 @@ from fastapi_caching_route._routes.decoration import (
 from fastapi_caching_route._routes.description import description_of, outlines_of
 from fastapi_caching_route._routes.hooks import hooks_of
 from fastapi_caching_route._routes.targets import places_of
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.control import COUNTED, TTL, CacheControl
 from fastapi_caching_route.policy import CachePolicy
 
@@ -48,6 +49,7 @@ def plan_of(
         watch=watching_handlers,
         told=told,
         surrogates=settings.surrogates,
+        compression=_compression(decoration),
         set_by_middleware=settings.context_variables.set_by_middleware,
         learned_variables=settings.learned.setdefault(('context variables', effective.path_format), set()),
         learned=settings.learned.setdefault((name_of(effective.endpoint), effective.path_format), set()),
@@ -93,6 +95,13 @@ def _labels(decoration: Decoration) -> Labels:
         stores=decoration.policy.store,
         says_public=says_public(decoration.policy),
     )
+
+
+def _compression(decoration: Decoration) -> Compression | None:
+    """How responses are kept compressed: not if the route itself tells others not to transform them."""
+    policy = decoration.policy
+    is_forbidden = any(getattr(it, 'no_transform', False) for it in (policy.cache_control, policy.cdn_cache_control))
+    return None if is_forbidden or not policy.store else decoration.settings.compression
 
 
 def _emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:

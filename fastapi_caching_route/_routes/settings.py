@@ -21,6 +21,7 @@ from fastapi_caching_route._routes.unserved import Unserved
 from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend
 from fastapi_caching_route._store.visit import Store
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.surrogates import SurrogateKeys
@@ -57,6 +58,8 @@ class Settings:
     """Whether what is wrong as an app starts is an error."""
     document: bool
     """Whether OpenAPI describes what the cache does."""
+    compression: Compression | None
+    """How responses are kept compressed, if they are."""
     purging: Purging | None
     """Sends invalidations on to caches in front."""
     surrogates: SurrogateKeys | None
@@ -135,6 +138,11 @@ class Settings:
         if self.locking and not getattr(backend, 'adds_at_once', True):
             msg = f'lock=True needs a backend with an atomic add, and {type(backend).__qualname__} has none'
             raise ConfigurationError(msg)
+
+    def note_limit(self, policy: CachePolicy) -> None:
+        """Note how large the bodies of this policy may be: nothing larger than those of all policies is decoded."""
+        bodies = self.runtime.plain_bodies
+        bodies.limit = max(bodies.limit, policy.max_body_size)
 
     def full_namespace(self, namespace: str | None) -> str:
         """The namespace of a route, combined with that of the backend by `namespace_policy`; escaped for a key."""

@@ -18,6 +18,7 @@ withdrawals   keys whose entries the endpoint has withdrawn
 ledger        invalidation for all processes, in stores that have journals
 marks         the same in all other stores
 moments       invalidation inside of one process
+compressed    entries are compressed
 wire          entries as bytes
 heads         what is stored of an entry beside its body
 latest        when this process has invalidated something last

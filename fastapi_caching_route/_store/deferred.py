@@ -13,6 +13,7 @@ from typing import Any
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import on_asyncio
+from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.names import EVERYTHING, names_without_namespace, shown
 from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._core.variants import Variants
@@ -215,6 +216,10 @@ class NoVisit:
         return Unknown()
 
     async def put(self, stored: StoredObject, span: float) -> bool:  # noqa: ARG002
+        """See `Visit`."""
+        return False
+
+    async def replace(self, old: Entry, new: Entry, span: float) -> bool:  # noqa: ARG002
         """See `Visit`."""
         return False
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
-from fastapi_caching_route._core.entry import NOTHING_TOLD, About, Recording, entry_of
+from fastapi_caching_route._core.entry import NOTHING_TOLD, About, Entry, Recording, entry_of
 from fastapi_caching_route._core.key import EntryKey, full_key, user_key
 from fastapi_caching_route._core.reasons import INVALIDATED, STORE_ERROR, VARY
 from fastapi_caching_route._core.variants import Variants
@@ -15,7 +17,9 @@ from fastapi_caching_route._http.fields import RawHeaders, field_names
 from fastapi_caching_route._http.sending import fits
 from fastapi_caching_route._http.storing import Refused, Storable, storable
 from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._store.compressed import coded_later, compressed
 from fastapi_caching_route._store.visit import Alive, Lost, Store, Visit
+from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy
@@ -103,6 +107,7 @@ async def keep_given(
     now: float,
     about: About = NOTHING_TOLD,
     covers: Callable[[bytes], bool] | None = None,
+    compression: Compression | None = None,
 ) -> str | None:
     """Store a response under a full key, with these names. Return why it must not be stored, or None.
 
@@ -123,7 +128,14 @@ async def keep_given(
         return standing.reason if isinstance(standing, Lost) else STORE_ERROR.name
     described = partial(entry_of, recording, verdict, key=key, left_out=left_out, about=about)
     entry = described(now=now, names=names, marks=standing.marks)
+    if compression is not None:
+        entry = await _compressed(compression, entry)
     return None if await visit.put(entry, span) else STORE_ERROR.name
+
+
+async def _compressed(compression: Compression, entry: Entry) -> Entry:
+    coded = coded_later(compression, entry.status, entry.headers, len(entry.content))
+    return entry if coded is None else await compressed(compression, replace(entry, coded=coded))
 
 
 def _recorded(given: Any) -> Recording:

@@ -7,10 +7,13 @@ Pure. Knows nothing of checksums and signatures.
 import math
 
 import msgspec
+from msgspec.structs import astuple
 
-from fastapi_caching_route._core.entry import About, Entry, Position, as_utf8
+from fastapi_caching_route._core.codings import coder_of
+from fastapi_caching_route._core.entry import About, Coded, Entry, Position, as_utf8
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._core.written import Made, Operations
+from fastapi_caching_route._http.conditional import OUR_TAG
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._http.sending import STATUSES, fits, legal, sendable
 from fastapi_caching_route._http.storing import NOT_STORED
@@ -48,6 +51,14 @@ class EntryHead(msgspec.Struct, array_like=True, tag='entry'):
     """Stands for the cache that has stored it. Empty in what older versions have stored."""
 
 
+class LongHead(EntryHead, array_like=True, tag='entry'):
+    """The same, grown. It is written where there is something to say in it."""
+
+    coding: str | None = None
+    coded_tag: bytes = b''
+    body_bytes: int = 0
+
+
 class VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
     """A record of variants, which has no body."""
 
@@ -60,7 +71,7 @@ class VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(EntryHead | VariantsHead)
+_decoder = msgspec.msgpack.Decoder(LongHead | VariantsHead)
 
 
 def packed_head(head: EntryHead | VariantsHead) -> bytes:
@@ -77,15 +88,13 @@ def head_of(entry: Entry) -> EntryHead:
     """The head of an entry, without its owner."""
     assert not isinstance(entry.marks, int)  # a moment never leaves its process
     epoch, place = (entry.marks.epoch, entry.marks.place) if isinstance(entry.marks, Position) else ('', 0)
-    return EntryHead(
+    fields = (
         entry.key,
         entry.status,
         entry.headers,
         entry.stored_at,
         entry.lifetime,
-        entry.made.made_by_fastapi,
-        entry.made.by_others,
-        entry.made.keeps_tasks,
+        *(entry.made.made_by_fastapi, entry.made.by_others, entry.made.keeps_tasks),
         entry.stale_while_revalidate,
         entry.stale_if_error,
         entry.stale_if_accepted,
@@ -95,7 +104,7 @@ def head_of(entry: Entry) -> EntryHead:
         entry.windowed,
         entry.names,
         () if isinstance(entry.marks, Position) else entry.marks,
-        len(entry.body),
+        len(entry.content),
         epoch,
         place,
         entry.read,
@@ -104,20 +113,24 @@ def head_of(entry: Entry) -> EntryHead:
         tuple(map(as_utf8, entry.about.tags)),
         entry.about.seconds,
     )
+    return EntryHead(*fields) if entry.coded is None else LongHead(*fields, b'', *astuple(entry.coded))
 
 
-def head_in(packed: memoryview, body_bytes: int) -> EntryHead | VariantsHead | None:
-    """The head in these bytes, of an entry with so many bytes behind it; None for what we have not written."""
+def head_in(packed: memoryview, size: int, *, is_coded: bool) -> LongHead | VariantsHead | None:
+    """The head in these bytes, of an entry with so many bytes behind it; None for what we have not written.
+
+    If the content `is_coded`, the head must say so.
+    """
     try:
         head = _decoder.decode(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if isinstance(head, EntryHead) and (head.size != body_bytes or not _plausible(head)):
+    if isinstance(head, LongHead) and (head.size != size or not _plausible(head)):
         return None
-    return head
+    return head if is_coded == (isinstance(head, LongHead) and bool(head.coding)) else None
 
 
-def entry_of(head: EntryHead, body: bytes) -> Entry:
+def entry_of(head: LongHead, body: bytes) -> Entry:
     """The entry with this head and this body."""
     return Entry(
         head.key,
@@ -138,18 +151,26 @@ def entry_of(head: EntryHead, body: bytes) -> Entry:
         Position(head.epoch, head.place) if head.epoch else head.marks,
         head.read,
         About(head.route, head.path, head.tags, head.seconds),
+        None if head.coding is None else Coded(head.coding, head.coded_tag, head.body_bytes),
     )
 
 
-def _plausible(head: EntryHead) -> bool:
+def _plausible(head: LongHead) -> bool:
     """Whether we could have written it. A planted entry must not be able to break a response."""
     return (
         head.status in STATUSES
         and math.isfinite(head.stored_at)
         and all(0 <= it <= FOREVER for it in (head.lifetime, head.stale_while_revalidate, head.stale_if_error))
         and 0 <= head.seconds <= FOREVER
-        and fits(head.status, head.headers, head.size)
+        and fits(head.status, head.headers, head.body_bytes if head.coding else head.size)
+        and _may_be_decoded(head)
         and not any(name in NOT_STORED for name, _ in head.headers)
         and sendable(head.headers)
         and legal([it[1:] for operations in head.by_others for it in operations])
     )
+
+
+def _may_be_decoded(head: LongHead) -> bool:
+    """Whether the content is plain, or of a coding whose library is installed here."""
+    is_legal = OUR_TAG.fullmatch(head.coded_tag) is not None and head.body_bytes > 0
+    return not head.coding or (is_legal and coder_of(head.coding) is not None)

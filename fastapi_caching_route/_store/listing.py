@@ -34,7 +34,7 @@ async def listed_remotely(parts: Parts, prefix: str, after: int) -> AsyncGenerat
         seen = await parts.ledger.see(commands, await commands.get(beside))  # later: it knows all that came before
         page: list[Listed] = []
         for key, stored in zip(keys, found, strict=True):
-            headed = Headed(stored, len(stored.body)) if isinstance(stored, Entry) else stored
+            headed = Headed(stored, len(stored.content)) if isinstance(stored, Entry) else stored
             if isinstance(headed, Headed) and headed.entry.key == key:
                 entry, stale_at = headed.entry, await parts.ledger.stale_at(commands, headed.entry, seen)
                 owed = parts.debts.include(entry.names) or parts.withdrawals.includes(key, entry.stored_at)

@@ -76,7 +76,7 @@ class LocalStore:
         async for keys, following in pages_in_memory(self._table.keys(), prefix, after):
             found = [(key, self._table.peek(key)) for key in keys]
             entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
-            yield [(Headed(it, len(it.body)), self._moments.stale_since(it, it.marks)) for it in entries], following
+            yield [(Headed(it, len(it.content)), self._moments.stale_since(it, it.marks)) for it in entries], following
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""
@@ -183,6 +183,10 @@ class LocalVisit:
         except Exception as error:  # noqa: BLE001, it should never fail; if it does, the response must not
             logger.debug('the table in this process has not taken an entry: %s', in_words(error))
             return False
+
+    async def replace(self, old: Entry, new: Entry, span: float) -> bool:
+        """See `Visit`."""
+        return self._table.peek(old.key) is old and self._table.write(new.key, new, min(span, FOREVER))
 
     async def withdraw(self, key: str, now: float) -> None:
         """See `Visit`."""

@@ -179,4 +179,4 @@ def _linked(
 
 def _size_of_body(stored: object) -> int:
     """How large an object is, roughly: all but the body of an entry is small."""
-    return len(stored.body) if isinstance(stored, Entry) else 0
+    return len(stored.content) if isinstance(stored, Entry) else 0

@@ -21,6 +21,7 @@ from fastapi_caching_route._concurrency.tasks import keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
+from fastapi_caching_route._store.compressed import replaced
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.ledgers import Ledger
@@ -109,10 +110,7 @@ class Parts:
 
 
 class RemoteVisit:
-    """One request's use of a `RemoteStore`, with one time budget for all of it.
-
-    Only the time in which the visit itself waits counts, not the time that the endpoint takes in between.
-    """
+    """One request's use of a `RemoteStore`, with one budget for all of the time in which it waits itself."""
 
     __slots__ = ('_left', '_parts')
 
@@ -251,6 +249,10 @@ class RemoteVisit:
         if self._parts.copies is not None:
             self._parts.copies.keep(stored) if is_stored else self._parts.copies.drop(stored.key)
         return is_stored
+
+    async def replace(self, old: Entry, new: Entry, span: float) -> bool:
+        """See `Visit`. Another process may store something in between, as with each `put`."""
+        return await self._or_nothing(partial(replaced, old, new, span, self._parts.copies), False)  # noqa: FBT003
 
     async def withdraw(self, key: str, now: float) -> None:
         """See `Visit`."""

@@ -122,6 +122,10 @@ class Visit(Protocol):
         """Store an object under its own key for `span` seconds; return whether the store has confirmed it."""
         ...
 
+    async def replace(self, old: Entry, new: Entry, span: float) -> bool:
+        """Store an entry for `span` seconds in place of one under its key; return False if that one is not there."""
+        ...
+
     async def forget(self, key: str) -> None:
         """Delete what is stored under a full key. If that fails, it expires by itself."""
         ...

@@ -23,6 +23,7 @@ from fastapi_caching_route._core.key import digest
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.heads import (
     EntryHead,
+    LongHead,
     VariantsHead,
     entry_of,
     head_in,
@@ -60,7 +61,7 @@ class Wire:
         if self._keys or len(begin) < _PREFIX.size:
             return sys.maxsize
         magic, _, length = _PREFIX.unpack_from(begin)
-        return _PREFIX.size + int(length) if magic == MAGIC else 0
+        return _PREFIX.size + int(length) if magic in MAGICS else 0
 
     def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | None:
         """See `Codec`. None if it is no entry."""
@@ -106,8 +107,9 @@ class Wire:
         return found
 
 
-MAGIC = b'fcr\x04'
-"""Three letters and the version of the format. An entry of another version reads as a miss."""
+MAGICS = MAGIC, MAGIC_OF_CODED = (b'fcr\x04', b'fcrz')
+"""Three letters and the version of the format; and the same for entries whose content is compressed. An entry of
+another version reads as a miss: so do compressed ones where nobody knows of them."""
 
 MARK = Wire.prefix_of_texts
 """The prefix of a mark, or of the head of a journal. Neither is signed: forging one does not help to plant an entry."""
@@ -131,14 +133,15 @@ def encode(stored: Entry | Variants | str, owner: bytes = b'') -> bytes:
     if isinstance(stored, Variants):
         head, body = head_of_variants(stored), b''
     else:
-        head, body = head_of(stored), stored.body
+        head, body = head_of(stored), stored.content
         head.owner = owner
     packed = packed_head(head)
     length = len(packed).to_bytes(4, 'big')
     checksum = xxh3_64(length)
     checksum.update(packed)
     checksum.update(body)
-    return b''.join((MAGIC, checksum.digest(), length, packed, body))
+    magic = MAGIC_OF_CODED if isinstance(head, LongHead) and head.coding else MAGIC
+    return b''.join((magic, checksum.digest(), length, packed, body))
 
 
 def decode(raw: object) -> Entry | Variants | str | None:
@@ -153,10 +156,10 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
         return None
     magic, checksum, length = _PREFIX.unpack_from(raw)
     view = memoryview(raw)
-    if magic != MAGIC or xxh3_64_digest(view[_CHECKED:]) != checksum:
+    if magic not in MAGICS or xxh3_64_digest(view[_CHECKED:]) != checksum:
         return None
     start = _PREFIX.size + length
-    head = head_in(view[_PREFIX.size : start], len(raw) - start)
+    head = head_in(view[_PREFIX.size : start], len(raw) - start, is_coded=magic == MAGIC_OF_CODED)
     if isinstance(head, VariantsHead):
         return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
     return None if head is None else entry_of(head, bytes(raw[start:]))
@@ -168,8 +171,10 @@ def _headed(begin: bytes | memoryview, length: int, owner: bytes) -> Headed | No
         return None
     magic, _, of_head = _PREFIX.unpack_from(begin)
     start = _PREFIX.size + of_head
-    head = head_in(memoryview(begin)[_PREFIX.size : start], length - start) if magic == MAGIC else None
-    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, EntryHead) else None
+    if magic not in MAGICS:
+        return None
+    head = head_in(memoryview(begin)[_PREFIX.size : start], length - start, is_coded=magic == MAGIC_OF_CODED)
+    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, LongHead) else None
 
 
 def signed(raw: bytes, key: bytes) -> bytes:

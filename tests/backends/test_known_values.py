@@ -13,7 +13,7 @@ from fastapi_caching_route._backends.redis_known import can_tell_how_values_begi
 from fastapi_caching_route._store.wire import Wire
 from tests.store.entries import ENTRY
 
-LARGE = [replace(ENTRY, key=f'large{number}', body=random.Random(number).randbytes(20_000)) for number in range(3)]
+LARGE = [replace(ENTRY, key=f'large{number}', content=random.Random(number).randbytes(20_000)) for number in range(3)]
 SMALL = replace(ENTRY, key='small')
 
 
@@ -67,7 +67,7 @@ async def test_a_large_value_that_has_changed_is_read(new_driver):
         await driver.set('large0', LARGE[0], 60)
         assert list(await driver.get_many(['large0', 'small'])) == [LARGE[0], None]
         assert driver.knows('large0')
-        changed = replace(LARGE[0], body=body)
+        changed = replace(LARGE[0], content=body)
         await other.set('large0', changed, 60)
         await other.set('small', SMALL, 60)
         assert list(await driver.get_many(['large0', 'small'])) == [changed, SMALL]

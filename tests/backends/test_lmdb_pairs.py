@@ -53,7 +53,7 @@ async def test_what_has_changed_is_decoded_again(cache):
     await other.set('key', ENTRY, 60)
     assert read('key') == (ENTRY, 'text')
     for body in (b'more', b'less'):  # of one length
-        changed = replace(ENTRY, body=body)
+        changed = replace(ENTRY, content=body)
         await other.set('key', changed, 60)
         await other.set('beside', body.decode(), 60)
         assert read('key') == (changed, body.decode())

@@ -73,7 +73,7 @@ async def compared(steps, options, lifetime, status, window):
         if happens in {'soft', 'hard'}:
             await plan.runtime.store.invalidate(['mine'], soft_at=clock.now if happens == 'soft' else None)
         if happens == 'stored anew':
-            anew = entry([TAG], key=call_to(plan).key, marks=plan.runtime.store._moments.now, **stored, body=b'anew')
+            anew = entry([TAG], key=call_to(plan).key, marks=plan.runtime.store._moments.now, **stored, content=b'anew')
             await plan.runtime.store.visit().put(anew, 1000)
         _, answer = at_once(plan, call.declared, call.scope)
         seen = await look_up(call)

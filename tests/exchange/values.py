@@ -67,7 +67,7 @@ def call_to(plan, method='GET', headers=(), *, body=None, **scope):
 
 def entry(headers=(), *, key='key', age=0.0, **fields):
     """A stored response of this age."""
-    defaults = {'status': 200, 'body': b'stored', 'lifetime': 60.0, 'stored_at': NOW - age}
+    defaults = {'status': 200, 'content': b'stored', 'lifetime': 60.0, 'stored_at': NOW - age}
     return Entry(key=key, headers=tuple(headers), **(defaults | fields))
 
 

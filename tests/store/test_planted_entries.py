@@ -97,7 +97,7 @@ def test_nobody_without_the_key_can_plant_an_entry(redis_port, namespace, attack
     async def endpoint():
         return 'answer'
 
-    evil = encode(replace(ENTRY, key=full, body=b'evil', stored_at=time.time(), lifetime=1000))
+    evil = encode(replace(ENTRY, key=full, content=b'evil', stored_at=time.time(), lifetime=1000))
     with client_of(router) as client:
         assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
         written = client.portal.call(backend.client.get, full)

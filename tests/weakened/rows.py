@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from tests.weakened import (
     rows_backends,
+    rows_compression,
     rows_concurrency,
     rows_console,
     rows_core,
@@ -43,5 +44,6 @@ HANGING = {
 WINGS = (
     *(rows_http, rows_core, rows_concurrency, rows_fastapi, rows_exchange, rows_store, rows_public, rows_routes),
     *(rows_backends, rows_lmdb, rows_raw, rows_functions, rows_console, rows_sessions),
+    rows_compression,
 )
 ROWS = [Row(*row, hangs=row[0] in HANGING) for wing in WINGS for row in wing.ROWS]

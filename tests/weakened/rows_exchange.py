@@ -238,7 +238,7 @@ ROWS = [
         '    if visit.was_withdrawn(snapshot.before, key):\n        return True\n    return key',
         '    return False and key',
     ),
-    ('withdrawn: another entry', '_exchange/stale.py', ' and found.entry == entry', ''),
+    ('withdrawn: another entry', '_exchange/stale.py', ' and entry.is_still(found.entry)', ''),
     (
         'passing: nobody waits for a slow client',
         '_exchange/passing.py',

@@ -1,0 +1,122 @@
+"""An entry that is kept compressed, for one client: which representation it gets, and the plain body if it needs that.
+
+Knows entries; does not know how they were found, nor how they are sent.
+"""
+
+import asyncio
+from functools import partial
+from threading import RLock
+from weakref import ref
+
+from msgspec import Struct
+
+from fastapi_caching_route._core.codings import UndecodableError
+from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._http.coding import AS_IT_IS, Accepts, accepts, as_coded, as_plain, chosen
+from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route.compression import Compression
+
+DECODED_IN_THE_LOOP = 64 * 1024
+"""Bytes that are decoded while the event loop waits, in less than a millisecond."""
+
+MAX_DECODED_BYTES = 8 * 1024 * 1024
+"""How many bytes of plain bodies are remembered: most clients accept what is kept."""
+
+
+class PlainBodies:
+    """The plain bodies that were decoded last, as long as there is the entry of each. Threads may share them."""
+
+    __slots__ = ('_bytes', '_found', '_lock', 'limit')
+
+    def __init__(self) -> None:
+        """None has been decoded."""
+        self._found: dict[str, tuple[ref[Entry], bytes]] = {}
+        self._bytes = 0
+        self._lock = RLock()  # an entry may end while one is kept
+        self.limit: int = 0
+        """The largest `max_body_size` of all routes: nothing larger is decoded, whatever an entry says."""
+
+    async def get(self, entry: Entry, limit: int | None = None) -> bytes | None:
+        """The plain body of an entry; None if it cannot be decoded, or would be more than `limit` bytes."""
+        body = self.at_once(entry, limit)
+        if body is not None or not DECODED_IN_THE_LOOP < entry.body_bytes <= self._most(limit):
+            return body
+        return await asyncio.get_running_loop().run_in_executor(None, self._decoded, entry)
+
+    def at_once(self, entry: Entry, limit: int | None = None) -> bytes | None:
+        """The same, or None if that takes longer."""
+        coded = entry.coded
+        if coded is None or not coded.coding:
+            return entry.content
+        known = self._found.get(entry.key)
+        if known is not None and known[0]() is entry:
+            return known[1]
+        return self._decoded(entry) if coded.body_bytes <= min(self._most(limit), DECODED_IN_THE_LOOP) else None
+
+    def _most(self, limit: int | None) -> int:
+        return self.limit if limit is None else limit
+
+    def _decoded(self, entry: Entry) -> bytes | None:
+        try:
+            body = entry.body
+        except UndecodableError:
+            return None
+        with self._lock:
+            self._drop(entry.key)
+            self._found[entry.key] = ref(entry, partial(self._ended, entry.key)), body
+            self._bytes += len(body)
+            while self._bytes > MAX_DECODED_BYTES:
+                self._drop(next(iter(self._found)))
+        return body
+
+    def _ended(self, key: str, entry: 'ref[Entry]') -> None:
+        with self._lock:
+            if self._found.get(key, (None, b''))[0] is entry:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        known = self._found.pop(key, None)
+        self._bytes -= 0 if known is None else len(known[1])
+
+
+class Choice(Struct, frozen=True):
+    """The representation of an entry for one request."""
+
+    request: RawHeaders
+    """What the request asks of it."""
+    headers: RawHeaders
+    content: bytes
+    needs_decoding: bool
+    """Whether the content is yet to be decoded for that."""
+
+
+def accepted_of(asked: RawHeaders, entry: Entry) -> Accepts:
+    """What a client accepts of the representations of an entry."""
+    coding = '' if entry.coded is None else entry.coded.coding
+    return accepts(asked, coding.encode('ascii')) if coding else AS_IT_IS
+
+
+def refuses_plain(asked: RawHeaders, compression: Compression) -> bool:
+    """Whether a client accepts what is compressed, and nothing else: then even the first response is compressed."""
+    accepted = accepts(asked, compression.coding.encode('ascii'))
+    return accepted.coded and not accepted.plain
+
+
+def headers_in(entry: Entry, whole: RawHeaders, *, coded: bool) -> RawHeaders:
+    """The headers of a representation of an entry; `whole` are those of the plain one for this client."""
+    it = entry.coded
+    if it is None or not coded:
+        return whole if it is None else as_plain(whole)
+    return as_coded(whole, it.coding.encode('ascii'), it.tag, len(entry.content))
+
+
+def choice_of(method: str, asked: RawHeaders, entry: Entry, whole: RawHeaders, now: float) -> Choice:
+    """The representation for a request; `whole` are the headers of the plain one for its client."""
+    coded = entry.coded
+    if coded is None:
+        return Choice(asked, whole, entry.content, needs_decoding=False)
+    accepted, size = accepted_of(asked, entry), entry.body_bytes
+    found = chosen(method, asked, accepted, entry.status, whole, tag=coded.tag, size=size, now=now)
+    is_sent = method != 'HEAD' and not found.is_unchanged
+    needs_decoding = is_sent and bool(coded.coding) and not found.is_coded
+    return Choice(found.request, headers_in(entry, whole, coded=found.is_coded), entry.content, needs_decoding)
