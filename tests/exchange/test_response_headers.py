@@ -232,7 +232,7 @@ def test_cache_control_is_sent_once_with_the_words_of_a_guard_where_it_has_some(
             response.headers['cache-control'] = declared
 
     @router.get('/', dependencies=[Depends(guard)])
-    @cache(ttl=600, cache_control='max-age=60')
+    @cache(ttl=600, cache_control='public, max-age=60')
     async def endpoint():
         return 1
 
@@ -240,7 +240,7 @@ def test_cache_control_is_sent_once_with_the_words_of_a_guard_where_it_has_some(
     answers = [client.get('/') for _ in range(2)]
     answers.append(client.get('/', headers={'if-none-match': answers[0].headers['etag']}))
     assert [it.status_code for it in answers] == [200, 200, 304]
-    assert [it.headers.get_list('cache-control') for it in answers] == [[declared or 'max-age=60']] * 3
+    assert [it.headers.get_list('cache-control') for it in answers] == [[declared or 'public, max-age=60']] * 3
 
 
 async def test_a_follower_gets_the_headers_of_its_own_guards_among_those_of_the_others():
