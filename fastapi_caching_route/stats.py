@@ -102,7 +102,7 @@ class PurgeStats:
     failed: int = 0
     """How many were given up."""
     waiting: int = 0
-    """How many names are still to be sent."""
+    """How many names are still to be sent, those of an attempt that is under way among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ INSIDE = {
             'building',
             'settings',
         ),
-        *('namesakes', 'unserved', 'requested', 'writes', 'purging'),
+        *('namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging'),
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),

@@ -39,7 +39,7 @@ BROAD = {
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
         *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/solving.py'),
         *('_fastapi/early_values.py', '_fastapi/parameters.py', '_fastapi/path_values.py'),
-        *('_concurrency/observers.py', '_routes/purging.py', '_routes/warming_up.py'),
+        *('_concurrency/observers.py', '_routes/warming_up.py'),
     },
     'odd objects that are mounted or held': {'_fastapi/effective.py', '_fastapi/schemas.py'},
 }

@@ -135,11 +135,13 @@ class Flight(Struct, Generic[T], eq=False):
 class Flights(Generic[T]):
     """All flights that are under way in this process."""
 
-    __slots__ = ('_brought', '_under_way', 'brought_so_far')
+    __slots__ = ('_alone', '_brought', '_under_way', 'brought_so_far')
 
     def __init__(self) -> None:
         """No flight is under way."""
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], Flight[T]] = {}
+        self._alone: set[Flight[T]] = set()
+        """Those that nobody can follow."""
         self.brought_so_far: int = 0
         """How many flights have brought something to share. Requests compare it with what it was at their look-up."""
         self._brought = RecentNumbers()
@@ -151,7 +153,7 @@ class Flights(Generic[T]):
     @property
     def oldest_began_at(self) -> float | None:
         """When the oldest flight that is under way began, in seconds of the monotonic clock; None if none is."""
-        return min((it.began_at for it in tuple(self._under_way.values())), default=None)
+        return min((it.began_at for it in (*self._under_way.copy().values(), *self._alone.copy())), default=None)
 
     def under_way(self, key: str, seconds: float) -> Flight[T] | None:
         """The flight for this key in this event loop, unless it began `seconds` ago: an older one may never end."""
@@ -169,11 +171,14 @@ class Flights(Generic[T]):
         return flight
 
     def unfollowed(self) -> Flight[T]:
-        """Begin a flight that nobody can follow."""
-        return Flight(self, '', is_led=False)
+        """Begin a flight that nobody can follow. The caller lands it, too: it is under way until then."""
+        flight = Flight(self, '', is_led=False)
+        self._alone.add(flight)
+        return flight
 
     def end(self, key: str, flight: Flight[T], *, has_brought: bool) -> None:
         """Remove a flight that lands."""
+        self._alone.discard(flight)
         if self._under_way.get((flight.loop, key)) is flight:
             del self._under_way[flight.loop, key]
         if has_brought and flight.is_led:

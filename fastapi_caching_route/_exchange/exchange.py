@@ -171,7 +171,10 @@ class Exchange(Struct, eq=False):
                 return False
             case Alone(variants):
                 flight: Flight[Brought] = call.plan.runtime.flights.unfollowed()
-                await run_endpoint(errand_of(call, ask.why, ask.stale, flight, seen.among(variants)))
+                try:
+                    await run_endpoint(errand_of(call, ask.why, ask.stale, flight, seen.among(variants)))
+                finally:
+                    flight.land(Instead.FORWARD)
         return True
 
     async def _lead(self, lead: Lead, ask: Ask, seen: Seen) -> bool:

@@ -75,7 +75,11 @@ async def run_unstored(call: Call) -> None:
     """Let the endpoint answer a request of a route whose responses are not stored."""
     runtime = call.plan.runtime
     seen = Seen(None, None, 0, runtime.store.visit())
-    await Run(errand_of(call, b'bypass', None, runtime.flights.unfollowed(), seen)).run()
+    flight: Flight[Brought] = runtime.flights.unfollowed()
+    try:
+        await Run(errand_of(call, b'bypass', None, flight, seen)).run()
+    finally:
+        flight.land(Instead.FORWARD)
 
 
 def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brought], seen: Seen) -> Errand:

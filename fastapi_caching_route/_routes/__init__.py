@@ -23,5 +23,6 @@ namesakes    numbers for objects with equal names, the same in every process
 unserved     decorated endpoints that no `CachingRoute` serves
 requested    invalidations that a request asks for through `CacheContext`
 writes       what a write invalidates, and when
+purge_check  the option `purge`, checked
 purging      invalidations go on to caches in front
 """

@@ -28,7 +28,7 @@ from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.plan import Runtime
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_status import item
-from fastapi_caching_route._routes.purging import purging_of
+from fastapi_caching_route._routes.purge_check import purging_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over

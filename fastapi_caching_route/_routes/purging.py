@@ -14,13 +14,13 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
 from fastapi_caching_route._core.names import EVERYTHING
-from fastapi_caching_route.errors import CacheError, ConfigurationError
+from fastapi_caching_route.errors import CacheError
 from fastapi_caching_route.events import Event, Invalidated
 from fastapi_caching_route.purge import Purge, PurgeRequest
 from fastapi_caching_route.stats import PurgeStats
@@ -40,11 +40,14 @@ AGAIN_SECONDS, LONGEST_RUN_SECONDS = 2.0, 60.0
 """The second purge comes after the runs that were under way at the first one, at least and at most so much later: runs
 of other processes, and responses on their way to the cache in front, cannot be seen from here."""
 
+ANSWER_SECONDS = 1.0
+"""For so long a response may be on its way to the cache in front after its run has ended here."""
+
 MOST_SECONDS = 20.0
 """How long one attempt may take: a cache in front that never answers must not hold up other purges for ever."""
 
-END_SECONDS = 5.0
-"""For so long the end of the app waits for purges that are not sent yet."""
+END_SECONDS, SCRIPT_SECONDS = 5.0, 30.0
+"""For so long the end of the app waits for purges that are not sent yet, and the end of a script."""
 
 SLOT_SECONDS = 0.1
 """What is due at about the same time is sent together."""
@@ -57,6 +60,8 @@ class _Later(NamedTuple):
     soft: bool
     is_second: bool = False
     failures: int = 0
+    sent_at: float = 0.0
+    """When they were sent for the first time. The second purge waits for runs that had begun by then."""
 
 
 class Purging:
@@ -64,7 +69,7 @@ class Purging:
 
     __slots__ = (
         *('_draining', '_failed', '_flights', '_is_ending', '_later', '_lock', '_names'),
-        *('_purge', '_sent', '_task', '_thread', '_waiting'),
+        *('_purge', '_sending', '_sent', '_task', '_thread', '_waiting'),
     )
 
     def __init__(self, purge: Purge, surrogates: SurrogateKeys, flights: Flights[object]) -> None:
@@ -82,10 +87,13 @@ class Purging:
         self._thread: threading.Thread | None = None
         self._is_ending = False
         self._sent = self._failed = 0
+        self._sending: dict[str, bool] = {}
+        """The names of the attempt that is under way."""
 
     def stats(self) -> PurgeStats:
         """What has been sent."""
-        return PurgeStats(self._sent, self._failed, len(self._waiting) + sum(map(len, [*self._later.values()])))
+        waiting = (self._waiting, self._sending, *self._later.copy().values())
+        return PurgeStats(self._sent, self._failed, sum(map(len, waiting)))
 
     def observe(self, event: Event) -> None:
         """An observer of the cache: an invalidation is to be sent on."""
@@ -132,11 +140,25 @@ class Purging:
 
     def _drain_in_thread(self) -> None:
         while True:
-            asyncio.run(self._drain())
+            asyncio.run(self._drain_for_a_script())
             with self._lock:  # what is added after this begins another thread
                 if not self._waiting:
                     self._thread = None
                     return
+
+    async def _drain_for_a_script(self) -> None:
+        """Send until there is nothing more to send, or the script has ended a while ago."""
+        draining = asyncio.ensure_future(self._drain())
+        left = SCRIPT_SECONDS
+        while left > 0 and not draining.done():
+            await asyncio.wait((draining,), timeout=1)
+            left -= 0 if threading.main_thread().is_alive() else 1
+        if draining.done():
+            draining.result()
+            return
+        draining.cancel()
+        await asyncio.wait((draining,))
+        self._give_up(self._take_all(), 'the script has ended')
 
     async def end(self) -> None:
         """Send what is left, if that does not take too long."""
@@ -178,29 +200,48 @@ class Purging:
                 for name in names:
                     del self._waiting[name]
                 return _Later(now, soft), names
-            ready = [it for it in self._later if self._is_ready(it, now)]
+            self._postpone(now)
+            ready = [it for it in self._later if self._is_ending or now >= it.due_at]
             return (min(ready), self._later.pop(min(ready))) if ready else None
 
-    def _is_ready(self, later: _Later, now: float) -> bool:
-        if self._is_ending:
-            return True
-        sent_at, oldest = later.due_at - AGAIN_SECONDS, self._flights.oldest_began_at
-        waits_for_runs = later.is_second and not later.failures and oldest is not None and oldest <= sent_at
-        return now >= (sent_at + LONGEST_RUN_SECONDS if waits_for_runs else later.due_at)
+    def _postpone(self, now: float) -> None:
+        """While a run is under way that began before the first purge, the second is due after its response arrives."""
+        oldest = self._flights.oldest_began_at
+        if oldest is None:
+            return
+        for later in [*self._later]:
+            waits = later.is_second and not later.failures and oldest <= later.sent_at
+            if waits and later.due_at < now + ANSWER_SECONDS and now < later.sent_at + LONGEST_RUN_SECONDS:
+                due_at = _slot(now + ANSWER_SECONDS)
+                names = self._later.pop(later)
+                _add(self._later.setdefault(later._replace(due_at=due_at), {}), names)
 
     async def _send(self, how: _Later, names: dict[str, bool]) -> None:
         """Send these names; after a failure they are sent again, and others meanwhile."""
+        self._sending = names
+        # In a task of its own, so that a cancellation inside of it can be told from our own.
+        attempt = asyncio.ensure_future(self._attempt(self.request([*names], soft=how.soft)))
         try:
-            await asyncio.wait_for(self._purge(self.request([*names], soft=how.soft)), MOST_SECONDS)
+            await asyncio.wait((attempt,), timeout=MOST_SECONDS)
         except asyncio.CancelledError:
-            with self._lock:
-                _add(self._waiting, names)
+            if _error_of(attempt) is None:
+                self._sent += 1
+                self._begin_second(how, names)
+            else:
+                with self._lock:
+                    _add(self._waiting, names)
             raise
-        except Exception as error:  # noqa: BLE001, the user's; its text may hold a credential
+        finally:
+            self._sending = {}
+        error = _error_of(attempt)
+        if error is not None:  # its text may hold a credential
             self._fail(how, names, str(error) if isinstance(error, CacheError) else type(error).__name__)
             return
         self._sent += 1
         self._begin_second(how, names)
+
+    async def _attempt(self, request: PurgeRequest) -> None:
+        await self._purge(request)
 
     def _fail(self, how: _Later, names: dict[str, bool], said: str) -> None:
         if how.failures < len(PAUSES) and not self._is_ending:
@@ -220,10 +261,10 @@ class Purging:
 
     def _begin_second(self, how: _Later, names: dict[str, bool]) -> None:
         if not how.is_second:
-            self._send_later(names, AGAIN_SECONDS, _Later(0, how.soft, is_second=True))
+            self._send_later(names, AGAIN_SECONDS, _Later(0, how.soft, is_second=True, sent_at=_slot(time.monotonic())))
 
     def _send_later(self, names: dict[str, bool], seconds: float, how: _Later) -> None:
-        due_at = math.ceil((time.monotonic() + seconds) / SLOT_SECONDS) * SLOT_SECONDS
+        due_at = _slot(time.monotonic() + seconds)
         with self._lock:
             _add(self._later.setdefault(how._replace(due_at=due_at), {}), names)
             if sum(map(len, self._later.values())) > MOST_LATER:
@@ -238,6 +279,18 @@ class Purging:
         return PurgeRequest(tuple(tags), paths, soft=soft, everything=everything)
 
 
+def _error_of(attempt: 'asyncio.Future[None]') -> BaseException | None:
+    """Why an attempt has failed, if it has. One that has not ended is late, and is cancelled."""
+    if attempt.cancel():
+        return TimeoutError()
+    return asyncio.CancelledError() if attempt.cancelled() else attempt.exception()
+
+
+def _slot(moment: float) -> float:
+    """The end of the slot of a moment."""
+    return math.ceil(moment / SLOT_SECONDS) * SLOT_SECONDS
+
+
 def _add(names: dict[str, bool], more: Mapping[str, bool]) -> None:
     """Add names, of which a hard purge makes a soft one unnecessary; all of them, if they are too many."""
     for name, soft in more.items():
@@ -245,22 +298,3 @@ def _add(names: dict[str, bool], more: Mapping[str, bool]) -> None:
     if len(names) > MOST_NAMES:
         names.clear()
         names[EVERYTHING] = False
-
-
-def purging_of(purge: Any, surrogates: SurrogateKeys | None, flights: Flights[Any]) -> Purging | None:
-    """What sends invalidations on; None if there is no cache in front.
-
-    Raises:
-        ConfigurationError: it cannot be called, or finds its tags in another header than responses have.
-
-    """
-    if purge is None:
-        return None
-    if not callable(purge):
-        msg = f'purge must be an async function of a PurgeRequest, or FastlyPurge(...), got {purge!r}'
-        raise ConfigurationError(msg)
-    wanted = getattr(purge, 'header', None)
-    if wanted is not None and (surrogates is None or surrogates.header.lower() != wanted.lower()):
-        msg = f'purge={type(purge).__name__}(...) purges by tags in {wanted}: set surrogate_keys={wanted!r}, too'
-        raise ConfigurationError(msg)
-    return Purging(purge, surrogates or SurrogateKeys(header='Surrogate-Key'), flights)

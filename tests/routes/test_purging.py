@@ -1,13 +1,12 @@
 """Purges of caches in front: what they are asked, together, again after a failure, and once more after old runs."""
 
 import asyncio
-import json
-import logging
+import subprocess
+import sys
 import threading
-from base64 import b64encode
-from contextlib import asynccontextmanager
 
 import pytest
+from fastapi import FastAPI
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, InvalidationError, SurrogateKeys
 from fastapi_caching_route._concurrency.flights import Flights, Instead
@@ -15,108 +14,12 @@ from fastapi_caching_route._routes import purging
 from fastapi_caching_route.purge import (
     CloudflarePurge,
     FastlyPurge,
-    PurgeError,
-    PurgeRequest,
-    SouinPurge,
-    VarnishPurge,
 )
 from fastapi_caching_route.stats import PurgeStats
 from tests.backends.fakes import Elsewhere
-from tests.support import all_written, caching_router, client_of
+from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of
 
 TOKEN = 'very-secret-token'
-
-
-@asynccontextmanager
-async def fake(*statuses):
-    """A server that speaks HTTP, answers with these statuses and then with 200, and keeps what it was asked."""
-    asked, left = [], list(statuses)
-
-    async def answer(reader, writer):
-        head = (await reader.readuntil(b'\r\n\r\n')).decode()
-        line, *rest = head.strip().split('\r\n')
-        headers = dict(it.split(': ', 1) for it in rest)
-        headers = {name.lower(): value for name, value in headers.items()}
-        body = await reader.readexactly(int(headers.get('content-length', 0)))
-        asked.append((*line.split(' ')[:2], headers, json.loads(body) if body else None))
-        status = left.pop(0) if left else 200
-        writer.write(b'HTTP/1.1 %d Status\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}' % status)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, '127.0.0.1', 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield f'http://127.0.0.1:{port}', asked
-
-
-REQUEST = PurgeRequest(('user:7', 'path:/u/7'))
-SOFT = PurgeRequest(('user:7',), soft=True)
-
-
-async def test_fastly_is_asked_by_keys():
-    async with fake() as (url, asked):
-        purge = FastlyPurge(service_id='abc', token=TOKEN, api=url)
-        await purge(REQUEST)
-        await purge(SOFT)
-        await purge(PurgeRequest(tuple(map(str, range(300)))))
-    (method, path, headers, body), soft, *many = asked
-    assert (method, path, body) == ('POST', '/service/abc/purge', {'surrogate_keys': ['user:7', 'path:/u/7']})
-    assert (headers['fastly-key'], 'fastly-soft-purge' in headers) == (TOKEN, False)
-    assert soft[2]['fastly-soft-purge'] == '1'
-    assert [len(it[3]['surrogate_keys']) for it in many] == [256, 44]
-
-
-async def test_cloudflare_is_asked_by_tags():
-    async with fake() as (url, asked):
-        await CloudflarePurge(zone_id='z', token=TOKEN, api=url)(PurgeRequest(tuple(map(str, range(31)))))
-    assert [(it[0], it[1]) for it in asked] == [('POST', '/zones/z/purge_cache')] * 2
-    assert [len(it[3]['tags']) for it in asked] == [30, 1]
-    assert asked[0][2]['authorization'] == f'Bearer {TOKEN}'
-
-
-async def test_every_varnish_is_asked_also_if_one_fails():
-    async with fake(503) as (bad, _), fake() as (good, asked):
-        purge = VarnishPurge(urls=[bad, good], headers={'x-secret': TOKEN})
-        with pytest.raises(PurgeError, match=r'^127\.0\.0\.1 returned 503$'):
-            await purge(REQUEST)
-        await VarnishPurge(urls=[good])(SOFT)
-    assert [(it[0], it[1]) for it in asked] == [('PURGE', '/')] * 2
-    assert (asked[0][2]['xkey-purge'], asked[0][2]['x-secret']) == ('user:7 path:/u/7', TOKEN)
-    assert asked[1][2]['xkey-softpurge'] == 'user:7'
-
-
-async def test_souin_is_asked_by_its_api():
-    async with fake() as (url, asked):
-        await SouinPurge(urls=[f'{url}/souin-api/souin'])(REQUEST)
-    assert [(it[0], it[1]) for it in asked] == [('PURGE', '/souin-api/souin')]
-    assert asked[0][2]['surrogate-key'] == 'user:7, path:/u/7'
-
-
-async def test_no_error_has_a_token_in_it():
-    for purge in (
-        FastlyPurge(service_id='a', token=TOKEN, api='http://127.0.0.1:1'),
-        FastlyPurge(service_id='a', token=f'{TOKEN}\r\nx', api='http://127.0.0.1:1'),
-        VarnishPurge(urls=['http://127.0.0.1:1'], headers={'x-secret': TOKEN}),
-    ):
-        with pytest.raises(PurgeError) as raised:
-            await purge(REQUEST)
-        assert TOKEN not in str(raised.value)
-        assert TOKEN not in repr(purge)
-
-
-@pytest.mark.parametrize('kind', [VarnishPurge, SouinPurge])
-async def test_the_password_of_a_url_is_sent_and_never_shown(kind, caplog):
-    caplog.set_level(logging.DEBUG)
-    async with fake() as (url, asked):
-        purge = kind(urls=[url.replace('//', f'//admin:{TOKEN}@')])
-        await purge(REQUEST)
-    for wrong in (f'//admin:{TOKEN}@[::1', f'http://admin:{TOKEN}@127.0.0.1:1', f'http://{TOKEN}@:x'):
-        with pytest.raises(PurgeError) as raised:
-            await kind(urls=[wrong])(REQUEST)
-        assert TOKEN not in str(raised.value)
-    assert asked[0][2]['authorization'] == f'Basic {b64encode(f"admin:{TOKEN}".encode()).decode()}'
-    assert TOKEN not in caplog.text + repr(purge)
 
 
 @pytest.fixture
@@ -125,6 +28,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(purging, 'PAUSES', (0.001,) * 3)
     monkeypatch.setattr(purging, 'AGAIN_SECONDS', 0.05)
     monkeypatch.setattr(purging, 'SLOT_SECONDS', 0.02)
+    monkeypatch.setattr(purging, 'ANSWER_SECONDS', 0.02)
 
 
 def served(purge, **options):
@@ -255,6 +159,132 @@ async def test_the_second_purge_comes_after_the_runs_that_were_under_way(quick):
     flight.land(Instead.LEAD)
     await draining
     assert [it.tags for it in got] == [('a',)]
+
+
+@pytest.mark.parametrize('options', [{}, {'collapse': False}, {'store': False}])
+async def test_the_second_purge_comes_after_runs_that_are_not_shared_or_not_stored(quick, options):
+    got, gate, begun, router = [], asyncio.Event(), asyncio.Event(), caching_router()
+
+    async def purge(request):
+        got.append(request)
+
+    cache = FastAPICache(purge=purge, surrogate_keys='Surrogate-Key')
+
+    @router.get('/')
+    @cache(ttl=60, **options)
+    async def endpoint():
+        begun.set()
+        await gate.wait()
+        return 'old'
+
+    app = FastAPI()
+    app.include_router(router)
+    asked = asyncio.ensure_future(asgi_call(app, asgi_scope()))
+    await begun.wait()
+    await cache.invalidate_tags('a')
+    await asyncio.sleep(0.3)
+    assert len(got) == 1
+    gate.set()
+    await asked
+    await until(lambda: len(got) == 2)
+
+
+async def test_the_second_purge_leaves_time_for_an_old_response_to_arrive(quick, monkeypatch):
+    monkeypatch.setattr(purging, 'ANSWER_SECONDS', 0.4)
+    got, flights = [], Flights()
+
+    async def purge(request):
+        got.append(request)
+
+    flight = flights.lead('key')
+    sending = purging.Purging(purge, SurrogateKeys(header='xkey'), flights)
+    sending.repeat(['tag:a'])
+    await until(lambda: got)
+    await asyncio.sleep(0.1)
+    flight.land(Instead.LEAD)
+    await asyncio.sleep(0.1)
+    assert len(got) == 1
+    await until(lambda: len(got) == 2)
+
+
+async def test_a_run_that_fails_is_not_under_way_any_more():
+    router, cache = caching_router(), FastAPICache()
+
+    @router.get('/{how}')
+    @cache(ttl=60, collapse=False)
+    async def endpoint(how: str):
+        raise RuntimeError(how)
+
+    @router.get('/unstored/{how}')
+    @cache(store=False)
+    async def unstored(how: str):
+        raise RuntimeError(how)
+
+    app = FastAPI()
+    app.include_router(router)
+    for path in ('/a', '/unstored/a'):
+        with pytest.raises(RuntimeError):
+            await asgi_call(app, asgi_scope(path=path))
+    assert cache._settings.runtime.flights.oldest_began_at is None
+
+
+async def test_a_cancellation_of_the_users_is_a_failure_like_any_other(quick):
+    got = []
+
+    async def purge(request):
+        got.append(request.tags)
+        if len(got) == 1:
+            raise asyncio.CancelledError
+
+    _, cache, _ = served(purge)
+    await cache.invalidate_tags('a')
+    await until(lambda: got)
+    await cache.invalidate_tags('b')
+    await until(lambda: {'a', 'b'} <= {tag for tags in got[1:] for tag in tags})
+    await until(lambda: cache.stats().purges.waiting == 0)
+    assert cache.stats().purges.failed == 0
+
+
+async def test_a_function_that_cannot_be_called_so_is_a_failure_like_any_other(quick, caplog):
+    async def purge():
+        raise AssertionError
+
+    _, cache, _ = served(purge)
+    await cache.invalidate_tags('user:7')
+    await until(lambda: cache.stats().purges.failed == 2)
+    assert 'TypeError' in caplog.text
+
+
+async def test_names_of_an_attempt_that_is_under_way_are_waiting(quick):
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    async def purge(request):
+        begun.set()
+        await gate.wait()
+
+    _, cache, _ = served(purge)
+    await cache.invalidate_tags('a')
+    await begun.wait()
+    assert cache.stats().purges.waiting == 1
+    gate.set()
+    await until(lambda: cache.stats().purges == PurgeStats(sent=2))
+
+
+def test_a_script_does_not_wait_for_a_cache_in_front_that_hangs():
+    code = (
+        'import asyncio\n'
+        'from fastapi_caching_route import FastAPICache\n'
+        'from fastapi_caching_route._routes import purging\n'
+        'purging.SCRIPT_SECONDS = 1\n'
+        'async def purge(request):\n'
+        '    await asyncio.get_running_loop().create_future()\n'
+        'cache = FastAPICache(purge=purge, surrogate_keys="xkey")\n'
+        'cache.invalidate_now(tags=["user:7"])\n'
+    )
+    run = [sys.executable, '-c', code]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    assert 'the script has ended' in ended.stderr
+    assert 'user:7' in ended.stderr
 
 
 async def test_the_end_of_the_app_sends_what_is_left():
@@ -427,6 +457,7 @@ def test_a_script_purges_in_one_thread_and_ends_when_that_is_done(quick):
     ('options', 'message'),
     [
         ({'purge': 'https://example.org'}, 'purge must be an async function'),
+        ({'purge': lambda _: None}, 'purge must be an async function'),
         ({'purge': FastlyPurge(service_id='a', token='b')}, "set surrogate_keys='Surrogate-Key', too"),
         (
             {'purge': CloudflarePurge(zone_id='a', token='b'), 'surrogate_keys': 'Surrogate-Key'},

@@ -9,6 +9,7 @@ ROWS = [
     ),
     ('observers: of the request', '_concurrency/observers.py', '            _cut_off(failed, sys.exc_info()[1])\n', ''),
     ('observers: the end of the process', '_concurrency/observers.py', '(KeyboardInterrupt, SystemExit)', '()'),
+    ('purge: runs that nobody follows', '_concurrency/flights.py', '        self._alone.add(flight)\n', ''),
     ('observers: one that raises', '_concurrency/observers.py', '            self.drop(observer)\n', ''),
     ('herd: what is stored', '_concurrency/flights.py', '        self.stored = self.stored or stored\n', ''),
     ('herd: old flights', '_concurrency/flights.py', ' and time.monotonic() - flight.began_at < seconds', ''),

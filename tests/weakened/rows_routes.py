@@ -1,6 +1,13 @@
 """Places to weaken in the routes: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    ('purge: time to arrive', '_routes/purging.py', '_slot(now + ANSWER_SECONDS)', '_slot(now)'),
+    (
+        'purge: cancelled by others',
+        '_routes/purging.py',
+        'return asyncio.CancelledError() if attempt.cancelled() else attempt.exception()',
+        'return attempt.exception()',
+    ),
     (
         'groups: of the code of a write',
         '_routes/reached.py',
@@ -71,7 +78,7 @@ ROWS = [
         'reads = policy.reads',
     ),
     ('by router: skip or cache', '_routes/decorating.py', 'if settings in others:', 'if False:'),
-    ('purge: old runs', '_routes/purging.py', 'waits_for_runs = later.is_second', 'waits_for_runs = False'),
+    ('purge: old runs', '_routes/purging.py', 'waits = later.is_second', 'waits = False'),
     ('purge: the second one', '_routes/purging.py', 'if not how.is_second:', 'if False:'),
     ('purge: once more, late', '_routes/building.py', '        observers.tell_taken = purging.repeat\n', ''),
     ('purge: brief loops', '_routes/purging.py', 'if IN_BRIEF_LOOP.get():', 'if False:'),
@@ -87,7 +94,7 @@ ROWS = [
         'if self._waiting:\n                soft',
         'if self._waiting and not self._later:\n                soft',
     ),
-    ('purge: one that hangs', '_routes/purging.py', 'soft=how.soft)), MOST_SECONDS)', 'soft=how.soft)), None)'),
+    ('purge: one that hangs', '_routes/purging.py', 'timeout=MOST_SECONDS', 'timeout=None'),
     (
         'purge: what is left',
         '_routes/purging.py',
