@@ -69,7 +69,7 @@ async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response
 async def test_objects_that_are_stored_together_have_an_outcome_each(tmp_path, monkeypatch):
     cache = LMDBCache(tmp_path / 'store', max_bytes=1_000_000)
     driver = LMDBDriver(cache, Wire(()))
-    large = replace(ENTRY, key='large', body=b'x' * 300_000)
+    large = replace(ENTRY, key='large', content=b'x' * 300_000)
     objects = [('one', 'text', 60.0), ('large', large, 60.0), ('two', 'text', 60.0)]
     assert await driver.set_many(objects) == [True, False, True]
     assert driver.read_at_once(['one', 'large', 'two']) == ['text', None, 'text']

@@ -116,7 +116,7 @@ async def test_new_files_are_read_anew_also_after_as_many_transactions_as_the_ol
     driver = LMDBDriver(cache, Wire(()))
     read = driver.reading_beside('beside')
     for body in (b'old', b'new'):
-        changed = replace(ENTRY, body=body)
+        changed = replace(ENTRY, content=body)
         await driver.set('key', changed, 60)
         await driver.set('beside', body.decode(), 60)
         assert cache.store.look(lambda table: table.txn.id()) == 2

@@ -26,7 +26,7 @@ def status(text):
 
 
 def inputs(*, for_all=True):
-    return dataclasses.replace(plan_of().declared().inputs, for_all=for_all)
+    return dataclasses.replace(plan_of().declared().inputs, unsaid=() if for_all else ('a cookie',))
 
 
 # To other caches --------------------------------------------------------------------------------------------

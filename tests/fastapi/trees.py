@@ -226,7 +226,8 @@ def app_of(tree, guards, *, is_cached=True):
     async def invalid(request, error):
         errors = [{**it, 'ctx': str(it.get('ctx'))} for it in error.errors()]
         body = {'errors': errors, 'body': error.body, 'number': len(errors)}
-        return JSONResponse(body | {'shown': str(error)}, 422)
+        # FastAPI remembers where an endpoint stands by its `id`, which another one may have had before.
+        return JSONResponse(body | {'shown': str(error).partition('\n\n  File ')[0]}, 422)
 
     async def endpoint():
         tree.log.append('endpoint')

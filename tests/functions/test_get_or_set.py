@@ -72,7 +72,7 @@ async def test_what_a_factory_raises_is_not_stored():
     [
         (5, list, {}, 'takes a key, a str'),
         ('a', 5, {}, 'a function without arguments'),
-        ('a', list, {'tags': ['a:{b}']}, 'no arguments for its tags'),
+        ('a', list, {'tags': ['a:{b}']}, 'must have no placeholders'),
         ('a', list, {'ttl': -1}, 'ttl'),
     ],
 )
