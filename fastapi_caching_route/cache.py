@@ -398,7 +398,7 @@ class FastAPICache:
         full = key_to_store(self._settings.full_namespace, key, policy.namespace)
         names = names_of_key(full, namespace)
         terms = self._settings.terms(policy)
-        return await self._set(key, full, value, names=names, terms=terms)
+        return await self._set(key, full, value, names=names, terms=terms, compression=self._settings.compression)
 
     async def _set_owned(self, key: EntryKey, owner: KeyOwner, value: Any, given: Mapping[str, Any]) -> bool:
         """Store a response under the key of a route without a key builder."""
@@ -411,13 +411,20 @@ class FastAPICache:
         if 'ttl' in given:
             terms = structs.replace(terms, ttl=checked_seconds('ttl', given['ttl']))
         return await self._set(
-            key, key.full, value, names=owner.names, terms=terms, about=owner.about, covers=owner.covers
+            key,
+            key.full,
+            value,
+            names=owner.names,
+            terms=terms,
+            about=owner.about,
+            covers=owner.covers,
+            compression=owner.compression,
         )
 
     async def _set(self, key: str, full: str, value: Any, **named: Any) -> bool:
         settings = self._settings
         named = {**named, 'left_out': settings.cache_header, 'now': settings.runtime.clock()}
-        refused = await keep_given(settings.store.visit(), full, value, compression=settings.compression, **named)
+        refused = await keep_given(settings.store.visit(), full, value, **named)
         if refused is not None and refused not in NOT_NOW:
             msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
             raise ConfigurationError(msg)

@@ -25,6 +25,9 @@ LARGEST_WINDOW = 2**23
 GZIP = 31
 """How zlib is told to write and to read the header of gzip (RFC 1952); it says nothing of the time."""
 
+BLOCK_HEADER, CHECKSUM = 3, 4
+"""Bytes before each block of a zstd frame, and behind the last one if the frame has a checksum."""
+
 
 class UndecodableError(ValueError):
     """The content is not what it is said to be, or its library is not installed."""
@@ -128,7 +131,7 @@ def _of_python(zstd: Any) -> Coder | None:
     def decode(content: bytes, most: int) -> bytes:
         decompressor = zstd.ZstdDecompressor(options=options)
         body = decompressor.decompress(content, max_length=most)
-        if not decompressor.eof:
+        if not decompressor.eof or decompressor.unused_data:
             raise UndecodableError
         return bytes(body)
 
@@ -143,9 +146,21 @@ def _of_zstandard(zstandard: Any) -> Coder | None:
         return bytes(zstandard.ZstdCompressor(level=LEVELS['zstd']).compress(body))
 
     def decode(content: bytes, most: int) -> bytes:
+        if _end_of_frame(zstandard, content) != len(content):
+            raise UndecodableError
         # Not `decompress`: it allocates as much as the content itself says.
         decompressor = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
         with decompressor.stream_reader(content) as reader:
             return bytes(reader.read(most))
 
     return Coder(encode, decode, zstandard.ZstdError)
+
+
+def _end_of_frame(zstandard: Any, content: bytes) -> int:
+    """Where the first frame of zstd ends, by the sizes of its blocks (RFC 8878 §3.1.1)."""
+    at, is_last = zstandard.frame_header_size(content), False
+    while not is_last and at < len(content):
+        block = int.from_bytes(content[at : at + BLOCK_HEADER], 'little')
+        is_last, is_one_byte = bool(block & 1), block >> 1 & 3 == 1
+        at += BLOCK_HEADER + (1 if is_one_byte else block >> 3)
+    return int(at) + (CHECKSUM if zstandard.get_frame_parameters(content).has_checksum else 0)

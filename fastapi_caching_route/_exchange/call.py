@@ -24,6 +24,7 @@ from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.negotiating import Choice, choice_of, refuses_plain
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import conditional, representation
+from fastapi_caching_route._http.coding import OF_THE_CONTENT
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
 from fastapi_caching_route._http.fields import Field, RawHeaders, without
 from fastapi_caching_route._store.compressed import compressed
@@ -31,6 +32,9 @@ from fastapi_caching_route._store.compressed import compressed
 NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
 
+
+NOT_BY_GUARDS = OF_THE_CONTENT | {b'vary'}
+"""What guards do not add to a 304: it may be one of another representation than the one that they know."""
 
 NO_REQUEST = partial(RawRequest, {}, NO_READING)
 
@@ -231,9 +235,10 @@ class Client(Struct, eq=False):
     async def _choice(self, entry: Entry, now: float) -> Choice:
         """The representation of an entry for this client; that it can be decoded was seen when it was looked up."""
         plan, is_plain = self.account.plan, entry.coded is None or not entry.coded.coding
-        if is_plain and plan.compression is not None and refuses_plain(self.headers, plan.compression):
+        whole = self.headers_of(entry)
+        if is_plain and plan.compression is not None and refuses_plain(self.headers, whole, plan.compression):
             entry = await compressed(plan.compression, entry)
-        choice = choice_of(self._method, self.headers, entry, self.headers_of(entry), now)
+        choice = choice_of(self._method, self.headers, entry, whole, now, sends_plain=plan.sends_plain)
         if not choice.needs_decoding:
             return choice
         body = await plan.runtime.plain_bodies.get(entry, plan.terms.max_body_size)
@@ -282,7 +287,7 @@ def messages(
     if status == NOT_MODIFIED and whole is not entry.headers:  # guards speak of this exchange, not of the body
         headers = [
             *headers,
-            *(it for it in whole if it not in entry.headers and it not in headers and it[0] != b'vary'),
+            *(it for it in whole if it not in entry.headers and it not in headers and it[0] not in NOT_BY_GUARDS),
         ]
     return (
         {'type': 'http.response.start', 'status': status, 'headers': [*headers, *labels]},

@@ -87,7 +87,7 @@ def _negotiated(
 ) -> Answer | None:
     """The response from an entry that is kept compressed, or is to be; None if that takes longer."""
     entry, method, asked = found.entry, scope['method'], scope['headers']
-    is_coded = accepted_of(asked, entry).prefers_coded
+    is_coded = accepted_of(asked, entry, sends_plain=plan.sends_plain).prefers_coded
     name = entry.key if is_coded else f'{entry.key} plain'
     ready = declared.ready.get(name) if found.stale_at == inf else None
     if ready is None or not ready.since <= now < ready.until or ready.entry() is not entry:
@@ -96,7 +96,7 @@ def _negotiated(
         return None
     bodies, limit, wanted = plan.runtime.plain_bodies, plan.terms.max_body_size, simply(method, asked, ready.tag)
     if wanted is IN_PART:
-        choice = choice_of(method, asked, entry, entry.headers, now)
+        choice = choice_of(method, asked, entry, entry.headers, now, sends_plain=plan.sends_plain)
         content = bodies.at_once(entry, limit) if choice.needs_decoding else choice.content
         if content is None:
             return None
@@ -275,7 +275,9 @@ async def look_up(call: Call, looked: Looked | None = None) -> Seen:
 async def _can_be_sent(call: Call, found: Found) -> bool:
     """Whether an entry that is kept compressed can be decoded, if this client or another one may need that."""
     plan, entry, now = call.plan, found.entry, call.plan.runtime.clock()
-    choice = choice_of(call.scope['method'], call.client.headers, entry, entry.headers, now)
+    choice = choice_of(
+        call.scope['method'], call.client.headers, entry, entry.headers, now, sends_plain=plan.sends_plain
+    )
     if not choice.needs_decoding and found.age_and_left(now)[1] > 0 and not entry.must_validate:
         return True
     return await plan.runtime.plain_bodies.get(entry, plan.terms.max_body_size) is not None

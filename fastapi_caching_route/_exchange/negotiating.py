@@ -12,7 +12,15 @@ from msgspec import Struct
 
 from fastapi_caching_route._core.codings import UndecodableError
 from fastapi_caching_route._core.entry import Entry
-from fastapi_caching_route._http.coding import AS_IT_IS, Accepts, accepts, as_coded, as_plain, chosen
+from fastapi_caching_route._http.coding import (
+    AS_IT_IS,
+    Accepts,
+    accepts,
+    as_coded,
+    as_plain,
+    chosen,
+    forbids_transformation,
+)
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route.compression import Compression
 
@@ -20,7 +28,7 @@ DECODED_IN_THE_LOOP = 64 * 1024
 """Bytes that are decoded while the event loop waits, in less than a millisecond."""
 
 MAX_DECODED_BYTES = 8 * 1024 * 1024
-"""How many bytes of plain bodies are remembered: most clients accept what is kept."""
+"""How many bytes of plain bodies are remembered, or the last one: most clients accept what is kept."""
 
 
 class PlainBodies:
@@ -65,7 +73,7 @@ class PlainBodies:
             self._drop(entry.key)
             self._found[entry.key] = ref(entry, partial(self._ended, entry.key)), body
             self._bytes += len(body)
-            while self._bytes > MAX_DECODED_BYTES:
+            while self._bytes > MAX_DECODED_BYTES and len(self._found) > 1:
                 self._drop(next(iter(self._found)))
         return body
 
@@ -90,16 +98,16 @@ class Choice(Struct, frozen=True):
     """Whether the content is yet to be decoded for that."""
 
 
-def accepted_of(asked: RawHeaders, entry: Entry) -> Accepts:
-    """What a client accepts of the representations of an entry."""
-    coding = '' if entry.coded is None else entry.coded.coding
+def accepted_of(asked: RawHeaders, entry: Entry, *, sends_plain: bool) -> Accepts:
+    """What a client accepts of the representations of an entry; only what is plain if the route `sends_plain`."""
+    coding = '' if sends_plain or entry.coded is None else entry.coded.coding
     return accepts(asked, coding.encode('ascii')) if coding else AS_IT_IS
 
 
-def refuses_plain(asked: RawHeaders, compression: Compression) -> bool:
+def refuses_plain(asked: RawHeaders, whole: RawHeaders, compression: Compression) -> bool:
     """Whether a client accepts what is compressed, and nothing else: then even the first response is compressed."""
     accepted = accepts(asked, compression.coding.encode('ascii'))
-    return accepted.coded and not accepted.plain
+    return accepted.coded and not accepted.plain and not forbids_transformation(whole)
 
 
 def headers_in(entry: Entry, whole: RawHeaders, *, coded: bool) -> RawHeaders:
@@ -110,12 +118,18 @@ def headers_in(entry: Entry, whole: RawHeaders, *, coded: bool) -> RawHeaders:
     return as_coded(whole, it.coding.encode('ascii'), it.tag, len(entry.content))
 
 
-def choice_of(method: str, asked: RawHeaders, entry: Entry, whole: RawHeaders, now: float) -> Choice:
-    """The representation for a request; `whole` are the headers of the plain one for its client."""
+def choice_of(
+    method: str, asked: RawHeaders, entry: Entry, whole: RawHeaders, now: float, *, sends_plain: bool
+) -> Choice:
+    """The representation for a request; `whole` are the headers of the plain one for its client.
+
+    It is the plain one if the route `sends_plain`, or if a guard has forbidden to transform the response.
+    """
     coded = entry.coded
     if coded is None:
         return Choice(asked, whole, entry.content, needs_decoding=False)
-    accepted, size = accepted_of(asked, entry), entry.body_bytes
+    sends_plain = sends_plain or (whole is not entry.headers and forbids_transformation(whole))
+    accepted, size = accepted_of(asked, entry, sends_plain=sends_plain), entry.body_bytes
     found = chosen(method, asked, accepted, entry.status, whole, tag=coded.tag, size=size, now=now)
     is_sent = method != 'HEAD' and not found.is_unchanged
     needs_decoding = is_sent and bool(coded.coding) and not found.is_coded

@@ -174,6 +174,8 @@ class Plan:
     """In which header caches in front get the tags of a response."""
     compression: Compression | None = None
     """How responses are kept compressed, if they are."""
+    sends_plain: bool = False
+    """Whether the route forbids to transform its responses: what is kept compressed, from before, is decoded."""
 
     def covers_authorization(self, scope: Scope, inputs: Inputs) -> bool:
         """Whether Authorization is accounted for: it is in the key, or code has no way to know what it says.

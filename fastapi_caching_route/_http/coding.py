@@ -10,7 +10,6 @@ from functools import lru_cache
 from msgspec import Struct
 
 from fastapi_caching_route._http import ranges
-from fastapi_caching_route._http.cache_control import directives
 from fastapi_caching_route._http.conditional import CONDITIONAL, OF_ONE_CLIENT, client_has
 from fastapi_caching_route._http.fields import Field, RawHeaders, lines, members_of, with_vary, without
 from fastapi_caching_route._http.representation import OF_THE_WHOLE
@@ -31,6 +30,8 @@ COMPRESSIBLE = frozenset(
 ENDINGS = (b'+json', b'+xml', b'+yaml')
 
 _WEIGHT = re.compile(rb'0(?:\.\d{0,3})?|1(?:\.0{0,3})?')
+
+ABOUT_TRANSFORMING = frozenset((b'cache-control', b'cdn-cache-control'))
 
 LONGEST = 512
 """Bytes of an Accept-Encoding of which it is remembered what it says."""
@@ -81,18 +82,24 @@ _remembered = lru_cache(512)(_accepts)
 
 
 def _weights(given: tuple[bytes, ...]) -> dict[bytes, float]:
-    """The weight of each coding, of which the lowest counts; what cannot be read says nothing."""
+    """The weight of each coding, of which the lowest counts. With a weight that cannot be read, it is not accepted."""
     weights: dict[bytes, float] = {}
     for member in members_of(given):
         name, *parameters = (part.strip(b' \t').lower() for part in member.split(b';'))
         name = name.removeprefix(b'x-') if name == b'x-gzip' else name  # §8.4.1.3
-        weight = b'1'
-        for parameter in parameters:
-            if parameter.startswith(b'q='):
-                weight = parameter[2:]
-        if _WEIGHT.fullmatch(weight):
-            weights[name] = min(float(weight), weights.get(name, 1.0))
+        weight = _weight(parameters)
+        if weight is not None or name != b'identity':
+            weights[name] = min(weight or 0.0, weights.get(name, 1.0))
     return weights
+
+
+def _weight(parameters: list[bytes]) -> float | None:
+    """The weight that is the only parameter of a coding (§12.4.2); None if it cannot be read."""
+    if not parameters:
+        return 1.0
+    (first, *more) = parameters
+    is_legal = not more and first.startswith(b'q=') and _WEIGHT.fullmatch(first[2:])
+    return float(first[2:]) if is_legal else None
 
 
 def may_be_coded(status: int, response: RawHeaders) -> bool:
@@ -102,7 +109,12 @@ def may_be_coded(status: int, response: RawHeaders) -> bool:
         return False
     if any(name in {b'content-encoding', b'content-range'} for name, _ in response):
         return False
-    return not directives(response).no_transform  # RFC 9110 §7.7, RFC 9111 §5.2.2.6
+    return not forbids_transformation(response)
+
+
+def forbids_transformation(response: RawHeaders) -> bool:
+    """Whether a response says that nobody may transform its content (RFC 9110 §7.7, RFC 9111 §5.2.2.6; RFC 9213)."""
+    return any(name in ABOUT_TRANSFORMING and b'no-transform' in value.lower() for name, value in response)
 
 
 def _gets_smaller(content_type: bytes) -> bool:

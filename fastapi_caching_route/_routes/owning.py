@@ -33,5 +33,6 @@ def owner_of(scope: Scope, tags: Collection[str]) -> KeyOwner | None:
         plan.terms,
         About() if named is None else About(plan.counts.route, named.path, named.tags[:MAX_TAGS]),
         inputs.covers,
+        plan.compression,
         READS if reads else TAGS if named is None else None,
     )

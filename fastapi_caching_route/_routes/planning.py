@@ -50,6 +50,7 @@ def plan_of(
         told=told,
         surrogates=settings.surrogates,
         compression=_compression(decoration),
+        sends_plain=_sends_plain(decoration.policy),
         set_by_middleware=settings.context_variables.set_by_middleware,
         learned_variables=settings.learned.setdefault(('context variables', effective.path_format), set()),
         learned=settings.learned.setdefault((name_of(effective.endpoint), effective.path_format), set()),
@@ -100,8 +101,11 @@ def _labels(decoration: Decoration) -> Labels:
 def _compression(decoration: Decoration) -> Compression | None:
     """How responses are kept compressed: not if the route itself tells others not to transform them."""
     policy = decoration.policy
-    is_forbidden = any(getattr(it, 'no_transform', False) for it in (policy.cache_control, policy.cdn_cache_control))
-    return None if is_forbidden or not policy.store else decoration.settings.compression
+    return None if _sends_plain(policy) or not policy.store else decoration.settings.compression
+
+
+def _sends_plain(policy: CachePolicy) -> bool:
+    return any(getattr(it, 'no_transform', False) for it in (policy.cache_control, policy.cdn_cache_control))
 
 
 def _emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:

@@ -36,6 +36,8 @@ class KeyOwner:
     about: About
     covers: Callable[[bytes], bool]
     """Whether a request header is in the key."""
+    compression: Compression | None
+    """How its responses are kept compressed, if they are."""
     refusal: str | None
     """Why no response can be stored under the key."""
 

@@ -1,6 +1,7 @@
 """Content codings: what is decoded is what was encoded, or nothing; and never more than was said."""
 
 import gzip
+import random
 import sys
 import tracemalloc
 import zlib
@@ -62,10 +63,21 @@ def test_a_bomb_takes_no_more_memory_than_was_said(coding):
         tracemalloc.stop()
 
 
-def test_what_follows_the_end_of_gzip_is_not_decoded():
-    for more in (b'more', encoded('gzip', b'more')):
+def test_what_follows_the_end_is_not_decoded(coding):
+    for more in (b'more', b'\0', b'\x28', encoded(coding, b'more'), encoded(coding, b'')):
         with pytest.raises(UndecodableError):
-            decoded('gzip', encoded('gzip', BODY) + more, len(BODY))
+            decoded(coding, encoded(coding, BODY) + more, len(BODY))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason='there, another decoder is used')
+def test_zstd_with_a_checksum_and_blocks_of_all_kinds_is_decoded():
+    import zstandard  # noqa: PLC0415, only there
+
+    body = random.Random(1).randbytes(300_000) + bytes(300_000) + BODY * 20
+    content = zstandard.ZstdCompressor(write_checksum=True).compress(body)
+    assert decoded('zstd', content, len(body)) == body
+    with pytest.raises(UndecodableError):
+        decoded('zstd', content + b'more', len(body))
 
 
 def test_gzip_whose_checksum_is_wrong_is_not_decoded():

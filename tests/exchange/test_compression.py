@@ -12,7 +12,15 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 
-from fastapi_caching_route import CacheControl, CachePolicy, Compression, ConfigurationError, FastAPICache
+from fastapi_caching_route import (
+    CacheContextDep,
+    CacheControl,
+    CachePolicy,
+    Compression,
+    ConfigurationError,
+    FastAPICache,
+    MemoryCache,
+)
 from fastapi_caching_route._core import codings
 from fastapi_caching_route._store import compressed
 from tests.promises.test_speed import HIT, counted
@@ -202,6 +210,60 @@ async def test_a_route_that_forbids_to_transform_is_not_compressed(clock):
     shop = Shop(clock, cache_control=CacheControl(max_age=5, no_transform=True))
     await shop.get(GZIP)
     assert coding(await shop.get(GZIP)) is None
+
+
+async def test_a_route_that_forbids_to_transform_since_the_last_deployment_sends_what_is_kept_plain(clock):
+    before = Shop(clock, backend=MemoryCache())
+    await before.get()
+    assert coding(await before.get(GZIP)) == 'gzip'
+    after = Shop(clock, backend=before.backend, cache_control=CacheControl(max_age=5, no_transform=True))
+    for headers in (GZIP, {'accept-encoding': 'gzip, identity;q=0'}, {**GZIP, 'range': 'bytes=0-', 'if-range': '"x"'}):
+        response = await after.get(headers)
+        assert (coding(response), response.raw, response.headers['x-cache']) == (None, TEXT.encode(), 'HIT')
+
+
+async def test_what_is_set_under_the_key_of_a_route_that_forbids_to_transform_is_not_compressed(clock):
+    cache, app, router, keys = FastAPICache(clock=clock, compress=Compression('gzip')), FastAPI(), caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=60, cache_control=CacheControl(max_age=5, no_transform=True))
+    async def page(context: CacheContextDep):
+        keys.append(context.key)
+        return {'text': TEXT}
+
+    app.include_router(router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url='http://shop', headers=GZIP) as client:
+        await client.get('/')
+        assert await cache.set_cached(keys[0], Response(TEXT, media_type='text/plain'))
+        response = await client.get('/')
+    assert (coding(response), response.text, response.headers['x-cache']) == (None, TEXT, 'HIT')
+    assert [it.coding for it in [entry async for entry in cache.entries()]] == ['']
+
+
+def guarded_by(clock, name, value):
+    """A shop whose guard writes this header."""
+
+    def guard(response: Response):
+        response.headers[name] = value
+
+    return Shop(clock, lambda: {'text': TEXT}, dependencies=[Depends(guard)], identity='shared')
+
+
+async def test_a_guard_that_forbids_to_transform_gets_what_is_plain(clock):
+    for name in ('cache-control', 'cdn-cache-control'):
+        shop = guarded_by(clock, name, 'no-transform')
+        for accepted in ('gzip', 'gzip', 'gzip, identity;q=0'):
+            response = await shop.get({'accept-encoding': accepted})
+            assert (coding(response), len(response.raw)) == (None, len(TEXT) + len('{"text":""}'))
+
+
+@pytest.mark.parametrize('name', ['repr-digest', 'content-digest', 'content-encoding'])
+async def test_a_304_has_nothing_that_guards_say_of_the_content(clock, name):
+    shop = guarded_by(clock, name, 'of the plain body')
+    await shop.get(GZIP)
+    tag = (await shop.get(GZIP)).headers['etag']
+    response = await shop.get({**GZIP, 'if-none-match': tag})
+    assert (response.status_code, response.headers['etag'], name in response.headers) == (304, tag, False)
 
 
 async def test_a_client_that_forbids_to_transform_gets_the_plain_body(shop):
