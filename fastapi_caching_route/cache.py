@@ -434,16 +434,19 @@ class FastAPICache:
         """Invalidate the entry under the key of a `key_builder` or `CacheContext`. Return the number deleted: 0 or 1.
 
         When an invalidation method returns, no process that shares the backend serves a response computed before the
-        call. With `soft`, entries with a stale window become stale instead, and the next request renews them; all other
-        entries are invalidated.
+        call. Without a `key_builder` this holds in this process; a response that another process is computing or
+        compressing meanwhile may still be stored by it, so invalidate by tag or path there. With `soft`, entries with a
+        stale window become stale instead, and the next request renews them; all other entries are invalidated.
 
         Raises:
             InvalidationError: the backend has not taken the invalidation. It already applies in this process, and is
                 retried until it succeeds.
 
         """
-        full = key_to_find(self._settings.full_namespace, key, namespace)
-        return await self._settings.store.invalidate(
+        full, settings = key_to_find(self._settings.full_namespace, key, namespace), self._settings
+        if not soft:  # without a key builder, an entry has no name of its key: a run under way is told in this way
+            settings.store.visit().note_withdrawal(full, settings.runtime.clock())
+        return await settings.store.invalidate(
             (key_name(full),), soft_at=self._soft_at(soft), key=None if soft else full
         )
 

@@ -1,9 +1,11 @@
 """`CacheContext.key` of routes without a key builder, for `get_cached`, `set_cached` and `invalidate_cached`."""
 
+import asyncio
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, Header, Request
+from aiocache import SimpleMemoryCache
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse
 
 from fastapi_caching_route import (
@@ -14,8 +16,9 @@ from fastapi_caching_route import (
     CachingRouter,
     ConfigurationError,
     FastAPICache,
+    MemoryCache,
 )
-from tests.support import Clock, caching_router, client_of, found, marks, memory_cache
+from tests.support import Clock, asgi_call, asgi_scope, caching_router, client_of, found, marks, memory_cache
 
 
 class Shop:
@@ -185,3 +188,30 @@ async def test_it_works_on_routes_that_their_router_caches():
     assert await cache.set_cached(keys[0], JSONResponse(2))
     response = client.get('/')
     assert (marks(response), response.json()) == (['HIT'], 2)
+
+
+@pytest.mark.parametrize('backend', [MemoryCache, SimpleMemoryCache])
+async def test_a_response_that_is_being_computed_is_not_used_after_its_key_was_invalidated(backend):
+    cache, router, keys, version = FastAPICache(backend()), caching_router(), [], [1]
+    began, going_on = asyncio.Event(), asyncio.Event()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint(context: CacheContextDep) -> int:
+        keys.append(context.key)
+        made_of = version[0]
+        began.set()
+        if made_of == 1:
+            await going_on.wait()
+        return made_of
+
+    app = FastAPI()
+    app.include_router(router)
+    first = asyncio.create_task(asgi_call(app, asgi_scope()))
+    await began.wait()
+    version[0] = 2
+    assert await cache.invalidate_cached(keys[0]) == 0
+    going_on.set()
+    await first
+    assert [(await asgi_call(app, asgi_scope()))[-1]['body'] for _ in range(2)] == [b'2', b'2']
+    assert len(keys) == 2

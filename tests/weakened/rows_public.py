@@ -9,6 +9,12 @@ ROWS = [
         'return value',
     ),
     ('body limit of a route', 'route.py', 'if reached.body_limit is not None:', 'if False:'),
+    (
+        'a key that is invalidated while its response is made',
+        'cache.py',
+        'settings.store.visit().note_withdrawal(full, settings.runtime.clock())',
+        'pass',
+    ),
     ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     (
         'namespace of no letters',
