@@ -27,7 +27,6 @@ from fastapi_caching_route._http import conditional, representation
 from fastapi_caching_route._http.coding import OF_THE_CONTENT
 from fastapi_caching_route._http.conditional import OF_A_304, OF_A_BODY
 from fastapi_caching_route._http.fields import Field, RawHeaders, without
-from fastapi_caching_route._store.compressed import compressed
 
 NOT_MODIFIED, UNSATISFIABLE = 304, 416
 ABOUT_STORING = (b'cache-control', b'cdn-cache-control', b'expires')
@@ -237,7 +236,7 @@ class Client(Struct, eq=False):
         plan, is_plain = self.account.plan, entry.coded is None or not entry.coded.coding
         whole = self.headers_of(entry)
         if is_plain and plan.compression is not None and refuses_plain(self.headers, whole, plan.compression):
-            entry = await compressed(plan.compression, entry)
+            entry = await plan.runtime.coded_entries.get(plan.compression, entry)
         choice = choice_of(self._method, self.headers, entry, whole, now, sends_plain=plan.sends_plain)
         if not choice.needs_decoding:
             return choice

@@ -22,6 +22,7 @@ from fastapi_caching_route._http.coding import (
     forbids_transformation,
 )
 from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._store.compressed import compressed
 from fastapi_caching_route.compression import Compression
 
 DECODED_IN_THE_LOOP = 64 * 1024
@@ -85,6 +86,38 @@ class PlainBodies:
     def _drop(self, key: str) -> None:
         known = self._found.pop(key, None)
         self._bytes -= 0 if known is None else len(known[1])
+
+
+class CodedEntries:
+    """Entries that clients need compressed at once: each is compressed once as long as there is the plain one."""
+
+    __slots__ = ('_found',)
+
+    def __init__(self) -> None:
+        """None has been compressed."""
+        self._found: dict[tuple[int, int], tuple[ref[Entry], asyncio.Task[Entry | None]]] = {}
+
+    async def get(self, compression: Compression, entry: Entry) -> Entry:
+        """The entry with its content compressed; itself if that would not make it smaller."""
+        loop = asyncio.get_running_loop()
+        name = id(entry), id(loop)
+        known = self._found.get(name)
+        if known is None or known[0]() is not entry:
+            forget = partial(self._forget, name)
+            known = ref(entry, forget), loop.create_task(_smaller(compression, entry))
+            self._found[name] = known
+        smaller = await asyncio.shield(known[1])  # others wait for it, too
+        return entry if smaller is None else smaller
+
+    def _forget(self, name: tuple[int, int], entry: 'ref[Entry]') -> None:
+        if (known := self._found.get(name)) is not None and known[0] is entry:
+            del self._found[name]
+
+
+async def _smaller(compression: Compression, entry: Entry) -> Entry | None:
+    """The entry compressed, or None: what is remembered for an entry must not keep it in memory."""
+    smaller = await compressed(compression, entry)
+    return None if smaller is entry else smaller
 
 
 class Choice(Struct, frozen=True):

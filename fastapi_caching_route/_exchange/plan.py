@@ -31,7 +31,7 @@ from fastapi_caching_route._core.names import Named, are_tags, coarser
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought, RecentRecords
-from fastapi_caching_route._exchange.negotiating import PlainBodies
+from fastapi_caching_route._exchange.negotiating import CodedEntries, PlainBodies
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_control import is_public
 from fastapi_caching_route._http.fields import RawHeaders
@@ -75,6 +75,7 @@ class Runtime:
     """The numbers of each route, by its path template and its endpoint."""
     records: RecentRecords = field(default_factory=RecentRecords)
     plain_bodies: PlainBodies = field(default_factory=PlainBodies)
+    coded_entries: CodedEntries = field(default_factory=CodedEntries)
     compressing: 'set[asyncio.Task[None]]' = field(default_factory=set)
     """What is being compressed behind its first response."""
     minutes: Minutes = field(default_factory=Minutes)
