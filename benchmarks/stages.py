@@ -22,7 +22,8 @@ from speed import LimitRoute, by_header, cached, limit, lmdb, receive, scope_of,
 
 from fastapi_caching_route import MemoryCache, NearCopies
 from fastapi_caching_route._exchange import call as client
-from fastapi_caching_route._exchange import lookup as hits
+from fastapi_caching_route._exchange import hit as hits
+from fastapi_caching_route._exchange import lookup
 from fastapi_caching_route._http import representation as answer
 from fastapi_caching_route._http.reuse import NO_DEMAND
 
@@ -82,7 +83,7 @@ async def of_a_hit(router: Any, backend: Any, headers: Any) -> dict[str, float]:
             'what it declares': plan.declared,
             'key': lambda: declared.keys.at_once(scope),
             'look-up and marks': lambda: look_up(keys[1]),
-            'judgement': lambda: hits.judge(found, now, NO_DEMAND, plan.herds),
+            'judgement': lambda: lookup.judge(found, now, NO_DEMAND, plan.run_options),
             'Age, X-Cache, Cache-Status': lambda: plan.labels.on_hit(1, 2, entry.headers, declared.inputs),
             'preconditions and range': lambda: answer.select('GET', scope['headers'], whole, now),
             'two messages': lambda: client.messages('GET', scope['headers'], entry, signs, now),

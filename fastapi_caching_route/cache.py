@@ -41,7 +41,7 @@ from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
 from fastapi_caching_route._functions.given import Value, ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
-from fastapi_caching_route._functions.threads import end_here
+from fastapi_caching_route._functions.threads import run_in_own_loop
 from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all
 from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
 from fastapi_caching_route._routes.caches import note_alive
@@ -330,10 +330,11 @@ class FastAPICache:
     ) -> T: ...
 
     async def get_or_set(self, key: str, factory: Callable[[], Any], **options: Any) -> Any:
-        """The value that is stored under a key; else what the factory returns, an async or a plain function.
+        """Return the value that is stored under a key, or call the factory, an async or a plain function, and store it.
 
-        It is made once for all that ask meanwhile, and stored by the return annotation of the factory, or by `returns`.
-        `invalidate_cached(key)` invalidates it.
+        Concurrent calls with one key share one run of the factory. The value is stored by the return annotation of the
+        factory, or by `returns`, for `ttl` seconds; without it, for the ttl of the `policy` of this cache, or else of
+        the backend. `invalidate_cached(key)` invalidates it.
 
         Raises:
             ConfigurationError: an argument is not valid.
@@ -346,13 +347,15 @@ class FastAPICache:
         self,
         key: Annotated[str, Doc('The name of the lock.')],
         *,
-        timeout: Annotated[Seconds, Doc('For how long to wait for it.')] = 10.0,
-        lease: Annotated[Seconds, Doc('After what time it is free again, even if its holder died.')] = 60.0,
+        timeout: Annotated[Seconds, Doc('For how many seconds to wait for it, at most.')] = 10.0,
+        lease: Annotated[Seconds, Doc('After how many seconds it is free again, even if its holder died.')] = 60.0,
     ) -> CacheLock:
         """A lock with one holder at a time in all processes: `async with cache.lock('report', timeout=5, lease=30):`.
 
         Raises:
             ConfigurationError: an argument is not valid.
+            LockTimeoutError: by `async with`: it was not free within `timeout`, or the backend failed all the while.
+            LockLostError: at the end of the `async with` or by a check: its lease was over before.
 
         """
         return CacheLock(self._settings, key, timeout=timeout, lease=lease)
@@ -361,6 +364,10 @@ class FastAPICache:
         """The fresh response stored under the key of a `key_builder` or `CacheContext`, or None.
 
         For the key of a `key_builder`, give the namespace of its route, if the route has one.
+
+        Raises:
+            ConfigurationError: the key or the namespace is not valid.
+
         """
         found = await self._settings.store.visit().look_up(key_to_find(self._settings.full_namespace, key, namespace))
         if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
@@ -439,6 +446,7 @@ class FastAPICache:
         stale window become stale instead, and the next request renews them; all other entries are invalidated.
 
         Raises:
+            ConfigurationError: the key or the namespace is not valid.
             InvalidationError: the backend has not taken the invalidation. It already applies in this process, and is
                 retried until it succeeds.
 
@@ -690,8 +698,9 @@ class FastAPICache:
             if self._settings.purging is not None:
                 await self._settings.purging.end()
             await ends_of(self._settings.runtime.compressing)
+            # Each event loop has connections of its own: those of this one, and of the thread for plain functions.
             await self._settings.store.close()
-            await end_here(self._settings.store.close())
+            await run_in_own_loop(self._settings.store.close())
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None, None]:
@@ -759,7 +768,7 @@ class FastAPICache:
         self._settings.runtime.observers.add(observer)
 
     def stats(self) -> CacheStats:
-        """What this cache has done in this process, by route and in all, and how its store is.
+        """The counters of this cache in this process, by route and in all, and the state of its store.
 
         It is counted without an observer. Threads may lose a count now and then.
         """

@@ -52,7 +52,7 @@ class Invalidated(Struct, frozen=True, kw_only=True):
     """Names were invalidated by this process."""
 
     names: tuple[str, ...]
-    """What was invalidated: `tag:user:7`, `path:/users/7`, `endpoint:shop.get_user@/users/{id}`, `all`. The key of a
+    """The invalidated names: `tag:user:7`, `path:/users/7`, `endpoint:shop.get_user@/users/{id}`, `all`. The key of a
     `key_builder` is a digest."""
     soft: bool
     """Whether the entries become stale; if not, they are not used any more."""
@@ -74,7 +74,7 @@ class Evicted(Struct, frozen=True, kw_only=True):
     entries: int = 1
     """How many were removed; of LMDB, all values that had not expired."""
     bytes: int
-    """What they had taken, with their keys."""
+    """Their size in bytes, with their keys."""
     cause: Literal['full', 'emptied'] = 'full'
     """`full`: they were used less than others. `emptied`: all was dropped, since not even an invalidation could be
     written."""
@@ -98,7 +98,7 @@ class StoreRecovered(Struct, frozen=True, kw_only=True):
 
 
 Event = Responded | Invalidated | Evicted | StoreFailed | StoreRecovered
-"""What an observer gets. Only the records of responses have an `outcome`."""
+"""The records that an observer gets. Only the records of responses have an `outcome`."""
 
 Observer = Callable[[Event], object]
 """A plain function. One that raises is logged once, and not called again."""

@@ -52,7 +52,7 @@ class RouteReport:
     not_in_key: tuple[str, ...] = ()
     """Parts of the raw request that are not in the cache key, although the endpoint could read them."""
     reads: tuple[str, ...] = ()
-    """What code was seen to read of the raw request so far, in this process: it selects the responses that it made."""
+    """The parts of the raw request that code was seen to read in this process: they select its responses."""
     guards: tuple[str, ...] = ()
     """The dependencies that run before an entry is served."""
     not_run_on_hits: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class RouteReport:
     conditions: tuple[str, ...] = ()
     """Further conditions for serving an entry or storing a response."""
     invalidates: tuple[str, ...] = ()
-    """What a successful write invalidates."""
+    """The names that a successful write invalidates."""
     warnings: tuple[str, ...] = ()
     """Settings that are valid but probably not intended."""
 

@@ -30,12 +30,12 @@ CLEARED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class LMDBStats:
-    """What an `LMDBCache` holds."""
+    """The size and contents of an `LMDBCache`."""
 
     entries: int
     """Those that have expired count until they are freed."""
     bytes: int
-    """What they take, with keys and tables."""
+    """Their size, with keys and tables."""
     max_bytes: int
 
 
@@ -92,7 +92,7 @@ class LMDBCache(BaseCache):
             logger.info('LMDBCache uses the folder %s', self.path)
 
     def stats(self) -> LMDBStats:
-        """What is stored in the folder now, by all processes."""
+        """The entries that all processes store in the folder now, counted."""
         entries, taken = self.store.look(lambda table: (table.small + table.large, table.taken()))
         return LMDBStats(entries, taken, self.store.environment.max_bytes)
 

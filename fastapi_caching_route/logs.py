@@ -38,7 +38,7 @@ def logging_observer(
 
 
 class _Line:
-    """What became of a request, in words; made only if the line is written."""
+    """The outcome of a request, in words; made only if the line is written."""
 
     __slots__ = ('_told',)
 

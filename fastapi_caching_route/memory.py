@@ -39,7 +39,7 @@ part."""
 
 @dataclass(frozen=True, slots=True)
 class MemoryStats:
-    """What a `MemoryCache` holds, and what it has done since it was created."""
+    """The size of a `MemoryCache`, and counters since it was created."""
 
     entries: int
     bytes: int
@@ -102,7 +102,7 @@ class MemoryCache(BaseCache):
         self.told_as: EvictingStore = 'memory'
 
     def stats(self) -> MemoryStats:
-        """What is kept now, and what has been done so far."""
+        """The size now, and the counters so far."""
         with self._lock:
             self._free_ended(FREED_BY_STATS)
             held, taken = len(self._queues), self._queues.bytes

@@ -142,7 +142,7 @@ DEFAULTS: Final[CacheOptions] = {
     'surrogate_keys': None,
     'strict': False,
 }
-"""What applies if an option of `FastAPICache(...)` is omitted."""
+"""The defaults of the options of `FastAPICache(...)`."""
 
 
 class RouteOptions(TypedDict, total=False):

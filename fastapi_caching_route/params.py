@@ -13,7 +13,7 @@ from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route.callables import KeyBuilder
 
 RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
-"""What `APIRoute.get_route_handler()` returns."""
+"""The type of the handler that `APIRoute.get_route_handler()` returns."""
 
 
 class CacheParamsBase(TypedDict, total=False):

@@ -29,7 +29,7 @@ class PurgeError(CacheError):
 
 @dataclass(frozen=True, slots=True)
 class PurgeRequest:
-    """What a cache in front has to delete."""
+    """The entries that a cache in front has to delete."""
 
     tags: Annotated[tuple[str, ...], Doc('Tags, as they are in the header of `surrogate_keys`.')]
     paths: Annotated[tuple[str, ...], Doc('Paths that were invalidated. Their tags are among the tags.')] = ()

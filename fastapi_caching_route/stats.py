@@ -1,4 +1,4 @@
-"""What a cache has done, in numbers: the records of `cache.stats()`.
+"""Counters of a cache: the records of `cache.stats()`.
 
 Knows counters; knows neither requests nor stores.
 """
@@ -86,16 +86,16 @@ class StoreStats:
     command_seconds: Mapping[str, float] = field(default_factory=dict)
     """How long commands of each kind have taken lately, on average; empty if no command waits."""
     memory: MemoryStats | None = None
-    """What a `MemoryCache` holds."""
+    """The size of a `MemoryCache`."""
     lmdb: LMDBStats | None = None
-    """What an `LMDBCache` holds."""
+    """The size of an `LMDBCache`."""
     near: MemoryStats | None = None
-    """What the near copies hold."""
+    """The size of the near copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeStats:
-    """What this process has sent to caches in front."""
+    """The requests that this process has sent to caches in front."""
 
     sent: int = 0
     """How many purges were taken. Each invalidation is sent twice."""
@@ -133,7 +133,7 @@ class MinuteStats:
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """What one cache has done in one process since it was built, or in all processes that share its store."""
+    """The counters of a cache: of one process since it was built, or of all processes that share its store."""
 
     total: RouteStats = field(default_factory=RouteStats)
     routes: tuple[RouteStats, ...] = ()
@@ -151,7 +151,7 @@ class CacheStats:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStats:
-    """What one process has published."""
+    """The counters that one process has published."""
 
     worker: str
     """Host and process id."""

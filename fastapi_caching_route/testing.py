@@ -27,7 +27,7 @@ class SettableClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward by so many seconds; back if they are negative."""
         self.now += seconds
 
 

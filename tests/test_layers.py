@@ -117,10 +117,13 @@ INSIDE = {
             'herd',
             'keying',
             'compressing',
+            'hit',
             'lookup',
             'call',
             'account',
             'plan',
+            'runtime',
+            'user_code',
             'negotiating',
             'switch',
             'messages',
@@ -256,7 +259,7 @@ INSIDE = {
         *('cache_status', 'cache_control', 'fields'),
     ),
 }
-"""The files of each wing, in the same way."""
+"""The files of each subpackage, in the same way."""
 
 NEVER = {
     *(('_exchange', '_fastapi'), ('_store', '_fastapi'), ('_fastapi', '_store'), ('_fastapi', '_exchange')),
@@ -309,10 +312,10 @@ def ours_in(name):
 
 
 def goes_down(importer, file):
-    wing, other = importer.partition('/')[0], file.partition('/')[0]
-    if wing != other:
-        return ORDER.index(wing) < ORDER.index(other) and (wing, other) not in NEVER
-    order = ('__init__', *INSIDE[wing])
+    subpackage, other = importer.partition('/')[0], file.partition('/')[0]
+    if subpackage != other:
+        return ORDER.index(subpackage) < ORDER.index(other) and (subpackage, other) not in NEVER
+    order = ('__init__', *INSIDE[subpackage])
     return order.index(importer.partition('/')[2]) < order.index(file.partition('/')[2])
 
 
@@ -321,15 +324,15 @@ def test_imports_go_down(name):
     assert not [file for file in ours_in(name) if not goes_down(name, file)]
 
 
-@pytest.mark.parametrize('wing', INSIDE)
-def test_a_wing_lists_its_files_in_their_order(wing):
-    text = ast.get_docstring(ast.parse((PACKAGE / wing / '__init__.py').read_text()))
+@pytest.mark.parametrize('subpackage', INSIDE)
+def test_a_subpackage_lists_its_files_in_their_order(subpackage):
+    text = ast.get_docstring(ast.parse((PACKAGE / subpackage / '__init__.py').read_text()))
     listed = re.findall(r'^(\w+)  +\S', text, re.MULTILINE)
-    assert tuple(listed) == INSIDE[wing]
+    assert tuple(listed) == INSIDE[subpackage]
 
 
 def test_each_file_has_its_place():
-    places = {f'{wing}/{file}' for wing, files in INSIDE.items() for file in (*files, '__init__')}
+    places = {f'{subpackage}/{file}' for subpackage, files in INSIDE.items() for file in (*files, '__init__')}
     assert {name for name in FILES if '/' in name} == places
     assert {name for name in FILES if '/' not in name} | set(INSIDE) == set(ORDER)
 
@@ -358,7 +361,7 @@ def test_the_exchange_and_the_store_know_nothing_of_the_framework(name):
     assert not {it.partition('.')[0] for it in others_in(name)} & {'fastapi', 'starlette', 'pydantic'}
 
 
-def test_only_one_wing_knows_the_inside_of_fastapi():
+def test_only_one_subpackage_knows_the_inside_of_fastapi():
     knowing = {name.partition('/')[0] for name in FILES if INSIDE_OF_FASTAPI & others_in(name)}
     assert knowing <= {'_fastapi', '_console', 'route'}
     for name in ('_console/guarding', 'route'):  # each is a class of routes

@@ -37,7 +37,7 @@ BROAD = {
     'the endpoint or a function failed, and something stale may answer': {'_exchange/run.py', '_functions/calling.py'},
     'a renewal, whose client has been served': {'_exchange/exchange.py'},
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
-        *('_exchange/plan.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/solving.py'),
+        *('_exchange/user_code.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/solving.py'),
         *('_fastapi/early_values.py', '_fastapi/parameters.py', '_fastapi/path_values.py'),
         *('_concurrency/observers.py', '_routes/warming_up.py'),
     },

@@ -1,6 +1,6 @@
 """The route class of the console: what all of its responses say, and which requests other sites may not send.
 
-The guards are the user's own dependencies. They have let nobody in when these checks are made.
+The guards are the user's own dependencies. These checks run before them.
 """
 
 from collections.abc import MutableMapping

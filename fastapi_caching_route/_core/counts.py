@@ -1,4 +1,4 @@
-"""What a route has done in this process, in numbers. Pure: does not know how they are shown.
+"""The counters of a route in this process. Pure: does not know how they are shown.
 
 The numbers are counted in place, without a lock: threads may lose a count now and then, and a hit stays cheap.
 """

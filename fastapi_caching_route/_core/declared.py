@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import App, Receive, Scope, Send
 from fastapi_caching_route._core.inputs import Inputs
@@ -14,18 +17,32 @@ Proceed = Callable[[Send], Awaitable[bool]]
 dependencies."""
 
 
-LetIn = bool | App
-"""True if the guards accept the request; the app that sends their refusal; False if they have not run."""
-ACCEPTED: LetIn = True
+class GuardRefusal(Struct, frozen=True):
+    """The guards refuse the request."""
+
+    app: App
+    """Sends their response."""
+
+
+class WithoutRefusal(Enum):
+    """The guards have not refused the request."""
+
+    ACCEPTED = 'accepted'
+    NOT_RUN = 'not run'
+    """None of them has run: the admission must be called."""
+
+
+Decision = GuardRefusal | WithoutRefusal
+ACCEPTED, NOT_RUN = WithoutRefusal.ACCEPTED, WithoutRefusal.NOT_RUN
 
 
 class Admission(Protocol):
     """Runs guards. If they accept the request, it calls the last argument; else it sends the refusal.
 
-    `lets_in` makes the call unnecessary if all that guards do is to accept or refuse. Else it runs none of them.
+    `decide` makes the call unnecessary if all that guards do is to accept or refuse. Else it runs none of them.
     """
 
-    async def lets_in(self, scope: Scope, /) -> LetIn: ...
+    async def decide(self, scope: Scope, /) -> Decision: ...
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed, /) -> None: ...
 
 
@@ -35,20 +52,21 @@ class Declared:
 
     inputs: Inputs
     keys: Keys
-    before_key: Admission | None
+    before_key: Admission | None = None
     """Explicit dependencies that run before the key is made: a key builder or an identity callable may read what they
     set in `request.state`."""
-    on_hit: Admission | None
+    on_hit: Admission | None = None
     """The guards that must accept the request before it gets an entry."""
-    run_handler: object | None
+    run_handler: object | None = None
     """The request handler that runs the route with everything that did not run before the key; None if nothing can
     refuse a request before the endpoint."""
-    guards: tuple[str, ...]
+    guards: tuple[str, ...] = ()
     """The dependencies that `before_key` and `on_hit` run, in words."""
-    not_on_hit: tuple[str, ...]
+    not_on_hit: tuple[str, ...] = ()
     """The other dependencies of the endpoint, which run only with it, in words."""
-    refusing: tuple[str, ...]
+    refusing: tuple[str, ...] = ()
     """The dependencies in `not_on_hit` that can refuse requests, as their source shows, in words."""
-    pass_handler: object | None
+    pass_handler: object | None = None
     """The request handler for methods that are never cached, for which there is no key."""
     ready: dict[str, Ready] = field(default_factory=dict)
+    """The prepared heads of recent hits, by the keys of their entries."""

@@ -39,7 +39,7 @@ journal of the store, or marks of its names."""
 
 
 class About(Struct, frozen=True):
-    """What is told about an entry. Nothing of it decides whether the entry may be used.
+    """A description of an entry for people. Nothing of it decides whether the entry may be used.
 
     Its headers tell the content coding, and `Entry.read` with Vary by what it is selected.
     """
@@ -113,7 +113,7 @@ class Entry(Struct, frozen=True, weakref=True):
     """They tell whether one of the names was invalidated since the endpoint began: see `_store/marks.py` and
     `moments.py`."""
     read: tuple[str, ...] = ()
-    """What was read of the raw request to make it, see `_core/read_names`."""
+    """The names of all that was read of the raw request to make it, see `_core/read_names`."""
     about: About = NOTHING_TOLD
     coded: Coded | None = None
     """The compressed representation; None if there is only the plain one. Clients are sent what they accept."""

@@ -116,7 +116,7 @@ def _headers(request: RawRequest) -> Parts:
 
 
 def _host(request: RawRequest) -> Parts:
-    """What the host in a URL is made of: without Host, the address of the server."""
+    """The parts of the host in a URL: without Host, the address of the server."""
     scope = request.scope
     found = tuple(lines(scope['headers'], b'host')) or plain(scope.get('server'))
     return found, scope.get('app_root_path')
@@ -134,7 +134,7 @@ def _body(request: RawRequest) -> Parts:
 
 
 def _extensions(request: RawRequest) -> Parts:
-    """What the server says of the connection, a certificate of the client for instance."""
+    """The statements of the server about the connection, such as a certificate of the client."""
     offered = request.scope.get('extensions') or {}
     return tuple((name, plain(offered[name])) for name in sorted(offered) if not name.startswith('http.response.'))
 

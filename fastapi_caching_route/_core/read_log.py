@@ -1,4 +1,4 @@
-"""What code has read of one raw request while a response was made. Pure."""
+"""A log of everything that code has read of one raw request while a response was made. Pure."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""Heads of responses that are ready to be sent: what an entry comes to stays the same for a part of a second. Pure."""
+"""Prepared response headers: they stay valid until Age or the remaining ttl changes, so at most one second. Pure."""
 
 from typing import Any
 from weakref import ref
@@ -17,10 +17,10 @@ ROUNDED = 1e-6
 
 
 class Ready(Struct):
-    """What goes before the body of an entry, for each request from `since` on and before `until`."""
+    """The prepared head of a response from an entry, valid from `since` until just before `until`."""
 
-    entry: Any
-    """A weak reference to the entry, which is not to be kept in memory for this."""
+    entry_ref: Any
+    """A weak reference: the entry is not to be kept in memory for this."""
     since: float
     until: float
     is_fresh: bool
@@ -43,7 +43,7 @@ class Ready(Struct):
         return self._of_a_304
 
 
-def made_ready(
+def prepared_head(
     entry: Entry, sent: RawHeaders, labels: RawHeaders, *, now: float, age: float, left: float, renews: bool
 ) -> Ready:
     """The head of an entry of this age, which is fresh for `left` seconds, as it is sent to clients that accept that.

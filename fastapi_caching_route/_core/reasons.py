@@ -50,7 +50,15 @@ class Reason:
 class Bypass:
     """Why a request bypasses the cache."""
 
-    reason: str
+    reason: str | None
+    """None if `why` says it all."""
+    why: bytes = b'bypass'
+    """In the words of Cache-Status (RFC 9211 §2.2)."""
+
+    @property
+    def in_words(self) -> str:
+        """The reason, as counters and observers get it."""
+        return self.reason or self.why.decode()
 
 
 _RAW = 'the route takes the raw request, and this one has'

@@ -1,9 +1,10 @@
 """One request to a cached route: start reading in `arrival.py`.
 
-Knows neither FastAPI, Starlette, aiocache nor decorators.
+Knows neither FastAPI, Starlette, aiocache nor decorators. A plain `def` that returns a coroutine saves the call of
+another coroutine that would only await it: each one more makes all misses dearer.
 
 forecast    what would become of a request that nobody has sent
-arrival     what is answered at once, and what is not
+arrival     a hit is sent at once, or an exchange begins
 exchange    the steps of a request, in a loop
 overtaking  a stale entry answers in place of an endpoint that takes too long
 run         one run of the endpoint, watched message by message
@@ -12,15 +13,18 @@ passing     how a response is passed on while it is recorded
 keeping     a complete response is stored, and shared with its followers
 verdict     what becomes of a response, decided from its head
 errand      what a run is for, and what was so before
-guarded     a fresh entry for a request that its guards have to let in
+guarded     a response that is ready, for a request that its guards still have to accept
 guards      dependencies that run where the route does not run them
 herd        one request among others for the same response
 keying      the key of a request, where user code takes part in it
 compressing  what a run has stored is compressed behind its response
-lookup      what is stored for a request
+hit         a response that is made at once from a stored entry
+lookup      what is stored for a request, and what may be done with it
 call        one request, and its client
 account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request
+runtime     what all routes of one cache have in common while the app runs
+user_code   callables of the user's, and what the log is told of them
 negotiating  the representation of an entry for one client
 switch      whether a cache is in use
 messages    ASGI messages and their headers

@@ -16,11 +16,10 @@ from fastapi_caching_route._core.key import digest
 from fastapi_caching_route._core.recorder import is_last
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http.reuse import FAILURES
-from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.events import Responded, ResponseOutcome
 
 Part = Literal['look_up', 'guards', 'endpoint']
-"""What takes the time of a request."""
+"""The parts of the time of a request."""
 
 FREE = frozenset(('hit', 'stale', 'collapsed', 'revalidated'))
 """The outcomes whose body is that of an entry."""
@@ -30,7 +29,7 @@ MAX_REASONS = 64
 
 
 class Account(Struct, eq=False):
-    """What becomes of one request. It is told when the response has been sent, once."""
+    """The outcome of one request. Counters and observers get it when the response has been sent, once."""
 
     plan: Plan
     _method: str
@@ -56,13 +55,13 @@ class Account(Struct, eq=False):
     key: str | None = None
     """Without its namespace."""
 
-    def observed(self) -> Self:
-        """The same, with the time of each part from now on."""
+    def start_timing(self) -> Self:
+        """Measure the time of each part from now on; return the same account."""
         self._began_at = self._at = perf_counter()
         return self
 
     def for_nobody(self) -> 'Account':
-        """The account of a run whose response nobody gets, which counts as a run alone; of this one, if it runs."""
+        """An account for a run without a client: only the run is counted. If this one has begun, it is that run."""
         again = Account(self.plan, self._method, self._send)
         again._is_over = True
         again._run_began_at, self._run_began_at = self._run_began_at, None
@@ -111,17 +110,14 @@ class Account(Struct, eq=False):
         await self._send(message)
         self._is_sending = False
 
-    def was_hit(self, key: str, answer: tuple[Message, Message, bool, Found]) -> None:
-        """The request was answered at once, by this; the hit has been counted."""
-        start, body, is_fresh, found = answer
-        age = found.age_and_left(self.plan.runtime.clock())[0]
-        self.passed('look_up')
-        self.key = key
-        self._status, self._bytes, self._is_over = start['status'], len(body['body']), True
-        self.note('hit' if is_fresh else 'stale', age=age)
-        self._observed()
+    def was_hit(self, key: str, outcome: ResponseOutcome, status: int, size: int, age: float) -> None:
+        """A hit is sent at once, with so many bytes of the body; it has been counted."""
+        self.end_part('look_up')
+        self.key, self.outcome, self.age = key, outcome, age
+        self._status, self._bytes, self._is_over = status, size, True
+        self._report()
 
-    def passed(self, part: Part) -> None:
+    def end_part(self, part: Part) -> None:
         """The time since the last part was that of this one."""
         if not self._began_at:
             return
@@ -148,7 +144,7 @@ class Account(Struct, eq=False):
             self.ended_run()
         self._count(self.plan.counts, self.outcome or 'miss')
         if self._began_at:
-            self._observed()
+            self._report()
 
     def ended_run(self) -> None:
         """If the endpoint runs, its response is complete, or there will be none."""
@@ -171,7 +167,7 @@ class Account(Struct, eq=False):
                 pair = outcome, 'other'
             counts.reasons[pair] = counts.reasons.get(pair, 0) + 1
 
-    def _observed(self) -> None:
+    def _report(self) -> None:
         """Give the record to the observers."""
         tell = self.plan.runtime.observers.tell
         if tell is None:
@@ -197,20 +193,3 @@ class Account(Struct, eq=False):
                 endpoint_seconds=seconds.get('endpoint', 0.0),
             )
         )
-
-
-def count(counts: Counts, answer: tuple[Message, Message, bool, Found]) -> None:
-    """Count a response that is sent at once, to a client that all guards have let in."""
-    _, body, is_fresh, found = answer
-    if is_fresh:
-        counts.hit += 1
-    else:
-        counts.stale += 1
-    counts.bytes += len(body['body'])
-    counts.seconds_saved += found.entry.about.seconds
-
-
-def passed(account: Account | None, part: Part) -> None:
-    """The time since the last part was that of this one, if there is an account already."""
-    if account is not None:
-        account.passed(part)

@@ -95,7 +95,7 @@ class RequestBody(Struct, eq=False):
     _size: int = 0
 
     def once_more(self) -> 'RequestBody':
-        """What has been read, to be read once more; after it nothing comes, not even a disconnect."""
+        """The part that has been read, to be read again; nothing follows it, not even a disconnect."""
         read = self._read or [{'type': 'http.request', 'body': b'', 'more_body': False}]
         return RequestBody(_silence, list(read))
 
@@ -188,8 +188,8 @@ class Client(Struct, eq=False):
     keeps_tasks: bool = True
     """Whether the background tasks of dependencies run after this response."""
 
-    def let_in(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
-        """Guards have let it in, and have written this.
+    def note_guards(self, by_guards: ByGuards, send: Send, *, before_key: bool) -> None:
+        """Note what guards that have accepted it have written on its response.
 
         The `send` is theirs, so that they know when the response has begun.
         """

@@ -1,4 +1,4 @@
-"""What one run of the endpoint is for, what it is asked, and what was so before. Does not know the response.
+"""The purpose of one run of the endpoint, its request, and the state before it. Does not know the response.
 
 errand ──> snapshot ──> run: send, receive ──┬──> head ──> verdict ──┬─ Record   keeping, then sent like a hit
 (frozen)   (frozen)                          │    (frozen)           └─ PassOn   sent as it comes, with the reason
@@ -24,7 +24,7 @@ from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.call import Call, RequestBody
 from fastapi_caching_route._exchange.compressing import Compressing
 from fastapi_caching_route._exchange.messages import Head, read_head
-from fastapi_caching_route._exchange.plan import ask_user, tell
+from fastapi_caching_route._exchange.user_code import call_hook, tell
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.ranges import IN_PARTS
@@ -33,12 +33,12 @@ from fastapi_caching_route._store.visit import Before, Found, Visit
 
 
 class Errand(Struct, frozen=True, kw_only=True):
-    """What one run of the endpoint is for. Nothing in it is assigned while it runs."""
+    """The purpose of one run of the endpoint. Nothing in it is assigned while it runs."""
 
     call: Call
     """For a renewal: the same request once more, for nobody."""
     wishes: Wishes
-    """What dependencies and the endpoint wish for the response; they say it while they run."""
+    """The wishes of dependencies and the endpoint for the response; they add them while they run."""
     why: bytes
     """Why the endpoint is asked, in the words of Cache-Status."""
     stale: Found | None
@@ -62,7 +62,7 @@ class Question(Struct, frozen=True):
 
 
 def question(errand: Errand) -> Question:
-    """What the endpoint is asked: about our stored response, and never about the one that the client has stored."""
+    """The request to the endpoint: its preconditions are about our stored response, never about that of the client."""
     call, terms = errand.call, errand.call.plan.terms
     headers: RawHeaders = call.scope['headers']
     asked = lines(headers, b'range') if call.scope['method'] in IN_PARTS else ()
@@ -78,17 +78,17 @@ def question(errand: Errand) -> Question:
 
 
 class Snapshot(Struct, frozen=True):
-    """What was so before the endpoint read anything. A response is as current as this."""
+    """The state before the endpoint read anything. A response is as current as this."""
 
     question: Question
     named: Named | None
-    """What the response can be invalidated by; None if its tags cannot be told, so that it must not be stored."""
+    """The names of the response; None if its tags cannot be told, so that it must not be stored."""
     before: Before
     session: Mapping[str, Any]
     asked_at: float
     """When the endpoint was asked, in seconds since the epoch."""
     reads: ReadLog
-    """What is read of the raw request from then on."""
+    """Everything that is read of the raw request from then on."""
 
     def read_with(self, body: RequestBody) -> Group:
         """The same, with the `body` for its values."""
@@ -98,7 +98,7 @@ class Snapshot(Struct, frozen=True):
         return read
 
     def read(self) -> Group:
-        """What was read until now of that which selects a response."""
+        """The names of all that was read until now and selects a response."""
         return self.reads.began.reading.counting(self.reads.noted.copy()) if self.reads.noted else ()
 
 
@@ -113,7 +113,7 @@ async def snapshot(errand: Errand) -> Snapshot:
         began = RawRequest(begin_of(began.scope, asked.headers), began.reading)
     reads = ReadLog(began)
     is_named, tell_tags = call.plan.labels.stores or call.plan.surrogates, call.plan.hooks.tags
-    tags: object = () if tell_tags is None or not is_named else await ask_user(tell_tags, call.scope)
+    tags: object = () if tell_tags is None or not is_named else await call_hook(tell_tags, call.scope)
     if not call.plan.labels.stores:
         named = call.plan.names(call.scope, None, tags) if is_named else NAMELESS
         return Snapshot(asked, named, Before(0), session, asked_at, reads)
@@ -144,8 +144,11 @@ def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
     return head
 
 
-def is_comparable_in(call: Call, snapshot: Snapshot) -> bool:
-    """Whether other requests can be compared with this one in all that was read of it; `explain` tells what it is."""
+def note_reads(call: Call, snapshot: Snapshot) -> bool:
+    """Note what was read of the request, for `explain`; return whether others can be compared with it in all of that.
+
+    If they cannot, the log says so, once.
+    """
     read = snapshot.read_with(call.body)
     call.plan.learn(read)
     if not read or snapshot.reads.values(read) is not None:
@@ -155,7 +158,7 @@ def is_comparable_in(call: Call, snapshot: Snapshot) -> bool:
 
 
 def our_cache_control(errand: Errand, headers: RawHeaders, read: Group, age: float, left: float) -> RawHeaders:
-    """What the route tells other caches about a response with these headers, which is fresh for `left` seconds.
+    """Our Cache-Control for a response with these headers that is fresh for `left` seconds.
 
     `read` is what was read of the raw request to make it.
     """

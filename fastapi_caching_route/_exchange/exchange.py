@@ -19,7 +19,7 @@ from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._core.variants import Brought
 from fastapi_caching_route._exchange.call import Call
-from fastapi_caching_route._exchange.guards import admit, pass_by
+from fastapi_caching_route._exchange.guards import admit, forward_unstored
 from fastapi_caching_route._exchange.herd import Alone, Follow, Herd, Lead, LookAgain
 from fastapi_caching_route._exchange.keying import find_key
 from fastapi_caching_route._exchange.lookup import (
@@ -31,7 +31,7 @@ from fastapi_caching_route._exchange.lookup import (
     window_on_error,
 )
 from fastapi_caching_route._exchange.overtaking import errand_of, run_endpoint, run_unstored
-from fastapi_caching_route._exchange.plan import tell
+from fastapi_caching_route._exchange.user_code import tell
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.reuse import ANSWER, NO_DEMAND, REFRESH, RENEW, VALIDATE, Demand
 from fastapi_caching_route._store.lock import Lock
@@ -47,14 +47,14 @@ class Reply(Struct, frozen=True):
     entry: Entry
     age: float
     left: float
-    """Seconds for which it is fresh yet; negative if it is stale."""
+    """Seconds of freshness left; negative if it is stale."""
     renews: bool = False
     """Whether it is renewed after that."""
     detail: str | None = None
 
 
-class Ask(Struct, frozen=True):
-    """The endpoint has to be asked."""
+class Forward(Struct, frozen=True):
+    """The endpoint has to run."""
 
     why: bytes
     """In the words of Cache-Status."""
@@ -64,8 +64,8 @@ class Ask(Struct, frozen=True):
 class Exchange(Struct, eq=False):
     """One request through one cached route. Read on: each method is called by one above it.
 
-    before the key -> key -> look up -> decide -> reply | reply and renew | 504 | ask
-    ask: lead | follow | look again | alone
+    before the key -> key -> look up -> decide -> reply | reply and renew | 504 | forward
+    forward: lead | follow | look again | alone
     """
 
     _call: Call
@@ -74,38 +74,40 @@ class Exchange(Struct, eq=False):
     def respond(self, looked: Looked | None) -> Coroutine[Any, Any, None]:
         """Run the dependencies that must come before the key, then answer."""
         call = self._call
-        passed_by = call.plan.passes_by(call.scope)
-        if passed_by is None and call.declared.before_key is None:
-            return self._answer(looked)
-        if passed_by is None:
-            return admit(call, call.declared.before_key, partial(self._admitted, looked))
-        why, reason = passed_by
-        call.client.account.note('bypass', reason or why.decode())
-        return pass_by(call, call.declared.pass_handler, Outcome(why, detail=reason))
+        bypass = call.plan.bypass_of(call.scope)
+        if bypass is not None:  # no dependency has run yet
+            return self._bypass(bypass, call.declared.pass_handler)
+        if call.declared.before_key is None:
+            return self._from_key_on(looked)
+        return admit(call, call.declared.before_key, partial(self._admitted, looked))
 
     async def _admitted(self, looked: Looked | None) -> None:
-        self._call.client.account.passed('guards')
-        await self._answer(looked)
+        self._call.client.account.end_part('guards')
+        await self._from_key_on(looked)
 
-    async def _answer(self, looked: Looked | None) -> None:
-        """Answer from the store if RFC 9111 §4 allows it, else from the endpoint."""
+    async def _from_key_on(self, looked: Looked | None) -> None:
+        """Respond from the store if RFC 9111 §4 allows it, else from the endpoint."""
         call, account = self._call, self._call.client.account
         if not call.plan.labels.stores:
             await run_unstored(call)
             return
-        keys = looked[0] if looked else await find_key(call)
+        keys = looked.keys if looked else await find_key(call)
         if isinstance(keys, Bypass):
-            tell(reasons.named(keys.reason), call.scope['path'], call.plan.told)
-            account.note('bypass', keys.reason)
-            await pass_by(call, call.declared.run_handler, Outcome(b'bypass', detail=keys.reason))
+            tell(reasons.named(keys.in_words), call.scope['path'], call.plan.told)
+            # What had to run before the key has run, and `run_handler` does not run it again.
+            await self._bypass(keys, call.declared.run_handler)
             return
         call.own_key, call.key = keys
         account.key = call.own_key
         demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND
         seen = await look_up(call, looked)
-        account.passed('look_up')
+        account.end_part('look_up')
         while not await self._settle(seen, demand):  # `MAX_ATTEMPTS` of the herd bounds it
             seen = await look_up(call)
+
+    def _bypass(self, bypass: Bypass, handler: object | None) -> Coroutine[Any, Any, None]:
+        self._call.client.account.note('bypass', bypass.in_words)
+        return forward_unstored(self._call, handler, Outcome(bypass.why, detail=bypass.reason))
 
     async def _settle(self, seen: Seen, demand: Demand) -> bool:
         """Answer in one of these ways; False if there may be something else in the store by now."""
@@ -115,21 +117,24 @@ class Exchange(Struct, eq=False):
                 await admit(call, call.declared.on_hit, partial(self._reply, reply))
                 if reply.renews and call.client.was_served:
                     await self._renew(seen)
-            case Ask() if demand.only_if_cached:
+            case Forward() if demand.only_if_cached:
                 labels = call.plan.labels.on_pass(Outcome(None, detail=reasons.ONLY_IF_CACHED.name))
                 call.client.account.note('refused', reasons.ONLY_IF_CACHED.name)
                 await admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))
-            case Ask() as ask:
-                return await self._ask(ask, seen, demand)
+            case Forward() as forward:
+                return await self._forward(forward, seen, demand)
         return True
 
-    async def _decide(self, seen: Seen, demand: Demand) -> Reply | Ask:
-        """What is done with what was seen. It answers only if RFC 9111 §4 allows it, or RFC 5861 in its windows."""
+    async def _decide(self, seen: Seen, demand: Demand) -> Reply | Forward:
+        """Whether the entry is sent: only if RFC 9111 §4 allows it, or RFC 5861 in its windows.
+
+        If it is to be renewed, the body of the request is read first: the renewal sends it once more.
+        """
         found, plan = seen.found, self._call.plan
         if found is None:
-            return Ask(b'vary-miss' if seen.variants else b'uri-miss', None)
+            return Forward(b'vary-miss' if seen.variants else b'uri-miss', None)
         entry = found.entry
-        use, age, left = judge(found, plan.runtime.clock(), demand, plan.herds)
+        use, age, left = judge(found, plan.runtime.clock(), demand, plan.run_options)
         renews = use in {RENEW, REFRESH}
         if renews and await self._call.body.whole(plan.terms.max_body_size) is None:  # it cannot be sent once more
             renews = False
@@ -138,7 +143,7 @@ class Exchange(Struct, eq=False):
             return Reply(entry, age, left, renews)
         if self._may_bridge(entry, left, demand):
             return Reply(entry, age, left, detail=reasons.STALE_IF_ERROR.name)
-        return Ask(b'stale' if left <= 0 or entry.must_validate else b'request', found)
+        return Forward(b'stale' if left <= 0 or entry.must_validate else b'request', found)
 
     def _may_bridge(self, entry: Entry, left: float, demand: Demand) -> bool:
         """Whether a stale entry may answer without asking the endpoint, which failed a moment ago (RFC 5861 §4)."""
@@ -150,7 +155,7 @@ class Exchange(Struct, eq=False):
     async def _reply(self, reply: Reply) -> None:
         """Answer from an entry."""
         call, entry = self._call, reply.entry
-        call.client.account.passed('guards')
+        call.client.account.end_part('guards')
         call.client.account.note(
             'hit' if reply.left > 0 else 'stale', reply.detail, age=reply.age, saved=entry.about.seconds
         )
@@ -159,39 +164,39 @@ class Exchange(Struct, eq=False):
         labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, entry.read, detail=detail)
         await call.client.reply(entry, labels, call.plan.runtime.clock())
 
-    async def _ask(self, ask: Ask, seen: Seen, demand: Demand) -> bool:
+    async def _forward(self, forward: Forward, seen: Seen, demand: Demand) -> bool:
         """Let the endpoint answer, or wait for a request that does; False if this one is to look again."""
         call = self._call
         match await self._herd.join(seen, demand):
             case Lead() as lead:
-                return await self._lead(lead, ask, seen)
+                return await self._lead(lead, forward, seen)
             case Follow() as follow:
-                await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, ask.why))
+                await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, forward.why))
             case LookAgain.LOOK_AGAIN:
                 return False
             case Alone(variants):
                 flight: Flight[Brought] = call.plan.runtime.flights.unfollowed()
                 try:
-                    await run_endpoint(errand_of(call, ask.why, ask.stale, flight, seen.among(variants)))
+                    await run_endpoint(errand_of(call, forward.why, forward.stale, flight, seen.among(variants)))
                 finally:
                     flight.land(Instead.FORWARD)
         return True
 
-    async def _lead(self, lead: Lead, ask: Ask, seen: Seen) -> bool:
+    async def _lead(self, lead: Lead, forward: Forward, seen: Seen) -> bool:
         """Let the endpoint answer this request and its followers; False if another process has stored something."""
         flight, latest = lead.flight, seen.among(lead.variants)
-        lock = self._herd.lock(flight, lead.variants) if self._call.plan.herds.lock else None
+        lock = self._herd.lock(flight, lead.variants) if self._call.plan.run_options.lock else None
         try:
             current = latest if lock is None else await self._locked(lock, latest)
             if current is None:
                 return False
-            await run_endpoint(errand_of(self._call, ask.why, ask.stale, flight, current))
+            await run_endpoint(errand_of(self._call, forward.why, forward.stale, flight, current))
         finally:
             _end(flight, lock)
         return True
 
     async def _locked(self, lock: Lock, seen: Seen) -> Seen | None:
-        """What there is when the lock has been taken; None if another process has stored something fresh meanwhile."""
+        """The result of a new look-up under the lock; None if another process has stored something fresh meanwhile."""
         latest = seen
 
         async def is_stored() -> bool:

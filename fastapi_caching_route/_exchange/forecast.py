@@ -1,4 +1,4 @@
-"""What would become of a request that nobody has sent: its key, what is stored for it, and what may be done with that.
+"""A forecast for a request that nobody has sent: its key, the entry for it, and whether that would be sent.
 
 Runs no code of the user's: neither the endpoint, nor guards, nor a `key_builder`, `identity` or `skip`. Stores nothing.
 """
@@ -27,7 +27,7 @@ REST_OF_A_REQUEST = 'what middleware, the session and the connection add to a re
 
 
 class Forecast(Struct, frozen=True):
-    """What would become of one request, if the guards let it in."""
+    """The outcome that one request would have, if the guards accepted it."""
 
     fate: Fate
     reason: str | None = None
@@ -35,7 +35,7 @@ class Forecast(Struct, frozen=True):
     key: str | None = None
     """The full key, or that of the variant."""
     found: Found | None = None
-    """What is stored for it, fresh or not."""
+    """The entry for it, fresh or not."""
     is_renewed: bool = False
     """Whether the entry answers, and is renewed after that."""
     is_under_way: bool = False
@@ -45,11 +45,10 @@ class Forecast(Struct, frozen=True):
 
 
 async def forecast(plan: Plan, declared: Declared, scope: Scope, body: bytes) -> Forecast:
-    """What would become of this request now."""
-    passes_by = plan.passes_by(scope)
-    if passes_by is not None:
-        why, reason = passes_by
-        return Forecast('bypass', reason or why.decode())
+    """The outcome that this request would have now."""
+    bypass = plan.bypass_of(scope)
+    if bypass is not None:
+        return Forecast('bypass', bypass.in_words)
     if not plan.labels.stores:
         return Forecast('bypass', reasons.STORE.name)
     provided = tuple(_unknown(plan, declared))
@@ -66,7 +65,7 @@ async def forecast(plan: Plan, declared: Declared, scope: Scope, body: bytes) ->
 
 
 def _unknown(plan: Plan, declared: Declared) -> list[str]:
-    """What a real request has that decides, too."""
+    """The names of what decides, too, and only a real request has."""
     found = [] if plan.hooks.skip is None else ['skip']
     takes = declared.inputs.raw or declared.inputs.reading.takes_request
     read = unsaid(plan.learned)
@@ -77,7 +76,7 @@ def _unknown(plan: Plan, declared: Declared) -> list[str]:
 async def _looked_up(plan: Plan, request: RawRequest, key: str, provided: tuple[str, ...]) -> Forecast:
     visit, headers = plan.runtime.store.visit(), request.scope['headers']
     demand = reuse.demand(headers) if plan.heeds_demands else NO_DEMAND
-    is_under_way = plan.runtime.flights.under_way(key, plan.herds.collapse_timeout) is not None
+    is_under_way = plan.runtime.flights.under_way(key, plan.run_options.collapse_timeout) is not None
 
     def missed(why: str, found: Found | None = None) -> Forecast:
         reason = reasons.ONLY_IF_CACHED.name if demand.only_if_cached else why
@@ -92,7 +91,7 @@ async def _looked_up(plan: Plan, request: RawRequest, key: str, provided: tuple[
         found = await visit.look_up(key)
     if not isinstance(found, Found):
         return missed('uri-miss')
-    use, _, left = judge(found, plan.runtime.clock(), demand, plan.herds)
+    use, _, left = judge(found, plan.runtime.clock(), demand, plan.run_options)
     if use is Use.VALIDATE:
         return missed('stale' if left <= 0 or found.entry.must_validate else 'request', found)
     is_renewed = use in {Use.RENEW, Use.REFRESH}

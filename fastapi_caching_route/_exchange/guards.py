@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import HANDLER, READ_LOG, WISHES, WRITTEN, Message, Send
-from fastapi_caching_route._core.declared import Admission, Declared, LetIn
+from fastapi_caching_route._core.declared import ACCEPTED, Admission, Declared, GuardRefusal
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._core.written import Written
@@ -37,33 +37,38 @@ async def admit(call: Call, admission: Admission | None, then: Then) -> None:
 
     The headers that they set go with the response.
     """
-    let_in = True if admission is None else await admission.lets_in(call.scope)
-    if admission is None or let_in is True:
+    decision = ACCEPTED if admission is None else await admission.decide(call.scope)
+    if admission is None or decision is ACCEPTED:
         await then()
+    elif isinstance(decision, GuardRefusal):
+        await send_refusal(call, decision)
     else:
-        await ask(call, admission, then, let_in)
+        await run_guards(call, admission, then)
 
 
-async def ask(call: Call, admission: Admission, then: Then, let_in: LetIn) -> None:
-    """Send the refusal, if `lets_in` has refused the request; else run the dependencies, and go on inside of them."""
+async def send_refusal(call: Call, refusal: GuardRefusal) -> None:
+    """Send the response with which the guards refuse the request."""
+    label = partial(_refused, call.plan, call.declared, call.client.account)
+    await refusal.app(call.scope, call.body.reader(), with_start(call.client.send, label))
+
+
+async def run_guards(call: Call, admission: Admission, then: Then) -> None:
+    """Run the dependencies, and go on inside of them; if one refuses the request, its response is sent."""
     is_admitted = False
-    refusal = partial(_refused, call.plan, call.declared, call.client.account)
-    if not isinstance(let_in, bool):
-        await let_in(call.scope, call.body.reader(), with_start(call.client.send, refusal))
-        return
+    label = partial(_refused, call.plan, call.declared, call.client.account)
     wishes(call)
     written = call.scope[WRITTEN] = Written(call.client.before_key)
 
     async def proceed(send: Send) -> bool:
         nonlocal is_admitted
         is_admitted = True
-        call.client.let_in(written.by_guards, send, before_key=admission is call.declared.before_key)
+        call.client.note_guards(written.by_guards, send, before_key=admission is call.declared.before_key)
         await then()
         return call.client.keeps_tasks
 
     def refused(start: Message) -> Message:
         # Not by `call`, whose client gets a `send` that leads here: that would be a reference cycle.
-        return start if is_admitted else refusal(start)
+        return start if is_admitted else label(start)
 
     await admission(call.scope, call.body.reader(), with_start(call.client.send, refused), proceed)
 
@@ -81,8 +86,8 @@ def wishes(call: Call) -> Wishes:
     return said
 
 
-async def pass_by(call: Call, handler: object | None, outcome: Outcome) -> None:
-    """Let the endpoint answer by this request handler, without looking anything up or storing anything."""
+async def forward_unstored(call: Call, handler: object | None, outcome: Outcome) -> None:
+    """Run the endpoint by this request handler, without looking anything up or storing anything."""
     wishes(call)
     call.scope[HANDLER] = handler
     call.scope[READ_LOG] = None

@@ -64,7 +64,7 @@ class Herd(Struct, eq=False):
     """How long it waits for them; 0 while it has not asked for any of them."""
 
     async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
-        """What the request does that cannot be answered by what it has seen.
+        """The part of this request, for which nothing that it has seen may be sent: to lead, to follow, or neither.
 
         Between `under_way`, `has_brought` and `lead` there must be no `await`, or two requests would lead.
         `has_brought` closes the gap between look-up and flight (`test_followers`):
@@ -73,7 +73,7 @@ class Herd(Struct, eq=False):
             2. B stores, and its flight lands.
             3. A asks: no flight is under way. Without the count, A would run the endpoint once more.
         """
-        flights, timeout = self._call.plan.runtime.flights, self._call.plan.herds.collapse_timeout
+        flights, timeout = self._call.plan.runtime.flights, self._call.plan.run_options.collapse_timeout
         self._until = self._until or time.monotonic() + timeout
         variants = seen.variants
         while self._attempts < MAX_ATTEMPTS and self._may_share(demand):
@@ -94,7 +94,7 @@ class Herd(Struct, eq=False):
         return Alone(variants)
 
     async def _follow(self, flight: Flight[Brought], variants: Variants | None) -> Joined | _NextFlight:
-        """What the request does when a flight has landed."""
+        """The part of this request when a flight has landed."""
         comes_too_late = flight.is_storing
         match await flight.outcome(self._until - time.monotonic()):
             case Brought() if comes_too_late:
@@ -114,7 +114,7 @@ class Herd(Struct, eq=False):
     def _may_share(self, demand: reuse.Demand) -> bool:
         """Whether this request may wait for what another one brings, or others for what this one brings."""
         plan, key = self._call.plan, self._call.key
-        if not plan.herds.collapse or demand is not reuse.NO_DEMAND:
+        if not plan.run_options.collapse or demand is not reuse.NO_DEMAND:
             return False
         pauses = plan.runtime.unshareable
         unshareable = not pauses.are_none and pauses.holds(key, plan.runtime.clock())
@@ -140,16 +140,16 @@ class Herd(Struct, eq=False):
         It is released after the flight has landed, not after the run: storing may go on behind the response
         (`store-slow`), and another process that takes the lock must find the entry.
         """
-        herds, tokens = self._call.plan.herds, self._call.plan.runtime.store.tokens
+        options, tokens = self._call.plan.run_options, self._call.plan.runtime.store.tokens
         key = self.flight_key(variants)
-        if tokens is None or not herds.lock or key is None:
+        if tokens is None or not options.lock or key is None:
             return None
-        lock = Lock(tokens, key, patience=herds.collapse_timeout)
+        lock = Lock(tokens, key, patience=options.collapse_timeout)
         lock.release_after(flight.landing())
         return lock
 
     def flight_key(self, variants: Variants | None) -> str | None:
-        """What the flight of the response is called: after everything that is known to select among the variants.
+        """The key of the flight of the response: it contains everything that is known to select among the variants.
 
         None if the request cannot be compared with others in that.
         """

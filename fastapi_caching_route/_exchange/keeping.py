@@ -1,6 +1,6 @@
 """A complete response becomes an entry: it is stored, and shared with the followers, unless it is outdated by then.
 
-Knows neither messages nor clients.
+Sends nothing.
 """
 
 import math
@@ -36,7 +36,7 @@ BROKEN_OFF = frozenset({reasons.DISCONNECTED.name, reasons.INCOMPLETE.name})
 
 
 class Kept(Struct, frozen=True):
-    """What a complete response has become."""
+    """The entry of a complete response, stored or not."""
 
     entry: Entry
     reason: str | None
@@ -64,7 +64,7 @@ async def keep(
     entry = _entry(errand, snapshot, head, recording, kept_as, named=named, read=read, made=made, confirmed=confirmed)
     if plan.compression is not None or confirmed is not None:
         entry = structs.replace(entry, coded=_coded(plan, recording, confirmed))
-    storing = partial(_replace, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
+    storing = partial(_store_in_place, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
 
@@ -123,7 +123,7 @@ def _recorded(errand: Errand, recording: Recording, names: tuple[str, ...], read
 
 
 def _read(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> Group:
-    """What was read of the raw request to make the response; by the run that made it, and by one that confirmed it."""
+    """The names of what was read of the raw request, by the run that made the response or one that confirmed it."""
     read = snapshot.read_with(errand.call.body)
     return read if confirmed is None else tuple(sorted({*read, *confirmed.read}))
 
@@ -143,7 +143,7 @@ def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
 
 
 def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> Named:
-    """What the entry can be invalidated by; endpoints may have named tags while they ran."""
+    """The names of the entry; endpoints may have added tags while they ran."""
     named = snapshot.named or NAMELESS
     tags = sorted(errand.wishes.tags)
     if errand.call.plan.terms.by_the_book:
@@ -156,7 +156,7 @@ def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | No
     return Named(bounded, named.path, tuple(dict.fromkeys(given)))
 
 
-def _replace(
+def _store_in_place(
     errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, window: float, is_new: bool
 ) -> Coroutine[Any, Any, str | None]:
     """Replace the stored entry, if there is one; return why the new one is not stored, if so."""

@@ -13,13 +13,14 @@ from fastapi_caching_route._core.key import KeyPair, Keys
 from fastapi_caching_route._core.plain import NotPlainError, plain
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._exchange.call import Call, RequestBody
-from fastapi_caching_route._exchange.plan import Plan, ask_user
+from fastapi_caching_route._exchange.plan import Plan
+from fastapi_caching_route._exchange.user_code import call_hook
 
 
 async def find_key(call: Call) -> KeyPair | Bypass:
     """The key of a request, or why it must bypass the cache."""
     plan, scope = call.plan, call.scope
-    skipped = False if plan.hooks.skip is None else await ask_user(plan.hooks.skip, scope)
+    skipped = False if plan.hooks.skip is None else await call_hook(plan.hooks.skip, scope)
     if skipped is not False:
         return Bypass(reasons.SKIP.name if skipped else reasons.SKIP_CALLABLE.name)
     return call.declared.keys.at_once(scope) or await _built(plan, call.declared, scope, call.body)
@@ -47,7 +48,7 @@ async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: Req
     inputs, keys = declared.inputs, declared.keys
     if plan.hooks.key_builder is not None:
         scope[REQUEST_BODY] = request_body
-        built = await ask_user(plan.hooks.key_builder, scope)
+        built = await call_hook(plan.hooks.key_builder, scope)
         scope.pop(REQUEST_BODY, None)
         return await _by_builder(plan, keys, scope, request_body, built)
     reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
@@ -73,12 +74,12 @@ async def _by_builder(plan: Plan, keys: Keys, scope: Scope, body: RequestBody, b
 
 
 async def _said_by_user(plan: Plan, scope: Scope) -> tuple[str, object] | Bypass:
-    """What the callables for `identity` and `key` say of a request, as parts of its key."""
+    """The results of the callables for `identity` and `key`, as parts of the key."""
     identity, key = plan.hooks.identity, plan.hooks.key
-    name = '' if identity is None else _as_name(await ask_user(identity, scope))
+    name = '' if identity is None else _as_name(await call_hook(identity, scope))
     if name is None:
         return Bypass(reasons.IDENTITY.name)
-    extension = None if key is None else _as_part(await ask_user(key, scope))
+    extension = None if key is None else _as_part(await call_hook(key, scope))
     if key is not None and extension is None:  # often, a `return` is missing: all requests would share
         return Bypass(reasons.KEY.name)
     return name, extension
@@ -91,7 +92,7 @@ def _as_name(said: object) -> str | None:
 
 
 def _as_part(said: object) -> object:
-    """What `key` has returned, as a part of a key; None if it is None, or holds something that is no plain value."""
+    """The result of `key`, as a part of a key; None if it is None, or contains something that is no plain value."""
     try:
         return None if said is None else plain(said)
     except NotPlainError:

@@ -24,13 +24,13 @@ class Head(Struct, frozen=True):
     headers: RawHeaders
     """With names in lower case, and one Vary line."""
     vary: frozenset[bytes]
-    """What the endpoint itself names in Vary."""
+    """The headers that the endpoint itself names in Vary."""
     told: Told
     """What the headers tell."""
     delay: float = 0.0
     """Seconds between the question and the start message, if they count for its age (RFC 9111 §4.2.3)."""
     read: tuple[str, ...] = ()
-    """What was read of the raw request until then."""
+    """The names of all that was read of the raw request until then."""
 
     def told_of(self, headers: RawHeaders) -> Told:
         """What these headers tell; mostly they are its own."""
@@ -145,7 +145,7 @@ async def with_lent(scope: Scope, others: Mapping[str, Any], then: Callable[[], 
 
 
 def less_extensions(scope: Scope, left_out: Collection[str]) -> dict[str, Any]:
-    """What a scope is to have so that these extensions are not offered, if they are."""
+    """The items of a scope without these extensions, if it offers any."""
     offered = scope.get('extensions')
     if not offered:
         return {}

@@ -29,7 +29,7 @@ logger = logging.getLogger('fastapi_caching_route')
 
 def run_endpoint(errand: Errand) -> Coroutine[Any, Any, None]:
     """Let the endpoint answer; if it takes too long, a stale entry answers in its place."""
-    patience = errand.call.plan.herds.endpoint_timeout
+    patience = errand.call.plan.run_options.endpoint_timeout
     running = Run(errand).run() if errand.stale is None or patience is None else _with_patience(errand, patience)
     return running if errand.compressing is None else errand.compressing.end(running)
 
@@ -51,7 +51,7 @@ async def _overtake(apart: Run, call: Call, patience: float) -> None:
     running = asyncio.get_running_loop().create_task(apart.run())
     try:
         await asyncio.wait((running,), timeout=patience)
-        if running.done() or not await may_stand_in(errand) or apart.answers:
+        if running.done() or not await may_stand_in(errand) or apart.has_responded:
             await running
             return
         client = errand.call.client.hand_over()
@@ -83,7 +83,7 @@ async def run_unstored(call: Call) -> None:
 
 
 def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brought], seen: Seen) -> Errand:
-    """What the run of this flight is for, as far as it is known."""
+    """The errand of the run of this flight, as far as it is known."""
     return Errand(
         call=call,
         wishes=wishes(call),

@@ -33,7 +33,7 @@ from fastapi_caching_route._exchange.errand import (
     Errand,
     Snapshot,
     head_of,
-    is_comparable_in,
+    note_reads,
     our_cache_control,
     snapshot,
 )
@@ -54,7 +54,7 @@ logger = logging.getLogger('fastapi_caching_route')
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
 
-    __slots__ = ('_answers_from_store', '_head', '_passing', '_recorder', '_snapshot', '_way', '_written', 'errand')
+    __slots__ = ('_head', '_passing', '_recorder', '_snapshot', '_uses_entry', '_way', '_written', 'errand')
 
     _snapshot: Snapshot
     _written: Written
@@ -67,7 +67,7 @@ class Run:
         self._recorder = Recorder(plan.terms.max_body_size, plan.runtime.budget, plan.hooks.store_if)
         self._passing = Passing(errand.call.client, errand.flight, self._recorder)
         self._way: Way | None = None
-        self._answers_from_store = False
+        self._uses_entry = False
 
     async def run(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
@@ -81,8 +81,8 @@ class Run:
             await self._forwarded(body)
             if self._passing.hold():
                 await self._passing.catch_up()
-            if self._answers_from_store and not self._passing.has_begun:  # there was no body
-                await self._answer_from_store()
+            if self._uses_entry and not self._passing.has_begun:  # there was no body
+                await self._send_entry()
             if self._recorder.is_held:
                 call.client.account.ended_run()
                 await self._take(self._recorder.release())
@@ -94,7 +94,7 @@ class Run:
                 raise
             logger.warning('%s: the endpoint failed; the stale entry is sent: %r', call.in_words, error)
             self._fail(None)
-            await self._answer_from_store()
+            await self._send_entry()
         finally:
             self._passing.close()
             self._recorder.close()
@@ -121,7 +121,7 @@ class Run:
         return call.forward(call.scope, receive, self._send)
 
     def _lent(self) -> dict[str, Any]:
-        """What the scope has while the endpoint runs."""
+        """The items that the scope has while the endpoint runs."""
         scope = self.errand.call.scope
         watching = self.errand.call.plan.watch(scope, self._snapshot.reads) if scope[READ_LOG] is not None else {}
         headers = self._snapshot.question.headers
@@ -143,9 +143,9 @@ class Run:
         ends = is_last(message)
         if ends:
             self.errand.call.client.account.ended_run()
-        if not self._answers_from_store:
+        if not self._uses_entry:
             return self._feed(message)
-        return self._answer_from_store() if ends else to_nobody(message)
+        return self._send_entry() if ends else to_nobody(message)
 
     async def _start(self, message: Message) -> None:
         """Find out from the head what becomes of the response."""
@@ -156,7 +156,7 @@ class Run:
             return
         self._head = head_of(errand, self._snapshot, message)
         if status == NOT_MODIFIED and self._snapshot.question.conditions:
-            self._way, self._answers_from_store = Confirmed(), True
+            self._way, self._uses_entry = Confirmed(), True
             return
         errand.call.client.by_guards = self._written.by_guards
         way = self._way = verdict(errand, self._snapshot, self._head, self._evidence())
@@ -170,9 +170,9 @@ class Run:
             await forget_if_contradicted(errand, self._head)
 
     def _fail(self, status: int | None) -> None:
-        """What is stored stands in for a failure, now and for a while: it is no use to ask again at once."""
+        """Let the stale entry stand in for a failure, now and for a while: the endpoint is not run again at once."""
         call = self.errand.call
-        self._way, self._answers_from_store = StandIn(status), True
+        self._way, self._uses_entry = StandIn(status), True
         if call.is_admitted:  # otherwise a guard has failed, for this client
             call.plan.runtime.failing.lengthen(call.key, call.plan.runtime.clock())
             self.errand.flight.land(Instead.LOOK_UP)
@@ -272,12 +272,12 @@ class Run:
         await client.reply(entry, labels, head.began_at, own=own)
 
     @property
-    def answers(self) -> bool:
-        """Whether the client has got something of this run, or is to get what is stored."""
-        return self._passing.has_begun or self._answers_from_store
+    def has_responded(self) -> bool:
+        """Whether something has been sent to the client, or the stored entry is going to be."""
+        return self._passing.has_begun or self._uses_entry
 
-    async def _answer_from_store(self) -> None:
-        """Answer from the stale entry, behind the guards if the endpoint was not reached behind them."""
+    async def _send_entry(self) -> None:
+        """Send the stale entry, behind the guards if the endpoint was not reached behind them."""
         self._passing.has_begun = True
         call = self.errand.call
         if isinstance(self._way, StandIn):  # the failure may have been a guard's: then that is the response
@@ -294,5 +294,5 @@ class Run:
     def _evidence(self) -> Evidence:
         call = self.errand.call
         session, now = dict(call.scope.get('session') or {}), call.plan.runtime.clock()
-        is_comparable = not self._snapshot.reads.noted or is_comparable_in(call, self._snapshot)
+        is_comparable = not self._snapshot.reads.noted or note_reads(call, self._snapshot)
         return Evidence(call.is_admitted, self._recorder.doubt, session, is_comparable, self._written, now)

@@ -1,6 +1,6 @@
-"""What becomes of a response, decided from its head and from what was seen besides: without I/O, and without a clock.
+"""What becomes of a response, decided from its head and from what was seen of its run.
 
-Does not know stores, flights or clocks.
+Does not know stores, flights or clocks. The log may be told of a doubt, once for a route.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Confirmed(Struct, frozen=True):
 
 
 class StandIn(Struct, frozen=True):
-    """What is stored answers in place of a failure."""
+    """The stale entry is sent in place of a failure."""
 
     status: int | None
     """Of the failure; None for an exception."""
@@ -51,7 +51,7 @@ Way = Record | PassOn | Confirmed | StandIn
 
 
 class Evidence(Struct, frozen=True):
-    """What was seen of a run, besides the head of its response, by now."""
+    """The state of a run, besides the head of its response, by now."""
 
     is_admitted: bool
     """Whether all guards have let the request in."""

@@ -1,4 +1,4 @@
-"""Everything about the inside of FastAPI that this package relies on; no other wing does.
+"""Everything about the inside of FastAPI that this package relies on; no other subpackage does.
 
 FastAPI changes its internals often. We use these, from 0.115 to the newest release: `APIRoute.dependant` (or, since
 `include_router()` no longer copies routes, the effective route in the scope), the fields of `Dependant`,

@@ -15,8 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, App, Scope
-from fastapi_caching_route._core.declared import Proceed
+from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, Scope
+from fastapi_caching_route._core.declared import ACCEPTED, NOT_RUN, Decision, GuardRefusal, Proceed
 from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.extended import Handler, as_route, read_body_as, unnamed, with_body_of
 from fastapi_caching_route._fastapi.solving import Solving, invalid, is_covered, is_observed, response_of_dependencies
@@ -47,15 +47,12 @@ class FastAPIAdmission:
         self._direct = request_response(self._solve)
         self._app = request_response(_handler(effective, model, unnamed_nodes))
 
-    async def lets_in(self, scope: Scope) -> bool | App:
-        """Whether the request is accepted, if the guards only decide that; if they refuse it, the app that says so.
-
-        False if the admission must be called instead; then no guard has run.
-        """
+    async def decide(self, scope: Scope) -> Decision:
+        """Whether the guards accept the request, if that is all that they do."""
         if self._solving is None or not self._solving.decides_only or is_observed(scope):
-            return False
+            return NOT_RUN
         error = await self._solving.refusal(scope)
-        return True if error is None else request_response(partial(_refuse, error))
+        return ACCEPTED if error is None else GuardRefusal(request_response(partial(_refuse, error)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, proceed: Proceed) -> None:
         """Run the dependencies. Inside of them, call `proceed` if they accept the request; else `send` the refusal."""

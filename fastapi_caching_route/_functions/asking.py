@@ -22,11 +22,12 @@ from fastapi_caching_route._concurrency.flights import RunFailedError
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT, WISHES, Message, Receive, Scope, Send
 from fastapi_caching_route._core.names import Named
 from fastapi_caching_route._core.wishes import Wishes
-from fastapi_caching_route._exchange.account import Account, count
+from fastapi_caching_route._exchange.account import Account
 from fastapi_caching_route._exchange.call import Call, Client, RequestBody, raw_of
 from fastapi_caching_route._exchange.exchange import Exchange
 from fastapi_caching_route._exchange.herd import Herd
-from fastapi_caching_route._exchange.lookup import Looked, at_once
+from fastapi_caching_route._exchange.hit import at_once, count, tell_hit
+from fastapi_caching_route._exchange.lookup import Looked, Looking
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._functions.planning import METHOD, OK, Planned
 from fastapi_caching_route._functions.results import Results
@@ -98,17 +99,19 @@ Given = RunResult | Exception
 
 
 def answer_at_once(call: FunctionCall) -> tuple[Looked | None, bytes | None]:
-    """What is stored for a call and, if that answers it, the body; without waiting for anything."""
+    """What is stored for a call, if that was found out without waiting, or the body of a response from it."""
     plan = call.planned.plan
     so_far = plan.runtime.flights.brought_so_far
-    looked, answer = at_once(plan, call.planned.declared, call.scope)
-    if looked is None or answer is None:
+    result = at_once(plan, call.planned.declared, call.scope)
+    if result is None:
+        return None, None
+    if isinstance(result, Looked):
         # The exchange goes on in another step, and must know of what has landed meanwhile.
-        return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit(), None)), None
-    count(plan.counts, answer)
+        return Looked(result.keys, result.stored, Looking(so_far, plan.runtime.store.visit(), None)), None
+    count(plan.counts, result)
     if plan.runtime.observers.tell is not None:
-        Account(plan, METHOD, _to_nobody).observed().was_hit(looked[0][0], answer)
-    return looked, answer[1]['body']
+        tell_hit(Account(plan, METHOD, _to_nobody).start_timing(), plan, result)
+    return None, result.body['body']
 
 
 class Inquiry(Struct, eq=False):
@@ -127,7 +130,7 @@ class Inquiry(Struct, eq=False):
         plan, declared, scope = self._plan, self._call.planned.declared, self._call.scope
         account = Account(plan, METHOD, self._send)
         if plan.runtime.observers.tell is not None:
-            account.observed()
+            account.start_timing()
         with account:
             client = Client(METHOD, [], account.send, account, plan.labels.cache_header, self._send)
             raw, body = raw_of(declared, scope), RequestBody(_no_body)

@@ -121,7 +121,7 @@ class CacheLock:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds for which it is still held, at most; 0 if it is not held."""
+        """The longest time, in seconds, for which it is still held; 0 if it is not held."""
         return 0.0 if self._token is None else max(self._ends_at - time.monotonic(), 0.0)
 
     def _lost(self) -> str:

@@ -4,12 +4,13 @@ Does not know how a call is made.
 """
 
 from collections.abc import Collection
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import NAMES, Parts, Scope
+from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import Inputs
@@ -17,7 +18,8 @@ from fastapi_caching_route._core.key import KeyPair, Keys
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import EVERYTHING, Named, cut, function_name, key_name, namespace_name, tag_name
 from fastapi_caching_route._core.read_names import NO_READING
-from fastapi_caching_route._exchange.plan import Herds, Hooks, Plan
+from fastapi_caching_route._exchange.plan import Plan, RunOptions
+from fastapi_caching_route._exchange.user_code import Hooks
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route.policy import CachePolicy
@@ -101,47 +103,49 @@ class Planned(Struct, frozen=True):
 
 def planned(settings: Settings, policy: CachePolicy, in_words: str, title: str, parts: Parts) -> Planned:
     """The plan of a function. `parts` identify it, equal in all processes that run the same code."""
-    namespace, keys = settings.full_namespace(policy.namespace), Keys
-    keys_of_calls = keys(('function', settings.version, in_words, *parts), namespace, _INPUTS)
-    declared = Declared(_INPUTS, keys_of_calls, None, None, None, (), (), (), None)
-    new_plan = partial(
-        _plan,
-        runtime=settings.runtime,
-        compression=settings.compression if settings.store.is_shared else None,  # results are never sent compressed
-        namespace=namespace,
-        declared=lambda: declared,
-        terms=_terms(settings, policy),
-        ttl_jitter=policy.ttl_jitter,
-        counts=settings.runtime.counts_of(f'{title}()', in_words),
-    )
-    patience, eager = in_seconds(policy.collapse_timeout), policy.eager_refresh
-    herds = Herds(policy.collapse, patience, policy.lock, eager, None)
+    namespace = settings.full_namespace(policy.namespace)
+    keys = Keys(('function', settings.version, in_words, *parts), namespace, _INPUTS)
+    declared = Declared(_INPUTS, keys)
+    plan = _plan(settings, policy, declared, namespace, settings.runtime.counts_of(f'{title}()', in_words))
     of_namespace = () if policy.namespace is None else (namespace_name(namespace),)
     return Planned(
-        plan=new_plan(herds=herds),
-        alone=new_plan(herds=Herds(False, patience, False, eager, None)),  # noqa: FBT003
+        plan=plan,
+        alone=replace(plan, run_options=replace(plan.run_options, collapse=False, lock=False)),
         in_words=in_words,
         declared=declared,
         names=(EVERYTHING, *of_namespace, function_name(in_words)),
     )
 
 
-def _plan(**own: Any) -> Plan:
-    """A plan with these of its fields, of a route that has none of what only requests can have."""
+def _plan(settings: Settings, policy: CachePolicy, declared: Declared, namespace: str, counts: Counts) -> Plan:
+    """The plan of a function: it has nothing of what only requests have."""
     return Plan(
-        **own,
-        hooks=Hooks(None, None, None, None, None, None),
+        runtime=settings.runtime,
+        hooks=Hooks(),
+        namespace=namespace,
+        declared=lambda: declared,
         naming=NamesOfCalls(),
+        terms=_terms(settings, policy),
+        run_options=RunOptions(
+            collapse=policy.collapse,
+            collapse_timeout=in_seconds(policy.collapse_timeout),
+            lock=policy.lock,
+            eager_refresh=policy.eager_refresh,
+        ),
         labels=_LABELS,
         methods=frozenset((METHOD,)),
         labelled=frozenset(),
         heeds_demands=False,
+        ttl_jitter=policy.ttl_jitter,
         watch=lambda _scope, _reads: {},
         told=set(),
         set_by_middleware=lambda: None,
         learned=set(),
         learned_variables=set(),
+        counts=counts,
         surrogates=None,
+        # Results are never sent compressed.
+        compression=settings.compression if settings.store.is_shared else None,
     )
 
 

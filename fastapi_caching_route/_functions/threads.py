@@ -63,8 +63,8 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run_coroutine_threadsafe(work, loop_for_thread()).result()
 
 
-async def end_here(work: Coroutine[Any, Any, None]) -> None:
-    """Let the event loop in a thread of its own do something at the end, if there is one."""
+async def run_in_own_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in the event loop that has a thread of its own; if there is none, close the coroutine."""
     own = _own
     if own is None or own[0] != os.getpid() or not own[1].is_alive():
         work.close()

@@ -1,6 +1,6 @@
 """HTTP and nothing else: values in, verdicts out.
 
-Header names are lower-case `bytes`; points in time and spans are seconds. Nothing in this wing awaits, reads a clock or
+Header names are lower-case `bytes`; points in time and spans are seconds. Nothing in here awaits, reads a clock or
 imports the rest of the package.
 
 storing         whether a response may be stored, and what of it

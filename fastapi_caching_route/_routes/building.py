@@ -25,7 +25,7 @@ from fastapi_caching_route._core.checks import (
 )
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought
-from fastapi_caching_route._exchange.plan import Runtime
+from fastapi_caching_route._exchange.runtime import Runtime
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._routes.purge_check import purging_of

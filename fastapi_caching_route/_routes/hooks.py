@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
-from fastapi_caching_route._exchange.plan import Hooks, tell, tell_raised
+from fastapi_caching_route._exchange.user_code import Hooks, tell, tell_raised
 from fastapi_caching_route._fastapi.given import depends_of, given_identity
 from fastapi_caching_route._fastapi.own import name_by
 from fastapi_caching_route.callables import Skip, StoreIf

@@ -7,7 +7,7 @@ from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
 from fastapi_caching_route._core.names import Naming, fields_of
-from fastapi_caching_route._exchange.plan import Herds, Plan
+from fastapi_caching_route._exchange.plan import Plan, RunOptions
 from fastapi_caching_route._fastapi.endpoints import name_of
 from fastapi_caching_route._fastapi.handlers import watching_handlers
 from fastapi_caching_route._fastapi.path_values import PathParameters
@@ -40,7 +40,7 @@ def plan_of(
         declared=declarations_of(decoration, effective, partial(Keys, described, namespace), raw=raw).current,
         naming=_naming(decoration, effective, parameters),
         terms=settings.terms(policy),
-        herds=_herds(policy),
+        run_options=_run_options(policy),
         labels=_labels(decoration),
         methods=decoration.methods if policy.store else frozenset(),
         labelled=frozenset() if policy.store else decoration.methods,
@@ -58,13 +58,13 @@ def plan_of(
     )
 
 
-def _herds(policy: CachePolicy) -> Herds:
-    return Herds(
-        policy.collapse,
-        in_seconds(policy.collapse_timeout),
-        policy.lock,
-        policy.eager_refresh,
-        seconds_or_none(policy.endpoint_timeout),
+def _run_options(policy: CachePolicy) -> RunOptions:
+    return RunOptions(
+        collapse=policy.collapse,
+        collapse_timeout=in_seconds(policy.collapse_timeout),
+        lock=policy.lock,
+        eager_refresh=policy.eager_refresh,
+        endpoint_timeout=seconds_or_none(policy.endpoint_timeout),
     )
 
 

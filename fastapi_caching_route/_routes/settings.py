@@ -12,7 +12,7 @@ from fastapi_caching_route._core.inputs import CACHED_METHODS, METHODS_BY_THE_BO
 from fastapi_caching_route._core.key import JoinedNamespace, escaped
 from fastapi_caching_route._core.lifespan_state import LifespanState
 from fastapi_caching_route._core.reasons import NO_BACKEND
-from fastapi_caching_route._exchange.plan import Runtime
+from fastapi_caching_route._exchange.runtime import Runtime
 from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
 from fastapi_caching_route._routes.namesakes import Namesakes

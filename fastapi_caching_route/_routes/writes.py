@@ -23,7 +23,8 @@ from fastapi_caching_route._core.names import (
     path_name,
     path_of,
 )
-from fastapi_caching_route._exchange.plan import Runtime, ask_user
+from fastapi_caching_route._exchange.runtime import Runtime
+from fastapi_caching_route._exchange.user_code import call_hook
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._store.visit import Store
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
@@ -92,7 +93,9 @@ class Invalidates:
         """The names that this request invalidates; the name of everything if they cannot be determined."""
         try:
             paths = [name for template in self.paths for name in _names_of_path(template, values)]
-            tags = await ask_user(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            tags = (
+                await call_hook(self.tags, scope) if callable(self.tags) else [filled(it, values) for it in self.tags]
+            )
             endpoints = self.endpoints()
         except KeyError as error:
             said = '%r has no path parameter %s, so all entries are invalidated'

@@ -1,4 +1,4 @@
-"""What one request does with a `RemoteStore`.
+"""The look-ups and writes of one request in a `RemoteStore`.
 
 If the backend fails, requests are answered without the cache: a look-up finds nothing, and storing does nothing.
 """

@@ -57,7 +57,7 @@ NOTHING_OWED: Mapping[str, object] = MappingProxyType({})
 
 
 class Before(Struct, frozen=True):
-    """What a store knew before the endpoint ran. The response is as current as this. `Before()`: nothing is known."""
+    """The state of a store before the endpoint ran. A response is as current as this. `Before()`: nothing is known."""
 
     early: Early | None = None
     """None if the store is failing."""
@@ -98,7 +98,7 @@ Standing = Alive | Lost | Unknown
 
 
 class Visit(Protocol):
-    """What one request does with a store. If the store fails, nothing is found or stored, and nothing is raised."""
+    """The look-ups and writes of one request. If the store fails, nothing is found or stored, and nothing is raised."""
 
     def look_up(self, key: str) -> Coroutine[Any, Any, Found | Variants | None]:
         """The entry or record under a full key. What is not alive, or was stored under another key, is a miss."""

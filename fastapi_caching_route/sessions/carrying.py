@@ -144,7 +144,7 @@ def send_cookie(connection: HTTPConnection | None, response: Response | None, na
         carried.cookies[name] = field
 
 
-def keep_unshared(scope: Scope) -> None:
+def forbid_storing(scope: Scope) -> None:
     """See that the response to this request is not stored by the cache: it is for this session alone, or changes it."""
     wishes: Wishes = scope.setdefault(WISHES, Wishes())
     wishes.refused = wishes.refused or REASON
@@ -159,7 +159,7 @@ def keep_unshared_unless_named(scope: Scope, keeper: object) -> None:
     carried = carried_in(scope)
     is_named = carried is not None and keeper in carried.named
     if log is not None and log.is_personal and not log.is_quiet and not is_named:
-        keep_unshared(scope)
+        forbid_storing(scope)
 
 
 class SessionLayer:

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_caching_route.sessions.carrying import carried_in, check_place, keep_unshared, send_cookie
+from fastapi_caching_route.sessions.carrying import carried_in, check_place, forbid_storing, send_cookie
 from fastapi_caching_route.sessions.errors import SessionEndedError
 from fastapi_caching_route.sessions.keeping import Keeper
 from fastapi_caching_route.sessions.live import LiveSession
@@ -96,25 +96,34 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The name of the session, for logs and lists: a digest, which does not give access to it."""
+        """The name of the session, for logs and lists: a digest, which does not give access to it.
+
+        A response is not stored if `id`, `token`, `created_at` or `expires_at` was read for it.
+        """
         self._keep_unshared()
         return self._kept.handle
 
     @property
     def token(self) -> str:
-        """The token that the client sends. Send it in a response to clients that do not use the cookie."""
+        """The token that the client sends. Send it in a response to clients that do not use the cookie.
+
+        Reading it prevents that the response is stored.
+        """
         self._keep_unshared()
         return self._token
 
     @property
     def created_at(self) -> float:
-        """When the session was created, in seconds since the epoch."""
+        """When the session was created, in seconds since the epoch. Reading it prevents that the response is stored."""
         self._keep_unshared()
         return self._record.created_at
 
     @property
     def expires_at(self) -> float:
-        """When the session ends if it is not used again, in seconds since the epoch."""
+        """When the session ends if it is not used again, in seconds since the epoch.
+
+        Reading it prevents that the response is stored.
+        """
         self._keep_unshared()
         return min(self._record.ends_at, self._record.idle_at)
 
@@ -123,7 +132,7 @@ class Session:
 
         Raises:
             TypeError: JSON cannot represent a value.
-            ValueError: the session would be too large.
+            ValueError: the session would be larger than 256 KB.
             SessionEndedError: the session has ended.
             SessionStoreError: the store is in trouble.
 
@@ -145,6 +154,7 @@ class Session:
         """Store a message for the next request that calls `flashes`.
 
         Raises:
+            ValueError: the session would be larger than 256 KB.
             SessionEndedError: the session has ended.
             SessionStoreError: the store is in trouble.
 
@@ -180,6 +190,9 @@ class Session:
         """Set the user. The session gets a new id, which prevents session fixation, and keeps its data.
 
         Raises:
+            TypeError: JSON cannot represent an attribute of the user.
+            ValueError: the session would be larger than 256 KB.
+            ConfigurationError: there is no response to set the cookie on.
             SessionEndedError: the session has ended.
             SessionStoreError: the store is in trouble.
 
@@ -191,6 +204,7 @@ class Session:
         """Give the session a new id. The old id and token are no longer accepted.
 
         Raises:
+            ConfigurationError: there is no response to set the cookie on.
             SessionEndedError: the session has ended.
             SessionStoreError: the store is in trouble.
 
@@ -256,7 +270,7 @@ class Session:
 
     def _keep_unshared(self) -> None:
         if self._connection is not None:
-            keep_unshared(self._connection.scope)
+            forbid_storing(self._connection.scope)
 
 
 def checked_user(user: SessionUser | str) -> SessionUser:

@@ -14,7 +14,7 @@ from typing_extensions import Doc
 from fastapi_caching_route._routes.building import check_observer
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
-from fastapi_caching_route.sessions.carrying import begun_in, check_place, installed_on, keep_unshared
+from fastapi_caching_route.sessions.carrying import begun_in, check_place, forbid_storing, installed_on
 from fastapi_caching_route.sessions.config import SessionConfig
 from fastapi_caching_route.sessions.documenting import document
 from fastapi_caching_route.sessions.errors import SessionStoreError
@@ -138,7 +138,8 @@ class Sessions:
         """Create a session with a new id. The session that the request was sent with ends.
 
         Raises:
-            TypeError: JSON cannot represent the data.
+            TypeError: JSON cannot represent the data, or an attribute of the user.
+            ValueError: the session would be larger than 256 KB.
             SessionStoreError: the store is in trouble.
             ConfigurationError: there is no response to set the cookie on.
 
@@ -146,7 +147,7 @@ class Sessions:
         who = SessionUser(id=user, roles=tuple(roles)) if isinstance(user, str) else user
         keeper, noted = self._keeper, checked(dict(data or {}))
         if connection is not None:
-            keep_unshared(connection.scope)
+            forbid_storing(connection.scope)
             if 'cookie' in keeper.config.transports:
                 check_place(connection, response)
         before = None if connection is None else await keeper.current(connection)

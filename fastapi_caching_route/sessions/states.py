@@ -16,7 +16,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._core.checks import check_flag, check_option, check_positive
 from fastapi_caching_route.errors import ConfigurationError
-from fastapi_caching_route.sessions.carrying import check_place, installed_on, keep_unshared, send_cookie
+from fastapi_caching_route.sessions.carrying import check_place, forbid_storing, installed_on, send_cookie
 from fastapi_caching_route.sessions.errors import SessionStoreError, StateRefusedError
 from fastapi_caching_route.sessions.places import TIMEOUT_SECONDS, Place, StoreOfSessions
 from fastapi_caching_route.sessions.stored import StoredState, checked, decoded, encoded
@@ -113,6 +113,7 @@ class States:
         Raises:
             ConfigurationError: it is bound to a browser, and there is no request, or no response to set the cookie on.
             TypeError: JSON cannot hold the data.
+            ValueError: the data is larger than 256 KB.
             SessionStoreError: the store is in trouble.
 
         """
@@ -121,7 +122,7 @@ class States:
         browser = self._browser_of(self._checked(request)) or new_id() if self._bind else None
         record = StoredState(self._clock() + ttl, checked(data), None if browser is None else handle_of(browser))
         if request is not None:
-            keep_unshared(request.scope)
+            forbid_storing(request.scope)
         if browser is not None:
             check_place(request, response)
             age = max(ttl + KEPT_SECONDS, COOKIE_SECONDS)
@@ -147,7 +148,7 @@ class States:
         """
         connection = self._checked(request) if self._bind else None
         if request is not None:
-            keep_unshared(request.scope)
+            forbid_storing(request.scope)
         if not isinstance(state, str) or not is_id(state):
             raise self._refused('', 'unknown')
         handle = self._handle(state)
@@ -172,8 +173,8 @@ class States:
         if not self._bind:
             return None
         browser = None if connection is None else self._browser_of(connection)
-        is_his = browser is not None and compare_digest(handle_of(browser), record.browser or '')
-        return None if is_his else 'of another browser'
+        is_same_browser = browser is not None and compare_digest(handle_of(browser), record.browser or '')
+        return None if is_same_browser else 'of another browser'
 
     def _refused(self, handle: str, reason: str) -> StateRefusedError:
         logger.info('a state is refused: it is %s (%s)', reason, handle[:8] or 'malformed')

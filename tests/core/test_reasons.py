@@ -20,7 +20,7 @@ MAKERS = {'Refused', 'Lost', 'Bypass'}
 """Records of which the first value is a reason."""
 PLACES = {'detail', 'doubt', 'reason', 'refused'}
 """What holds a reason: arguments, attributes and variables of these names."""
-ANSWERS = {'names_a_person', 'hidden_reason', 'passes_by', 'storing', 'keep', 'keep_given', '_put', '_replace'}
+ANSWERS = {'names_a_person', 'hidden_reason', 'storing', 'keep', 'keep_given', '_put', '_store_in_place'}
 """Functions that return a reason, or None."""
 
 

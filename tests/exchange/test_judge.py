@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.variants import Variants
-from fastapi_caching_route._exchange.exchange import Ask, Exchange, Reply
+from fastapi_caching_route._exchange.exchange import Exchange, Forward, Reply
 from fastapi_caching_route._exchange.herd import Herd
-from fastapi_caching_route._exchange.lookup import Seen, at_once, begins_with_the_body, judge, look_up
-from fastapi_caching_route._exchange.plan import Herds
+from fastapi_caching_route._exchange.hit import Hit, at_once
+from fastapi_caching_route._exchange.lookup import Looked, Seen, begins_with_the_body, judge, look_up
+from fastapi_caching_route._exchange.plan import RunOptions
 from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
 from fastapi_caching_route._store.visit import Found
 from tests.exchange.values import NOW, call_to, found, plan_of, result_of, stored_under
 from tests.support import asgi_scope, patient
 
-PLAIN = Herds(collapse=True, collapse_timeout=10.0, lock=False, eager_refresh=None, endpoint_timeout=None)
+PLAIN = RunOptions(collapse=True, collapse_timeout=10.0, lock=False, eager_refresh=None, endpoint_timeout=None)
 EAGER = dataclasses.replace(PLAIN, eager_refresh=0.5)
 """Renews an entry of 60 seconds when it is 30 to 45 seconds old, in each process at another moment."""
 
@@ -135,12 +136,12 @@ def decided(stored, demand=NO_DEMAND, *, plan=None, variants=None, body=b''):
 )
 def test_the_endpoint_is_asked_about_what_is_stored(stored, demand, why):
     old = found(**stored)
-    assert decided(old, demand) == Ask(why, old)
+    assert decided(old, demand) == Forward(why, old)
 
 
 def test_the_endpoint_is_asked_where_nothing_is_stored():
-    assert decided(None) == Ask(b'uri-miss', None)
-    assert decided(None, variants=VARIANTS) == Ask(b'vary-miss', None)
+    assert decided(None) == Forward(b'uri-miss', None)
+    assert decided(None, variants=VARIANTS) == Forward(b'vary-miss', None)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_the_endpoint_is_asked_where_nothing_is_stored():
 def test_an_entry_answers_and_is_renewed_if_the_request_can_be_sent_once_more(stored, body, expected):
     old = found(**stored)
     made = decided(old, plan=plan_of(eager_refresh=0.5, max_body_size=99), body=body)
-    assert made == (Ask(b'stale', old) if expected is None else Reply(old.entry, **expected))
+    assert made == (Forward(b'stale', old) if expected is None else Reply(old.entry, **expected))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_an_entry_answers_and_is_renewed_if_the_request_can_be_sent_once_more(st
 )
 def test_a_stale_entry_bridges_an_endpoint_that_failed_a_moment_ago(stored, demand, bridges):
     plan, old = plan_of(), found(stale_if_error=5.0, **stored)
-    asked = Ask(b'stale', old)
+    asked = Forward(b'stale', old)
     assert decided(old, demand, plan=plan) == asked
     plan.runtime.failing.begin(call_to(plan).key, NOW, 1)
     made = decided(old, demand, plan=plan)
@@ -235,15 +236,16 @@ async def test_the_short_way_answers_just_where_the_long_way_replies_without_a_r
         result_of(store.invalidate(['mine'], soft_at=NOW + softened))
     if is_invalidated:
         result_of(store.invalidate(['mine']))
-    looked, answer = at_once(plan, call.declared, call.scope)
+    result = at_once(plan, call.declared, call.scope)
     seen = result_of(look_up(call))
-    assert looked == ((call.own_key, call.key), seen.found, None)
+    looked = Looked(result.keys, result.found) if isinstance(result, Hit) else result
+    assert looked == Looked((call.own_key, call.key), seen.found)
     assert result_of(look_up(call, looked)) == seen
     way = result_of(Exchange(call, Herd(call))._decide(seen, NO_DEMAND))
-    assert (answer is not None) == (isinstance(way, Reply) and not way.renews)
-    if answer is not None:
-        assert (way.age, way.left) == judge(seen.found, NOW, NO_DEMAND, plan.herds)[1:]
-        assert answer[:2] == result_of(sent_by(way, call))
+    assert isinstance(result, Hit) == (isinstance(way, Reply) and not way.renews)
+    if isinstance(result, Hit):
+        assert (way.age, way.left) == judge(seen.found, NOW, NO_DEMAND, plan.run_options)[1:]
+        assert (result.start, result.body) == result_of(sent_by(way, call))
 
 
 @pytest.mark.parametrize(
@@ -263,24 +265,22 @@ def test_the_short_way_answers_only_where_nobody_has_to_be_asked(options, method
     plan = plan_of(**options)
     call = call_to(plan, method)
     stored_under(call)
-    looked, answer = at_once(plan, call.declared, call.scope)
-    assert (looked is not None) is is_looked_up
-    assert (answer is not None) is (options.keys() <= {'vary_headers', 'dependencies'} and method == 'GET')
+    result = at_once(plan, call.declared, call.scope)
+    assert (result is not None) is is_looked_up
+    assert isinstance(result, Hit) is (options.keys() <= {'vary_headers', 'dependencies'} and method == 'GET')
 
 
 async def test_the_short_way_answers_from_what_is_stale_only_while_it_is_renewed():
     plan = plan_of()
     call = call_to(plan)
     stored_under(call, age=61, stale_while_revalidate=5)
-    looked, answer = at_once(plan, call.declared, call.scope)
-    assert isinstance(looked[1], Found)
-    assert answer is None
+    assert isinstance(at_once(plan, call.declared, call.scope).stored, Found)
     flight = plan.runtime.flights.lead(call.key)
-    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert isinstance(at_once(plan, call.declared, call.scope), Hit)
     flight.land(Instead.LEAD)
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
     plan.runtime.unrenewable.lengthen(call.key, NOW)  # its renewal has failed a moment ago
-    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 async def test_the_short_way_answers_nothing_stale_that_has_to_be_validated():
@@ -288,7 +288,7 @@ async def test_the_short_way_answers_nothing_stale_that_has_to_be_validated():
     call = call_to(plan)
     stored_under(call, age=61)
     plan.runtime.flights.lead(call.key)
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 def test_the_short_way_waits_for_a_body_that_is_in_the_key():
@@ -298,9 +298,8 @@ def test_the_short_way_waits_for_a_body_that_is_in_the_key():
     plan = plan_of(wanted)
     call = call_to(plan, 'POST')
     assert begins_with_the_body(plan, call.declared, call.scope)
-    assert at_once(plan, call.declared, call.scope) == (None, None)
-    looked, _ = at_once(plan, call.declared, call.scope, body=b'[]')
-    assert looked[0] == call.declared.keys.of(call.scope, b'[]')
+    assert at_once(plan, call.declared, call.scope) is None
+    assert at_once(plan, call.declared, call.scope, body=b'[]').keys == call.declared.keys.of(call.scope, b'[]')
     for options in ({'skip': lambda _: False}, {'key_builder': lambda _: 'one'}):
         assert not begins_with_the_body(plan_of(wanted, **options), plan_of(wanted, **options).declared(), call.scope)
     assert not begins_with_the_body(plan, call.declared, asgi_scope('PUT'))
@@ -311,4 +310,4 @@ def test_the_short_way_answers_nothing_while_the_cache_is_disabled():
     call = call_to(plan)
     stored_under(call)
     plan.runtime.switch.times_off = 1
-    assert at_once(plan, call.declared, call.scope) == (None, None)
+    assert at_once(plan, call.declared, call.scope) is None

@@ -13,7 +13,8 @@ from fastapi_caching_route._concurrency.flights import Instead
 from fastapi_caching_route._core.ready import MOST_READY
 from fastapi_caching_route._exchange.exchange import Exchange, Reply
 from fastapi_caching_route._exchange.herd import Herd
-from fastapi_caching_route._exchange.lookup import at_once, look_up
+from fastapi_caching_route._exchange.hit import Hit, at_once
+from fastapi_caching_route._exchange.lookup import look_up
 from fastapi_caching_route._http.reuse import NO_DEMAND
 from tests.exchange.values import NOW, call_to, entry, plan_of, result_of, stored_under
 from tests.support import Clock, asgi_call, asgi_scope, caching_router
@@ -75,20 +76,19 @@ async def compared(steps, options, lifetime, status, window):
         if happens == 'stored anew':
             anew = entry([TAG], key=call_to(plan).key, marks=plan.runtime.store._moments.now, **stored, content=b'anew')
             await plan.runtime.store.visit().put(anew, 1000)
-        _, answer = at_once(plan, call.declared, call.scope)
+        result = at_once(plan, call.declared, call.scope)
         seen = await look_up(call)
         way = await Exchange(call, Herd(call))._decide(seen, NO_DEMAND)
-        assert (answer is not None) == (isinstance(way, Reply) and not way.renews)
-        if answer is not None:
-            start, body, is_fresh, found = answer
-            assert (start, body) == await sent_by(way, call)
-            assert (is_fresh, found) == (way.left > 0, seen.found)
+        assert isinstance(result, Hit) == (isinstance(way, Reply) and not way.renews)
+        if isinstance(result, Hit):
+            assert (result.start, result.body) == await sent_by(way, call)
+            assert (result.is_fresh, result.found) == (way.left > 0, seen.found)
 
 
 def hits(plan, times=1, method='GET', headers=()):
     """The starts of some hits in the same moment."""
     call = call_to(plan, method, headers)
-    return [at_once(plan, call.declared, call.scope)[1][0] for _ in range(times)]
+    return [at_once(plan, call.declared, call.scope).start for _ in range(times)]
 
 
 def test_hits_in_one_second_have_one_head_and_a_list_each():
@@ -129,7 +129,7 @@ def test_what_is_made_stale_in_the_same_moment_is_not_answered_by_its_head():
     stored_under(call, age=0.25, names=('mine',))
     assert hits(plan)
     result_of(plan.runtime.store.invalidate(['mine'], soft_at=NOW))
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 async def test_what_is_stale_is_answered_by_no_head_when_nobody_renews_it_any_more():
@@ -137,9 +137,9 @@ async def test_what_is_stale_is_answered_by_no_head_when_nobody_renews_it_any_mo
     call = call_to(plan)
     stored_under(call, age=61.25, stale_while_revalidate=5)
     flight = plan.runtime.flights.lead(call.key)
-    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert isinstance(at_once(plan, call.declared, call.scope), Hit)
     flight.land(Instead.LEAD)
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 async def test_a_stale_head_ends_with_the_window_of_its_entry():
@@ -152,7 +152,7 @@ async def test_a_stale_head_ends_with_the_window_of_its_entry():
     assert first == second
     assert len(plan.declared().ready) == 1
     clock.now += 0.3
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 async def test_the_head_of_an_invalidated_entry_is_not_remembered():
@@ -161,7 +161,7 @@ async def test_the_head_of_an_invalidated_entry_is_not_remembered():
     stored_under(call, age=0.25, names=('mine',), stale_while_revalidate=5)
     await plan.runtime.store.invalidate(['mine'], soft_at=NOW)
     plan.runtime.flights.lead(call.key)
-    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert isinstance(at_once(plan, call.declared, call.scope), Hit)
     assert plan.declared().ready == {}
 
 
@@ -171,11 +171,11 @@ async def test_a_head_ends_when_its_entry_is_to_be_renewed_early():
     call = call_to(plan)
     stored_under(call, age=0.3)
     kept = plan.runtime.store.at_once(call.key).entry
-    due = next(it / 10 for it in range(300, 460) if plan.herds.is_due(kept, it / 10))
+    due = next(it / 10 for it in range(300, 460) if plan.run_options.is_due(kept, it / 10))
     clock.now = kept.stored_at + due - 0.1
-    assert at_once(plan, call.declared, call.scope)[1] is not None
+    assert isinstance(at_once(plan, call.declared, call.scope), Hit)
     clock.now += 0.1
-    assert at_once(plan, call.declared, call.scope)[1] is None
+    assert not isinstance(at_once(plan, call.declared, call.scope), Hit)
 
 
 def test_only_methods_that_are_conditional_get_a_304_by_a_head():
@@ -199,7 +199,7 @@ def test_a_head_keeps_no_entry_in_memory():
     call = call_to(plan)
     stored_under(call, age=0.25)
     hits(plan)
-    gone = weakref.ref(at_once(plan, call.declared, call.scope)[1][3].entry)
+    gone = weakref.ref(at_once(plan, call.declared, call.scope).found.entry)
     assert plan.declared().ready
     result_of(plan.runtime.store.visit().forget(call.key))
     gc.collect()

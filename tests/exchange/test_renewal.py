@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fastapi_caching_route._exchange.plan import Herds
+from fastapi_caching_route._exchange.plan import RunOptions
 from tests.exchange.herds import App, Gate, counting, seen, settled
 from tests.servers import uvicorn_server
 
@@ -103,7 +103,7 @@ async def test_processes_renew_ahead_at_different_moments(clock, monkeypatch):
     for process in range(20):
         monkeypatch.setattr('os.getpid', lambda process=process: process)
         entry = next(iter(app.cache.backend._small.values())).value
-        herds = Herds(collapse=True, collapse_timeout=10, lock=False, eager_refresh=0.5, endpoint_timeout=None)
+        herds = RunOptions(collapse=True, collapse_timeout=10, lock=False, eager_refresh=0.5, endpoint_timeout=None)
         begun.add(next(age for age in range(101) if herds.is_due(entry, age)))
     assert min(begun) >= 50
     assert max(begun) <= 76

@@ -98,7 +98,7 @@ def all_tests(row: Row, _text: str, _known: Measured) -> list[str]:
 
 
 def _covering(row: Row, text: str, known: Measured) -> list[str]:
-    """The tests that run the changed lines: first one case of each, beginning with those of the same wing."""
+    """The tests that run the changed lines: first one case of each, beginning with those of the same subpackage."""
     covering = filter(is_there, known.tests_of(row.file, text, changed_lines(row, text)))
     quick = sorted(covering, key=lambda it: (not it.startswith(f'tests/{part(row)}/'), known.seconds[it], it))
     cases: Counter[str] = Counter()

@@ -106,8 +106,8 @@ ROWS = [
     (
         'guards that refuse at once',
         '_fastapi/admission.py',
-        'return True if error is None else',
-        'return True if True else',
+        'return ACCEPTED if error is None else',
+        'return ACCEPTED if True else',
     ),
     (
         'guards with overrides',

@@ -66,8 +66,8 @@ ROWS = [
     (
         'function: what has landed meanwhile',
         '_functions/asking.py',
-        'return None if looked is None else (looked[0], looked[1], (so_far, plan.runtime.store.visit(), None)), None',
-        'return looked, None',
+        'return Looked(result.keys, result.stored, Looking(so_far, plan.runtime.store.visit(), None)), None',
+        'return result, None',
     ),
     ('function: a condition', '_functions/asking.py', 'wishes.refused = made.refused', 'pass'),
     (

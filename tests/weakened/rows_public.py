@@ -59,7 +59,7 @@ ROWS = [
     ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
     ('erase: the bytes', '_routes/listed.py', '        await settings.store.erase(keys)\n', ''),
-    ('stats: seconds saved', '_exchange/account.py', '    counts.seconds_saved += found.entry.about.seconds\n', ''),
+    ('stats: seconds saved', '_exchange/hit.py', '    counts.seconds_saved += hit.found.entry.about.seconds\n', ''),
     ('stats: very old ones', '_routes/all_workers.py', 'time.time() - published.at > FORGOTTEN_AFTER', 'False'),
     (
         'stats: seconds saved behind guards',
