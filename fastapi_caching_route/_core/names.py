@@ -241,7 +241,9 @@ def groups_of(scope: Scope, headers: RawHeaders, name: bytes) -> list[str]:
     if name not in dict(headers):
         return []
     host = b','.join(lines(scope['headers'], b'host')).decode('latin-1').lower()
-    origin = f'{scope.get("scheme", "http")}://{host}'
+    scheme = scope.get('scheme', 'http')
+    host = host.removesuffix(':443' if scheme == 'https' else ':80')  # the usual port is the same origin
+    origin = f'{scheme}://{host}'
     return [f'{origin} {group}' for group in strings(lines(headers, name)) or ()]
 
 

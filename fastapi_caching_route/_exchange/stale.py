@@ -74,7 +74,7 @@ async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evid
         await errand.visit.withdraw(old.key, head.began_at)  # the next request gets what there is now
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
-    headers = conditional.updated(old.headers, given)
+    headers = conditional.updated(old.headers, given, type_too=errand.call.plan.terms.by_the_book)
     updated = head.with_fields(old.status, headers)
     made = old.made.renewed(given)
     way = verdict(errand, snapshot, updated.with_fields(old.status, [*headers, *cookies]), evidence)

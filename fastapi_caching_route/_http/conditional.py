@@ -130,10 +130,12 @@ def confirms(fresh: RawHeaders, stored: RawHeaders, asked: Collection[bytes]) ->
     return b'if-none-match' in asked or date in ([], known_date)
 
 
-def updated(stored: RawHeaders, fresh: RawHeaders) -> list[Field]:
+def updated(stored: RawHeaders, fresh: RawHeaders, *, type_too: bool = False) -> list[Field]:
     """The headers of a stored response after a 304 with these (RFC 9111 §3.2): each one in it replaces the old ones.
 
-    The old Date goes in any case, so that a server writes the current one. Headers about the stored body stay.
+    The old Date goes in any case, so that a server writes the current one. Headers about the stored body stay;
+    its Content-Type only without `type_too`, since frameworks write one into responses without a body, too.
     """
-    given = without(fresh, NOT_UPDATED | field_names(fresh, b'connection'))
+    kept = NOT_UPDATED - {b'content-type'} if type_too else NOT_UPDATED
+    given = without(fresh, kept | field_names(fresh, b'connection'))
     return [*without(stored, {name for name, _ in given} | {b'age', b'date'}), *given]

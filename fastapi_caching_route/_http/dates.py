@@ -13,13 +13,11 @@ _TIME = r'(?P<time>\d\d:\d\d:\d\d)'
 _FORMS = (
     # Sun, 06 Nov 1994 08:49:37 GMT
     re.compile(
-        rf'[a-z]+,\s*(?P<day>\d{{1,2}}) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} (?P<zone>gmt|utc)',
+        rf'[a-z]+,\s*(?P<day>\d{{1,2}}) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} gmt',
         re.IGNORECASE,
     ),
     # Sunday, 06-Nov-94 08:49:37 GMT
-    re.compile(
-        rf'[a-z]+,\s*(?P<day>\d{{1,2}})-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_TIME} (?P<zone>gmt|utc)', re.IGNORECASE
-    ),
+    re.compile(rf'[a-z]+,\s*(?P<day>\d{{1,2}})-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_TIME} gmt', re.IGNORECASE),
     # Sun Nov  6 08:49:37 1994
     re.compile(rf'[a-z]+ (?P<month>[a-z]{{3}}) +(?P<day>\d{{1,2}}) {_TIME} (?P<year>\d{{4}})', re.IGNORECASE),
 )

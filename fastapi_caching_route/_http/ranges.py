@@ -65,6 +65,8 @@ def _same(request: RawHeaders, response: RawHeaders, now: float) -> bool:
     named = lines(request, b'if-range')
     if not named:
         return True
+    if len(named) > 1:  # it is one value, so this is no match (§5.3)
+        return False
     if b'"' in named[0]:
         return not named[0].startswith(b'W/') and named[0] in lines(response, b'etag')[:1]
     modified, date = lines(response, b'last-modified'), lines(response, b'date')

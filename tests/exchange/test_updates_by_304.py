@@ -158,7 +158,8 @@ def test_a_304_does_not_change_how_the_stored_body_is_read(backend, mode, clock)
     clock.now += 20
     for _ in range(2):
         response = client.get('/')
-        assert (response.headers['content-type'], response.headers['content-language']) == ('text/plain', 'de')
+        expected = 'text/html' if mode == 'rfc9111' else 'text/plain'
+        assert (response.headers['content-type'], response.headers['content-language']) == (expected, 'de')
         assert not {'content-encoding', 'content-range'} & set(response.headers)
 
 

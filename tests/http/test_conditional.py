@@ -210,6 +210,11 @@ def test_a_304_does_not_change_how_the_stored_body_is_read(name):
     assert updated(stored, [(name.encode(), b'new')]) == stored
 
 
+def test_by_the_book_a_304_replaces_the_content_type():
+    stored, fresh = [(b'content-type', b'old')], [(b'content-type', b'new'), (b'content-length', b'0')]
+    assert updated(stored, fresh, type_too=True) == [(b'content-type', b'new')]
+
+
 @pytest.mark.parametrize(
     ('fresh', 'asked', 'expected'),
     [

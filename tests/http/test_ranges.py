@@ -51,6 +51,11 @@ def test_if_range(named, whole):
     assert (part([(b'range', b'bytes=0-1'), (b'if-range', named)], STORED, 10, NOW) is None) is whole
 
 
+def test_two_if_range_give_the_whole():
+    asked = [(b'range', b'bytes=0-1'), (b'if-range', b'"a"'), (b'if-range', b'"b"')]
+    assert part(asked, STORED, 10, NOW) is None
+
+
 def test_a_date_of_the_same_second_is_a_weak_validator():
     stored = [(b'last-modified', DATE), (b'date', DATE)]
     assert part([(b'range', b'bytes=0-1'), (b'if-range', DATE)], stored, 10, NOW) is None

@@ -212,6 +212,15 @@ def test_by_the_book_groups_are_of_one_origin():
     assert marks(client.get('/a')) == ['MISS']
 
 
+def test_by_the_book_the_usual_port_is_the_same_origin():
+    client, _ = book({'a': {'cache-control': 'max-age=60', 'cache-groups': '"g"'}}, {'cache-group-invalidation': '"g"'})
+    client.get('/a')
+    client.post('/b', headers={'host': 'testserver:8080'})
+    assert marks(client.get('/a')) == ['HIT']
+    client.post('/b', headers={'host': 'testserver:80'})
+    assert marks(client.get('/a')) == ['MISS']
+
+
 def test_by_the_book_a_read_or_a_failed_write_invalidates_no_group():
     fresh = {'cache-control': 'max-age=60', 'cache-groups': '"g"', 'cache-group-invalidation': '"g"'}
     client, _ = book({'a': fresh, 'b': fresh}, {})

@@ -1,6 +1,7 @@
 """Places to weaken in the keys, variants and labels: name, file, text that stands there, text in its place."""
 
 ROWS = [
+    ('groups: the usual port', '_core/names.py', "host.removesuffix(':443' if scheme == 'https' else ':80')", 'host'),
     (
         'in front: certificates',
         '_core/read_names.py',
