@@ -33,9 +33,9 @@ if [ "${LOWEST_ONLY:-}" = 1 ]; then
         --ignore=tests/backends/test_{clusters,breaker,client_settings,commands,event_loops,journal_trouble,lmdb_processes,slow_links}.py
         --ignore=tests/store/test_{simulation,lives_of_marks,many_tags,replaced_copies,unsendable}.py
         --ignore=tests/promises/test_{caches_in_front,console_in_a_browser,documents,examples,faults,linear_work,race,shared_workers,watched,workers}.py
-        --ignore=tests/test_{layers,rules,shape,weakened}.py
+        --ignore=tests/sessions/test_processes.py --ignore=tests/test_{layers,rules,shape,weakened}.py
     )
-    on_lowest_fastapi "${apart[@]}"
+    on_lowest_fastapi "${apart[@]}" --ignore=tests/backends --ignore=tests/http  # these know nothing of FastAPI
     for python in 3.10 3.11 3.12 3.13; do
         if [ "$python" = "$default" ]; then break; fi
         if has "$python"; then run "newest FastAPI, Python $python" "$python" "${tests[@]}" "${apart[@]}"; break; fi
