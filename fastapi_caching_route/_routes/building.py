@@ -20,6 +20,7 @@ from fastapi_caching_route._core.checks import (
     check_positive,
     field_name,
     field_text,
+    is_plain_function,
     signing_keys,
     statuses,
 )
@@ -166,8 +167,7 @@ def check_observer(observer: object) -> None:
         ConfigurationError: it is not.
 
     """
-    called = getattr(observer, '__call__', None)  # noqa: B004, of an object whose class has one
-    if not callable(observer) or iscoroutinefunction(observer) or iscoroutinefunction(called):
+    if not is_plain_function(observer):
         msg = f'an observer must be a plain function of one record, got {shown(observer)}'
         raise ConfigurationError(msg)
 

@@ -1,9 +1,9 @@
 """Checks the option `purge`. Knows what can be called; does not know when it is."""
 
-import inspect
 from typing import Any
 
 from fastapi_caching_route._concurrency.flights import Flights
+from fastapi_caching_route._core.checks import is_plain_function
 from fastapi_caching_route._routes.purging import Purging
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.surrogates import SurrogateKeys
@@ -13,12 +13,12 @@ def purging_of(purge: Any, surrogates: SurrogateKeys | None, flights: Flights[An
     """What sends invalidations on; None if there is no cache in front.
 
     Raises:
-        ConfigurationError: it cannot be called, or finds its tags in another header than responses have.
+        ConfigurationError: it is no async function, or finds its tags in another header than responses have.
 
     """
     if purge is None:
         return None
-    if not (inspect.iscoroutinefunction(purge) or inspect.iscoroutinefunction(getattr(purge, '__call__', None))):  # noqa: B004, of a class
+    if not callable(purge) or is_plain_function(purge):
         msg = f'purge must be an async function of a PurgeRequest, or FastlyPurge(...), got {purge!r}'
         raise ConfigurationError(msg)
     wanted = getattr(purge, 'header', None)
