@@ -34,8 +34,11 @@ def peers(answer: Callable[..., Any]) -> Iterator[tuple[str, Callable[[Any], API
         yield 'fastapi-cachex', of_cachex
 
 
-def litestar(answer: Callable[..., Any], *, is_cached: bool) -> Any | None:
-    """An app of Litestar with the same endpoint at `/case` and `/case/...`; None if it is not installed."""
+def litestar(answer: Callable[..., Any], *, is_cached: bool, is_guarded: bool = False) -> Any | None:
+    """An app of Litestar with the same endpoint at `/case` and `/case/...`; None if it is not installed.
+
+    Its guard wants a header, as those of ours do.
+    """
     try:
         from litestar import Litestar, get  # noqa: PLC0415
     except ImportError:
@@ -49,4 +52,7 @@ def litestar(answer: Callable[..., Any], *, is_cached: bool) -> Any | None:
     async def of_a_number(number: int) -> dict[str, Any]:
         return dict(await answer())
 
-    return Litestar([one, of_a_number])
+    async def checked(connection: Any, _handler: Any) -> None:
+        assert connection.headers['x-key']
+
+    return Litestar([one, of_a_number], guards=[checked] if is_guarded else [])

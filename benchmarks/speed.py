@@ -331,6 +331,9 @@ def cases_of_litestar() -> Iterator[Case]:
     if cached_there is not None and uncached_there is not None:
         plain = 'Litestar: not cached'
         yield Case('Litestar: hit, 200 B', foreign, expected=None, app=cached_there)
+        guarded: Any = {'expected': None, 'headers': KEY}
+        for is_cached, name in ((True, 'Litestar: hit behind a guard'), (False, 'Litestar: not cached, behind it')):
+            yield Case(name, foreign, app=litestar(small, is_cached=is_cached, is_guarded=True), **guarded)
         yield Case(plain, foreign, expected=None, app=uncached_there, together=TOGETHER, is_cold=True)
         cold: Any = {'together': TOGETHER, 'is_cold': True, 'expected': None}
         yield Case('Litestar: cold miss', foreign, against=plain, app=cached_there, **cold)
