@@ -4,7 +4,7 @@ import sys
 import types
 from pathlib import Path
 
-from fastapi_caching_route._store import ledger, marks
+from fastapi_caching_route._store import copies, ledger, marks, remote_visit
 from tests.store.journals import LEFT_OUT as LEFT_OUT_OF_JOURNALS
 
 # A step of the algorithm, what stands there, and what stands there when it is left out.
@@ -142,17 +142,80 @@ LEFT_OUT_WITH_JOURNALS = {
 
 ALL_LEFT_OUT = {**LEFT_OUT, **LEFT_OUT_WHERE_FULL}
 
+# The same for near copies, whatever the ledger is, and for what a ledger tells about a copy.
+LEFT_OUT_OF_COPIES = {
+    'trust a read for so long only': (copies, ' and time.monotonic() - self.read_at <= self._trust', ''),
+    'look at what a trusted read says of a copy': (
+        copies,
+        'return Found(entry, math.inf) if stale_at == math.inf else LATER',
+        'return Found(entry, math.inf)',
+    ),
+    'trust a read from its begin on': (
+        remote_visit,
+        'if copies is not None:\n                copies.note_read(began_at, beside)',
+        'if copies is not None:\n                copies.note_read(time.monotonic(), beside)',
+    ),
+    'look at what is read beside a copy': (
+        remote_visit,
+        'if isinstance(found, Found) and found.stale_at == math.inf:\n            return found',
+        'if True:\n            return Found(copy, math.inf)',
+    ),
+}
+OWN = 'trust no read that began before an invalidation by this process'
+LEFT_OUT_OF_COPIES_WITH_MARKS = {
+    OWN: (copies, 'self.read_at > latest.at and', ''),
+    'compare `last` for a copy': (marks, 'if last and beside == [last] and', 'if last and'),
+}
+LEFT_OUT_OF_COPIES_WITH_JOURNALS = {
+    'compare the head for a copy': (
+        ledger,
+        'if known is None or known.text != beside[0] else',
+        'if known is None else',
+    ),
+}
+ALL_LEFT_OUT_OF_COPIES = {
+    **LEFT_OUT_OF_COPIES,
+    **LEFT_OUT_OF_COPIES_WITH_MARKS,
+    **LEFT_OUT_OF_COPIES_WITH_JOURNALS,
+}
+
 
 def ledger_class(kind, step=None):
     """The ledger of a kind of store, with a step left out, or whole."""
     real, name, left_out = (
         (ledger, 'JournalLedger', LEFT_OUT_WITH_JOURNALS) if kind == 'journal' else (marks, 'Marks', ALL_LEFT_OUT)
     )
-    source, changes = Path(real.__file__).read_text(), left_out.get(step, ())
+    changes = left_out.get(step, ()) or _changes_for_copies(real, step)
+    return getattr(run_again(code_without(real, changes)), name)
+
+
+def copies_code(step=None):
+    """The code of near copies, with a step left out, or whole; for `run_again`."""
+    return code_without(copies, _changes_for_copies(copies, step))
+
+
+def visit_module(step=None):
+    """The module of visits, with a step of near copies left out, or whole."""
+    return run_again(code_without(remote_visit, _changes_for_copies(remote_visit, step)))
+
+
+def _changes_for_copies(real, step):
+    where, *changes = ALL_LEFT_OUT_OF_COPIES.get(step, (None,))
+    return changes if where is real else ()
+
+
+def code_without(real, changes):
+    """The code of a module in which texts are replaced."""
+    source = Path(real.__file__).read_text()
     for old, new in zip(changes[::2], changes[1::2], strict=True):
-        assert source.count(old) == 1, f'{step}: its text is there {source.count(old)} times'
+        assert source.count(old) == 1, f'{old!r} is there {source.count(old)} times'
         source = source.replace(old, new)
-    module = types.ModuleType('ledger_under_test')
-    sys.modules['ledger_under_test'] = module
-    exec(compile(source, 'ledger_under_test', 'exec'), module.__dict__)  # noqa: S102, our own source
-    return getattr(module, name)
+    return compile(source, 'module_under_test', 'exec')
+
+
+def run_again(code):
+    """A new module that runs this code."""
+    module = types.ModuleType('module_under_test')
+    sys.modules['module_under_test'] = module
+    exec(code, module.__dict__)  # noqa: S102, our own source
+    return module

@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from fastapi_caching_route import CacheContext, CachingRoute, FastAPICache, LMDBCache, NearCopies
 from fastapi_caching_route._store import opening
-from tests.left_out import ledger_class
+from tests.left_out import copies_code, ledger_class, run_again
 
 kind = 'marks' if os.environ['RACE_BACKEND'] == 'memcached' else 'journal'
 setattr(opening, 'Marks' if kind == 'marks' else 'JournalLedger', ledger_class(kind, os.environ.get('RACE_LEFT_OUT')))
+of_copies = run_again(copies_code(os.environ.get('RACE_LEFT_OUT')))
+opening.Copies, opening.LookUpNear = of_copies.Copies, of_copies.LookUpNear
 namespace, port = os.environ['RACE_NAMESPACE'], int(os.environ['RACE_PORT'])
 match os.environ['RACE_BACKEND']:
     case 'redis':

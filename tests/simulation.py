@@ -2,6 +2,9 @@
 
 *A response computed from data older than an invalidation that has returned is never served after it.*
 
+With near copies that are trusted for some seconds, an invalidation by another process counts after that time, and one
+by the same process still at once.
+
 The code under test is the real one; only the store is a dict, in which each command takes effect some time after it was
 given and some time before its reply comes. `python -m tests.simulation [schedules]` says what it finds, also for the
 algorithm with one step left out.
@@ -20,7 +23,18 @@ from types import SimpleNamespace
 from fastapi_caching_route._backends import journal as journal_rules
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.moments import Moments, MomentsLedger
-from tests.left_out import LEFT_OUT, LEFT_OUT_WHERE_FULL, LEFT_OUT_WITH_JOURNALS, RESTORED, SHARED, ledger_class
+from tests.left_out import (
+    LEFT_OUT,
+    LEFT_OUT_OF_COPIES,
+    LEFT_OUT_OF_COPIES_WITH_JOURNALS,
+    LEFT_OUT_OF_COPIES_WITH_MARKS,
+    LEFT_OUT_WHERE_FULL,
+    LEFT_OUT_WITH_JOURNALS,
+    RESTORED,
+    SHARED,
+    ledger_class,
+)
+from tests.near_process import NearProcess
 from tests.store.journals import LEFT_OUT as LEFT_OUT_OF_JOURNALS
 from tests.store.journals import ModelJournals
 
@@ -32,7 +46,10 @@ PAUSES = (0, 0, 1, 1, 2, 3, 5, 8, 40)
 
 RESOURCES, PROCESSES, ACTORS, SPAN = 2, 2, 60, 400
 REFUSES = (0.2, 0.6)
-COUNTS = ('invalidations', 'runs', 'served', 'shared', 'violations')
+TRUSTED = (5, 20, 60)
+"""For how many turns near copies are trusted."""
+
+COUNTS = ('invalidations', 'runs', 'served', 'late', 'shared', 'violations')
 
 
 @contextmanager
@@ -160,6 +177,17 @@ class SlowShelf:
         return ModelJournals(self.kept, self.without)
 
 
+@dataclass(frozen=True)
+class Returned:
+    """An invalidation that has returned, and what was written before it."""
+
+    at: float
+    by: object
+    it: int
+    version: int
+    is_hard: bool
+
+
 @dataclass
 class World:
     """Some resources, and which of their versions may still be served to a request that begins now."""
@@ -170,10 +198,14 @@ class World:
     fills: bool = False
     near: bool = False
     """Whether each process keeps copies of entries, and reads only what is beside them."""
+    trusts: bool = False
+    """Whether it trusts them for some time, without reading that."""
     restores: bool = False
     """Whether the store goes back to an old copy of itself at times. Then one process has seen all of it."""
     violations: int = 0
     served: int = 0
+    late: int = 0
+    """How many were served that are older than an invalidation that has returned, within the time of trust."""
     shared: int = 0
     runs: int = 0
     invalidations: int = 0
@@ -185,7 +217,8 @@ class World:
         without, seconds = LEFT_OUT_OF_JOURNALS.get(self.step, ''), self.rng.choice(SECONDS)
         there = seconds * self.rng.choice((0.5, 1, 1, 2))  # clocks differ
         self.shelf = SlowShelf(self.turns, refuses=refuses, without=without, seconds=there)
-        self.copy, self.flights, self.near_copies = {}, {}, {}
+        self.seconds, self.trust = seconds, seconds * self.rng.choice(TRUSTED) if self.trusts else 0
+        self.copy, self.flights, self.near_processes, self.returned = {}, {}, {}, []
         self.version = dict.fromkeys(range(RESOURCES), 0)
         self.oldest = dict.fromkeys(range(RESOURCES), 0)
         self.oldest_fresh = dict.fromkeys(range(RESOURCES), 0)
@@ -195,15 +228,26 @@ class World:
         self.begins_late = self.step == 'read the marks before the endpoint runs'
         count = 1 if self.restores else PROCESSES
         moments = Moments()
-        self.new_process = (
+        self.new_ledger = (
             partial(MomentsLedger, moments) if self.kind == 'inside' else partial(classes[self.kind, self.step], 'api')
         )
         self.processes = [self.new_process() for _ in range(1 if self.kind == 'inside' else count)]
         if self.kind == 'marks':
             of_marks = classes['marks', self.step].__init__.__globals__
-            of_marks['time'] = SimpleNamespace(monotonic=lambda: self.turns.now * seconds)
+            of_marks['time'] = SimpleNamespace(monotonic=self.monotonic)
             of_marks['MAX_EARLY'] = self.rng.choice((0, 3, 32))
         journal_rules.MAX_TEXTS = self.rng.choice((2, 14)) if self.kind == 'journal' else journal_rules.MAX_TEXTS
+
+    def monotonic(self):
+        return self.turns.now * self.seconds
+
+    def new_process(self):
+        """What a process knows, by which the world tells it from others."""
+        ledger = self.new_ledger()
+        if self.near:
+            near = partial(NearProcess, trust=self.trust, monotonic=self.monotonic, step=self.step)
+            self.near_processes[ledger] = near(self.shelf, ledger)
+        return ledger
 
     def names(self, it):
         return ('all', f'path:{it}')
@@ -214,31 +258,41 @@ class World:
     async def request(self):
         """A reader: a hit, or a run of the endpoint."""
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
-        oldest, oldest_fresh = self.oldest[it], self.oldest_fresh[it]
+        all_returned, (oldest, oldest_fresh) = self.oldest_fresh[it], self.oldest_to_find(it, marks)
         if self.fills and self.rng.random() < 0.2:  # the store takes too long
-            await self.lead_or_follow(it, marks, oldest_fresh)
+            await self.lead_or_follow(it, marks, all_returned)
             return
-        entry, stale_at = None, None
-        with suppress(ConnectionError):  # of a journal that does not keep its rules
-            copy = self.near_copies.get((it, marks))
-            if copy is not None:
-                entry, stale_at = copy, await self.judged(marks, copy, await self.shelf.get(marks.beside))
-            if stale_at != math.inf:
-                entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
-                stale_at = await self.judged(marks, entry, beside)
-            if self.near:
-                self.near_copies[it, marks] = entry if stale_at == math.inf else None
+        entry, stale_at = await self.found(it, marks)
         is_fresh = stale_at == math.inf
         if stale_at is None or not (is_fresh or entry.windowed):
-            await self.lead_or_follow(it, marks, oldest_fresh)
+            await self.lead_or_follow(it, marks, all_returned)
             return
         self.served += 1
         if entry.stored_at < (oldest_fresh if is_fresh else oldest):
             self.violations += 1
+        elif is_fresh and entry.stored_at < all_returned:
+            self.late += 1
 
-    async def judged(self, marks, entry, beside):
-        seen = await marks.see(self.shelf, beside)
-        return await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
+    def oldest_to_find(self, it, marks):
+        """The oldest versions that a request that begins now may find, if the entry is stale, and if it is fresh."""
+        if not self.trust:
+            return self.oldest[it], self.oldest_fresh[it]
+        until = self.monotonic() - self.trust
+        told = [done for done in self.returned if done.it == it and (done.by is marks or done.at < until)]
+        return max((done.version for done in told if done.is_hard), default=0), max(
+            (done.version for done in told), default=0
+        )
+
+    async def found(self, it, marks):
+        """An entry, and since when it is stale: None if it is not alive, infinity if it is fresh."""
+        if self.near:
+            found = await self.near_processes[marks].found(f'entry:{it}')
+            return (None, None) if found is None else (found.entry, found.stale_at)
+        with suppress(ConnectionError):  # of a journal that does not keep its rules
+            entry, *beside = await self.shelf.get((f'entry:{it}', *marks.beside))
+            seen = await marks.see(self.shelf, beside)
+            return entry, await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
+        return None, None
 
     async def lead_or_follow(self, it, marks, oldest):
         """A miss: it gets the response of a run that is under way in its process, if that may be shared."""
@@ -284,7 +338,8 @@ class World:
                 names=names,
                 marks=held,
             )
-            await self.shelf.set(entry.key, entry, self.span[it])
+            put = self.near_processes[marks].put if self.near else partial(self.shelf.set, entry.key)
+            await put(entry, self.span[it])
 
     async def begin(self, it, marks, *, windowed):
         with suppress(OSError):
@@ -301,10 +356,14 @@ class World:
         await self.shelf.pause()
         written = dict(self.version)
         await marks.invalidate(self.shelf, [name], soft_at)
+        if self.near:
+            self.near_processes[marks].note_invalidation()
         self.invalidations += 1
         for changed in self.version if name == 'all' else (it,):
+            is_hard = soft_at is None or not self.windowed[changed]
+            self.returned.append(Returned(self.monotonic(), marks, changed, written[changed], is_hard))
             self.oldest_fresh[changed] = max(self.oldest_fresh[changed], written[changed])
-            if soft_at is None or not self.windowed[changed]:
+            if is_hard:
                 self.oldest[changed] = max(self.oldest[changed], written[changed])
 
     async def lose(self):
@@ -378,6 +437,8 @@ KINDS = {
     'journals, restored from copies': {'kind': 'journal', 'restores': True},
     'marks, near copies': {'near': True},
     'journals, near copies': {'kind': 'journal', 'near': True},
+    'marks, trusted near copies': {'near': True, 'trusts': True},
+    'journals, trusted near copies': {'kind': 'journal', 'near': True, 'trusts': True},
 }
 STEPS = {
     'marks': LEFT_OUT,
@@ -385,6 +446,8 @@ STEPS = {
     'journals': dict.fromkeys(it for it in LEFT_OUT_WITH_JOURNALS if it not in (*RESTORED, SHARED)),
     'journals, full at times': dict.fromkeys([SHARED]),
     'journals, restored from copies': dict.fromkeys(RESTORED),
+    'marks, trusted near copies': {**LEFT_OUT_OF_COPIES, **LEFT_OUT_OF_COPIES_WITH_MARKS},
+    'journals, trusted near copies': {**LEFT_OUT_OF_COPIES, **LEFT_OUT_OF_COPIES_WITH_JOURNALS},
 }
 
 

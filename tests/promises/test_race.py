@@ -28,6 +28,21 @@ def test_a_write_in_one_process_is_never_followed_by_an_older_read_in_another(ki
     assert seen.hits > ROUNDS  # of three reads a round
 
 
+@pytest.mark.parametrize('kind', ['redis', 'memcached'])
+def test_a_copy_that_is_trusted_for_a_tenth_of_a_second_is_older_for_no_longer_and_never_in_the_server_that_wrote(
+    kind, request
+):
+    seen = raced(kind, request, ROUNDS // 2, near='0.1', items=2)
+    assert seen.violations == 0
+    assert seen.late > 0
+    assert seen.rounds >= ROUNDS // 2
+
+
+def test_a_copy_that_is_trusted_for_ever_is_older_for_longer(request):
+    step = 'trust a read for so long only'
+    assert raced('redis', request, ROUNDS // 8, step, near='0.1', items=1).violations > 0
+
+
 @pytest.mark.parametrize('write', ['context', 'plain context'])
 def test_nor_is_one_that_says_what_it_makes_outdated_while_it_runs(write, request):
     if write == 'plain context' and FASTAPI < (0, 121):

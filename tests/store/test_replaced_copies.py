@@ -141,6 +141,31 @@ async def test_copies_are_used_no_longer_than_they_are_trusted_if_the_backend_is
         assert [await ask() for _ in range(5)] == [b'%d' % number for number in range(2, 7)]
 
 
+async def test_a_read_is_trusted_from_the_moment_at_which_it_began():
+    sent_at, began_at, app = [], [], FastAPI()
+
+    class Noting(Elsewhere):
+        async def _multi_get(self, keys, encoding=None, _conn=None):
+            sent_at.append(time.monotonic())
+            return await super()._multi_get(keys)
+
+        async def _get(self, key, encoding=None, _conn=None):
+            sent_at.append(time.monotonic())
+            return await super()._get(key)
+
+    cache, router, _ = worker(Noting(), 0)
+    copies = cache._settings.store._parts.copies
+    app.include_router(router)
+    async with cache:
+        for number in (1, 1, 1, 2):
+            sent_at.clear()
+            await asgi_call(app, asgi_scope(path=f'/things/{number}'))
+            began_at.append((sent_at[0], copies.read_at))
+    # The first ones have found no copy, or nothing that tells whether it is alive; then one did, and one is a miss.
+    assert all(read_at <= sent for sent, read_at in began_at[2:])
+    assert began_at[2][1] < began_at[3][1]
+
+
 @pytest.mark.parametrize('trust', TRUSTS)
 async def test_a_pending_invalidation_counts_for_copies(trust):
     backend, app = Elsewhere(), FastAPI()

@@ -228,6 +228,18 @@ ROWS = [
         'left = 3600.0\n        if not entry.must_validate:\n',
     ),
     ('near: trusted', '_store/copies.py', ' and time.monotonic() - self.read_at <= self._trust', ''),
+    (
+        'near: trusted from its begin',
+        '_store/remote_visit.py',
+        'if copies is not None:\n                copies.note_read(began_at, beside)',
+        'if copies is not None:\n                copies.note_read(time.monotonic(), beside)',
+    ),
+    (
+        'near: trusted from its begin, beside a copy',
+        '_store/remote_visit.py',
+        'commands, beside)\n                copies.note_read(began_at, beside)\n        except',
+        'commands, beside)\n                copies.note_read(time.monotonic(), beside)\n        except',
+    ),
     ('near: an invalidation by this process', '_store/copies.py', 'self.read_at > latest.at and', ''),
     ('near: a read that began before', '_store/copies.py', 'if began_at > self.read_at:', 'if True:'),
     ('near: pending', '_store/copies.py', ' or parts.debts.pending:', ':'),
