@@ -23,8 +23,8 @@ HANDLER = 'fastapi_caching_route.handler'
 """The request handler that replaces the route's own handler for this request, or None.
 
 Written by `_exchange/run` and `_exchange/guards`, and by `_fastapi/extended`, which restores it for a route class that
-tries again. Read by `_fastapi/extended`. Cleared by `route`: an endpoint that is not cached may get the scope of
-another route.
+tries again. Read by `_fastapi/extended`. Cleared by `route`, since an endpoint that is not cached may get the scope of
+another route, and by `_fastapi/admission`, which runs only guards.
 """
 
 ADMITTED = 'fastapi_caching_route.admitted'

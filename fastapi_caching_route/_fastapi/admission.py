@@ -15,11 +15,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, Scope
+from fastapi_caching_route._core.asgi import HANDLER, PROCEED, WRITE_LOG, WRITTEN, Scope
 from fastapi_caching_route._core.declared import ACCEPTED, NOT_RUN, Decision, GuardRefusal, Proceed
 from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
+from fastapi_caching_route._fastapi.effective import has_own_handler
 from fastapi_caching_route._fastapi.extended import Handler, as_route, read_body_as, unnamed, with_body_of
-from fastapi_caching_route._fastapi.solving import Solving, invalid, is_covered, is_observed, response_of_dependencies
+from fastapi_caching_route._fastapi.solving import (
+    Solving,
+    invalid,
+    is_covered,
+    is_observed,
+    reads_request,
+    response_of_dependencies,
+)
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
@@ -41,11 +49,13 @@ class FastAPIAdmission:
         unnamed_nodes = [unnamed(it) for it in nodes]
         model = with_body_of(effective, explicit)
         self._solving = None
+        is_inside = has_own_handler(as_route(effective)) and any(map(reads_request, nodes))
         # FastAPI's handler refuses an unreadable body before it runs any dependency.
-        if not overridden and model.body_field is None and is_covered(nodes):
+        if not overridden and model.body_field is None and is_covered(nodes) and not is_inside:
             self._solving = Solving(effective, unnamed_nodes)
         self._direct = request_response(self._solve)
-        self._app = request_response(_handler(effective, model, unnamed_nodes))
+        handler = _handler(effective, model, unnamed_nodes, _admitted_inside if is_inside else _admitted)
+        self._app = request_response(partial(_continuing_inside, handler) if is_inside else handler)
 
     async def decide(self, scope: Scope) -> Decision:
         """Whether the guards accept the request, if that is all that they do."""
@@ -94,23 +104,47 @@ class FastAPIAdmission:
         return proceeding
 
 
-def _handler(effective: Any, model: Any, nodes: Sequence[Dependant]) -> Handler:
-    """FastAPI's request handler over these nodes, which reads the body as the model says."""
-    path = effective.path_format
-    shadow = APIRoute(
+def _handler(effective: Any, model: Any, nodes: Sequence[Dependant], admitted: Any) -> Handler:
+    """A request handler over these nodes, which reads the body as the model says.
+
+    It is FastAPI's own or, if `admitted` is to be called inside of it, that of the user's route class.
+    """
+    path, route = effective.path_format, as_route(effective)
+    shadow: Any = APIRoute(
         path,
-        _admitted,
+        admitted,
         response_model=None,
         dependency_overrides_provider=effective.dependency_overrides_provider,
     )
-    begun = shadow.dependant.dependencies  # those of `_admitted` itself, which FastAPI has already solved by then
+    begun = shadow.dependant.dependencies  # those of `admitted` itself, which FastAPI has already solved by then
     shadow.dependant.dependencies = [*with_write_log([(it, True) for it in nodes], path), *begun]
     read_body_as(shadow, model)
-    route = as_route(effective)
     for name in _LIKE_THE_ROUTE:
         if hasattr(route, name):
             setattr(shadow, name, getattr(route, name))
+    if admitted is _admitted_inside:
+        vars(route).update(vars(shadow))
+        shadow = route
     return partial(_naming_the_endpoint, shadow.get_route_handler(), effective)
+
+
+async def _continuing_inside(handler: Handler, request: Request) -> Response:
+    """Call the handler of a user's route class, which may hand the guards a request of another class.
+
+    The request continues inside of it. What it returns after that is not sent.
+    """
+    proceed, send = request.scope[PROCEED], request._send  # noqa: SLF001, the request of the user may have another one
+    request.scope.pop(HANDLER, None)
+    continued: list[bool] = []
+
+    async def proceed_once(_send: Send) -> bool:
+        continued.append(True)
+        return bool(await proceed(send))
+
+    request.scope[PROCEED] = proceed_once
+    response = await handler(request)
+    is_sent = bool(continued) and not isinstance(response, _Proceeding)
+    return _Proceeding(partial(_proceeded, keeps_tasks=False)) if is_sent else response
 
 
 async def _naming_the_endpoint(handler: Handler, effective: Any, request: Request) -> Any:
@@ -118,7 +152,7 @@ async def _naming_the_endpoint(handler: Handler, effective: Any, request: Reques
     try:
         return await handler(request)
     except RequestValidationError as error:
-        if getattr(error, 'endpoint_function', None) != _admitted.__name__:
+        if getattr(error, 'endpoint_function', None) not in {_admitted.__name__, _admitted_inside.__name__}:
             raise
         raise invalid(effective, request, list(error.errors()), error.body) from error.__cause__
 
@@ -128,16 +162,24 @@ async def _refuse(error: Exception, _request: Request) -> Response:
 
 
 async def _admitted(request: Request, log: CurrentWriteLog) -> Response:
+    if 'fastapi_inner_astack' not in request.scope:
+        # Before FastAPI 0.118, dependencies with yield end when the endpoint returns.
+        return await _admitted_inside(request, log)
+    log.to_others()
+    return _Proceeding(request.scope.pop(PROCEED))
+
+
+async def _admitted_inside(request: Request, log: CurrentWriteLog) -> Response:
+    """Continue the request before the handler returns."""
     log.to_others()
     proceed: Proceed = request.scope.pop(PROCEED)
-    if 'fastapi_inner_astack' in request.scope:
-        return _Proceeding(proceed)
-    # Before FastAPI 0.118, dependencies with yield end when the endpoint returns, so the request must continue here.
-    keeps_tasks = await proceed(request._send)  # noqa: SLF001, these releases offer `send` nowhere else
-    return _Proceeding(partial(_proceeded, keeps_tasks))
+    keeps_tasks = await proceed(request._send)  # noqa: SLF001, older releases offer `send` nowhere else
+    response = _Proceeding(partial(_proceeded, keeps_tasks=keeps_tasks))
+    response.status_code, response.body, response.raw_headers = 200, b'', []  # handlers of users look at these
+    return response
 
 
-async def _proceeded(keeps_tasks: bool, _send: Any) -> bool:  # noqa: FBT001, `partial` binds it
+async def _proceeded(_send: Any, *, keeps_tasks: bool) -> bool:
     """The result of `proceed`, which has sent everything already."""
     return keeps_tasks
 

@@ -16,6 +16,7 @@ from fastapi_caching_route._core.asgi import Parts, Scope
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
 _ADDRESS = re.compile(r' at 0x[0-9a-fA-F]+')
+_OURS, _HANDLER = 'fastapi_caching_route.', 'get_route_handler'
 _SERIALIZATION = ('include', 'exclude', 'by_alias', 'exclude_unset', 'exclude_defaults', 'exclude_none')
 
 
@@ -88,8 +89,22 @@ def reads_raw(route: APIRoute, ours: type[APIRoute]) -> bool:
     """Whether the class of a route can read the raw request, in its own handler that runs inside of ours."""
     classes = type(route).__mro__[: type(route).__mro__.index(APIRoute)]
     inside = classes[classes.index(ours) + 1 :]
-    handlers = any('get_route_handler' in vars(it) for it in classes if it is not ours)
+    handlers = any(_HANDLER in vars(it) for it in classes if it is not ours)
     return handlers or any('handle' in vars(it) for it in inside)
+
+
+def has_own_handler(route: APIRoute) -> bool:
+    """Whether the class of a route has a handler of the user's, in front of ours or behind it."""
+    classes = type(route).__mro__[: type(route).__mro__.index(APIRoute)]
+    return any(_HANDLER in vars(it) and not it.__module__.startswith(_OURS) for it in classes)
+
+
+def handler_behind(route: APIRoute) -> Any:
+    """The handler that ours calls: that of a class of the user's behind it, else FastAPI's."""
+    classes = type(route).__mro__
+    ours = [at for at, it in enumerate(classes) if it.__module__.startswith(_OURS) and _HANDLER in vars(it)]
+    behind: Any = next(it for it in classes[ours[-1] + 1 if ours else 0 :] if _HANDLER in vars(it))
+    return behind.get_route_handler(route)
 
 
 def takes(effective: Any, kind: type) -> bool:

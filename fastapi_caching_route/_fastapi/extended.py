@@ -17,6 +17,7 @@ from fastapi_caching_route._core.asgi import ADMITTED, HANDLER, OF_THE_ENDPOINT,
 from fastapi_caching_route._core.read_log import ReadLog
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._fastapi.early_values import EarlyValues
+from fastapi_caching_route._fastapi.effective import handler_behind
 from fastapi_caching_route._fastapi.noting import noted, noted_response
 from fastapi_caching_route._fastapi.read_steps import with_read_steps
 from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, with_write_log
@@ -75,7 +76,7 @@ def extended_handler(
     if is_shared:
         steps = [*with_read_steps(steps, effective.path_format)]
     dependant.dependencies = [*with_write_log(steps, effective.path_format)]
-    handler: Handler = APIRoute.get_route_handler(route)
+    handler: Handler = handler_behind(route)
 
     async def handle(request: Request) -> Response:
         log = WriteLog(request.scope.get(WRITTEN) or Written())
@@ -114,7 +115,7 @@ def _steps(
 def pass_handler(effective: Any, explicit: Sequence[Any]) -> Handler:
     """The handler of an effective route that runs explicit dependencies before its own."""
     route, _ = _extended(effective, explicit)
-    handler: Handler = APIRoute.get_route_handler(route)
+    handler: Handler = handler_behind(route)
     return handler
 
 

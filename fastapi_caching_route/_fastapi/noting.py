@@ -5,6 +5,7 @@ FastAPI's own reading for declared parameters does not count. Does not know what
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MemberDescriptorType
 from typing import Any, cast
 
 from starlette.datastructures import Address
@@ -63,9 +64,10 @@ _KNOWN_ATTRIBUTES = frozenset(
 @lru_cache(64)
 def _noting_kind(kind: Any) -> Any:
     """The subclass of a class of requests that notes; None if the class does not keep its scope as Starlette does."""
-    if not issubclass(kind, HTTPConnection) or hasattr(kind, 'scope') or '__getattribute__' in _own_names(kind):
-        return None
     own = _own_names(kind)
+    keeps_more = hasattr(kind, 'scope') or any(type(getattr(kind, it)) is MemberDescriptorType for it in own)
+    if not issubclass(kind, HTTPConnection) or keeps_more or '__getattribute__' in own:
+        return None
     members = {name: value for name, value in _MEMBERS.items() if name not in own}
 
     def new(_: type, *args: Any, **options: Any) -> Any:

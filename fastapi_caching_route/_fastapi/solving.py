@@ -144,6 +144,11 @@ def is_covered(nodes: Sequence[Dependant]) -> bool:
     return _IS_KNOWN and ends_in_scope and not any(it.body_params for it in every)
 
 
+def reads_request(node: Dependant) -> bool:
+    """Whether a guard or a dependency below it takes the raw request."""
+    return any(it.request_param_name or it.http_connection_param_name for it in tree(node, {}))
+
+
 def is_observed(scope: Scope) -> bool:
     """Whether FastAPI's telemetry observes the request."""
     return bool(scope.get(_TELEMETRY))

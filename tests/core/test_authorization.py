@@ -1,7 +1,9 @@
 """Requests with `Authorization`: when their responses are shared."""
 
+import decimal
 import logging
 from contextvars import ContextVar, copy_context
+from functools import reduce
 from typing import Annotated
 
 import pytest
@@ -126,6 +128,52 @@ def test_a_context_variable_that_names_no_person_can_be_listed():
     number = ContextVar('number')
     client = app_with({'variable': number}, harmless_context=[number])
     assert marks(*(client.get('/', headers=it) for it in PEOPLE)) == ['MISS', 'HIT']
+
+
+KNOWN = [
+    ('opentelemetry.context', '_RUNTIME_CONTEXT._current_context'),
+    ('asgi_correlation_id.context', 'correlation_id'),
+    ('asgi_correlation_id.context', 'celery_parent_id'),
+    ('asgi_correlation_id.context', 'celery_current_id'),
+    ('sniffio', 'current_async_library_cvar'),
+    ('fastapi.routing', '_effective_route_context_var'),
+]
+
+
+@pytest.mark.parametrize(('module', 'name'), KNOWN)
+def test_context_variables_of_libraries_that_name_no_person_are_known(module, name):
+    first, *others = name.split('.')
+    found = getattr(pytest.importorskip(module), first, None)
+    if found is None:
+        pytest.skip('other releases have it')
+    variable = reduce(getattr, others, found)
+    assert isinstance(variable, ContextVar)
+
+    def run():
+        variables = ContextVariables(())
+        variable.set('1')
+        assert variables.set_by_middleware() is None
+
+    copy_context().run(run)
+
+
+def test_the_precision_of_decimals_names_no_person():
+    def run():
+        variables = ContextVariables(())
+        decimal.setcontext(decimal.Context(prec=7))
+        assert variables.set_by_middleware() is None
+
+    copy_context().run(run)
+
+
+@pytest.mark.parametrize('name', ['_current_context', 'correlation_id', '_effective_route_context_var'])
+def test_a_variable_of_the_users_counts_whatever_its_name(name):
+    def run():
+        variables = ContextVariables(())
+        ContextVar(name).set('ann')
+        assert variables.set_by_middleware() == name
+
+    copy_context().run(run)
 
 
 def test_a_context_variable_that_was_set_before_the_cache_was_built_names_nobody():

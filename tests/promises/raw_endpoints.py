@@ -7,7 +7,7 @@ import asyncio
 import copy
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -169,10 +169,47 @@ READINGS: dict[str, Callable[[Any], str]] = {
 """The ways to read a request, each by its name."""
 
 PLACES = ('endpoint', 'def', 'await', 'dependency', 'connection', 'nested', 'guard', 'stream', 'response', 'background')
-BODIES: dict[str, Callable[[Any], Any]] = {
-    'body': lambda request: request.body(),
-    'json': lambda request: request.json(),
+SLOW_PLACES = ('await', 'dependency', 'awaited guard')
+"""Those that can await a body."""
+
+
+async def body(request: Any) -> str:
+    return str(await request.body())
+
+
+async def streamed(request: Any) -> str:
+    return str(b''.join([it async for it in request.stream()]))
+
+
+async def received(request: Any) -> str:
+    return str((await request.receive()).get('body'))
+
+
+async def as_json(request: Any) -> str:
+    try:
+        return str(await request.json())
+    except json.JSONDecodeError:
+        return 'no JSON'
+
+
+async def as_form(request: Any) -> str:
+    return str((await request.form()).multi_items())
+
+
+async def in_form(request: Any) -> str:
+    async with request.form() as form:
+        return str(form.get('a'))
+
+
+BODIES: dict[str, Callable[[Any], Awaitable[str]]] = {
+    'body': body,
+    'stream': streamed,
+    'receive': received,
+    'JSON': as_json,
+    'form': as_form,
+    'in form': in_form,
 }
+"""The ways to read the body of a request."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +227,7 @@ class Step:
         return '|'.join([f'{self.reading}={seen}', *(it.run(request) for it in self.following(seen))])
 
     async def run_slowly(self, request: Any) -> str:
-        seen = READINGS[self.reading](request)
+        seen = await BODIES[self.reading](request) if self.reading in BODIES else READINGS[self.reading](request)
         await asyncio.sleep(0)
         return '|'.join([f'{self.reading}={seen}', *[await it.run_slowly(request) for it in self.following(seen)]])
 
@@ -205,6 +242,7 @@ class Made:
     steps: dict[str, Step]
     """What is read at each place."""
     scheme: Any = None
+    method: str = 'GET'
     dependencies: list[Any] = field(default_factory=list)
 
     def endpoint(self) -> Any:
@@ -221,6 +259,10 @@ class Made:
 
         def guard(request: Request) -> None:
             request.state.by_guard = steps['guard'].run(request)
+
+        async def awaited_guard(request: Request) -> None:
+            before = getattr(request.state, 'by_guard', '')
+            request.state.by_guard = before + await steps['awaited guard'].run_slowly(request)
 
         async def answer(request: Request, given: str) -> Any:
             seen = given + getattr(request.state, 'by_guard', '')
@@ -241,7 +283,8 @@ class Made:
         more = {'inner': Annotated[str, Depends(dependency)]} if {'dependency', 'nested'} & set(steps) else {}
         more |= {'of': Annotated[str, Depends(of_connection)]} if 'connection' in steps else {}
         more |= {'token': Annotated[Any, Depends(self.scheme)]} if self.scheme is not None else {}
-        self.dependencies = [Depends(guard)] if 'guard' in steps else []
+        guards = {'guard': guard, 'awaited guard': awaited_guard}
+        self.dependencies = [Depends(it) for place, it in guards.items() if place in steps]
 
         async def page(request: Request, **given: Any) -> Any:
             return await answer(request, ''.join(str(given[name]) for name in sorted(given)))

@@ -13,31 +13,65 @@ from starlette.authentication import AuthCredentials, SimpleUser, Unauthenticate
 
 from fastapi_caching_route import CachingRoute
 from fastapi_caching_route._core.read_log import ReadLog
-from tests.promises.raw_endpoints import BEARER, KEY, PLACES, READINGS, Made, OwnBearer, Step
+from tests.promises.raw_endpoints import BEARER, BODIES, KEY, PLACES, READINGS, SLOW_PLACES, Made, OwnBearer, Step
 from tests.support import asgi_call, asgi_scope, memory_cache
 
 EXAMPLES = int(os.environ.get('EQUIVALENCE_EXAMPLES', '100'))
 OTHERS = [it for it in READINGS if not it.startswith('template')]
-STEPS = st.recursive(
-    st.builds(Step, st.sampled_from(list(READINGS))),
-    lambda below: st.builds(
-        Step,
-        st.sampled_from(OTHERS),
-        st.lists(below, max_size=1).map(tuple),
-        st.lists(below, max_size=1).map(tuple),
-    ),
-    max_leaves=4,
-)
+METHODS = ['GET', 'POST', 'QUERY']
+
+
+def steps(*more: str) -> st.SearchStrategy[Step]:
+    """Readings that depend on one another, among them these."""
+    return st.recursive(
+        st.builds(Step, st.sampled_from([*READINGS, *more])),
+        lambda below: st.builds(
+            Step,
+            st.sampled_from([*OTHERS, *more]),
+            st.lists(below, max_size=1).map(tuple),
+            st.lists(below, max_size=1).map(tuple),
+        ),
+        max_leaves=4,
+    )
+
+
+AGAIN = [it for it in BODIES if it != 'receive']  # which waits for ever the second time
+STEPS, BODY_STEPS = steps(), steps(*AGAIN * 6)
 
 
 @st.composite
 def endpoints(draw: Any) -> Made:
     places = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True))
-    return Made({place: draw(STEPS) for place in places}, draw(st.sampled_from([None, None, BEARER, KEY, OwnBearer()])))
+    return Made({place: draw(STEPS) for place in places}, draw(SCHEMES))
+
+
+@st.composite
+def endpoints_with_bodies(draw: Any) -> Made:
+    places = draw(st.lists(st.sampled_from(SLOW_PLACES), min_size=1, max_size=3, unique=True))
+    found = {place: draw(BODY_STEPS) for place in places}
+    found |= {place: draw(STEPS) for place in draw(st.lists(st.sampled_from(PLACES), max_size=1)) if place not in found}
+    return Made(found, draw(SCHEMES), draw(st.sampled_from(METHODS)))
+
+
+SCHEMES = st.sampled_from([None, None, BEARER, KEY, OwnBearer()])
 
 
 def fields(*names: str) -> Any:
     return st.lists(st.tuples(st.sampled_from(names), st.sampled_from(['1', '2', '33'])), max_size=2)
+
+
+def multipart(boundary: bytes, value: bytes) -> bytes:
+    return b'--%b\r\nContent-Disposition: form-data; name="a"\r\n\r\n%b\r\n--%b--\r\n' % (boundary, value, boundary)
+
+
+FORM = [(b'content-type', b'application/x-www-form-urlencoded')]
+PARTS = [(b'content-type', b'multipart/form-data; boundary=it')]
+SENT = [
+    *[([], it) for it in (b'', b'', b'a=1', b'{"a": 1}', b'{"a": 2}')],
+    *[(FORM, it) for it in (b'a=1', b'a=2', b'a=1&b=2')],
+    *[(PARTS, multipart(b'it', it)) for it in (b'1', b'2')],
+]
+"""What requests have as their Content-Type and body."""
 
 
 @st.composite
@@ -51,9 +85,11 @@ def requests(draw: Any) -> dict[str, Any]:
     query = '&'.join(f'{name}={value}' for name, value in draw(fields('a', 'b', 'utm'))).encode()
     name = draw(st.sampled_from(['', '', 'ann', 'bob']))
     plan = draw(st.sampled_from([None, 'free', 'paid']))
+    kind, body = draw(st.sampled_from(SENT))
     return {
         'query': query,
-        'headers': headers,
+        'headers': headers + kind,
+        'body': body,
         'client': draw(st.sampled_from([None, ('10.0.0.1', 1), ('10.0.0.1', 2), ('10.0.0.22', 1)])),
         'server': ('10.0.0.9', draw(st.sampled_from([80, 81]))),
         'scheme': draw(st.sampled_from(['http', 'https'])),
@@ -66,13 +102,14 @@ def requests(draw: Any) -> dict[str, Any]:
     }
 
 
-async def answer(app: Any, asked: dict[str, Any]) -> tuple[Any, ...]:
-    scope = asgi_scope(path='/items/x', query=asked['query'])
-    given = {name: value for name, value in asked.items() if name != 'query' and (name, value) != ('plan', None)}
+async def answer(app: Any, method: str, asked: dict[str, Any]) -> tuple[Any, ...]:
+    scope = asgi_scope(method, '/items/x', query=asked['query'])
+    given = {name: value for name, value in asked.items() if name not in {'query', 'body'}}
+    if asked['plan'] is None:
+        del given['plan']
+    own = {'state': dict(asked['state']), 'session': dict(asked['session'])}
     try:
-        sent = await asgi_call(
-            app, {**scope, **given, 'state': dict(asked['state']), 'session': dict(asked['session'])}
-        )
+        sent = await asgi_call(app, {**scope, **given, **own}, asked['body'])
     except Exception as error:  # noqa: BLE001, the endpoint's: both apps must raise the same
         return type(error), str(error), None
     headers = dict(sent[0]['headers'])
@@ -86,7 +123,7 @@ def compared(made: Made, asked: list[dict[str, Any]], counts: Counter[str]) -> l
     for route_class in (CachingRoute, None):
         app = FastAPI(openapi_url=None)
         router = APIRouter(**({'route_class': route_class} if route_class else {}))
-        router.get('/items/{item}', name='page', dependencies=made.dependencies)(endpoint)
+        router.api_route('/items/{item}', methods=[made.method], name='page', dependencies=made.dependencies)(endpoint)
         app.include_router(router)
         apps.append(app)
     memory_cache()(ttl=60)(endpoint)
@@ -95,7 +132,7 @@ def compared(made: Made, asked: list[dict[str, Any]], counts: Counter[str]) -> l
     async def run() -> list[Any]:
         different = []
         for one in asked:
-            cached, plain = [await answer(app, one) for app in apps]
+            cached, plain = [await answer(app, made.method, one) for app in apps]
             counts['requests'] += 1
             counts['hits'] += cached[2] == b'HIT'
             different += [] if cached[:2] == plain[:2] else [(made, one, cached, plain)]
@@ -104,11 +141,12 @@ def compared(made: Made, asked: list[dict[str, Any]], counts: Counter[str]) -> l
     return asyncio.run(run())
 
 
-def test_whatever_is_read_the_cached_app_answers_as_the_plain_one():
+@pytest.mark.parametrize('made', [endpoints(), endpoints_with_bodies()], ids=['no bodies', 'bodies'])
+def test_whatever_is_read_the_cached_app_answers_as_the_plain_one(made):
     counts: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    @given(endpoints(), st.lists(requests(), min_size=2, max_size=4), st.data())
+    @given(made, st.lists(requests(), min_size=2, max_size=4), st.data())
     def compare(made: Made, asked: list[dict[str, Any]], data: Any) -> None:
         order = data.draw(st.lists(st.sampled_from(asked), min_size=6, max_size=10))
         assert not compared(made, order, counts)
@@ -121,6 +159,7 @@ def test_whatever_is_read_the_cached_app_answers_as_the_plain_one():
 
 BASE = {
     'query': b'a=1&b=1',
+    'body': b'a=1',
     'headers': [(b'host', b'a.example'), (b'x-a', b'1'), (b'x-b', b'1'), (b'x-c', b'1'), (b'cookie', b'a=1; b=1')],
     'client': ('10.0.0.1', 1),
     'server': ('10.0.0.9', 80),
@@ -157,6 +196,7 @@ OTHER = {
     'auth': [AuthCredentials([])],
     'state': [{'tenant': 'blue'}],
     'plan': ['paid', None],
+    'body': [b'a=2', b'', b'{"a": 1}'],
 }
 """What each part may be in another request."""
 
@@ -171,6 +211,18 @@ def test_each_way_of_reading_is_seen(reading):
     counts: Counter[str] = Counter()
     assert not compared(Made({'endpoint': Step(reading)}), EACH_TWICE, counts)
     assert counts['hits'] >= len(OTHERS_ASKED)
+
+
+WITH_FORMS = [{**it, 'headers': it['headers'] + kind} for it in EACH_TWICE for kind in ([], FORM)]
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('place', SLOW_PLACES)
+@pytest.mark.parametrize('reading', BODIES)
+def test_each_way_of_reading_a_body_is_seen(reading, place, method):
+    counts: Counter[str] = Counter()
+    assert not compared(Made({place: Step(reading)}, method=method), WITH_FORMS, counts)
+    assert counts['hits'] >= len(WITH_FORMS) // 4
 
 
 NOT_NOTED = {
@@ -191,6 +243,7 @@ NOT_NOTED = {
     'state': ['scope state'],
     'scope:': ['raw path', 'http version', 'scope server', 'scope of middleware', 'scope in'],
     'everything': ['scope items', 'scope or', 'scope whole'],
+    'body': list(BODIES),
 }
 """Names, or beginnings of names, that are left unnoted, each with the readings that are to show it."""
 
@@ -204,4 +257,5 @@ def test_a_way_of_reading_that_is_not_noted_is_found(kind, reading, monkeypatch)
             note(reads, name)
 
     monkeypatch.setattr(ReadLog, 'note', note_others)
-    assert compared(Made({'endpoint': Step(reading)}), EACH_TWICE, Counter())
+    made = Made({'await': Step(reading)}, method='POST') if reading in BODIES else Made({'endpoint': Step(reading)})
+    assert compared(made, WITH_FORMS if reading in BODIES else EACH_TWICE, Counter())

@@ -99,6 +99,25 @@ ROWS = [
         "return self.rules.reads != 'declared' and",
         "return self.rules.reads == 'noted' and",
     ),
+    (
+        'read: the class of a request',
+        '_fastapi/effective.py',
+        'behind.get_route_handler(route)',
+        'APIRoute.get_route_handler(route)',
+    ),
+    (
+        'read: the class of a request on hits',
+        '_fastapi/admission.py',
+        'is_inside = has_own_handler(as_route(effective)) and',
+        'is_inside = False and',
+    ),
+    ('read: one response', '_fastapi/admission.py', 'is_sent = bool(continued) and', 'is_sent = False and'),
+    (
+        'read: what slots keep',
+        '_fastapi/noting.py',
+        'any(type(getattr(kind, it)) is MemberDescriptorType for it in own)',
+        'False',
+    ),
     ('authorization: a user', '_exchange/plan.py', ' or has_user(scope)', ''),
     (
         'authorization: explained',
