@@ -113,7 +113,7 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
     """The full report on a cached route."""
     parameters, policy = PathParameters(effective), decoration.policy
     route = getattr(effective, 'original_route', effective)
-    plan = plan_of(decoration, effective, parameters, number=0, raw=reads_raw(route, CachingRoute))
+    plan = plan_of(decoration, effective, parameters, raw=reads_raw(route, CachingRoute))
     declared = plan.declared()
     return replace(
         report,

@@ -107,7 +107,7 @@ INSIDE = {
             'building',
             'settings',
         ),
-        *('namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging'),
+        *('apps', 'namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging'),
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
@@ -168,7 +168,7 @@ INSIDE = {
         *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'given', 'read_steps'),
         'write_log',
         *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
-        *('writing', 'path_values', 'own', 'documenting', 'serving', 'handlers', 'noting', 'noted_scope'),
+        *('writing', 'path_values', 'own', 'documenting', 'rivals', 'serving', 'handlers', 'noting', 'noted_scope'),
         *('noted_values', 'callers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),
     ),
     '_backends': (

@@ -105,7 +105,7 @@ def _declared(effective: Any) -> Declared:
     decoration, route = decoration_at(effective), getattr(effective, 'original_route', effective)
     assert decoration is not None
     parameters, raw = PathParameters(effective), reads_raw(route, CachingRoute)
-    return plan_of(decoration, effective, parameters, number=0, raw=raw).declared()
+    return plan_of(decoration, effective, parameters, raw=raw).declared()
 
 
 def _content(entry: Entry, whole: bytes) -> dict[str, Any]:

@@ -82,10 +82,30 @@ def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iter
         if isinstance(route, Mount | Host):
             inside = _inside(route)
             if not any(inside is it for it in (app, *outside)):
-                where = prefix + (route.path if isinstance(route, Mount) else f'//{route.host}')
-                yield from routes_in(inside, where, (app, *outside))
+                yield from routes_in(inside, prefix + _address(route), (app, *outside))
         else:
             yield prefix, route
+
+
+def place_of(app: Any, outermost: Any) -> str:
+    """Where an app is inside of the outermost one: the hosts and paths of its mounts; empty if it is not mounted."""
+    return next((where for where, it in mounted_in(outermost) if it is app), '')
+
+
+def mounted_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """All apps that are mounted in an app, each with the hosts and paths of its mounts."""
+    routes = getattr(app, 'routes', None)
+    mounts = [it for it in _each(routes if isinstance(routes, list | tuple) else ()) if isinstance(it, Mount | Host)]
+    for route in mounts:
+        inside = _inside(route)
+        if not any(inside is it for it in (app, *outside)):
+            where = prefix + _address(route)
+            yield where, inside
+            yield from mounted_in(inside, where, (app, *outside))
+
+
+def _address(route: Mount | Host) -> str:
+    return route.path if isinstance(route, Mount) else f'//{route.host}'
 
 
 def _inside(route: Any) -> Any:

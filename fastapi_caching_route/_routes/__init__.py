@@ -19,6 +19,7 @@ caches       the caches that an app uses
 decoration   what the decorators attach to an endpoint, and its checks
 building     checks the options of a `FastAPICache`, and builds its settings
 settings     the options of one `FastAPICache`, checked, and what its routes share
+apps         tells apart the apps that serve one route
 namesakes    numbers for objects with equal names, the same in every process
 unserved     decorated endpoints that no `CachingRoute` serves
 requested    invalidations that a request asks for through `CacheContext`

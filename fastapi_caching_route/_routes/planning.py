@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._core.labels import Labels
@@ -27,12 +28,15 @@ from fastapi_caching_route.policy import CachePolicy
 
 
 def plan_of(
-    decoration: Decoration, effective: Any, parameters: PathParameters, *, number: int | str, raw: bool
+    decoration: Decoration, effective: Any, parameters: PathParameters, *, raw: bool, among: Parts = ()
 ) -> Plan:
-    """The plan of a decorated route: everything that is known before any request."""
+    """The plan of a decorated route: everything that is known before any request.
+
+    `among` identifies it among routes with the same description.
+    """
     settings, policy, told = decoration.settings, decoration.policy, set[str]()
     namespace = settings.full_namespace(policy.namespace)
-    described = (*description_of(decoration, effective), number, *outlines_of(effective))
+    described = (*description_of(decoration, effective), among, *outlines_of(effective))
     return Plan(
         runtime=settings.runtime,
         hooks=hooks_of(policy, effective.path_format, told, naming_of(policy, effective)),

@@ -17,6 +17,7 @@ from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.plain_requests import without_us
 from fastapi_caching_route._fastapi.serving import routes_at
 from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._routes.apps import doubt_of
 from fastapi_caching_route._routes.caches import caches_in, group_invalidations, warn_of_unserved
 from fastapi_caching_route._routes.decoration import Decoration, decoration_at, doubts, invalidates_of
 from fastapi_caching_route._routes.description import number_among_namesakes
@@ -42,6 +43,8 @@ class Reached:
     """A route in one of the places where requests reach it."""
 
     effective: Any
+    app: Any
+    """The app that serves it there."""
     plan: Plan | None
     """None if neither its endpoint nor its router is cached."""
     invalidates: tuple[Invalidates, ...]
@@ -100,14 +103,15 @@ class Reached:
 class Places:
     """One route, in all places where requests have reached it."""
 
-    __slots__ = ('_context', '_default', '_kind', '_known')
+    __slots__ = ('__weakref__', '_context', '_default', '_kind', '_known', '_of_others')
 
     def __init__(self, kind: type[Any], context: type) -> None:
         """`kind` is the class of our routes. `context` is the dependency through which a request can invalidate."""
         self._kind = kind
         self._context = context
         self._known: dict[int, Reached] = {}
-        self._default: dict[int, tuple[Any, Plan]] = {}
+        self._of_others: dict[tuple[int, int], Reached] = {}  # where several apps serve one route object
+        self._default: dict[tuple[int, int], tuple[Any, Any, Plan]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -117,19 +121,32 @@ class Places:
         """The effective routes: the route with the prefix and the dependencies of its includes, for each place."""
         return [it.effective for it in self._known.values()]
 
+    def is_cached(self, route: Any) -> bool:
+        """Whether a route of an app is cached."""
+        return decoration_at(route) is not None
+
+    def forget(self) -> None:
+        """Plan again at the next request, because an app is identified in another way now."""
+        for known in (self._known, self._of_others, self._default):
+            known.clear()
+
     def reached(self, route: Any, scope: Scope) -> Reached:
         """The route in the place where this request reached it. By the first request, decorators above have run."""
-        effective = effective_route(route, scope)
+        effective, app = effective_route(route, scope), scope.get('app')
         known = self._known.get(id(effective))
-        if known is not None and known.effective is effective and (known.plan or not decoration_at(route)):
+        if known is not None and known.app is not app:
+            known = self._of_others.get((id(effective), id(app)))
+        if (
+            known is not None
+            and known.effective is effective
+            and known.app is app
+            and (known.plan or not decoration_at(route))
+        ):
             return known
         waits = _waits(route)
         reached = self._first_reached(route, effective, scope)
-        if waits:  # its keys depend on the backend, so they are not remembered
-            return reached
-        if len(self._known) >= MAX_PLACES:
-            self._known.clear()
-        self._known[id(effective)] = reached
+        if not waits:  # its keys depend on the backend, so they are not remembered
+            self._remember(reached)
         return reached
 
     def default_plan(self, route: Any, scope: Scope) -> Plan | None:
@@ -137,30 +154,38 @@ class Places:
 
         Its key contains everything of a raw request: with a key builder, responses are not told apart by what was read.
         """
-        effective, decoration = effective_route(route, scope), decoration_at(route)
+        effective, decoration, served_by = effective_route(route, scope), decoration_at(route), scope.get('app')
         if decoration is None:
             return None
-        found = self._default.get(id(effective))
-        if found is not None and found[0] is effective:
-            return found[1]
+        found = self._default.get((id(effective), id(served_by)))
+        if found is not None and found[0] is effective and found[1] is served_by:
+            return found[2]
         policy = decoration.policy
         reads = 'all' if policy.reads == 'noted' else policy.reads
         plain = replace(decoration, policy=replace(policy, key_builder=None, reads=reads))
-        app = _app_of(scope)
-        plan = self._plan(plain, route, effective, PathParameters(effective), app)
+        plan = self._plan(plain, route, effective, PathParameters(effective), scope)
         if not _waits(route):
             if len(self._default) >= MAX_PLACES:
                 self._default.clear()
-            self._default[id(effective)] = effective, plan
+            self._default[id(effective), id(served_by)] = effective, served_by, plan
         return plan
+
+    def _remember(self, reached: Reached) -> None:
+        if len(self._known) + len(self._of_others) >= MAX_PLACES:
+            self._known.clear()
+            self._of_others.clear()
+        known = self._known.get(id(reached.effective))
+        if known is None or known.effective is not reached.effective or known.app is reached.app:
+            self._known[id(reached.effective)] = reached
+        else:
+            self._of_others[id(reached.effective), id(reached.app)] = reached
 
     def _first_reached(self, route: Any, effective: Any, scope: Scope) -> Reached:
         decoration, parameters = decoration_at(route), PathParameters(effective)
-        app = _app_of(scope)
-        warn_of_unserved(app)
+        warn_of_unserved(_app_of(scope))
         plan = None
         if decoration is not None:
-            plan = self._plan(decoration, route, effective, parameters, app)
+            plan = self._plan(decoration, route, effective, parameters, scope)
             decoration.settings.note_root_path(scope)
         cached = () if plan is None else plan.methods | plan.labelled
         invalidates = invalidates_of(route.endpoint)
@@ -168,6 +193,7 @@ class Places:
         inside: Any = super(self._kind, route)
         return Reached(
             effective,
+            scope.get('app'),
             plan,
             invalidates,
             parameters,
@@ -180,12 +206,17 @@ class Places:
         )
 
     def _plan(
-        self, decoration: Decoration, route: Any, effective: Any, parameters: PathParameters, app: object
+        self, decoration: Decoration, route: Any, effective: Any, parameters: PathParameters, scope: Scope
     ) -> Plan:
-        number = number_among_namesakes(decoration, effective, app)
-        plan = plan_of(decoration, effective, parameters, number=number, raw=reads_raw(route, self._kind))
+        app, raw = (
+            decoration.settings.apps.identity(scope.get('app'), _app_of(scope), self),
+            reads_raw(route, self._kind),
+        )
+        number = number_among_namesakes(decoration, effective, _app_of(scope))
+        plan = plan_of(decoration, effective, parameters, raw=raw, among=(number, app))
         tell_of_workers(is_shared=plan.runtime.store.is_shared)
-        for doubt in doubts(decoration.policy, plan.declared()):
+        unnamed = doubt_of(app) if plan.runtime.store.is_shared else None
+        for doubt in [*doubts(decoration.policy, plan.declared()), *([unnamed] if unnamed else [])]:
             decoration.settings.unserved.tell(effective.path_format, doubt)
         return plan
 

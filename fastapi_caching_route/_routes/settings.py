@@ -15,6 +15,7 @@ from fastapi_caching_route._core.reasons import NO_BACKEND
 from fastapi_caching_route._exchange.runtime import Runtime
 from fastapi_caching_route._http.fields import Field
 from fastapi_caching_route._http.terms import Terms
+from fastapi_caching_route._routes.apps import Apps
 from fastapi_caching_route._routes.namesakes import Namesakes
 from fastapi_caching_route._routes.purging import Purging
 from fastapi_caching_route._routes.unserved import Unserved
@@ -65,6 +66,7 @@ class Settings:
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
     namesakes: Namesakes = field(default_factory=Namesakes)
+    apps: Apps = field(default_factory=Apps)
     unserved: Unserved = field(default_factory=Unserved)
     publishing: Background = field(default_factory=Background)
     """The task that notes statistics by minutes, and publishes them for other processes."""
