@@ -112,6 +112,7 @@ LEFT_OUT_WITH_JOURNALS = {
         '    place = texts[-1][1]\n',
         '    place = end\n',
     ),
+    'a part of a journal is not all of it': ('str(head) if is_whole else', 'str(head) if True else'),
     'keep the floor of the journal': (
         'known.moments.follow(_invalidated(texts), head.floor, head.place)',
         'known.moments.follow(_invalidated(texts), 0, head.place)',

@@ -10,7 +10,9 @@ For stores that can append to a journal in one step; see `marks` for all others.
 4. An entry is alive if the journal, as it was when the entry was looked up or later, has none of its names behind its
    position. An entry from another epoch, or from below the floor, is not alive.
 5. So nothing has to be stored for a run that stores nothing, and a lost journal revives nothing.
-6. A position may be old: that only costs misses. It must not be newer than the run (3), and what an entry is held
+6. A journal that is read in parts is known only when all of it has been read: a name that has moved behind the part is
+   not in it. So no head that a look-up has read may be taken for that of a part.
+7. A position may be old: that only costs misses. It must not be newer than the run (3), and what an entry is held
    against must not be older than the look-up (2, 4).
 
 A response that is shared with other requests is held against a head that is read after they have joined, since some of
@@ -177,7 +179,7 @@ class JournalLedger:
                 known = Known(head)
             known.moments.follow(_invalidated(texts), head.floor, head.place)
             if head.place >= known.head.place:
-                known.publish(head)
+                known.publish(head, is_whole=head is tail.head)
             self.known = known  # last: other threads look at it without a lock
             return known
 
@@ -207,12 +209,19 @@ class Known:
         """Nothing is known yet but that there is this epoch."""
         self.moments = Moments()
         """The names by their places."""
-        self.publish(head)
+        self.publish(head, is_whole=True)
 
-    def publish(self, head: JournalHead) -> None:
-        """All up to this head is known. Called last: whoever compares the text finds what belongs to it."""
+    def publish(self, head: JournalHead, *, is_whole: bool) -> None:
+        """All up to this head is known. Called last: whoever compares the text finds what belongs to it.
+
+        Of a part, the text is one that no look-up reads:
+            1. A look-up reads its entry and a head; a name of the entry was invalidated at the place of that head.
+            2. The name is invalidated once more, and so moves to the next place.
+            3. The journal is read in parts; the first one ends at the place of that head, and does not have the name.
+            4. If the head were taken for the known one, the entry would be alive.
+        """
         self.head = head
-        self.text = str(head)
+        self.text = str(head) if is_whole else ''
 
     def position(self) -> Position:
         """The position of a run that begins now."""

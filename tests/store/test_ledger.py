@@ -79,6 +79,32 @@ async def test_a_journal_of_many_texts_is_read_in_parts(monkeypatch):
     assert store.reads > 5
 
 
+async def test_a_head_that_was_read_before_is_not_taken_for_that_of_a_part_without_what_has_moved(monkeypatch):
+    monkeypatch.setattr('fastapi_caching_route._backends.journal.MAX_READ', 5)
+    monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_READ', 5)
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    it = entry(await there.marks_before(store, ('a',), windowed=False), 'a')
+    await there.invalidate(store, ['b'], None)
+    await there.invalidate(store, ['a'], None)
+    looked_up = await store.get(here.beside)
+    await there.invalidate(store, ['a'], None)  # it moves: up to the head that was read, nothing tells of it any more
+    since = store.since
+
+    async def held_after_the_first_part(journal, known):
+        tail = await since(journal, known)
+        if known is not None:
+            await store.go_on.wait()
+        return tail
+
+    store.since = held_after_the_first_part
+    first = asyncio.ensure_future(here.marks_before(store, (), windowed=False))
+    await asyncio.sleep(0)
+    assert [str(here.known.head)] == looked_up  # up to there it has read the journal
+    store.go_on.set()
+    assert await here.stale_at(store, it, await here.see(store, looked_up)) is None
+    await first
+
+
 async def test_a_tail_of_an_epoch_that_has_ended_meanwhile_is_added_to_nothing():
     ledger, store = JournalLedger(''), Journals()
     first = await ledger.marks_before(store, ('a',), windowed=False)

@@ -208,6 +208,7 @@ ROWS = [
         'if False:',
     ),
     ('journal: read in parts', '_store/ledger.py', 'texts = [it for it in texts if it[1] < end]', 'pass'),
+    ('journal: a part is not all of it', '_store/ledger.py', 'str(head) if is_whole else', 'str(head) if True else'),
     (
         'journal: what one appends oneself',
         '_store/ledger.py',
