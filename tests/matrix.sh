@@ -31,7 +31,7 @@ on_lowest_fastapi() {
 if [ "${LOWEST_ONLY:-}" = 1 ]; then
     apart=(
         --ignore=tests/backends/test_{clusters,breaker,client_settings,commands,event_loops,journal_trouble,lmdb_processes,slow_links}.py
-        --ignore=tests/store/test_{simulation,lives_of_marks,many_tags,replaced_copies,unsendable}.py
+        --ignore=tests/store
         --ignore=tests/promises/test_{caches_in_front,console_in_a_browser,documents,examples,faults,linear_work,race,shared_workers,watched,workers}.py
         --ignore=tests/sessions/test_processes.py --ignore=tests/test_{layers,rules,shape,weakened}.py
     )

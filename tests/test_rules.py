@@ -151,18 +151,21 @@ def is_scope(node):
     return ast.unparse(node).rpartition('.')[2] == 'scope'
 
 
+NAMES_IN = {
+    name.removesuffix('.py'): {it.id for it in ast.walk(tree) if isinstance(it, ast.Name)}
+    for name, tree in TREES.items()
+}
+WRITTEN_IN = {name.removesuffix('.py'): set(written_to_scopes(tree)) for name, tree in TREES.items()}
+
+
 def test_all_slots_of_a_scope_are_listed():
-    assert {key for tree in TREES.values() for key in written_to_scopes(tree)} == {*SLOTS, "'headers'", "'session'"}
+    assert set().union(*WRITTEN_IN.values()) == {*SLOTS, "'headers'", "'session'"}
 
 
 @pytest.mark.parametrize('slot', SLOTS)
 def test_a_slot_names_the_files_that_write_and_read_it(slot):
-    using = {
-        name.removesuffix('.py')
-        for name, tree in TREES.items()
-        if any(isinstance(node, ast.Name) and node.id == slot for node in ast.walk(tree)) and name != '_core/asgi.py'
-    }
-    writing = {name.removesuffix('.py') for name, tree in TREES.items() if slot in written_to_scopes(tree)}
+    using = {name for name, found in NAMES_IN.items() if slot in found and name != '_core/asgi'}
+    writing = {name for name, found in WRITTEN_IN.items() if slot in found}
     said = SLOTS[slot].partition('\n\n')[2].replace('\n', ' ')
     files = {it for it in re.findall(r'`([\w/]+)`', said) if f'{it}.py' in FILES}
     written = said.partition('Written')[2].partition('. ')[0]
