@@ -54,6 +54,10 @@ weakened *names:
 long-race *args:
     uv run python -m tests.long_race {{ args }}
 
+# A public suite of tests for HTTP caches against `examples/reverse_proxy.py`. It needs Node and npm, and a minute.
+http-suite *folder:
+    uv run python -m tests.http_suite {{ folder }}
+
 # Pictures of the console of two workers under load: wide and dark, while their Redis is down, and narrow.
 console-pictures folder seconds='12':
     mkdir -p {{ folder }}

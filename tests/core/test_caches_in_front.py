@@ -198,15 +198,16 @@ def test_a_cache_in_front_lets_nobody_in_whom_the_guards_refuse():
 
 @pytest.mark.parametrize('control', ['public, max-age=60', 's-maxage=60'])
 @pytest.mark.parametrize(('endpoint', 'options'), [*UNSAID, *UNSAID_BY_OPTIONS])
+@pytest.mark.parametrize('field', ['cache_control', 'cdn_cache_control'])
 @pytest.mark.parametrize('above', [False, True])
-def test_public_is_refused_where_only_this_cache_can_tell_the_responses_apart(endpoint, options, control, above):
+def test_public_is_refused_where_only_this_cache_can_tell_the_responses_apart(endpoint, options, control, field, above):
     route = caching_router().get('/')
 
     async def anew(**given):
         """The endpoint, without what the other tests have left on it."""
 
     anew.__signature__ = inspect.signature(endpoint)
-    decorate = memory_cache()(ttl=60, cache_control=control, **options)
+    decorate = memory_cache()(ttl=60, **{field: control}, **options)
     with pytest.raises(ConfigurationError, match=r'public or s-maxage, but .*Vary'):
         decorate(route(anew)) if above else route(decorate(anew))
 

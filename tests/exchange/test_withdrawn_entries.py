@@ -86,13 +86,14 @@ def test_what_the_endpoint_has_withdrawn_does_not_come_back_when_it_fails(kind, 
 
 
 @pytest.mark.parametrize('options', [{'stale_while_revalidate': 600}, {'eager_refresh': 0.1, 'ttl': 1000}])
-def test_what_a_renewal_finds_withdrawn_is_not_served_again(options, clock):
+@pytest.mark.parametrize('status', [401, 403, 404, 410])
+def test_what_a_renewal_finds_withdrawn_is_not_served_again(options, status, clock):
     runs, cache = [], FastAPICache(clock=clock)
-    client = client_of(article(cache, runs, [saying(Response(OLD)), raising(404), raising(404)], **options))
+    client = client_of(article(cache, runs, [saying(Response(OLD)), raising(status), raising(status)], **options))
     client.get('/article')
     clock.now += 600
     assert client.get('/article').text == OLD  # and is renewed behind that
-    assert client.get('/article').status_code == 404
+    assert client.get('/article').status_code == status
     assert len(runs) == 3
 
 

@@ -11,8 +11,8 @@ def in_front_of(app):
     cache = FastAPICache(mode='rfc9111', cache_status='front', cache_header='X-Front')
     router = caching_router()
 
-    @router.api_route('/{path:path}', methods=['GET', 'HEAD', 'POST', 'PUT', 'DELETE'])
-    @cache(key_builder=lambda request: str(request.url))
+    @router.api_route('/{path:path}', methods=['GET', 'HEAD', 'QUERY', 'POST', 'PUT', 'DELETE'])
+    @cache(key_builder=lambda request: f'{request.url} {request.scope["raw_path"]!r}')
     async def forward(request: Request) -> Response:
         inner = {
             name: request.scope[name] for name in ('type', 'asgi', 'http_version', 'scheme', 'root_path', 'client')

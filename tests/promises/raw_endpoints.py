@@ -265,7 +265,7 @@ class Made:
             request.state.by_guard = before + await steps['awaited guard'].run_slowly(request)
 
         async def answer(request: Request, given: str) -> Any:
-            seen = given + getattr(request.state, 'by_guard', '')
+            seen = given + (request.state.by_guard if self.dependencies else '')
             if 'endpoint' in steps:
                 seen += steps['endpoint'].run(request)
             if 'await' in steps:

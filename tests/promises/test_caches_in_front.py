@@ -276,3 +276,26 @@ async def test_a_route_with_skip_is_public_where_it_says_so():
     app.include_router(router)
     stored = await asgi_call(app, asgi_scope())
     assert dict(stored[0]['headers'])[b'cache-control'] == b'public, max-age=60'
+
+
+async def test_private_and_no_cache_has_browsers_ask_each_time_for_a_304_and_no_front_store_it():
+    runs, router = [], caching_router()
+
+    @router.get('/')
+    @memory_cache()(ttl=60, cache_control='private, no-cache')
+    async def endpoint():
+        runs.append(1)
+        return 'x'
+
+    app = FastAPI()
+    app.include_router(router)
+    front = in_front_of(app)
+    first = dict((await asgi_call(front, asgi_scope()))[0]['headers'])
+    again = await asgi_call(front, asgi_scope(headers=[(b'if-none-match', first[b'etag'])]))
+    plain = await asgi_call(front, asgi_scope())
+    assert (again[0]['status'], again[1]['body']) == (304, b'')
+    headers = [first, dict(again[0]['headers']), dict(plain[0]['headers'])]
+    assert [it[b'cache-control'] for it in headers] == [b'private, no-cache'] * 3
+    assert [it.get(b'x-front') for it in headers] == [None] * 3
+    assert [it[b'x-cache'] for it in headers] == [b'MISS', b'HIT', b'HIT']
+    assert len(runs) == 1

@@ -102,7 +102,7 @@ def requests(draw: Any) -> dict[str, Any]:
     }
 
 
-async def answer(app: Any, method: str, asked: dict[str, Any]) -> tuple[Any, ...]:
+async def answer(app: Any, method: str, asked: dict[str, Any], mark: bytes = b'x-cache') -> tuple[Any, ...]:
     scope = asgi_scope(method, '/items/x', query=asked['query'])
     given = {name: value for name, value in asked.items() if name not in {'query', 'body'}}
     if asked['plan'] is None:
@@ -113,20 +113,27 @@ async def answer(app: Any, method: str, asked: dict[str, Any]) -> tuple[Any, ...
     except Exception as error:  # noqa: BLE001, the endpoint's: both apps must raise the same
         return type(error), str(error), None
     headers = dict(sent[0]['headers'])
-    return sent[0]['status'], b''.join(it.get('body', b'') for it in sent), headers.get(b'x-cache')
+    return sent[0]['status'], b''.join(it.get('body', b'') for it in sent), headers.get(mark)
 
 
-def compared(made: Made, asked: list[dict[str, Any]], counts: Counter[str]) -> list[Any]:
-    """The differences between the app with a cache and the plain one, in their answers to these requests."""
+def apps_of(made: Made, **options: Any) -> list[Any]:
+    """The app with a cache, and the plain one."""
     apps = []
     endpoint = made.endpoint()
     for route_class in (CachingRoute, None):
         app = FastAPI(openapi_url=None)
         router = APIRouter(**({'route_class': route_class} if route_class else {}))
-        router.api_route('/items/{item}', methods=[made.method], name='page', dependencies=made.dependencies)(endpoint)
+        options_of_route = {'methods': [made.method], 'dependencies': made.dependencies}
+        router.api_route('/items/{item}', name='page', **options_of_route)(endpoint)
         app.include_router(router)
         apps.append(app)
-    memory_cache()(ttl=60)(endpoint)
+    memory_cache()(ttl=60, **options)(endpoint)
+    return apps
+
+
+def compared(made: Made, asked: list[dict[str, Any]], counts: Counter[str]) -> list[Any]:
+    """The differences between the app with a cache and the plain one, in their answers to these requests."""
+    apps = apps_of(made)
     counts['endpoints'] += 1
 
     async def run() -> list[Any]:
