@@ -8,6 +8,8 @@ import re
 from hashlib import blake2b
 from urllib.parse import quote
 
+from msgspec.msgpack import Encoder
+
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._core.inputs import Inputs, body_parts, content_parts, host_parts, raw_parts
 
@@ -184,6 +186,21 @@ def escaped(text: str) -> str:
 def digest(parts: object) -> str:
     """Thirty-two hex digits (128 bits) for any plain value; equal for equal values only."""
     return _digest(parts).hexdigest()
+
+
+def packed_digest(parts: Parts) -> str:
+    """The same length and promise as `digest`, in half of its time, for values that msgpack has.
+
+    The two never take equal texts: one begins with a byte of msgpack, the other with a bracket.
+    """
+    try:
+        packed = _pack(parts)
+    except (TypeError, ValueError, OverflowError):  # an object, half of a character, more than 64 bits
+        return digest(parts)
+    return blake2b(packed, digest_size=16).hexdigest()
+
+
+_pack = Encoder().encode
 
 
 def _digest(parts: object) -> blake2b:

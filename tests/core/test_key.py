@@ -5,10 +5,12 @@ from operator import itemgetter
 
 import pytest
 from aiocache import SimpleMemoryCache
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._core.inputs import Inputs
-from fastapi_caching_route._core.key import MAX_LINES, Keys, escaped, full_key
+from fastapi_caching_route._core.key import MAX_LINES, Keys, escaped, full_key, packed_digest
 from fastapi_caching_route._core.read_names import Reading
 from tests.fastapi.endpoints import a_query
 from tests.support import asgi_scope, caching_router, client_of, marks
@@ -132,3 +134,41 @@ def test_requests_whose_lines_differ_have_keys_of_their_own_though_lines_are_rem
     assert first == again == keys.of(scope, b'')
     assert other == keys.of(scope | place, b'')
     assert other != first
+
+
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.floats(-1, 1, width=16), st.text('a1', max_size=2))
+    | st.binary(max_size=1)
+    | st.sampled_from(['\udc80', '\udc81', 2**64, 2**65, -(2**64)]),
+    lambda below: st.lists(below, max_size=2).map(tuple),
+    max_leaves=3,
+)
+
+
+@given(PLAIN, PLAIN)
+def test_packed_digests_are_equal_for_equal_values_only(one, other):
+    assert (packed_digest((one,)) == packed_digest((other,))) == (ascii(one) == ascii(other))
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        (1, True),
+        (0, False),
+        (1, 1.0),
+        (0.0, -0.0),
+        (1, '1'),
+        ('a', b'a'),
+        ('', None),
+        ('a', ('a',)),
+        (('a', 'b'), ('ab',)),
+        ((('a',), 'b'), (('a', 'b'),)),
+        ('\udc80', '\udc81'),
+        (2**64, 2**65),
+        (2**64, str(2**64)),
+    ],
+)
+def test_packed_digests_differ_for_values_that_differ_in_anything(one, other):
+    digests = {packed_digest(it) for it in [(one,), (other,), ('x', one), ('x', other), (one, other), (other, one)]}
+    assert len(digests) == 6
+    assert all(len(it) == 32 for it in digests)

@@ -60,6 +60,18 @@ ROWS = [
         'digest((variants.token, fields, group))',
     ),
     (
+        'read: what cannot be packed',
+        '_core/key.py',
+        'except (TypeError, ValueError, OverflowError):',
+        'except (TypeError, OverflowError):',
+    ),
+    (
+        'read: packed values',
+        '_core/key.py',
+        'packed = _pack(parts)',
+        'packed = _pack([str(it) for it in parts])',
+    ),
+    (
         'read: what cannot be compared',
         '_core/read_log.py',
         'NOT_PLAIN if values is None else values[0]',
