@@ -47,20 +47,28 @@ from fastapi_caching_route._routes.building import LATER, check_observer, settin
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decorating import (
+    apply_to_routes,
     caching_class,
+    check_endpoint,
     checked_options,
     decorate_with,
     given_options,
     let_skip,
     warn_of_both,
 )
-from fastapi_caching_route._routes.decoration import check_decorated, document_decorated, invalidates_of
+from fastapi_caching_route._routes.decoration import invalidates_of
 from fastapi_caching_route._routes.installing import let_cache, note_lifespan
 from fastapi_caching_route._routes.listed import entries_of, erase
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
-from fastapi_caching_route._routes.targets import check_endpoints, names_of, names_of_endpoint, names_of_path
+from fastapi_caching_route._routes.targets import (
+    check_endpoints,
+    checked_connection,
+    names_of,
+    names_of_endpoint,
+    names_of_path,
+)
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
@@ -269,7 +277,7 @@ class FastAPICache:
             ConfigurationError: an option is not valid.
 
         """
-        return caching_class(CachingRoute, self._settings, checked_options(options))
+        return caching_class(CachingRoute, self._settings, checked_options(options, 'route_class'))
 
     def install(
         self,
@@ -278,16 +286,18 @@ class FastAPICache:
     ) -> None:
         """Make the routes that are added to this app or router from now on `CachingRoute`s, which can be cached.
 
-        With options, like `ttl=60`, they are cached without a decorator, as with `route_class`. An app or router with a
-        route class of its own gets a class that is both. Routers that are included keep theirs. What its lifespan
-        yields as state is noted, as by `lifespan_state`.
+        With options, like `ttl=60`, they are cached without a decorator, as with `route_class`; with those of the
+        cache, by `policy=cache.policy`. Options that are None count as omitted, so `ttl=None` caches no more than
+        `install(app)`. An app or router with a route class of its own gets a class that is both. Routers that are
+        included keep theirs. What its lifespan yields as state is noted, as by `lifespan_state`.
 
         Raises:
             ConfigurationError: a decorated endpoint already has a plain route there, `app` has no routes, or an option
                 is not valid.
 
         """
-        let_cache(app, self.route_class(**options) if options else CachingRoute, CachingRoute)
+        given = checked_options(options, 'install')
+        let_cache(app, self.route_class(**given) if given else CachingRoute, CachingRoute)
         note_lifespan(app, self._settings.lifespan_state)
 
     def lifespan_state(self, **objects: Any) -> dict[str, Any]:
@@ -302,7 +312,7 @@ class FastAPICache:
         self._settings.lifespan_state.note(objects)
         return objects
 
-    def function(self, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
+    def function(self, *positional: object, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
         """Decorate a function or a method: what it returns is cached, in the same store as responses.
 
         An async function stays async, and a plain one plain. See `FunctionOptions` for the options, and
@@ -312,6 +322,9 @@ class FastAPICache:
             ConfigurationError: an option is not valid.
 
         """
+        if positional:
+            msg = f'@cache.function needs parentheses and takes its options by name, got {positional}'
+            raise ConfigurationError(msg)
         return FunctionDecorator(self._settings, **options)
 
     @overload
@@ -505,10 +518,12 @@ class FastAPICache:
         """Invalidate all entries of the path of a request, whatever their query, headers and credentials.
 
         Raises:
+            ConfigurationError: it is not a request.
             InvalidationError: as for `invalidate_cached`.
 
         """
-        await self._settings.store.invalidate((path_name(path_of(request.scope)),), soft_at=self._soft_at(soft))
+        path = path_of(checked_connection('invalidate_request', request).scope)
+        await self._settings.store.invalidate((path_name(path),), soft_at=self._soft_at(soft))
 
     async def invalidate_namespace(self, namespace: str, *, soft: bool = False) -> None:
         """Invalidate all entries of the routes with this `namespace`.
@@ -665,14 +680,14 @@ class FastAPICache:
             await invalidate_for_all([(said.store, await said.names(scope, values))])
 
         def decorate(endpoint: Endpoint) -> Endpoint:
+            check_endpoint(endpoint)
             for layer in layers(endpoint):
                 attach((*invalidates_of(layer), said), layer, INVALIDATES)
-                check_decorated(layer)
-                document_decorated(layer)
+            apply_to_routes(endpoint)
             warn_of_both(endpoint)
-            self._settings.unserved.has_new_writes = True
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
             wrapped: Any = followed_by(inside, invalidate)
+            self._settings.unserved.add_write(wrapped)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 
         return decorate

@@ -7,6 +7,7 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._core.reasons import Bypass
 from fastapi_caching_route._exchange.keying import default_key_of
+from fastapi_caching_route._routes.targets import checked_connection
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 from fastapi_caching_route.route import CachingRoute
 
@@ -21,11 +22,11 @@ async def default_key(request: Annotated[HTTPConnection, Doc('The request that t
     contains all of it, as with `reads='all'`. Call it only in a `key_builder`: at other times the body is not known.
 
     Raises:
-        ConfigurationError: the route of the request is not cached.
+        ConfigurationError: this is not a request, or its route is not cached.
         CacheError: the request has no key, and would bypass the cache. In a key builder, it then does.
 
     """
-    route = request.scope.get('route')
+    route = checked_connection('default_key', request).scope.get('route')
     plan = route.default_plan(request.scope) if isinstance(route, CachingRoute) else None
     if plan is None:
         msg = 'default_key(request) needs a request to a cached route, as a key_builder gets it'

@@ -72,6 +72,10 @@ class CachingRoute(APIRoute):
         """The handler of `APIRoute`, replaced for requests in which the route also runs explicit dependencies."""
         return choosing_handler(super().get_route_handler())
 
+    def forget_places(self) -> None:
+        """Plan again at the next request, because the endpoint was decorated."""
+        self._places.forget()
+
     @property
     def reads_raw(self) -> bool:
         """Whether a subclass can read the raw request, in a handler of its own."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from typing_extensions import Doc
 
 from fastapi_caching_route._core.durations import Seconds
+from fastapi_caching_route._fastapi.serving import is_route_class
 from fastapi_caching_route._routes.building import OF_CACHES, check_known
 from fastapi_caching_route._routes.installing import combined
 from fastapi_caching_route.cache import FastAPICache
@@ -57,7 +58,17 @@ class CachingRouter(APIRouter):
         cached = {name: it for name, it in options.items() if name in _OF_ROUTES}
         kind = cache.route_class(ttl=ttl, policy=policy, **cached)
         others = {name: it for name, it in options.items() if name not in cached}
-        super().__init__(route_class=combined(kind, route_class), **others)
+        super().__init__(route_class=combined(kind, _checked_class(route_class)), **others)
+
+
+def _checked_class(route_class: object) -> type[Any]:
+    if is_route_class(route_class):
+        return route_class
+    msg = (
+        f'CachingRouter: route_class must be a subclass of APIRoute, got {route_class!r}; leave it out if you have no '
+        'route class of your own'
+    )
+    raise ConfigurationError(msg)
 
 
 def _check_tags(tags: object) -> None:

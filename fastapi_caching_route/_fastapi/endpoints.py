@@ -42,7 +42,7 @@ def attach(decoration: object, endpoint: Any, slot: str = '') -> None:
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
     try:
         setattr(target, _attribute_of(endpoint) + slot, decoration)
-    except AttributeError:
+    except (AttributeError, TypeError):
         msg = f'{target!r} does not allow attributes; decorate a function, and a method in its class body'
         raise ConfigurationError(msg) from None
 
@@ -77,7 +77,8 @@ def note_routed(endpoint: Any, route: Any) -> None:
     for wrapped in _wrapped(endpoint):
         with suppress(AttributeError):  # without attributes, there is no decoration either
             target = wrapped.__self__ if isinstance(wrapped, MethodType) else wrapped
-            setattr(target, f'{_attribute_of(wrapped)}methods', routed_methods(wrapped) | set(route.methods or ()))
+            methods = routed_methods(wrapped) | set(route.methods or ())
+            setattr(target, f'{_attribute_of(wrapped)}methods', (id(target), methods))
             setattr(
                 target, f'{_attribute_of(wrapped)}routes', [*map(weakref.ref, routes_of(wrapped)), weakref.ref(route)]
             )
@@ -91,10 +92,23 @@ def routes_of(endpoint: Any) -> list[Any]:
 
 
 def routed_methods(endpoint: Any) -> set[str]:
-    """The methods with which a `CachingRoute` serves the endpoint; empty if none does."""
+    """The methods with which a `CachingRoute` serves the endpoint; empty if none does.
+
+    `functools.wraps` copies the attributes of a function, but the route of that function does not serve the copy.
+    """
     target = endpoint.__self__ if isinstance(endpoint, MethodType) else endpoint
-    methods: set[str] = getattr(target, f'{_attribute_of(endpoint)}methods', set())
-    return methods
+    of, methods = getattr(target, f'{_attribute_of(endpoint)}methods', (None, set[str]()))
+    return methods if of == id(target) else set()
+
+
+def has_inside(outer: Any, endpoint: Any) -> bool:
+    """Whether an endpoint is another one, or is somewhere inside of it."""
+    return any(it is endpoint or it == endpoint for it in _wrapped(outer))
+
+
+def is_routed_inside(endpoint: Any) -> bool:
+    """Whether a `CachingRoute` serves a function inside of the endpoint, and so never calls the endpoint itself."""
+    return not routed_methods(endpoint) and any(map(routed_methods, _wrapped(endpoint)))
 
 
 def _wrapped(endpoint: Any) -> Iterator[Any]:

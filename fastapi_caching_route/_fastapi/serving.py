@@ -1,7 +1,7 @@
 """All routes of an app, and those at a path."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from fastapi.routing import APIRoute
 from starlette.routing import Host, Match, Mount, WebSocketRoute
@@ -65,6 +65,11 @@ def _route_at(routes: Iterable[Any], scope: Scope) -> tuple[Any, Scope]:
 def is_of_api(route: object) -> bool:
     """Whether a route is an `APIRoute`, either itself or the route of an include."""
     return isinstance(getattr(route, 'original_route', route), APIRoute)
+
+
+def is_route_class(kind: object) -> TypeGuard[type[Any]]:
+    """Whether this is a class of FastAPI's routes."""
+    return isinstance(kind, type) and issubclass(kind, APIRoute)
 
 
 def is_of_websocket(route: object) -> bool:

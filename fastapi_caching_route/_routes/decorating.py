@@ -10,7 +10,7 @@ from starlette.routing import Router
 
 from fastapi_caching_route._core.checks import check_takes_one
 from fastapi_caching_route._core.durations import in_seconds
-from fastapi_caching_route._fastapi.endpoints import SKIPPED, attach, layers, name_of
+from fastapi_caching_route._fastapi.endpoints import SKIPPED, attach, layers, name_of, routes_of
 from fastapi_caching_route._routes.building import OF_CACHES, check_known
 from fastapi_caching_route._routes.decoration import (
     BY_ROUTER,
@@ -43,14 +43,14 @@ def given_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
 
 
-def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `@cache(...)` that are not None.
+def checked_options(options: Mapping[str, Any], called: str = 'cache') -> dict[str, Any]:
+    """The options of `@cache(...)` that are not None, as they are given to what is `called`.
 
     Raises:
         TypeError: there is no such option.
 
     """
-    check_known('cache', options, _NAMES, OF_CACHES)
+    check_known(called, options, _NAMES, OF_CACHES)
     return given_options(options)
 
 
@@ -62,9 +62,7 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
 
     """
     try:
-        if endpoint is None or isinstance(endpoint, Starlette | Router):
-            msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
-            raise ConfigurationError(msg)  # noqa: TRY301, the handler below adds the prefix
+        check_endpoint(endpoint)
         earlier = decoration_of(endpoint)
         decoration = Decoration(settings, policy_with(settings, options))
         _check_skip(settings, skipped_by(endpoint))
@@ -73,9 +71,7 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
     except ConfigurationError as error:
         msg = f'@cache on {getattr(endpoint, "__qualname__", repr(endpoint))}: {error}'
         raise ConfigurationError(msg) from None
-    for layer in layers(endpoint):
-        check_decorated(layer)
-        document_decorated(layer)
+    apply_to_routes(endpoint)
     if earlier is not None and earlier.settings is settings and earlier.policy != decoration.policy:
         logger.warning('@cache on %s: %s', _shown(endpoint), TWICE)
     warn_of_both(endpoint)
@@ -87,6 +83,32 @@ def decorate_with(settings: Settings, options: Mapping[str, Any], endpoint: Any)
     settings.unserved.add(endpoint)
 
 
+def check_endpoint(endpoint: object) -> None:
+    """Refuse what is often decorated by mistake.
+
+    Raises:
+        ConfigurationError: it is nothing, an app or a router.
+
+    """
+    if endpoint is None or isinstance(endpoint, Starlette | Router):
+        msg = 'this is not an endpoint; decorate the functions behind the routes, not apps or routers'
+        raise ConfigurationError(msg)
+
+
+def apply_to_routes(endpoint: Any) -> None:
+    """Check and document the routes of an endpoint that was decorated, also if requests have reached them before.
+
+    Raises:
+        ConfigurationError: a decoration cannot work on one of the routes.
+
+    """
+    for layer in layers(endpoint):
+        check_decorated(layer)
+        document_decorated(layer)
+        for route in routes_of(layer):
+            route.forget_places()
+
+
 def let_skip(settings: Settings, endpoint: Any) -> None:
     """Let no router cache this endpoint by this cache.
 
@@ -96,13 +118,15 @@ def let_skip(settings: Settings, endpoint: Any) -> None:
     """
     decorated = decoration_of(endpoint)
     try:
+        check_endpoint(endpoint)
         _check_skip(settings, () if decorated is None else (decorated.settings,))
     except ConfigurationError as error:
         msg = f'@cache.skip on {_shown(endpoint)}: {error}'
         raise ConfigurationError(msg) from None
     for layer in layers(endpoint):
         attach((*skipped_by(layer), settings), layer, SKIPPED)
-        document_decorated(layer)
+    apply_to_routes(endpoint)
+    settings.unserved.add_skipped(endpoint)
 
 
 def _check_skip(settings: Settings, others: Collection[Settings]) -> None:

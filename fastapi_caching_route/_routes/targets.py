@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from starlette.requests import HTTPConnection
+
 from fastapi_caching_route._core.checks import check_pattern
 from fastapi_caching_route._core.names import are_tags, below_path_name, endpoint_name, names_of_tags, path_name
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
@@ -68,6 +70,20 @@ def names_of(tags: Any, endpoints: Any, paths: Any, settings: Settings) -> tuple
     of_endpoints = [name for it in endpoints or () for name in names_of_endpoint(it, {}, settings)]
     of_paths = [name for it in paths or () for name in names_of_path(it, prefix=False)]
     return tuple(dict.fromkeys((*names_of_tags(tags or ()), *of_endpoints, *of_paths)))
+
+
+def checked_connection(called: str, request: Any) -> HTTPConnection:
+    """The request, unchanged.
+
+    Raises:
+        ConfigurationError: it is not a request.
+
+    """
+    if not isinstance(getattr(request, 'scope', None), dict):
+        msg = f'{called} takes the request of an endpoint or a dependency, got {request!r}'
+        raise ConfigurationError(msg)
+    connection: HTTPConnection = request
+    return connection
 
 
 def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:

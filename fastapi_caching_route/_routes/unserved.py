@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from inspect import signature
@@ -21,7 +21,16 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from fastapi_caching_route._core.inputs import CACHED_METHODS
-from fastapi_caching_route._fastapi.endpoints import INSIDE, INVALIDATES, attached_to, name_of, routed_methods
+from fastapi_caching_route._fastapi.endpoints import (
+    INSIDE,
+    INVALIDATES,
+    attached_to,
+    has_inside,
+    is_routed_inside,
+    layers,
+    name_of,
+    routed_methods,
+)
 from fastapi_caching_route._fastapi.plain_requests import tell_of_requests
 from fastapi_caching_route._fastapi.serving import routes_in
 
@@ -35,6 +44,14 @@ PUT_IT_BELOW = (
     '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing '
     'is invalidated: put it below the route decorator, or build the router as APIRouter(route_class=CachingRoute)'
 )
+PUT_IT_CLOSER = (
+    'it stands above a decorator of another library, and that one above the route decorator, so the route has the '
+    'function inside and does not know of it; put it directly above or below the route decorator'
+)
+SKIP_NOTHING = (
+    'remove it where no router caches the route, or put it directly above or below the route decorator, and below a '
+    'decorator of another library that leaves no __wrapped__'
+)
 REMOVE_IT = 'websockets cannot be cached; remove the decorator'
 
 WARN_AFTER_SECONDS = 1.0
@@ -44,23 +61,30 @@ WARN_AFTER_SECONDS = 1.0
 class Unserved:
     """The endpoints that one cache has decorated and that were not checked yet."""
 
-    __slots__ = ('__weakref__', '_endpoints', '_timer', '_told', 'has_new_writes')
+    __slots__ = ('__weakref__', '_endpoints', '_skipped', '_timer', '_told', '_writes')
 
     def __init__(self) -> None:
         """Start without endpoints."""
         self._endpoints: list[weakref.ref[Any]] = []
+        self._skipped: list[weakref.ref[Any]] = []
+        self._writes: list[weakref.ref[Any]] = []
         self._timer: threading.Timer | None = None
         self._told: set[str] = set()
-        self.has_new_writes: bool = False
-        """Whether `@cache.invalidates` has decorated an endpoint since the last check."""
 
     def add(self, endpoint: Any) -> None:
         """Check the endpoint later, if it still exists."""
-        with suppress(TypeError):  # some callables do not support weak references
-            reference = weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)
-            self._endpoints.append(reference)
+        self._endpoints += _references(endpoint)
         self._warn_later()
         tell_of_requests(self)
+
+    def add_skipped(self, endpoint: Any) -> None:
+        """Check later whether `@cache.skip` is on an endpoint that a `CachingRoute` serves."""
+        self._skipped += _references(endpoint)
+        self._warn_later()
+
+    def add_write(self, endpoint: Any) -> None:
+        """Check in an app whether its route has this endpoint, which `@cache.invalidates` has made."""
+        self._writes += _references(endpoint)
 
     def sees(self, route: Any) -> bool:
         """Warn if a request reaches a plain route with one of the endpoints; return whether there are more of them."""
@@ -88,7 +112,7 @@ class Unserved:
 
         With an app, also warn about `@cache.invalidates` that has no effect on its plain routes.
         """
-        if not self._endpoints and not self.has_new_writes:
+        if not self._endpoints and not self._skipped and not self._writes:
             return
         for message in self.found(app):
             logger.warning(message)
@@ -96,21 +120,19 @@ class Unserved:
     def found(self, app: Any = None) -> list[str]:
         """What `warn` warns about. Each message is returned once."""
         messages = self.take()
-        if self.has_new_writes and app is not None:
-            self.has_new_writes = False
+        if self._writes and app is not None:
+            writes, self._writes = _living(self._writes), []
             with suppress(Exception):  # unusual mounted objects must not break a request
-                for _, route in routes_in(app):
-                    if invalidates_nothing(getattr(route, 'endpoint', None)):
-                        messages.append(f'{".".join(name_of(route.endpoint))}: {PUT_IT_BELOW}')
+                messages += _faults_of_writes(writes, app)
         return messages
 
     def take(self) -> list[str]:
         """The warnings about endpoints that no `CachingRoute` serves. Each is returned once."""
         if self._timer is not None:
             self._timer.cancel()
-        endpoints, self._endpoints = self._endpoints, []
-        found = [it for it in (reference() for reference in endpoints) if it is not None]
-        return list(dict.fromkeys(filter(None, map(_fault_of, found))))
+        endpoints, self._endpoints = _living(self._endpoints), []
+        skipped, self._skipped = _living(self._skipped), []
+        return list(dict.fromkeys(filter(None, [*map(_fault_of, endpoints), *map(_fault_of_skipped, skipped)])))
 
     def tell(self, path: str, doubt: str) -> None:
         """Log a warning about a route, once for each text."""
@@ -135,6 +157,36 @@ def _imports() -> bool:
     )
 
 
+def _references(endpoint: Any) -> list[weakref.ref[Any]]:
+    """A weak reference to an endpoint; none where it does not support one."""
+    with suppress(TypeError):
+        return [weakref.WeakMethod(endpoint) if hasattr(endpoint, '__self__') else weakref.ref(endpoint)]
+    return []
+
+
+def _living(references: list[weakref.ref[Any]]) -> list[Any]:
+    return [it for it in (reference() for reference in references) if it is not None]
+
+
+def _faults_of_writes(writes: list[Any], app: Any) -> Iterator[str]:
+    """The warnings about `@cache.invalidates` that has no effect on the routes of an app."""
+    endpoints = [it for it in (getattr(route, 'endpoint', None) for _, route in routes_in(app)) if it is not None]
+    for endpoint in endpoints:
+        if invalidates_nothing(endpoint):
+            yield f'{".".join(name_of(endpoint))}: {PUT_IT_BELOW}'
+    for write in writes:
+        is_inside = any(has_inside(write, it) and not attached_to(it, INVALIDATES) for it in endpoints)
+        if is_inside and not any(has_inside(it, write) for it in endpoints):
+            yield f'{".".join(name_of(write))} has @cache.invalidates, but invalidates nothing: {PUT_IT_CLOSER}'
+
+
+def _fault_of_skipped(endpoint: Any) -> str | None:
+    if any(map(routed_methods, layers(endpoint))):
+        return None
+    remedy = PUT_IT_CLOSER if is_routed_inside(endpoint) else SKIP_NOTHING
+    return f'{".".join(name_of(endpoint))} has @cache.skip, but no CachingRoute serves it: {remedy}'
+
+
 def _fault_of(endpoint: Any) -> str | None:
     methods = routed_methods(endpoint)
     if not methods:
@@ -153,7 +205,8 @@ def uncached_message(endpoint: Any, methods: Collection[str]) -> str:
 
 def unserved_message(endpoint: Any) -> str:
     """The warning about a decorated endpoint that no `CachingRoute` serves, with the remedy."""
-    remedy = REMOVE_IT if _serves_a_websocket(endpoint) else BUILD_ITS_ROUTER
+    inside = PUT_IT_CLOSER if is_routed_inside(endpoint) else BUILD_ITS_ROUTER
+    remedy = REMOVE_IT if _serves_a_websocket(endpoint) else inside
     name = '.'.join(name_of(endpoint))
     return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'
 
