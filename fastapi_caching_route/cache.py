@@ -26,10 +26,10 @@ from fastapi_caching_route._core.checks import (
 )
 from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route._core.key import EntryKey
+from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
-    key_name,
     names_of_key,
     names_of_tags,
     namespace_name,
@@ -454,9 +454,8 @@ class FastAPICache:
         """Invalidate the entry under the key of a `key_builder` or `CacheContext`. Return the number deleted: 0 or 1.
 
         When an invalidation method returns, no process that shares the backend serves a response computed before the
-        call. Without a `key_builder` this holds in this process; a response that another process is computing or
-        compressing meanwhile may still be stored by it, so invalidate by tag or path there. With `soft`, entries with a
-        stale window become stale instead, and the next request renews them; all other entries are invalidated.
+        call. With `soft`, entries with a stale window become stale instead, and the next request renews them; all other
+        entries are invalidated.
 
         Raises:
             ConfigurationError: the key or the namespace is not valid.
@@ -464,10 +463,8 @@ class FastAPICache:
                 retried until it succeeds.
 
         """
-        full, settings = key_to_find(self._settings.full_namespace, key, namespace), self._settings
-        if not soft:  # without a key builder, an entry has no name of its key: a run under way is told in this way
-            settings.store.visit().note_withdrawal(full, settings.runtime.clock())
-        return await settings.store.invalidate(
+        full = key_to_find(self._settings.full_namespace, key, namespace)
+        return await self._settings.store.invalidate(
             (key_name(full),), soft_at=self._soft_at(soft), key=None if soft else full
         )
 

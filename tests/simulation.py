@@ -22,6 +22,7 @@ from types import SimpleNamespace
 
 from fastapi_caching_route._backends import journal as journal_rules
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._store.moments import Moments, MomentsLedger
 from tests.left_out import (
     LEFT_OUT,
@@ -321,7 +322,7 @@ class World:
             del self.flights[it, marks]
         names, held = self.names_at_the_end(it), None
         with suppress(OSError):
-            after = partial(marks.marks_after, windowed=windowed, span=self.span[it])
+            after = partial(marks.marks_after, key=f'entry:{it}', windowed=windowed, span=self.span[it])
             held = None if begun is None else await after(self.shelf, begun, names)
         flight.set_result(None if held is None else version)
         if held is not None:
@@ -343,13 +344,13 @@ class World:
 
     async def begin(self, it, marks, *, windowed):
         with suppress(OSError):
-            return await marks.marks_before(self.shelf, self.names(it), windowed=windowed)
+            return await marks.marks_before(self.shelf, self.names(it), key=f'entry:{it}', windowed=windowed)
         return None
 
     async def write(self):
         """A writer: it changes the data, and then invalidates, by one of several names."""
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
-        name = self.rng.choice(self.names_at_the_end(it))
+        name = self.rng.choice((*self.names_at_the_end(it), key_name(f'entry:{it}')))  # which entries do not list
         for changed in self.version if name == 'all' else (it,):
             self.version[changed] += 1
         soft_at = 1.0 + self.seed if self.rng.random() < 0.3 else None

@@ -219,6 +219,7 @@ INSIDE = {
             'variants',
             'read_log',
             'names',
+            'key_names',
             'key',
             'inputs',
             'raw_request',

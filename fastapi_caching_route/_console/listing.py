@@ -12,7 +12,7 @@ from typing import Any
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import digest, is_declared
-from fastapi_caching_route._core.names import key_name
+from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._core.variants import may_be_shown
 from fastapi_caching_route._fastapi.effective import reads_raw
 from fastapi_caching_route._fastapi.endpoints import name_of

@@ -9,6 +9,7 @@ labels    how a response came about, as response headers
 variants  the responses under one key, and what selects one of them
 read_log  what code has read of one raw request
 names     the names by which entries are invalidated
+key_names  the name of a cache key, which is one of them
 key       cache keys
 inputs    the parts of a request that a route reads
 raw_request  one request, and the values of what is read of it

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.key import FRONT_BYTES, digest, escaped, shortened
+from fastapi_caching_route._core.key_names import OF_KEY, is_of_key, key_name
 from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.structured import strings
 from fastapi_caching_route.errors import ConfigurationError
@@ -186,7 +187,7 @@ def names_of_tags(tags: Iterable[str]) -> list[str]:
 
 def names_without_namespace(names: Sequence[str]) -> tuple[str, ...]:
     """The names to invalidate while the namespace of the backend is unknown: everything, if one of them contains it."""
-    return (EVERYTHING,) if any(it.startswith(('key:', 'namespace:')) for it in names) else tuple(names)
+    return (EVERYTHING,) if any(is_of_key(it) or it.startswith('namespace:') for it in names) else tuple(names)
 
 
 def coarser(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -213,15 +214,10 @@ def cut(text: str) -> str:
     return text if len(text) <= MAX_PLAIN_TEXT else f'{escaped(text[:FRONT_BYTES])[:FRONT_BYTES]}%~{digest(text)}'
 
 
-def key_name(full_key: str) -> str:
-    """The name of the entries under one full key."""
-    return shortened(f'key:{full_key}')
-
-
 def in_public(names: Sequence[str]) -> tuple[str, ...]:
     """The names for observers: without groups of tags; of a key, which a `key_builder` may have made, a digest."""
     own = [it for it in names if not it.startswith('tags:')]
-    return tuple(f'key:{digest(it)}' if it.startswith('key:') else it for it in own)
+    return tuple(f'{OF_KEY}{digest(it)}' if is_of_key(it) else it for it in own)
 
 
 def shown(names: Sequence[str]) -> str:

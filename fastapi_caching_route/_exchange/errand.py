@@ -123,7 +123,7 @@ async def snapshot(errand: Errand) -> Snapshot:
         marked = named.names
         if errand.stale is not None:
             marked = tuple(dict.fromkeys((*marked, *errand.stale.entry.names)))  # it may be confirmed
-        before = await errand.visit.marks_before(marked, windowed=call.plan.terms.windowed)
+        before = await errand.visit.marks_before(marked, key=call.key, windowed=call.plan.terms.windowed)
     return Snapshot(asked, named, before, session, asked_at, reads)
 
 

@@ -16,6 +16,7 @@ from fastapi_caching_route._concurrency.pauses import UNSHAREABLE_SECONDS
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.asgi import OF_THE_ENDPOINT
 from fastapi_caching_route._core.entry import About, Coded, Entry, Recording, entry_of
+from fastapi_caching_route._core.key_names import is_of_key, with_key
 from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, Named, cut, groups_of, tag_name
 from fastapi_caching_route._core.read_names import fields_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
@@ -150,7 +151,8 @@ def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | No
         tags += groups_of(errand.call.scope, head.headers, CACHE_GROUPS)
     if confirmed is None and not tags:
         return named
-    names = (*named.names, *(confirmed.names if confirmed else ()), *map(tag_name, tags))
+    of_confirmed = [it for it in confirmed.names if not is_of_key(it)] if confirmed else ()
+    names = (*named.names, *of_confirmed, *map(tag_name, tags))
     given = (*named.tags, *(confirmed.about.tags if confirmed else ()), *map(cut, tags))
     bounded = errand.call.plan.bounded(tuple(dict.fromkeys(names)), errand.call.scope)
     return Named(bounded, named.path, tuple(dict.fromkeys(given)))
@@ -186,7 +188,7 @@ async def _put(
 ) -> str | None:
     """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
     try:
-        standing = await visit.marks_after(snapshot.before, entry.names, windowed=entry.windowed, span=span)
+        standing = await visit.marks_after(snapshot.before, entry.names, entry.key, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
         is_variant = entry.read or head.vary or errand.variants or not errand.call.declared.inputs.declared
@@ -196,7 +198,7 @@ async def _put(
             return reasons.NOT_COMPARABLE.name
         key, variants = place
         if (marks := standing.marks if isinstance(standing, Alive) else ()) != entry.marks or key != entry.key:
-            entry = structs.replace(entry, key=key, marks=marks)
+            entry = structs.replace(entry, key=key, marks=marks, names=_names_under(key, entry))
         if _was_withdrawn(errand, snapshot, key, visit):
             return reasons.INVALIDATED.name
         is_stored = isinstance(standing, Alive) and await visit.put(entry, span)
@@ -212,6 +214,11 @@ async def _put(
     finally:
         if not errand.flight.has_landed:
             errand.flight.land(Instead.LEAD)
+
+
+def _names_under(key: str, entry: Entry) -> tuple[str, ...]:
+    """The names of an entry that is stored under this key: that of a variant does not tell the key of the request."""
+    return entry.names if key == entry.key else with_key(entry.names, entry.key)
 
 
 def _was_withdrawn(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 from msgspec import Struct
 
 from fastapi_caching_route._core.key import KeyPair
-from fastapi_caching_route._core.names import Named, key_name
+from fastapi_caching_route._core.key_names import key_name
+from fastapi_caching_route._core.names import Named
 from fastapi_caching_route._functions.asking import FunctionCall, RunResult
 from fastapi_caching_route._functions.binding import Arguments, arguments_of
 from fastapi_caching_route._functions.planning import Planned, planned
@@ -72,12 +73,12 @@ class Definition:
         """One call."""
         plan = self.planned
         scope = plan.scope(self.arguments.parts(args, kwargs))
-        names = partial(self._names, scope, args, kwargs)
+        names = partial(self._names, args, kwargs)
         run = partial(self.function, *args, **kwargs)
         return FunctionCall(plan, scope, names, run, self)
 
-    def _names(self, scope: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Named:
-        return self.planned.names_of(self.planned.keys(scope), self.arguments.tags_of(args, kwargs))
+    def _names(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Named:
+        return self.planned.names_of(self.arguments.tags_of(args, kwargs))
 
     def made(self, result: object) -> RunResult:
         """What a result comes to."""

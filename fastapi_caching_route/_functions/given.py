@@ -11,7 +11,8 @@ from typing_extensions import Doc, TypedDict
 from fastapi_caching_route._core.checks import checked_templates
 from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.key import full_key, user_key
-from fastapi_caching_route._core.names import Named, fields_of, key_name
+from fastapi_caching_route._core.key_names import key_name
+from fastapi_caching_route._core.names import Named, fields_of
 from fastapi_caching_route._functions.asking import FunctionCall, RunResult, answer_at_once
 from fastapi_caching_route._functions.calling import again_in_task, result_in_task
 from fastapi_caching_route._functions.planning import Planned, planned
@@ -82,7 +83,7 @@ class Value:
 
     def _names(self) -> Named:
         """The names of the entry: `invalidate_cached` finds it by the key of the user."""
-        return self._planned.names_of(self._planned.keys(self._scope), self._tags, (key_name(self._user_key),))
+        return self._planned.names_of(self._tags, (key_name(self._user_key),))
 
     def made(self, value: object) -> RunResult:
         body = self.results.dumped(value)

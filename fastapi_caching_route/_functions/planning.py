@@ -16,7 +16,7 @@ from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import KeyPair, Keys
 from fastapi_caching_route._core.labels import Labels
-from fastapi_caching_route._core.names import EVERYTHING, Named, cut, function_name, key_name, namespace_name, tag_name
+from fastapi_caching_route._core.names import EVERYTHING, Named, cut, function_name, namespace_name, tag_name
 from fastapi_caching_route._core.read_names import NO_READING
 from fastapi_caching_route._exchange.plan import Plan, RunOptions
 from fastapi_caching_route._exchange.user_code import Hooks
@@ -95,9 +95,9 @@ class Planned(Struct, frozen=True):
         """The key of a call without the namespace, and the full key."""
         return self.declared.keys.of(scope, b'')
 
-    def names_of(self, keys: KeyPair, tags: Collection[str], more: Collection[str] = ()) -> Named:
-        """The names of the entry under a key."""
-        names = (*self.names, key_name(keys[1]), *map(tag_name, tags), *more)
+    def names_of(self, tags: Collection[str], more: Collection[str] = ()) -> Named:
+        """The names of an entry with these tags."""
+        names = (*self.names, *map(tag_name, tags), *more)
         return Named(tuple(dict.fromkeys(names)), tags=tuple(map(cut, tags)))
 
 

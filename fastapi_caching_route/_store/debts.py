@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
+from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._core.names import EVERYTHING, in_public, shown
 from fastapi_caching_route._store.visit import NOTHING_OWED
 
@@ -74,18 +75,21 @@ class Debts:
         """How many names are owed, without those of tag groups, which are owed together with their tags."""
         return len(in_public(tuple(self._names)))
 
-    def include(self, names: Sequence[str]) -> bool:
-        """Whether one of these names is owed."""
-        return bool(self._names) and any(name in self._names for name in names)
+    def include(self, names: Sequence[str], key: str | None = None) -> bool:
+        """Whether one of these names is owed, or that of an entry under a full key."""
+        owed = self._names
+        return bool(owed) and any(name in owed for name in (names if key is None else (*names, key_name(key))))
 
     def owed(self) -> Owed:
         """A copy of what is owed, for `has_grown`."""
         return dict(self._names) if self._names else NOTHING_OWED
 
-    def has_grown(self, names: Sequence[str], since: Owed) -> bool:
-        """Whether one of these names has been owed again since that copy was made."""
+    def has_grown(self, names: Sequence[str], key: str, since: Owed) -> bool:
+        """Whether one of these names, or that of the full key, has been owed again since that copy was made."""
         owed = self._names
-        return bool(owed) and any(name in owed and owed[name] is not since.get(name) for name in (EVERYTHING, *names))
+        return bool(owed) and any(
+            name in owed and owed[name] is not since.get(name) for name in (EVERYTHING, key_name(key), *names)
+        )
 
     def owe(self, names: Sequence[str], error: Exception, write: Write) -> None:
         """Owe names, which the backend has just refused: log it, and retry in the background."""

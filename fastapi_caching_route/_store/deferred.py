@@ -207,11 +207,19 @@ class NoVisit:
         """See `Visit`."""
         return None
 
-    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:  # noqa: ARG002
+    async def marks_before(self, names: tuple[str, ...], key: str, *, windowed: bool) -> Before:  # noqa: ARG002
         """See `Visit`."""
         return Before()
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:  # noqa: ARG002
+    async def marks_after(
+        self,
+        before: Before,  # noqa: ARG002
+        names: tuple[str, ...],  # noqa: ARG002
+        key: str,  # noqa: ARG002
+        *,
+        windowed: bool,  # noqa: ARG002
+        span: float,  # noqa: ARG002
+    ) -> Standing:
         """See `Visit`."""
         return Unknown()
 

@@ -124,8 +124,8 @@ async def keep_given(
     if covers is not None and await _varies(visit, key, recording.headers, covers):
         return VARY.name
     windowed, span = verdict.window > 0, verdict.lifetime + verdict.window
-    before = await visit.marks_before(names, windowed=windowed)
-    standing = await visit.marks_after(before, names, windowed=windowed, span=span)
+    before = await visit.marks_before(names, key=key, windowed=windowed)
+    standing = await visit.marks_after(before, names, key=key, windowed=windowed, span=span)
     if not isinstance(standing, Alive):
         return standing.reason if isinstance(standing, Lost) else STORE_ERROR.name
     described = partial(entry_of, recording, verdict, key=key, left_out=left_out, about=about)

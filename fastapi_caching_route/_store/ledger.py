@@ -8,7 +8,8 @@ For stores that can append to a journal in one step; see `marks` for all others.
    together with each entry. If it is not the one that is known, what is behind the known one is read, too.
 3. A run has the *position* that the process knew when it began, and the entry keeps it.
 4. An entry is alive if the journal, as it was when the entry was looked up or later, has none of its names behind its
-   position. An entry from another epoch, or from below the floor, is not alive.
+   position, nor the name of its key, which is not stored with it. An entry from another epoch, or from below the floor,
+   is not alive.
 5. So nothing has to be stored for a run that stores nothing, and a lost journal revives nothing.
 6. A journal that is read in parts is known only when all of it has been read: a name that has moved behind the part is
    not in it. So no head that a look-up has read may be taken for that of a part.
@@ -67,7 +68,14 @@ class JournalLedger:
         known = self.known
         return None if known is None else known.position()
 
-    async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Position:  # noqa: ARG002
+    async def marks_before(
+        self,
+        store: Reads,
+        names: Sequence[str],  # noqa: ARG002
+        key: str,  # noqa: ARG002
+        *,
+        windowed: bool,  # noqa: ARG002
+    ) -> Position:
         """See `Ledger`."""
         return (self.known or await self._follow(store)).position()
 
@@ -76,6 +84,7 @@ class JournalLedger:
         store: Reads,
         early: object,
         names: Sequence[str],
+        key: str,
         *,
         windowed: bool,  # noqa: ARG002
         span: float,  # noqa: ARG002
@@ -83,7 +92,7 @@ class JournalLedger:
         """See `Ledger`."""
         assert isinstance(early, Position)  # else it is of another ledger
         known = await self.see(store, await store.get(self.beside))
-        is_current = known.head.epoch == early.epoch and known.moments.are_unchanged(names, early.place)
+        is_current = known.head.epoch == early.epoch and known.moments.are_unchanged(names, key, early.place)
         return early if is_current else None
 
     async def stale_at(self, store: object, entry: Entry, seen: 'Known') -> float | None:  # noqa: ARG002

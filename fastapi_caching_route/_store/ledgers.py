@@ -51,12 +51,15 @@ class Ledger(Protocol):
         """What `marks_before` returns, if that needs no command now; else None."""
         ...
 
-    async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Early | None:
-        """Read what `marks_after` needs, before the endpoint runs; None if the backend does not keep marks."""
+    async def marks_before(self, store: Reads, names: tuple[str, ...], key: str, *, windowed: bool) -> Early | None:
+        """Read what `marks_after` needs, before the endpoint runs; None if the backend does not keep marks.
+
+        The `key` is the full key of the request. Its name is one of the names of the response, listed or not.
+        """
         ...
 
     async def marks_after(
-        self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool, span: float
+        self, store: Reads, early: Early, names: tuple[str, ...], key: str, *, windowed: bool, span: float
     ) -> HeldMarks | None:
         """The marks for a response with these names; None if one of the names was invalidated since `early`.
 

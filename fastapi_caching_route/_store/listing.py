@@ -37,7 +37,7 @@ async def listed_remotely(parts: Parts, prefix: str, after: int) -> AsyncGenerat
             headed = Headed(stored, len(stored.content)) if isinstance(stored, Entry) else stored
             if isinstance(headed, Headed) and headed.entry.key == key:
                 entry, stale_at = headed.entry, await parts.ledger.stale_at(commands, headed.entry, seen)
-                owed = parts.debts.include(entry.names) or parts.withdrawals.includes(key, entry.stored_at)
+                owed = parts.debts.include(entry.names, key) or parts.withdrawals.includes(key, entry.stored_at)
                 if headed.is_own or stale_at is not None or parts.ledger.has_known(entry, seen):
                     page.append((headed, None if owed else stale_at))
         yield page, following

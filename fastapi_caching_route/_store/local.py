@@ -158,14 +158,15 @@ class LocalVisit:
         stale_at = self._moments.stale_since(found, found.marks)
         return None if stale_at is None else Found(found, stale_at)
 
-    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:  # noqa: ARG002, see `Visit`
+    async def marks_before(self, names: tuple[str, ...], key: str, *, windowed: bool) -> Before:  # noqa: ARG002, see `Visit`
         """See `Visit`."""
         return Before(self._moments.now, withdrawals=self._withdrawals.count)
 
     async def marks_after(
         self,
         before: Before,
-        names: Sequence[str],
+        names: tuple[str, ...],
+        key: str,
         *,
         windowed: bool,  # noqa: ARG002
         span: float,  # noqa: ARG002
@@ -174,7 +175,7 @@ class LocalVisit:
         began = before.early
         if not isinstance(began, int):
             return Unknown()
-        return Alive(began) if self._moments.are_unchanged(names, began) else Lost('invalidated')
+        return Alive(began) if self._moments.are_unchanged(names, key, began) else Lost('invalidated')
 
     async def put(self, stored: StoredObject, span: float) -> bool:
         """See `Visit`."""

@@ -45,6 +45,7 @@ from secrets import token_urlsafe
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key import full_key
+from fastapi_caching_route._core.key_names import with_key
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.ledgers import Reads, Writes
@@ -91,9 +92,11 @@ class Marks:
     def early_at_once(self) -> None:
         """See `Ledger`. Marks always need commands."""
 
-    async def marks_before(self, store: Reads, names: Sequence[str], *, windowed: bool) -> Mapping[str, str] | None:
+    async def marks_before(
+        self, store: Reads, names: tuple[str, ...], key: str, *, windowed: bool
+    ) -> Mapping[str, str] | None:
         """See `Ledger`: the marks by their keys, as far as there are any, and `last`."""
-        keys = self._keys(names, windowed=windowed)
+        keys = self._keys(with_key(names, key), windowed=windowed)
         every = [*keys, *self.beside]
         marks = {key: token for key, token in zip(every, await store.get(every), strict=True) if isinstance(token, str)}
         missing = [key for key in keys if key not in marks]
@@ -116,11 +119,11 @@ class Marks:
         return True
 
     async def marks_after(
-        self, store: Reads, early: Early, names: Sequence[str], *, windowed: bool, span: float
+        self, store: Reads, early: Early, names: tuple[str, ...], key: str, *, windowed: bool, span: float
     ) -> tuple[str, ...] | None:
         """See `Ledger`."""
         assert isinstance(early, Mapping)  # else it is of another ledger
-        keys, marks = self._keys(names, windowed=windowed), dict(early)
+        keys, marks = self._keys(with_key(names, key), windowed=windowed), dict(early)
         self._settle(keys)
         short = [key for key in keys if key in marks and not self._lasts(key, marks[key], span)]
         (last,), lost = await asyncio.gather(store.get(self.beside), self._prolong(store, marks, short, span))
@@ -166,8 +169,8 @@ class Marks:
         marks, known_last, known = self._verified.get(entry.key, (None, '', 0.0))
         if last and known_last == last and marks == entry.marks:
             return known
-        keys = self._keys(entry.names, windowed=entry.windowed)
-        stale_at = _stale_at(entry, await store.get(keys) if keys else [])
+        names = with_key(entry.names, entry.key)
+        stale_at = _stale_at(entry, len(names), await store.get(self._keys(names, windowed=entry.windowed)))
         if stale_at is not None and last:
             if len(self._verified) >= MAX_VERIFIED:
                 self._verified.clear()
@@ -262,14 +265,13 @@ def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     return (keys[at : at + MAX_AT_ONCE] for at in range(0, len(keys), MAX_AT_ONCE))
 
 
-def _stale_at(entry: Entry, tokens: Sequence[object]) -> float | None:
-    """What these marks say about an entry, see `Ledger.stale_at`."""
+def _stale_at(entry: Entry, count: int, tokens: Sequence[object]) -> float | None:
+    """What these marks say about an entry with so many names, see `Ledger.stale_at`."""
     held = entry.marks
     if not isinstance(held, tuple) or len(held) != len(tokens):
         return None
     if list(held) == tokens:
         return math.inf
-    count = len(entry.names)
     if not entry.windowed or tokens[count:] != list(held[count:]):
         return None
     moments = [_moment(token) for token, mine in zip(tokens[:count], held, strict=False) if token != mine]

@@ -4,7 +4,7 @@ The rules:
 
 1. A *moment* is a number. Each invalidation takes the next one, and `now` is the last one taken.
 2. An entry keeps the moment at which its endpoint began to run.
-3. An entry is alive while none of its names was invalidated at a later moment.
+3. An entry is alive while none of its names was invalidated at a later moment. That of its key is one of them.
 4. So the log holds only names that were invalidated, each with its last moment. When it is full, the oldest is dropped,
    and its moment becomes the *floor*: entries from before the floor are not used any more.
 5. Readers do not lock, so a writer publishes the new state before it removes the old: the floor rises before a name is
@@ -18,6 +18,7 @@ from threading import Lock
 from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._core.entry import Entry
+from fastapi_caching_route._core.key_names import is_of_key, key_name
 
 MAX_NAMES = 200_000
 """How many names are kept of each kind, at some hundred bytes each: see rule 4."""
@@ -26,21 +27,24 @@ MAX_NAMES = 200_000
 class Moments:
     """When names were invalidated last, for all caches over one backend in this process. Threads may share it."""
 
-    __slots__ = ('_floor', '_hard', '_lock', '_soft', 'now')
+    __slots__ = ('_floor', '_hard', '_keyed', '_lock', '_soft', 'now')
 
     def __init__(self) -> None:
         """Nothing has been invalidated."""
         self.now: int = 0
         """The last moment. A response that begins now is outdated by invalidations at later moments."""
         self._floor = 0
+        self._keyed = 0
+        """The last moment at which the name of a key was invalidated: entries need not list that of their own."""
         self._hard: OrderedDict[str, int] = OrderedDict()
         self._soft: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
-    def are_unchanged(self, names: Sequence[str], begun: int) -> bool:
-        """Whether none of these names was invalidated after that moment."""
+    def are_unchanged(self, names: Sequence[str], key: str, begun: int) -> bool:
+        """Whether none of these names, nor the full key, was invalidated after that moment."""
         if begun == self.now:
             return True
+        names = self._all(names, key, begun)
         softened = max((self._soft.get(name, (0, 0.0))[0] for name in names), default=0)
         return max(softened, self._last(names)) <= begun
 
@@ -53,9 +57,14 @@ class Moments:
             return math.inf
         if not isinstance(since, int):
             return None
-        softened = map(self._soft.get, entry.names)
+        names = self._all(entry.names, entry.key, since)
+        softened = map(self._soft.get, names)
         stale_at = min((it[1] for it in softened if it is not None and it[0] > since), default=math.inf)
-        return stale_at if self._last(entry.names) <= since else None  # the floor last, see rule 5
+        return stale_at if self._last(names) <= since else None  # the floor last, see rule 5
+
+    def _all(self, names: Sequence[str], key: str, since: int) -> Sequence[str]:
+        """The names of an entry, with that of its key if it matters."""
+        return names if self._keyed <= since else (*names, key_name(key))
 
     def note(self, names: Iterable[str], soft_at: float | None = None) -> None:
         """Invalidate names, in any thread: no response that began before may be used afterwards.
@@ -79,6 +88,8 @@ class Moments:
             self.now = max(self.now, now)
 
     def _keep(self, name: str, moment: int, soft_at: float | None) -> None:
+        if moment > self._keyed and is_of_key(name):
+            self._keyed = moment
         if soft_at is None:
             self._hard[name] = moment
             self._hard.move_to_end(name)
@@ -116,7 +127,7 @@ class MomentsLedger:
         """See `Ledger`."""
         return self._moments.now
 
-    async def marks_before(self, store: object, names: Sequence[str], *, windowed: bool) -> int:  # noqa: ARG002
+    async def marks_before(self, store: object, names: Sequence[str], key: str, *, windowed: bool) -> int:  # noqa: ARG002
         """See `Ledger`."""
         return self._moments.now
 
@@ -125,12 +136,13 @@ class MomentsLedger:
         store: object,  # noqa: ARG002
         early: object,
         names: Sequence[str],
+        key: str,
         *,
         windowed: bool,  # noqa: ARG002
         span: float,  # noqa: ARG002
     ) -> int | None:
         """See `Ledger`."""
-        return early if isinstance(early, int) and self._moments.are_unchanged(names, early) else None
+        return early if isinstance(early, int) and self._moments.are_unchanged(names, key, early) else None
 
     def stale_at_once(self, entry: Entry, beside: Sequence[object]) -> float | None:  # noqa: ARG002
         """See `Ledger`."""

@@ -131,10 +131,9 @@ class RemoteVisit:
         keys, commands = parts.ledger.beside, Commands(parts.backend, self._left)
         try:
             # Awaited right here, as below: each coroutine in between costs twice, when it begins and when it goes on.
-            read = parts.backend.reading(keys)
-            if not isinstance(read, list):
-                read = commands.taken(keys, read, await read.found_within(self._left))
-            beside = read
+            beside = parts.backend.reading(keys)
+            if not isinstance(beside, list):
+                beside = commands.taken(keys, beside, await beside.found_within(self._left))
             if None not in beside:  # else it was lost, or the backend is switched off
                 found = self._told(copy, key, beside)
                 if isinstance(found, Later):
@@ -155,9 +154,8 @@ class RemoteVisit:
         parts, copies, keys = self._parts, self._parts.copies, (key, *self._parts.ledger.beside)
         if parts.debts.pending:
             self._left -= await parts.retry(self._left)
-        commands, began_at, since = Commands(parts.backend, self._left), time.monotonic(), 0
-        if copies is not None:
-            since = copies.changes
+        commands, began_at = Commands(parts.backend, self._left), time.monotonic()
+        since = 0 if copies is None else copies.changes
         try:
             read = parts.backend.reading(keys)
             if not isinstance(read, list):
@@ -199,7 +197,7 @@ class RemoteVisit:
         seen = await parts.ledger.see(commands, beside)
         if isinstance(stored, Variants):
             return stored if stored.key == key else None
-        if not isinstance(stored, Entry) or stored.key != key or parts.debts.include(stored.names):
+        if not isinstance(stored, Entry) or stored.key != key or parts.debts.include(stored.names, key):
             return None
         if parts.withdrawals.includes(key, stored.stored_at):
             await commands.delete(key)  # it could not be deleted when it was withdrawn
@@ -207,7 +205,7 @@ class RemoteVisit:
         stale_at = await parts.ledger.stale_at(commands, stored, seen)
         return None if stale_at is None else Found(stored, stale_at)
 
-    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
+    async def marks_before(self, names: tuple[str, ...], key: str, *, windowed: bool) -> Before:
         """See `Visit`."""
         # Noted before the marks are read, so that what is added meanwhile counts as added since.
         parts = self._parts
@@ -216,28 +214,30 @@ class RemoteVisit:
             return Before(None, owed, withdrawals)
         early = parts.ledger.early_at_once()
         if early is None or parts.backend.breaker.has_failures:
-            early = await self._early(names, windowed=windowed)
+            early = await self._early(names, key, windowed=windowed)
         return Before(early, owed, withdrawals)
 
-    async def _early(self, names: Sequence[str], *, windowed: bool) -> Early | None:
+    async def _early(self, names: tuple[str, ...], key: str, *, windowed: bool) -> Early | None:
         backend, had_time = self._parts.backend, self._left > 0
-        early = await self._or_nothing(partial(self._parts.ledger.marks_before, names=names, windowed=windowed), None)
+        asked = partial(self._parts.ledger.marks_before, names=names, key=key, windowed=windowed)
+        early = await self._or_nothing(asked, None)
         if early is not None or (had_time and self._left <= 0 and len(names) <= FEW_NAMES):
             backend.report_storing(in_time=early is not None)
         return early
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:
+    async def marks_after(
+        self, before: Before, names: tuple[str, ...], key: str, *, windowed: bool, span: float
+    ) -> Standing:
         """See `Visit`."""
-        # Also if the marks are known: while an invalidation is pending, they are the old ones.
-        #   1. A begins to run the endpoint. 2. B invalidates; the backend does not take it. 3. C follows A's flight.
-        #   C must not get the response of A.
-        #   test_a_pending_invalidation_counts_for_followers_of_a_run_that_began_before
-        if self._parts.debts.has_grown(names, before.owed):
+        # Also if the marks are known, which are the old ones then: 1. A begins to run the endpoint. 2. B invalidates;
+        # the backend does not take it. 3. C follows A's flight. C must not get the response of A:
+        # test_a_pending_invalidation_counts_for_followers_of_a_run_that_began_before
+        if self._parts.debts.has_grown(names, key, before.owed):
             return Lost('invalidated')
         if before.early is None:
             return Unknown()
-        asked = partial(self._parts.ledger.marks_after, early=before.early, names=names, windowed=windowed, span=span)
-        marks = await self._or_nothing(asked, FAILED)
+        asked = partial(self._parts.ledger.marks_after, early=before.early, names=names, key=key)
+        marks = await self._or_nothing(partial(asked, windowed=windowed, span=span), FAILED)
         if isinstance(marks, Failed):
             return Lost('store-error')
         return Lost('invalidated') if marks is None else Alive(marks)

@@ -104,14 +104,17 @@ class Visit(Protocol):
         """The entry or record under a full key. What is not alive, or was stored under another key, is a miss."""
         ...
 
-    async def marks_before(self, names: Sequence[str], *, windowed: bool) -> Before:
+    async def marks_before(self, names: tuple[str, ...], key: str, *, windowed: bool) -> Before:
         """Read what `marks_after` needs, before the endpoint runs.
 
-        `windowed` says whether the entry may be served stale.
+        The `key` is the full key of the request: its name is one of the names of the response, whether it is listed or
+        not. `windowed` says whether the entry may be served stale.
         """
         ...
 
-    async def marks_after(self, before: Before, names: Sequence[str], *, windowed: bool, span: float) -> Standing:
+    async def marks_after(
+        self, before: Before, names: tuple[str, ...], key: str, *, windowed: bool, span: float
+    ) -> Standing:
         """Decide, after the run, whether a response with these names may be stored, and with which marks.
 
         It is to be stored for `span` seconds.

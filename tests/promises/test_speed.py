@@ -219,7 +219,7 @@ async def test_a_hit_and_a_miss_elsewhere_take_so_many_commands():
     app, scope = app_of(FastAPICache(backend, clock=Clock()), plain), asgi_scope(path='/items')
     await asgi_call(app, dict(scope))
     # The entry; marks, of which none is there yet, and which are read again; `last`; and the entry is stored.
-    assert backend.commands == ['multi_get', 'multi_get', *['add'] * 4, 'multi_get', 'multi_get', 'set']
+    assert backend.commands == ['multi_get', 'multi_get', *['add'] * 5, 'multi_get', 'multi_get', 'set']
     backend.commands.clear()
     await asgi_call(app, dict(scope))
     assert backend.commands == ['multi_get', 'multi_get']  # the entry and `last`; and once, its marks

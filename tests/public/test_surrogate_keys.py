@@ -1,6 +1,7 @@
 """`surrogate_keys`: stored responses carry their tags; groups of RFC 9875 are obeyed by the book."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 import pytest
@@ -74,6 +75,27 @@ def test_a_304_of_the_endpoint_adds_no_tag_twice(clock):
     assert first.endswith(',own')
     clock.now += 20
     assert [client.get('/').headers['cache-tag'] for _ in range(2)] == [first] * 2
+
+
+@pytest.mark.parametrize('varies', [False, True])
+def test_they_name_a_key_only_if_a_key_builder_has_made_it(varies, clock):
+    router, cache = caching_router(), FastAPICache(surrogate_keys='Cache-Tag', clock=clock)
+    headers = {'etag': '"a"', **({'vary': 'x-theme'} if varies else {})}
+
+    async def endpoint(request: Request):
+        return Response(status_code=304 if 'if-none-match' in request.headers else 200, headers=headers)
+
+    router.get('/declared')(cache(ttl=10, revalidate=True)(partial(endpoint)))
+    router.get('/built')(cache(ttl=10, revalidate=True, key_builder=lambda request: 'secret')(partial(endpoint)))
+    client = client_of(router)
+    for _ in range(2):
+        tags = {path: client.get(path).headers['cache-tag'].split(',') for path in ('/declared', '/built')}
+        assert {path: sum(it.startswith('key:') for it in found) for path, found in tags.items()} == {
+            '/declared': 0,
+            '/built': 1,
+        }
+        assert not [it for it in tags['/built'] if 'secret' in it]
+        clock.now += 20
 
 
 def groups(response, name='cache-groups'):

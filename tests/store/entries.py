@@ -25,8 +25,8 @@ VARIANTS = Variants('key', (b'accept', b'x-plan'), 'token')
 async def keep(store, entry=ENTRY):
     """Store an entry with the marks of its names; give it as it was stored."""
     visit = store.visit()
-    before = await visit.marks_before(entry.names, windowed=entry.windowed)
-    standing = await visit.marks_after(before, entry.names, windowed=entry.windowed, span=entry.lifetime)
+    before = await visit.marks_before(entry.names, key=entry.key, windowed=entry.windowed)
+    standing = await visit.marks_after(before, entry.names, key=entry.key, windowed=entry.windowed, span=entry.lifetime)
     marked = replace(entry, marks=standing.marks)
     assert await visit.put(marked, 60)
     return marked

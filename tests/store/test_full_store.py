@@ -146,11 +146,11 @@ async def test_a_run_that_an_invalidation_overtakes_is_not_stored_when_there_is_
                 await go_on.wait()
 
     store, here, there = Table(), Marks(''), Marks('')
-    begun = await here.marks_before(store, ('path:/1',), windowed=False)
+    begun = await here.marks_before(store, ('path:/1',), key='k', windowed=False)
     is_full = True
     invalidating = asyncio.ensure_future(there.invalidate(store, ('tag:a',), None))
     await marks_are_gone.wait()
-    assert await here.marks_after(store, begun, ('path:/1', 'tag:a'), windowed=False, span=60.0) is None
+    assert await here.marks_after(store, begun, ('path:/1', 'tag:a'), key='k', windowed=False, span=60.0) is None
     go_on.set()
     await invalidating
 

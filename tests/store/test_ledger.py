@@ -48,7 +48,7 @@ async def alive(ledger, store, it):
 
 async def test_an_entry_is_alive_until_one_of_its_names_is_appended():
     here, there, store = JournalLedger(''), JournalLedger(''), Journals()
-    it = entry(await here.marks_before(store, ('a', 'b'), windowed=False), 'a', 'b')
+    it = entry(await here.marks_before(store, ('a', 'b'), key='k', windowed=False), 'a', 'b')
     await there.invalidate(store, ['c'], None)
     assert await alive(here, store, it) == math.inf
     await there.invalidate(store, ['b'], None)
@@ -57,11 +57,11 @@ async def test_an_entry_is_alive_until_one_of_its_names_is_appended():
 
 async def test_nothing_is_read_while_nothing_is_invalidated():
     ledger, store = JournalLedger(''), Journals()
-    it = entry(await ledger.marks_before(store, ('a',), windowed=False), 'a')
+    it = entry(await ledger.marks_before(store, ('a',), key='k', windowed=False), 'a')
     assert store.reads == 1
     for _ in range(3):
         assert await alive(ledger, store, it) == math.inf
-        await ledger.marks_before(store, ('b',), windowed=False)
+        await ledger.marks_before(store, ('b',), key='k', windowed=False)
     assert store.reads == 1
     await ledger.invalidate(store, ['c'], None)  # its own append comes with all that was behind what it knew
     assert await alive(ledger, store, it) == math.inf
@@ -72,7 +72,7 @@ async def test_a_journal_of_many_texts_is_read_in_parts(monkeypatch):
     monkeypatch.setattr('fastapi_caching_route._backends.journal.MAX_READ', 5)
     monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_READ', 5)
     here, there, store = JournalLedger(''), JournalLedger(''), Journals()
-    old = [entry(await here.marks_before(store, (), windowed=False), f'n{number}') for number in range(21)]
+    old = [entry(await here.marks_before(store, (), key='k', windowed=False), f'n{number}') for number in range(21)]
     for number in range(20):
         await there.invalidate(store, [f'n{number}'], None)
     assert [await alive(here, store, it) for it in old] == [None] * 20 + [math.inf]
@@ -83,7 +83,7 @@ async def test_a_head_that_was_read_before_is_not_taken_for_that_of_a_part_witho
     monkeypatch.setattr('fastapi_caching_route._backends.journal.MAX_READ', 5)
     monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_READ', 5)
     here, there, store = JournalLedger(''), JournalLedger(''), Journals()
-    it = entry(await there.marks_before(store, ('a',), windowed=False), 'a')
+    it = entry(await there.marks_before(store, ('a',), key='k', windowed=False), 'a')
     await there.invalidate(store, ['b'], None)
     await there.invalidate(store, ['a'], None)
     looked_up = await store.get(here.beside)
@@ -97,7 +97,7 @@ async def test_a_head_that_was_read_before_is_not_taken_for_that_of_a_part_witho
         return tail
 
     store.since = held_after_the_first_part
-    first = asyncio.ensure_future(here.marks_before(store, (), windowed=False))
+    first = asyncio.ensure_future(here.marks_before(store, (), key='k', windowed=False))
     await asyncio.sleep(0)
     assert [str(here.known.head)] == looked_up  # up to there it has read the journal
     store.go_on.set()
@@ -107,7 +107,7 @@ async def test_a_head_that_was_read_before_is_not_taken_for_that_of_a_part_witho
 
 async def test_a_tail_of_an_epoch_that_has_ended_meanwhile_is_added_to_nothing():
     ledger, store = JournalLedger(''), Journals()
-    first = await ledger.marks_before(store, ('a',), windowed=False)
+    first = await ledger.marks_before(store, ('a',), key='k', windowed=False)
     await ledger.invalidate(store, ['a'], None)
     await JournalLedger('').invalidate(store, ['b'], None)
     beside = await store.get(ledger.beside)
@@ -123,7 +123,7 @@ async def test_a_tail_of_an_epoch_that_has_ended_meanwhile_is_added_to_nothing()
 
 async def test_an_epoch_that_this_process_has_seen_end_does_not_come_back():
     ledger, store = JournalLedger(''), Journals()
-    position = await ledger.marks_before(store, ('a',), windowed=False)
+    position = await ledger.marks_before(store, ('a',), key='k', windowed=False)
     copy = dict(store.kept)
     await ledger.invalidate(store, ['a'], None)
     for _ in range(3):
@@ -135,7 +135,7 @@ async def test_an_epoch_that_this_process_has_seen_end_does_not_come_back():
 async def test_what_others_appended_to_an_old_copy_is_not_taken_for_what_is_known():
     """1. This process appends `x`. 2. The store goes back to before that. 3. Another one appends `a`, at that place."""
     here, there, store = JournalLedger(''), JournalLedger(''), Journals()
-    position = await here.marks_before(store, ('a',), windowed=False)
+    position = await here.marks_before(store, ('a',), key='k', windowed=False)
     copy = dict(store.kept)
     await here.invalidate(store, ['x'], None)
     store.kept.clear()
@@ -146,7 +146,7 @@ async def test_what_others_appended_to_an_old_copy_is_not_taken_for_what_is_know
 
 async def test_a_soft_invalidation_makes_stale_only_what_may_be_stale():
     ledger, store = JournalLedger(''), Journals()
-    position = await ledger.marks_before(store, ('a',), windowed=True)
+    position = await ledger.marks_before(store, ('a',), key='k', windowed=True)
     await ledger.invalidate(store, ['a'], 17.5)
     assert await alive(ledger, store, entry(position, 'a', windowed=True)) == 17.5
     await ledger.invalidate(store, ['a'], None)
@@ -155,12 +155,13 @@ async def test_a_soft_invalidation_makes_stale_only_what_may_be_stale():
 
 async def test_a_head_that_is_none_begins_a_new_epoch():
     ledger, store = JournalLedger(''), Journals()
-    position = await ledger.marks_before(store, ('a',), windowed=False)
+    position = await ledger.marks_before(store, ('a',), key='k', windowed=False)
     for planted in ('', 'x', 'a 1 b', 'a -1 b 0', 'a 1 b c', 5, b'raw', 'é ² a 0'):
         store.kept[KEY] = planted
         assert await alive(ledger, store, entry(position, 'a')) is None
         assert (
-            await alive(ledger, store, entry(await ledger.marks_before(store, ('a',), windowed=False), 'a')) == math.inf
+            await alive(ledger, store, entry(await ledger.marks_before(store, ('a',), key='k', windowed=False), 'a'))
+            == math.inf
         )
 
 
@@ -175,7 +176,7 @@ async def test_a_place_that_is_too_old_to_be_checked_is_not_taken_for_one_of_thi
     monkeypatch.setattr('fastapi_caching_route._store.ledger.MAX_TOKENS', 5)
     here, there, store = JournalLedger(''), JournalLedger(''), Journals()
     await there.invalidate(store, ['x'], None)
-    it = entry(await there.marks_before(store, ('a',), windowed=False), 'a')
+    it = entry(await there.marks_before(store, ('a',), key='k', windowed=False), 'a')
     copy = {key: dict(kept) if isinstance(kept, dict) else kept for key, kept in store.kept.items()}
     await there.invalidate(store, ['y'], None)
     await there.invalidate(store, ['y'], None)
@@ -186,12 +187,15 @@ async def test_a_place_that_is_too_old_to_be_checked_is_not_taken_for_one_of_thi
     for name in ('a', *'bcdefghi'):
         await later.invalidate(store, [name], None)
     assert await alive(here, store, it) is None
-    assert await alive(here, store, entry(await here.marks_before(store, ('a',), windowed=False), 'a')) == math.inf
+    assert (
+        await alive(here, store, entry(await here.marks_before(store, ('a',), key='k', windowed=False), 'a'))
+        == math.inf
+    )
 
 
 async def test_a_thread_that_comes_late_adds_its_tail_to_no_other_epoch():
     ledger, store = JournalLedger(''), Journals()
-    await ledger.marks_before(store, ('a',), windowed=False)
+    await ledger.marks_before(store, ('a',), key='k', windowed=False)
     since = ledger.known.head
     tail = store.model.journal(KEY, since, ('ha',), '')  # a thread has read this, and does not go on yet
     store.kept.clear()

@@ -222,11 +222,11 @@ def store(monkeypatch):
 
 async def stored(ledger, store, span=60.0, *, takes=0.0, meanwhile=None, names=NAMES, windowed=False):
     """The entry of a run that takes so many seconds, if it may be stored."""
-    early = await ledger.marks_before(store, names, windowed=windowed)
+    early = await ledger.marks_before(store, names, key='k', windowed=windowed)
     store.now += takes
     if meanwhile is not None:
         await meanwhile
-    held = await ledger.marks_after(store, early, names, windowed=windowed, span=span)
+    held = await ledger.marks_after(store, early, names, key='k', windowed=windowed, span=span)
     if held is None:
         return None
     return Entry('k', 200, (), b'', 0.0, span, windowed=windowed, names=names, marks=held)
@@ -334,7 +334,7 @@ async def test_the_mark_of_a_soft_invalidation_lasts_as_long_as_the_entry_that_i
 async def test_a_run_without_room_for_its_marks_is_stored_unless_something_is_invalidated_meanwhile(store, monkeypatch):
     monkeypatch.setattr(of_marks, 'MAX_EARLY', 0)
     ledger = Marks('')
-    early = await ledger.marks_before(store, NAMES, windowed=False)
+    early = await ledger.marks_before(store, NAMES, key='k', windowed=False)
     assert set(store.kept) == {'%last'} == set(early)
     assert await stored(ledger, store) is not None
     names = ('all', 'path:/2')
@@ -347,17 +347,17 @@ async def test_a_run_without_room_for_its_marks_is_stored_unless_something_is_in
 async def test_runs_that_store_nothing_make_few_marks_and_what_stores_its_response_makes_room_for_others(store):
     ledger = Marks('')
     for number in range(100):
-        await ledger.marks_before(store, (f'path:/{number}',), windowed=False)
+        await ledger.marks_before(store, (f'path:/{number}',), key='k', windowed=False)
     assert len(store.kept) == 1 + MAX_EARLY
     for number in range(100):
         assert await stored(ledger, store, names=(f'path:/{number}',)) is not None
     before = len(store.kept)
-    await ledger.marks_before(store, ('path:/next',), windowed=False)
+    await ledger.marks_before(store, ('path:/next',), key='k', windowed=False)
     assert len(store.kept) == before + 1
     store.now += SPARE_SECONDS
     for number in range(100):
-        await ledger.marks_before(store, (f'path:/late{number}',), windowed=False)
-    assert len(store.kept) == before + 1 + MAX_EARLY
+        await ledger.marks_before(store, (f'path:/late{number}',), key='k', windowed=False)
+    assert len(store.kept) == before + MAX_EARLY  # one of them is that of the key, which was there before
 
 
 async def test_an_entry_is_alive_in_a_full_store_that_has_lost_the_token_of_the_last_invalidation(store):

@@ -61,7 +61,7 @@ def test_threads_that_read_while_others_invalidate_never_find_what_is_gone():
 
     def read():
         while not stop.is_set():
-            found = (moments.stale_since(old, 0), moments.are_unchanged(('a',), 0))
+            found = (moments.stale_since(old, 0), moments.are_unchanged(('a',), 'k', 0))
             if found != (None, False):
                 wrong.append(found)
 
@@ -109,14 +109,17 @@ class Kept(dict):
     async def add(self, key, value, span):
         return self.setdefault(key, value) is value
 
+    async def prolong(self, key, span):
+        return key in self
+
 
 async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
     monkeypatch.setattr(of_marks, 'MAX_VERIFIED', 3)
     ledger, store = of_marks.Marks(''), Kept()
     for number in range(10):
         names = (f'tag:{number}',)
-        early = await ledger.marks_before(store, names, windowed=False)
-        held = await ledger.marks_after(store, early, names, windowed=False, span=60.0)
+        early = await ledger.marks_before(store, names, key=f'k{number}', windowed=False)
+        held = await ledger.marks_after(store, early, names, key=f'k{number}', windowed=False, span=60.0)
         entry = Entry(f'k{number}', 200, (), b'', 0.0, 60.0, names=names, marks=held)
         assert await ledger.stale_at(store, entry, await ledger.see(store, await store.get(ledger.beside))) == math.inf
     assert 0 < len(ledger._verified) <= 3
@@ -124,8 +127,9 @@ async def test_only_so_many_entries_are_remembered_as_alive(monkeypatch):
 
 @pytest.mark.parametrize(('note', 'stale_at'), [('5.5', 5.5), ('inf', None), ('nan', None), ('x', None), ('', None)])
 async def test_a_soft_mark_without_a_time_is_a_lost_one(note, stale_at):
-    entry = replace(ENTRY, windowed=True, names=('all', 'tag:a'), marks=('1', '2', '3', '4'))
-    there = {'%soft:all': '1', '%soft:tag:a': f'new@{note}', '%hard:all': '3', '%hard:tag:a': '4', '%last': 'last'}
+    entry = replace(ENTRY, windowed=True, names=('all', 'tag:a', 'key:k'), marks=tuple('123456'))
+    soft = {'%soft:all': '1', '%soft:tag:a': f'new@{note}', '%soft:key:k': '3'}
+    there = {**soft, '%hard:all': '4', '%hard:tag:a': '5', '%hard:key:k': '6', '%last': 'last'}
 
     class Store:
         async def get(self, keys):

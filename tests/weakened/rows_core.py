@@ -26,7 +26,7 @@ ROWS = [
     (
         'deferred: names with the namespace',
         '_core/names.py',
-        "return (EVERYTHING,) if any(it.startswith(('key:', 'namespace:')) for it in names) else tuple(names)",
+        "return (EVERYTHING,) if any(is_of_key(it) or it.startswith('namespace:') for it in names) else tuple(names)",
         'return tuple(names)',
     ),
     ('key.py path', '_core/key.py', '            path,\n            _path_values', '            _path_values'),

@@ -114,9 +114,9 @@ ROWS = [
     ),
     (
         'function: the name of its key',
-        '_functions/planning.py',
-        '(*self.names, key_name(keys[1]), *map(tag_name, tags), *more)',
-        '(*self.names, *map(tag_name, tags), *more)',
+        '_store/moments.py',
+        'names = self._all(entry.names, entry.key, since)',
+        'names = entry.names',
     ),
     ('function: its own name', '_functions/planning.py', ', function_name(in_words)),', ', function_name(title)),'),
     (

@@ -11,9 +11,9 @@ ROWS = [
     ('body limit of a route', 'route.py', 'if reached.body_limit is not None:', 'if False:'),
     (
         'a key that is invalidated while its response is made',
-        'cache.py',
-        'settings.store.visit().note_withdrawal(full, settings.runtime.clock())',
-        'pass',
+        '_store/moments.py',
+        '        names = self._all(names, key, begun)\n',
+        '',
     ),
     ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
     (
