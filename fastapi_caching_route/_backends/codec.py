@@ -1,7 +1,11 @@
 """What turns objects into bytes and back. Does not know which objects these are."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from msgspec import MsgspecError
+
+T = TypeVar('T')
 
 
 class Codec(Protocol):
@@ -29,3 +33,15 @@ class Codec(Protocol):
     def loads_head(self, begin: bytes | memoryview, length: int) -> Any:
         """What the first bytes tell of an object of so many bytes, or None. Nothing says that the rest is whole."""
         ...
+
+
+class UnencodableError(Exception):
+    """An object has no bytes. That says nothing of the store, nor of the objects that are stored with it."""
+
+
+def dumped(value: object, dumps: Callable[[Any], T]) -> T | UnencodableError:
+    """What `dumps` makes of a value, or why it cannot: what is stored together must not fail together."""
+    try:
+        return dumps(value)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MsgspecError) as error:
+        return UnencodableError(repr(error))

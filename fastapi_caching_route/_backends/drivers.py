@@ -20,7 +20,7 @@ from fastapi_caching_route._backends.clients import (
     may_be_cancelled,
     own_client,
 )
-from fastapi_caching_route._backends.codec import Codec
+from fastapi_caching_route._backends.codec import Codec, dumped
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail, tail_of_none
 from fastapi_caching_route._backends.outage import address_of
 from fastapi_caching_route._backends.plugins import PluginOf
@@ -172,11 +172,14 @@ class AiocacheDriver:
         if os.environ.get('AIOCACHE_DISABLE') == '1':  # as aiocache's own command does
             return [True] * len(objects)
         pipeline = self._backend.client.pipeline(transaction=False)
-        for key, value, span in objects:
-            milliseconds = int(max(span, SHORTEST) * 1000)
-            pipeline.set(self._backend.build_key(key, namespace=''), self._codec.dumps(value), px=milliseconds)
-        replies = await pipeline.execute(raise_on_error=False)
-        return [it if isinstance(it, Exception) else bool(it) for it in replies]
+        raws = [dumped(value, self._codec.dumps) for _, value, _ in objects]
+        for (key, _, span), raw in zip(objects, raws, strict=True):
+            if not isinstance(raw, Exception):
+                milliseconds = int(max(span, SHORTEST) * 1000)
+                pipeline.set(self._backend.build_key(key, namespace=''), raw, px=milliseconds)
+        replies = iter(await pipeline.execute(raise_on_error=False))
+        outcomes = [raw if isinstance(raw, Exception) else next(replies) for raw in raws]
+        return [it if isinstance(it, Exception) else bool(it) for it in outcomes]
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 
 from fastapi_caching_route._backends.batch import Batch, Reading
 from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, Breaker, Kind
+from fastapi_caching_route._backends.codec import UnencodableError
 from fastapi_caching_route._backends.drivers import Driver, ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Journals, Tail
 from fastapi_caching_route._concurrency.lateness import UNAVOIDABLE_SECONDS, Lateness
@@ -145,8 +146,9 @@ class Link:
         if self._to_set is batch:
             self._to_set = None  # no more objects can join
         outcomes = await self.driver.set_many([*batch.keys.values()])
-        failures = [it for it in outcomes if isinstance(it, Exception)]
-        if len(failures) == len(outcomes):  # for which there is one reason
+        sent = [it for it in outcomes if not isinstance(it, UnencodableError)]
+        failures = [it for it in sent if isinstance(it, Exception)]
+        if failures and len(failures) == len(sent):  # for which there is one reason
             raise failures[0]
         return dict(zip(batch.keys, outcomes, strict=True))
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends.clients import MAX_CONCURRENT
-from fastapi_caching_route._backends.codec import Codec
+from fastapi_caching_route._backends.codec import Codec, dumped
 from fastapi_caching_route._backends.drivers import ToSet
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._backends.lmdb_journal import LMDBJournal
@@ -74,7 +74,10 @@ class LMDBDriver:
 
     async def set_many(self, objects: Sequence[ToSet]) -> list[bool | Exception]:
         """See `Driver`."""
-        return await self._store.put_all([(key, self._bytes(value), span) for key, value, span in objects])
+        raws = [dumped(value, self._bytes) for _, value, _ in objects]
+        given = [(it[0], raw, it[2]) for it, raw in zip(objects, raws, strict=True) if isinstance(raw, bytes)]
+        outcomes = iter(await self._store.put_all(given))
+        return [next(outcomes) if isinstance(raw, bytes) else raw for raw in raws]
 
     async def add(self, key: str, value: object, span: float) -> bool:
         """See `Driver`. It is not evicted: it may be the token of a lock."""

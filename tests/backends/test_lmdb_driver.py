@@ -1,14 +1,18 @@
 """The driver of an LMDB store: the commands of all drivers, look-ups at once, and journals."""
 
+import asyncio
+
 import pytest
+from aiocache import RedisCache
 from msgspec.structs import replace
 
 from fastapi_caching_route import FastAPICache, LMDBCache
 from fastapi_caching_route._backends import lmdb_writer
+from fastapi_caching_route._backends.drivers import AiocacheDriver
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._store.wire import Wire
 from tests.store.entries import ENTRY
-from tests.support import caching_router, client_of, marks
+from tests.support import caching_router, client_of, closing, marks
 
 
 @pytest.fixture
@@ -64,6 +68,38 @@ async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response
         monkeypatch.undo()
     assert caplog.text.count('is failing, requests are answered without it') == 1
     assert 'Input/output error' in caplog.text
+
+
+@pytest.mark.parametrize('kind', ['lmdb', 'redis'])
+async def test_an_object_that_cannot_be_encoded_fails_alone(kind, tmp_path, request, namespace):
+    if kind == 'lmdb':
+        backend = LMDBCache(tmp_path / 'store')
+        driver = LMDBDriver(backend, Wire(()))
+    else:
+        backend = RedisCache(endpoint='127.0.0.1', port=request.getfixturevalue('redis_port'), namespace=namespace)
+        driver = AiocacheDriver(backend, Wire(()))
+    odd = [replace(ENTRY, status=2**70), replace(ENTRY, headers=object()), replace(ENTRY, key='\ud800'), '\xe4']
+    objects = [('one', 'text', 60.0), *(('odd', it, 60.0) for it in odd), ('two', 'text', 60.0)]
+    first, *failed, last = await driver.set_many(objects)
+    assert (first, last) == (True, True)
+    assert [isinstance(it, Exception) for it in failed] == [True] * len(odd)
+    assert await driver.get_many(['one', 'odd', 'two']) == ['text', None, 'text']
+    (alone,) = await driver.set_many([('odd', odd[0], 60.0)])
+    assert isinstance(alone, Exception)
+    await driver.close()
+    await closing(backend)
+
+
+async def test_an_object_that_cannot_be_encoded_is_no_trouble_of_the_store(tmp_path):
+    store = FastAPICache(LMDBCache(tmp_path / 'store'))._settings.store
+    odd = replace(ENTRY, status=2**70)
+    for number in range(5):
+        together = (replace(odd, key=f'odd{number}'), replace(ENTRY, key=f'{number}'))
+        assert await asyncio.gather(*(store.visit().put(it, 60.0) for it in together)) == [False, True]
+    for _ in range(5):
+        assert await store.visit().put(odd, 60.0) is False
+    assert store.condition().failed_at is None
+    await store.close()
 
 
 async def test_objects_that_are_stored_together_have_an_outcome_each(tmp_path, monkeypatch):

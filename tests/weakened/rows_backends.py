@@ -3,6 +3,18 @@
 REDIS_KNOWN = '_backends/redis_known.py'
 
 ROWS = [
+    (
+        'what cannot be encoded is no trouble of the store',
+        '_backends/link.py',
+        'if not isinstance(it, UnencodableError)]',
+        ']',
+    ),
+    (
+        'what cannot be encoded fails alone',
+        '_backends/codec.py',
+        'except (TypeError, ValueError, ArithmeticError, RuntimeError, MsgspecError) as error:',
+        'except ZeroDivisionError as error:',
+    ),
     ('hot in memory: the main queue', '_backends/eviction.py', 'if not queue[key].used:', 'if True:'),
     ('hot in memory: unused once more', '_backends/eviction.py', 'held.used = False', 'pass'),
     (
@@ -82,7 +94,12 @@ ROWS = [
     ),
     ('journal in Redis: beyond counting', '_backends/redis_journal.py', ' or head.place >= BEYOND', ''),
     ('journal in Redis: bounded', '_backends/redis_journal.py', 'while excess > 0 do', 'while false do'),
-    ('batch: one command that fails', '_backends/link.py', 'if len(failures) == len(outcomes):', 'if failures:'),
+    (
+        'batch: one command that fails',
+        '_backends/link.py',
+        'if failures and len(failures) == len(sent):',
+        'if failures:',
+    ),
     ('herd: owner', '_backends/drivers.py', 'was_ours = found == stored and await', 'was_ours = await'),
     ('a token is sent once', '_backends/redis_clients.py', 'Retry(NoBackoff(), 0)', 'Retry(NoBackoff(), 3)'),
     (

@@ -162,7 +162,7 @@ ROWS = [
         'marks: before the run',
         '_store/marks.py',
         '        assert isinstance(early, Mapping)  # else it is of another ledger\n',
-        '        early = await self.marks_before(store, names, windowed=windowed) or {}\n',
+        '        early = await self.marks_before(store, names, key, windowed=windowed) or {}\n',
     ),
     ('own code: asked like a remote store', '_store/opening.py', 'case (True, False):', 'case (True, _):'),
     ('own code: a subclass', '_store/opening.py', 'return not is_known or', 'return'),
