@@ -41,6 +41,10 @@ bench *args:
 hot-keys *args:
     uv run python benchmarks/hot_keys.py {{ args }}
 
+# How many keys short-lived responses leave, what an entry takes, and the memory of processes under a million keys.
+footprint *args:
+    uv run --group bench python benchmarks/footprint.py {{ args }}
+
 # The tests on the lowest and the newest FastAPI, and on every Python that uv finds.
 matrix:
     ./tests/matrix.sh

@@ -32,16 +32,28 @@ def wait_for(port: int, seconds: float = 20) -> None:
 
 
 @contextmanager
-def redis_server() -> Iterator[int | None]:
+def redis_server(*options: str) -> Iterator[int | None]:
     """A redis-server that keeps nothing on disk; its port, or None where there is none in PATH."""
-    path = shutil.which('redis-server')
+    port = free_port()
+    with _server(port, 'redis-server', '--port', str(port), '--save', '', '--appendonly', 'no', *options) as there:
+        yield there
+
+
+@contextmanager
+def memcached_server() -> Iterator[int | None]:
+    """A memcached; its port, or None where there is none in PATH."""
+    port = free_port()
+    with _server(port, 'memcached', '-p', str(port), '-l', '127.0.0.1', '-U', '0', '-u', 'nobody') as there:
+        yield there
+
+
+@contextmanager
+def _server(port: int, program: str, *options: str) -> Iterator[int | None]:
+    path = shutil.which(program)
     if path is None:
         yield None
         return
-    port = free_port()
-    server = subprocess.Popen(
-        [path, '--port', str(port), '--save', '', '--appendonly', 'no'], stdout=subprocess.DEVNULL
-    )
+    server = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
     try:
         wait_for(port)
         yield port
