@@ -57,7 +57,7 @@ Written by `_exchange/run` and `_exchange/guards`. Read by `_fastapi/admission` 
 WRITE_LOG = 'fastapi_caching_route.write_log'
 """The `WriteLog` of this run, which fills its `Written`.
 
-Written by `_fastapi/admission` and `_fastapi/extended`. Read and cleared by `_fastapi/write_log`.
+Written, and cleared at the end, by `_fastapi/admission` and `_fastapi/extended`. Read by `_fastapi/write_log`.
 """
 
 READ_LOG = 'fastapi_caching_route.read_log'

@@ -85,6 +85,8 @@ class FastAPIAdmission:
             # The route has already turned the handled ones into a response.
             if not any(it is error or it is error.__cause__ for it in handled):
                 raise
+        finally:
+            scope.pop(WRITE_LOG, None)
 
     async def _solve(self, request: Request) -> Response:
         """What FastAPI's request handler does, for dependencies alone."""
@@ -129,21 +131,37 @@ def _handler(effective: Any, model: Any, nodes: Sequence[Dependant], admitted: A
 
 
 async def _continuing_inside(handler: Handler, request: Request) -> Response:
-    """Call the handler of a user's route class, which may hand the guards a request of another class.
+    """Call a handler of a user's route class, which may hand the guards a request of another class.
 
-    The request continues inside of it. What it returns after that is not sent.
+    The request continues inside of it, once, even if it tries again. What it returns after that is not sent.
     """
-    proceed, send = request.scope[PROCEED], request._send  # noqa: SLF001, the request of the user may have another one
-    request.scope.pop(HANDLER, None)
-    continued: list[bool] = []
+    scope, send = request.scope, request._send  # noqa: SLF001, the request of the user may have another one
+    proceed, log = scope[PROCEED], scope[WRITE_LOG]
+    scope.pop(HANDLER, None)
+    ended: list[BaseException | None] = []
 
     async def proceed_once(_send: Send) -> bool:
-        continued.append(True)
-        return bool(await proceed(send))
+        if not ended:
+            try:
+                keeps_tasks = bool(await proceed(send))
+            except BaseException as error:
+                ended.append(error)
+                raise
+            finally:
+                scope[PROCEED], scope[WRITE_LOG] = proceed_once, log
+                scope.pop(HANDLER, None)  # that of the run, which is not to run again
+            ended.append(None)
+            return keeps_tasks
+        if ended[0] is not None:
+            raise ended[0]
+        return False
 
-    request.scope[PROCEED] = proceed_once
-    response = await handler(request)
-    is_sent = bool(continued) and not isinstance(response, _Proceeding)
+    scope[PROCEED] = proceed_once
+    try:
+        response = await handler(request)
+    finally:
+        scope.pop(PROCEED, None)
+    is_sent = bool(ended) and not isinstance(response, _Proceeding)
     return _Proceeding(partial(_proceeded, keeps_tasks=False)) if is_sent else response
 
 

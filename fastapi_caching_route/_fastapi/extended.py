@@ -81,7 +81,10 @@ def extended_handler(
     async def handle(request: Request) -> Response:
         log = WriteLog(request.scope.get(WRITTEN) or Written())
         request.scope[WRITE_LOG] = log
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        finally:
+            request.scope.pop(WRITE_LOG, None)
         log.end(response)
         return response
 

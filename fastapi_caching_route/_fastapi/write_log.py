@@ -121,7 +121,7 @@ def with_write_log(nodes: Sequence[tuple[Dependant, bool]], path: str) -> Iterat
 
 
 async def _begin(request: Request, response: Response, tasks: BackgroundTasks) -> WriteLog:
-    log: WriteLog = request.scope.pop(WRITE_LOG)
+    log: WriteLog = request.scope[WRITE_LOG]  # it stays there for a handler of the user's that tries again
     log.begin(response, tasks)
     return log
 

@@ -220,6 +220,62 @@ async def test_guards_run_on_hits_inside_of_the_handler_of_a_route_class(wrappin
     assert (refused[1] == b'turned away') == (wrapping is turning_away)
 
 
+def trying_again(original):
+    async def handler(request: Request) -> Response:
+        own = OwnRequest(request.scope, request.receive)
+        try:
+            return await original(own)
+        except ConnectionError:
+            return await original(own)
+
+    return handler
+
+
+@pytest.mark.parametrize('is_explicit', [False, True])
+@pytest.mark.parametrize('is_behind', [False, True])
+@pytest.mark.parametrize('place', ['guard on a hit', 'endpoint'])
+@pytest.mark.parametrize('fails', [1, 2])
+async def test_a_handler_of_a_route_class_may_try_again(is_explicit, is_behind, place, fails):
+    left, runs = {'guard': 0, 'endpoint': 0}, []
+
+    def run(name):
+        runs.append(name)
+        if left[name]:
+            left[name] -= 1
+            raise ConnectionError
+
+    def admit(request: Request):
+        run('guard')
+
+    def handler_of(self):
+        return trying_again(super(own, self).get_route_handler())
+
+    own = type('Own', (APIRoute if is_behind else CachingRoute,), {'get_route_handler': handler_of})
+    router, app = caching_router(), FastAPI()
+    router.route_class = type('Both', (CachingRoute, own), {}) if is_behind else own
+    explicit, guards = ([Depends(admit)], []) if is_explicit else ([], [Depends(admit)])
+
+    @router.post('/', dependencies=guards)
+    @memory_cache()(ttl=60, key_builder=lambda _: 'one', dependencies=explicit)
+    async def endpoint():
+        run('endpoint')
+        return Response('the same')
+
+    app.include_router(router)
+    if place == 'guard on a hit':
+        await answered(app, b'ann')
+    runs.clear()
+    left['endpoint' if place == 'endpoint' else 'guard'] = fails
+    if fails == 2:
+        with pytest.raises(ConnectionError):
+            await answered(app, b'ann')
+        assert runs.count('endpoint') == (2 if place == 'endpoint' else 0)
+    else:
+        assert await answered(app, b'ann') == (200, b'the same', b'MISS' if place == 'endpoint' else b'HIT')
+    left.update(guard=0, endpoint=0)
+    assert (await answered(app, b'bob'))[:2] == (200, b'the same')
+
+
 def noting(request_class, **scope):
     """A request of this class that notes, and the names that it has noted."""
     began = asgi_scope(headers=[(b'x-user', b'ann'), (b'cookie', b'Theme=dark'), (b'accept-language', b'de')]) | scope

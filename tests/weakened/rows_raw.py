@@ -123,7 +123,8 @@ ROWS = [
         'is_inside = has_own_handler(as_route(effective)) and',
         'is_inside = False and',
     ),
-    ('read: one response', '_fastapi/admission.py', 'is_sent = bool(continued) and', 'is_sent = False and'),
+    ('read: one run', '_fastapi/admission.py', '        if not ended:\n', '        if True:\n'),
+    ('read: one response', '_fastapi/admission.py', 'is_sent = bool(ended) and', 'is_sent = False and'),
     (
         'read: what slots keep',
         '_fastapi/noting.py',
