@@ -92,6 +92,10 @@ class Exchange(Struct, eq=False):
             await run_unstored(call)
             return
         keys = looked.keys if looked else await find_key(call)
+        demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND
+        if isinstance(keys, Bypass) and demand.only_if_cached:
+            await self._refuse()
+            return
         if isinstance(keys, Bypass):
             tell(reasons.named(keys.in_words), call.scope['path'], call.plan.told)
             # What had to run before the key has run, and `run_handler` does not run it again.
@@ -99,7 +103,6 @@ class Exchange(Struct, eq=False):
             return
         call.own_key, call.key = keys
         account.key = call.own_key
-        demand = reuse.demand(call.scope['headers']) if call.plan.heeds_demands else NO_DEMAND
         seen = await look_up(call, looked)
         account.end_part('look_up')
         while not await self._settle(seen, demand):  # `MAX_ATTEMPTS` of the herd bounds it
@@ -118,12 +121,17 @@ class Exchange(Struct, eq=False):
                 if reply.renews and call.client.was_served:
                     await self._renew(seen)
             case Forward() if demand.only_if_cached:
-                labels = call.plan.labels.on_pass(Outcome(None, detail=reasons.ONLY_IF_CACHED.name))
-                call.client.account.note('refused', reasons.ONLY_IF_CACHED.name)
-                await admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))
+                await self._refuse()
             case Forward() as forward:
                 return await self._forward(forward, seen, demand)
         return True
+
+    def _refuse(self) -> Coroutine[Any, Any, None]:
+        """Send nothing but a 504: the client wants a stored response only, and gets none (RFC 9111 §5.2.1.7)."""
+        call = self._call
+        labels = call.plan.labels.on_pass(Outcome(None, detail=reasons.ONLY_IF_CACHED.name))
+        call.client.account.note('refused', reasons.ONLY_IF_CACHED.name)
+        return admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))
 
     async def _decide(self, seen: Seen, demand: Demand) -> Reply | Forward:
         """Whether the entry is sent: only if RFC 9111 §4 allows it, or RFC 5861 in its windows.

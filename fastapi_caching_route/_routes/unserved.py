@@ -30,6 +30,7 @@ from fastapi_caching_route._fastapi.endpoints import (
     layers,
     name_of,
     routed_methods,
+    routes_of,
 )
 from fastapi_caching_route._fastapi.plain_requests import tell_of_requests
 from fastapi_caching_route._fastapi.serving import routes_in
@@ -191,7 +192,20 @@ def _fault_of(endpoint: Any) -> str | None:
     methods = routed_methods(endpoint)
     if not methods:
         return unserved_message(endpoint)
-    return uncached_message(endpoint, methods) if CACHED_METHODS.isdisjoint(methods) else None
+    # A route for GET and PUT is one on purpose, as in a proxy. Two routes on one function are probably a mistake.
+    uncached = [it for it in routes_of(endpoint) if CACHED_METHODS.isdisjoint(it.methods)]
+    if CACHED_METHODS.isdisjoint(methods):
+        return uncached_message(endpoint, methods)
+    return uncached_beside_message(endpoint, {it for route in uncached for it in route.methods}) if uncached else None
+
+
+def uncached_beside_message(endpoint: Any, methods: Collection[str]) -> str:
+    """The warning about a decorated endpoint that also has routes whose methods cannot be cached, with the remedy."""
+    return (
+        f'{".".join(name_of(endpoint))} is decorated with @cache, but also has a route for '
+        f'{", ".join(sorted(methods))}, which cannot be cached, so each of these requests reaches the endpoint; give '
+        'that route an endpoint of its own, without the decorator'
+    )
 
 
 def uncached_message(endpoint: Any, methods: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """Demands of clients in `Cache-Control`: heeded only where the route allows it."""
 
 import pytest
-from fastapi import Depends, Header, HTTPException, Response
+from fastapi import Depends, Header, HTTPException, Request, Response
 
 from fastapi_caching_route import FastAPICache
 from tests.support import caching_router, client_of, marks
@@ -47,6 +47,28 @@ def test_who_wants_only_what_is_stored_is_behind_the_guards_too(cache):
     client = client_of(router)
     paths = ('/open', '/closed/it')
     assert [client.get(path, headers={'cache-control': 'only-if-cached'}).status_code for path in paths] == [504, 403]
+
+
+@pytest.mark.parametrize('why', ['skip', 'key_builder', 'cookie'])
+def test_who_wants_only_what_is_stored_never_reaches_the_endpoint_by_a_bypass(cache, why):
+    router, asked = caching_router(), []
+    options = {'skip': {'skip': lambda request: True}, 'key_builder': {'key_builder': lambda request: None}}
+    left = options.get(why, {'reads': 'all'})
+
+    @router.get('/', dependencies=[Depends(lambda: asked.append('guard'))])
+    @cache(ttl=60, client_cache_control=True, **left)
+    async def endpoint(request: Request):
+        asked.append('endpoint')
+        return 1
+
+    client = client_of(router)
+    sent = {'cookie': 'a=b'} if why == 'cookie' else {}
+    response = client.get('/', headers={**sent, 'cache-control': 'only-if-cached'})
+    assert (response.status_code, asked) == (504, ['guard'])
+    assert response.headers['cache-status'].endswith('; detail=only-if-cached')
+    response = client.get('/', headers=sent)
+    assert (response.status_code, asked) == (200, ['guard', 'guard', 'endpoint'])
+    assert 'fwd=bypass' in response.headers['cache-status']
 
 
 def test_what_a_client_asks_about_its_own_copy_does_not_tell_entries_apart(cache):

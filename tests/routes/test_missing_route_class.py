@@ -20,7 +20,7 @@ from fastapi_caching_route.__main__ import main
 from fastapi_caching_route._fastapi import plain_requests
 from fastapi_caching_route._routes import unserved as _unserved
 from tests.servers import wait_until
-from tests.support import caching_router, client_of, marks, memory_cache
+from tests.support import caching_router, client_of, found, marks, memory_cache
 
 
 def warnings_of(caplog, name):
@@ -275,22 +275,38 @@ async def test_decorating_only_what_is_never_cached_stops_a_strict_app_as_it_sta
 
 
 @pytest.mark.parametrize('strict', [False, True])
-async def test_a_method_that_is_never_cached_may_stand_beside_one_that_is(strict, caplog):
+async def test_one_route_may_have_a_method_that_is_never_cached_beside_one_that_is(strict, caplog):
     router, cache = caching_router(), memory_cache(strict=strict)
-    router.api_route('/', methods=['GET', 'DELETE'])(cache(ttl=60)(lambda: None))
 
-    @router.get('/both')
-    @router.put('/both')
+    @router.api_route('/', methods=['GET', 'DELETE'])
     @cache(ttl=60)
     async def endpoint():
         return 'answer'
 
     client = client_of(router)
     async with cache.lifespan(client.app):
-        assert marks(client.get('/'), client.get('/both'), client.get('/both')) == ['MISS', 'MISS', 'HIT']
-        assert marks(client.put('/both')) == [None]
-        assert marks(client.get('/both')) == ['MISS']
+        assert found(client, '/', '/') == ['MISS', 'HIT']
+        assert marks(client.delete('/'), client.get('/')) == [None, 'MISS']
     assert not caplog.records
+
+
+@pytest.mark.parametrize('strict', [False, True])
+async def test_a_route_that_is_never_cached_is_told_where_the_function_has_another_one(strict, caplog):
+    router, cache = caching_router(), memory_cache(strict=strict)
+
+    @router.get('/')
+    @router.put('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 'answer'
+
+    client = client_of(router)
+    with pytest.raises(ConfigurationError, match='also has a route for PUT') if strict else nullcontext():
+        async with cache.lifespan(client.app):
+            assert found(client, '/', '/') == ['MISS', 'HIT']
+            assert marks(client.put('/'), client.get('/')) == [None, 'MISS']
+    (message,) = warnings_of(caplog, 'endpoint')
+    assert 'give that route an endpoint of its own, without the decorator' in message
 
 
 def test_the_route_class_can_be_that_of_the_app():

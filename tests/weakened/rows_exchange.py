@@ -186,8 +186,14 @@ ROWS = [
     (
         'guards before nothing',
         '_exchange/exchange.py',
-        'await admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))',
-        'await call.client.reply_nothing(labels)',
+        'return admit(call, call.declared.on_hit, partial(call.client.reply_nothing, labels))',
+        'return call.client.reply_nothing(labels)',
+    ),
+    (
+        'only what is stored, by a bypass',
+        '_exchange/exchange.py',
+        'if isinstance(keys, Bypass) and demand.only_if_cached:',
+        'if False:',
     ),
     ('a failure after the answer began', '_exchange/run.py', 'if self._passing.has_begun or not', 'if not'),
     (

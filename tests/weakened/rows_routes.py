@@ -176,7 +176,8 @@ ROWS = [
     ('pattern of paths', '_routes/targets.py', "    if path.endswith('/*'):", '    if False:'),
     ('pattern in a value', '_routes/writes.py', 'if stem == template else', "if not path.endswith('/*') else"),
     ('pattern of another form', '_core/checks.py', "if '*' in path.removesuffix('/*'):", 'if False:'),
-    ('uncached methods are told', '_routes/unserved.py', 'if CACHED_METHODS.isdisjoint(methods) else', 'if False else'),
+    ('uncached methods are told', '_routes/unserved.py', '    if CACHED_METHODS.isdisjoint(methods):', '    if False:'),
+    ('uncached methods beside others', '_routes/unserved.py', ' if uncached else None', ' if False else None'),
     (
         'joined namespace is joined',
         '_routes/settings.py',
