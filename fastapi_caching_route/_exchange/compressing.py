@@ -14,7 +14,6 @@ from msgspec import Struct
 from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, keep_running
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._exchange.plan import Plan
-from fastapi_caching_route._store.compressed import compressed
 from fastapi_caching_route._store.visit import Visit
 
 
@@ -60,7 +59,7 @@ class Compressing(Struct, eq=False):
         compression, runtime, was_withdrawn = self._plan.compression, self._plan.runtime, self._was_withdrawn
         assert compression is not None
         assert was_withdrawn is not None
-        smaller, visit = await compressed(compression, entry), runtime.store.visit()
+        smaller, visit = await runtime.coded_entries.get(compression, entry), runtime.store.visit()
         left = self._until - runtime.clock()
         if smaller is entry or left <= 0:
             return

@@ -6,6 +6,7 @@ A miss continues in `run`. Knows nothing of FastAPI.
 
 import logging
 from collections.abc import Coroutine
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from fastapi_caching_route._concurrency.flights import Flight, Instead
 from fastapi_caching_route._core import reasons
+from fastapi_caching_route._core.codings import UndecodableError
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.reasons import Bypass
@@ -70,6 +72,8 @@ class Exchange(Struct, eq=False):
 
     _call: Call
     _herd: Herd
+    _cannot_be_sent: bool = False
+    """Whether nothing has been sent, because an entry that is kept compressed cannot be decoded."""
 
     def respond(self, looked: Looked | None) -> Coroutine[Any, Any, None]:
         """Run the dependencies that must come before the key, then answer."""
@@ -117,7 +121,12 @@ class Exchange(Struct, eq=False):
         call = self._call
         match await self._decide(seen, demand):
             case Reply() as reply:
+                before = copy(call.client) if reply.entry.coded else None
                 await admit(call, call.declared.on_hit, partial(self._reply, reply))
+                if before is not None and self._cannot_be_sent:
+                    call.client, self._cannot_be_sent = before, False  # a miss: its guards run with the endpoint
+                    await seen.visit.forget(reply.entry.key)
+                    return False
                 if reply.renews and call.client.was_served:
                     await self._renew(seen)
             case Forward() if demand.only_if_cached:
@@ -170,7 +179,10 @@ class Exchange(Struct, eq=False):
         detail = None if reply.detail is None else reply.detail.encode()
         headers, inputs = call.client.headers_of(entry), call.declared.inputs
         labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, entry.read, detail=detail)
-        await call.client.reply(entry, labels, call.plan.runtime.clock())
+        try:
+            await call.client.reply(entry, labels, call.plan.runtime.clock())
+        except UndecodableError:  # a guard has just forbidden to transform it, so that the client gets what is plain
+            self._cannot_be_sent = True
 
     async def _forward(self, forward: Forward, seen: Seen, demand: Demand) -> bool:
         """Let the endpoint answer, or wait for a request that does; False if this one is to look again."""

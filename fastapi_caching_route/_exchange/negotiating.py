@@ -9,6 +9,7 @@ from threading import RLock
 from weakref import ref
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fastapi_caching_route._core.codings import UndecodableError
 from fastapi_caching_route._core.entry import Entry
@@ -89,7 +90,7 @@ class PlainBodies:
 
 
 class CodedEntries:
-    """Entries that clients need compressed at once: each is compressed once as long as there is the plain one."""
+    """Entries that are compressed: each content once, as long as there is an entry with it."""
 
     __slots__ = ('_found',)
 
@@ -100,14 +101,16 @@ class CodedEntries:
     async def get(self, compression: Compression, entry: Entry) -> Entry:
         """The entry with its content compressed; itself if that would not make it smaller."""
         loop = asyncio.get_running_loop()
-        name = id(entry), id(loop)
+        # Not that of the entry: the first client, its followers and the store may have it with other headers or marks.
+        name = id(entry.content), id(loop)
         known = self._found.get(name)
-        if known is None or known[0]() is not entry:
+        first = None if known is None else known[0]()
+        if known is None or first is None or first.content is not entry.content:
             forget = partial(self._forget, name)
             known = ref(entry, forget), loop.create_task(_smaller(compression, entry))
             self._found[name] = known
         smaller = await asyncio.shield(known[1])  # others wait for it, too
-        return entry if smaller is None else smaller
+        return entry if smaller is None else replace(entry, content=smaller.content, coded=smaller.coded)
 
     def _forget(self, name: tuple[int, int], entry: 'ref[Entry]') -> None:
         if (known := self._found.get(name)) is not None and known[0] is entry:

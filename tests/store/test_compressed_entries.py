@@ -6,7 +6,7 @@ import time
 
 import pytest
 from aiocache import RedisCache
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from msgspec.structs import replace
 
 from fastapi_caching_route import Compression, FastAPICache, LMDBCache, NearCopies
@@ -176,6 +176,42 @@ async def test_what_cannot_be_decoded_or_is_too_large_is_a_miss_and_is_replaced(
     assert worker.runs == 2
     name, content = await worker.get(b'gzip')
     assert (name, gzip.decompress(content), worker.runs) == (b'gzip', TEXT, 2)
+
+
+@pytest.mark.parametrize('kind', ['dependency', 'with yield'])
+async def test_what_cannot_be_decoded_is_a_miss_where_a_guard_forbids_to_transform_it(kind):
+    backend, ran = Elsewhere(), []
+    cache, app = FastAPICache(backend, compress=Compression('gzip')), FastAPI(openapi_url=None)
+
+    def guard(response: Response):
+        ran.append('guard')
+        response.headers['cache-control'] = 'no-transform'
+        response.headers.append('x-guard', str(len(ran)))
+
+    async def yielding(response: Response):
+        guard(response)
+        yield
+        ran.append('its end')
+
+    router = caching_router(dependencies=[Depends(guard if kind == 'dependency' else yielding)])
+
+    @router.get('/')
+    @cache(ttl=600, key_builder=lambda request: 'key')
+    async def endpoint(response: Response) -> str:
+        ran.append('endpoint')
+        return TEXT.decode()
+
+    app.include_router(router)
+    plain = Response(TEXT, media_type='text/plain')
+    assert await cache.set_cached('key', plain)
+    (key, raw), *_ = [it for it in backend.kept.items() if it[1].startswith(wire.MAGIC_OF_CODED)]
+    backend.kept[key] = encode(replace(decode(raw), content=TEXT))
+    start, *bodies = await asgi_call(app, asgi_scope(headers=[(b'accept-encoding', b'gzip')]))
+    assert (start['status'], ran.count('endpoint')) == (200, 1)
+    assert b''.join(it['body'] for it in bodies) == b'"' + TEXT + b'"'
+    headers = start['headers']
+    assert [value for name, value in headers if name == b'x-cache'] == [b'MISS']
+    assert len([value for name, value in headers if name == b'x-guard']) == 1
 
 
 async def test_signatures_cover_what_is_stored():

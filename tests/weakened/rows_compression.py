@@ -2,6 +2,12 @@
 
 ROWS = [
     (
+        'compressed: a miss where a guard forbids to transform it',
+        '_exchange/exchange.py',
+        '        except UndecodableError:',
+        '        except ZeroDivisionError:',
+    ),
+    (
         'compression: what a client accepts',
         '_http/coding.py',
         'of_coded = weights.get(coding, others or 0.0)',
