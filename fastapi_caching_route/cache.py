@@ -72,7 +72,15 @@ from fastapi_caching_route._routes.targets import (
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import NOT_NOW, KeyOwner, keep_given, key_to_find, key_to_store, shortest_ttl
+from fastapi_caching_route._store.given import (
+    NOT_NOW,
+    KeyOwner,
+    check_text,
+    keep_given,
+    key_to_store,
+    keys_to_find,
+    shortest_ttl,
+)
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.callables import Tags
@@ -376,13 +384,16 @@ class FastAPICache:
     async def get_cached(self, key: str, namespace: str | None = None) -> CachedResponse | None:
         """The fresh response stored under the key of a `key_builder` or `CacheContext`, or None.
 
-        For the key of a `key_builder`, give the namespace of its route, if the route has one.
+        For the key of a `key_builder`, and for the text of a `CacheContext.key`, give the namespace of its route, if it
+        has one.
 
         Raises:
             ConfigurationError: the key or the namespace is not valid.
 
         """
-        found = await self._settings.store.visit().look_up(key_to_find(self._settings.full_namespace, key, namespace))
+        found = None
+        for full in keys_to_find(self._settings.full_namespace, key, namespace):
+            found = found or await self._settings.store.visit().look_up(full)
         if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
             return None
         entry, body = found.entry, await self._settings.runtime.plain_bodies.get(found.entry)
@@ -405,10 +416,11 @@ class FastAPICache:
 
         Raises:
             ConfigurationError: the response must not be stored, and the message names the reason; or the key is a
-                `CacheContext.key` under which no request would find it.
+                `CacheContext.key` under which no request would find it, or the text of one.
 
         """
         given = given_options(caching_params)
+        check_text(key, self._settings.builders)
         if isinstance(key, EntryKey) and isinstance(key.owner, KeyOwner) and 'namespace' not in given:
             return await self._set_owned(key, key.owner, value, given)
         policy = replace(self._settings.policy, **given)
@@ -444,6 +456,7 @@ class FastAPICache:
     async def _set(self, key: str, full: str, value: Any, **named: Any) -> bool:
         settings = self._settings
         named = {**named, 'left_out': settings.cache_header, 'now': settings.runtime.clock()}
+        named['surrogates'] = settings.surrogates
         refused = await keep_given(settings.store.visit(), full, value, **named)
         if refused is not None and refused not in NOT_NOW:
             msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
@@ -463,10 +476,10 @@ class FastAPICache:
                 retried until it succeeds.
 
         """
-        full = key_to_find(self._settings.full_namespace, key, namespace)
-        return await self._settings.store.invalidate(
-            (key_name(full),), soft_at=self._soft_at(soft), key=None if soft else full
-        )
+        store, soft_at, deleted = self._settings.store, self._soft_at(soft), 0
+        for full in keys_to_find(self._settings.full_namespace, key, namespace):
+            deleted += await store.invalidate((key_name(full),), soft_at=soft_at, key=None if soft else full)
+        return min(deleted, 1)
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:
         """Invalidate all entries that have one of the tags. With `soft`, those with a stale window become stale.

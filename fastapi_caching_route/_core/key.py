@@ -40,6 +40,7 @@ QUERIED = '%?'
 
 _PLAIN = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~]*")
 _DECLARED = re.compile(r'^(GET|POST|QUERY):')
+_DECLARED_TEXT = re.compile(r'(GET|POST|QUERY):[^ ]{0,80}:[0-9a-f]{32}')
 
 
 class Keys:
@@ -160,6 +161,11 @@ def user_key(key: str) -> str:
 def is_declared(full_key: str) -> bool:
     """Whether a full key was made from declared inputs. Else the user has built it, and it may hold anything."""
     return _DECLARED.match(full_key.rpartition(SEPARATOR)[2]) is not None
+
+
+def reads_as_declared(key: str) -> bool:
+    """Whether a text is, by its looks, one of a key that is made from declared inputs. A user may build such a one."""
+    return _DECLARED_TEXT.fullmatch(key) is not None
 
 
 def shortened(key: str) -> str:

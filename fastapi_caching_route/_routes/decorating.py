@@ -186,6 +186,8 @@ def policy_with(settings: Settings, options: Mapping[str, Any]) -> CachePolicy:
     settings.check_lock(policy)
     settings.note_limit(policy)
     note_ttl(settings.ttls, policy)
+    if policy.key_builder is not None:
+        settings.builders.append(policy)
     return policy
 
 

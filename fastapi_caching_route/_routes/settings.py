@@ -79,6 +79,8 @@ class Settings:
     """The policies that want a lock in the backend."""
     ttls: dict[str, float] = field(default_factory=dict)
     """The shortest ttl of the routes with a `key_builder`, by their own namespace. `set_cached` uses it."""
+    builders: list[CachePolicy] = field(default_factory=list)
+    """The policies that have a `key_builder`."""
 
     @property
     def backend(self) -> BaseCache | None:

@@ -1,6 +1,6 @@
 """Responses that user code stores itself (`set_cached`), and the keys that user code passes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
 from fastapi_caching_route._core.entry import NOTHING_TOLD, About, Entry, Recording, entry_of
-from fastapi_caching_route._core.key import EntryKey, full_key, user_key
+from fastapi_caching_route._core.key import EntryKey, full_key, reads_as_declared, user_key
 from fastapi_caching_route._core.reasons import INVALIDATED, STORE_ERROR, VARY
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.conditional import OUR_TAG
@@ -23,6 +23,7 @@ from fastapi_caching_route.compression import Compression
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.params import CachedResponse
 from fastapi_caching_route.policy import CachePolicy
+from fastapi_caching_route.surrogates import SurrogateKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,34 @@ def shortest_ttl(ttls: Mapping[str, float], full_namespace: FullNamespace, polic
     full = full_namespace(policy.namespace)
     of_routes = [ttl for namespace, ttl in ttls.items() if full_namespace(namespace) == full]
     return min(of_routes) if of_routes else seconds_or_none(policy.ttl)
+
+
+def keys_to_find(full_namespace: FullNamespace, key: object, namespace: str | None) -> tuple[str, ...]:
+    """The full keys that a key of user code may stand for: of the text of a `CacheContext.key`, that of its entry, too.
+
+    Raises:
+        ConfigurationError: as for `key_to_find`.
+
+    """
+    full = key_to_find(full_namespace, key, namespace)
+    if isinstance(key, EntryKey) or not isinstance(key, str) or not reads_as_declared(key):
+        return (full,)
+    return full, full_key(full_namespace(namespace), key)
+
+
+def check_text(key: object, builders: Collection[object]) -> None:
+    """Refuse the text of a `CacheContext.key`, which does not tell its route. `builders` are those of the cache.
+
+    Raises:
+        ConfigurationError: nothing else can be meant, since no route of the cache has a `key_builder`.
+
+    """
+    if isinstance(key, str) and not isinstance(key, EntryKey) and not builders and reads_as_declared(key):
+        msg = (
+            f'set_cached({key!r}, ...): no request would find this response, because the text of a CacheContext.key '
+            'does not tell its route: pass the key itself'
+        )
+        raise ConfigurationError(msg)
 
 
 def key_to_find(full_namespace: FullNamespace, key: object, namespace: str | None) -> str:
@@ -110,14 +139,15 @@ async def keep_given(
     about: About = NOTHING_TOLD,
     covers: Callable[[bytes], bool] | None = None,
     compression: Compression | None = None,
+    surrogates: SurrogateKeys | None = None,
 ) -> str | None:
     """Store a response under a full key, with these names. Return why it must not be stored, or None.
 
     The rules of storing apply as for any response. Its data may be older than an invalidation that user code did not
     wait for; nobody here can know that. `covers` says which headers are in a key that no user has built: responses that
-    vary by others are not stored.
+    vary by others are not stored. In the header of `surrogates`, the response gets its tags.
     """
-    recording = _recorded(response)
+    recording = _recorded(response, names, surrogates)
     verdict = _judged(recording, terms, now)
     if isinstance(verdict, str):
         return verdict
@@ -140,12 +170,13 @@ async def _compressed(compression: Compression, entry: Entry) -> Entry:
     return entry if coded is None else await compressed(compression, replace(entry, coded=coded))
 
 
-def _recorded(given: Any) -> Recording:
+def _recorded(given: Any, names: tuple[str, ...], surrogates: SurrogateKeys | None) -> Recording:
     response = _as_response(given)
     headers = [(name.lower(), value) for name, value in response.headers.raw]
     # Content-Length is computed from the body, and an ETag of ours is replaced: the body may have changed since.
     kept = [it for it in headers if it[0] != b'content-length' and not _our_tag(*it)]
-    return Recording(response.status_code, kept, bytes(response.body))
+    tagged = kept if surrogates is None else surrogates.added(kept, names)[0]
+    return Recording(response.status_code, tagged, bytes(response.body))
 
 
 def _judged(recording: Recording, terms: Terms, now: float) -> Storable | str:

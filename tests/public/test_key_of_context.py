@@ -215,3 +215,43 @@ async def test_a_response_that_is_being_computed_is_not_used_after_its_key_was_i
     await first
     assert [(await asgi_call(app, asgi_scope()))[-1]['body'] for _ in range(2)] == [b'2', b'2']
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize('namespace', [None, 'shop'])
+async def test_the_text_of_a_key_finds_and_invalidates_its_entry(namespace):
+    shop = Shop(namespace=namespace)
+    text = str(shop.key)
+    assert type(text) is str
+    assert (await shop.cache.get_cached(text, namespace)).body == b'"of the endpoint"'
+    assert await shop.cache.get_cached(text, 'another') is None
+    assert await shop.cache.invalidate_cached(text, 'another') == 0
+    assert await shop.cache.invalidate_cached(text, namespace) == 1
+    assert await shop.cache.get_cached(text, namespace) is None
+    assert await shop.cache.invalidate_cached(text, namespace) == 0
+    assert shop.get() == 'of the endpoint'
+    assert len(shop.keys) == 2
+
+
+async def test_the_text_of_a_key_is_no_place_to_store_a_response():
+    shop = Shop()
+    with pytest.raises(ConfigurationError, match='pass the key itself'):
+        await shop.cache.set_cached(str(shop.key), JSONResponse('by hand'))
+    assert shop.get() == 'of the endpoint'
+
+
+async def test_a_key_builder_may_build_the_text_of_a_key():
+    shop, router = Shop(), caching_router()
+    text = str(shop.key)
+
+    @router.get('/')
+    @shop.cache(ttl=60, key_builder=lambda request: text)
+    async def built() -> str:
+        return 'built'
+
+    client = client_of(router)
+    assert client.get('/').json() == 'built'
+    assert (await shop.cache.get_cached(text)).body == b'"built"'
+    assert await shop.cache.set_cached(text, JSONResponse('by hand'))
+    assert (client.get('/').json(), shop.get()) == ('by hand', 'of the endpoint')
+    assert await shop.cache.invalidate_cached(text) == 1
+    assert client.get('/').json() == 'built'

@@ -98,6 +98,31 @@ def test_they_name_a_key_only_if_a_key_builder_has_made_it(varies, clock):
         clock.now += 20
 
 
+async def test_responses_that_are_set_carry_the_tags_of_their_route_or_of_their_key(clock):
+    router, cache, keys = caching_router(), FastAPICache(surrogate_keys='Cache-Tag', clock=clock), []
+
+    @router.get('/declared/{number}')
+    @cache(ttl=10, tags=['user:{number}'])
+    async def declared(number: int, context: Annotated[CacheContext, Depends()]):
+        keys.append(context.key)
+
+    @router.get('/built')
+    @cache(ttl=10, key_builder=lambda request: 'secret', namespace='shop')
+    async def built():
+        return None
+
+    client = client_of(router)
+    computed = {path: client.get(path).headers['cache-tag'].split(',') for path in ('/declared/7', '/built')}
+    own = Response('by hand', headers={'cache-tag': 'own'})
+    assert await cache.set_cached(keys[0], own)
+    assert await cache.set_cached('secret', own, {'namespace': 'shop'})
+    found = {path: client.get(path) for path in computed}
+    assert [it.text for it in found.values()] == ['by hand'] * 2
+    tags = {path: it.headers['cache-tag'].split(',') for path, it in found.items()}
+    assert tags['/declared/7'] == [*computed['/declared/7'], 'own']
+    assert set(tags['/built']) == {'all', 'namespace:shop', *(it for it in computed['/built'] if 'key:' in it), 'own'}
+
+
 def groups(response, name='cache-groups'):
     return strings([response.headers[name].encode()])
 

@@ -194,6 +194,9 @@ ROWS = [
         ' and known.moments.are_unchanged(names, key, early.place)',
         '',
     ),
+    ('key: its text', '_store/given.py', 'return full, full_key(full_namespace(namespace), key)', 'return (full,)'),
+    ('key: its text, by hand', '_store/given.py', ' and not builders and reads_as_declared(key):', ' and False:'),
+    ('tags by hand', '_store/given.py', 'surrogates.added(kept, names)[0]', 'kept'),
     ('key: its name in marks', '_core/key_names.py', 'else (*names, key_name(key))', 'else names'),
     (
         'key: its name in variants',
