@@ -126,8 +126,8 @@ LEFT_OUT_WITH_JOURNALS = {
         "(_SOFT, '1.0') if soft_at is None",
     ),
     SHARED: (
-        'known = await self.see(store, await store.get(self.beside))',
-        'known = self.known',
+        '(text,), known = await store.get(self.beside), self.known\n        if known is None or text != known.text:',
+        'known = self.known\n        if known is None:',
     ),
     'an epoch that has ended does not come back': (
         '            if tail.head.epoch in self._left:',

@@ -91,7 +91,9 @@ class JournalLedger:
     ) -> Position | None:
         """See `Ledger`."""
         assert isinstance(early, Position)  # else it is of another ledger
-        known = await self.see(store, await store.get(self.beside))
+        (text,), known = await store.get(self.beside), self.known
+        if known is None or text != known.text:
+            known = await self._follow(store)
         is_current = known.head.epoch == early.epoch and known.moments.are_unchanged(names, key, early.place)
         return early if is_current else None
 

@@ -185,8 +185,8 @@ ROWS = [
     (
         'journal: read again after the run',
         '_store/ledger.py',
-        'known = await self.see(store, await store.get(self.beside))',
-        'known = self.known',
+        '(text,), known = await store.get(self.beside), self.known\n        if known is None or text != known.text:',
+        'known = self.known\n        if known is None:',
     ),
     (
         'journal: changed during the run',
