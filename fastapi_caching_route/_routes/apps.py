@@ -51,17 +51,25 @@ class Apps:
         self._numbered: Counter[Parts] = Counter()
         self._token: str = token_hex(8)
 
-    def identity(self, app: Any, outermost: Any, route: KnowsApps) -> Parts:
-        """What identifies an app inside the outermost app, for a route that forgets it when it is told to."""
+    def identity(self, app: Any, outermost: Any, route: KnowsApps, *, is_shared: bool) -> Parts:
+        """What identifies an app inside the outermost app, for a route that forgets it when it is told to.
+
+        `is_shared` says whether other processes may see the entries. If not, the numbers are enough.
+        """
         if not isinstance(app, Starlette) or type(app).__hash__ is None:
             return ()
         described: Parts = (_place_of(app, outermost), getattr(app, 'title', None) or qualified(type(app)))
-        number = self._number(app, described, outermost, route)
+        number = self._number(app, described, outermost, route if is_shared else None)
         self._used_by.setdefault(app, weakref.WeakSet()).add(route)
+        if not is_shared:
+            return described if number == 1 else (*described, number)
         return described if self._numbered[described] == 1 else (*described, number, os.getpid(), self._token)
 
-    def _number(self, app: Any, described: Parts, outermost: Any, route: KnowsApps) -> int:
-        """The number of an app among those of one description. Numbers of apps that are gone are not used again."""
+    def _number(self, app: Any, described: Parts, outermost: Any, route: KnowsApps | None) -> int:
+        """The number of an app among those of one description. Numbers of apps that are gone are not used again.
+
+        `route` is None if no other process sees the entries.
+        """
         numbers = self._known.setdefault(app, {})
         if described not in numbers:
             others = [it for it, known in self._known.items() if described in known]
@@ -69,10 +77,11 @@ class Apps:
             if alike is not None:
                 numbers[described] = self._known[alike][described]
                 return numbers[described]
-            for known in [known for it in others for known in self._used_by.get(it, ())]:
+            for known in [known for it in others if route is not None for known in self._used_by.get(it, ())]:
                 known.forget()
             # A rival makes it one of several, even if no request has reached the rival yet.
-            self._numbered[described] += 2 if not described[0] and _has_rival(app, outermost, route.is_cached) else 1
+            is_alone = route is None or described[0] or not _has_rival(app, outermost, route.is_cached)
+            self._numbered[described] += 1 if is_alone else 2
             numbers[described] = self._numbered[described]
         return numbers[described]
 
@@ -97,4 +106,4 @@ def _has_rival(app: Any, outermost: Any, is_cached: Callable[[Any], bool]) -> bo
 
 def doubt_of(identity: Parts) -> str | None:
     """A warning about an app that is identified in this process only, with the remedy; None about any other."""
-    return UNNAMED % (identity[1],) if len(identity) > len(('place', 'title')) else None
+    return UNNAMED % (identity[1],) if len(identity) > len(('place', 'title', 'number')) else None

@@ -208,14 +208,12 @@ class Places:
     def _plan(
         self, decoration: Decoration, route: Any, effective: Any, parameters: PathParameters, scope: Scope
     ) -> Plan:
-        app, raw = (
-            decoration.settings.apps.identity(scope.get('app'), _app_of(scope), self),
-            reads_raw(route, self._kind),
-        )
+        settings, raw = decoration.settings, reads_raw(route, self._kind)
+        app = settings.apps.identity(scope.get('app'), _app_of(scope), self, is_shared=settings.store.is_shared)
         number = number_among_namesakes(decoration, effective, _app_of(scope))
         plan = plan_of(decoration, effective, parameters, raw=raw, among=(number, app))
         tell_of_workers(is_shared=plan.runtime.store.is_shared)
-        unnamed = doubt_of(app) if plan.runtime.store.is_shared else None
+        unnamed = doubt_of(app)
         for doubt in [*doubts(decoration.policy, plan.declared()), *([unnamed] if unnamed else [])]:
             decoration.settings.unserved.tell(effective.path_format, doubt)
         return plan

@@ -91,6 +91,16 @@ def test_apps_of_one_title_are_told_apart(in_front):
     assert found == ['MISS', 'MISS', 'HIT', 'HIT']
 
 
+def test_in_memory_the_first_app_of_a_title_keeps_its_entries_while_others_are_built():
+    built = tenants(serving(memory_cache(), by_state))
+    first = TestClient(next(built))
+    assert [first.get('/').json() for _ in range(2)] == ['a', 'a']
+    second = TestClient(next(built))
+    responses = [it.get('/') for it in (second, first, second, first)]
+    assert [it.json() for it in responses] == ['b', 'a', 'b', 'a']
+    assert marks(*responses) == ['MISS', 'HIT', 'HIT', 'HIT']
+
+
 def test_an_app_that_is_built_while_another_of_its_title_runs_is_told_apart():
     cache = FastAPICache(Elsewhere())
     built = tenants(serving(cache, by_state))

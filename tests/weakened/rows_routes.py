@@ -137,6 +137,7 @@ ROWS = [
     ('apps: told apart', '_routes/reached.py', 'among=(number, app)', 'among=(number,)'),
     ('apps: one route object', '_routes/reached.py', 'known is not None and known.app is not app', 'known is None'),
     ('apps: of one title', '_routes/apps.py', 'if self._numbered[described] == 1 else', 'if True else'),
+    ('apps: of one title, here', '_routes/apps.py', 'if number == 1 else', 'if True else'),
     ('apps: of one title, before', '_routes/apps.py', 'known.forget()', 'pass'),
     (
         'apps: numbers of the gone',
@@ -144,7 +145,7 @@ ROWS = [
         'numbers[described] = self._numbered[described]',
         'numbers[described] = 1',
     ),
-    ('apps: rivals', '_routes/apps.py', '2 if not described[0] and', '2 if not described and'),
+    ('apps: rivals', '_routes/apps.py', 'or described[0] or not', 'or True or not'),
     ('apps: alike', '_fastapi/rivals.py', 'type(one) is type(other) and one == other', 'type(one) is type(other)'),
     ('apps: state', '_fastapi/rivals.py', '**own, **state, **', '**own, **'),
     ('apps: handlers', '_fastapi/rivals.py', '**state, **handlers, **', '**state, **'),
