@@ -17,6 +17,8 @@ from fastapi_caching_route._backends.lmdb_environment import lmdb_module, map_si
 from fastapi_caching_route._backends.lmdb_folder import checked_platform, default_folder
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
+from fastapi_caching_route._core.key import root_of
+from fastapi_caching_route._core.owner import belongs
 from fastapi_caching_route.errors import ConfigurationError
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
@@ -144,9 +146,17 @@ class LMDBCache(BaseCache):
         if not namespace:
             await asyncio.to_thread(self.store.environment.replace)
             return True
-        while await self.store.write(partial(_cleared, prefix=namespace.encode()), even_if_full=True):
-            pass
+        for begin in {namespace, root_of(namespace)}:
+            prefix = start = f'{begin}:'.encode()
+            while start:
+                clearing = partial(_cleared, namespace=namespace, prefix=prefix, start=start)
+                start = await self.store.write(clearing, even_if_full=True)
         return True
+
+    def _build_key(self, key: str, namespace: str | None = None) -> str:
+        """Build keys as aiocache's `RedisCache` does: nobody can tell the end of a namespace without a separator."""
+        namespace = self.namespace if namespace is None else namespace
+        return f'{namespace}:{key}' if namespace else key
 
     async def _raw(self, command: str, *args: Any, encoding: Any = None, _conn: Any = None, **options: Any) -> Any:
         msg = f'LMDBCache has no raw commands, such as {command!r}'
@@ -212,9 +222,10 @@ def _expiring(table: Table, key: bytes, span: float | None) -> bool:
     return value is not None
 
 
-def _cleared(table: Table, prefix: bytes) -> int:
-    """How many keys were deleted: some of those with the prefix, none if there are no more."""
-    found = table.keys_from(prefix, CLEARED_AT_ONCE)
+def _cleared(table: Table, namespace: str, prefix: bytes, start: bytes) -> bytes:
+    """Delete some of the keys with the prefix, if they are in the namespace; return where to go on, or nothing."""
+    found = table.keys_from(prefix, CLEARED_AT_ONCE, start)
     for key in found:
-        table.delete(key)
-    return len(found)
+        if belongs(key.decode(errors='replace'), table.get(key) or b'', namespace):
+            table.delete(key)
+    return found[-1] + b'\0' if found else b''

@@ -10,6 +10,9 @@ from typing_extensions import Doc
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import close
 from fastapi_caching_route._backends.redis_clients import maker_of
+from fastapi_caching_route._backends.redis_heads import FIRST_BYTES
+from fastapi_caching_route._core.key import root_of
+from fastapi_caching_route._core.owner import belongs, head_ends_at
 
 _GLOB = re.compile(r'[*?\[]')
 """The special characters in a pattern of SCAN."""
@@ -116,12 +119,23 @@ class RedisClientCache(BaseCache):
 
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
         if namespace:
-            pattern = _GLOB.sub(r'[\g<0>]', namespace) + ':*'
-            async for key in self.client.scan_iter(pattern):
-                await self.client.delete(key)
+            for begin in {namespace, root_of(namespace)}:
+                async for key in self.client.scan_iter(_GLOB.sub(r'[\g<0>]', begin) + ':*'):
+                    if await self._is_in(namespace, key):
+                        await self.client.delete(key)
         else:
             await self.client.flushdb()
         return True
+
+    async def _is_in(self, namespace: str, key: Any) -> bool:
+        """Whether a key that begins with a namespace is in it, and not in a longer one of another cache."""
+        name = key.decode(errors='replace') if isinstance(key, bytes) else str(key)
+        if await self.client.type(key) not in {b'string', 'string'}:
+            return belongs(name, b'', namespace)
+        begin = await self.client.getrange(key, 0, FIRST_BYTES - 1)
+        if head_ends_at(begin) > len(begin):
+            begin = await self.client.getrange(key, 0, head_ends_at(begin) - 1)
+        return belongs(name, begin, namespace)
 
     async def _raw(
         self, command: str, *args: Any, encoding: str | None = 'utf-8', _conn: Any = None, **options: Any

@@ -220,6 +220,7 @@ INSIDE = {
             'read_log',
             'names',
             'key_names',
+            'owner',
             'key',
             'inputs',
             'raw_request',
@@ -268,7 +269,6 @@ NEVER = {
         ('_backends', '_core'),
         ('_concurrency', '_core'),
         ('memory', '_core'),
-        ('lmdb', '_core'),
         ('_core', '_concurrency'),
     ),
 }

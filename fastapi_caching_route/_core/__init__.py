@@ -10,6 +10,7 @@ variants  the responses under one key, and what selects one of them
 read_log  what code has read of one raw request
 names     the names by which entries are invalidated
 key_names  the name of a cache key, which is one of them
+owner     whose a stored value is
 key       cache keys
 inputs    the parts of a request that a route reads
 raw_request  one request, and the values of what is read of it

@@ -19,7 +19,7 @@ from typing import Any
 from xxhash import xxh3_64, xxh3_64_digest
 
 from fastapi_caching_route._core.entry import Entry, Headed
-from fastapi_caching_route._core.key import digest
+from fastapi_caching_route._core.owner import SIGNED, WITH_HEAD, owner_of
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.heads import (
     EntryHead,
@@ -48,7 +48,7 @@ class Wire:
         of `a`, or that of another backend, and the keys are the same.
         """
         self._keys = signing_keys
-        self._owner = bytes.fromhex(digest(('owner', root)))
+        self._owner = owner_of(root)
         self._remembered: dict[tuple[bytes, int], Entry | Variants] = {}
         """The last objects by the beginning of their bytes, in which the checksum is, and their length."""
         self.known: Mapping[tuple[bytes, int], object] = {} if signing_keys else self._remembered
@@ -107,15 +107,12 @@ class Wire:
         return found
 
 
-MAGICS = MAGIC, MAGIC_OF_CODED = (b'fcr\x04', b'fcrz')
+MAGICS = MAGIC, MAGIC_OF_CODED = WITH_HEAD
 """Three letters and the version of the format; and the same for entries whose content is compressed. An entry of
 another version reads as a miss: so do compressed ones where nobody knows of them."""
 
 MARK = Wire.prefix_of_texts
 """The prefix of a mark, or of the head of a journal. Neither is signed: forging one does not help to plant an entry."""
-
-SIGNED = b'fcrs'
-"""The prefix of a signature (HMAC-SHA256)."""
 
 MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 """How many bytes of entries are remembered decoded. A large one is neither checked nor copied again then."""

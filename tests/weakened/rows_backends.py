@@ -4,6 +4,13 @@ REDIS_KNOWN = '_backends/redis_known.py'
 
 ROWS = [
     (
+        'clear: the owner of an entry',
+        '_core/owner.py',
+        'return owner_of(root) in begin[: head_ends_at(begin)]',
+        'return True',
+    ),
+    ('clear: what a cache has beside entries', '_core/owner.py', 'if any(it in key for it in _INSIDE):', 'if False:'),
+    (
         'what cannot be encoded is no trouble of the store',
         '_backends/link.py',
         'if not isinstance(it, UnencodableError)]',

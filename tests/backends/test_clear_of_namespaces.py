@@ -1,0 +1,91 @@
+"""`clear(namespace=...)` of a backend deletes what is in that namespace, and nothing of other users."""
+
+import pytest
+from redis.asyncio import Redis
+
+from fastapi_caching_route import Compression, FastAPICache, LMDBCache
+from fastapi_caching_route._core.owner import OURS, SIGNED, WITH_HEAD
+from fastapi_caching_route._store import wire
+from fastapi_caching_route.redis import RedisClientCache
+from tests.support import caching_router, client_of
+
+
+@pytest.fixture(params=['redis', 'lmdb'])
+def new_backend(request, tmp_path):
+    if request.param == 'lmdb':
+        return lambda namespace: LMDBCache(tmp_path / 'store', namespace=namespace)
+    port = request.getfixturevalue('redis_server').port
+    return lambda namespace: RedisClientCache(Redis(port=port), namespace=namespace)
+
+
+def app_on(backend, **options):
+    """A client of two routes, one of which has a namespace of its own; and how often their endpoints ran."""
+    cache, router, runs = FastAPICache(backend, store_timeout=5, **options), caching_router(), []
+
+    @router.get('/plain')
+    @cache(ttl=60)
+    async def plain() -> str:
+        runs.append('plain')
+        return 'x' * 3000
+
+    @router.get('/own')
+    @cache(ttl=60, namespace='b', tags=[f'{number:0100}' for number in range(60)])
+    async def own() -> str:
+        runs.append('own')
+        return 'x' * 3000
+
+    return cache, client_of(router, lifespan=cache.lifespan), runs
+
+
+NAMESPACES = ('a', 'ab', 'a:b', 'a:c')
+
+
+@pytest.mark.parametrize(
+    'options',
+    [{}, {'signing_key': 'a key of the servers'}, {'compress': Compression('gzip')}],
+    ids=['plain', 'signed', 'coded'],
+)
+def test_only_the_entries_of_a_namespace_are_deleted(new_backend, options):
+    for namespace in NAMESPACES:
+        _, client, runs = app_on(new_backend(namespace), **options)
+        with client:
+            for path in ('/plain', '/own'):
+                assert [client.get(path).status_code for _ in range(2)] == [200, 200]
+        assert runs == ['plain', 'own']
+    cache, client, runs = app_on(new_backend('a'), **options)
+    with client:
+        assert client.portal.call(cache.backend.clear, 'a') is True
+        assert [client.get(path).headers['x-cache'] for path in ('/plain', '/own')] == ['MISS', 'MISS']
+    for namespace in NAMESPACES[1:]:
+        _, client, runs = app_on(new_backend(namespace), **options)
+        with client:
+            assert [client.get(path).headers['x-cache'] for path in ('/plain', '/own')] == ['HIT', 'HIT'], namespace
+        assert runs == []
+
+
+async def test_values_of_other_users_are_deleted_in_their_namespace_only(new_backend):
+    backends = {it: new_backend(it) for it in ('a', 'ab', 'with space', 'b')}
+    for backend in backends.values():
+        await backend.set('key', 'text')
+        await backend.set('fcr', [1] * 1000)
+    await backends['b'].clear('a')
+    assert [await it.get('key') for it in backends.values()] == [None, 'text', 'text', 'text']
+    await backends['with space'].clear(namespace='with space')
+    assert [await it.get('fcr') for it in backends.values()] == [None, [1] * 1000, None, [1] * 1000]
+    for backend in backends.values():
+        await backend.close()
+
+
+async def test_a_value_that_is_no_text_is_deleted_too(redis_server):
+    client = Redis(port=redis_server.port)
+    backend = RedisClientCache(client, namespace='a')
+    await client.rpush('a:list', 'x')
+    await client.rpush('ab:list', 'x')
+    await backend.clear('a')
+    assert await client.keys() == [b'ab:list']
+    await client.aclose()
+
+
+def test_what_tells_the_owner_is_what_is_written():
+    assert (WITH_HEAD, SIGNED) == (wire.MAGICS, wire.SIGNED)
+    assert all(it.startswith(OURS) for it in (*wire.MAGICS, wire.SIGNED, wire.MARK))
