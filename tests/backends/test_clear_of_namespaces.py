@@ -56,6 +56,7 @@ def test_only_the_entries_of_a_namespace_are_deleted(new_backend, options):
     with client:
         assert client.portal.call(cache.backend.clear, 'a') is True
         assert [client.get(path).headers['x-cache'] for path in ('/plain', '/own')] == ['MISS', 'MISS']
+        client.portal.call(cache.backend.close)  # the client that has cleared
     for namespace in NAMESPACES[1:]:
         _, client, runs = app_on(new_backend(namespace), **options)
         with client:
