@@ -29,6 +29,9 @@ from fastapi_caching_route.policy import CachePolicy
 BY_ROUTER: Final = '_by_router'
 """The attribute of a route class that holds the `Decoration` of its routes without a decorator of their own."""
 
+BY_ENDPOINT: Final = '_by_endpoint'
+"""The attribute of a route that holds the `Decoration` with which it was served first."""
+
 READ_BY_ROUTER = frozenset({'GET', 'HEAD'})
 """The methods that a router caches. Others may write, or have a body, and are cached only if a decorator says so."""
 
@@ -68,11 +71,10 @@ def decoration_at(effective: Any) -> Decoration | None:
 
     A router does not cache an endpoint that invalidates, because hits would not run it.
     """
-    endpoint = getattr(effective, 'endpoint', None)
-    own = decoration_of(endpoint)
+    endpoint, route = getattr(effective, 'endpoint', None), getattr(effective, 'original_route', effective)
+    own, first = decoration_of(endpoint), getattr(route, BY_ENDPOINT, None)
     if own is not None:
-        return own
-    route = getattr(effective, 'original_route', effective)
+        return own if first is None or first.settings is own.settings else first
     by_router: Decoration | None = getattr(route, BY_ROUTER, None)
     if by_router is None or 'GET' not in route.methods or invalidates_of(endpoint):
         return None
@@ -81,8 +83,14 @@ def decoration_at(effective: Any) -> Decoration | None:
 
 def decorations_of(endpoint: object) -> list[Decoration]:
     """What caches an endpoint, on any of its routes."""
-    own = decoration_of(endpoint)
-    return [own] if own is not None else [it for it in map(decoration_at, routes_of(endpoint)) if it is not None]
+    found = [decoration_of(endpoint), *map(decoration_at, routes_of(endpoint))]
+    return list({id(it): it for it in found if it is not None}.values())
+
+
+def keep_decoration(route: Any, decoration: Decoration) -> None:
+    """Let a route that is served keep its cache, whatever other caches decorate its endpoint later."""
+    if not decoration.by_router:
+        setattr(route, BY_ENDPOINT, decoration)
 
 
 def skipped_by(endpoint: object) -> tuple[Settings, ...]:

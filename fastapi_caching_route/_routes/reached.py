@@ -19,7 +19,7 @@ from fastapi_caching_route._fastapi.serving import routes_at
 from fastapi_caching_route._http.fields import RawHeaders
 from fastapi_caching_route._routes.apps import doubt_of
 from fastapi_caching_route._routes.caches import caches_in, group_invalidations, warn_of_unserved
-from fastapi_caching_route._routes.decoration import Decoration, decoration_at, doubts, invalidates_of
+from fastapi_caching_route._routes.decoration import Decoration, decoration_at, doubts, invalidates_of, keep_decoration
 from fastapi_caching_route._routes.description import number_among_namesakes
 from fastapi_caching_route._routes.planning import plan_of
 from fastapi_caching_route._routes.requested import RequestedInvalidations
@@ -185,6 +185,7 @@ class Places:
         warn_of_unserved(_app_of(scope))
         plan = None
         if decoration is not None:
+            keep_decoration(route, decoration)
             plan = self._plan(decoration, route, effective, parameters, scope)
             decoration.settings.note_root_path(scope)
         cached = () if plan is None else plan.methods | plan.labelled

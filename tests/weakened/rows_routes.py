@@ -224,5 +224,11 @@ ROWS = [
         '        tell_of_workers(is_shared=plan.runtime.store.is_shared)\n',
         '',
     ),
+    (
+        'a function of several caches',
+        '_routes/decoration.py',
+        'own if first is None or first.settings is own.settings else first',
+        'own',
+    ),
     ('bounds: plans', '_routes/reached.py', 'if len(self._known) + len(self._of_others) >= MAX_PLACES:', 'if False:'),
 ]
