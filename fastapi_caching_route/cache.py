@@ -476,9 +476,9 @@ class FastAPICache:
                 retried until it succeeds.
 
         """
-        store, soft_at, deleted = self._settings.store, self._soft_at(soft), 0
-        for full in keys_to_find(self._settings.full_namespace, key, namespace):
-            deleted += await store.invalidate((key_name(full),), soft_at=soft_at, key=None if soft else full)
+        keys = keys_to_find(self._settings.full_namespace, key, namespace)
+        names = tuple(map(key_name, keys))  # all at once: if the backend refuses them, all are pending
+        deleted = await self._settings.store.invalidate(names, soft_at=self._soft_at(soft), keys=() if soft else keys)
         return min(deleted, 1)
 
     async def invalidate_tags(self, *tags: str, soft: bool = False) -> None:

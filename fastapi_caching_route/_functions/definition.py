@@ -103,7 +103,7 @@ class Definition:
 
     async def invalidate(self, keys: KeyPair) -> None:
         """Invalidate the result of one call."""
-        await self.settings.store.invalidate((key_name(keys[1]),), key=keys[1])
+        await self.settings.store.invalidate((key_name(keys[1]),), keys=keys[1:])
 
     async def invalidate_all(self, *, soft: bool) -> None:
         """Invalidate all of its results."""

@@ -136,20 +136,20 @@ class DeferredStore:
         """See `Store`."""
         return NoVisit() if self._store is None else self._store.visit()
 
-    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()) -> int:
         """See `Store`."""
         store = self._store
         if store is None:
             raise self._pended(names)
-        return await store.invalidate(names, soft_at=soft_at, key=key)
+        return await store.invalidate(names, soft_at=soft_at, keys=keys)
 
     def begin_invalidation(
-        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+        self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()
     ) -> 'asyncio.Future[int]':
         """See `Store`."""
         store = self._store
         if store is not None:
-            return store.begin_invalidation(names, soft_at=soft_at, key=key)
+            return store.begin_invalidation(names, soft_at=soft_at, keys=keys)
         refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         refused.set_exception(self._pended(names))
         return refused

@@ -96,31 +96,31 @@ class LocalStore:
         """See `Store`. All requests share one visit, since it keeps nothing of a request."""
         return self._visit
 
-    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()) -> int:
         """See `Store`."""
-        return self._invalidate(names, soft_at, key)
+        return self._invalidate(names, soft_at, keys)
 
     def begin_invalidation(
-        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+        self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()
     ) -> 'asyncio.Future[int]':
         """See `Store`. It is done when this returns."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        done.set_result(self._invalidate(names, soft_at, key))
+        done.set_result(self._invalidate(names, soft_at, keys))
         return done
 
     def invalidate_soon(self, names: Sequence[str]) -> None:
         """See `Store`. All of it is done at once."""
-        self._invalidate(names, None, None)
+        self._invalidate(names, None, ())
 
     def invalidate_now(self, names: Sequence[str]) -> None:
         """See `Store`."""
-        self._invalidate(names, None, None)
+        self._invalidate(names, None, ())
 
-    def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+    def _invalidate(self, names: Sequence[str], soft_at: float | None, keys: Sequence[str]) -> int:
         self._moments.note(names, soft_at)
         tell_invalidated(self._observers, names, soft=soft_at is not None)
         with suppress(Exception):  # even if it is not deleted, it is not used again
-            return 0 if key is None else self._table.delete(key)
+            return sum(map(self._table.delete, keys))
         return 0
 
     def open(self) -> None:

@@ -198,7 +198,7 @@ class RemoteStore:
             await self.close()
             await asyncio.get_running_loop().shutdown_asyncgens()
 
-    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()) -> int:
         """See `Store`."""
         if not on_asyncio():
             self.invalidate_soon(names)
@@ -209,15 +209,15 @@ class RemoteStore:
                 )
                 raise InvalidationError(msg)
             return 0
-        return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, key=key))
+        return await asyncio.shield(self.begin_invalidation(names, soft_at=soft_at, keys=keys))
 
     def begin_invalidation(
-        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+        self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()
     ) -> 'asyncio.Task[int]':
         """See `Store`."""
-        return self.go_on(self._invalidate(names, soft_at, key))
+        return self.go_on(self._invalidate(names, soft_at, keys))
 
-    async def _invalidate(self, names: Sequence[str], soft_at: float | None, key: str | None) -> int:
+    async def _invalidate(self, names: Sequence[str], soft_at: float | None, keys: Sequence[str]) -> int:
         parts, began_at = self._parts, time.perf_counter()
         try:
             await parts.ledger.invalidate(Persistent(parts.backend, parts.timeout, even_if_open=False), names, soft_at)
@@ -233,11 +233,11 @@ class RemoteStore:
         finally:
             latest.note()
         tell_invalidated(self._observers, names, soft=soft_at is not None, seconds=time.perf_counter() - began_at)
-        if key is None:
-            return 0
+        deleted = 0
         with suppress(Exception):  # even if it is not deleted, it is not used again
-            return await parts.backend.delete(key, parts.timeout)
-        return 0
+            for key in keys:
+                deleted += await parts.backend.delete(key, parts.timeout)
+        return deleted
 
     def invalidate_soon(self, names: Sequence[str]) -> None:
         """See `Store`."""

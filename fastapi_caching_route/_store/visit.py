@@ -213,10 +213,10 @@ class Store(Protocol):
         """A new visit, for one request."""
         ...
 
-    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None) -> int:
-        """Invalidate all entries with one of the names, for all processes. Also delete the full key, if one is given.
+    async def invalidate(self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()) -> int:
+        """Invalidate all entries with one of the names, for all processes. Also delete these full keys.
 
-        Return how many keys were deleted (0 or 1).
+        Return how many keys were deleted.
 
         Raises:
             InvalidationError: the backend has not taken it. It is pending from now on.
@@ -225,7 +225,7 @@ class Store(Protocol):
         ...
 
     def begin_invalidation(
-        self, names: Sequence[str], *, soft_at: float | None = None, key: str | None = None
+        self, names: Sequence[str], *, soft_at: float | None = None, keys: Sequence[str] = ()
     ) -> 'asyncio.Future[int]':
         """Start what `invalidate` does. It runs to its end even if the caller is cancelled."""
         ...

@@ -2,13 +2,15 @@
 
 import pytest
 from aiocache import RedisCache
+from redis import Redis
 
-from fastapi_caching_route import FastAPICache, InvalidationError
+from fastapi_caching_route import CacheContextDep, FastAPICache, InvalidationError
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.debts import MAX_OWED, Debts
+from fastapi_caching_route.redis import RedisClientCache
 from tests.backends.fakes import Elsewhere
 from tests.routes.shop import shop
-from tests.support import all_written, client_of, closing, found
+from tests.support import all_written, caching_router, client_of, closing, found
 
 
 def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_written_later(caplog, redis_server):
@@ -71,6 +73,80 @@ def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, c
         assert found(client, *paths) == ['MISS'] * 3
         assert found(client, *paths) == ['HIT'] * 3
     assert caplog.text.count('has not taken the invalidation of') == 1  # of one outage
+
+
+def keyed(cache, namespace):
+    """A client of a route that notes its keys."""
+    router, keys = caching_router(), []
+
+    @router.get('/keyed/{number}')
+    @cache(ttl=60, namespace=namespace)
+    async def endpoint(number: int, context: CacheContextDep) -> int:
+        keys.append(context.key)
+        return len(keys)
+
+    return client_of(router, lifespan=cache.lifespan), keys
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('namespace', [None, 'of its own'])
+@pytest.mark.parametrize('form', [str, lambda key: key], ids=['text', 'key'])
+def test_the_entry_of_a_key_is_not_used_if_the_store_refused_its_invalidation(form, namespace, soft):
+    backend = Elsewhere(namespace='owed')
+    cache = FastAPICache(backend)
+    client, keys = keyed(cache, namespace)
+    with client:
+        assert found(client, '/keyed/7', '/keyed/7', '/keyed/8') == ['MISS', 'HIT', 'MISS']
+        backend.failing.add('set')
+        with pytest.raises(InvalidationError, match='keeps trying'):
+            client.portal.call(lambda: cache.invalidate_cached(form(keys[0]), namespace, soft=soft))
+        assert client.get('/keyed/7').json() == 3
+        assert found(client, '/keyed/8') == ['HIT']
+        backend.failing.clear()
+        client.portal.call(all_written, cache._settings.store)
+        assert client.get('/keyed/7').json() == 4
+        assert found(client, '/keyed/7', '/keyed/8') == ['HIT', 'HIT']
+
+
+@pytest.mark.parametrize('form', [str, lambda key: key], ids=['text', 'key'])
+def test_a_redis_that_takes_no_writes_learns_later_that_a_key_was_invalidated(form, redis_server):
+    def over_redis():
+        return FastAPICache(RedisClientCache(f'redis://127.0.0.1:{redis_server.port}', namespace='keyed'))
+
+    cache, other = over_redis(), over_redis()
+    (client, keys), (elsewhere, runs) = keyed(cache, None), keyed(other, None)
+    with Redis(port=redis_server.port) as server, client, elsewhere:
+        assert found(client, '/keyed/7', '/keyed/7') == ['MISS', 'HIT']
+        assert found(elsewhere, '/keyed/7') == ['HIT']
+        server.config_set('min-replicas-to-write', 1)
+        with pytest.raises(InvalidationError, match='keeps trying'):
+            client.portal.call(cache.invalidate_cached, form(keys[0]))
+        assert client.get('/keyed/7').json() == 2
+        server.config_set('min-replicas-to-write', 0)
+        client.portal.call(all_written, cache._settings.store)
+        assert elsewhere.get('/keyed/7').json() == 1 == len(runs)  # computed in this process for the first time
+        assert client.get('/keyed/7').headers['x-cache'] == 'HIT'
+
+
+@pytest.mark.parametrize('form', [str, lambda key: key], ids=['text', 'key'])
+async def test_the_result_of_a_function_is_not_used_if_the_store_refused_the_invalidation_of_its_key(form):
+    backend, runs = Elsewhere(), []
+    cache = FastAPICache(backend)
+
+    @cache.function(ttl=60)
+    async def rate(currency: str) -> int:
+        runs.append(currency)
+        return len(runs)
+
+    async with cache:
+        assert [await rate('EUR'), await rate('EUR'), await rate('USD')] == [1, 1, 2]
+        backend.failing.add('set')
+        with pytest.raises(InvalidationError, match='keeps trying'):
+            await cache.invalidate_cached(form(rate.key('EUR')))
+        assert [await rate('EUR'), await rate('USD')] == [3, 2]
+        backend.failing.clear()
+        await all_written(cache._settings.store)
+        assert [await rate('EUR'), await rate('EUR'), await rate('USD')] == [4, 4, 2]
 
 
 def test_a_process_owes_everything_in_place_of_more_than_so_many_names():

@@ -7,6 +7,7 @@ import pytest
 
 from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry, Position
+from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._store.ledger import JournalLedger, _invalidated
 from tests.store.journals import ModelJournals
 
@@ -103,6 +104,16 @@ async def test_a_head_that_was_read_before_is_not_taken_for_that_of_a_part_witho
     store.go_on.set()
     assert await here.stale_at(store, it, await here.see(store, looked_up)) is None
     await first
+
+
+@pytest.mark.parametrize(('names', 'key'), [(('a',), 'k'), (('b', 'a'), 'k'), ((), 'a')], ids=['one', 'two', 'key'])
+async def test_a_run_is_not_stored_if_another_process_has_invalidated_a_name_of_it_meanwhile(names, key):
+    here, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    early = await here.marks_before(store, names, key=key, windowed=False)
+    await there.invalidate(store, ['c', key_name('c')], None)
+    assert await here.marks_after(store, early, names, key, windowed=False, span=60) == early
+    await there.invalidate(store, ['a', key_name('a')], None)
+    assert await here.marks_after(store, early, names, key, windowed=False, span=60) is None
 
 
 async def test_a_tail_of_an_epoch_that_has_ended_meanwhile_is_added_to_nothing():

@@ -53,7 +53,7 @@ async def begun(store, entry):
 
 
 async def by_key(store, key=ENTRY.key, soft_at=None):
-    await store.invalidate((key_name(key),), soft_at=soft_at, key=None if soft_at else key)
+    await store.invalidate((key_name(key),), soft_at=soft_at, keys=() if soft_at else (key,))
 
 
 @pytest.mark.parametrize('windowed', [False, True])

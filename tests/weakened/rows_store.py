@@ -89,11 +89,17 @@ ROWS = [
         'after(landing, self.release)',
         'after(landing, self.try_to_take)',
     ),
+    (
+        'owed: all names that a key may have',
+        'cache.py',
+        'await self._settings.store.invalidate(names, soft_at=self._soft_at(soft), keys=() if soft else keys)',
+        'sum([await self._settings.store.invalidate((it,), soft_at=self._soft_at(soft)) for it in names])',
+    ),
     ('soon: in this process', '_store/remote.py', '        self._parts.debts.note(names, self._parts.write)\n', ''),
     (
         'soon: in memory',
         '_store/local.py',
-        '`Store`. All of it is done at once."""\n        self._invalidate(names, None, None)\n',
+        '`Store`. All of it is done at once."""\n        self._invalidate(names, None, ())\n',
         '`Store`. All of it is done at once."""\n',
     ),
     ('events: keys', '_core/names.py', "f'{OF_KEY}{digest(it)}' if is_of_key(it) else it", 'it'),
