@@ -166,7 +166,7 @@ INSIDE = {
     ),
     '_fastapi': (
         *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'given', 'read_steps'),
-        'write_log',
+        *('write_log', 'proceeding'),
         *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
         *('writing', 'path_values', 'own', 'documenting', 'rivals', 'serving', 'handlers', 'noting', 'noted_scope'),
         *('noted_values', 'callers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),

@@ -37,8 +37,8 @@ BROAD = {
     'the endpoint or a function failed, and something stale may answer': {'_exchange/run.py', '_functions/calling.py'},
     'a renewal, whose client has been served': {'_exchange/exchange.py'},
     "code of the user's, which raises again where FastAPI makes a response of it, or must cost no response": {
-        *('_exchange/user_code.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/solving.py'),
-        *('_fastapi/early_values.py', '_fastapi/parameters.py', '_fastapi/path_values.py'),
+        *('_exchange/user_code.py', '_routes/hooks.py', '_fastapi/admission.py', '_fastapi/proceeding.py'),
+        *('_fastapi/solving.py', '_fastapi/early_values.py', '_fastapi/parameters.py', '_fastapi/path_values.py'),
         *('_concurrency/observers.py', '_routes/warming_up.py'),
     },
     'odd objects that are mounted or held': {'_fastapi/effective.py', '_fastapi/schemas.py'},

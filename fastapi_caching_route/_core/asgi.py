@@ -24,7 +24,7 @@ HANDLER = 'fastapi_caching_route.handler'
 
 Written by `_exchange/run` and `_exchange/guards`, and by `_fastapi/extended`, which restores it for a route class that
 tries again. Read by `_fastapi/extended`. Cleared by `route`, since an endpoint that is not cached may get the scope of
-another route, and by `_fastapi/admission`, which runs only guards.
+another route, and by `_fastapi/proceeding`, inside of which only guards run.
 """
 
 ADMITTED = 'fastapi_caching_route.admitted'
@@ -58,6 +58,7 @@ WRITE_LOG = 'fastapi_caching_route.write_log'
 """The `WriteLog` of this run, which fills its `Written`.
 
 Written, and cleared at the end, by `_fastapi/admission` and `_fastapi/extended`. Read by `_fastapi/write_log`.
+Restored by `_fastapi/proceeding`, for a route class that tries again.
 """
 
 READ_LOG = 'fastapi_caching_route.read_log'
@@ -89,7 +90,8 @@ Written and read by `_fastapi/given`. It is written anew in each request before 
 PROCEED = 'fastapi_caching_route.proceed'
 """The function that continues the request after the guards of an admission accepted it.
 
-Written, read and cleared by `_fastapi/admission`.
+Written by `_fastapi/admission` and, inside of a user's handler, by `_fastapi/proceeding`. Read by both, and cleared by
+`_fastapi/admission`.
 """
 
 ROUTE_INVALIDATES = 'fastapi_caching_route.route_invalidates'

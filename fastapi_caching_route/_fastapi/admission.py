@@ -15,11 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, request_response
 from starlette.types import Receive, Send
 
-from fastapi_caching_route._core.asgi import HANDLER, PROCEED, WRITE_LOG, WRITTEN, Scope
+from fastapi_caching_route._core.asgi import PROCEED, WRITE_LOG, WRITTEN, Scope
 from fastapi_caching_route._core.declared import ACCEPTED, NOT_RUN, Decision, GuardRefusal, Proceed
 from fastapi_caching_route._fastapi.early_values import forget_raised, raised_in_route
 from fastapi_caching_route._fastapi.effective import has_own_handler
 from fastapi_caching_route._fastapi.extended import Handler, as_route, read_body_as, unnamed, with_body_of
+from fastapi_caching_route._fastapi.proceeding import Once, Proceeded, Proceeding, Telling
 from fastapi_caching_route._fastapi.solving import (
     Solving,
     invalid,
@@ -32,6 +33,9 @@ from fastapi_caching_route._fastapi.write_log import CurrentWriteLog, WriteLog, 
 
 _LIKE_THE_ROUTE = ('strict_content_type', 'form_limits')
 """Settings for reading a request that only newer releases have."""
+
+_ENDS_AFTERWARDS = 'fastapi_inner_astack'
+"""What FastAPI puts into a scope from 0.118 on. Before, dependencies with `yield` end when the endpoint returns."""
 
 
 class FastAPIAdmission:
@@ -55,7 +59,9 @@ class FastAPIAdmission:
             self._solving = Solving(effective, unnamed_nodes)
         self._direct = request_response(self._solve)
         handler = _handler(effective, model, unnamed_nodes, _admitted_inside if is_inside else _admitted)
-        self._app = request_response(partial(_continuing_inside, handler) if is_inside else handler)
+        if is_inside:
+            handler = partial(_continuing_inside, handler, Telling(effective.path_format))
+        self._app = request_response(handler)
 
     async def decide(self, scope: Scope) -> Decision:
         """Whether the guards accept the request, if that is all that they do."""
@@ -101,7 +107,7 @@ class FastAPIAdmission:
         tasks = await self._solving(request, response, log.to_guard)
         if response is not None:
             log.to_others()
-        proceeding = _Proceeding(request.scope.pop(PROCEED))
+        proceeding = Proceeding(request.scope.pop(PROCEED))
         proceeding.background = tasks
         return proceeding
 
@@ -130,39 +136,25 @@ def _handler(effective: Any, model: Any, nodes: Sequence[Dependant], admitted: A
     return partial(_naming_the_endpoint, shadow.get_route_handler(), effective)
 
 
-async def _continuing_inside(handler: Handler, request: Request) -> Response:
+async def _continuing_inside(handler: Handler, tell: Telling, request: Request) -> Response:
     """Call a handler of a user's route class, which may hand the guards a request of another class.
 
-    The request continues inside of it, once, even if it tries again. What it returns after that is not sent.
+    The request continues inside of it. What it returns after that is not sent, and what it raises after the response
+    was sent is no failure of the request: the guards are told of none.
     """
-    scope, send = request.scope, request._send  # noqa: SLF001, the request of the user may have another one
-    proceed, log = scope[PROCEED], scope[WRITE_LOG]
-    scope.pop(HANDLER, None)
-    ended: list[BaseException | None] = []
-
-    async def proceed_once(_send: Send) -> bool:
-        if not ended:
-            try:
-                keeps_tasks = bool(await proceed(send))
-            except BaseException as error:
-                ended.append(error)
-                raise
-            finally:
-                scope[PROCEED], scope[WRITE_LOG] = proceed_once, log
-                scope.pop(HANDLER, None)  # that of the run, which is not to run again
-            ended.append(None)
-            return keeps_tasks
-        if ended[0] is not None:
-            raise ended[0]
-        return False
-
-    scope[PROCEED] = proceed_once
+    scope = request.scope
+    once = Once(scope, request._send)  # noqa: SLF001, the request of the user may have another one
     try:
         response = await handler(request)
+    except Exception as error:
+        if not once.was_sent or _ENDS_AFTERWARDS not in scope:
+            raise
+        tell(error)
+        return Proceeded(keeps_tasks=False)
     finally:
         scope.pop(PROCEED, None)
-    is_sent = bool(ended) and not isinstance(response, _Proceeding)
-    return _Proceeding(partial(_proceeded, keeps_tasks=False)) if is_sent else response
+    is_sent = once.has_ended and not isinstance(response, Proceeding)
+    return Proceeded(keeps_tasks=False) if is_sent else response
 
 
 async def _naming_the_endpoint(handler: Handler, effective: Any, request: Request) -> Any:
@@ -180,35 +172,15 @@ async def _refuse(error: Exception, _request: Request) -> Response:
 
 
 async def _admitted(request: Request, log: CurrentWriteLog) -> Response:
-    if 'fastapi_inner_astack' not in request.scope:
-        # Before FastAPI 0.118, dependencies with yield end when the endpoint returns.
-        return await _admitted_inside(request, log)
     log.to_others()
-    return _Proceeding(request.scope.pop(PROCEED))
+    proceed: Proceed = request.scope.pop(PROCEED)
+    if _ENDS_AFTERWARDS in request.scope:
+        return Proceeding(proceed)
+    return Proceeded(keeps_tasks=await proceed(request._send))  # noqa: SLF001, older releases offer it nowhere else
 
 
 async def _admitted_inside(request: Request, log: CurrentWriteLog) -> Response:
-    """Continue the request before the handler returns."""
+    """Continue the request before the handler of a user's route class returns."""
     log.to_others()
-    proceed: Proceed = request.scope.pop(PROCEED)
-    keeps_tasks = await proceed(request._send)  # noqa: SLF001, older releases offer `send` nowhere else
-    response = _Proceeding(partial(_proceeded, keeps_tasks=keeps_tasks))
-    response.status_code, response.body, response.raw_headers = 200, b'', []  # handlers of users look at these
-    return response
-
-
-async def _proceeded(_send: Any, *, keeps_tasks: bool) -> bool:
-    """The result of `proceed`, which has sent everything already."""
-    return keeps_tasks
-
-
-class _Proceeding(Response):
-    """A response that continues the request when it is sent. Dependencies with `yield` end after it."""
-
-    def __init__(self, proceed: Proceed) -> None:  # it has no head and no body of its own
-        self.background = None
-        self._proceed = proceed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002, an ASGI app
-        if await self._proceed(send) and self.background is not None:
-            await self.background()
+    once: Once = request.scope.pop(PROCEED)
+    return Proceeded(keeps_tasks=await once(), sent=once.sent)

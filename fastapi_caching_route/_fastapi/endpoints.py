@@ -68,8 +68,14 @@ def attached_to(endpoint: object, slot: str = '') -> Any:
         if on_instance is not None:
             return on_instance
     found = getattr(endpoint, _ATTRIBUTE + slot, None)
-    inside = endpoint.func if isinstance(endpoint, partial) else getattr(endpoint, INSIDE, None)
+    inside = _directly_inside(endpoint)
     return attached_to(inside, slot) if found is None and inside is not None else found
+
+
+def _directly_inside(endpoint: Any) -> Any:
+    if isinstance(endpoint, staticmethod):  # a route decorator above it, in a class body, gets this object
+        return endpoint.__func__
+    return endpoint.func if isinstance(endpoint, partial) else getattr(endpoint, INSIDE, None)
 
 
 def note_routed(endpoint: Any, route: Any) -> None:

@@ -5,6 +5,7 @@ Explicit dependencies run inside of the route like its own: with its exceptions,
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -78,17 +79,22 @@ def extended_handler(
     dependant.dependencies = [*with_write_log(steps, effective.path_format)]
     handler: Handler = handler_behind(route)
 
-    async def handle(request: Request) -> Response:
-        log = WriteLog(request.scope.get(WRITTEN) or Written())
-        request.scope[WRITE_LOG] = log
-        try:
-            response = await handler(request)
-        finally:
-            request.scope.pop(WRITE_LOG, None)
-        log.end(response)
-        return response
+    return partial(_recording, handler)
 
-    return handle
+
+async def _recording(handler: Handler, request: Request) -> Response:
+    """Call the handler, and record what is written on its response."""
+    log = WriteLog(request.scope.get(WRITTEN) or Written())
+    request.scope[WRITE_LOG] = log
+    try:
+        response = await handler(request)
+    finally:
+        request.scope.pop(WRITE_LOG, None)
+    if log.has_begun:
+        log.end(response)
+    else:  # the handler of a user's route class responds by itself, and no guard has run
+        request.scope[OF_THE_ENDPOINT] = False
+    return response
 
 
 def _steps(

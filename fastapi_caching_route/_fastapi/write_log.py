@@ -76,14 +76,16 @@ class _LoggedHeaders(MutableHeaders):
 class WriteLog:
     """Records the headers that are written on the response of one run."""
 
-    __slots__ = ('_headers', '_response', '_tasks', '_written')
+    __slots__ = ('_headers', '_response', '_tasks', '_written', 'has_begun')
 
     def __init__(self, written: Written) -> None:
         """Record in `written`."""
         self._written = written
+        self.has_begun = False
 
     def begin(self, response: Response, tasks: BackgroundTasks | None = None) -> None:
         """Begin with the headers of guards that ran before."""
+        self.has_begun = True
         self._written.begin()
         apply([it for guard in self._written.by_guards for it in guard], response.headers.raw)
         self._headers = _LoggedHeaders(response.headers.raw, self._written.by_others[-1])

@@ -86,6 +86,36 @@ def test_a_static_method_can_be_decorated_above_and_below():
     assert marks(*(client.get(it) for it in ('/above', '/above', '/below', '/below'))) == ['MISS', 'HIT'] * 2
 
 
+def test_a_static_method_can_have_its_route_in_the_class_body():
+    # Not async: older releases of FastAPI do not await such an object.
+    cache, router = memory_cache(), caching_router()
+    skipping = APIRouter(route_class=cache.route_class(ttl=60))
+
+    class Endpoints:
+        @router.get('/above')
+        @cache(ttl=60)
+        @staticmethod
+        def above():
+            return 'above'
+
+        @router.get('/below')
+        @staticmethod
+        @cache(ttl=60)
+        def below():
+            return 'below'
+
+        @skipping.get('/skipped')
+        @cache.skip
+        @staticmethod
+        def skipped():
+            return 'skipped'
+
+    client = client_of(router, skipping)
+    assert marks(*(client.get(it) for it in ('/above', '/above', '/below', '/below'))) == ['MISS', 'HIT'] * 2
+    assert marks(client.get('/skipped'), client.get('/skipped')) == [None] * 2
+    assert Endpoints.above.__name__ == 'above'
+
+
 def test_an_endpoint_that_is_decorated_late_is_cached_from_then_on():
     cache, router = memory_cache(), caching_router()
 

@@ -290,7 +290,7 @@ ROWS = [
     ),
     (
         'tasks of guards',
-        '_fastapi/admission.py',
+        '_fastapi/proceeding.py',
         'if await self._proceed(send) and self.background is not None:',
         'await self._proceed(send)\n        if self.background is not None:',
     ),
@@ -432,6 +432,13 @@ ROWS = [
         'async def _refusal_begins(request: Request) -> None:\n    request.scope[OF_THE_ENDPOINT] = False',
         'async def _refusal_begins(request: Request) -> None:\n    pass',
     ),
+    (
+        'withdrawn: not by the handler of a route class',
+        '_fastapi/extended.py',
+        'and no guard has run\n        request.scope[OF_THE_ENDPOINT] = False',
+        'and no guard has run\n        pass',
+    ),
+    ('skipped: static methods', '_fastapi/endpoints.py', 'if isinstance(endpoint, staticmethod):  #', 'if False:  #'),
     (
         'withdrawn: not by values that are not valid',
         '_fastapi/extended.py',
