@@ -168,7 +168,7 @@ INSIDE = {
         *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'given', 'read_steps'),
         *('write_log', 'proceeding'),
         *('inputs', 'nodes', 'key_rules', 'key_parts', 'security', 'parameters', 'plain', 'refusing', 'schemas'),
-        *('writing', 'path_values', 'own', 'documenting', 'rivals', 'serving', 'handlers', 'noting', 'noted_scope'),
+        *('writing', 'path_values', 'own', 'documenting', 'likeness', 'serving', 'handlers', 'noting', 'noted_scope'),
         *('noted_values', 'callers', 'limits', 'ending', 'plain_requests', 'effective', 'endpoints'),
     ),
     '_backends': (

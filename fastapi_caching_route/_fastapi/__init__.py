@@ -29,7 +29,7 @@ writing       endpoints wrapped so that a function runs after them
 path_values   path parameters after validation
 own           the dependencies that this package offers
 documenting   OpenAPI of cached routes
-rivals        apps whose responses may differ although they serve the same route
+likeness      whether two apps hold the same
 serving       all routes of an app, and those at a path
 handlers      the user's exception handlers, which get requests that note what is read
 noting        requests that note what user code reads of them

@@ -77,36 +77,44 @@ def is_of_websocket(route: object) -> bool:
     return isinstance(getattr(route, 'original_route', route), WebSocketRoute)
 
 
-def routes_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+def routes_in(app: Any) -> Iterator[tuple[str, Any]]:
     """All routes of an app as requests reach them, in their order, each with the path of its mounts.
 
     An app that is mounted in itself is not searched again, because that would never end.
     """
-    routes = getattr(app, 'routes', None)
+    return ((where, route) for where, route, _ in _all_in(app) if not isinstance(route, Mount | Host))
+
+
+def named_in(app: Any) -> Iterator[tuple[str, Any]]:
+    """The paths and names of all routes and mounts of an app, in their order."""
+    for where, route, _ in _all_in(app):
+        yield where + (_address(route) if isinstance(route, Mount | Host) else route.path), route.name
+
+
+def way_to(app: Any, outermost: Any) -> tuple[str, tuple[Any, ...]]:
+    """Where an app is inside of the outermost one: hosts and paths of its mounts, and the apps around it.
+
+    The place is empty if it is not mounted. The outermost app is the first.
+    """
+    mounts = (it for it in _all_in(outermost) if isinstance(it[1], Mount | Host))
+    found = ((where + _address(route), around) for where, route, around in mounts if _inside(route) is app)
+    return next(found, ('', (outermost,)))
+
+
+def _all_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """All routes and mounts of an app, each with the path of its mounts and the apps around it."""
+    routes, around = getattr(app, 'routes', None), (*outside, app)
     for route in _each(routes if isinstance(routes, list | tuple) else ()):
+        yield prefix, route, around
         if isinstance(route, Mount | Host):
             inside = _inside(route)
-            if not any(inside is it for it in (app, *outside)):
-                yield from routes_in(inside, prefix + _address(route), (app, *outside))
-        else:
-            yield prefix, route
+            if not any(inside is it for it in around):
+                yield from _all_in(inside, prefix + _address(route), around)
 
 
-def place_of(app: Any, outermost: Any) -> str:
-    """Where an app is inside of the outermost one: the hosts and paths of its mounts; empty if it is not mounted."""
-    return next((where for where, it in mounted_in(outermost) if it is app), '')
-
-
-def mounted_in(app: Any, prefix: str = '', outside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """All apps that are mounted in an app, each with the hosts and paths of its mounts."""
-    routes = getattr(app, 'routes', None)
-    mounts = [it for it in _each(routes if isinstance(routes, list | tuple) else ()) if isinstance(it, Mount | Host)]
-    for route in mounts:
-        inside = _inside(route)
-        if not any(inside is it for it in (app, *outside)):
-            where = prefix + _address(route)
-            yield where, inside
-            yield from mounted_in(inside, where, (app, *outside))
+def app_of(router: Any) -> Any:
+    """The app of a router, if this is the router of a FastAPI app; else the same object."""
+    return getattr(router, 'dependency_overrides_provider', None) or router
 
 
 def _address(route: Mount | Host) -> str:

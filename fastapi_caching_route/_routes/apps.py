@@ -4,10 +4,10 @@ Does not know what a cache key is.
 """
 
 import os
+import threading
 import weakref
-from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -15,8 +15,11 @@ from starlette.applications import Starlette
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import qualified
-from fastapi_caching_route._fastapi.rivals import are_alike, has_rival
-from fastapi_caching_route._fastapi.serving import place_of
+from fastapi_caching_route._fastapi.likeness import are_alike
+from fastapi_caching_route._fastapi.serving import app_of, way_to
+
+MAX_COMPARED = 8
+"""An app is compared with so many others at most. It counts as different from those before them."""
 
 UNNAMED = (
     'several apps of this process have the title %r and serve this route at one place, so other processes do not share '
@@ -27,11 +30,43 @@ UNNAMED = (
 class KnowsApps(Protocol):
     """A route that remembers how its apps were identified."""
 
-    def is_cached(self, route: Any) -> bool:
-        """Whether a route of an app is cached."""
-
     def forget(self) -> None:
         """Identify them again at the next request."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Served:
+    app: 'weakref.ref[Any]'
+    number: int
+
+
+@dataclass(slots=True)
+class _Namesakes:
+    """The apps of one description that this process has served."""
+
+    known: dict[int, _Served] = field(default_factory=dict)
+    """All that are alive, by id."""
+    latest: list[_Served] = field(default_factory=list)
+    numbers: int = 0
+    """How many differ. Numbers of apps that are gone are not used again."""
+    used_by: 'weakref.WeakSet[KnowsApps]' = field(default_factory=weakref.WeakSet)
+    """The routes of the only app. Other processes may see their entries."""
+
+    def number(self, app: Any) -> int | None:
+        known = self.known.get(id(app))
+        return known.number if known is not None and known.app() is app else None
+
+    def living(self) -> list[_Served]:
+        return [it for it in self.latest if it.app() is not None]
+
+    def add(self, app: Any, number: int | None) -> int:
+        """Add an app that is alike to those of this number, or to none."""
+        if number is None:
+            number = self.numbers = self.numbers + 1
+        known, at = self.known, id(app)
+        served = known[at] = _Served(weakref.ref(app, lambda _: known.pop(at, None)), number)
+        self.latest = [*self.living(), served][-MAX_COMPARED:]
+        return number
 
 
 class Apps:
@@ -42,13 +77,12 @@ class Apps:
     process.
     """
 
-    __slots__ = ('_known', '_numbered', '_token', '_used_by')
+    __slots__ = ('_lock', '_namesakes', '_token')
 
     def __init__(self) -> None:
         """Start without apps."""
-        self._known: weakref.WeakKeyDictionary[Any, dict[Parts, int]] = weakref.WeakKeyDictionary()
-        self._used_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[KnowsApps]] = weakref.WeakKeyDictionary()
-        self._numbered: Counter[Parts] = Counter()
+        self._lock = threading.Lock()
+        self._namesakes: dict[Parts, _Namesakes] = {}
         self._token: str = token_hex(8)
 
     def identity(self, app: Any, outermost: Any, route: KnowsApps, *, is_shared: bool) -> Parts:
@@ -56,40 +90,44 @@ class Apps:
 
         `is_shared` says whether other processes may see the entries. If not, the numbers are enough.
         """
-        if not isinstance(app, Starlette) or type(app).__hash__ is None:
+        if not isinstance(app, Starlette):
             return ()
-        described: Parts = (_place_of(app, outermost), getattr(app, 'title', None) or qualified(type(app)))
-        number = self._number(app, described, outermost, route if is_shared else None)
-        self._used_by.setdefault(app, weakref.WeakSet()).add(route)
-        if not is_shared:
+        described = _described(app, outermost)
+        compared: list[_Served] = []
+        alike: int | None = None
+        while True:
+            with self._lock:
+                namesakes = self._namesakes.setdefault(described, _Namesakes())
+                number = namesakes.number(app)
+                known = [] if number is not None or alike is not None else namesakes.living()
+                others = [it for it in known if it not in compared]
+                if not others:
+                    number = number or namesakes.add(app, alike)
+                    return self._identified(described, namesakes, number, route if is_shared else None)
+            compared += others
+            # Outside of the lock, because this runs code of the apps. Those that come meanwhile are compared then.
+            alike = next((it.number for it in reversed(others) if _are_alike(app, it.app())), None)
+
+    def _identified(self, described: Parts, namesakes: _Namesakes, number: int, route: KnowsApps | None) -> Parts:
+        """`route` is None if no other process sees the entries."""
+        if route is None:
             return described if number == 1 else (*described, number)
-        return described if self._numbered[described] == 1 else (*described, number, os.getpid(), self._token)
-
-    def _number(self, app: Any, described: Parts, outermost: Any, route: KnowsApps | None) -> int:
-        """The number of an app among those of one description. Numbers of apps that are gone are not used again.
-
-        `route` is None if no other process sees the entries.
-        """
-        numbers = self._known.setdefault(app, {})
-        if described not in numbers:
-            others = [it for it, known in self._known.items() if described in known]
-            alike = next((it for it in others if _are_alike(app, it)), None)
-            if alike is not None:
-                numbers[described] = self._known[alike][described]
-                return numbers[described]
-            for known in [known for it in others if route is not None for known in self._used_by.get(it, ())]:
-                known.forget()
-            # A rival makes it one of several, even if no request has reached the rival yet.
-            is_alone = route is None or described[0] or not _has_rival(app, outermost, route.is_cached)
-            self._numbered[described] += 1 if is_alone else 2
-            numbers[described] = self._numbered[described]
-        return numbers[described]
+        if namesakes.numbers == 1:
+            namesakes.used_by.add(route)
+            return described
+        for known in namesakes.used_by:
+            known.forget()
+        namesakes.used_by.clear()
+        return (*described, number, os.getpid(), self._token)
 
 
-def _place_of(app: Any, outermost: Any) -> str:
+def _described(app: Any, outermost: Any) -> Parts:
+    """The place of an app, and the titles of the apps around it and of itself."""
+    place, around = '', (outermost,)
     with suppress(Exception):  # unusual mounted objects must not break a request
-        return place_of(app, outermost)
-    return ''
+        place, around = way_to(app, outermost)
+    outside = [it for it in map(app_of, around) if it is not app]
+    return place, tuple(getattr(it, 'title', None) or qualified(type(it)) for it in (*outside, app))
 
 
 def _are_alike(one: Any, other: Any) -> bool:
@@ -98,12 +136,9 @@ def _are_alike(one: Any, other: Any) -> bool:
     return False
 
 
-def _has_rival(app: Any, outermost: Any, is_cached: Callable[[Any], bool]) -> bool:
-    with suppress(Exception):  # unusual mounted objects must not break a request
-        return has_rival(app, outermost, is_cached)
-    return False
-
-
 def doubt_of(identity: Parts) -> str | None:
     """A warning about an app that is identified in this process only, with the remedy; None about any other."""
-    return UNNAMED % (identity[1],) if len(identity) > len(('place', 'title', 'number')) else None
+    if len(identity) <= len(('place', 'titles', 'number')):
+        return None
+    titles: Any = identity[1]
+    return UNNAMED % (titles[-1],)

@@ -103,12 +103,13 @@ class Reached:
 class Places:
     """One route, in all places where requests have reached it."""
 
-    __slots__ = ('__weakref__', '_context', '_default', '_kind', '_known', '_of_others')
+    __slots__ = ('__weakref__', '_context', '_default', '_era', '_kind', '_known', '_of_others')
 
     def __init__(self, kind: type[Any], context: type) -> None:
         """`kind` is the class of our routes. `context` is the dependency through which a request can invalidate."""
         self._kind = kind
         self._context = context
+        self._era = object()
         self._known: dict[int, Reached] = {}
         self._of_others: dict[tuple[int, int], Reached] = {}  # where several apps serve one route object
         self._default: dict[tuple[int, int], tuple[Any, Any, Plan]] = {}
@@ -119,14 +120,11 @@ class Places:
     @property
     def effective(self) -> list[Any]:
         """The effective routes: the route with the prefix and the dependencies of its includes, for each place."""
-        return [it.effective for it in self._known.values()]
-
-    def is_cached(self, route: Any) -> bool:
-        """Whether a route of an app is cached."""
-        return decoration_at(route) is not None
+        return [it.effective for it in list(self._known.values())]
 
     def forget(self) -> None:
         """Plan again at the next request, because an app is identified in another way now."""
+        self._era = object()  # before clearing: what is planned meanwhile in another thread is not remembered
         for known in (self._known, self._of_others, self._default):
             known.clear()
 
@@ -143,10 +141,12 @@ class Places:
             and (known.plan or not decoration_at(route))
         ):
             return known
-        waits = _waits(route)
+        waits, era = _waits(route), self._era
         reached = self._first_reached(route, effective, scope)
         if not waits:  # its keys depend on the backend, so they are not remembered
             self._remember(reached)
+        if self._era is not era:
+            self.forget()
         return reached
 
     def default_plan(self, route: Any, scope: Scope) -> Plan | None:
@@ -163,11 +163,14 @@ class Places:
         policy = decoration.policy
         reads = 'all' if policy.reads == 'noted' else policy.reads
         plain = replace(decoration, policy=replace(policy, key_builder=None, reads=reads))
+        era = self._era
         plan = self._plan(plain, route, effective, PathParameters(effective), scope)
         if not _waits(route):
             if len(self._default) >= MAX_PLACES:
                 self._default.clear()
             self._default[id(effective), id(served_by)] = effective, served_by, plan
+        if self._era is not era:
+            self.forget()
         return plan
 
     def _remember(self, reached: Reached) -> None:
