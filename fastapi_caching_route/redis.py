@@ -1,6 +1,5 @@
 """`RedisClientCache`: a cache of aiocache over redis.asyncio, for a single server, Redis Cluster or Sentinel."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -9,13 +8,15 @@ from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.clients import close
+from fastapi_caching_route._backends.listing import pattern_of
 from fastapi_caching_route._backends.redis_clients import maker_of
 from fastapi_caching_route._backends.redis_heads import FIRST_BYTES
+from fastapi_caching_route._backends.redis_known import is_of_another_type
 from fastapi_caching_route._core.key import root_of
-from fastapi_caching_route._core.owner import belongs, head_ends_at
+from fastapi_caching_route._core.owner import belongs, belongs_by_key, head_ends_at
 
-_GLOB = re.compile(r'[*?\[]')
-"""The special characters in a pattern of SCAN."""
+CLEARED_AT_ONCE = 500
+"""How many keys `clear` reads and deletes in one round trip: they take a megabyte at most, but for very long heads."""
 
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
@@ -120,22 +121,48 @@ class RedisClientCache(BaseCache):
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
         if namespace:
             for begin in {namespace, root_of(namespace)}:
-                async for key in self.client.scan_iter(_GLOB.sub(r'[\g<0>]', begin) + ':*'):
-                    if await self._is_in(namespace, key):
-                        await self.client.delete(key)
+                page: list[Any] = []
+                async for key in self.client.scan_iter(pattern_of(f'{begin}:'), count=CLEARED_AT_ONCE):
+                    page.append(key)
+                    if len(page) == CLEARED_AT_ONCE:
+                        await self._delete_of(namespace, page)
+                        page = []
+                await self._delete_of(namespace, page)
         else:
             await self.client.flushdb()
         return True
 
-    async def _is_in(self, namespace: str, key: Any) -> bool:
-        """Whether a key that begins with a namespace is in it, and not in a longer one of another cache."""
-        name = key.decode(errors='replace') if isinstance(key, bytes) else str(key)
-        if await self.client.type(key) not in {b'string', 'string'}:
-            return belongs(name, b'', namespace)
-        begin = await self.client.getrange(key, 0, FIRST_BYTES - 1)
-        if head_ends_at(begin) > len(begin):
-            begin = await self.client.getrange(key, 0, head_ends_at(begin) - 1)
-        return belongs(name, begin, namespace)
+    async def _delete_of(self, namespace: str, keys: Sequence[Any]) -> None:
+        """Delete those of the keys that are in a namespace, and not in a longer one of another cache."""
+        told = {key: belongs_by_key(_name(key), namespace) for key in keys}
+        begins = await self._begins({key: FIRST_BYTES for key, it in told.items() if it is None})
+        longer = {key: head_ends_at(begin) for key, begin in begins.items() if head_ends_at(begin) > len(begin)}
+        begins |= await self._begins(longer)
+        told |= {key: belongs(_name(key), begin, namespace) for key, begin in begins.items()}
+        own = [key for key, it in told.items() if it]
+        if hasattr(self.client, 'nodes_manager'):
+            await self._each('delete', [(key,) for key in own])
+        elif own:
+            await self.client.delete(*own)
+
+    async def _begins(self, sizes: dict[Any, int]) -> dict[Any, bytes]:
+        """The first bytes of the value under each key; of what is no value, such as a list, none."""
+        ranges = [(key, 0, size - 1) for key, size in sizes.items()]
+        replies = await self._each('getrange', ranges, raise_on_error=False)
+        for it in replies:
+            if isinstance(it, Exception) and not is_of_another_type(it):
+                raise it
+        return {key: it if isinstance(it, bytes) else b'' for key, it in zip(sizes, replies, strict=True)}
+
+    async def _each(self, command: str, given: Sequence[tuple[Any, ...]], *, raise_on_error: bool = True) -> list[Any]:
+        """Send a command many times, in one round trip; in a cluster, in one to each node."""
+        if not given:
+            return []
+        pipeline = self.client.pipeline(transaction=False)
+        for it in given:
+            getattr(pipeline, command)(*it)
+        replies: list[Any] = await pipeline.execute(raise_on_error=raise_on_error)
+        return replies
 
     async def _raw(
         self, command: str, *args: Any, encoding: str | None = 'utf-8', _conn: Any = None, **options: Any
@@ -154,6 +181,10 @@ class RedisClientCache(BaseCache):
         """Build keys as aiocache's `RedisCache` does."""
         namespace = self.namespace if namespace is None else namespace
         return f'{namespace}:{key}' if namespace else key
+
+
+def _name(key: Any) -> str:
+    return key.decode(errors='replace') if isinstance(key, bytes) else str(key)
 
 
 def _milliseconds(ttl: float | None) -> int | None:

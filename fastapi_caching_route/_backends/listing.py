@@ -29,7 +29,7 @@ async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> As
     if hasattr(client, 'scan') and isinstance(driver, AiocacheDriver) and driver.builds_keys():
         msg = 'its key_builder turns keys into others'
         raise NotImplementedError(msg)
-    pattern = _SPECIAL.sub(r'\\\1', prefix) + '*'
+    pattern = pattern_of(prefix)
     if isinstance(driver, LMDBDriver):
         last = (driver.keys_after(prefix, '', after) or [''])[-1] if after else ''
         while page := driver.keys_after(prefix, last, size):
@@ -44,6 +44,11 @@ async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> As
     else:
         msg = 'this backend cannot list its keys'
         raise NotImplementedError(msg)
+
+
+def pattern_of(prefix: str) -> str:
+    """What Redis takes for all keys that begin with this, whatever characters are in it."""
+    return _SPECIAL.sub(r'\\\1', prefix) + '*'
 
 
 async def _scanned(client: Any, pattern: str, size: int, cursor: int) -> AsyncGenerator[KeyPage, None]:

@@ -80,7 +80,7 @@ class KnownValues:
                 length, _, begin = reply.partition(b' ')
                 it = self._codec.known.get((begin, int(length)))
                 found |= {} if it is None else {key: it}
-            elif not _is_of_another_type(reply):  # the user of Redis may not have these commands
+            elif not is_of_another_type(reply):  # the user of Redis may not have these commands
                 self._may_ask = False
         changed = [key for key in keys if key not in found]
         if changed:
@@ -98,6 +98,6 @@ class KnownValues:
         return self._codec.loads(value)
 
 
-def _is_of_another_type(reply: object) -> bool:
+def is_of_another_type(reply: object) -> bool:
     """Whether this error says that something else is under a key, a list, say. That tells nothing about other keys."""
     return str(reply).startswith('WRONGTYPE')

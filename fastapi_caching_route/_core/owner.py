@@ -31,16 +31,22 @@ def head_ends_at(begin: bytes) -> int:
     return start + _HEAD + int.from_bytes(content[_LENGTH], 'big') if content.startswith(WITH_HEAD) else 0
 
 
+def belongs_by_key(key: str, namespace: str) -> bool | None:
+    """What `belongs` says of any value under a key; None if it depends on the value."""
+    if key.startswith(f'{root_of(namespace)}{SEPARATOR}'):
+        return True
+    return False if any(it in key for it in _INSIDE) else None
+
+
 def belongs(key: str, begin: bytes, namespace: str) -> bool:
     """Whether a value is in a namespace of a backend, if its key begins with that.
 
     Of the values of this library that are in a longer namespace, only those of a route of this one are.
     """
+    by_key = belongs_by_key(key, namespace)
+    if by_key is not None:
+        return by_key
     root = root_of(namespace)
-    if key.startswith(f'{root}{SEPARATOR}'):
-        return True
-    if any(it in key for it in _INSIDE):
-        return False
     if not begin.startswith(OURS):
         return key.startswith((f'{root}:', f'{namespace}:'))
     return owner_of(root) in begin[: head_ends_at(begin)]

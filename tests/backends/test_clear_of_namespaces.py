@@ -1,12 +1,13 @@
 """`clear(namespace=...)` of a backend deletes what is in that namespace, and nothing of other users."""
 
 import pytest
+from redis import RedisError
 from redis.asyncio import Redis
 
 from fastapi_caching_route import Compression, FastAPICache, LMDBCache
 from fastapi_caching_route._core.owner import OURS, SIGNED, WITH_HEAD
 from fastapi_caching_route._store import wire
-from fastapi_caching_route.redis import RedisClientCache
+from fastapi_caching_route.redis import CLEARED_AT_ONCE, RedisClientCache
 from tests.support import caching_router, client_of
 
 
@@ -75,6 +76,60 @@ async def test_values_of_other_users_are_deleted_in_their_namespace_only(new_bac
     assert [await it.get('fcr') for it in backends.values()] == [None, [1] * 1000, None, [1] * 1000]
     for backend in backends.values():
         await backend.close()
+
+
+@pytest.mark.parametrize(
+    'namespace', ['a\\b', 'a\\', '\\*', 'a*b', 'a?b', 'a[b', 'a]b', 'a[^b]c', '^a', '-', 'ä', 'a{b}', 'a:b']
+)
+async def test_a_namespace_may_have_any_characters(new_backend, namespace):
+    backends = [new_backend(it) for it in (namespace, f'{namespace}2', f'2{namespace}', 'axb')]
+    for backend in backends:
+        await backend.set('key', 'text')
+        await backend.set('key' * 600, 'text')
+    assert await backends[0].clear(namespace) is True
+    for backend, left in zip(backends, [None, 'text', 'text', 'text'], strict=True):
+        assert await backend.multi_get(['key', 'key' * 600]) == [left, left]
+        await backend.close()
+
+
+class Counting(Redis):
+    """A client that counts its round trips."""
+
+    trips = 0
+
+    async def execute_command(self, *args, **options):
+        self.trips += 1
+        return await super().execute_command(*args, **options)
+
+    def pipeline(self, *args, **options):
+        self.trips += 1  # each of them is sent once
+        return super().pipeline(*args, **options)
+
+
+async def test_many_keys_are_deleted_in_few_round_trips(redis_server):
+    client, number = Counting(port=redis_server.port), 4 * CLEARED_AT_ONCE + 1
+    backend, other = (RedisClientCache(lambda: client, namespace=it) for it in ('a', 'ab'))
+    pipeline = client.pipeline(transaction=False)
+    for it in range(number):
+        pipeline.set(f'a:{it}', 'x')
+        pipeline.set(f'ab:{it}', 'x')
+    await pipeline.execute()
+    client.trips = 0
+    await backend.clear('a')
+    assert client.trips < 50
+    assert await client.dbsize() == number
+    assert await other.exists('1')
+    await client.aclose()
+
+
+async def test_nothing_is_deleted_if_redis_does_not_tell_whose_it_is(redis_server):
+    async with Redis(port=redis_server.port) as client:
+        backend = RedisClientCache(lambda: client, namespace='a')
+        await client.set('a:b:key', 'x')
+        await client.acl_setuser('default', commands=['-getrange'])
+        with pytest.raises(RedisError):
+            await backend.clear('a')
+        assert await client.exists('a:b:key')
 
 
 async def test_a_value_that_is_no_text_is_deleted_too(redis_server):

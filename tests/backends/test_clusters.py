@@ -107,6 +107,18 @@ def test_a_cluster_may_be_named_by_a_url(cluster):
         assert marks(client.get('/things/7'), client.get('/things/8')) == ['MISS', 'HIT']
 
 
+async def test_a_namespace_is_cleared_on_all_nodes_of_a_cluster(cluster):
+    backend, other = (cluster_backend(cluster, namespace=it) for it in ('clear', 'clear2'))
+    keys = [str(it) for it in range(600)]
+    for it in (backend, other):
+        await it.multi_set([(key, 'x') for key in keys])
+    assert await backend.clear('clear') is True
+    assert set(await backend.multi_get(keys)) == {None}
+    assert set(await other.multi_get(keys)) == {'x'}
+    for it in (backend, other):
+        await it.close()
+
+
 def test_an_event_loop_for_each_request_is_no_trouble_in_a_cluster(cluster):
     cache = FastAPICache(cluster_backend(cluster, namespace='loops'), store_timeout=5)
     router, _ = shop(cache)
