@@ -6,6 +6,7 @@ values cannot give two different requests the same text.
 
 import re
 from hashlib import blake2b
+from typing import Any, SupportsIndex
 from urllib.parse import quote
 
 from msgspec.msgpack import Encoder
@@ -233,3 +234,26 @@ class EntryKey(str):
         """The full key in this namespace: that of the entry if it is in there, else as for any key of the user."""
         own = full_key(namespace, self)
         return own if own == self.full else full_key(namespace, user_key(self))
+
+    def __copy__(self) -> 'EntryKey':
+        """Itself, as of any str."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> 'EntryKey':
+        """Itself, as of any str."""
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Only what knows no route can be pickled.
+
+        Raises:
+            TypeError: it knows its route.
+
+        """
+        if self.owner is not None:
+            msg = (
+                'a CacheContext.key knows its route, and cannot be pickled: pass str(context.key), which '
+                'get_cached and invalidate_cached accept, with the namespace of the route, if it has one'
+            )
+            raise TypeError(msg)
+        return super().__reduce_ex__(protocol)

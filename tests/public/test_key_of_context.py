@@ -1,6 +1,8 @@
 """`CacheContext.key` of routes without a key builder, for `get_cached`, `set_cached` and `invalidate_cached`."""
 
 import asyncio
+import copy
+import pickle
 from typing import Annotated, Any
 
 import pytest
@@ -255,3 +257,34 @@ async def test_a_key_builder_may_build_the_text_of_a_key():
     assert (client.get('/').json(), shop.get()) == ('by hand', 'of the endpoint')
     assert await shop.cache.invalidate_cached(text) == 1
     assert client.get('/').json() == 'built'
+
+
+@pytest.mark.parametrize('copied', [copy.copy, copy.deepcopy])
+async def test_a_copy_of_a_key_is_as_good_as_the_key(copied):
+    shop = Shop(namespace='shop')
+    assert await shop.cache.set_cached(copied(shop.key), JSONResponse('by hand'))
+    assert shop.get() == 'by hand'
+    assert await shop.cache.invalidate_cached(copied([shop.key])[0]) == 1
+    assert shop.get() == 'of the endpoint'
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+async def test_a_key_is_not_pickled_but_its_text_is(protocol):
+    shop = Shop()
+    with pytest.raises(TypeError, match=r'pass str\(context\.key\)'):
+        pickle.dumps(shop.key, protocol)
+    text = pickle.loads(pickle.dumps(str(shop.key), protocol))
+    assert await shop.cache.invalidate_cached(text) == 1
+
+
+async def test_the_key_of_a_function_is_pickled():
+    cache, runs = FastAPICache(MemoryCache()), []
+
+    @cache.function(ttl=60, namespace='rates')
+    async def rate(currency: str) -> int:
+        runs.append(currency)
+        return len(runs)
+
+    assert [await rate('EUR'), await rate('EUR')] == [1, 1]
+    assert await cache.invalidate_cached(pickle.loads(pickle.dumps(rate.key('EUR')))) == 1
+    assert await rate('EUR') == 2

@@ -215,6 +215,7 @@ ROWS = [
         'if (more or self._labelled is None) and not',
         'if not',
     ),
+    ('key of the context: pickled', '_core/key.py', '        if self.owner is not None:\n', '        if False:\n'),
     ('key of the context: namespace', '_core/key.py', 'return own if own == self.full else', 'return'),
     ('bounds: recordings', '_core/recorder.py', 'if self.used + size > self.limit:', 'if False:'),
     ('bounds: keys of lines', '_core/key.py', 'if len(self._known) >= MAX_LINES:', 'if False:'),
