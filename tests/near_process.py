@@ -24,7 +24,7 @@ class NearProcess:
         of_copies.latest, of_copies.time, self._visits.time = self._latest, time, time
         self._monotonic = monotonic
         copies = of_copies.Copies(MAX_BYTES, trust, monotonic)
-        debts = SimpleNamespace(pending=False, include=lambda _: False)
+        debts = SimpleNamespace(pending=False, include=lambda *_: False)
         self._parts = self._visits.Parts(Shelved(shelf), ledger, debts, BUDGET, copies)
         self._look_up = of_copies.LookUpNear(copies, ledger, self._parts).look_up if trust else lambda _: LATER
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.routing import Host, Match, Mount, WebSocketRoute
 
 from fastapi_caching_route._core.asgi import Scope
@@ -53,6 +54,8 @@ def _route_at(routes: Iterable[Any], scope: Scope) -> tuple[Any, Scope]:
         found = {**scope, **inside}
         if isinstance(route, Mount | Host):
             app = _inside(route)
+            if isinstance(app, Starlette):
+                found['app'] = app
             return _route_at(app.routes, found) if hasattr(app, 'routes') else (route, found)
         if effective is not None:
             found['fastapi'] = {'effective_route_context': route}
