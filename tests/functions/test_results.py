@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from fastapi_caching_route import ConfigurationError, FastAPICache
+from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
 from fastapi_caching_route._functions.results import UnreadableError, results_of
 
 T = TypeVar('T')
@@ -271,17 +271,21 @@ async def test_a_class_below_the_function_may_be_in_its_annotation():
 
 
 async def test_a_model_that_has_changed_finds_no_older_results():
-    cache, runs = FastAPICache(), []
+    backend, runs = MemoryCache(), []
 
     def loader(model):
+        """The function as another deployment has it, on the same backend."""
+
         async def load() -> model:
             runs.append(1)
             return model(x=1)
 
         load.__qualname__ = 'load'
-        return cache.function(ttl=60, key=lambda: 1)(load)
+        return FastAPICache(backend).function(ttl=60, key=lambda: 1)(load)
 
     old, new = (pydantic.create_model('M', x=int), pydantic.create_model('M', x=int, y=(int, 5)))
     assert await loader(old)() == old(x=1)
     assert await loader(new)() == new(x=1)
+    assert len(runs) == 2
+    assert await loader(old)() == old(x=1)
     assert len(runs) == 2
