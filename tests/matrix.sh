@@ -32,7 +32,7 @@ if [ "${LOWEST_ONLY:-}" = 1 ]; then
     apart=(
         --ignore=tests/backends/test_{clusters,breaker,client_settings,commands,event_loops,journal_trouble,lmdb_processes,slow_links}.py
         --ignore=tests/store
-        --ignore=tests/promises/test_{caches_in_front,console_in_a_browser,documents,examples,faults,linear_work,race,shared_workers,watched,workers}.py
+        --ignore=tests/promises/test_{caches_in_front,http_suite,raw_in_front,console_in_a_browser,documents,examples,faults,linear_work,race,shared_workers,watched,workers}.py
         --ignore=tests/sessions/test_processes.py --ignore=tests/test_{layers,rules,shape,weakened}.py
     )
     on_lowest_fastapi "${apart[@]}" --ignore=tests/backends --ignore=tests/http  # these know nothing of FastAPI
