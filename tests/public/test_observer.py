@@ -447,3 +447,26 @@ def test_an_observer_is_a_plain_function(observer):
 def test_only_a_record_of_a_response_has_an_outcome():
     kinds = [events.Responded, events.Invalidated, events.Evicted, events.StoreFailed, events.StoreRecovered]
     assert [it for it in kinds if 'outcome' in it.__struct_fields__] == [events.Responded]
+
+
+class SentTwice(Response):
+    """An endpoint's own response, whose end comes twice. Servers ignore the second one or complain."""
+
+    async def __call__(self, scope, receive, send):
+        await super().__call__(scope, receive, send)
+        await send({'type': 'http.response.body', 'body': b''})
+
+
+async def test_a_response_whose_end_comes_twice_is_told_once():
+    told, router = [], caching_router()
+    cache = FastAPICache(observer=told.append)
+
+    @router.get('/')
+    @cache(ttl=60, skip=lambda request: True)
+    async def endpoint():
+        return SentTwice(b'a')
+
+    app = FastAPI()
+    app.include_router(router)
+    await asgi_call(app, asgi_scope())
+    assert [(it.outcome, it.reason, it.bytes) for it in told] == [('bypass', 'skip', 1)]
