@@ -1,6 +1,7 @@
 """What many tests need: a client, a clock that is set by hand, and names for what is looked at."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import fastapi
@@ -96,6 +97,15 @@ def patient(body: bytes = b'') -> Any:
         return message or await asyncio.get_running_loop().create_future()
 
     return receive
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until this is so, ten seconds at most."""
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError('it did not come')
 
 
 async def asgi_call(app: Any, scope: dict[str, Any], body: bytes = b'') -> list[dict[str, Any]]:

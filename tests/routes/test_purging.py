@@ -17,7 +17,7 @@ from fastapi_caching_route.purge import (
 )
 from fastapi_caching_route.stats import PurgeStats
 from tests.backends.fakes import Elsewhere
-from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of
+from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of, until
 
 TOKEN = 'very-secret-token'
 
@@ -40,14 +40,6 @@ def served(purge, **options):
         return number
 
     return client_of(router), cache, endpoint
-
-
-async def until(condition):
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError('it did not come')
 
 
 async def test_what_is_invalidated_together_is_purged_together_and_once_more(quick):

@@ -19,6 +19,7 @@ from fastapi_caching_route.purge import (
     SouinPurge,
     VarnishPurge,
 )
+from tests.support import until
 
 TOKEN = 'very-secret-token'
 
@@ -48,14 +49,6 @@ async def fake(*statuses):
 
 REQUEST = PurgeRequest(('user:7', 'path:/u/7'))
 SOFT = PurgeRequest(('user:7',), soft=True)
-
-
-async def until(condition):
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError('it did not come')
 
 
 async def test_fastly_is_asked_by_keys():
