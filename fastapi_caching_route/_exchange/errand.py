@@ -127,6 +127,18 @@ async def snapshot(errand: Errand) -> Snapshot:
     return Snapshot(asked, named, before, session, asked_at, reads)
 
 
+class Response(Struct, frozen=True):
+    """What the endpoint sends, from its head on."""
+
+    errand: Errand
+    snapshot: Snapshot
+    head: Head
+
+    def with_head(self, head: Head) -> 'Response':
+        """The same with this head."""
+        return Response(self.errand, self.snapshot, head)
+
+
 def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
     """The head of the response that begins with this message."""
     plan, inputs, read = errand.call.plan, errand.call.declared.inputs, snapshot.read() if snapshot.reads.noted else ()

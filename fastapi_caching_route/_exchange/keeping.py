@@ -21,8 +21,7 @@ from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, 
 from fastapi_caching_route._core.read_names import fields_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
 from fastapi_caching_route._core.written import Made
-from fastapi_caching_route._exchange.errand import Errand, Snapshot
-from fastapi_caching_route._exchange.messages import Head
+from fastapi_caching_route._exchange.errand import Errand, Response
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.coding import as_plain
@@ -45,9 +44,7 @@ class Kept(Struct, frozen=True):
 
 
 async def keep(
-    errand: Errand,
-    snapshot: Snapshot,
-    head: Head,
+    response: Response,
     recording: Recording,
     *,
     storable: Storable,
@@ -58,21 +55,19 @@ async def keep(
 
     One that was `confirmed` keeps its names. Of a stream it has been said before that it is stored.
     """
-    plan, named = errand.call.plan, _named(errand, snapshot, head, confirmed)
-    read = _read(errand, snapshot, confirmed) if snapshot.reads.noted or confirmed is not None else ()
+    errand, plan, named = response.errand, response.errand.call.plan, _named(response, confirmed)
+    read = _read(response, confirmed) if response.snapshot.reads.noted or confirmed is not None else ()
     recording = _recorded(errand, recording, named.names, read) if read or plan.surrogates else recording
     kept_as = _jittered(storable, plan.ttl_jitter) if plan.ttl_jitter else storable
-    entry = _entry(errand, snapshot, head, recording, kept_as, named=named, read=read, made=made, confirmed=confirmed)
+    entry = _entry(response, recording, kept_as, named=named, read=read, made=made, confirmed=confirmed)
     if plan.compression is not None or confirmed is not None:
         entry = structs.replace(entry, coded=_coded(plan, recording, confirmed))
-    storing = partial(_store_in_place, errand, snapshot, head, entry, window=storable.window, is_new=confirmed is None)
+    storing = partial(_store_in_place, response, entry, window=storable.window, is_new=confirmed is None)
     return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
 
 
 def _entry(
-    errand: Errand,
-    snapshot: Snapshot,
-    head: Head,
+    response: Response,
     recording: Recording,
     storable: Storable,
     *,
@@ -82,24 +77,24 @@ def _entry(
     confirmed: Entry | None,
 ) -> Entry:
     """The entry, as far as it is known before it is stored."""
-    plan, client = errand.call.plan, errand.call.client
+    call, head = response.errand.call, response.head
     # Of one that was confirmed, how long the endpoint took for all of it.
-    seconds = client.account.endpoint_seconds if confirmed is None else confirmed.about.seconds
+    seconds = call.client.account.endpoint_seconds if confirmed is None else confirmed.about.seconds
     return entry_of(
         recording,
         storable,
-        key=errand.call.key,
-        left_out=plan.labels.cache_header,
+        key=call.key,
+        left_out=call.plan.labels.cache_header,
         now=head.began_at,
         delay=head.delay,
         names=named.names,
-        marks=snapshot.before.held,
+        marks=response.snapshot.before.held,
         made=made,
-        tagged=not plan.terms.by_the_book,
+        tagged=not call.plan.terms.by_the_book,
         confirmed=confirmed,
         told=head.told if recording.headers is head.headers else None,
         read=read,
-        about=About(plan.counts.route, named.path, named.tags[:MAX_TAGS], seconds),
+        about=About(call.plan.counts.route, named.path, named.tags[:MAX_TAGS], seconds),
     )
 
 
@@ -123,43 +118,43 @@ def _recorded(errand: Errand, recording: Recording, names: tuple[str, ...], read
     return Recording(recording.status, tagged, recording.body)
 
 
-def _read(errand: Errand, snapshot: Snapshot, confirmed: Entry | None) -> Group:
+def _read(response: Response, confirmed: Entry | None) -> Group:
     """The names of what was read of the raw request, by the run that made the response or one that confirmed it."""
-    read = snapshot.read_with(errand.call.body)
+    read = response.snapshot.read_with(response.errand.call.body)
     return read if confirmed is None else tuple(sorted({*read, *confirmed.read}))
 
 
-def with_tags(errand: Errand, snapshot: Snapshot, head: Head) -> RawHeaders:
+def with_tags(response: Response) -> RawHeaders:
     """The headers of a response that is sent while it is recorded, with the tags that are known by now."""
-    plan = errand.call.plan
-    headers = head.headers
+    call, headers = response.errand.call, response.head.headers
+    plan = call.plan
     if plan.surrogates is not None:
-        headers = plan.tagged(headers, _named(errand, snapshot, head, None).names, errand.call.scope['path'])
+        headers = plan.tagged(headers, _named(response, None).names, call.scope['path'])
     if plan.compression is None:
         return headers
     length = lines(headers, b'content-length')
     size = whole_number(length[0]) if length else None
-    is_plain = coded_later(plan.compression, head.status, headers, LARGEST if size is None else size) is None
+    is_plain = coded_later(plan.compression, response.head.status, headers, LARGEST if size is None else size) is None
     return headers if is_plain else as_plain(headers)
 
 
-def _named(errand: Errand, snapshot: Snapshot, head: Head, confirmed: Entry | None) -> Named:
+def _named(response: Response, confirmed: Entry | None) -> Named:
     """The names of the entry; endpoints may have added tags while they ran."""
-    named = snapshot.named or NAMELESS
-    tags = sorted(errand.wishes.tags)
-    if errand.call.plan.terms.by_the_book:
-        tags += groups_of(errand.call.scope, head.headers, CACHE_GROUPS)
+    call, named = response.errand.call, response.snapshot.named or NAMELESS
+    tags = sorted(response.errand.wishes.tags)
+    if call.plan.terms.by_the_book:
+        tags += groups_of(call.scope, response.head.headers, CACHE_GROUPS)
     if confirmed is None and not tags:
         return named
     of_confirmed = [it for it in confirmed.names if not is_of_key(it)] if confirmed else ()
     names = (*named.names, *of_confirmed, *map(tag_name, tags))
     given = (*named.tags, *(confirmed.about.tags if confirmed else ()), *map(cut, tags))
-    bounded = errand.call.plan.bounded(tuple(dict.fromkeys(names)), errand.call.scope)
+    bounded = call.plan.bounded(tuple(dict.fromkeys(names)), call.scope)
     return Named(bounded, named.path, tuple(dict.fromkeys(given)))
 
 
 def _store_in_place(
-    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, window: float, is_new: bool
+    response: Response, entry: Entry, visit: Visit, *, window: float, is_new: bool
 ) -> Coroutine[Any, Any, str | None]:
     """Replace the stored entry, if there is one; return why the new one is not stored, if so."""
     # Before the marks are checked (test_an_invalidation_while_a_response_is_stored):
@@ -167,48 +162,45 @@ def _store_in_place(
     #     2. Somebody invalidates, and that returns.
     #     3. C asks, and joins the flight.
     #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
-    errand.flight.is_storing = True
-    putting = _put(errand, snapshot, head, entry, visit, span=entry.lifetime + window)
+    response.errand.flight.is_storing = True
+    putting = _put(response, entry, visit, span=entry.lifetime + window)
     # A confirmed entry stays: a brief failure of the store must not delete it.
-    return _or_withdraw(putting, errand, snapshot, head, visit) if is_new and errand.stale is not None else putting
+    return _or_withdraw(putting, response, visit) if is_new and response.errand.stale is not None else putting
 
 
-async def _or_withdraw(
-    putting: Coroutine[Any, Any, str | None], errand: Errand, snapshot: Snapshot, head: Head, visit: Visit
-) -> str | None:
+async def _or_withdraw(putting: Coroutine[Any, Any, str | None], response: Response, visit: Visit) -> str | None:
     """If the new entry cannot be stored, withdraw the old one and return the reason."""
     reason = await putting
     if reason is not None:
-        await withdraw_stored(errand, snapshot, head, visit)
+        await withdraw_stored(response, visit)
     return reason
 
 
-async def _put(
-    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float
-) -> str | None:
+async def _put(response: Response, entry: Entry, visit: Visit, *, span: float) -> str | None:
     """Store the entry for so many seconds, and let the flight land; return why it is not stored, if so."""
+    errand, before = response.errand, response.snapshot.before
     try:
-        standing = await visit.marks_after(snapshot.before, entry.names, entry.key, windowed=entry.windowed, span=span)
+        standing = await visit.marks_after(before, entry.names, entry.key, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
             return standing.reason
-        is_variant = entry.read or head.vary or errand.variants or not errand.call.declared.inputs.declared
-        place = await _place(errand, snapshot, head, entry, visit, span=span) if is_variant else (entry.key, None)
+        is_variant = entry.read or response.head.vary or errand.variants or not errand.call.declared.inputs.declared
+        place = await _place(response, entry, visit, span=span) if is_variant else (entry.key, None)
         if place is None:
             errand.flight.land(Instead.FORWARD)
             return reasons.NOT_COMPARABLE.name
         key, variants = place
         if (marks := standing.marks if isinstance(standing, Alive) else ()) != entry.marks or key != entry.key:
             entry = structs.replace(entry, key=key, marks=marks, names=_names_under(key, entry))
-        if _was_withdrawn(errand, snapshot, key, visit):
+        if _was_withdrawn(response, key, visit):
             return reasons.INVALIDATED.name
         is_stored = isinstance(standing, Alive) and await visit.put(entry, span)
-        if _was_withdrawn(errand, snapshot, key, visit):  # meanwhile, and it may have been stored after it was deleted
+        if _was_withdrawn(response, key, visit):  # meanwhile, and it may have been stored after it was deleted
             await visit.forget(key)
             return reasons.INVALIDATED.name
         if is_stored:
             visit.forget_withdrawal(key)
             if errand.compressing is not None:
-                errand.compressing.note(entry, span, partial(_was_withdrawn, errand, snapshot, key))
+                errand.compressing.note(entry, span, partial(_was_withdrawn, response, key))
         errand.flight.land(_outcome(errand, entry, variants), stored=is_stored)
         return None if is_stored else reasons.STORE_ERROR.name
     finally:
@@ -221,21 +213,19 @@ def _names_under(key: str, entry: Entry) -> tuple[str, ...]:
     return entry.names if key == entry.key else with_key(entry.names, entry.key)
 
 
-def _was_withdrawn(errand: Errand, snapshot: Snapshot, key: str, visit: Visit) -> bool:
+def _was_withdrawn(response: Response, key: str, visit: Visit) -> bool:
     """Whether another run, which ended since this one began, has withdrawn what is stored under the key."""
-    if visit.was_withdrawn(snapshot.before, key):
-        return True
-    return key != errand.call.key and visit.was_withdrawn(snapshot.before, errand.call.key)
+    before, own = response.snapshot.before, response.errand.call.key
+    return visit.was_withdrawn(before, key) or (key != own and visit.was_withdrawn(before, own))
 
 
-async def withdraw_stored(
-    errand: Errand, snapshot: Snapshot, head: Head, visit: Visit, doubt: str | None = None
-) -> None:
+async def withdraw_stored(response: Response, visit: Visit, doubt: str | None = None) -> None:
     """Withdraw what is stored for the request: the endpoint's own response differs, and that is not stored.
 
     A refusal withdraws nothing; otherwise any client could do that. If nothing was found because the store is failing,
     something may be stored nevertheless.
     """
+    errand, head = response.errand, response.head
     scope, stale = errand.call.scope, errand.stale
     if not scope.get(OF_THE_ENDPOINT) or doubt in BROKEN_OFF:
         return
@@ -245,29 +235,27 @@ async def withdraw_stored(
         return  # it would have been stored, had its client not forbidden that, which no client may do to others
     if stale is not None:
         await visit.withdraw(stale.entry.key, head.began_at)
-    elif not snapshot.before.is_known:
+    elif not response.snapshot.before.is_known:
         visit.note_withdrawal(errand.call.key, head.began_at)  # no request waits until a failing store deletes it
 
 
-async def _place(
-    errand: Errand, snapshot: Snapshot, head: Head, entry: Entry, visit: Visit, *, span: float
-) -> tuple[str, Variants | None] | None:
+async def _place(response: Response, entry: Entry, visit: Visit, *, span: float) -> tuple[str, Variants | None] | None:
     """The key to store it under; and of which variants it is one, if there are several under the key of the request.
 
     None if other requests cannot be compared with this one in what was read to make it.
     """
-    call, inputs = errand.call, errand.call.declared.inputs
-    varying = varying_fields(inputs, head.vary, errand.variants)
-    if not (varying or entry.read or errand.variants):
+    call, known = response.errand.call, response.errand.variants
+    varying = varying_fields(call.declared.inputs, response.head.vary, known)
+    if not (varying or entry.read or known):
         return call.key, None
     return await add_variant(
         visit,
         call.key,
         varying,
         entry.read,
-        known=errand.variants,
+        known=known,
         headers=call.scope['headers'],
-        values_of=snapshot.reads.values,
+        values_of=response.snapshot.reads.values,
         normalised=call.plan.terms.by_the_book,
         now=call.plan.runtime.clock(),
         span=span,

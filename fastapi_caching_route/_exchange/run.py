@@ -31,6 +31,7 @@ from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.call import NOT_MODIFIED, to_nobody
 from fastapi_caching_route._exchange.errand import (
     Errand,
+    Response,
     Snapshot,
     head_of,
     note_reads,
@@ -39,7 +40,7 @@ from fastapi_caching_route._exchange.errand import (
 )
 from fastapi_caching_route._exchange.guards import behind_guards
 from fastapi_caching_route._exchange.keeping import Kept, keep, with_tags, withdraw_stored
-from fastapi_caching_route._exchange.messages import Head, less_extensions, with_headers, with_lent
+from fastapi_caching_route._exchange.messages import less_extensions, with_headers, with_lent
 from fastapi_caching_route._exchange.passing import Passing
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
 from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
@@ -54,11 +55,11 @@ logger = logging.getLogger('fastapi_caching_route')
 class Run:
     """One run of the endpoint. Read the methods in order: each is called by one above it."""
 
-    __slots__ = ('_head', '_passing', '_recorder', '_snapshot', '_uses_entry', '_way', '_written', 'errand')
+    __slots__ = ('_passing', '_recorder', '_response', '_snapshot', '_uses_entry', '_way', '_written', 'errand')
 
     _snapshot: Snapshot
     _written: Written
-    _head: Head
+    _response: Response
 
     def __init__(self, errand: Errand) -> None:
         """It has not begun."""
@@ -154,20 +155,21 @@ class Run:
             logger.warning('%s: the endpoint answered %d; the stale entry is sent', errand.call.in_words, status)
             self._fail(status)
             return
-        self._head = head_of(errand, self._snapshot, message)
+        head = head_of(errand, self._snapshot, message)
+        self._response = Response(errand, self._snapshot, head)
         if status == NOT_MODIFIED and self._snapshot.question.conditions:
             self._way, self._uses_entry = Confirmed(), True
             return
         errand.call.client.by_guards = self._written.by_guards
-        way = self._way = verdict(errand, self._snapshot, self._head, self._evidence())
+        way = self._way = verdict(self._response, self._evidence())
         step = self._record(message) if isinstance(way, Record) else self._pass_on(message, way)
         if step is not NOTHING:
             await self._take(step)
-        length_is_known = bool(lines(self._head.headers, b'content-length'))
+        length_is_known = bool(lines(head.headers, b'content-length'))
         if not (length_is_known and self._written.is_whole):  # a timer is dear
             self._passing.start_soon(length_is_known=length_is_known)
         if errand.stale is not None:
-            await forget_if_contradicted(errand, self._head)
+            await forget_if_contradicted(errand, head)
 
     def _fail(self, status: int | None) -> None:
         """Let the stale entry stand in for a failure, now and for a while: the endpoint is not run again at once."""
@@ -179,12 +181,12 @@ class Run:
 
     def _record(self, message: Message) -> Step:
         """Begin to record; guards write anew for the next client what they have written for this one."""
-        kept = self._written.less_guards(self._head.headers)
+        kept = self._written.less_guards(self._response.head.headers)
         return self._recorder.start(message, partial(self._labelled, message), kept, None)
 
     def _pass_on(self, message: Message, way: PassOn) -> Step:
         """Pass the response on as it comes: the client gets a 304 if it has it already."""
-        headers = self._head.headers
+        headers = self._response.head.headers
         logger.debug('%s: not stored: %s', self.errand.call.plan.counts.route, way.reason)
         self._tell_followers(way.reason)
         if way.is_not_modified:
@@ -195,17 +197,17 @@ class Run:
 
     def _labelled(self, message: Message, refused: str | None) -> Message:
         """The start of a response that is passed on while it is recorded, or is not recorded after all."""
-        headers, labels = self._head.headers, self.errand.call.plan.labels
+        headers, labels = self._response.head.headers, self.errand.call.plan.labels
         if refused is None and not self._snapshot.before.is_known:  # if it is held, followers may have it
             refused = reasons.STORE_ERROR.name
         if refused is not None:
             return with_headers(message, headers, labels.on_pass(Outcome(self.errand.why, detail=refused)))
-        headers = with_tags(self.errand, self._snapshot, self._head)
+        headers = with_tags(self._response)
         headers = headers if self.errand.call.plan.terms.by_the_book else self._recorder.tagged(headers)
-        age = received_age(headers, self._head.began_at, self._head.delay)
+        age = received_age(headers, self._response.head.began_at, self._response.head.delay)
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
         # What is streamed may be made by reading more.
-        read = (EVERYTHING,) if self.errand.call.declared.inputs.reading.takes_request else self._head.read
+        read = (EVERYTHING,) if self.errand.call.declared.inputs.reading.takes_request else self._response.head.read
         ours = our_cache_control(self.errand, headers, read, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
         outcome = Outcome(self.errand.why, stored=labels.stores, detail=None if labels.stores else reasons.STORE.name)
@@ -220,23 +222,21 @@ class Run:
         if self._recorder.reason is not None:  # followers need not wait until the client has read it
             self._tell_followers(self._recorder.reason)
         if step.complete is None and is_last(message) and self._way is not None:
-            await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
+            await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)
         await self._take(step)
 
     async def _take(self, step: Step) -> None:
         """Carry out a step: store a complete response, then send. The client gets its end only after it was stored."""
         if step.complete is not None:
             # Endpoints may say more about a response while they stream it.
-            way = verdict(self.errand, self._snapshot, self._head, self._evidence()) if step.passed else self._way
+            way = verdict(self._response, self._evidence()) if step.passed else self._way
             if isinstance(way, PassOn):
                 self._tell_followers(way.reason)
-                await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, self._recorder.doubt)
+                await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)
             elif isinstance(way, Record):
                 made = self._written.made()
-                kept = await keep(
-                    self.errand, self._snapshot, self._head, step.complete, storable=way.storable, made=made
-                )
-                self.errand.call.note(self._head.status, kept.reason)
+                kept = await keep(self._response, step.complete, storable=way.storable, made=made)
+                self.errand.call.note(self._response.head.status, kept.reason)
                 if not step.passed:
                     await self._reply(step.complete, kept)
         if step.passed:
@@ -247,11 +247,11 @@ class Run:
     def _tell_followers(self, reason: str) -> None:
         """The response will not be stored: tell the followers what to do instead."""
         call, flight = self.errand.call, self.errand.flight
-        call.note(self._head.status, reason)
+        call.note(self._response.head.status, reason)
         if not flight.is_waited_for:
             return
         if reason == reasons.SET_COOKIE.name and not lines(
-            self._written.less_guards(self._head.headers), b'set-cookie'
+            self._written.less_guards(self._response.head.headers), b'set-cookie'
         ):
             reason = reasons.GUARD.name
         extent = reasons.named(reason).extent if call.is_admitted else Extent.THIS_REQUEST
@@ -261,7 +261,7 @@ class Run:
 
     async def _reply(self, recording: Recording, kept: Kept) -> None:
         """Send a response that was held like a hit, as a 304 for instance."""
-        client, head = self.errand.call.client, self._head
+        client, head = self.errand.call.client, self._response.head
         self._passing.has_begun = True
         outcome = Outcome(self.errand.why, stored=kept.reason is None, detail=kept.reason)
         age = reuse.age(kept.entry.stored_at, head.began_at)
@@ -289,7 +289,7 @@ class Run:
             await behind_guards(call, self._confirm)
 
     async def _confirm(self) -> None:
-        await confirm(self.errand, self._snapshot, self._head, self._evidence())
+        await confirm(self._response, self._evidence())
 
     def _evidence(self) -> Evidence:
         call = self.errand.call

@@ -11,7 +11,7 @@ from fastapi_caching_route._core.entry import OLDEST, Entry, Recording
 from fastapi_caching_route._core.labels import Outcome
 from fastapi_caching_route._core.written import without_cookies
 from fastapi_caching_route._exchange.call import NOT_MODIFIED, Client
-from fastapi_caching_route._exchange.errand import Errand, Snapshot, our_cache_control
+from fastapi_caching_route._exchange.errand import Errand, Response, our_cache_control
 from fastapi_caching_route._exchange.keeping import Kept, keep
 from fastapi_caching_route._exchange.lookup import window_on_error
 from fastapi_caching_route._exchange.messages import Head
@@ -62,37 +62,37 @@ async def _reply_old(
     await client.reply(errand.stale.entry, [*more, *labels], plan.runtime.clock())
 
 
-async def confirm(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) -> None:
+async def confirm(response: Response, evidence: Evidence) -> None:
     """Answer from the stale entry, and store it with the headers of the 304 (RFC 9111 §3.2, §4.3.4)."""
+    errand, head = response.errand, response.head
     assert errand.stale is not None
     old, client, written = errand.stale.entry, errand.call.client, evidence.written
     cookies = [(name, value) for name, value in head.headers if name == b'set-cookie']
     if evidence.is_admitted:  # otherwise guards have run since then, and have written what goes with the response
         client.by_guards = without_cookies(written.by_guards)
     given = without(written.less_guards(head.headers), (b'set-cookie',))
-    if not conditional.confirms(given, old.headers, snapshot.question.conditions):
+    if not conditional.confirms(given, old.headers, response.snapshot.question.conditions):
         await errand.visit.withdraw(old.key, head.began_at)  # the next request gets what there is now
         await _reply_old(errand, client, reasons.VALIDATOR, NOT_MODIFIED, cookies)
         return
     headers = conditional.updated(old.headers, given, type_too=errand.call.plan.terms.by_the_book)
     updated = head.with_fields(old.status, headers)
     made = old.made.renewed(given)
-    way = verdict(errand, snapshot, updated.with_fields(old.status, [*headers, *cookies]), evidence)
+    way = verdict(response.with_head(updated.with_fields(old.status, [*headers, *cookies])), evidence)
     is_alive, old = await _is_alive(errand, old), _as_kept(old, headers)
     if is_alive and isinstance(way, Record):
         lifetime = lifetime_after_304(way.storable, old, errand.wishes.ttl)
         recording = Recording(old.status, headers, old.content)
-        kept = await keep(errand, snapshot, updated, recording, storable=lifetime, made=made, confirmed=old)
+        kept = await keep(response.with_head(updated), recording, storable=lifetime, made=made, confirmed=old)
     else:
         reason = way.reason if is_alive and isinstance(way, PassOn) else reasons.INVALIDATED.name
         kept = await _used_once(errand, updated, reason, is_refused=isinstance(way, PassOn))
     own = fields_for_one_client(headers)
     earlier = [(name, value) for name, value in head.headers if name == b'cache-status']
-    labels = _labels_of(errand, updated, kept)
     age = reuse.age(kept.entry.stored_at, head.began_at)
     client.account.note('revalidated', kept.reason, stored=kept.reason is None, age=age)
     entry = kept.entry.for_one(own, made)
-    await client.reply(entry, [*cookies, *earlier, *labels], head.began_at, own=own)
+    await client.reply(entry, [*cookies, *earlier, *_labels_of(errand, updated, kept)], head.began_at, own=own)
 
 
 def _as_kept(old: Entry, headers: RawHeaders) -> Entry:

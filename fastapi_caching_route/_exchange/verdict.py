@@ -11,7 +11,7 @@ from msgspec import Struct
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.names import are_tags
 from fastapi_caching_route._core.written import Written
-from fastapi_caching_route._exchange.errand import Errand, Snapshot
+from fastapi_caching_route._exchange.errand import Errand, Response
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
@@ -65,17 +65,18 @@ class Evidence(Struct, frozen=True):
     now: float
 
 
-def verdict(errand: Errand, snapshot: Snapshot, head: Head, evidence: Evidence) -> Record | PassOn:
+def verdict(response: Response, evidence: Evidence) -> Record | PassOn:
     """Whether the response may be stored.
 
     It is asked again at the end of a stream, since endpoints may say more while they stream.
     """
-    hidden = hidden_reason(errand, snapshot, head.status, evidence)
+    errand, head = response.errand, response.head
+    hidden = hidden_reason(response, evidence)
     found = Refused(hidden) if hidden else storable_by_head(errand, errand.call.scope['headers'], head)
     if isinstance(found, Storable):
         return Record(found)
     # The endpoint cannot have said 304 where we have withheld the preconditions of the client.
-    asked = errand.call.client.headers if snapshot.question.withholds_preconditions else ()
+    asked = errand.call.client.headers if response.snapshot.question.withholds_preconditions else ()
     method = errand.call.scope['method']
     return PassOn(found.reason, conditional.not_modified(method, asked, head.status, head.headers, head.began_at))
 
@@ -89,18 +90,19 @@ def storable_by_head(errand: Errand, request: RawHeaders, head: Head) -> Storabl
     return storable(request, head.status, head.headers, terms, head.began_at, delay=head.delay, told=head.told)
 
 
-def hidden_reason(errand: Errand, snapshot: Snapshot, status: int, evidence: Evidence) -> str | None:
+def hidden_reason(response: Response, evidence: Evidence) -> str | None:
     """A reason against storing that the response's own headers do not show."""
+    errand, status = response.errand, response.head.status
     if errand.call.scope['method'] == 'HEAD':
         return reasons.HEAD.name
-    if snapshot.session != evidence.session:  # it becomes a cookie outside of us
+    if response.snapshot.session != evidence.session:  # it becomes a cookie outside of us
         return reasons.SESSION.name
     if not are_tags(errand.wishes.tags):
         return reasons.TAGS.name
     # A guard's response is for this client; as on a hit, it must not reveal whether there is an entry.
     if not evidence.is_admitted or outlasts_a_failure(errand, status, evidence.now):
         return reasons.STATUS.name
-    if status >= BAD_REQUEST and _may_be_about_a_part(errand, snapshot, status):
+    if status >= BAD_REQUEST and _may_be_about_a_part(response):
         return reasons.PRECONDITION.name
     # A guard may have written over what is not legal: for this client, and not for the next one.
     by_others = evidence.written.by_others if evidence.written.made_by_fastapi else ()
@@ -119,13 +121,14 @@ def outlasts_a_failure(errand: Errand, status: int, now: float) -> bool:
     return left > 0 or reuse.in_window(left, max(entry.stale_while_revalidate, entry.stale_if_error))
 
 
-def _may_be_about_a_part(errand: Errand, snapshot: Snapshot, status: int) -> bool:
+def _may_be_about_a_part(response: Response) -> bool:
     """Whether a range or a precondition may be what was wrong, which are in no key.
 
     An endpoint that takes the raw request sees them, and `FileResponse` says 400 of a range.
     """
-    inputs = errand.call.declared.inputs
-    sees_them = inputs.raw or inputs.reading.takes_request or not inputs.declared or status == BAD_REQUEST
+    call = response.errand.call
+    inputs = call.declared.inputs
+    sees_them = inputs.raw or inputs.reading.takes_request or not inputs.declared or response.head.status == BAD_REQUEST
     # Those by which we ask, if we do, are in the place of the client's.
-    fields = OF_A_PART if snapshot.question.conditions else OF_A_PART | PRECONDITIONS
-    return sees_them and not fields.isdisjoint(dict(errand.call.scope['headers']))
+    fields = OF_A_PART if response.snapshot.question.conditions else OF_A_PART | PRECONDITIONS
+    return sees_them and not fields.isdisjoint(dict(call.scope['headers']))

@@ -6,6 +6,7 @@ from typing import Annotated
 import pytest
 from fastapi import Header, Request
 
+from fastapi_caching_route._exchange.errand import Response
 from fastapi_caching_route._exchange.verdict import (
     PassOn,
     Record,
@@ -56,12 +57,12 @@ def run_of(status=200, *headers, method='GET', sent=(), route=(), stale=None, wi
     `sent` are the headers of the request, and `before` is the session before the run.
     """
     errand = errand_of(call_to(plan_of(**dict(route)), method, sent), stale=stale, **dict(wishes))
-    return errand, snapshot_of(errand, **dict(before)), head_of(status, *headers), evidence_of(*written, **seen)
+    response = Response(errand, snapshot_of(errand, **dict(before)), head_of(status, *headers))
+    return response, evidence_of(*written, **seen)
 
 
 def hidden(status=200, **told):
-    errand, snapshot, _, evidence = run_of(status, **told)
-    return hidden_reason(errand, snapshot, status, evidence)
+    return hidden_reason(*run_of(status, **told))
 
 
 # What the headers of the response do not show ---------------------------------------------------------------
@@ -200,8 +201,8 @@ def test_a_client_that_has_what_is_passed_on_gets_a_304_if_its_condition_was_wit
     ],
 )
 def test_the_wishes_of_the_endpoint_count_before_the_route(route, wishes, expected):
-    errand, _, head, _ = run_of(route=route, wishes=wishes)
-    assert storable_by_head(errand, (), head) == expected
+    response, _ = run_of(route=route, wishes=wishes)
+    assert storable_by_head(response.errand, (), response.head) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,8 @@ def test_the_wishes_of_the_endpoint_count_before_the_route(route, wishes, expect
     ],
 )
 def test_the_request_counts_as_far_as_it_is_given(route, request_headers, expected):
-    errand, _, head, _ = run_of(route=route, sent=[said(b'no-store'), AUTHORIZATION])
-    assert storable_by_head(errand, request_headers, head) == expected
+    response, _ = run_of(route=route, sent=[said(b'no-store'), AUTHORIZATION])
+    assert storable_by_head(response.errand, request_headers, response.head) == expected
 
 
 # A failure, and what may stand in for it --------------------------------------------------------------------
@@ -241,13 +242,13 @@ def test_the_request_counts_as_far_as_it_is_given(route, request_headers, expect
     ],
 )
 def test_whether_what_is_stored_outlasts_a_failure(status, stored, expected):
-    errand, *_ = run_of(stale=found(**({'age': 62} | stored)))
-    assert outlasts_a_failure(errand, status, NOW) is expected
+    response, _ = run_of(stale=found(**({'age': 62} | stored)))
+    assert outlasts_a_failure(response.errand, status, NOW) is expected
 
 
 def test_nothing_outlasts_a_failure_where_nothing_is_stored():
-    errand, *_ = run_of()
-    assert outlasts_a_failure(errand, 500, NOW) is False
+    response, _ = run_of()
+    assert outlasts_a_failure(response.errand, 500, NOW) is False
 
 
 # An error, and what may have caused it ----------------------------------------------------------------------
@@ -257,8 +258,8 @@ def test_nothing_outlasts_a_failure_where_nothing_is_stored():
     'condition', ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since']
 )
 def test_a_400_may_be_about_any_condition_of_the_client(condition):
-    errand, snapshot, *_ = run_of(sent=[(condition.encode(), b'"1"')])
-    assert _may_be_about_a_part(errand, snapshot, 400)
+    response, _ = run_of(400, sent=[(condition.encode(), b'"1"')])
+    assert _may_be_about_a_part(response)
 
 
 @pytest.mark.parametrize(
@@ -291,5 +292,5 @@ def test_a_400_may_be_about_any_condition_of_the_client(condition):
     ],
 )
 def test_whether_an_error_may_be_about_what_is_in_no_key(status, told, expected):
-    errand, snapshot, *_ = run_of(status, **told)
-    assert _may_be_about_a_part(errand, snapshot, status) is expected
+    response, _ = run_of(status, **told)
+    assert _may_be_about_a_part(response) is expected

@@ -34,8 +34,8 @@ ROWS = [
     (
         'fields of one client stored',
         '_exchange/run.py',
-        'kept = self._written.less_guards(self._head.headers)',
-        'kept = self._head.headers',
+        'kept = self._written.less_guards(self._response.head.headers)',
+        'kept = self._response.head.headers',
     ),
     ('a hit with guards', '_exchange/arrival.py', 'await guards.decide(self._scope)', 'ACCEPTED'),
     ('a hit with guards that write', '_exchange/guarded.py', 'if any(client.by_guards):', 'if False:'),
@@ -158,7 +158,7 @@ ROWS = [
         'client = errand.call.client.hand_over()',
         'client = errand.call.client',
     ),
-    ('tags of the context', '_exchange/keeping.py', 'tags = sorted(errand.wishes.tags)', 'tags = list[str]()'),
+    ('tags of the context', '_exchange/keeping.py', 'tags = sorted(response.errand.wishes.tags)', 'tags = list[str]()'),
     (
         'refusal at the end of a stream',
         '_exchange/run.py',
@@ -218,15 +218,15 @@ ROWS = [
     (
         'many tags: context',
         '_exchange/keeping.py',
-        'errand.call.plan.bounded(tuple(dict.fromkeys(names)), errand.call.scope)',
+        'call.plan.bounded(tuple(dict.fromkeys(names)), call.scope)',
         'tuple(dict.fromkeys(names))',
     ),
     (
         'withdrawn: at all',
         '_exchange/run.py',
         (
-            '            await withdraw_stored(self.errand, self._snapshot, self._head, self.errand.visit, '
-            'self._recorder.doubt)\n        await self._take(step)'
+            '            await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)\n'
+            '        await self._take(step)'
         ),
         '            pass\n        await self._take(step)',
     ),
@@ -241,8 +241,8 @@ ROWS = [
     (
         'withdrawn: by a run that began before',
         '_exchange/keeping.py',
-        '    if visit.was_withdrawn(snapshot.before, key):\n        return True\n    return key',
-        '    return False and key',
+        'return visit.was_withdrawn(before, key) or (key',
+        'return False and (key',
     ),
     ('withdrawn: another entry', '_exchange/stale.py', ' and entry.is_still(found.entry)', ''),
     (
