@@ -11,7 +11,7 @@ _SPECIAL = re.compile(r'([*?\[\]\\^])')
 """What is a pattern in Redis."""
 
 
-MOST_SCANS = 10
+MAX_SCANS = 10
 """How often Redis is asked for a page: of many keys that are not ours, a page may have few or none."""
 
 KeyPage = tuple[list[str], int]
@@ -56,7 +56,7 @@ async def _scanned(client: Any, pattern: str, size: int, cursor: int) -> AsyncGe
     is_over = False
     while not is_over:
         page: list[str] = []
-        for _ in range(MOST_SCANS):
+        for _ in range(MAX_SCANS):
             cursor, keys = await client.scan(cursor, match=pattern, count=size)
             page += map(_text, keys)
             is_over = cursor == 0

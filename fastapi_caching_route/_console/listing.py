@@ -29,7 +29,7 @@ from fastapi_caching_route.route import CachingRoute
 
 logger = logging.getLogger('fastapi_caching_route')
 
-MOST_SHOWN = 64 * 1024
+MAX_SHOWN = 64 * 1024
 """Bytes of a body."""
 
 
@@ -110,7 +110,7 @@ def _declared(effective: Any) -> Declared:
 
 def _content(entry: Entry, whole: bytes) -> dict[str, Any]:
     """The headers and the beginning of the body, as text if it is some."""
-    body, is_cut = whole[:MOST_SHOWN], len(whole) > MOST_SHOWN
+    body, is_cut = whole[:MAX_SHOWN], len(whole) > MAX_SHOWN
     try:
         text, is_text = getincrementaldecoder('utf-8')().decode(body, final=not is_cut), True
     except UnicodeDecodeError:

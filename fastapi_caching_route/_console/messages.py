@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from fastapi_caching_route._core.as_json import as_json
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 """Of the body of a request."""
 
 T = TypeVar('T')
@@ -32,8 +32,8 @@ async def received(request: Request, kind: type[T]) -> T:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f'the body is larger than {MOST_BYTES} bytes')
+        if len(body) > MAX_BYTES:
+            raise HTTPException(413, f'the body is larger than {MAX_BYTES} bytes')
     try:
         return msgspec.json.decode(bytes(body), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

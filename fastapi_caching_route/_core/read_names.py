@@ -85,9 +85,9 @@ NO_READING = Reading(cookies=lambda _: {}, query=lambda _: {})
 """Nothing is read."""
 
 
-MOST_NAMES = 32
+MAX_NAMES = 32
 """The most headers, cookies or query parameters that count by their names: a look-up finds the value of each."""
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 """The most characters of such a name. Code may take names from a client."""
 _WHOLES = {'header': HEADERS, 'cookie': 'header:cookie', 'query': QUERY}
 
@@ -97,7 +97,7 @@ def together(names: Iterable[str]) -> tuple[str, ...]:
     found = set(names)
     for kind, whole in _WHOLES.items():
         of_kind = [name for name in found if name.startswith(f'{kind}:') and name != whole]
-        if len(of_kind) > MOST_NAMES or any(len(name) > MOST_CHARACTERS for name in of_kind):
+        if len(of_kind) > MAX_NAMES or any(len(name) > MAX_CHARACTERS for name in of_kind):
             found = found.difference(of_kind) | {whole}
     return tuple(sorted(name for name in found if not is_part(name, found)))
 

@@ -9,7 +9,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._http.fields import Field, RawHeaders, lines
 from fastapi_caching_route._http.representation import unchanged
 
-MOST_READY = 1024
+MAX_READY = 1024
 """For how many entries of a route the heads are remembered, half a kilobyte each."""
 
 ROUNDED = 1e-6
@@ -57,6 +57,6 @@ def prepared_head(
 
 def keep_ready(ready: Ready, key: str, among: dict[str, Ready]) -> None:
     """Remember a head for later requests."""
-    if len(among) >= MOST_READY:
+    if len(among) >= MAX_READY:
         among.clear()
     among[key] = ready

@@ -85,10 +85,10 @@ class Brought(Struct, frozen=True):
 MAX_RECORDS = 512
 """How many records are remembered: some megabytes at most. Without one, a look-up takes two round trips."""
 
-MOST_VARIANTS = 64
+MAX_VARIANTS = 64
 """The most variants that are stored under one key: more than most sites have languages."""
 
-MOST_GROUPS = 8
+MAX_GROUPS = 8
 """The most groups of one key. A look-up compares the request with each of them."""
 
 
@@ -181,7 +181,7 @@ def grouped(variants: Variants, group: Group) -> tuple[Variants, Group]:
     wide = next((it for it in variants.groups if SEVERAL in it and _includes(it, group)), None)
     if wide is not None:
         return variants, wide
-    if len(variants.groups) < MOST_GROUPS:
+    if len(variants.groups) < MAX_GROUPS:
         return replace(variants, groups=(*variants.groups, group)), group
     together = _together((*variants.groups, group, (SEVERAL,)))
     return replace(variants, groups=(together,)), together
@@ -198,8 +198,8 @@ def _includes(wide: Group, group: Group) -> bool:
 def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
     """The record with this variant as its newest, and the keys of the variants that are evicted for it."""
     known = (*(it for it in variants.known if it != variant), variant)
-    dropped = [variant_key(variants, it) for it in known[:-MOST_VARIANTS]]
-    return replace(variants, known=known[-MOST_VARIANTS:]), dropped
+    dropped = [variant_key(variants, it) for it in known[:-MAX_VARIANTS]]
+    return replace(variants, known=known[-MAX_VARIANTS:]), dropped
 
 
 def lasting(variants: Variants, now: float, span: float) -> tuple[Variants, float]:

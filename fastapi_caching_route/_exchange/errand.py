@@ -27,7 +27,7 @@ from fastapi_caching_route._exchange.messages import Head, read_head
 from fastapi_caching_route._exchange.user_code import call_hook, tell
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
-from fastapi_caching_route._http.ranges import IN_PARTS
+from fastapi_caching_route._http.ranges import WITH_RANGES
 from fastapi_caching_route._store.variants import conditions_of
 from fastapi_caching_route._store.visit import Before, Found, Visit
 
@@ -65,10 +65,10 @@ def question(errand: Errand) -> Question:
     """The request to the endpoint: its preconditions are about our stored response, never about that of the client."""
     call, terms = errand.call, errand.call.plan.terms
     headers: RawHeaders = call.scope['headers']
-    asked = lines(headers, b'range') if call.scope['method'] in IN_PARTS else ()
+    asked = lines(headers, b'range') if call.scope['method'] in WITH_RANGES else ()
     if asked and b'range' not in call.declared.inputs.covered and not ranges.is_valid(asked):
         headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint must not refuse it
-    if not (terms.revalidate or terms.by_the_book) or call.scope['method'] not in IN_PARTS:
+    if not (terms.revalidate or terms.by_the_book) or call.scope['method'] not in WITH_RANGES:
         return Question(headers)
     old = None if errand.stale is None else errand.stale.entry
     conditions = [] if old is None else conditional.conditions(old.headers, our_tag=old.tag_is_ours)

@@ -174,7 +174,7 @@ def chosen(
     for is_accepted, is_coded, its_tag in reversed(tags) if accepted.prefers_coded else tags:
         if is_accepted and named and client_has(named, its_tag):
             return Chosen(is_coded, request, is_unchanged=True)
-    if method in ranges.IN_PARTS and lines(request, b'range'):
+    if method in ranges.WITH_RANGES and lines(request, b'range'):
         return _chosen_part(request, accepted, tag if own_tag else b'', size, now)
     return Chosen(accepted.prefers_coded, request)
 

@@ -48,7 +48,7 @@ _COMMON = tuple(b'cache-control content-language content-length content-type dat
 interned = {name: name for name in _COMMON}.get
 """Given a name twice, returns the name; for common ones, one object that all stored responses share."""
 
-MOST_REMEMBERED = 2048
+MAX_REMEMBERED = 2048
 """The most bytes in the values of headers for which it is remembered what they say."""
 
 
@@ -67,8 +67,8 @@ def usual_form(headers: RawHeaders) -> tuple[Field, ...] | None:
             form.append(SOME_LENGTH)
             continue
         form.append(field)
-        size += MOST_REMEMBERED if name == b'set-cookie' else len(value)
-    return tuple(form) if size < MOST_REMEMBERED else None
+        size += MAX_REMEMBERED if name == b'set-cookie' else len(value)
+    return tuple(form) if size < MAX_REMEMBERED else None
 
 
 def lines(headers: RawHeaders, name: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from fastapi_caching_route._http.fields import RawHeaders, lines
 
 _RANGE = re.compile(rb'bytes=[ \t]*(?P<first>\d*)-(?P<last>\d*)[ \t]*', re.IGNORECASE)
 
-IN_PARTS = frozenset(('GET', 'QUERY'))
+WITH_RANGES = frozenset(('GET', 'QUERY'))
 """Methods for which a range is defined (RFC 9110 §14.2, RFC 10008)."""
 
 LONGEST = 19

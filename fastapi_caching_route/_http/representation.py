@@ -40,7 +40,7 @@ def select(method: str, request: RawHeaders, stored: Selected, now: float, store
         return stored if method != 'HEAD' else (status, response, b'')
     if not_modified(method, request, status, response, now, stored_at=stored_at):
         return 304, unchanged(response), b''
-    part = ranges.part(request, response, len(body), now) if method in ranges.IN_PARTS and status == 200 else None
+    part = ranges.part(request, response, len(body), now) if method in ranges.WITH_RANGES and status == 200 else None
     compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
     if compressible and lines(request, b'if-range'):
         part = None  # the part that the client has may have been compressed on its way, under the same tag

@@ -19,7 +19,7 @@ from fastapi_caching_route._store.visit import Found, Listed, ListedPage
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 
-ENOUGH, MOST_PAGES = 100, 20
+ENOUGH, MAX_PAGES = 100, 20
 """After how many entries, and after how many pages of the store, `page_of` ends."""
 
 _VARIANT = re.compile(r'(.+):[0-9a-f]{16}:[0-9a-f]{32}')
@@ -52,7 +52,7 @@ async def page_of(
         async for page, following in listed:
             found |= {it.key: it for it in _matching(page, wanted, route, now, dead=dead)}
             pages += 1
-            if len(found) >= ENOUGH or pages >= MOST_PAGES:
+            if len(found) >= ENOUGH or pages >= MAX_PAGES:
                 return [*found.values()], following
     return [*found.values()], 0
 

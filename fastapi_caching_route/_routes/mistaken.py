@@ -8,7 +8,7 @@ from fastapi_caching_route._routes.settings import Settings
 
 logger = logging.getLogger('fastapi_caching_route')
 
-MOST_TOLD = 1000
+MAX_TOLD = 1000
 """Names that are told in all, in one process: names may hold what clients send."""
 
 _LEFT = re.compile(r'{\w+(:\w+)?}')
@@ -44,6 +44,6 @@ def _mistaken_paths(settings: Settings, paths: Iterable[str]) -> Iterator[tuple[
 
 def _tell(settings: Settings, text: str, why: str) -> None:
     told = settings.runtime.told
-    if text not in told and len(told) < MOST_TOLD:
+    if text not in told and len(told) < MAX_TOLD:
         told.add(text)
         logger.warning('%r is probably not what was meant: %s', text, why)

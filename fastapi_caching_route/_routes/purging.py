@@ -28,9 +28,9 @@ from fastapi_caching_route.surrogates import SurrogateKeys
 
 logger = logging.getLogger('fastapi_caching_route')
 
-MOST_NAMES = 1000
+MAX_NAMES = 1000
 """How many names are sent together at most. With more, everything is purged."""
-MOST_LATER = 10 * MOST_NAMES
+MAX_LATER = 10 * MAX_NAMES
 """How many names wait for a further attempt or for the second purge. With more, everything is purged."""
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -43,7 +43,7 @@ of other processes, and responses on their way to the cache in front, cannot be 
 ANSWER_SECONDS = 1.0
 """For so long a response may be on its way to the cache in front after its run has ended here."""
 
-MOST_SECONDS = 20.0
+MAX_SECONDS = 20.0
 """How long one attempt may take: a cache in front that never answers must not hold up other purges for ever."""
 
 END_SECONDS, SCRIPT_SECONDS = 5.0, 30.0
@@ -222,7 +222,7 @@ class Purging:
         # In a task of its own, so that a cancellation inside of it can be told from our own.
         attempt = asyncio.ensure_future(self._attempt(self.request([*names], soft=how.soft)))
         try:
-            await asyncio.wait((attempt,), timeout=MOST_SECONDS)
+            await asyncio.wait((attempt,), timeout=MAX_SECONDS)
         except asyncio.CancelledError:
             if _error_of(attempt) is None:
                 self._sent += 1
@@ -267,7 +267,7 @@ class Purging:
         due_at = _slot(time.monotonic() + seconds)
         with self._lock:
             _add(self._later.setdefault(how._replace(due_at=due_at), {}), names)
-            if sum(map(len, self._later.values())) > MOST_LATER:
+            if sum(map(len, self._later.values())) > MAX_LATER:
                 self._later.clear()
                 _add(self._waiting, {EVERYTHING: False})
 
@@ -295,6 +295,6 @@ def _add(names: dict[str, bool], more: Mapping[str, bool]) -> None:
     """Add names, of which a hard purge makes a soft one unnecessary; all of them, if they are too many."""
     for name, soft in more.items():
         names[name] = soft and names.get(name, True)
-    if len(names) > MOST_NAMES:
+    if len(names) > MAX_NAMES:
         names.clear()
         names[EVERYTHING] = False

@@ -30,7 +30,7 @@ from fastapi_caching_route.sessions.places import Place
 from fastapi_caching_route.sessions.stored import SessionUser, StoredSession, decoded, encoded
 from fastapi_caching_route.sessions.tokens import SessionTokens, Ticket, new_id, slot_of, tokens_of
 from fastapi_caching_route.sessions.transport import SeveralTokensError, token_of
-from fastapi_caching_route.sessions.user_lists import MOST_ATTEMPTS, USER, UserLists, counts, give_way
+from fastapi_caching_route.sessions.user_lists import MAX_ATTEMPTS, USER, UserLists, counts, give_way
 
 logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 
@@ -200,7 +200,7 @@ class Keeper:
 
         """
         current: LiveSession | None = kept
-        for attempt in range(MOST_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             if current is None:
                 raise SessionEndedError(self.config.challenge)
             stored = await self._swapped(current, change(current.record))
@@ -208,7 +208,7 @@ class Keeper:
                 return stored
             await give_way(attempt)
             current = await self.find(kept.ticket)
-        logger.warning('a session was changed by others %d times in a row', MOST_ATTEMPTS)
+        logger.warning('a session was changed by others %d times in a row', MAX_ATTEMPTS)
         raise SessionStoreError
 
     async def move(self, kept: LiveSession, change: Change) -> tuple[LiveSession, str]:

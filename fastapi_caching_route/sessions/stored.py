@@ -11,10 +11,10 @@ from typing_extensions import Doc
 
 T = TypeVar('T')
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """The most bytes of a record: a session is read with each request."""
 
-MOST_DEPTH = 32
+MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +99,8 @@ def encoded(record: object) -> bytes:
 
     """
     raw = msgspec.json.encode(record)
-    if len(raw) > MOST_BYTES:
-        msg = f'{len(raw)} bytes are too many for a session or a state, which may have {MOST_BYTES}'
+    if len(raw) > MAX_BYTES:
+        msg = f'{len(raw)} bytes are too many for a session or a state, which may have {MAX_BYTES}'
         raise ValueError(msg)
     return raw
 
@@ -129,7 +129,7 @@ def checked(value: Any, depth: int = 0) -> Any:
             msg = f'a session holds finite numbers below 2**63, got {value!r}'
             raise TypeError(msg)
         return value
-    if depth < MOST_DEPTH:
+    if depth < MAX_DEPTH:
         if isinstance(value, list | tuple):
             return [checked(it, depth + 1) for it in value]
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

@@ -19,7 +19,7 @@ logger: logging.Logger = logging.getLogger('fastapi_caching_route')
 USER = 'user'
 """The kind of records."""
 
-MOST_ATTEMPTS = 64
+MAX_ATTEMPTS = 64
 """How often a change is tried: others win against it each time, or the store lies."""
 
 TURN_SECONDS, LONGEST_TURNS = 0.004, 25
@@ -96,14 +96,14 @@ class UserLists:
     async def _change(self, user: str, change: Callable[[Listed], Listed]) -> set[str]:
         """Change a list in one step; return the sessions that counted before it and do not after it."""
         slot = slot_of(user)
-        for attempt in range(MOST_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             await give_way(attempt)
             [raw] = await self._place.read((USER, slot))
             alive = self._alive(raw)
             listed = change(dict(alive))
             if await self._rewritten(slot, raw, listed):
                 return set(alive) - set(listed)
-        logger.warning('the sessions of a user were changed by others %d times in a row', MOST_ATTEMPTS)
+        logger.warning('the sessions of a user were changed by others %d times in a row', MAX_ATTEMPTS)
         raise SessionStoreError
 
     async def _rewritten(self, slot: str, raw: bytes | None, listed: Listed) -> bool:

@@ -10,8 +10,8 @@ from fastapi_caching_route._core.read_names import (
     BODY,
     EVERYTHING,
     HEADERS,
-    MOST_CHARACTERS,
-    MOST_NAMES,
+    MAX_CHARACTERS,
+    MAX_NAMES,
     QUERY,
     SEVERAL,
     Reading,
@@ -20,7 +20,7 @@ from fastapi_caching_route._core.read_names import (
 from fastapi_caching_route._core.variants import Variants, grouped
 from tests.support import asgi_scope, caching_router, client_of
 
-MANY = range(MOST_NAMES + 1)
+MANY = range(MAX_NAMES + 1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ MANY = range(MOST_NAMES + 1)
         ([f'header:x-{it}' for it in MANY], (HEADERS,)),
         ([f'cookie:c{it}' for it in MANY], ('header:cookie',)),
         ([f'query:q{it}' for it in MANY], (QUERY,)),
-        ([f'header:{"x" * MOST_CHARACTERS}', 'client'], ('client', HEADERS)),
+        ([f'header:{"x" * MAX_CHARACTERS}', 'client'], ('client', HEADERS)),
         ([f'header:x-{it}' for it in MANY[1:]], tuple(sorted(f'header:x-{it}' for it in MANY[1:]))),
         (['cookie:a', 'header:cookie'], ('header:cookie',)),
         (['cookie:a', 'header:cookie', HEADERS], (HEADERS,)),
@@ -43,10 +43,10 @@ def test_very_many_names_count_as_the_whole(names, expected):
 @pytest.mark.parametrize('kind', ['header', 'cookie', 'query'])
 def test_a_record_does_not_grow_with_the_names_that_code_takes_from_clients(kind):
     variants = Variants('key', (), 'token')
-    for number in range(10 * MOST_NAMES):
+    for number in range(10 * MAX_NAMES):
         variants, group = grouped(variants, (f'{kind}:{number}', 'client'))
         assert group in variants.groups
-    assert sum(map(len, variants.groups)) <= MOST_NAMES + 3
+    assert sum(map(len, variants.groups)) <= MAX_NAMES + 3
 
 
 @pytest.mark.parametrize('place', ['headers', 'cookies', 'query_params'])
@@ -60,7 +60,7 @@ def test_whatever_names_code_takes_from_a_client_each_gets_its_own(place):
 
     app = client_of(router).app
     for _ in range(2):
-        for number in range(2 * MOST_NAMES):
+        for number in range(2 * MAX_NAMES):
             name = f'a-{number}'
             for value in 'ab':
                 client = TestClient(app, cookies={name: value} if place == 'cookies' else None)

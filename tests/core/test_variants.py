@@ -7,7 +7,7 @@ from aiocache import SimpleMemoryCache
 from fastapi import Cookie, Header, Request, Response
 
 from fastapi_caching_route import FastAPICache, MemoryCache
-from fastapi_caching_route._core.variants import MOST_VARIANTS, Variants, lasting, variant_of
+from fastapi_caching_route._core.variants import MAX_VARIANTS, Variants, lasting, variant_of
 from fastapi_caching_route._http.freshness import FOREVER
 from tests.support import Clock, caching_router, client_of, marks, memory_cache
 
@@ -79,10 +79,10 @@ def test_a_client_that_makes_up_fields_cannot_fill_the_store():
     client = client_of(router)
     for number in range(300):
         assert client.get('/', headers={'accept-language': f'x-{number}'}).text == f'x-{number}'
-    assert len(backend._cache) == 1 + MOST_VARIANTS
-    assert len(backend._cache['one'].known) == MOST_VARIANTS
-    newest = [client.get('/', headers={'accept-language': f'x-{number}'}) for number in range(300 - MOST_VARIANTS, 300)]
-    assert marks(*newest) == ['HIT'] * MOST_VARIANTS
+    assert len(backend._cache) == 1 + MAX_VARIANTS
+    assert len(backend._cache['one'].known) == MAX_VARIANTS
+    newest = [client.get('/', headers={'accept-language': f'x-{number}'}) for number in range(300 - MAX_VARIANTS, 300)]
+    assert marks(*newest) == ['HIT'] * MAX_VARIANTS
     assert marks(client.get('/', headers={'accept-language': 'x-0'})) == ['MISS']
 
 

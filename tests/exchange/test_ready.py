@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastapi_caching_route import CachingRoute, FastAPICache, MemoryCache
 from fastapi_caching_route._concurrency.flights import Instead
-from fastapi_caching_route._core.ready import MOST_READY
+from fastapi_caching_route._core.ready import MAX_READY
 from fastapi_caching_route._exchange.exchange import Exchange, Reply
 from fastapi_caching_route._exchange.herd import Herd
 from fastapi_caching_route._exchange.hit import Hit, at_once
@@ -216,12 +216,12 @@ async def test_only_so_many_heads_are_remembered(monkeypatch):
 
     app = FastAPI()
     app.include_router(router)
-    for number in range(MOST_READY + 3):
+    for number in range(MAX_READY + 3):
         for _ in range(2):
             await asgi_call(app, asgi_scope(path=f'/{number}'))
     routes = [it for it in (*router.routes, *app.routes) if isinstance(it, CachingRoute)]
     (place,) = [it for route in routes for it in route._places._known.values()]
-    assert 0 < len(place.plan.declared().ready) <= MOST_READY
+    assert 0 < len(place.plan.declared().ready) <= MAX_READY
 
 
 async def test_an_override_has_heads_of_its_own():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-WRITES, HITS, KEYS, MOST_SECONDS = 60, 60, 3, 60
+WRITES, HITS, KEYS, MAX_SECONDS = 60, 60, 3, 60
 
 
 @pytest.mark.parametrize('kind', ['memory', 'lmdb', 'redis'], indirect=True)
@@ -24,7 +24,7 @@ async def test_no_result_is_older_than_an_invalidation_that_has_returned(new_sto
         return load
 
     functions = [loader(it) for it in caches]
-    until, writes = time.monotonic() + MOST_SECONDS, 0
+    until, writes = time.monotonic() + MAX_SECONDS, 0
 
     def goes_on():
         hits = sum(it.stats().total.hits for it in caches)

@@ -141,7 +141,7 @@ def test_entries_come_page_by_page(stored):
 
 
 def test_a_page_looks_at_a_bounded_number_of_keys(monkeypatch, shop):
-    monkeypatch.setattr('fastapi_caching_route._routes.listed.MOST_PAGES', 1)
+    monkeypatch.setattr('fastapi_caching_route._routes.listed.MAX_PAGES', 1)
     shop.get(*[f'/items/{number}' for number in range(150)], '/languages')
     page = shop.console('entries', route='/languages')
     assert (page['entries'], page['next']) == ([], '100')

@@ -124,7 +124,7 @@ async def test_what_fails_for_good_is_logged_without_tokens_and_counted(quick, c
 
 
 async def test_a_flood_of_names_becomes_everything(quick, monkeypatch):
-    monkeypatch.setattr(purging, 'MOST_NAMES', 10)
+    monkeypatch.setattr(purging, 'MAX_NAMES', 10)
     got = []
 
     async def purge(request):
@@ -305,7 +305,7 @@ async def test_what_is_not_sent_as_the_app_ends_is_logged_and_counted(quick, mon
 
 
 async def test_an_attempt_that_never_ends_is_given_up_and_tried_again(quick, monkeypatch):
-    monkeypatch.setattr(purging, 'MOST_SECONDS', 0.02)
+    monkeypatch.setattr(purging, 'MAX_SECONDS', 0.02)
     got = []
 
     async def purge(request):
@@ -357,7 +357,7 @@ async def test_new_invalidations_do_not_bring_the_second_purge_forward(quick):
 
 
 async def test_very_many_names_that_could_not_be_sent_become_everything(quick, monkeypatch):
-    monkeypatch.setattr(purging, 'MOST_LATER', 10)
+    monkeypatch.setattr(purging, 'MAX_LATER', 10)
     monkeypatch.setattr(purging, 'PAUSES', (30.0,))
     got = []
 

@@ -36,7 +36,7 @@ ROWS = [
         "if request.headers.get('content-type', '').partition(';')[0].strip().lower() != 'application/json':",
         'if False:',
     ),
-    ('console: large bodies', _MESSAGES, 'if len(body) > MOST_BYTES:', 'if False:'),
+    ('console: large bodies', _MESSAGES, 'if len(body) > MAX_BYTES:', 'if False:'),
     ('console: built keys', _LISTING, 'return key if is_declared(key) else', 'return key if key else'),
     ('console: built keys of variants', _LISTING, 'public_key(it.variant_of)', 'it.variant_of'),
     ('console: personal bodies', _LISTING, 'or (is_personal and not personal):', 'or False:'),
@@ -53,7 +53,7 @@ ROWS = [
     ),
     ('console: responses to bodies', '_core/variants.py', ' and not inputs.body_in_key', ''),
     ('console: routes of others', _LISTING, 'return bool(declared) and all(', 'return all('),
-    ('console: work of a page', '_routes/listed.py', ' or pages >= MOST_PAGES', ''),
+    ('console: work of a page', '_routes/listed.py', ' or pages >= MAX_PAGES', ''),
     (
         'listing: namesakes of namespaces',
         '_routes/listed.py',

@@ -76,7 +76,7 @@ ROWS = [
         '    varying = {*vary, *(() if inputs.declared else inputs.selecting)}',
         '    varying = set()',
     ),
-    ('many variants', '_core/variants.py', 'known=known[-MOST_VARIANTS:]', 'known=known'),
+    ('many variants', '_core/variants.py', 'known=known[-MAX_VARIANTS:]', 'known=known'),
     (
         'variants: as long as the longest',
         '_core/variants.py',

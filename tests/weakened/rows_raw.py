@@ -88,10 +88,10 @@ ROWS = [
     (
         'read: very many names',
         '_core/read_names.py',
-        'if len(of_kind) > MOST_NAMES or any(',
+        'if len(of_kind) > MAX_NAMES or any(',
         'if any(',
     ),
-    ('read: long names', '_core/read_names.py', 'any(len(name) > MOST_CHARACTERS for name in of_kind)', 'False'),
+    ('read: long names', '_core/read_names.py', 'any(len(name) > MAX_CHARACTERS for name in of_kind)', 'False'),
     (
         'read: the mark of several',
         '_core/read_names.py',

@@ -94,7 +94,7 @@ ROWS = [
         'if self._waiting:\n                soft',
         'if self._waiting and not self._later:\n                soft',
     ),
-    ('purge: one that hangs', '_routes/purging.py', 'timeout=MOST_SECONDS', 'timeout=None'),
+    ('purge: one that hangs', '_routes/purging.py', 'timeout=MAX_SECONDS', 'timeout=None'),
     (
         'purge: what is left',
         '_routes/purging.py',
@@ -104,7 +104,7 @@ ROWS = [
     (
         'purge: much to repeat',
         '_routes/purging.py',
-        'if sum(map(len, self._later.values())) > MOST_LATER:',
+        'if sum(map(len, self._later.values())) > MAX_LATER:',
         'if False:',
     ),
     ('purge: passwords', 'purge.py', "        place = place.copy_with(userinfo=b'')\n", ''),
@@ -114,7 +114,7 @@ ROWS = [
         'str(error) if isinstance(error, CacheError) else type(error).__name__',
         'repr(error)',
     ),
-    ('purge: bounded', '_routes/purging.py', 'if len(names) > MOST_NAMES:', 'if False:'),
+    ('purge: bounded', '_routes/purging.py', 'if len(names) > MAX_NAMES:', 'if False:'),
     ('deferred: bypass', '_routes/building.py', 'Switch(times_off=1, waits=True)', 'Switch(waits=True)'),
     ('deferred: keys', '_routes/reached.py', '        if not waits:  # its', '        if True:  # its'),
     ('trio: writes', '_routes/writes.py', '            store.invalidate_soon(tuple(names))\n', '            pass\n'),
