@@ -59,7 +59,7 @@ class Parameters:
     @property
     def received_names(self) -> frozenset[bytes]:
         """All names that they may have as headers of a request, unless `is_whole`."""
-        return frozenset(name.lower().encode('latin-1') for it in self._parameters for name in it.names or ())
+        return frozenset(name.encode('latin-1') for it in self._parameters for name in it.names or ())
 
     def may_read(self, name: str) -> bool:
         """Whether one of the parameters may have this name in a request."""
@@ -125,7 +125,7 @@ def _parameters(place: str, field: Any, *, equal: bool) -> Iterator[_Parameter]:
     for name, each in model.model_fields.items():
         names = _names(place, name, each)
         display_names = tuple(it.replace('_', '-') if it == name else it for it in names or ())
-        by_name = (name, name.replace('_', '-')) if place == 'header' else (name,)
+        by_name = (name.lower(), name.lower().replace('_', '-')) if place == 'header' else (name,)
         all_names = None if names is None else _distinct((*names, *display_names, *by_name))
         yield _Parameter(all_names, display_names, _kind(each), None, not is_no_text(each.annotation))
 

@@ -1,5 +1,7 @@
 """Tables for `_exchange/herd.py`: what one request among others does, where it need not wait to know it."""
 
+import asyncio
+
 import pytest
 
 from fastapi_caching_route._concurrency.flights import Instead
@@ -209,7 +211,8 @@ async def test_a_request_that_has_waited_long_enough_goes_alone(is_storing):
     herd, call = herd_of()
     flight = call.plan.runtime.flights.lead(call.key)
     flight.is_storing = is_storing
-    assert await herd._follow(flight, BY_LANGUAGE) == Alone(BY_LANGUAGE)  # its time is over from the beginning
+    following = herd._follow(flight, BY_LANGUAGE)  # its time is over from the beginning
+    assert await asyncio.wait_for(following, 5) == Alone(BY_LANGUAGE)
     assert flight.followers == 0
 
 

@@ -186,6 +186,12 @@ def test_only_methods_that_are_conditional_get_a_304_by_a_head():
         assert [it['status'] for it in hits(plan, 2, method, asked)] == [status] * 2
 
 
+def test_only_a_200_becomes_a_304_by_a_head():
+    plan, asked = plan_of(), [(b'if-none-match', b'"1"')]
+    stored_under(call_to(plan), status=404, age=0.25)
+    assert [it['status'] for it in hits(plan, 2, headers=asked)] == [404] * 2
+
+
 def test_what_middleware_does_to_a_response_stays_with_it():
     plan = plan_of()
     stored_under(call_to(plan), age=0.25)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
 from tests.fastapi.endpoints import nested, page
@@ -88,3 +88,27 @@ def test_overriding_what_the_route_does_not_use_changes_nothing():
     assert marks(client.get('/')) == ['MISS']
     app.dependency_overrides[nested] = lambda: None
     assert marks(client.get('/')) == ['HIT']
+
+
+def test_an_override_that_is_set_while_the_key_of_a_hit_is_made_counts_for_its_guards():
+    router, cache, app, overrides = caching_router(), memory_cache(), FastAPI(), {}
+
+    def guard(): ...
+
+    def refuse():
+        raise HTTPException(401)
+
+    async def make_key(request: Request):
+        app.dependency_overrides.update(overrides)
+        return 'key'
+
+    @router.get('/', dependencies=[Depends(guard)])
+    @cache(ttl=60, key_builder=make_key)
+    async def endpoint():
+        return 'answer'
+
+    app.include_router(router)
+    client = TestClient(app)
+    assert marks(client.get('/'), client.get('/')) == ['MISS', 'HIT']
+    overrides[guard] = refuse
+    assert client.get('/').status_code == 401

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Cookie, Depends, Header, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_caching_route import FastAPICache, MemoryCache
 from tests.support import asgi_scope, caching_router
@@ -15,6 +15,10 @@ from tests.support import asgi_scope, caching_router
 
 class Named(BaseModel):
     X_Part: str = ''
+
+
+class Aliased(BaseModel):
+    X_Part: str = Field('', alias='x-other')
 
 
 class Open(BaseModel):
@@ -26,6 +30,7 @@ async def by_headers(x_part: Annotated[list[str], Header()] = ()): ...
 async def by_alias(part: Annotated[str, Header(alias='X-Part')] = ''): ...
 async def by_underscore(x_part: Annotated[str, Header(convert_underscores=False)] = ''): ...
 async def by_model(named: Annotated[Named, Header()]): ...
+async def by_aliased_model(aliased: Annotated[Aliased, Header()]): ...
 async def by_all(headers: Annotated[Open, Header()]): ...
 async def by_cookie(theme: Annotated[str, Cookie()] = ''): ...
 async def by_bearer(given: Annotated[Any, Security(HTTPBearer())]): ...
@@ -72,7 +77,7 @@ class Tree:
 
 TREES = [
     *(Tree(it, {}) for it in (by_header, by_headers, by_alias, by_underscore, by_model, by_cookie, by_bearer, by_key)),
-    *(Tree(it, {}) for it in (by_cookie_key, by_query_key, by_query, by_body, by_nothing)),
+    *(Tree(it, {}) for it in (by_aliased_model, by_cookie_key, by_query_key, by_query, by_body, by_nothing)),
     Tree(by_nothing, {'vary_headers': ['X-Part', 'X-Other']}),
     Tree(by_body, {'vary_headers': ['X-Part']}),
     Tree(by_nothing, {'dependencies': [Depends(by_key)]}),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import BackgroundTasks, Cookie, Depends, Header, Request, Response
-from fastapi.security import SecurityScopes
+from fastapi.security import HTTPBearer, SecurityScopes
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -235,6 +235,25 @@ async def test_guards_that_write_headers_share_values_and_background_tasks(way):
         headers = dict(answer[0]['headers'])
         assert (headers[b'x-cache'], headers[b'x-first'], headers[b'x-second']) == (found, b'1', b'1')
         assert ran == ['shared', 'task of first', 'task of second']
+
+
+async def test_a_class_of_the_user_for_a_scheme_is_called_once(way):
+    calls = []
+
+    class OfTheUser(HTTPBearer):
+        auto_error = property(lambda self: bool(calls.append(1)), lambda self, value: None)
+
+    scheme = OfTheUser()
+
+    async def guard(token: Annotated[object, Depends(scheme)]):
+        return token
+
+    app = app_of(Tree(None), [Depends(scheme), Depends(guard)])
+    for found in (b'MISS', b'HIT'):
+        calls.clear()
+        answer = await asgi_call(app, asgi_scope(path='/items'))
+        assert dict(answer[0]['headers'])[b'x-cache'] == found
+        assert calls == [1]
 
 
 async def test_what_observes_a_request_gets_the_request_handler():

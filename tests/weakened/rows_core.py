@@ -120,7 +120,7 @@ ROWS = [
         " or any(it.place == 'query' for it in self.credentials)",
         '',
     ),
-    ('names in any case', '_fastapi/parameters.py', 'name.lower().encode', 'name.encode'),
+    ('names in any case', '_fastapi/parameters.py', '[it.lower() for one', '[it for one'),
     (
         'raw beside deciding headers',
         '_fastapi/inputs.py',
