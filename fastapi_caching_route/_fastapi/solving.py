@@ -21,7 +21,7 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._fastapi.compiled import is_fastapis_own, run, steps_of
 from fastapi_caching_route._fastapi.effective import tree
 from fastapi_caching_route._fastapi.ending import AFTER, BEFORE
-from fastapi_caching_route._fastapi.own import is_own
+from fastapi_caching_route._fastapi.own import names_clients
 
 _WORDS = frozenset(
     (
@@ -186,9 +186,12 @@ def _inside(call: Any, seen: list[Any]) -> Iterator[Any]:
 
 
 def _needs_more(node: Dependant) -> bool:
-    """Whether a dependency takes something that lasts, or the raw request, which it may read, write and keep."""
+    """Whether a dependency takes something that lasts, or the raw request, which it may read, write and keep.
+
+    A `CacheContext` has the key of the request, which is in its scope only once an exchange has begun.
+    """
     takes = bool(node.request_param_name or node.http_connection_param_name)
-    takes_request = takes and not (is_fastapis_own(node) or is_own(node.call))
+    takes_request = takes and not (is_fastapis_own(node) or names_clients(node.call))
     return takes_request or bool(node.background_tasks_param_name) or may_yield(node.call)
 
 

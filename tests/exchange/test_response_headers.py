@@ -223,8 +223,9 @@ def test_lines_that_guards_dependencies_and_endpoint_append_are_all_there_in_ord
     assert len(runs) == 2
 
 
+@pytest.mark.parametrize('options', [{}, {'skip': lambda request: False}], ids=['at once', 'in an exchange'])
 @pytest.mark.parametrize('declared', ['max-age=30', None])
-def test_cache_control_is_sent_once_with_the_words_of_a_guard_where_it_has_some(declared):
+def test_cache_control_is_sent_once_with_the_words_of_a_guard_where_it_has_some(declared, options):
     router, cache = caching_router(), memory_cache()
 
     def guard(response: Response) -> None:
@@ -232,7 +233,7 @@ def test_cache_control_is_sent_once_with_the_words_of_a_guard_where_it_has_some(
             response.headers['cache-control'] = declared
 
     @router.get('/', dependencies=[Depends(guard)])
-    @cache(ttl=600, cache_control='public, max-age=60')
+    @cache(ttl=600, cache_control='public, max-age=60', **options)
     async def endpoint():
         return 1
 

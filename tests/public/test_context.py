@@ -5,10 +5,10 @@ from typing import Annotated
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
+from fastapi_caching_route import CacheContext, CacheContextDep, ConfigurationError, FastAPICache
 from tests.support import caching_router, client_of, closing, found, marks, memory_cache
 
 
@@ -136,6 +136,23 @@ def test_tags_and_refusals_count_until_the_end_of_a_stream(cache, backend):
 
 
 # A key from the context
+
+
+@pytest.mark.parametrize('taken', [CacheContextDep, Request, Response])
+def test_a_guard_gets_the_key_on_a_hit_too(taken):
+    cache, router, keys = memory_cache(), caching_router(), []
+
+    async def guard(context: CacheContextDep, other: taken):
+        keys.append(context.key)
+
+    @router.get('/', dependencies=[Depends(guard)])
+    @cache(ttl=60)
+    async def endpoint(context: CacheContextDep):
+        keys.append(context.key)
+
+    assert found(client_of(router), '/', '/') == ['MISS', 'HIT']
+    assert keys[0] is not None
+    assert keys == [keys[0]] * 3
 
 
 @pytest.mark.parametrize('namespace', [None, 'shop'])

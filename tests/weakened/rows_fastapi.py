@@ -251,6 +251,12 @@ ROWS = [
     ('guards that take the response', '_fastapi/solving.py', 'not self.takes_response and not any(', 'not any('),
     ('guards that take the request', '_fastapi/solving.py', 'return takes_request or bool(', 'return bool('),
     (
+        'guards that take a context',
+        '_fastapi/solving.py',
+        'not (is_fastapis_own(node) or names_clients(node.call))',
+        'not (is_fastapis_own(node) or names_clients(node.call) or node.http_connection_param_name)',
+    ),
+    (
         'guards with tasks',
         '_fastapi/solving.py',
         'takes_request or bool(node.background_tasks_param_name) or may_yield',
