@@ -6,6 +6,7 @@ uv run python -m tests.race redis 5000                              rounds of wr
 uv run python -m tests.race lmdb 5000
 uv run python -m tests.race redis 5000 '' 0                         with near copies, which are trusted for 0 seconds
 uv run python -m tests.race redis 5000 '' 0.1                       for 0.1 s
+uv run python -m tests.race redis 5000 '' '' key                    the writes invalidate by key, or by 'path'
 uv run python -m tests.race memcached 5000 'compare `last` on a hit'    with one step of the algorithm left out
 """
 
@@ -129,18 +130,18 @@ def race(
     return seen
 
 
-def main(backend, rounds, left_out='', near=''):
+def main(backend, rounds, left_out='', near='', write='decorator'):
     from tests.conftest import run  # noqa: PLC0415, the servers are for the program alone
 
     if backend == 'lmdb':
-        print(race(backend, 0, int(rounds), left_out, near=near))
+        print(race(backend, 0, int(rounds), left_out, near=near, write=write))
         return
     program = {
         'redis': ('redis-server', '--port', '{port}', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'),
         'memcached': ('memcached', '-p', '{port}', '-l', '127.0.0.1', '-U', '0', '-u', 'nobody'),
     }[backend]
     for server in run(*program):
-        print(race(backend, server.port, int(rounds), left_out, near=near))
+        print(race(backend, server.port, int(rounds), left_out, near=near, write=write))
 
 
 if __name__ == '__main__':

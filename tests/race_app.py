@@ -5,6 +5,8 @@ import mmap
 import os
 import random
 import struct
+from pathlib import Path
+from secrets import token_hex
 from typing import Annotated
 
 from aiocache import MemcachedCache, RedisCache
@@ -38,9 +40,21 @@ def number(item: int) -> int:
     return struct.unpack_from('q', truth, 8 * item)[0]
 
 
+def key_file(item: int) -> Path:
+    return Path(os.environ['RACE_TRUTH']).with_name(f'key {item}')
+
+
+def tell_key(item: int, key: str) -> None:
+    half = key_file(item).with_suffix(f'.{token_hex(4)}')
+    half.write_text(key)
+    half.rename(key_file(item))
+
+
 @router.get('/items/{item}')
 @cache(ttl=60, tags=['item:{item}'])
-async def read(item: int) -> int:
+async def read(item: int, context: Annotated[CacheContext, Depends()]) -> int:
+    if not key_file(item).exists():
+        tell_key(item, str(context.key))  # the same in all servers
     await asyncio.sleep(random.uniform(0, 0.01))
     found = number(item)
     await asyncio.sleep(random.uniform(0, 0.03))
@@ -64,8 +78,29 @@ async def write_and_say(item: int, context: Annotated[CacheContext, Depends()]) 
     return number(item)
 
 
+async def write_and_name_the_key(item: int) -> int:
+    struct.pack_into('q', truth, 8 * item, number(item) + 1)
+    found, risen = key_file(item), number(item)
+    if found.exists():  # else nothing has run that could be stored
+        await cache.invalidate_cached(found.read_text())
+    return risen
+
+
+async def write_and_name_the_path(item: int) -> int:
+    struct.pack_into('q', truth, 8 * item, number(item) + 1)
+    risen = number(item)
+    await cache.invalidate_path(f'/items/{item}')
+    return risen
+
+
 app = FastAPI()
-writes = {'decorator': (router, write), 'context': (router, write_and_say), 'plain context': (plain, write_and_say)}
+writes = {
+    'decorator': (router, write),
+    'context': (router, write_and_say),
+    'plain context': (plain, write_and_say),
+    'key': (plain, write_and_name_the_key),
+    'path': (plain, write_and_name_the_path),
+}
 written, endpoint = writes[os.environ['RACE_WRITE']]
 written.post('/items/{item}/rise')(endpoint)
 app.include_router(router)

@@ -53,6 +53,14 @@ def test_nor_is_one_that_says_what_it_makes_outdated_while_it_runs(write, reques
     assert seen.hits > ROUNDS // 2
 
 
+@pytest.mark.parametrize(('kind', 'write'), [*((kind, 'key') for kind in KINDS), ('lmdb', 'path')])
+def test_nor_is_one_that_invalidates_by_its_key_or_its_path(kind, write, request):
+    seen = raced(kind, request, ROUNDS // 4, write=write)
+    assert seen.violations == 0
+    assert seen.rounds >= ROUNDS // 4
+    assert seen.hits > ROUNDS // 4
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_with_one_step_left_out_it_is_followed_by_older_reads(kind, request):
     assert raced(kind, request, ROUNDS // 4, STEPS[kind]).violations > 0
