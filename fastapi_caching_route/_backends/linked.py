@@ -98,9 +98,9 @@ class LinkedBackend:
 
     async def set(self, key: str, value: object, span: float, within: float, *, even_if_open: bool = False) -> bool:
         """Store an object for `span` seconds, or until its next whole one; return False if there is no room for it."""
-        link = None if even_if_open else self._link_to_set()
         is_large = self._weigh(value) >= LARGE_BYTES
         try:
+            link = None if even_if_open else self._link_to_set()
             if link is not None and not is_large:
                 return _given((await link.set(key, value, span).found_within(within))[key])
             sent = partial(self._set, key, value, span)
