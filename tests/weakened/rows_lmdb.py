@@ -107,7 +107,7 @@ ROWS = [
         'lmdb: one of several operations',
         WRITER,
         '            for job in jobs:\n                self._write([job])\n',
-        '            _tell([_Told(job, None, outcome) for job in jobs])\n',
+        '            self._tell([_Told(job, None, outcome) for job in jobs])\n',
     ),
     ('lmdb: room', WRITER, 'for part in (0.9, 0.5):', 'for part in ():'),
     ('lmdb: room for invalidations', WRITER, 'if not job.even_if_full and not (', 'if not ('),
