@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+import time
 
 import pytest
 import redis
 from aiocache import MemcachedCache, RedisCache
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, LMDBCache, MemoryCache, NearCopies
 from fastapi_caching_route._store.latest import latest
@@ -123,6 +124,55 @@ def test_a_flushed_backend_loses_its_copies_too(redis_server, trust):
         data[1] = 7
         server.flushall()
         assert client.get('/things/1').json() == (7 if trust == 0 else 0)
+
+
+@pytest.mark.parametrize('trust', TRUSTS)
+def test_an_entry_that_another_process_has_renewed_is_found_where_the_copy_of_the_old_one_is_stale(redis_port, trust):
+    runs = []
+
+    def process():
+        backend = RedisCache(endpoint='127.0.0.1', port=redis_port, namespace=f'renewed{trust}')
+        cache, router = FastAPICache(backend, store_timeout=5, near=NearCopies(trust=trust)), caching_router()
+
+        @router.get('/')
+        @cache(ttl=1)
+        async def endpoint():
+            runs.append(1)
+            return len(runs)
+
+        return client_of(router, lifespan=cache.lifespan)
+
+    with process() as here, process() as there:
+        assert marks(here.get('/'), here.get('/'), there.get('/')) == ['MISS', 'HIT', 'HIT']
+        time.sleep(1.05)
+        assert there.get('/').json() == 2
+        assert (here.get('/').json(), runs) == (2, [1, 1])
+
+
+def test_a_copy_that_is_not_alive_any_more_costs_one_more_read_once(redis_server):
+    cache, router, _ = worker(RedisCache(endpoint='127.0.0.1', port=redis_server.port), 0)
+    other, runs = FastAPICache(RedisCache(endpoint='127.0.0.1', port=redis_server.port)), []
+
+    @router.get('/once')
+    @cache(ttl=60, tags=['once'])
+    async def once():
+        runs.append(1)
+        if len(runs) > 1:
+            raise HTTPException(503)
+        return 1
+
+    with client_of(router, lifespan=cache.lifespan) as client, redis.Redis(port=redis_server.port) as server:
+
+        def reads():
+            server.config_resetstat()
+            client.get('/once')
+            return server.info('commandstats')['cmdstat_mget']['calls']
+
+        assert marks(client.get('/once'), client.get('/once')) == ['MISS', 'HIT']
+        assert [reads() for _ in range(2)] == [1, 1]
+        client.portal.call(other.invalidate_tags, 'once')
+        assert [reads() for _ in range(3)] == [2, 1, 1]
+        assert len(runs) == 4
 
 
 def test_copies_are_bounded_in_bytes(redis_server):

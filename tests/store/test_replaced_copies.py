@@ -84,6 +84,13 @@ def test_what_was_read_before_so_many_changes_that_nobody_knows_them_is_not_kept
     assert copies.get('k') is old
 
 
+def test_what_an_earlier_read_has_found_for_the_ledger_does_not_replace_what_a_later_one_has_found():
+    copies = Copies(10_000, 30, time.time)
+    copies.note_read(2.0, ['new'])
+    copies.note_read(1.0, ['old'])  # it has taken longer
+    assert (copies.beside, copies.read_at) == (['new'], 2.0)
+
+
 @pytest.mark.parametrize('trust', [0, 0.05])
 def test_copies_are_not_used_while_aiocache_is_switched_off(redis_port, trust, monkeypatch):
     cache, router, data = worker(redis_at(redis_port, f'off{trust}'), trust)
@@ -166,8 +173,9 @@ async def test_a_read_is_trusted_from_the_moment_at_which_it_began():
     assert began_at[2][1] < began_at[3][1]
 
 
+@pytest.mark.parametrize('how', ['waited for', 'soon'])
 @pytest.mark.parametrize('trust', TRUSTS)
-async def test_a_pending_invalidation_counts_for_copies(trust):
+async def test_a_pending_invalidation_counts_for_copies(trust, how):
     backend, app = Elsewhere(), FastAPI()
     cache, router, data = worker(backend, trust)
     app.include_router(router)
@@ -179,8 +187,11 @@ async def test_a_pending_invalidation_counts_for_copies(trust):
         assert [await ask(), await ask()] == [b'0', b'0']
         data[1] = 1
         backend.failing.update(('set', 'delete', 'add'))
-        with pytest.raises(Exception, match='has not taken the invalidation'):
-            await cache.invalidate_tags('thing:1')
+        if how == 'soon':
+            cache.invalidate_soon(tags=['thing:1'])
+        else:
+            with pytest.raises(Exception, match='has not taken the invalidation'):
+                await cache.invalidate_tags('thing:1')
         assert await ask() == b'1'
         backend.failing.clear()
 
