@@ -155,6 +155,15 @@ async def test_the_head_is_what_is_read_beside_entries(real):
     assert await real.head() == str(tail.head)
 
 
+async def test_a_journal_is_followed_from_a_place_whose_token_is_gone(real):
+    known = (await real.journal(None, ['ha'], '')).head
+    for _ in range(rules.MAX_TOKENS):
+        await real.journal(None, ['hb'], '')
+    tail = await real.journal(known, (), '')
+    assert (tail.head.epoch, tail.head.floor) == (known.epoch, 0)
+    assert [text for text, _ in tail.texts if not text.startswith(TOKEN)] == ['hb']
+
+
 async def test_two_journals_do_not_see_each_other(tmp_path):
     driver = LMDBDriver(LMDBCache(tmp_path / 'store'), Wire(()))
     await driver.journal('one', None, ['ha'], '')

@@ -24,6 +24,18 @@ async def test_an_entry_is_found_under_its_own_key_alone(new_backend, namespace)
     await closing(backend)
 
 
+async def test_what_is_run_after_an_invalidation_by_another_process_is_stored_at_once(redis_port, namespace):
+    backends = [RedisCache(endpoint='127.0.0.1', port=redis_port, namespace=namespace) for _ in range(2)]
+    here, there = (store_over(backend, 5) for backend in backends)
+    await keep(here)  # it knows the journal by now
+    await there.invalidate(ENTRY.names)
+    assert await look_up(here, 'api::GET:/missing') is None
+    stored = await keep(here)
+    assert await look_up(here) == await look_up(there) == stored
+    for backend in backends:
+        await closing(backend)
+
+
 @pytest.mark.parametrize('key', ['plain', 'ü', 'a b', 'a_b', 'a\n\r\x00b', 'x' * 500, '::', '%', '🎉', 'user:7'])
 async def test_any_key_of_a_user_works_on_any_backend(new_backend, namespace, key):
     backend = new_backend(namespace=namespace)

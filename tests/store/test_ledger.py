@@ -214,6 +214,21 @@ async def test_a_thread_that_comes_late_adds_its_tail_to_no_other_epoch():
     assert ledger._take_over(since, tail) is None
 
 
+@pytest.mark.parametrize('kind', ['hard', 'soft'])
+async def test_threads_may_take_over_their_tails_in_any_order(kind):
+    ledger, there, store = JournalLedger(''), JournalLedger(''), Journals()
+    await ledger.marks_before(store, ('a',), key='k', windowed=True)
+    since, tails, soft_at = ledger.known.head, [], 5.0 if kind == 'soft' else None
+    for _ in range(2):
+        await there.invalidate(store, ['a'], soft_at)
+        tails.append(store.model.journal(KEY, since, (), ''))
+    assert ledger._take_over(since, tails[1])
+    it = entry(Position(since.epoch, tails[0].head.place), 'a', windowed=True)
+    assert await alive(ledger, store, it) == soft_at
+    assert ledger._take_over(since, tails[0])  # a thread that has read it before
+    assert await alive(ledger, store, it) == soft_at
+
+
 @pytest.mark.parametrize(('note', 'moment'), [('5.5', 5.5), ('nan', 0.0), ('inf', 0.0), ('x', 0.0)])
 def test_a_note_that_is_no_time_counts_from_the_beginning_of_time(note, moment):
     assert list(_invalidated([(f'%token@{note}', 1), ('stag:a', 1), ('htag:b', 1)])) == [
