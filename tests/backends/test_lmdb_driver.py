@@ -70,6 +70,30 @@ async def test_a_store_that_cannot_be_read_is_told_of_once_and_costs_no_response
     assert 'Input/output error' in caplog.text
 
 
+def test_what_cannot_be_read_once_is_read_once_more(tmp_path, monkeypatch):
+    backend, failed = LMDBCache(tmp_path / 'store'), []
+    cache, router = FastAPICache(backend), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    with client_of(router, lifespan=cache.lifespan) as client:
+        client.get('/')
+        reading = backend.store.environment.reading
+
+        def failing_once(*given, **named):
+            if not failed:
+                failed.append(1)
+                raise OSError(5, 'Input/output error')
+            return reading(*given, **named)
+
+        monkeypatch.setattr(backend.store.environment, 'reading', failing_once)
+        assert marks(client.get('/')) == ['HIT']
+        assert failed == [1]
+
+
 @pytest.mark.parametrize('kind', ['lmdb', 'redis'])
 async def test_an_object_that_cannot_be_encoded_fails_alone(kind, tmp_path, request, namespace):
     if kind == 'lmdb':

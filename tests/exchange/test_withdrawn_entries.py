@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
 
-from fastapi_caching_route import CacheContext, FastAPICache
+from fastapi_caching_route import CacheContext, FastAPICache, LMDBCache
+from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from tests.backends.fakes import Elsewhere
 from tests.support import asgi_call, asgi_scope, caching_router, client_of, patient
 
@@ -395,6 +396,23 @@ async def test_what_cannot_be_deleted_does_not_come_back_in_this_process(failing
     assert [it[b'x-cache'] for it in fields] == [b'MISS', b'HIT']
     assert len(runs) == 10
     await cache._settings.store.close()
+
+
+async def test_what_a_renewal_cannot_delete_from_a_store_of_this_machine_is_not_served_again(
+    tmp_path, clock, monkeypatch
+):
+    cache, runs, app = FastAPICache(LMDBCache(tmp_path / 'store'), clock=clock), [], FastAPI()
+    answers = [saying(Response(OLD)), raising(404), raising(404)]
+    app.include_router(article(cache, runs, answers, stale_while_revalidate=600))
+
+    async def failing(*_):
+        raise OSError
+
+    async with cache:
+        await asgi_call(app, asgi_scope(path='/article'))
+        clock.now += 100
+        monkeypatch.setattr(LMDBDriver, 'delete', failing)
+        assert [(await asgi_call(app, asgi_scope(path='/article')))[0]['status'] for _ in range(2)] == [200, 404]
 
 
 async def test_a_renewal_that_the_store_does_not_take_ends_the_stale_entry(clock):

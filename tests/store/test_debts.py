@@ -4,7 +4,8 @@ import pytest
 from aiocache import RedisCache
 from redis import Redis
 
-from fastapi_caching_route import CacheContextDep, FastAPICache, InvalidationError
+from fastapi_caching_route import CacheContextDep, FastAPICache, InvalidationError, LMDBCache
+from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route._store.debts import MAX_OWED, Debts
 from fastapi_caching_route.redis import RedisClientCache
@@ -106,6 +107,25 @@ def test_the_entry_of_a_key_is_not_used_if_the_store_refused_its_invalidation(fo
         client.portal.call(all_written, cache._settings.store)
         assert client.get('/keyed/7').json() == 4
         assert found(client, '/keyed/7', '/keyed/8') == ['HIT', 'HIT']
+
+
+def test_what_a_store_of_this_machine_has_not_taken_yet_is_not_used_by_this_process(tmp_path, monkeypatch):
+    cache = FastAPICache(LMDBCache(tmp_path / 'store'))
+    client, keys = keyed(cache, None)
+
+    async def failing(*_, **__):
+        raise OSError
+
+    with client:
+        assert found(client, '/keyed/7', '/keyed/7', '/keyed/8') == ['MISS', 'HIT', 'MISS']
+        with monkeypatch.context() as patch:
+            patch.setattr(LMDBDriver, 'journal', failing)
+            with pytest.raises(InvalidationError, match='keeps trying'):
+                client.portal.call(cache.invalidate_cached, keys[0])
+            assert client.get('/keyed/7').json() == 3
+            assert found(client, '/keyed/8') == ['HIT']
+        client.portal.call(all_written, cache._settings.store)
+        assert client.get('/keyed/7').json() == 4
 
 
 @pytest.mark.parametrize('form', [str, lambda key: key], ids=['text', 'key'])

@@ -10,7 +10,7 @@ from aiocache import RedisCache, SimpleMemoryCache
 from aiocache.serializers import StringSerializer
 from msgspec.structs import replace
 
-from fastapi_caching_route import ConfigurationError, FastAPICache, MemoryCache
+from fastapi_caching_route import ConfigurationError, FastAPICache, LMDBCache, MemoryCache
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.opening import store_over
 from fastapi_caching_route._store.wire import encode, signed
@@ -158,3 +158,13 @@ async def test_what_stands_under_another_key_in_this_process_is_nothing(new_memo
     for planted in (stored, VARIANTS, 'text', b'bytes', {'key': 'other'}):
         await memory.set('other', planted)
         assert await look_up(store, 'other') is None
+
+
+async def test_what_stands_under_another_key_of_a_store_of_this_machine_is_nothing(tmp_path):
+    store = FastAPICache(LMDBCache(tmp_path / 'store'))._settings.store
+    stored = await keep(store)
+    assert store.at_once(stored.key).entry == stored
+    for planted in (stored, VARIANTS):
+        await store.backend.driver().set('other', planted, 60.0)
+        assert store.at_once('other') is None
+    await store.close()
