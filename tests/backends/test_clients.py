@@ -10,8 +10,9 @@ from redis.asyncio.sentinel import Sentinel
 from redis.cluster import LoadBalancingStrategy
 
 from fastapi_caching_route import ConfigurationError, FastAPICache
-from fastapi_caching_route._backends.clients import own_client
+from fastapi_caching_route._backends.clients import close, own_client
 from fastapi_caching_route.redis import RedisClientCache
+from tests.servers import wait_until
 from tests.support import caching_router, client_of, marks
 
 # A client or a URL in place of a function
@@ -105,6 +106,17 @@ def test_a_client_of_sentinel_is_made_anew_with_sentinels_of_its_own():
     assert [it.connection_pool.connection_kwargs['host'] for it in watching] == ['10.0.0.1', '10.0.0.2']
     assert {it.connection_pool.connection_kwargs['password'] for it in watching} == {'of sentinel'}
     assert not {id(it) for it in watching} & {id(it) for it in sentinel.sentinels}
+
+
+async def test_a_client_of_ours_closes_its_connections_to_sentinels(redis_server):
+    sentinel = Sentinel([('127.0.0.1', redis_server.port)])
+    own = own_client(RedisClientCache(sentinel.master_for('main')))
+    (watching,) = own.connection_pool.sentinel_manager.sentinels
+    with redis.Redis(port=redis_server.port) as one:
+        await watching.ping()
+        assert len(one.client_list()) == 2
+        await close(own)
+        wait_until(lambda: len(one.client_list()) == 1, seconds=5)
 
 
 class OfSomebody(redis.asyncio.Redis):

@@ -206,6 +206,25 @@ async def test_time_for_which_the_event_loop_itself_is_busy_does_not_count(busy)
         assert runs == []
 
 
+@pytest.mark.parametrize('busy', [0.13, 0.2], ids=['less than the time-out', 'more'])
+async def test_time_for_which_the_event_loop_is_busy_while_marks_are_added_does_not_count_either(busy):
+    adding = asyncio.Event()
+
+    class Telling(Elsewhere):
+        async def _add(self, key, value, ttl=None, _conn=None):
+            adding.set()
+            return await super()._add(key, value)
+
+    backend = Telling()
+    cache, ask, _ = app_on(backend, store_timeout=0.15)
+    backend.slow['add'] = 0.04
+    async with cache:
+        asking = asyncio.ensure_future(ask())
+        await adding.wait()
+        time.sleep(busy)  # noqa: ASYNC251, it is what is tested
+        assert [await asking, await ask()] == ['MISS', 'HIT']
+
+
 async def test_all_requests_of_one_moment_are_hits_where_the_store_takes_80_ms(redis_port):
     # A machine that is busy with other things may be too slow for the time-out once.
     assert await all_are_hits_over_80_ms(redis_port) or await all_are_hits_over_80_ms(redis_port)

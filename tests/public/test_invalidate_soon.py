@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_caching_route import FastAPICache
+from tests.backends.fakes import Elsewhere
 from tests.public.lists import lists_of, read, shared
 from tests.servers import wait_until
 from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of, closing
@@ -161,6 +162,24 @@ def test_an_app_that_opens_its_cache_writes_what_was_owed_before_and_what_its_th
             thread.join()
             begun.append(cache._settings.store._writer._thread)
             await all_written(cache._settings.store)
+
+    asyncio.run(run())
+    assert begun == [None]
+    assert backend.commands.count('set') >= 4
+
+
+def test_an_app_whose_cache_gets_its_backend_later_writes_what_its_threads_say():
+    cache, backend, begun = FastAPICache.deferred(), Elsewhere(), []
+
+    async def run():
+        async with cache:
+            cache.use(backend)  # no loop has used it so far
+            thread = threading.Thread(target=cache.invalidate_soon, kwargs={'tags': ['a']})
+            thread.start()
+            thread.join()
+            store = cache._settings.store._store
+            begun.append(store._writer._thread)
+            await all_written(store)
 
     asyncio.run(run())
     assert begun == [None]
