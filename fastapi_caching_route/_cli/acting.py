@@ -32,9 +32,13 @@ async def stats(given: Namespace, caches: list[FastAPICache], _app: Any) -> int:
         store = it.store
         at = f' at {store.address}' if store.address else ''
         say(f'{store.kind}{at}: {store.state}{f" ({store.error})" if store.error else ""}')
-        # This command is no worker.
-        say(f'{len(it.workers) - 1} workers have published something in the last seconds')
+        published = len(it.workers) - 1  # this command is no worker
+        say(f'the numbers of {_counted(published, "worker", "workers")}')
     return DONE
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f'{number} {one if number == 1 else many}'
 
 
 def _as_json(it: CacheStats) -> dict[str, Any]:
@@ -54,9 +58,10 @@ async def entries(given: Namespace, caches: list[FastAPICache], _app: Any) -> in
     if given.json:
         print_json([asdict(it) for it in found])
         return DONE
-    titles = ('path', 'status', 'age', 'left', 'size', 'tags', 'key')
+    titles = ('path or function', 'status', 'age', 'left', 'size', 'tags', 'key')
     print_rows(titles, map(_row, found))
-    say(f'{len(found)} entries' + (', and perhaps more' if len(found) == given.limit else ''))
+    more = ', and perhaps more' if len(found) == given.limit else ''
+    say(_counted(len(found), 'entry', 'entries') + more)
     return DONE
 
 
@@ -72,7 +77,7 @@ async def _listed(given: Namespace, caches: list[FastAPICache]) -> Any:
 
 def _row(it: EntryInfo) -> tuple[str, ...]:
     left = f'{it.ttl_left:.0f} s' if it.is_alive else 'invalidated'
-    return (it.path, str(it.status), f'{it.age:.0f} s', left, _in_bytes(it.size), '\n'.join(it.tags), it.key)
+    return (it.path or it.endpoint, str(it.status), f'{it.age:.0f} s', left, _in_bytes(it.size), '\n'.join(it.tags), it.key)
 
 
 def _in_bytes(size: float) -> str:
@@ -92,12 +97,23 @@ async def show(given: Namespace, caches: list[FastAPICache], _app: Any) -> int:
         return DONE
     for it in found:
         for name, value in asdict(it).items():
-            shown = ', '.join(value) if isinstance(value, tuple) else value
-            said = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(value)) if name == 'stored_at' else shown
-            say(f'{name:<11} {"" if said is None else said}')
+            say(f'{name:<16} {_in_words(name, value)}'.rstrip())
         say('')
-    say(f'{len(found)} entries for {path}')
+    say(f'{_counted(len(found), "entry", "entries")} for {path}')
     return DONE
+
+
+def _in_words(name: str, value: object) -> str:
+    match value:
+        case None:
+            return ''
+        case tuple():
+            return ', '.join(value)
+        case float():
+            is_moment = name == 'stored_at'
+            return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(value)) if is_moment else f'{value:.3f} s'
+        case _:
+            return str(value)
 
 
 def _path_of(url: str) -> str:
@@ -216,7 +232,7 @@ COMMANDS: dict[str, Callable[[Namespace, list[FastAPICache], Any], Any]] = {
 
 async def act(given: Namespace) -> int:
     """Run a command on its store, and close what it has opened."""
-    caches, app = shared_caches(given.app, getattr(given, 'url', None))
+    caches, app = shared_caches(given.app, given.url)
     try:
         code: int = await COMMANDS[given.command](given, caches, app)
         return code

@@ -23,7 +23,8 @@ from fastapi_caching_route._cli.reporting import report
 from fastapi_caching_route._routes.listed import UnlistableError
 from fastapi_caching_route.errors import CacheError, ConfigurationError
 
-APP = 'the app, as for uvicorn: module:name'
+APP = 'the app, as for uvicorn: module:name; or a function that builds it'
+URL = 'the store, like redis://10.0.0.1/0?namespace=shop; with an app, if its cache gets the store when it starts'
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -118,8 +119,8 @@ def _json(parser: ArgumentParser) -> None:
 
 
 def _on_store(parser: ArgumentParser) -> ArgumentParser:
-    parser.add_argument('app', nargs='?', help=f'{APP}; or give --url')
-    parser.add_argument('--url', help='the store, like redis://10.0.0.1/0?namespace=shop')
+    parser.add_argument('app', nargs='?', help=f'{APP}; it may be left out with --url')
+    parser.add_argument('--url', help=URL)
     _json(parser)
     return parser
 
@@ -147,4 +148,5 @@ def _warming(parser: ArgumentParser) -> None:
     parser.add_argument('--concurrency', type=_count, default=8, help='how many requests run at a time (8)')
     parser.add_argument('--header', action='append', default=[], help="'name: value', for all requests")
     parser.add_argument('--base-url', default='http://localhost', help='scheme and host of the requests')
+    parser.add_argument('--url', help=URL)
     _json(parser)

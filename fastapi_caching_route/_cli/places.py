@@ -4,6 +4,8 @@ import importlib
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
 
 from fastapi_caching_route._cli.ending import WRONG_ARGUMENTS, Refusal
@@ -25,7 +27,7 @@ OF_LIBRARIES = ('<', sysconfig.get_path('stdlib'), sysconfig.get_path('purelib')
 
 
 def imported(place: str) -> Any:
-    """The app at a place like `module:name`.
+    """The app at a place like `module:name`, or the one that the function there builds.
 
     Raises:
         Refusal: there is none.
@@ -43,11 +45,34 @@ def imported(place: str) -> Any:
             msg = f'{place}: there is no {part!r} in {module}'
             raise Refusal(msg, WRONG_ARGUMENTS)
         app = getattr(app, part)
-    if not hasattr(app, 'routes'):
-        hint = '; if it is a function that builds the app, name a module that calls it' if callable(app) else ''
-        msg = f'{place} is not a FastAPI or Starlette app, but an object of type {type(app).__name__}{hint}'
+    built = app if hasattr(app, 'routes') or not callable(app) else _built(place, app)
+    if not hasattr(built, 'routes'):
+        msg = f'{place} is not a FastAPI or Starlette app, but an object of type {type(built).__name__}'
         raise Refusal(msg, WRONG_ARGUMENTS)
-    return app
+    return built
+
+
+def _built(place: str, factory: Callable[[], Any]) -> Any:
+    """The app that a function builds, as with `uvicorn --factory`."""
+    try:
+        needed = [it.name for it in signature(factory).parameters.values() if _is_needed(it)]
+        if not needed:
+            return factory()
+    except OF_MODULES as error:
+        msg = f'{place}: {_in_words(error)}'
+        raise Refusal(msg, WRONG_ARGUMENTS) from None
+    msg = (
+        f'{place} is a {type(factory).__name__} that needs {", ".join(needed)}: name the app, or a function without '
+        'arguments that builds it'
+    )
+    raise Refusal(msg, WRONG_ARGUMENTS)
+
+
+def _is_needed(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind not in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
 
 
 def _in_words(error: BaseException) -> str:
@@ -65,11 +90,9 @@ def shared_caches(place: str | None, url: str | None) -> tuple[list[FastAPICache
         Refusal: there is none, or its store is that of one process: then the command would act on its own memory.
 
     """
-    if (place is None) == (url is None):
-        raise Refusal('give an app (module:name) or --url, and not both', WRONG_ARGUMENTS)
     app = None if place is None else imported(place)
     try:
-        caches = [FastAPICache.from_url(url)] if url is not None else [_cache_of(it) for it in caches_of(app)]
+        caches = _by_url(url) if app is None else _in_app(app, url)
     except ConfigurationError as error:
         raise Refusal(str(error), WRONG_ARGUMENTS) from None
     if not caches:
@@ -78,6 +101,23 @@ def shared_caches(place: str | None, url: str | None) -> tuple[list[FastAPICache
     for cache in caches:
         _check_shared(cache)
     return caches, app
+
+
+def _by_url(url: str | None) -> list[FastAPICache]:
+    if url is None:
+        raise Refusal('give an app (module:name) or --url', WRONG_ARGUMENTS)
+    return [FastAPICache.from_url(url)]
+
+
+def _in_app(app: Any, url: str | None) -> list[FastAPICache]:
+    """The caches of an app. Those that get their backend when the app starts use the store at the URL."""
+    caches = [_cache_of(it) for it in caches_of(app)]
+    for cache in caches if url is not None else ():
+        if cache._settings.backend is not None:  # noqa: SLF001, of the package
+            msg = 'the cache of this app has a store: give the app or --url, and not both'
+            raise Refusal(msg, WRONG_ARGUMENTS)
+        cache.use(url)
+    return caches
 
 
 def _cache_of(settings: Settings) -> FastAPICache:
@@ -90,7 +130,7 @@ def _cache_of(settings: Settings) -> FastAPICache:
 def _check_shared(cache: FastAPICache) -> None:
     settings = cache._settings  # noqa: SLF001, of the package
     if settings.backend is None:
-        raise Refusal('the cache gets its backend when the app starts (cache.use); give the store as --url')
+        raise Refusal('the cache gets its backend when the app starts (cache.use): give the URL of its store as --url, too')
     if not settings.store.is_shared:
         msg = (
             f'the store is a {type(settings.backend).__name__}, in the memory of each process: this command would act '

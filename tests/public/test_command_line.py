@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -41,6 +42,39 @@ async def forgotten():
     return 1
 """
 
+FACTORY = """
+import os
+from contextlib import asynccontextmanager
+from fastapi import APIRouter, FastAPI
+from fastapi_caching_route import CachingRoute, FastAPICache
+cache = FastAPICache.deferred()
+router = APIRouter(route_class=CachingRoute)
+@router.get('/items/{item}')
+@cache(ttl=600)
+async def get_item(item: int):
+    return item
+@cache.function(ttl=600)
+async def rate():
+    return 1
+@router.get('/rate')
+@cache(ttl=600)
+async def get_rate():
+    return await rate()
+def create_app(title: str = 'shop', *more, **options):
+    @asynccontextmanager
+    async def lifespan(app):
+        cache.use(os.environ['FASTAPI_CACHE_URL'])
+        async with cache.lifespan(app):
+            yield
+    app = FastAPI(title=title, lifespan=lifespan)
+    app.include_router(router)
+    return app
+def needs(settings, title): ...
+def fails():
+    os.environ['NONE_THERE']
+def returns_nothing(): ...
+"""
+
 
 @pytest.fixture(params=['redis', 'lmdb'])
 def url(request, redis_port, namespace, tmp_path):
@@ -53,6 +87,7 @@ def ran(tmp_path, url, monkeypatch, capsys):
     """Runs a command in the folder of an app; returns its output, if it ends with this code."""
     (tmp_path / 'shop.py').write_text(APP)
     (tmp_path / 'faulty.py').write_text(FAULTY)
+    (tmp_path / 'factory.py').write_text(FACTORY)
     (tmp_path / 'needy.py').write_text("import os\nos.environ['NONE_THERE']\n")
     (tmp_path / 'ending.py').write_text('raise SystemExit(0)\n')
     (tmp_path / 'broken.py').write_text('x = (\n')
@@ -64,7 +99,7 @@ def ran(tmp_path, url, monkeypatch, capsys):
     def run(*arguments, code=0, columns=200, **environment):
         for name, value in {'FASTAPI_CACHE_URL': url, 'COLUMNS': str(columns), **environment}.items():
             monkeypatch.setenv(name, value)
-        for module in ('shop', 'faulty', 'needy', 'ending', 'broken'):
+        for module in ('shop', 'faulty', 'factory', 'needy', 'ending', 'broken'):
             sys.modules.pop(module, None)
         capsys.readouterr()
         try:
@@ -91,7 +126,8 @@ def test_a_shop_is_warmed_up_listed_shown_and_invalidated(ran, tmp_path):
     assert '3 entries' in table
     shown = ran('show', 'http://localhost/items/2?page=2', 'shop:app')
     assert 'item:2' in shown
-    assert '1 entries for /items/2' in shown
+    assert '1 entry for /items/2' in shown
+    assert re.search(r'^age +0\.\d{3} s$', shown, re.MULTILINE)
     ran('invalidate', 'shop:app', '--tag', 'item:2')
     ran('invalidate', 'shop:app', '--path', '/items/3')
     assert [it['path'] for it in json.loads(ran('entries', 'shop:app', '--json'))] == ['/items/1']
@@ -109,6 +145,15 @@ def test_a_store_is_listed_and_invalidated_by_its_url(ran, url):
     assert len(json.loads(ran('entries', '--url', url, '--json', '--limit', '1'))) == 1
     assert json.loads(ran('invalidate', '--url', url, '--all', '--json')) == {'invalidated': True, 'soft': False}
     assert json.loads(ran('entries', '--url', url, '--json')) == []
+
+
+def test_an_app_of_a_function_whose_cache_gets_its_store_when_it_starts_is_served_by_the_url(ran, url):
+    assert 'GET /items/{item}' in ran('explain', 'factory:create_app', '--check')
+    app = ('factory:create_app', '--url', url)
+    assert '3 stored' in ran('warm', *app, '/items/1', '/items/2', '/rate')
+    ran('invalidate', *app, '--endpoint', 'factory.get_item')
+    assert sorted(it['path'] for it in json.loads(ran('entries', *app, '--json'))) == ['', '/rate']
+    assert 'factory.rate' in ran('entries', *app)
 
 
 async def test_the_statistics_of_workers_are_shown(ran, url, monkeypatch):
@@ -139,7 +184,7 @@ async def test_the_statistics_of_workers_are_shown(ran, url, monkeypatch):
         table = await asyncio.to_thread(ran, 'stats', '--url', url)
     assert '75.0%' in table
     assert '/items/{item}' in table
-    assert '1 workers' in table
+    assert 'the numbers of 1 worker\n' in table
 
 
 @pytest.mark.parametrize(
@@ -187,6 +232,11 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
         (('explain', 'needy:app'), 2, 'needy.py, line 2'),
         (('explain', 'ending:app', '--check'), 2, 'SystemExit'),
         (('explain', 'os:environ'), 2, 'but an object of type _Environ'),
+        (('explain', 'factory:needs'), 2, 'is a function that needs settings, title'),
+        (('explain', 'factory:fails'), 2, "KeyError: 'NONE_THERE'"),
+        (('explain', 'factory:returns_nothing'), 2, 'but an object of type NoneType'),
+        (('warm', 'factory:create_app', '/items/1'), 3, 'give the URL of its store as --url, too'),
+        (('warm', 'factory:create_app', '/items/1', '--url', 'ftp://localhost'), 2, 'ftp'),
         (('entries', 'broken:app'), 2, 'broken.py, line 1'),
         (('entries', '--url', 'redis://[::1'), 2, 'the URL'),
         (('entries', '--url', 'memcached://127.0.0.1'), 3, 'this backend cannot list its keys'),
