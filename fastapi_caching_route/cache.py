@@ -663,10 +663,10 @@ class FastAPICache:
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate a write: on a 2xx or 3xx, it invalidates entries before the response is sent.
 
-        Without arguments, it invalidates the entries of its own path. Tags and paths may contain path parameters of the
-        write in braces; `tags` may be a callable of the request. All entries of the given endpoints are invalidated. On
-        a plain `APIRoute`, put it below the route decorator. If the backend fails, the write still succeeds and a
-        warning is logged; the invalidation already applies in this process, and is retried until it succeeds.
+        Without arguments, it invalidates the entries of its own path. Tags and paths may contain path and query
+        parameters of the write in braces; `tags` may be a callable of the request. All entries of the given endpoints
+        are invalidated. On a plain `APIRoute`, put it below the route decorator. If the backend fails, the write still
+        succeeds, with a warning; the invalidation already applies in this process, and is retried until it succeeds.
 
         Raises:
             ConfigurationError: an option has the wrong type, or this cache does not cache an endpoint.
@@ -696,7 +696,7 @@ class FastAPICache:
             apply_to_routes(endpoint)
             warn_of_both(endpoint)
             inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
-            wrapped: Any = followed_by(inside, invalidate)
+            wrapped: Any = followed_by(inside, invalidate, said.fields)
             self._settings.unserved.add_write(wrapped)
             return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
 

@@ -1,7 +1,7 @@
 """`CacheContext`: lets endpoints and dependencies control how the response to the current request is cached."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -47,6 +47,12 @@ class CacheContext:
         self._requested = requested_in(scope)
         self._app = scope.get('router') or scope.get('app')  # the outermost app
         warn_of_unserved(self._app)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> NoReturn:
+        """Refuse to be a value in a request, with the remedy: FastAPI asks for this where `Depends()` is missing."""
+        msg = 'a CacheContext is a dependency: write `context: CacheContextDep`, or Annotated[CacheContext, Depends()]'
+        raise ConfigurationError(msg)
 
     @property
     def key(self) -> str | None:

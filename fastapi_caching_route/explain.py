@@ -11,6 +11,7 @@ from aiocache.backends.memory import SimpleMemoryBackend
 from fastapi_caching_route._concurrency.workers import ONE_OF_SEVERAL, is_one_of_several
 from fastapi_caching_route._core.declared import Declared
 from fastapi_caching_route._core.durations import in_seconds, seconds_or_none
+from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._fastapi.effective import reads_raw, takes
 from fastapi_caching_route._fastapi.endpoints import decorators_of, layers, name_of
@@ -22,6 +23,7 @@ from fastapi_caching_route._routes.decoration import (
     decoration_at,
     doubts,
     invalidates_of,
+    naming_of,
     skipped_by,
     templates_of,
 )
@@ -122,7 +124,7 @@ def _of_cached(report: RouteReport, prefix: str, effective: Any, decoration: Dec
         reads=tuple(sorted(plan.learned)),
         guards=declared.guards,
         not_run_on_hits=(*declared.not_on_hit, *(f'decorator {it}' for it in decorators_of(effective.endpoint))),
-        shared_by=_shared_by(policy, declared),
+        shared_by=_shared_by(policy, declared, has_session=bool(naming_of(policy, effective))),
         ttl=None if decoration.settings.by_the_book or policy.ttl == inf else seconds_or_none(policy.ttl),
         status_ttl={status: in_seconds(span) for status, span in policy.status_ttl.items()},
         stale_while_revalidate=in_seconds(policy.stale_while_revalidate),
@@ -157,18 +159,25 @@ def _a(route: object) -> str:
     return f'{"an" if name[0] in "AEIO" else "a"} {name}'
 
 
-def _shared_by(policy: CachePolicy, declared: Declared) -> str:
+def _shared_by(policy: CachePolicy, declared: Declared, *, has_session: bool) -> str:
     if policy.key_builder is not None:
         return 'clients for whom key_builder returns the same key'
     if policy.identity not in ('auto', 'shared'):
         return 'clients for whom identity returns the same name'
     if not declared.inputs.shared:
         return 'clients with the same credentials or cookies'
-    if declared.inputs.raw and declared.inputs.bypass_if_personal:
-        return 'clients whose requests are the same in nearly every header, without credentials or cookies'
-    if declared.inputs.reading.takes_request:
-        return 'clients whose requests are equal in what is read of them'
+    of_session = ('with the same user and data in their session',) if has_session else ()
+    conditions = [*of_session, *_compared(declared.inputs)]
+    if conditions:
+        return f'clients {", and ".join(conditions)}'
     return 'all clients that the guards accept' if declared.guards else 'all clients'
+
+
+def _compared(inputs: Inputs) -> tuple[str, ...]:
+    """What has to be equal in the raw requests of clients that share a response."""
+    if inputs.raw and inputs.bypass_if_personal:
+        return ('whose requests are the same in nearly every header, without credentials or cookies',)
+    return ('whose requests are equal in what is read of them',) if inputs.reading.takes_request else ()
 
 
 def _key(prefix: str, policy: CachePolicy, parameters: PathParameters, declared: Declared) -> tuple[str, ...]:

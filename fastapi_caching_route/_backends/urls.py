@@ -123,7 +123,7 @@ def options_of(url: StoreURL, parsers: Parsers) -> dict[str, Any]:
     parsed = {}
     for name, text in url.options.items():
         if name not in parsers:
-            url.refuse(f'option {name!r} is unknown; it takes {", ".join(sorted(parsers)) or "none"}')
+            url.refuse(f'option {name!r} is unknown; it takes {", ".join(sorted({*parsers, *OF_A_BACKEND}))}')
         try:
             parsed[name] = parsers[name](text)
         except ValueError as error:
@@ -173,6 +173,9 @@ def _verification(text: str) -> str:
         raise ValueError(msg)
     return text
 
+
+OF_A_BACKEND: Parsers = {'namespace': str, 'ttl': seconds}
+"""The options of every backend. All others are those of its client."""
 
 OF_A_CONNECTION: Parsers = {
     'db': whole,

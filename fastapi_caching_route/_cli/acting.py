@@ -77,7 +77,15 @@ async def _listed(given: Namespace, caches: list[FastAPICache]) -> Any:
 
 def _row(it: EntryInfo) -> tuple[str, ...]:
     left = f'{it.ttl_left:.0f} s' if it.is_alive else 'invalidated'
-    return (it.path or it.endpoint, str(it.status), f'{it.age:.0f} s', left, _in_bytes(it.size), '\n'.join(it.tags), it.key)
+    return (
+        it.path or it.endpoint,
+        str(it.status),
+        f'{it.age:.0f} s',
+        left,
+        _in_bytes(it.size),
+        '\n'.join(it.tags),
+        it.key,
+    )
 
 
 def _in_bytes(size: float) -> str:

@@ -62,8 +62,8 @@ def _built(place: str, factory: Callable[[], Any]) -> Any:
         msg = f'{place}: {_in_words(error)}'
         raise Refusal(msg, WRONG_ARGUMENTS) from None
     msg = (
-        f'{place} is a {type(factory).__name__} that needs {", ".join(needed)}: name the app, or a function without '
-        'arguments that builds it'
+        f'{place} is not a FastAPI or Starlette app, but a {type(factory).__name__} that needs {", ".join(needed)}: '
+        'name the app, or a function without arguments that builds it'
     )
     raise Refusal(msg, WRONG_ARGUMENTS)
 
@@ -112,11 +112,11 @@ def _by_url(url: str | None) -> list[FastAPICache]:
 def _in_app(app: Any, url: str | None) -> list[FastAPICache]:
     """The caches of an app. Those that get their backend when the app starts use the store at the URL."""
     caches = [_cache_of(it) for it in caches_of(app)]
-    for cache in caches if url is not None else ():
-        if cache._settings.backend is not None:  # noqa: SLF001, of the package
-            msg = 'the cache of this app has a store: give the app or --url, and not both'
-            raise Refusal(msg, WRONG_ARGUMENTS)
-        cache.use(url)
+    if url is not None and any(it._settings.backend is not None for it in caches):  # noqa: SLF001, of the package
+        raise Refusal('the cache of this app has a store: give the app or --url, and not both', WRONG_ARGUMENTS)
+    if url is not None:
+        for cache in caches:
+            cache.use(url)
     return caches
 
 
@@ -130,7 +130,9 @@ def _cache_of(settings: Settings) -> FastAPICache:
 def _check_shared(cache: FastAPICache) -> None:
     settings = cache._settings  # noqa: SLF001, of the package
     if settings.backend is None:
-        raise Refusal('the cache gets its backend when the app starts (cache.use): give the URL of its store as --url, too')
+        raise Refusal(
+            'the cache gets its backend when the app starts (cache.use): give the URL of its store as --url, too'
+        )
     if not settings.store.is_shared:
         msg = (
             f'the store is a {type(settings.backend).__name__}, in the memory of each process: this command would act '

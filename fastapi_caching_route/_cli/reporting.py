@@ -8,6 +8,9 @@ from fastapi_caching_route._cli.printing import print_json, print_rows, print_wa
 from fastapi_caching_route._routes.caches import caches_in
 from fastapi_caching_route.explain import RouteReport, explain
 
+OF_LIBRARIES = {'fastapi': 'FastAPI itself', 'fastapi_caching_route.console': 'the console'}
+"""Modules whose endpoints are not the user's."""
+
 TITLES = ('route', 'cached', 'key', 'guards on hits', 'shared by')
 
 
@@ -27,10 +30,18 @@ def report(app: Any, *, as_json: bool, check: bool) -> int:
 
 
 def _print(reports: tuple[RouteReport, ...], warnings: list[str]) -> None:
-    ours = [it for it in reports if not it.endpoint.startswith('fastapi.')]
+    counts = dict.fromkeys(OF_LIBRARIES, 0)
+    ours = []
+    for it in reports:
+        library = next((name for name in OF_LIBRARIES if it.endpoint.startswith(f'{name}.')), None)
+        if library is None:
+            ours.append(it)
+        else:
+            counts[library] += 1
     print_rows(TITLES, map(_cells, ours))
-    if len(ours) < len(reports):
-        say(f'and {len(reports) - len(ours)} routes of FastAPI itself, none of which is cached')
+    for library, count in counts.items():
+        if count:
+            say(f'and {count} routes of {OF_LIBRARIES[library]}, none of which is cached')
     for warning in warnings:
         print_warning(warning)
 

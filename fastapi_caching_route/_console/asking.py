@@ -146,7 +146,7 @@ _OF_MISSES = {
 }
 _OF_THE_UNKNOWN = {
     'key_builder': 'key_builder makes its cache key, and the console runs no code of the app.',
-    'identity': 'identity is a part of its cache key, and the console runs no code of the app.',
+    'identity': 'identity or a session is part of its cache key, and the console runs no code of the app.',
 }
 _WAITS = ' It is already running for another request: this one would wait for that response.'
 

@@ -16,7 +16,7 @@ from fastapi_caching_route.errors import ConfigurationError
 
 
 def checked_templates(option: str, templates: object) -> tuple[str, ...]:
-    """The templates: texts with names of path parameters in braces.
+    """The templates: texts with names of parameters in braces.
 
     Raises:
         ConfigurationError: the option is not valid.

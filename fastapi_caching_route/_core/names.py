@@ -284,7 +284,7 @@ def fields_of(template: str) -> set[str]:
             if (field is not None and not field.isidentifier()) or spec or conversion:
                 raise ValueError  # noqa: TRY301, both failures have the same message
     except (ValueError, TypeError):
-        msg = f"{template!r} is not a template with names of path parameters in braces, like 'user:{{user_id}}'"
+        msg = f"{template!r} is not a template with names of parameters in braces, like 'user:{{user_id}}'"
         raise ConfigurationError(msg) from None
     return fields
 

@@ -200,6 +200,7 @@ NOT_COMPARABLE = Reason(
     text='its code reads something of the request that cannot be compared: an object in request.state or in the scope, '
     'or a user with attributes that are not plain; cache.explain(app) names it; store a plain value there, or set '
     "reads='declared' if responses do not depend on it",
+    is_mistake=True,
 )
 NOT_FOR_ALL = Reason(
     'not-for-all',

@@ -163,7 +163,7 @@ class _Declared:
             *(('the raw request',) if self.raw else ()),
             *(('all headers',) if self.parts.has_any_headers else ()),
             *(() if self.parts.shared else ('credentials or cookies',)),
-            *(('the name from identity',) if rules.guards_select else ()),
+            *rules.named_by,
             *(('the value from key',) if rules.extended else ()),
             *(('the body',) if rules.gets and any(node.body_params for node in self.nodes) else ()),
             *(('which clients the guards accept',) if self._guards_are_unsaid and not rules.public else ()),
@@ -185,7 +185,7 @@ class _Declared:
             *(('the body',) if self.reads_body else ()),
             *(('the whole raw request, except for not_in_key',) if self.raw else ()),
             *(('what code reads of the raw request',) if self.reading.takes_request else ()),
-            *(('the name from identity',) if self.rules.guards_select else ()),
+            *self.rules.named_by,
             *(('scheme and host',) if self.rules.host else ()),
             *(('the value from key',) if self.rules.extended else ()),
         )

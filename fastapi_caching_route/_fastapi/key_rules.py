@@ -43,3 +43,10 @@ class KeyRules:
     """Whether a callable of the request lets some requests bypass the cache."""
     is_of_lifespan: Callable[[str, object], bool]
     """Whether an object in the state of a request is one that the lifespan of the app has yielded under this name."""
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """What names clients for the key, in words: `identity`, or a dependency that gives the session."""
+        if not self.guards_select:
+            return ()
+        return ('the name from identity',) if self.shared else ('the user and the data of the session',)

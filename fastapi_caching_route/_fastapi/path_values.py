@@ -55,6 +55,11 @@ class PathParameters:
             found[name] = text_of(value, received[name])
         return found
 
+    def of_request(self, scope: Mapping[str, Any], named: Iterable[str]) -> dict[str, str]:
+        """The path parameters of a request, and those of its query parameters that are named."""
+        read = self.query_values(named)
+        return {**({} if read is None else read(scope)), **self.values(scope.get('path_params', {}))}
+
     def query_values(self, named: Iterable[str]) -> Callable[[Mapping[str, Any]], dict[str, str]] | None:
         """A function of a scope that returns these query parameters after validation, as text; None if there are none.
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from typing import Any
 
 import anyio.from_thread
@@ -23,7 +23,7 @@ PARAMETER = 'fastapi_caching_route_answer'
 """The parameter through which FastAPI passes `Answer` to a wrapped endpoint."""
 
 Invalidate = Callable[[Scope, dict[str, str]], Coroutine[Any, Any, None]]
-"""Invalidates for one request: gets its scope, and the path parameters as the route validates them."""
+"""Invalidates for one request: gets its scope, and parameters as the route validates them."""
 
 
 @own_dependency
@@ -44,19 +44,20 @@ class Answer:
         """Whether the wrapper must call `invalidate`: the endpoint succeeded, and the route does not do it itself."""
         return ROUTE_INVALIDATES not in self.scope and (status or self.response.status_code or 200) < 400
 
-    def values(self) -> dict[str, str]:
-        """The path parameters, as the route validates them."""
+    def values(self, named: Collection[str]) -> dict[str, str]:
+        """The path parameters, and the query parameters that are named, as the route validates them."""
         route = self.scope.get('route')
         if not isinstance(route, APIRoute):
             return {}
-        return PathParameters(effective_route(route, self.scope)).values(self.scope.get('path_params', {}))
+        return PathParameters(effective_route(route, self.scope)).of_request(self.scope, named)
 
 
-def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate) -> Any:
+def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate, named: Collection[str]) -> Any:
     """The endpoint, with `invalidate` called after it succeeded, unless user code calls it directly.
 
-    A stream continues after the endpoint returned, so `invalidate` is called again at its end. For a generator,
-    `invalidate` is called only at its end.
+    `invalidate` gets the path parameters, and the query parameters that are named. A stream continues after the
+    endpoint returned, so `invalidate` is called again at its end. For a generator, `invalidate` is called only at its
+    end.
     """
     inside = endpoint.func if isinstance(endpoint, functools.partial) else endpoint  # as FastAPI does
     called = inside if inspect.isroutine(inside) else type(inside).__call__
@@ -66,16 +67,17 @@ def followed_by(endpoint: Callable[..., Any], invalidate: Invalidate) -> Any:
         (inspect.iscoroutinefunction, _coroutine),
     )
     wrap = next((wrap for is_kind, wrap in kinds if is_kind(called)), _in_thread)
-    return _named(wrap(endpoint, _Following(endpoint, invalidate)), endpoint)
+    return _named(wrap(endpoint, _Following(endpoint, invalidate, named)), endpoint)
 
 
 class _Following:
     """Calls `invalidate` after an endpoint."""
 
-    __slots__ = ('_invalidate', '_passed_on')
+    __slots__ = ('_invalidate', '_named', '_passed_on')
 
-    def __init__(self, endpoint: Callable[..., Any], invalidate: Invalidate) -> None:
+    def __init__(self, endpoint: Callable[..., Any], invalidate: Invalidate, named: Collection[str]) -> None:
         self._invalidate = invalidate
+        self._named = named
         self._passed_on = PARAMETER in inspect.signature(endpoint).parameters  # the endpoint is itself wrapped
 
     def own(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class _Following:
         """Invalidate, if the endpoint succeeded and the route does not do it itself."""
         answer: Answer | None = given.get(PARAMETER)
         if answer is not None and answer.owes(status):
-            await self._invalidate(answer.scope, answer.values())
+            await self._invalidate(answer.scope, answer.values(self._named))
 
     def after_in_thread(self, given: dict[str, Any], status: int | None) -> None:
         """The same, from a worker thread of the event loop."""

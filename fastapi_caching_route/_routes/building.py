@@ -56,12 +56,18 @@ SYNONYMS = {
     **dict.fromkeys(('expire', 'expires', 'expire_in', 'expiration', 'max_age', 'seconds', 'timeout'), 'ttl'),
     **dict.fromkeys(('cache_key_builder', 'key_func', 'make_key'), 'key_builder'),
     **dict.fromkeys(('condition', 'unless', 'bypass'), 'skip'),
+    **dict.fromkeys(('prefix', 'key_prefix'), 'namespace'),
+    **dict.fromkeys(('stale_ttl', 'stale'), 'stale_while_revalidate'),
+    **dict.fromkeys(('public', 'private', 'no_cache', 'no_store', 'immutable', 'must_revalidate'), 'cache_control'),
+    'coalesce': 'collapse',
+    'with_lock': 'lock',
 }
 """What other caches call an option."""
 
 OF_ROUTES = {
     it.name: f'routes: @cache({it.name}=...), or policy=CachePolicy({it.name}=...)' for it in fields(CachePolicy)
 }
+OF_ROUTES['namespace'] = f"backends: FastAPICache('redis://10.0.0.1/0?namespace=...'); and of {OF_ROUTES['namespace']}"
 OF_CACHES = dict.fromkeys(DEFAULTS, 'caches: FastAPICache(...)')
 """Options that are known at another place, and where."""
 

@@ -21,7 +21,7 @@ from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS
 from fastapi_caching_route._routes.settings import Settings
-from fastapi_caching_route._routes.writes import Invalidates
+from fastapi_caching_route._routes.writes import REMEDY, Invalidates
 from fastapi_caching_route.control import CacheControl
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
@@ -34,6 +34,8 @@ BY_ENDPOINT: Final = '_by_endpoint'
 
 READ_BY_ROUTER = frozenset({'GET', 'HEAD'})
 """The methods that a router caches. Others may write, or have a body, and are cached only if a decorator says so."""
+
+ADD_IT = 'for another value, add the tag to context.tags of a CacheContext in the endpoint, or let a callable return it'
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +118,12 @@ def check_decorated(endpoint: Any) -> None:
     name, decoration = '.'.join(name_of(endpoint)), decoration_of(endpoint)
     for it in decorations_of(endpoint):
         it.settings.namesakes.of_endpoint(endpoint)
-    templates = [template for said in invalidates_of(endpoint) for template in said.templates]
-    if decoration is not None:
-        templates += templates_of(decoration.policy)
+    written = [template for said in invalidates_of(endpoint) for template in said.templates]
     for route in routes_of(endpoint):
-        check_templates(name, templates, PathParameters(route).known)
+        known = PathParameters(route).known
+        check_templates(name, written, known, REMEDY)
         if decoration is not None:
+            check_templates(name, templates_of(decoration.policy), known, ADD_IT)
             check_public(name, decoration, route)
 
 
@@ -274,13 +276,13 @@ def not_for_all(policy: CachePolicy, inputs: Inputs) -> str | None:
     )
 
 
-def check_templates(name: str, templates: Iterable[str], known: Collection[str]) -> None:
-    """Refuse templates that name a parameter which the path of the route does not have."""
+def check_templates(name: str, templates: Iterable[str], known: Collection[str], remedy: str) -> None:
+    """Refuse templates that name a parameter which the route does not have."""
     for template in templates:
         unknown = fields_of(template) - set(known)
         if unknown:
             msg = (
-                f'{name}: {template!r} names {", ".join(sorted(unknown))}, which is not a path parameter of its route; '
-                f'its path parameters: {", ".join(sorted(known)) or "none"}'
+                f'{name}: {template!r} names {", ".join(sorted(unknown))}, which is not a path or query parameter of '
+                f'its route; its parameters: {", ".join(sorted(known)) or "none"}; {remedy}'
             )
             raise ConfigurationError(msg)

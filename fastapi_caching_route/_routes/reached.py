@@ -93,7 +93,8 @@ class Reached:
             groups = tuple(names_of_tags(groups_of(scope, headers, GROUP_INVALIDATION)))
             by_the_book = [it for it in caches_in(_app_of(scope)) if it.by_the_book] if groups else ()
             targets += [(it.store, groups) for it in by_the_book]  # whatever path is written to (RFC 9875 §3)
-        values = self.parameters.values(scope.get('path_params', {})) if self.invalidates else {}
+        named = [field for it in self.invalidates for field in it.fields]
+        values = self.parameters.of_request(scope, named) if self.invalidates else {}
         return [*targets, *[(it.store, await it.names(scope, values)) for it in self.invalidates]]
 
     def _is_decorated_for(self, method: str) -> bool:

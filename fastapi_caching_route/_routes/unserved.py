@@ -38,9 +38,10 @@ from fastapi_caching_route._fastapi.serving import routes_in
 logger = logging.getLogger('fastapi_caching_route')
 
 BUILD_ITS_ROUTER = (
-    'build its router as APIRouter(route_class=CachingRoute), or set app.router.route_class before adding routes; '
+    'build its router as APIRouter(route_class=CachingRoute), or call cache.install(app) before routes are added; '
     'a decorator of another library that leaves no __wrapped__ belongs below @cache'
 )
+USE_FUNCTION = 'a function that is no endpoint takes @cache.function(...)'
 PUT_IT_BELOW = (
     '@cache.invalidates stands above the route decorator of a plain route, so the route does not know it and nothing '
     'is invalidated: put it below the route decorator, or build the router as APIRouter(route_class=CachingRoute)'
@@ -219,7 +220,7 @@ def uncached_message(endpoint: Any, methods: Collection[str]) -> str:
 
 def unserved_message(endpoint: Any) -> str:
     """The warning about a decorated endpoint that no `CachingRoute` serves, with the remedy."""
-    inside = PUT_IT_CLOSER if is_routed_inside(endpoint) else BUILD_ITS_ROUTER
+    inside = PUT_IT_CLOSER if is_routed_inside(endpoint) else f'{BUILD_ITS_ROUTER}; {USE_FUNCTION}'
     remedy = REMOVE_IT if _serves_a_websocket(endpoint) else inside
     name = '.'.join(name_of(endpoint))
     return f'{name} is decorated with @cache, but no CachingRoute serves it, so it is not cached: {remedy}'

@@ -18,6 +18,7 @@ from fastapi_caching_route._core.names import (
     PathValues,
     are_tags,
     below_path_name,
+    fields_of,
     filled,
     names_of_tags,
     path_name,
@@ -33,6 +34,8 @@ logger = logging.getLogger('fastapi_caching_route')
 
 Targets = list[tuple[Store, tuple[str, ...]]]
 """Names to invalidate, each group with its store."""
+
+REMEDY = 'for another value, call context.invalidate(tags=[...]) of a CacheContext in the endpoint'
 
 SAFE = frozenset({'GET', 'HEAD', 'OPTIONS', 'QUERY', 'TRACE'})
 """Methods that change nothing: those of RFC 9110 §9.2.1, and QUERY, which is defined to be one of them."""
@@ -89,6 +92,11 @@ class Invalidates:
         """All templates with path parameters."""
         return (*self.paths, *(() if callable(self.tags) else self.tags))
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The parameters that the templates name."""
+        return frozenset(field for template in self.templates for field in fields_of(template))
+
     async def names(self, scope: Scope, values: PathValues) -> tuple[str, ...]:
         """The names that this request invalidates; the name of everything if they cannot be determined."""
         try:
@@ -98,7 +106,7 @@ class Invalidates:
             )
             endpoints = self.endpoints()
         except KeyError as error:
-            said = '%r has no path parameter %s, so all entries are invalidated'
+            said = '%r has no path or query parameter %s, so all entries are invalidated; ' + REMEDY
             logger.error(said, scope['path'], error)  # noqa: TRY400, it says all
             return (EVERYTHING,)
         except ConfigurationError as error:

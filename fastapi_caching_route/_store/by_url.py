@@ -9,22 +9,18 @@ from typing import Any
 
 from fastapi_caching_route._backends.aiocache import BaseCache
 from fastapi_caching_route._backends.urls import (
+    OF_A_BACKEND,
     REDIS_SCHEMES,
-    Parsers,
     StoreURL,
     count,
     options_of,
     redis_at,
-    seconds,
     split,
 )
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.lmdb import LMDBCache
 from fastapi_caching_route.memory import MemoryCache
 from fastapi_caching_route.redis import RedisClientCache
-
-OF_A_BACKEND: Parsers = {'namespace': str, 'ttl': seconds}
-"""The options of every backend. All others are those of its client."""
 
 SCHEMES = (*REDIS_SCHEMES, 'memcached', 'lmdb', 'memory')
 

@@ -219,7 +219,7 @@ def test_a_client_that_is_not_installed_is_named_with_its_extra(scheme, client, 
 # What cannot be used
 
 WRONG = {
-    'redis://h?socket_timeot=1': "option 'socket_timeot' is unknown; it takes .*socket_timeout",
+    'redis://h?socket_timeot=1': "option 'socket_timeot' is unknown; it takes .*namespace.*socket_timeout.*ttl",
     'redis://h?decode_responses=true': 'decode_responses',
     'redis://h?ssl_ca_certs=/ca.pem': "'ssl_ca_certs' is unknown",
     'redis://h?socket_timeout=soon': "socket_timeout must be a number of seconds, got 'soon'",

@@ -19,6 +19,7 @@ APP = """
 import os
 from fastapi import APIRouter, FastAPI
 from fastapi_caching_route import CachingRoute, FastAPICache
+from fastapi_caching_route.console import console_router
 cache = FastAPICache.from_env()
 router, app = APIRouter(route_class=CachingRoute), FastAPI()
 @router.get('/items/{item}')
@@ -30,6 +31,7 @@ async def get_item(item: int, page: int = 1):
 async def private():
     return 1
 app.include_router(router)
+app.include_router(console_router(cache, unguarded=True), prefix='/cache')
 """
 
 FAULTY = """
@@ -148,7 +150,7 @@ def test_a_store_is_listed_and_invalidated_by_its_url(ran, url):
 
 
 def test_an_app_of_a_function_whose_cache_gets_its_store_when_it_starts_is_served_by_the_url(ran, url):
-    assert 'GET /items/{item}' in ran('explain', 'factory:create_app', '--check')
+    assert 'GET /items/{item}' in ran('explain', 'factory:create_app')
     app = ('factory:create_app', '--url', url)
     assert '3 stored' in ran('warm', *app, '/items/1', '/items/2', '/rate')
     ran('invalidate', *app, '--endpoint', 'factory.get_item')
@@ -232,7 +234,7 @@ def test_a_store_of_one_process_is_refused_with_the_reason(ran, arguments):
         (('explain', 'needy:app'), 2, 'needy.py, line 2'),
         (('explain', 'ending:app', '--check'), 2, 'SystemExit'),
         (('explain', 'os:environ'), 2, 'but an object of type _Environ'),
-        (('explain', 'factory:needs'), 2, 'is a function that needs settings, title'),
+        (('explain', 'factory:needs'), 2, 'but a function that needs settings, title'),
         (('explain', 'factory:fails'), 2, "KeyError: 'NONE_THERE'"),
         (('explain', 'factory:returns_nothing'), 2, 'but an object of type NoneType'),
         (('warm', 'factory:create_app', '/items/1'), 3, 'give the URL of its store as --url, too'),
@@ -296,6 +298,8 @@ def test_explain_can_be_read_at_eighty_columns(ran):
     assert max(map(len, said.splitlines())) <= 80
     assert 'GET /items/{item}' in said
     assert 'query page' in said
+    assert '/cache' not in said
+    assert 'and 11 routes of the console, none of which is cached' in said
 
 
 def test_the_help_names_the_exit_codes(capsys):

@@ -1,11 +1,20 @@
 """What is passed by mistake is refused, with the remedy."""
 
+from typing import Annotated
+
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from fastapi_caching_route import CachingRouter, ConfigurationError, FastAPICache, default_key
+from fastapi_caching_route import (
+    CacheContext,
+    CachingRoute,
+    CachingRouter,
+    ConfigurationError,
+    FastAPICache,
+    default_key,
+)
 from tests.support import found, marks, memory_cache
 
 cache = memory_cache()
@@ -43,6 +52,50 @@ def test_a_decorator_without_its_parentheses_says_so(decorate):
 def test_an_unknown_option_is_named_with_what_was_called(called, call, option, hint):
     with pytest.raises(TypeError, match=rf"^{called}\(\) got an unexpected keyword argument '{option}'{hint}$"):
         call(**{option: 1})
+
+
+@pytest.mark.parametrize(
+    ('option', 'hint'),
+    [
+        ('stale_ttl', "did you mean 'stale_while_revalidate'"),
+        ('private', "did you mean 'cache_control'"),
+        ('coalesce', "did you mean 'collapse'"),
+        ('with_lock', "did you mean 'lock'"),
+        ('prefix', "did you mean 'namespace'"),
+    ],
+)
+def test_an_option_of_another_cache_is_told_with_ours(option, hint):
+    with pytest.raises(TypeError, match=hint):
+        cache(**{option: 1})
+
+
+def test_the_namespace_of_a_cache_is_told_to_be_one_of_its_backend():
+    for option in ('namespace', 'prefix', 'key_prefix'):
+        with pytest.raises(TypeError, match=r'namespace is an option of backends: FastAPICache\(.redis://'):
+            FastAPICache(**{option: 'shop'})
+
+
+def test_a_context_that_is_no_dependency_says_how_to_declare_it():
+    async def endpoint(context: CacheContext): ...
+
+    with pytest.raises(ConfigurationError, match=r'write `context: CacheContextDep`'):
+        APIRouter(route_class=CachingRoute).get('/')(endpoint)
+
+
+@pytest.mark.parametrize(
+    ('decorate', 'remedy'),
+    [
+        (cache(ttl=60, tags=['of:{user}']), r'add the tag to context\.tags of a CacheContext'),
+        (cache.invalidates(tags=['of:{user}']), r'call context\.invalidate\(tags=\[\.\.\.\]\) of a CacheContext'),
+    ],
+    ids=['read', 'write'],
+)
+def test_a_tag_that_the_route_cannot_fill_in_is_refused_with_another_way(decorate, remedy):
+    async def endpoint(user: Annotated[str, Depends(lambda: 'ada')], page: int = 1): ...
+
+    route = APIRouter(route_class=CachingRoute).post('/orders/{order}')
+    with pytest.raises(ConfigurationError, match=rf'user, which is not .* its parameters: order, page; .*{remedy}'):
+        route(decorate(endpoint))
 
 
 @pytest.mark.parametrize('wrong', [None, 'CachingRoute', dict, APIRouter()])

@@ -112,6 +112,28 @@ def test_a_decorator_of_a_write_works_above_its_route_on_a_caching_route():
 
 
 @ROUTE_CLASSES
+def test_query_parameters_of_a_write_fill_in_its_tags_and_paths_as_the_route_validates_them(route_class):
+    cache = memory_cache()
+    router, writes, *_ = shop(cache, route_class=route_class)
+
+    @writes.post('/tagged')
+    @cache.invalidates(tags=['thing:{thing_id}'])
+    async def tagged(thing_id: int = 7):
+        return 'written'
+
+    @writes.post('/of/{kind}')
+    @cache.invalidates(paths=['/{kind}/{thing_id}'])
+    async def of_kind(kind: str, thing_id: int):
+        return 'written'
+
+    client = client_of(router, writes)
+    for write in ('/tagged?thing_id=07', '/tagged', '/of/things?thing_id=7&kind=other'):
+        found(client, *THINGS)
+        assert client.post(write).status_code == 200
+        assert found(client, *THINGS) == ['HIT', 'HIT', 'MISS', 'HIT']
+
+
+@ROUTE_CLASSES
 def test_several_decorators_of_one_write_all_count(route_class):
     cache, other = memory_cache(), memory_cache()
     router, writes, *_ = shop(cache, route_class=route_class)
@@ -155,11 +177,11 @@ async def test_a_decorated_write_can_be_called_like_any_function():
     ('decorate', 'message'),
     [
         (lambda cache: cache(tags='user'), 'tags must be a list of str'),
-        (lambda cache: cache(tags=['user:{user.id}']), 'with names of path parameters in braces'),
-        (lambda cache: cache(tags=['user:{}']), 'with names of path parameters in braces'),
-        (lambda cache: cache(tags=['user:{user_id!r}']), 'with names of path parameters in braces'),
-        (lambda cache: cache(tags=['user:{']), 'with names of path parameters in braces'),
-        (lambda cache: cache(tags=['user:{nobody}']), "'user:{nobody}' names nobody, .* its path parameters: user_id"),
+        (lambda cache: cache(tags=['user:{user.id}']), 'with names of parameters in braces'),
+        (lambda cache: cache(tags=['user:{}']), 'with names of parameters in braces'),
+        (lambda cache: cache(tags=['user:{user_id!r}']), 'with names of parameters in braces'),
+        (lambda cache: cache(tags=['user:{']), 'with names of parameters in braces'),
+        (lambda cache: cache(tags=['user:{nobody}']), "'user:{nobody}' names nobody, .* its parameters: user_id"),
         (lambda cache: cache(stale_while_revalidate=-1), 'stale_while_revalidate must be a number of seconds'),
         (lambda cache: cache(stale_if_error='1'), 'stale_if_error must be a number of seconds'),
         (lambda cache: cache.invalidates(tags=['user:{nobody}']), "'user:{nobody}' names nobody"),

@@ -95,6 +95,19 @@ def test_a_page_is_cached_for_the_user_and_the_data_of_the_session(pages):
         assert other.get('/page').json()[1] == {}
 
 
+def test_explain_says_which_sessions_share_a_page(pages):
+    pages.client()
+    found = {it.path: it for it in pages.cache.explain(pages.app)}
+    assert found['/page'].guards
+    assert (found['/news'].key, found['/news'].shared_by) == (('only the path',), 'all clients')
+    for path in ('/page', '/start', '/profile'):
+        assert found[path].key == ('the user and the data of the session',)
+        assert found[path].shared_by == 'clients with the same user and data in their session'
+    assert found['/by-user'].key == ('the name from identity',)
+    assert found['/by-user'].shared_by == 'clients for whom identity returns the same name'
+    assert found['/guarded'].shared_by == 'all clients that the guards accept'
+
+
 def test_the_order_in_which_data_came_does_not_matter(pages):
     with pages.browser('ada') as one, pages.browser('ada') as other:
         for key in ('a', 'b'):
@@ -367,14 +380,6 @@ def test_an_overriding_dependency_is_not_asked_for_a_name(pages):
         assert [client.get('/pretended').json() for _ in range(2)] == ['tester'] * 2
         pages.app.dependency_overrides.clear()
         assert client.get('/pretended').status_code == 401
-
-
-def test_explain_says_that_the_session_is_in_the_key(pages):
-    pages.client()
-    reports = {it.path: it for it in pages.cache.explain(pages.app)}
-    assert any('identity' in it for it in reports['/page'].key)
-    assert not any('identity' in it for it in reports['/news'].key)
-    assert reports['/page'].guards
 
 
 def test_a_response_of_its_own_class_is_cached_too(pages):

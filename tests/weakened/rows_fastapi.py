@@ -1,6 +1,7 @@
 """Places to weaken in what is read from FastAPI: name, file, text that stands there, text that stands there then."""
 
 ROWS = [
+    ('writes: query parameters', '_fastapi/path_values.py', '**({} if read is None else read(scope)), ', ''),
     (
         'in front: the body of a GET',
         '_fastapi/inputs.py',
@@ -368,7 +369,7 @@ ROWS = [
     (
         'in front: identity',
         '_fastapi/inputs.py',
-        "            *(('the name from identity',) if rules.guards_select else ()),\n            *(('the value",
+        "            *rules.named_by,\n            *(('the value",
         "            *(('the value",
     ),
     (
