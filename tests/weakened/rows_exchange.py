@@ -124,7 +124,7 @@ ROWS = [
         'await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, forward.why))',
         'await self._reply_as_follower(follow, forward.why)',
     ),
-    ('herd: closing', '_exchange/keeping.py', 'errand.flight.is_storing = True', 'pass'),
+    ('herd: closing', '_exchange/keeping.py', 'response.errand.flight.is_storing = True', 'pass'),
     ('herd: variants', '_exchange/herd.py', 'suits = self._suits(brought)', 'suits = True'),
     ('herd: who leads', '_exchange/herd.py', ' if self._may_lead() else Alone(variants)', ''),
     (

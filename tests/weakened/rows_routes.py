@@ -107,7 +107,7 @@ ROWS = [
         'if sum(map(len, self._later.values())) > MAX_LATER:',
         'if False:',
     ),
-    ('purge: passwords', 'purge.py', "        place = place.copy_with(userinfo=b'')\n", ''),
+    ('purge: passwords', 'purge.py', "            place = place.copy_with(userinfo=b'')\n", ''),
     (
         'purge: texts of errors',
         '_routes/purging.py',
