@@ -63,8 +63,8 @@ def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
 
 
 SNIPPETS = [
-    'backends', 'compression', 'configuration', 'deploying', 'functions', 'herds', 'installation', 'performance',
-    'recipes', 'safety', 'sessions', 'testing', 'tutorial', 'watching',
+    'backends', 'compression', 'configuration', 'deploying', 'functions', 'herds', 'installation', 'migration',
+    'performance', 'recipes', 'safety', 'sessions', 'testing', 'tutorial', 'watching',
 ]  # fmt: skip
 
 
