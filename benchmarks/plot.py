@@ -11,6 +11,9 @@ from matplotlib import pyplot as plt
 
 plt.rcParams.update({'svg.fonttype': 'path', 'svg.hashsalt': 'the same each time'})
 
+WIDTH = 0.5
+"""Of the text of a ratio, on the axis."""
+
 
 def main(source: Path, target: Path) -> None:
     found = json.loads(source.read_text(encoding='utf-8'))
@@ -21,13 +24,15 @@ def main(source: Path, target: Path) -> None:
         colour = '#3f51b5' if row['target'] is not None else '#9e9e9e'
         axes.barh(place, row['ratio'], color=colour, height=0.62)
         axes.plot([low, high], [place, place], color='black', linewidth=1)
-        axes.text(max(high, row['ratio']) + 0.08, place, f'{row["ratio"]:.2f}', va='center', fontsize=8)
+        end = max(high, row['ratio'])
         if row['target'] is not None:
             axes.plot([row['target']] * 2, [place - 0.4, place + 0.4], color='#ff9800', linewidth=2)
+            end = max(end, row['target']) if row['target'] < end + WIDTH else end
+        axes.text(end + 0.08, place, f'{row["ratio"]:.2f}', va='center', fontsize=8)
     axes.axvline(1, color='black', linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row['case'] for row in rows], fontsize=8)
     axes.set_xlabel(
-        'CPU time, as a multiple of a hand-written route; black: quartiles, orange: what we aim at', fontsize=8
+        'CPU time, as a multiple of a hand-written route; thin lines: quartiles, orange: what we aim at', fontsize=8
     )
     axes.spines[['top', 'right']].set_visible(False)
     figure.tight_layout()
