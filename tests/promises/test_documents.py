@@ -64,7 +64,7 @@ def test_the_example_of_the_readme_does_what_the_readme_says(tmp_path):
 
 SNIPPETS = [
     'backends', 'compression', 'configuration', 'deploying', 'functions', 'herds', 'installation', 'migration',
-    'performance', 'recipes', 'safety', 'sessions', 'testing', 'tutorial', 'watching',
+    'performance', 'recipes', 'safety', 'sessions', 'templates', 'testing', 'tutorial', 'watching',
 ]  # fmt: skip
 
 
