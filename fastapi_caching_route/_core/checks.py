@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from inspect import iscoroutinefunction, signature
+from inspect import Parameter, iscoroutinefunction, signature
 from typing import TypeGuard
 
 from fastapi_caching_route._core.durations import checked_seconds
@@ -248,9 +248,19 @@ def check_takes_one(option: str, function: object) -> None:
         wanted = signature(function)
     except ValueError:  # some functions in C have no signature
         return
+    given = 'response' if option == 'store_if' else 'request'
+    remedy = f'; for a dependency, write {option}=Depends(...)' if option in ('identity', 'tags') else ''
     try:
         wanted.bind(None)
     except TypeError as error:
-        given = 'response' if option == 'store_if' else 'request'
-        msg = f'{option} is called with the {given} alone, but {function!r} takes {wanted}: {error}'
+        msg = f'{option} is called with the {given} alone, but {function!r} takes {wanted}: {error}{remedy}'
         raise ConfigurationError(msg) from None
+    if any(map(_is_injected, wanted.parameters.values())):
+        msg = f'{option} is called with the {given} alone, but {function!r} declares dependencies: {wanted}{remedy}'
+        raise ConfigurationError(msg)
+
+
+def _is_injected(parameter: Parameter) -> bool:
+    """Whether FastAPI would fill in a parameter by a dependency."""
+    declared = (parameter.default, *getattr(parameter.annotation, '__metadata__', ()))
+    return any(hasattr(it, 'dependency') and hasattr(it, 'use_cache') for it in declared)

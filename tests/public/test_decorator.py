@@ -3,10 +3,11 @@
 import asyncio
 import re
 from datetime import timedelta
+from typing import Annotated
 
 import pytest
 from aiocache import SimpleMemoryCache
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from fastapi_caching_route import CacheError, CachePolicy, ConfigurationError, FastAPICache
 from tests.support import caching_router, client_of, found, marks, memory_cache
@@ -259,13 +260,27 @@ async def is_async(request):
     return 'name'
 
 
+def named_by_default(user: str = Depends(is_async)):
+    return user
+
+
+def named_by_annotation(user: Annotated[str, Depends(is_async)]):
+    return user
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         ({'key_builder': lambda: 'key'}, 'key_builder is called with the request alone'),
         ({'key_builder': lambda request, response: 'key'}, 'key_builder is called with the request alone'),
         ({'store_if': is_async}, 'store_if must be a plain function'),
-        ({'identity': lambda: 'name'}, 'identity is called with the request alone'),
+        (
+            {'identity': lambda: 'name'},
+            r'identity is called with the request alone.*for a dependency, write identity=Depends\(\.\.\.\)',
+        ),
+        ({'identity': named_by_default}, r'declares dependencies.*for a dependency, write identity=Depends\(\.\.\.\)'),
+        ({'identity': named_by_annotation}, r'declares dependencies.*write identity=Depends'),
+        ({'skip': named_by_default}, r'skip is called with the request alone, but .* declares dependencies: [^;]*$'),
         ({'tags': lambda request, user: ['tag']}, 'tags is called with the request alone'),
     ],
 )
