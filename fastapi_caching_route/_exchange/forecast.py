@@ -17,7 +17,7 @@ from fastapi_caching_route._core.variants import Variants, stored_variant, varia
 from fastapi_caching_route._exchange.lookup import judge
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import reuse
-from fastapi_caching_route._http.reuse import NO_DEMAND, Use
+from fastapi_caching_route._http.reuse import NO_DEMAND, Demand, Use
 from fastapi_caching_route._store.visit import Found
 
 Fate = Literal['hit', 'stale', 'miss', 'bypass', 'unknown']
@@ -58,7 +58,8 @@ async def forecast(plan: Plan, declared: Declared, scope: Scope, body: bytes) ->
     inputs = declared.inputs
     reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
     if reason is not None:
-        return Forecast('bypass', reason)
+        is_refused = _demand(plan, scope).only_if_cached
+        return Forecast('miss', reasons.ONLY_IF_CACHED.name) if is_refused else Forecast('bypass', reason)
     keys = declared.keys.at_once(scope, body) or declared.keys.of(scope, body)
     request = RawRequest(scope, inputs.reading, body)
     return await _looked_up(plan, request, keys[1], provided)
@@ -73,9 +74,12 @@ def _unknown(plan: Plan, declared: Declared) -> list[str]:
     return [*found, *([REST_OF_A_REQUEST] if takes and (personal or not plan.learned) else [])]
 
 
+def _demand(plan: Plan, scope: Scope) -> Demand:
+    return reuse.demand(scope['headers']) if plan.heeds_demands else NO_DEMAND
+
+
 async def _looked_up(plan: Plan, request: RawRequest, key: str, provided: tuple[str, ...]) -> Forecast:
-    visit, headers = plan.runtime.store.visit(), request.scope['headers']
-    demand = reuse.demand(headers) if plan.heeds_demands else NO_DEMAND
+    visit, demand = plan.runtime.store.visit(), _demand(plan, request.scope)
     is_under_way = plan.runtime.flights.under_way(key, plan.run_options.collapse_timeout) is not None
 
     def missed(why: str, found: Found | None = None) -> Forecast:

@@ -79,6 +79,21 @@ def test_a_skip_callable_is_named_and_not_run(shop):
     assert (found['fate'], found['depends_on']) == ('miss', ['skip'])
 
 
+@pytest.mark.parametrize(('accepts', 'fate'), [('only-if-cached', 'miss'), ('max-age=9', 'bypass')])
+def test_a_request_that_bypasses_the_cache_and_wants_a_stored_response_only_is_refused(accepts, fate):
+    shop, router = Shop(mode='rfc9111'), caching_router()
+
+    @router.get('/all')
+    @shop.cache(ttl=60, reads='all')
+    async def everything(request: Request):
+        return request.cookies
+
+    shop.app.include_router(router)
+    asked = {'cookie': 'a=1', 'cache-control': accepts}
+    assert shop.outlook('/all', headers=asked)['fate'] == fate
+    assert shop.client.get('/all', headers=asked).status_code == (504 if fate == 'miss' else 200)
+
+
 def test_a_disabled_cache_is_bypassed(shop):
     with shop.cache.disabled():
         found = shop.outlook('/items/1')
