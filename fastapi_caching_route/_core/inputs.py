@@ -35,10 +35,10 @@ class Inputs:
     """Returns the declared query, header and cookie parameters of one request, and the headers of `vary_headers`."""
     selecting: tuple[bytes, ...]
     """The request headers for Vary."""
-    covered: frozenset[bytes]
-    """The request headers whose whole value is in the key."""
-    in_key: frozenset[bytes]
-    """The request headers of which everything that the route reads is in the key: of Cookie, the declared cookies."""
+    known: frozenset[bytes]
+    """The request headers that are in the key, if only as they are declared."""
+    whole: frozenset[bytes]
+    """The request headers that are in the key as they were sent, with all of their lines."""
     authorization_covered: bool
     """Whether Authorization is accounted for: it is in the key, a scheme reads it, or the user chose which clients
     share (RFC 9111 §3.5)."""
@@ -91,8 +91,8 @@ class Inputs:
         return not self.unsaid
 
     def covers(self, name: bytes) -> bool:
-        """Whether everything that the route can read of this header is in the key."""
-        return name in self.in_key or (self.raw and name not in self.left_out)
+        """Whether everything that can be read of this header is in the key."""
+        return name in self.whole or (self.raw and name not in self.left_out)
 
 
 def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:
@@ -131,15 +131,15 @@ def raw_parts(scope: Scope, left_out: Collection[bytes]) -> Parts:
     return (*where, tuple(fields), _user_parts(scope))
 
 
-def names_a_person(scope: Scope, covered: Collection[bytes]) -> str | None:
+def names_a_person(scope: Scope, known: Collection[bytes]) -> str | None:
     """Why a request must not share the entries of a route that takes the raw request, or None if it may.
 
     Such a route may read anything. So a request with credentials, cookies, a session or a user must not share, unless
-    the headers that carry them are in the key (`covered`).
+    the headers that carry them are in the key (`known`).
     """
     carried: set[bytes] = {name for name, _ in scope['headers'] if name in _CREDENTIALS}
     for name in sorted(carried):
-        if name not in covered:
+        if name not in known:
             return name.decode('ascii')
     if scope.get('session') and b'cookie' not in carried:
         return 'session'

@@ -64,7 +64,7 @@ class Reading:
     left_out: frozenset[bytes] = frozenset()
     """Request headers that do not count."""
     covered: frozenset[bytes] = frozenset()
-    """Request headers whose whole values are in the key."""
+    """Request headers that are in the key as they were sent, with all of their lines."""
     by_identity: frozenset[str] = frozenset()
     """Names that do not count, because `identity` says which clients share."""
     is_of_lifespan: Callable[[str, object], bool] = lambda _name, _value: False

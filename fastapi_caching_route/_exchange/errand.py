@@ -66,7 +66,7 @@ def question(errand: Errand) -> Question:
     call, terms = errand.call, errand.call.plan.terms
     headers: RawHeaders = call.scope['headers']
     asked = lines(headers, b'range') if call.scope['method'] in WITH_RANGES else ()
-    if asked and b'range' not in call.declared.inputs.covered and not ranges.is_valid(asked):
+    if asked and b'range' not in call.declared.inputs.known and not ranges.is_valid(asked):
         headers = without(headers, (b'range', b'if-range'))  # a hit ignores it, so the endpoint must not refuse it
     if not (terms.revalidate or terms.by_the_book) or call.scope['method'] not in WITH_RANGES:
         return Question(headers)

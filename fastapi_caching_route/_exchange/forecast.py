@@ -56,7 +56,7 @@ async def forecast(plan: Plan, declared: Declared, scope: Scope, body: bytes) ->
         if getattr(plan.hooks, name) is not None:
             return Forecast('unknown', name, provided=provided)
     inputs = declared.inputs
-    reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
+    reason = names_a_person(scope, inputs.known) if inputs.raw and inputs.bypass_if_personal else None
     if reason is not None:
         is_refused = _demand(plan, scope).only_if_cached
         return Forecast('miss', reasons.ONLY_IF_CACHED.name) if is_refused else Forecast('bypass', reason)

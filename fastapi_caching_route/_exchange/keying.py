@@ -51,7 +51,7 @@ async def _built(plan: Plan, declared: Declared, scope: Scope, request_body: Req
         built = await call_hook(plan.hooks.key_builder, scope)
         scope.pop(REQUEST_BODY, None)
         return await _by_builder(plan, keys, scope, request_body, built)
-    reason = names_a_person(scope, inputs.covered) if inputs.raw and inputs.bypass_if_personal else None
+    reason = names_a_person(scope, inputs.known) if inputs.raw and inputs.bypass_if_personal else None
     if reason is not None:
         return Bypass(reason)
     said = await _said_by_user(plan, scope)

@@ -148,7 +148,7 @@ class _Declared:
     @property
     def conditions(self) -> frozenset[bytes]:
         """The preconditions and ranges that the endpoint reads as the client sent them."""
-        read = self.parts.whole_headers | (OF_ONE_CLIENT - self.left_out if self.raw else frozenset())
+        read = self.parts.known_headers | (OF_ONE_CLIENT - self.left_out if self.raw else frozenset())
         return frozenset(_declared_conditions(self.nodes, self.rules.answered)) | (OF_ONE_CLIENT & read)
 
     @property
@@ -193,13 +193,13 @@ class _Declared:
 
 def _inputs(declared: _Declared, serial: Parts) -> Inputs:
     rules, parts, raw, left_out = declared.rules, declared.parts, declared.raw, declared.left_out
-    read, whole, reads_body = readers(parts), parts.whole_headers, declared.reads_body
+    read, known, reads_body = readers(parts), parts.known_headers, declared.reads_body
     return Inputs(
         read=lambda scope: tuple([(place, of(scope)) for place, of in read]),
         selecting=declared.selecting,
-        covered=whole,
-        in_key=whole | ({b'cookie'} if parts.cookies_are_in_key else frozenset()),
-        authorization_covered=rules.shared or _AUTHORIZATION in declared.schemes or b'authorization' in whole,
+        known=known,
+        whole=parts.whole_headers,
+        authorization_covered=rules.shared or _AUTHORIZATION in declared.schemes or b'authorization' in known,
         deciding=declared.deciding,
         reads_query=parts.reads_query,
         reads_texts=parts.query.has_texts,
@@ -272,8 +272,8 @@ def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple
     return Inputs(
         read=lambda _scope: (),
         selecting=vary,
-        covered=frozenset(),
-        in_key=frozenset(),
+        known=frozenset(),
+        whole=frozenset(),
         authorization_covered=_AUTHORIZATION in (*seen.handed, *seen.checked) or b'authorization' in vary,
         deciding=None,
         reads_query=False,

@@ -40,9 +40,16 @@ class KeyParts:
 
     @property
     def whole_headers(self) -> frozenset[bytes]:
-        """The headers whose whole values are in the key."""
-        of_credentials = header_names_of(it for it in self.credentials if it.place == 'header')
-        return frozenset((*self.header_names, *self.vary, *of_credentials))
+        """The headers that are in the key as they were sent, with all of their lines.
+
+        A declared header is not: of several lines, its value has the first one, and `01` and `1` are the same number.
+        """
+        return frozenset((*self.vary, *header_names_of(it for it in self.credentials if it.place == 'header')))
+
+    @property
+    def known_headers(self) -> frozenset[bytes]:
+        """The headers that are in the key, if only as they are declared."""
+        return self.whole_headers.union(self.header_names)
 
     @property
     def cookies_are_in_key(self) -> bool:
@@ -72,7 +79,7 @@ class KeyParts:
     def shared(self) -> bool:
         """Whether neither credentials nor cookies are in the key."""
         personal = {b'authorization', b'cookie'}
-        return not self.credentials and not self.whole_headers & personal and not self.cookies
+        return not self.credentials and not self.known_headers & personal and not self.cookies
 
     @property
     def fingerprint(self) -> tuple[object, ...]:

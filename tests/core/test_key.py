@@ -36,8 +36,8 @@ def test_a_change_of_version_leaves_all_entries_behind():
 NOTHING = Inputs(
     read=lambda scope: (),
     selecting=(),
-    covered=frozenset(),
-    in_key=frozenset(),
+    known=frozenset(),
+    whole=frozenset(),
     authorization_covered=False,
     deciding=frozenset(),
     reads_query=False,

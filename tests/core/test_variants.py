@@ -1,10 +1,13 @@
 """Variants of one key, selected by `Vary` and `vary_headers`."""
 
+from contextvars import ContextVar
+from inspect import Parameter, Signature
 from typing import Annotated
 
 import pytest
 from aiocache import SimpleMemoryCache
 from fastapi import Cookie, Header, Request, Response
+from starlette.middleware import Middleware
 
 from fastapi_caching_route import FastAPICache, MemoryCache
 from fastapi_caching_route._core.variants import MAX_VARIANTS, Variants, lasting, variant_of
@@ -53,6 +56,39 @@ def test_the_vary_of_the_endpoint_selects_among_variants():
     languages = ['de', 'fr', 'de', 'fr']
     assert [client.get('/', headers={'accept-language': it}).text for it in languages] == languages
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize('mode', ['policy', 'rfc9111'])
+@pytest.mark.parametrize(
+    ('requests', 'parameters'),
+    [
+        pytest.param([[], ['en'], ['de']], {'x_part': (Annotated[str, Header()], 'en')}, id='a default'),
+        pytest.param([['1'], ['01'], ['1', '2']], {'x_part': (Annotated[int, Header()], 1)}, id='a number'),
+        pytest.param([['1'], ['1', '2'], ['1', '3']], {'x_part': (Annotated[str | None, Header()], None)}, id='a text'),
+    ],
+)
+def test_the_vary_of_the_endpoint_counts_for_a_header_that_it_declares(mode, requests, parameters):
+    seen: ContextVar[str] = ContextVar('seen')
+    router, cache = caching_router(), memory_cache(mode=mode)
+
+    def noting(app):
+        async def noted(scope, receive, send):
+            seen.set(str([value.decode() for name, value in scope['headers'] if name == b'x-part']))
+            await app(scope, receive, send)
+
+        return noted
+
+    async def endpoint(**given):
+        return Response(seen.get(), headers={'vary': 'x-part', 'cache-control': 'max-age=60'})
+
+    endpoint.__signature__ = Signature(
+        [Parameter(name, Parameter.KEYWORD_ONLY, annotation=of, default=it) for name, (of, it) in parameters.items()]
+    )
+    router.get('/')(cache()(endpoint))
+    client = client_of(router, middleware=[Middleware(noting)])
+    responses = [client.get('/', headers=[('x-part', it) for it in lines]) for lines in requests * 2]
+    assert [it.text for it in responses] == [str(lines) for lines in requests] * 2
+    assert marks(*responses) == ['MISS'] * 3 + ['HIT'] * 3
 
 
 @pytest.mark.parametrize(('normalised', 'expected'), [(False, 10), (True, 8)])

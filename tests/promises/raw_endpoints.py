@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import jinja2
-from fastapi import Depends, Request
+from fastapi import Cookie, Depends, Header, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.templating import Jinja2Templates
@@ -212,6 +212,17 @@ BODIES: dict[str, Callable[[Any], Awaitable[str]]] = {
 """The ways to read the body of a request."""
 
 
+DECLARED: dict[str, tuple[Any, object]] = {
+    'x_a': (Annotated[int, Header()], 1),
+    'x_b': (Annotated[str, Header()], '1'),
+    'x_c': (Annotated[list[int] | None, Header()], None),
+    'cookie': (Annotated[str | None, Header()], None),
+    'b': (Annotated[int, Cookie()], 1),
+    'a': (Annotated[int, Query()], 1),
+}
+"""Parameters, each with its default, of what is also read raw: a key has less of them than code can read."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A reading; what follows depends on what was read."""
@@ -243,6 +254,8 @@ class Made:
     """What is read at each place."""
     scheme: Any = None
     method: str = 'GET'
+    declared: tuple[str, ...] = ()
+    """The parameters that it declares, besides."""
     dependencies: list[Any] = field(default_factory=list)
 
     def endpoint(self) -> Any:
@@ -289,9 +302,13 @@ class Made:
         async def page(request: Request, **given: Any) -> Any:
             return await answer(request, ''.join(str(given[name]) for name in sorted(given)))
 
-        kinds = {'request': Request, **more}
+        kinds = {name: (kind, inspect.Parameter.empty) for name, kind in {'request': Request, **more}.items()}
+        kinds |= {name: DECLARED[name] for name in self.declared}
         page.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in kinds.items()]
+            [
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+                for name, (kind, default) in kinds.items()
+            ]
         )
         return page
 

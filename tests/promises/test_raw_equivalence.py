@@ -13,7 +13,18 @@ from starlette.authentication import AuthCredentials, SimpleUser, Unauthenticate
 
 from fastapi_caching_route import CachingRoute
 from fastapi_caching_route._core.read_log import ReadLog
-from tests.promises.raw_endpoints import BEARER, BODIES, KEY, PLACES, READINGS, SLOW_PLACES, Made, OwnBearer, Step
+from tests.promises.raw_endpoints import (
+    BEARER,
+    BODIES,
+    DECLARED,
+    KEY,
+    PLACES,
+    READINGS,
+    SLOW_PLACES,
+    Made,
+    OwnBearer,
+    Step,
+)
 from tests.support import asgi_call, asgi_scope, memory_cache
 
 EXAMPLES = int(os.environ.get('EQUIVALENCE_EXAMPLES', '100'))
@@ -42,7 +53,7 @@ STEPS, BODY_STEPS = steps(), steps(*AGAIN * 6)
 @st.composite
 def endpoints(draw: Any) -> Made:
     places = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True))
-    return Made({place: draw(STEPS) for place in places}, draw(SCHEMES))
+    return Made({place: draw(STEPS) for place in places}, draw(SCHEMES), declared=draw(PARAMETERS))
 
 
 @st.composite
@@ -53,11 +64,12 @@ def endpoints_with_bodies(draw: Any) -> Made:
     return Made(found, draw(SCHEMES), draw(st.sampled_from(METHODS)))
 
 
+PARAMETERS = st.lists(st.sampled_from([*DECLARED]), max_size=2, unique=True).map(tuple)
 SCHEMES = st.sampled_from([None, None, BEARER, KEY, OwnBearer()])
 
 
 def fields(*names: str) -> Any:
-    return st.lists(st.tuples(st.sampled_from(names), st.sampled_from(['1', '2', '33'])), max_size=2)
+    return st.lists(st.tuples(st.sampled_from(names), st.sampled_from(['1', '01', '2', '33'])), max_size=2)
 
 
 def multipart(boundary: bytes, value: bytes) -> bytes:
@@ -218,6 +230,36 @@ def test_each_way_of_reading_is_seen(reading):
     counts: Counter[str] = Counter()
     assert not compared(Made({'endpoint': Step(reading)}), EACH_TWICE, counts)
     assert counts['hits'] >= len(OTHERS_ASKED)
+
+
+DECLARED_TOO = {
+    'x_a': ['header', 'header lines', 'header raw', 'headers in dict', 'template header.html'],
+    'x_b': ['header item', 'scope headers'],
+    'x_c': ['header lines', 'thread'],
+    'cookie': ['cookie', 'cookies', 'cookie header', 'cookies held', 'template cookies.html'],
+    'b': ['cookie item', 'cookie header', 'cookies in dict'],
+    'a': ['query', 'query list', 'query string', 'url query', 'template query.html'],
+}
+"""Declared parameters, each with readings of the same part of the request, of which code sees more than its value."""
+
+PLAIN = [it for it in BASE['headers'] if it[0] not in {b'x-a', b'x-b', b'x-c', b'cookie'}]
+SENT_ODDLY = [
+    *[{'headers': [*PLAIN, *[(name, it) for it in lines]]}
+      for name in (b'x-a', b'x-b', b'x-c')
+      for lines in ([], [b'1'], [b'01'], [b'+1'], [b'1', b'2'], [b'1', b'3'], [b'2'])],
+    *[{'headers': [*PLAIN, *[(b'cookie', it) for it in lines]]}
+      for lines in ([b'b=1'], [b'b=01'], [b'b=1', b'a=1'], [b'b=1', b'a=2'], [b'b=1; a=1'], [b'b=1; b=01'])],
+    *[{'query': it} for it in (b'', b'a=1', b'a=01', b'a=1&a=2', b'a=2&a=1')],
+]  # fmt: skip
+"""Requests whose declared values are partly equal, although what they have sent is not."""
+
+
+@pytest.mark.parametrize(('declared', 'reading'), [(it, each) for it, known in DECLARED_TOO.items() for each in known])
+def test_what_is_read_of_a_declared_parameter_counts_as_it_was_sent(declared, reading):
+    asked = [{**BASE, **it} for it in SENT_ODDLY] * 2
+    counts: Counter[str] = Counter()
+    assert not compared(Made({'endpoint': Step(reading)}, declared=(declared,)), asked, counts)
+    assert counts['hits'] >= len(SENT_ODDLY)
 
 
 WITH_FORMS = [{**it, 'headers': it['headers'] + kind} for it in EACH_TWICE for kind in ([], FORM)]

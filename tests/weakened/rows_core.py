@@ -60,7 +60,7 @@ ROWS = [
     (
         'person rule',
         '_core/inputs.py',
-        "        if name not in covered:\n            return name.decode('ascii')",
+        "        if name not in known:\n            return name.decode('ascii')",
         '        pass',
     ),
     (

@@ -106,6 +106,13 @@ ROWS = [
         'node.name is None',
     ),
     (
+        'read: what a declared header has besides',
+        '_fastapi/inputs.py',
+        'covered=self.parts.whole_headers',
+        'covered=self.parts.known_headers',
+    ),
+    ('vary: what a declared header has besides', '_fastapi/inputs.py', 'whole=parts.whole_headers', 'whole=known'),
+    (
         'read: where no dependency takes the request',
         '_fastapi/inputs.py',
         "return self.rules.reads != 'declared' and",
