@@ -1,6 +1,6 @@
 """One request, and the values of what is read of it. Pure."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
@@ -58,6 +58,16 @@ class RawRequest(Struct, eq=False):
         except NotPlainError:
             return None
         return None if NOT_PLAIN in found else found
+
+    def parts(self, names: Iterable[str]) -> list[str]:
+        """These names, with those of the items in place of the whole state and of everything."""
+        return [part for name in names for part in self._parts(name)]
+
+    def _parts(self, name: str) -> Iterable[str]:
+        states = [f'state:{it}' for it in self.scope.get('state') or {}]
+        if name != EVERYTHING:
+            return states if name == STATE else (name,)
+        return (EXTENSIONS, SESSION, USER, AUTH, *states, *(f'scope:{it}' for it in _others(self.scope)))
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie."""
@@ -149,7 +159,6 @@ def _state(request: RawRequest) -> object:
 
 def _everything(request: RawRequest) -> Parts:
     scope = request.scope
-    others = sorted(it for it in scope if it not in NO_INPUT | _SPECIAL and not it.startswith(OURS))
     return (
         _headers(request),
         scope['query_string'],
@@ -157,8 +166,13 @@ def _everything(request: RawRequest) -> Parts:
         _state(request),
         tuple((name, person(scope[name])) for name in (USER, AUTH) if name in scope),
         _item(scope, SESSION),
-        tuple((name, plain(scope[name])) for name in others),
+        tuple((name, plain(scope[name])) for name in _others(scope)),
     )
+
+
+def _others(scope: Scope) -> list[str]:
+    """The items of a scope that have no name of their own here."""
+    return sorted(it for it in scope if it not in NO_INPUT | _SPECIAL and not it.startswith(OURS))
 
 
 _SPECIAL = frozenset((EXTENSIONS, STATE, USER, AUTH, SESSION))

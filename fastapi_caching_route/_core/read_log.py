@@ -1,6 +1,6 @@
 """A log of everything that code has read of one raw request while a response was made. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from msgspec import Struct, field
@@ -38,6 +38,10 @@ class ReadLog(Struct, eq=False):
         """The values of these names in this run; None if there is one that cannot be compared."""
         given = self.noted.copy()
         return self.began.values(names, {name: value for name, value in given.items() if value is not None})
+
+    def incomparable(self, names: Iterable[str]) -> list[str]:
+        """Those of these names whose values cannot be compared."""
+        return [it for it in self.began.parts(names) if self.values((it,)) is None]
 
 
 _CHANGEABLE = (SESSION, USER, AUTH, STATE, 'scope:', EVERYTHING)

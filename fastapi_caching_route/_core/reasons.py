@@ -198,7 +198,7 @@ NOT_COMPARABLE = Reason(
     'the endpoint read something of the raw request that cannot be compared with other requests: an object that '
     'middleware has set, for instance',
     text='its code reads something of the request that cannot be compared: an object in request.state or in the scope, '
-    'or a user with attributes that are not plain; cache.explain(app) names it; store a plain value there, or set '
+    'or a user with attributes that are not plain; store a plain value there, or set '
     "reads='declared' if responses do not depend on it",
     is_mistake=True,
 )

@@ -165,7 +165,7 @@ def note_reads(call: Call, snapshot: Snapshot) -> bool:
     call.plan.learn(read)
     if not read or snapshot.reads.values(read) is not None:
         return True
-    tell(reasons.NOT_COMPARABLE, call.scope['path'], call.plan.told)
+    tell(reasons.NOT_COMPARABLE, call.scope['path'], call.plan.told, of=snapshot.reads.incomparable(read))
     return False
 
 

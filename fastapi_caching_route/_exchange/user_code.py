@@ -1,7 +1,7 @@
 """Callables of the user's, called for a request; and what the log is told, once, of them and of a route."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from inspect import isawaitable
 from traceback import format_tb
@@ -12,6 +12,9 @@ from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.entry import Recording
 
 logger = logging.getLogger('fastapi_caching_route')
+
+MAX_NAMED = 8
+"""The most names in one line of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,10 @@ def tell_raised(named: Callable[..., object], error: Exception) -> None:
 _raised: WeakSet[Callable[..., object]] = WeakSet()
 
 
-def tell(reason: reasons.Reason, path: str, told: set[str], level: int | None = None) -> None:
-    """Log a reason, the first time that it applies on a route."""
+def tell(reason: reasons.Reason, path: str, told: set[str], level: int | None = None, of: Collection[str] = ()) -> None:
+    """Log a reason, the first time that it applies on a route; `of` names what it is about."""
     if reason.name not in told:
         told.add(reason.name)
         usual = logging.WARNING if reason.is_mistake else logging.INFO
-        logger.log(level or usual, '%r %s: %s', path, reason.effect, reason.text)
+        named = f' ({", ".join(map(ascii, [*of][:MAX_NAMED]))})' if of else ''
+        logger.log(level or usual, '%r %s: %s%s', path, reason.effect, reason.text, named)

@@ -208,6 +208,27 @@ async def test_a_user_counts_by_its_attributes_and_one_that_cannot_be_compared_i
     with caplog.at_level(logging.WARNING, 'fastapi_caching_route'):
         assert [await asked(app, user=Account(it)) for it in ('eve', 'eve')] == [('eve', None)] * 2
     assert 'cannot be compared' in caplog.text
+    assert caplog.text.rstrip().endswith("('user')")
+
+
+NAMED = {
+    'an item of the state': (lambda request: request.state.pool, "('state:pool')"),
+    'the whole state': (lambda request: request.scope['state'].items(), "('state:pool')"),
+    'everything': (lambda request: request.scope.items(), "('user', 'state:pool', 'scope:container')"),
+}
+
+
+@pytest.mark.parametrize('reading', NAMED)
+async def test_what_cannot_be_compared_is_named_in_the_log(reading, caplog):
+    read, expected = NAMED[reading]
+
+    async def endpoint(request: Request):
+        read(request)
+
+    given = {'state': {'pool': object(), 'tenant': 'a'}, 'container': object(), 'plan': 'free', 'user': Account('eve')}
+    with caplog.at_level(logging.WARNING, 'fastapi_caching_route'):
+        await asked(app_of(endpoint), **given)
+    assert caplog.text.rstrip().endswith(expected)
 
 
 async def test_what_the_routes_own_dependencies_leave_is_no_input_but_what_they_read_is():
