@@ -124,6 +124,7 @@ INSIDE = {
             'plan',
             'runtime',
             'user_code',
+            'coded_bodies',
             'negotiating',
             'switch',
             'messages',

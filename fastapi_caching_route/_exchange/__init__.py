@@ -25,6 +25,7 @@ account     what became of a request, for counters and observers
 plan        what is known of a cached route before any request
 runtime     what all routes of one cache have in common while the app runs
 user_code   callables of the user's, and what the log is told of them
+coded_bodies  plain and compressed bodies in memory, of entries that are kept compressed
 negotiating  the representation of an entry for one client
 switch      whether a cache is in use
 messages    ASGI messages and their headers

@@ -11,7 +11,7 @@ from fastapi_caching_route._core.counts import Counts
 from fastapi_caching_route._core.minutes import Minutes
 from fastapi_caching_route._core.recorder import Budget
 from fastapi_caching_route._core.variants import Brought, RecentRecords
-from fastapi_caching_route._exchange.negotiating import CodedEntries, PlainBodies
+from fastapi_caching_route._exchange.coded_bodies import CodedEntries, PlainBodies
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._store.visit import Store
 

@@ -67,7 +67,7 @@ ROWS = [
     ),
     (
         'compression: once for all',
-        '_exchange/negotiating.py',
+        '_exchange/coded_bodies.py',
         'known is None or first is None or first.content is not entry.content:',
         'True:',
     ),
@@ -136,7 +136,7 @@ ROWS = [
     ),
     (
         'compression: max_body_size',
-        '_exchange/negotiating.py',
+        '_exchange/coded_bodies.py',
         'DECODED_IN_THE_LOOP < entry.body_bytes <= self._most(limit)',
         'DECODED_IN_THE_LOOP < entry.body_bytes',
     ),
