@@ -15,7 +15,7 @@ from fastapi_caching_route._core.read_names import HEADERS, HOST, QUERY, SCHEME,
 COOKIES = 'header:cookie'
 
 
-def _part(attribute: str, *names: str) -> Any:
+def part(attribute: str, *names: str) -> Any:
     """An attribute of the real object, and what is noted for it."""
 
     def read(self: Any) -> Any:
@@ -58,10 +58,11 @@ class NotedHeaders(Headers):
 
     __slots__ = ('_reads', '_real')
     __class__: Any = _is_of(Headers)
-    __dict__: Any = _part('__dict__', HEADERS)
+    __dict__: Any = part('__dict__', HEADERS)
+    __getstate__: Any = part('__getstate__', HEADERS)
     __reduce_ex__: Any = taken_apart(HEADERS)
     __repr__: Any = shown(HEADERS)
-    _list: Any = _part('_list', HEADERS)
+    _list: Any = part('_list', HEADERS)
 
     def __init__(self, real: Headers, reads: ReadLog) -> None:
         """Read from `real`."""
@@ -90,11 +91,12 @@ class NotedQuery(QueryParams):
 
     __slots__ = ('_reads', '_real')
     __class__: Any = _is_of(QueryParams)
-    __dict__: Any = _part('__dict__', QUERY)
+    __dict__: Any = part('__dict__', QUERY)
+    __getstate__: Any = part('__getstate__', QUERY)
     __reduce_ex__: Any = taken_apart(QUERY)
     __repr__: Any = shown(QUERY)
-    _list: Any = _part('_list', QUERY)
-    _dict: Any = _part('_dict', QUERY)
+    _list: Any = part('_list', QUERY)
+    _dict: Any = part('_dict', QUERY)
 
     def __init__(self, real: QueryParams, reads: ReadLog) -> None:
         """Read from `real`."""
@@ -121,6 +123,8 @@ class NotedCookies(Mapping[str, str]):
     """Cookies for code that reads some of them at once. It is no dict, so no extension in C can read the others."""
 
     __slots__ = ('_reads', '_real')
+    __getstate__: Any = part('__getstate__', COOKIES)
+    __reduce_ex__: Any = taken_apart(COOKIES)
     __repr__: Any = shown(COOKIES)
 
     def __init__(self, real: Mapping[str, str], reads: ReadLog) -> None:
@@ -149,19 +153,20 @@ class NotedURL(URL):
 
     __slots__ = ('_reads', '_real')
     __class__: Any = _is_of(URL)
-    __dict__: Any = _part('__dict__', *_ALL_OF_URL)
+    __dict__: Any = part('__dict__', *_ALL_OF_URL)
+    __getstate__: Any = part('__getstate__', *_ALL_OF_URL)
     __reduce_ex__: Any = taken_apart(*_ALL_OF_URL)
     __repr__: Any = shown(*_ALL_OF_URL)
-    _url: Any = _part('_url', *_ALL_OF_URL)
-    components: Any = _part('components', *_ALL_OF_URL)
-    path: Any = _part('path')
-    scheme: Any = _part('scheme', SCHEME)
-    is_secure: Any = _part('is_secure', SCHEME)
-    hostname: Any = _part('hostname', HOST)
+    _url: Any = part('_url', *_ALL_OF_URL)
+    components: Any = part('components', *_ALL_OF_URL)
+    path: Any = part('path')
+    scheme: Any = part('scheme', SCHEME)
+    is_secure: Any = part('is_secure', SCHEME)
+    hostname: Any = part('hostname', HOST)
     # Where a port is usual for the scheme, the URL leaves it out.
-    netloc: Any = _part('netloc', HOST, SCHEME)
-    port: Any = _part('port', HOST, SCHEME)
-    query: Any = _part('query', QUERY)
+    netloc: Any = part('netloc', HOST, SCHEME)
+    port: Any = part('port', HOST, SCHEME)
+    query: Any = part('query', QUERY)
 
     def __init__(self, real: URL, reads: ReadLog) -> None:
         """Read from `real`."""
@@ -191,10 +196,11 @@ class NotedState(State):
 
     __slots__ = ('_began', '_reads', '_real')
     __class__: Any = _is_of(State)
-    __dict__: Any = _part('__dict__', STATE)
+    __dict__: Any = part('__dict__', STATE)
+    __getstate__: Any = part('__getstate__', STATE)
     __reduce_ex__: Any = taken_apart(STATE)
     __repr__: Any = shown(STATE)
-    _state: Any = _part('_state', STATE)
+    _state: Any = part('_state', STATE)
 
     def __init__(self, began: Began, real: State, reads: ReadLog) -> None:
         """Read from `real`."""
@@ -205,9 +211,13 @@ class NotedState(State):
         setattr(self._real, key, value)
 
     def __delattr__(self, key: Any) -> None:
+        self._note(key)
         delattr(self._real, key)
 
     def __getattr__(self, key: Any) -> Any:
+        self._note(key)
+        return getattr(self._real, key)
+
+    def _note(self, key: str) -> None:
         if self._began.is_input(key):
             self._reads.note(f'state:{key}')
-        return getattr(self._real, key)

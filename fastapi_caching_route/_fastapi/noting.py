@@ -209,6 +209,11 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
     return self._noted_real.__reduce_ex__(protocol)
 
 
+def _getstate(self: Any) -> Any:
+    self._noted_reads.note(EVERYTHING)
+    return self._noted_real.__getstate__
+
+
 _MEMBERS: Mapping[str, Any] = {
     'scope': _property('scope', _scope, settable=True),
     'headers': _property('headers', _headers),
@@ -231,6 +236,7 @@ _MEMBERS: Mapping[str, Any] = {
     'get': _get,
     '__dict__': property(_dict),
     '__reduce_ex__': _reduce_ex,
+    '__getstate__': property(_getstate),
 }
 
 
