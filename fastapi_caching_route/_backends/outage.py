@@ -1,6 +1,7 @@
 """What the errors of a backend mean, and how the log names the backend and its error: without credentials."""
 
 import re
+import sys
 from typing import Any
 
 _CREDENTIALS = re.compile(r'://\S*@')
@@ -33,6 +34,12 @@ def is_too_large(error: Exception) -> bool:
 def is_full(error: Exception) -> bool:
     """Whether a value was refused for lack of memory: by Redis with `noeviction`, or by memcached with `-M`."""
     return any(it in repr(error) for it in ('OutOfMemoryError', "used memory > 'maxmemory'", 'out of memory storing'))
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """The errors for a command that Redis has answered and did not run, as without the permission for it."""
+    errors = sys.modules.get('redis.exceptions')
+    return () if errors is None else (errors.ResponseError,)
 
 
 def address_of(client: Any) -> str:

@@ -12,7 +12,7 @@ IN_BRIEF_LOOP: ContextVar[bool] = ContextVar('fastapi_caching_route_in_brief_loo
 """Whether the event loop is one of ours that ends with what it was made for: no background task may begin there."""
 
 
-async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[None]]) -> None:
+async def after(earlier: Awaitable[object], then: Callable[[], Awaitable[object]]) -> None:
     """Wait for `earlier`, then call `then`."""
     await earlier
     await then()

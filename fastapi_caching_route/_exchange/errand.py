@@ -28,6 +28,7 @@ from fastapi_caching_route._exchange.user_code import call_hook, tell
 from fastapi_caching_route._http import conditional, ranges
 from fastapi_caching_route._http.fields import RawHeaders, lines, without
 from fastapi_caching_route._http.ranges import WITH_RANGES
+from fastapi_caching_route._store.lock import Lock
 from fastapi_caching_route._store.variants import conditions_of
 from fastapi_caching_route._store.visit import Before, Found, Visit
 
@@ -47,6 +48,8 @@ class Errand(Struct, frozen=True, kw_only=True):
     """Of which the response is one, if responses under the key vary, as far as that is known before."""
     flight: Flight[Brought]
     visit: Visit
+    lock: Lock | None = None
+    """Other processes wait until it is released."""
     compressing: Compressing | None = None
     """Compresses what is stored; None if it is kept as it is."""
 

@@ -210,7 +210,7 @@ class Exchange(Struct, eq=False):
             current = latest if lock is None else await self._locked(lock, latest)
             if current is None:
                 return False
-            await run_endpoint(errand_of(self._call, forward.why, forward.stale, flight, current))
+            await run_endpoint(errand_of(self._call, forward.why, forward.stale, flight, current, lock=lock))
         finally:
             _end(flight, lock)
         return True
@@ -253,7 +253,8 @@ class Exchange(Struct, eq=False):
         flight = runtime.flights.lead(key)
         lock = self._herd.lock(flight, seen.variants)
         again = call.for_nobody(conditions_of(call.declared.inputs, seen.variants))
-        errand = errand_of(again, b'stale', seen.found, flight, replace(seen, visit=runtime.store.visit()))
+        now = replace(seen, visit=runtime.store.visit())
+        errand = errand_of(again, b'stale', seen.found, flight, now, lock=lock)
         try:
             if lock is not None and not await lock.try_to_take():  # another process renews it
                 return

@@ -135,14 +135,16 @@ class Herd(Struct, eq=False):
         return variants is None or brought.entry.key in variants_for(variants, call.raw, normalised=by_the_book)
 
     def lock(self, flight: Flight[Brought], variants: Variants | None) -> Lock | None:
-        """The lock on the run if other processes wait for it.
+        """The lock on the run if other processes wait for it: not if the store did not take the last response.
 
         It is released after the flight has landed, not after the run: storing may go on behind the response
         (`store-slow`), and another process that takes the lock must find the entry.
         """
-        options, tokens = self._call.plan.run_options, self._call.plan.runtime.store.tokens
-        key = self.flight_key(variants)
+        plan, runtime, key = self._call.plan, self._call.plan.runtime, self.flight_key(variants)
+        options, tokens = plan.run_options, runtime.store.tokens
         if tokens is None or not options.lock or key is None:
+            return None
+        if not runtime.unstorable.are_none and runtime.unstorable.holds(self._call.key, runtime.clock()):
             return None
         lock = Lock(tokens, key, patience=options.collapse_timeout)
         lock.release_after(flight.landing())

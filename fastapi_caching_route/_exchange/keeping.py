@@ -164,8 +164,20 @@ def _store_in_place(
     #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
     response.errand.flight.is_storing = True
     putting = _put(response, entry, visit, span=entry.lifetime + window)
+    if response.errand.call.plan.run_options.lock:
+        putting = _or_unlocked(putting, response)
     # A confirmed entry stays: a brief failure of the store must not delete it.
     return _or_withdraw(putting, response, visit) if is_new and response.errand.stale is not None else putting
+
+
+async def _or_unlocked(putting: Coroutine[Any, Any, str | None], response: Response) -> str | None:
+    """If the store does not take the entry, let other processes not wait for the next ones."""
+    reason, call = await putting, response.errand.call
+    if reason == reasons.STORE_ERROR.name:
+        call.plan.runtime.unstorable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)
+    elif reason is None:
+        call.plan.runtime.unstorable.end(call.key)
+    return reason
 
 
 async def _or_withdraw(putting: Coroutine[Any, Any, str | None], response: Response, visit: Visit) -> str | None:

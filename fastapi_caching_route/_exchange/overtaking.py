@@ -22,6 +22,7 @@ from fastapi_caching_route._exchange.guards import behind_guards, wishes
 from fastapi_caching_route._exchange.lookup import Seen
 from fastapi_caching_route._exchange.run import Run
 from fastapi_caching_route._exchange.stale import may_stand_in, stand_in
+from fastapi_caching_route._store.lock import Lock
 from fastapi_caching_route._store.visit import Found
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -82,7 +83,9 @@ async def run_unstored(call: Call) -> None:
         flight.land(Instead.FORWARD)
 
 
-def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brought], seen: Seen) -> Errand:
+def errand_of(
+    call: Call, why: bytes, stale: Found | None, flight: Flight[Brought], seen: Seen, *, lock: Lock | None = None
+) -> Errand:
     """The errand of the run of this flight, as far as it is known."""
     return Errand(
         call=call,
@@ -92,5 +95,6 @@ def errand_of(call: Call, why: bytes, stale: Found | None, flight: Flight[Brough
         variants=seen.variants,
         flight=flight,
         visit=seen.visit,
+        lock=lock,
         compressing=None if call.plan.compression is None else Compressing(call.plan),
     )

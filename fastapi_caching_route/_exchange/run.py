@@ -106,6 +106,8 @@ class Run:
         """Take the snapshot before the endpoint reads anything, and clear what an earlier run has left in the scope."""
         call = self.errand.call
         self._snapshot = await snapshot(self.errand)
+        if self.errand.lock is not None and not self._snapshot.before.is_known:
+            self.errand.lock.release_now()
         if self._snapshot.named is None:
             self._recorder.doubt = reasons.TAGS.name
         for name in (ADMITTED, OF_THE_ENDPOINT):

@@ -31,6 +31,8 @@ class Runtime:
     """Keys whose endpoint failed lately, while something stale could answer."""
     unrenewable: Pauses
     """Keys whose entries could not be renewed lately."""
+    unstorable: Pauses
+    """Keys whose responses the store did not take lately: other processes must not wait for them."""
     budget: Budget
     switch: Switch
     told: set[str]

@@ -18,6 +18,7 @@ from fastapi_caching_route._core.checks import check_positive
 from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route._core.key import escaped, full_key, shortened
 from fastapi_caching_route._routes.settings import Settings
+from fastapi_caching_route._store.lock import released
 from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route.errors import ConfigurationError, LockLostError, LockTimeoutError
 
@@ -60,9 +61,10 @@ class CacheLock:
         if self._token is not None:
             msg = f'this lock of {self._name!r} is held: each holder needs a cache.lock(...) of its own'
             raise ConfigurationError(msg)
-        tokens, token = self._tokens(), token_urlsafe(15)
+        tokens = self._tokens()
         until, poll = time.monotonic() + self._timeout, FIRST_POLL_SECONDS
         while True:
+            token = token_urlsafe(15)  # a new one each time: a release of an earlier one may be under way
             self._ends_at = time.monotonic() + self._lease
             taken = await self._taken(tokens, token)
             if taken or time.monotonic() >= until:
@@ -86,7 +88,7 @@ class CacheLock:
         finally:
             # A command that took too long may succeed yet. One whose caller was cancelled may just have succeeded.
             if was_cancelled or told in ([], [None]):
-                tokens.go_on(after(adding, partial(_released, tokens, self._key(), token, [])))
+                tokens.go_on(after(adding, partial(released, tokens, self._key(), token, was_added=False)))
         return told[0]
 
     async def __aexit__(
@@ -102,8 +104,10 @@ class CacheLock:
         told: list[bool | None] = []
         token, self._token = self._token, None
         assert token is not None
-        releasing = self._tokens().go_on(_released(self._tokens(), self._key(), token, told))
-        await asyncio.shield(releasing)
+        tokens = self._tokens()
+        await asyncio.shield(tokens.go_on(_released(tokens, self._key(), token, told)))
+        if told == [None]:
+            tokens.go_on(released(tokens, self._key(), token, was_added=True))
         if error is None and (time.monotonic() >= self._ends_at or told == [False]):
             raise LockLostError(self._lost())
 

@@ -141,6 +141,7 @@ def _runtime(
         unshareable=Pauses(),
         failing=Pauses(),
         unrenewable=Pauses(),
+        unstorable=Pauses(),
         budget=Budget(given['recording_budget']),
         switch=switch,
         told=set(),

@@ -25,7 +25,7 @@ def replaced(settings: Settings, clock: Callable[[], float] | None = None) -> Ge
         new |= {
             'store': empty,
             'flights': Flights[Brought](),
-            **{name: Pauses() for name in ('unshareable', 'failing', 'unrenewable')},
+            **{name: Pauses() for name in ('unshareable', 'failing', 'unrenewable', 'unstorable')},
         }
     old = {name: getattr(runtime, name) for name in new}
     _set(settings, new)

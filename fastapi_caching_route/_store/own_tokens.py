@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from fastapi_caching_route._concurrency.tasks import keep_running
+
+T = TypeVar('T')
 
 
 class OwnTokens:
@@ -50,7 +52,7 @@ class OwnTokens:
             return None
         return None if found is None else found[0]
 
-    def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':
+    def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """See `Tokens`."""
         return keep_running(asyncio.get_running_loop().create_task(work), self._under_way)
 

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar('T')
 
 
 class Tokens(Protocol):
@@ -24,6 +26,6 @@ class Tokens(Protocol):
         """Whether this token is under a key; None if the store fails."""
         ...
 
-    def go_on(self, work: Coroutine[Any, Any, None]) -> 'asyncio.Task[None]':
+    def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
         """Start a background task that runs to its end, even if nobody waits for it."""
         ...

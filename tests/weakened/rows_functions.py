@@ -138,7 +138,7 @@ ROWS = [
     (
         'lock: cancelled while it waits',
         '_functions/locks.py',
-        '                tokens.go_on(after(adding, partial(_released, tokens, self._key(), token, [])))\n',
+        '                tokens.go_on(after(adding, partial(released, tokens, self._key(), token, was_added=False)))\n',
         '                pass\n',
     ),
     ('lock: not evicted', '_backends/lmdb_driver.py', 'span, only_new=True, pinned=True)', 'span, only_new=True)'),

@@ -86,7 +86,7 @@ ROWS = [
     (
         'live: other processes',
         '_store/lock.py',
-        'after(landing, self.release)',
+        'after(landing, self._release)',
         'after(landing, self.try_to_take)',
     ),
     (
@@ -332,6 +332,49 @@ ROWS = [
         'self._lease)',
     ),
     ('lock: nothing is taken over', '_store/remote.py', '            if mends:\n', '            if True:\n'),
+    (
+        'lock: released without a script',
+        '_backends/drivers.py',
+        '            except refusals():',
+        '            except ():',
+    ),
+    (
+        'lock: another one without a script',
+        '_backends/drivers.py',
+        'return found == token and await self.set',
+        'return await self.set',
+    ),
+    ('lock: released again', '_store/lock.py', 'for pause in (0.0, *RELEASED_AGAIN_AFTER):', 'for pause in (0.0,):'),
+    (
+        'lock: a token that is late',
+        '_store/lock.py',
+        'if is_gone or (is_gone is False and was_added):',
+        'if is_gone is not None:',
+    ),
+    (
+        'lock: of user code, released again',
+        '_functions/locks.py',
+        '        if told == [None]:\n            tokens.go_on(released(tokens, self._key(), token, was_added=True))\n',
+        '',
+    ),
+    (
+        'lock: nothing can be stored',
+        '_exchange/run.py',
+        '            self.errand.lock.release_now()\n',
+        '            pass\n',
+    ),
+    (
+        'lock: nothing was stored',
+        '_exchange/keeping.py',
+        '        putting = _or_unlocked(putting, response)\n',
+        '        pass\n',
+    ),
+    (
+        'lock: stored again',
+        '_exchange/keeping.py',
+        '        call.plan.runtime.unstorable.end(call.key)\n',
+        '        pass\n',
+    ),
     ('near: evictions are told', '_store/copies.py', "        self._table.told_as = 'near'\n", ''),
     ('near: bounded', '_store/copies.py', 'MemoryCache(max_bytes=max_bytes)', 'MemoryCache(max_bytes=2**40)'),
     ('at once: pending', '_store/at_once.py', 'if parts.debts.pending:', 'if False:'),
