@@ -199,6 +199,7 @@ INSIDE = {
         *(
             'lmdb_store',
             'lmdb_writer',
+            'lmdb_jobs',
             'lmdb_journal',
             'journal',
             'lmdb_table',

@@ -31,7 +31,7 @@ UPWARD = {
 BROAD = {
     'store trouble: whatever a client library raises': {
         *('_backends/link.py', '_backends/linked.py', '_store/debts.py', '_store/local.py', '_store/marks.py'),
-        *('_backends/lmdb_writer.py', '_store/at_once.py', '_store/remote.py', '_store/remote_visit.py'),
+        *('_backends/lmdb_jobs.py', '_store/at_once.py', '_store/remote.py', '_store/remote_visit.py'),
         *('_routes/all_workers.py', '_routes/listed.py'),
     },
     'the endpoint or a function failed, and something stale may answer': {'_exchange/run.py', '_functions/calling.py'},

@@ -23,6 +23,7 @@ breaker        whether the backend is worth asking
 outage         what the log says about a backend in trouble
 lmdb_store     bytes under keys in LMDB, for all processes of a machine
 lmdb_writer    the thread that writes to it
+lmdb_jobs      operations that wait for that thread, and how their results get back
 lmdb_journal   journals in it
 journal        the rules of journals: ordered lists of texts, to which a backend appends in one step
 lmdb_table     what one transaction sees of it: values, when they expire, which are evicted

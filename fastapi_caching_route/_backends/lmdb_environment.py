@@ -80,7 +80,8 @@ class Opened:
 
     def __del__(self) -> None:
         """Close the folder."""
-        os.close(self.descriptor)
+        with suppress(AttributeError):  # it was deleted before it could be opened
+            os.close(self.descriptor)
 
 
 class Environment:
@@ -168,9 +169,11 @@ class Environment:
     def close(self) -> None:
         """Close it, unless a write transaction is under way; it is opened again when it is used."""
         if self.writing.acquire(blocking=False):
-            with self.lock:
-                self._close()
-            self.writing.release()
+            try:
+                with self.lock:
+                    self._close()
+            finally:
+                self.writing.release()
 
     def _close(self) -> None:
         opened, self._opened = self._opened, None

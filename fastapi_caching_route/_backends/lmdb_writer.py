@@ -12,13 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Thread
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fastapi_caching_route._backends.lmdb_environment import Environment, Opened
 from fastapi_caching_route._backends.lmdb_files import is_disk_full, is_full
+from fastapi_caching_route._backends.lmdb_jobs import Done, Job, tell, tell_evicted, tried
 from fastapi_caching_route._backends.lmdb_table import Table
 from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route.events import Evicted
@@ -53,17 +53,6 @@ MAX_USED = 2000
 """How many used keys are remembered until then."""
 
 
-@dataclass(slots=True)
-class Job(Generic[T]):
-    """An operation, which may run more than once, and who waits for its result."""
-
-    operation: Callable[[Table], T]
-    size: int
-    loop: asyncio.AbstractEventLoop
-    result: 'asyncio.Future[T]'
-    even_if_full: bool
-
-
 class LMDBWriter:
     """Runs operations in write transactions, in the order in which they come."""
 
@@ -82,7 +71,7 @@ class LMDBWriter:
         self._jobs: deque[Job[Any]] = deque()
         self._bytes = 0
         self._changed = Condition()
-        self._is_running = False
+        self._thread: Thread | None = None
         self.used: set[bytes] = set()
         """The keys that were read since the last transaction."""
         self._evicted: list[Evicted] = []
@@ -117,8 +106,16 @@ class LMDBWriter:
                     self._jobs.append(job)
                     self._bytes += job.size
             if self._jobs:
-                self._wake()
+                self._begin_thread()
         return [job.result for job in jobs]
+
+    def _begin_thread(self) -> None:
+        try:
+            self._wake()
+        except RuntimeError as error:  # there can be no more threads, or the process ends
+            self._bytes, left = 0, [*self._jobs]
+            self._jobs.clear()
+            tell([Done(job, None, error) for job in left])
 
     def note(self, key: bytes) -> None:
         """Note that a key was read."""
@@ -129,11 +126,11 @@ class LMDBWriter:
                     self._wake()
 
     def _wake(self) -> None:
-        if self._is_running:
+        if self._thread is not None and self._thread.is_alive():
             self._changed.notify()
         else:
-            Thread(target=self._run, name='fastapi-caching-route-lmdb', daemon=True).start()
-            self._is_running = True
+            self._thread = Thread(target=self._run, name='fastapi-caching-route-lmdb', daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while (jobs := self._next()) is not None:
@@ -143,8 +140,10 @@ class LMDBWriter:
         """What to do next; None if there is nothing for a while."""
         with self._changed:
             if not self._jobs and not self._changed.wait_for(lambda: self._jobs, FOLDED_AFTER if self.used else IDLE):
-                self._is_running = bool(self.used)
-                return [] if self.used else None
+                if self.used:
+                    return []
+                self._thread = None  # before the lock is released: the next operation has to begin another one
+                return None
             jobs: list[Job[Any]] = []
             size = 0
             while self._jobs and len(jobs) < MAX_TOGETHER and size < self.environment.max_bytes // 8:
@@ -158,21 +157,18 @@ class LMDBWriter:
         """Run operations in one transaction; if that fails, each in its own."""
         outcome = self._attempt(jobs)
         if isinstance(outcome, list):
-            self._tell([_Told(job, result, None) for job, result in zip(jobs, outcome, strict=True)])
+            self._tell([Done(job, result, None) for job, result in zip(jobs, outcome, strict=True)])
         elif len(jobs) > 1:
             for job in jobs:
                 self._write([job])
         elif jobs:
             outcome = self._with_room(jobs[0], outcome)
             result, error = (outcome[0], None) if isinstance(outcome, list) else (None, outcome)
-            self._tell([_Told(jobs[0], result, error)])
+            self._tell([Done(jobs[0], result, error)])
 
     def _attempt(self, jobs: 'Sequence[Job[Any]]') -> list[Any] | Exception:
         """The results of a transaction, or why it has failed."""
-        try:
-            return self._committed([it.operation for it in jobs])
-        except Exception as error:  # noqa: BLE001, whatever LMDB raises; the thread has to go on
-            return error
+        return tried(lambda: self._committed([it.operation for it in jobs]))
 
     def _committed(self, operations: Sequence[Callable[[Table], Any]]) -> list[Any]:
         while True:
@@ -205,28 +201,31 @@ class LMDBWriter:
         for part in (0.9, 0.5):
             if not is_full(outcome):
                 return outcome
-            self.environment.check_readers()
-            self._attempt([Job(partial(_shrunk, part=part), 0, job.loop, job.result, even_if_full=False)])
+            tried(partial(self._make_room, part))
             outcome = self._attempt([job])
-        if is_full(outcome) and self._starts_over(job, is_disk_full(outcome)):
+        if is_full(outcome) and tried(partial(self._starts_over, job, is_disk_full(outcome))) is True:
             outcome = self._attempt([job])
         return outcome
+
+    def _make_room(self, part: float) -> None:
+        self.environment.check_readers()
+        self._committed([partial(_shrunk, part=part)])
 
     def _starts_over(self, job: Job[Any], is_disk_full: bool) -> bool:  # noqa: FBT001, inside only
         """Drop all that is stored, for an invalidation, or now and then because the disk is full; return whether.
 
-        On a full disk not even an eviction can be written.
+        On a full disk not even an eviction can be written. It raises if the store cannot be opened, or replaced.
         """
         now = time.monotonic()
         if not job.even_if_full and not (is_disk_full and now - self._started_over_at > START_OVER):
             return False
+        emptied = self._all_of_it()
         self._started_over_at = now
-        with suppress(OSError):
-            self._evicted.append(self._all_of_it())
-            if is_disk_full:
-                self._most = min(self._most, self.environment.size() // 2)
-            self.environment.close()  # the space of its files is free only then
-            self.environment.replace()
+        if is_disk_full:
+            self._most = min(self._most, self.environment.size() // 2)
+        self.environment.close()  # the space of its files is free only then
+        self.environment.replace()
+        self._evicted.append(emptied)
         logger.warning(
             'all entries of the LMDB store %s are deleted, because its %s has no room for a write: %d bytes are used',
             self.environment.folder,
@@ -246,43 +245,13 @@ class LMDBWriter:
                 txn.abort()
         return Evicted(store='lmdb', entries=entries, bytes=taken, cause='emptied')
 
-    def _tell(self, told: 'Sequence[_Told]') -> None:
-        """Give the results to their event loops, with one call to each; observers are told of evictions before."""
+    def _tell(self, told: Sequence[Done]) -> None:
+        """Give the results to their event loops; observers are told of evictions before."""
         if self._evicted:
             evicted, self._evicted = self._evicted, []
-            _tell_evicted(self.observers, evicted, told[0].job.loop if told else None)
-        for loop in {it.job.loop for it in told}:
-            with suppress(RuntimeError):  # it was closed
-                loop.call_soon_threadsafe(_settle, [it for it in told if it.job.loop is loop])
-
-
-class _Told(NamedTuple):
-    job: Job[Any]
-    result: Any
-    error: Exception | None
+            tried(partial(tell_evicted, self.observers, evicted, told[0].job.loop if told else None))
+        tell(told)
 
 
 def _shrunk(table: Table, part: float) -> None:
     table.shrink(int(table.taken() * part))
-
-
-def _settle(told: Sequence[_Told]) -> None:
-    for job, result, error in told:
-        if job.result.done():
-            continue
-        if error is None:
-            job.result.set_result(result)
-        else:
-            job.result.set_exception(error)
-
-
-def _tell_evicted(observers: AllObservers, evicted: Sequence[Evicted], loop: asyncio.AbstractEventLoop | None) -> None:
-    """Tell observers in an event loop that has written; in this thread, if there is none."""
-    for it in evicted:
-        try:
-            if loop is not None:
-                loop.call_soon_threadsafe(observers.tell_of, it)
-        except RuntimeError:  # it was closed
-            loop = None
-        if loop is None:
-            observers.tell_of(it)

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import random
-import subprocess
 import time
 
 import lmdb
@@ -233,17 +232,6 @@ async def test_an_invalidation_succeeds_even_if_nothing_can_be_freed(new_cache, 
     assert heads[-1].split(' ')[0] != head.split(' ', maxsplit=1)[0]
     assert await cache.set('k', 'x') is True
     assert 'are deleted, because its map has no room' in caplog.text
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    disk = tmp_path / 'disk'
-    disk.mkdir()
-    command = ['mount', '-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'tmpfs', str(disk)]
-    if os.getuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:  # noqa: S603
-        pytest.skip('no file system can be mounted here')
-    yield disk
-    subprocess.run(['umount', '-l', str(disk)], check=True)  # noqa: S603, S607
 
 
 async def test_a_full_disk_raises_at_no_command_and_an_invalidation_succeeds(small_disk):

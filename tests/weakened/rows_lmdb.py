@@ -1,7 +1,7 @@
 """Places to weaken in the LMDB store: name, file, text that stands there, text that stands there then."""
 
 FOLDER, FILES, ENVIRONMENT = '_backends/lmdb_folder.py', '_backends/lmdb_files.py', '_backends/lmdb_environment.py'
-STORE, WRITER = '_backends/lmdb_store.py', '_backends/lmdb_writer.py'
+STORE, WRITER, JOBS = '_backends/lmdb_store.py', '_backends/lmdb_writer.py', '_backends/lmdb_jobs.py'
 TABLE, JOURNAL, PAIRS = '_backends/lmdb_table.py', '_backends/lmdb_journal.py', '_backends/lmdb_pairs.py'
 
 ROWS = [
@@ -107,7 +107,7 @@ ROWS = [
         'lmdb: one of several operations',
         WRITER,
         '            for job in jobs:\n                self._write([job])\n',
-        '            self._tell([_Told(job, None, outcome) for job in jobs])\n',
+        '            self._tell([Done(job, None, outcome) for job in jobs])\n',
     ),
     ('lmdb: room', WRITER, 'for part in (0.9, 0.5):', 'for part in ():'),
     ('lmdb: room for invalidations', WRITER, 'if not job.even_if_full and not (', 'if not ('),
@@ -116,11 +116,44 @@ ROWS = [
     (
         'lmdb: space of old files',
         WRITER,
-        '            self.environment.close()  # the space',
-        '            pass  # the space',
+        '        self.environment.close()  # the space',
+        '        pass  # the space',
+    ),
+    ('lmdb: a thread that goes on', JOBS, 'except BaseException as error:', 'except ArithmeticError as error:'),
+    ('lmdb: a thread that exits', JOBS, 'except BaseException as error:', 'except Exception as error:'),
+    ('lmdb: what no future takes', JOBS, ' and not isinstance(error, StopIteration)', ''),
+    (
+        'lmdb: readers cannot be looked at',
+        WRITER,
+        '            tried(partial(self._make_room, part))\n',
+        '            self._make_room(part)\n',
+    ),
+    (
+        'lmdb: not to be replaced',
+        WRITER,
+        'tried(partial(self._starts_over, job, is_disk_full(outcome))) is True',
+        'self._starts_over(job, is_disk_full(outcome))',
+    ),
+    (
+        'lmdb: another thread',
+        WRITER,
+        'self._thread is not None and self._thread.is_alive()',
+        'self._thread is not None',
+    ),
+    (
+        'lmdb: no threads',
+        WRITER,
+        '            self._jobs.clear()\n            tell(',
+        '            tell(',
+    ),
+    (
+        'lmdb: closing that fails',
+        ENVIRONMENT,
+        '            finally:\n                self.writing.release()\n\n    def _close(',
+        '            except ArithmeticError:\n                self.writing.release()\n\n    def _close(',
     ),
     ('lmdb: evictions are told', TABLE, 'self.evicted += 1', 'pass'),
-    ('lmdb: an emptied store is told', WRITER, '            self._evicted.append(self._all_of_it())\n', ''),
+    ('lmdb: an emptied store is told', WRITER, '        self._evicted.append(emptied)\n', ''),
     ('lmdb: bounds', WRITER, '            table.shrink(self._most, EVICTED_AT_ONCE)\n', ''),
     ('lmdb: freed', WRITER, '            table.free_ended()\n', ''),
     ('lmdb: counters', WRITER, '            table.save()\n', ''),

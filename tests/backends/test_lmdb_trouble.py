@@ -1,0 +1,163 @@
+"""An LMDB store in trouble: its thread goes on, whatever fails, and all is well once the trouble is over."""
+
+import asyncio
+import errno
+import os
+import time
+
+import lmdb
+import pytest
+from aiocache.serializers import NullSerializer
+
+from fastapi_caching_route import ConfigurationError, FastAPICache, InvalidationError, LMDBCache
+from fastapi_caching_route._backends import lmdb_environment, lmdb_writer
+from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route.events import Evicted
+from tests.support import caching_router, client_of, marks, until
+
+NO_SPACE = os.strerror(errno.ENOSPC)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return LMDBCache(tmp_path / 'store', serializer=NullSerializer())
+
+
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def fail_without_space(table):
+    raise OSError(errno.ENOSPC, NO_SPACE)
+
+
+# The thread that writes
+
+
+@pytest.mark.parametrize('part', ['current', 'check_readers', 'size', 'close', 'replace', '_close'])
+@pytest.mark.parametrize(
+    'error',
+    [
+        OSError(errno.ENOSPC, NO_SPACE),
+        ConnectionError(f'OSError: {NO_SPACE}'),
+        lmdb.Error('mdb_get: trouble'),
+        lmdb.MapFullError('full'),
+        ConfigurationError('others may use it'),
+        SystemExit('1'),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+async def test_the_thread_goes_on_whatever_fails_while_it_makes_room(cache, monkeypatch, part, error):
+    await cache.set('before', '1')
+    thread = cache.store.writer._thread
+    monkeypatch.setattr(cache.store.environment, part, raising(error))
+    with pytest.raises((OSError, lmdb.Error, ValueError, RuntimeError)):
+        await asyncio.wait_for(cache.store.write(fail_without_space, even_if_full=True), 5)
+    monkeypatch.undo()
+    assert await cache.set('after', '1') is True
+    assert thread is cache.store.writer._thread is not None
+    assert cache.store.read(['after']) == [b'1']
+
+
+@pytest.mark.parametrize('error', [SystemExit(1), StopIteration(), asyncio.CancelledError()])
+async def test_what_an_operation_raises_is_for_its_caller_and_does_not_end_the_thread(cache, error):
+    await cache.set('before', '1')
+    thread = cache.store.writer._thread
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await asyncio.wait_for(cache.store.write(raising(error)), 5)
+    assert await cache.set('after', '1') is True
+    assert thread is cache.store.writer._thread is not None
+
+
+async def test_an_observer_that_exits_does_not_end_the_thread(cache):
+    writer, observers = cache.store.writer, Observers([raising(SystemExit())])
+    writer.observers.add(observers)
+    await cache.set('before', '1')
+    thread = writer._thread
+    with writer._changed:
+        writer._evicted.append(Evicted(store='lmdb', entries=1, bytes=1))
+        writer.used.add(b'before')  # the thread writes that, with no event loop to tell observers in
+        writer._changed.notify()
+    await until(lambda: not writer._evicted)
+    assert await cache.set('after', '1') is True
+    assert thread is writer._thread
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+async def test_if_the_thread_has_ended_nevertheless_the_next_write_begins_another(cache, monkeypatch):
+    writer = cache.store.writer
+    monkeypatch.setattr(writer, '_next', raising(SystemExit()))  # of which nobody is told
+    waiting = asyncio.ensure_future(cache.store.put('first', b'1', 60))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(writer._thread.join)
+    monkeypatch.undo()
+    assert not waiting.done()
+    assert await cache.set('second', '1') is True
+    assert await asyncio.wait_for(waiting, 5) is True
+    assert cache.store.read(['first', 'second']) == [b'1', b'1']
+
+
+async def test_if_no_thread_can_begin_an_operation_fails_at_once_and_is_forgotten(cache, monkeypatch):
+    monkeypatch.setattr(lmdb_writer.Thread, 'start', raising(RuntimeError("can't start new thread")))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await asyncio.wait_for(cache.store.put('first', b'1', 60), 5)
+    monkeypatch.undo()
+    assert await cache.set('second', '1') is True
+    assert cache.store.read(['first', 'second']) == [None, b'1']
+
+
+# A full disk
+
+
+@pytest.fixture
+def full_disk(small_disk):
+    """A disk without room, and what frees it."""
+    junk = small_disk / 'junk'
+
+    def fill():
+        with junk.open('ab', buffering=0) as file:
+            try:
+                while file.write(b'x' * 4096):
+                    pass
+            except OSError:
+                return
+
+    fill()
+    return small_disk, junk.unlink
+
+
+def test_a_process_that_starts_while_the_disk_is_full_caches_when_there_is_room(full_disk, monkeypatch, caplog):
+    disk, free = full_disk
+    monkeypatch.setattr(lmdb_environment, 'PAUSE', 0.2)
+    cache, router = FastAPICache(LMDBCache(disk / 'store')), caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return 1
+
+    with client_of(router, lifespan=cache.lifespan) as client:
+        for _ in range(5):
+            assert client.get('/').json() == 1
+        free()
+        late = time.monotonic() + 10
+        while marks(client.get('/')) != ['HIT'] and time.monotonic() < late:
+            time.sleep(0.05)
+        assert marks(client.get('/')) == ['HIT']
+    assert 'are deleted' not in caplog.text  # there was nothing
+
+
+async def test_what_is_invalidated_while_the_disk_is_full_is_invalidated_when_there_is_room(full_disk, monkeypatch):
+    disk, free = full_disk
+    monkeypatch.setattr(lmdb_environment, 'PAUSE', 0.2)
+    cache = FastAPICache(LMDBCache(disk / 'store'))
+    async with cache:
+        with pytest.raises(InvalidationError):
+            await cache.invalidate_tags('a')
+        await asyncio.sleep(0.5)
+        assert cache.stats().store.pending_invalidations == 1
+        free()
+        await until(lambda: not cache.stats().store.pending_invalidations)
