@@ -11,6 +11,7 @@ with a look at the folder (`current`), and each write transaction ends with one 
 to files that have been replaced meanwhile is written again.
 """
 
+import logging
 import math
 import os
 import time
@@ -26,6 +27,7 @@ from fastapi_caching_route._backends.lmdb_files import (
     INNER,
     alone,
     identity,
+    is_damaged,
     is_half,
     make_locks,
     remove_rests,
@@ -33,6 +35,8 @@ from fastapi_caching_route._backends.lmdb_files import (
 )
 from fastapi_caching_route._backends.lmdb_forks import told_of_forks
 from fastapi_caching_route.errors import ConfigurationError
+
+logger = logging.getLogger('fastapi_caching_route')
 
 HEADROOM = 64 * 1024 * 1024
 """How much larger the map is than what entries may take: for invalidations, and for pages that are not free yet."""
@@ -53,6 +57,9 @@ WAIT_TO_OPEN = 0.5
 
 PAUSE = 2.0
 """After it could not be opened, how many seconds it is left alone."""
+
+SET_ASIDE_AGAIN = 60.0
+"""At most once in so many seconds, damaged files are replaced: they could be damaged again and again."""
 
 WAIT_TO_FORK = 1.0
 """How many seconds a fork waits for a write transaction to end, before it goes on without."""
@@ -102,6 +109,7 @@ class Environment:
         self._lost: Opened | None = None
         """What was inherited by a fork, and must neither be used nor closed."""
         self._failed: tuple[float, str] = (-math.inf, '')
+        self._set_aside_at = -math.inf
         self._forking = False
         self.in_child: list[Callable[[], None]] = []
         """Called in a forked child."""
@@ -141,6 +149,9 @@ class Environment:
             finally:
                 self.writing.release()
             return opened.env.begin(buffers=buffers)
+        except self.lmdb.Error as error:
+            self.has_replaced(opened, error)
+            raise
 
     def writing_to(self, opened: Opened) -> Any:
         """A write transaction, which may have to wait for other processes. The caller holds `writing`."""
@@ -156,6 +167,26 @@ class Environment:
         # Under the lock, so that no child that is forked meanwhile keeps the folder locked.
         with self.lock, alone(self.folder, WAIT_TO_OPEN), suppress(FileNotFoundError):
             set_aside(self.inner)
+
+    def has_replaced(self, opened: Opened, error: Exception) -> bool:
+        """Whether these files are no longer used, since they are damaged, by this error: there may be new ones.
+
+        Other processes may have seen the same damage: what has replaced it is not replaced.
+        """
+        now = time.monotonic()
+        if not is_damaged(error) or now - self._set_aside_at < SET_ASIDE_AGAIN:
+            return False
+        with self.lock, suppress(OSError, ConfigurationError):
+            self._set_aside_at = now
+            with alone(self.folder, WAIT_TO_OPEN):
+                if self.is_current(opened):
+                    set_aside(self.inner)
+                    said = f'{type(error).__name__}: {error}'
+                    logger.warning(
+                        'the LMDB store %s is damaged, and is replaced by an empty one: %s', self.folder, said
+                    )
+            return True
+        return False
 
     def size(self) -> int:
         """How many bytes the file takes on the disk."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import struct
 import sys
 import time
 from collections.abc import Generator
@@ -23,6 +24,14 @@ BOOT = '/proc/sys/kernel/random/boot_id'
 
 LOCK_BYTES = 72 * 1024
 """The size of the file of locks: 64 bytes for each reader, and some more."""
+
+DAMAGED = frozenset(
+    {
+        *('CorruptedError', 'PageNotFoundError', 'PanicError', 'BadTxnError', 'ProblemError'),
+        *('InvalidError', 'VersionMismatchError', 'IncompatibleError', 'PageFullError', 'CursorFullError'),
+    }
+)
+"""The exceptions of lmdb that say so."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -110,6 +119,11 @@ def remove_rests(inner: str) -> None:
     for it in Path(inner).parent.glob(f'{FORMAT}-*'):
         if str(it) != inner:
             shutil.rmtree(it, ignore_errors=True)
+
+
+def is_damaged(error: object) -> bool:
+    """Whether the files contain what nobody has written, or their environment cannot go on with them."""
+    return isinstance(error, struct.error) or type(error).__name__ in DAMAGED
 
 
 def is_full(error: object) -> bool:

@@ -70,6 +70,9 @@ class PairReader:
                             store.writer.note(seen.name)
                         return found, self._beside
                 return self._looked_up(txn, key, now), self._beside
+            except store.damage as error:
+                environment.has_replaced(opened, error)
+                raise
             finally:
                 txn.abort()
 

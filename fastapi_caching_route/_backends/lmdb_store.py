@@ -5,6 +5,7 @@ Knows keys, bytes and seconds. Does not know what they stand for.
 
 import asyncio
 import os
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -28,7 +29,7 @@ LARGEST = 4
 class LMDBStore:
     """What is stored in one folder. All objects of a process that have the same folder share an environment."""
 
-    __slots__ = ('environment', 'writer')
+    __slots__ = ('damage', 'environment', 'writer')
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         """Check the folder; open it when it is used for the first time.
@@ -39,6 +40,8 @@ class LMDBStore:
         """
         self.writer: LMDBWriter = _writer_of(folder, max_bytes)
         self.environment: Environment = self.writer.environment
+        self.damage: tuple[type[Exception], ...] = (self.environment.lmdb.Error, struct.error)
+        """What is raised where the files may be damaged."""
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """The value under each key, or None; all of one moment. Waits for nobody."""
@@ -65,6 +68,9 @@ class LMDBStore:
                         if uses and name not in writer.used:
                             writer.note(name)
                         found.append(loads(raw[END.size :]))
+            except self.damage as error:
+                environment.has_replaced(opened, error)
+                raise
             finally:
                 txn.abort()
         return found
@@ -72,9 +78,13 @@ class LMDBStore:
     def look(self, operation: Callable[[Table], T]) -> T:
         """The result of an operation that writes nothing. Waits for nobody."""
         with self.environment.lock:
-            txn = self.environment.reading(self.environment.current(), buffers=False)
+            opened = self.environment.current()
+            txn = self.environment.reading(opened, buffers=False)
             try:
                 return operation(Table(txn, time.time()))
+            except self.damage as error:
+                self.environment.has_replaced(opened, error)
+                raise
             finally:
                 txn.abort()
 

@@ -8,6 +8,7 @@ Operations that wait at the same time share a transaction. The thread ends when 
 import asyncio
 import logging
 import math
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -176,7 +177,12 @@ class LMDBWriter:
             with self.environment.writing:  # before it is looked up: a fork closes it
                 with self.environment.lock:
                     opened = self.environment.current()
-                results, table = self._transaction(opened, operations, used)
+                try:
+                    results, table = self._transaction(opened, operations, used)
+                except (self.environment.lmdb.Error, struct.error) as error:
+                    if self.environment.has_replaced(opened, error):
+                        continue
+                    raise
             if self.environment.is_current(opened):
                 if table.evicted:
                     self._evicted.append(Evicted(store='lmdb', entries=table.evicted, bytes=table.evicted_bytes))

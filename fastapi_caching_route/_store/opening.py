@@ -136,6 +136,7 @@ def _on_this_machine(backend: LMDBCache, timeout: float, wire: Wire) -> RemoteSt
     if _has_own_code(backend):
         return _remote(backend, partial(AiocacheDriver, backend, wire, driver), ledger, timeout, is_shared=True)
     linked = _linked(backend, lambda: driver, timeout, read_at_once=driver.read_at_once)
+    linked.breaker.address = driver.address  # it may fail before there is a link
     parts = Parts(linked, ledger, debts_to(backend), timeout, evicting=_evicting(backend))
     at_once = LookUpAtOnce(driver, ledger, parts).look_up
     return _store(backend, parts, is_shared=True, at_once=at_once)

@@ -11,7 +11,10 @@ from aiocache.serializers import NullSerializer
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, InvalidationError, LMDBCache
 from fastapi_caching_route._backends import lmdb_environment, lmdb_writer
+from fastapi_caching_route._backends.lmdb_files import INNER
+from fastapi_caching_route._backends.lmdb_pairs import PairReader
 from fastapi_caching_route._concurrency.observers import Observers
+from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.events import Evicted
 from tests.support import caching_router, client_of, marks, until
 
@@ -161,3 +164,78 @@ async def test_what_is_invalidated_while_the_disk_is_full_is_invalidated_when_th
         assert cache.stats().store.pending_invalidations == 1
         free()
         await until(lambda: not cache.stats().store.pending_invalidations)
+
+
+# Damage
+
+
+def damaged(cache):
+    """Overwrite all pages of its file but the first two, under which others are found."""
+    with (cache.store.environment.folder / INNER / 'data.mdb').open('r+b') as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(8192)
+        file.write(b'\xa5' * (size - 8192))
+
+
+READING = {
+    'values': lambda cache: cache.store.read(['a']),
+    'tables': lambda cache: cache.stats(),
+    'pairs': lambda cache: PairReader(cache.store, Wire(()), 'a').read('b'),
+}
+
+
+@pytest.mark.parametrize('read', READING.values(), ids=READING)
+async def test_damaged_files_are_replaced_as_soon_as_they_are_read(cache, caplog, read):
+    await cache.set('a', '1')
+    damaged(cache)
+    with pytest.raises(lmdb.CorruptedError):
+        read(cache)
+    assert cache.store.read(['a']) == [None]
+    assert await cache.set('a', '2') is True
+    assert cache.store.read(['a']) == [b'2']
+    assert f'the LMDB store {cache.path} is damaged, and is replaced by an empty one: CorruptedError' in caplog.text
+
+
+async def test_a_write_to_damaged_files_succeeds_in_new_ones(cache):
+    await cache.set('a', '1')
+    damaged(cache)
+    assert await cache.set('b', '2') is True
+    assert cache.store.read(['a', 'b']) == [None, b'2']
+
+
+async def test_files_that_are_damaged_again_and_again_are_not_replaced_each_time(cache, caplog):
+    def operation(table):
+        table.put(b'a', b'1', 60)
+        runs.append(1)
+        raise lmdb.CorruptedError('damaged')
+
+    runs = []
+    for _ in range(3):
+        with pytest.raises(lmdb.CorruptedError):
+            await asyncio.wait_for(cache.store.write(operation), 5)
+    assert caplog.text.count('is damaged, and is replaced') == 1
+    assert len(runs) == 4
+
+
+async def test_files_that_another_process_has_replaced_already_stay(cache, monkeypatch):
+    await cache.set('a', '1')
+    old = cache.store.environment.current()
+    cache.store.environment.replace()
+    await cache.set('a', '2')
+    assert cache.store.environment.has_replaced(old, lmdb.CorruptedError('damaged'))
+    assert cache.store.read(['a']) == [b'2']
+
+
+def test_the_warning_about_a_store_that_cannot_be_read_names_its_folder(cache, monkeypatch, caplog):
+    shop, router = FastAPICache(cache), caching_router()
+
+    @router.get('/')
+    @shop(ttl=60)
+    async def endpoint():
+        return 1
+
+    with client_of(router) as client:
+        monkeypatch.setattr(cache.store.environment, 'current', raising(lmdb.CorruptedError('damaged')))
+        assert [client.get('/').json() for _ in range(4)] == [1] * 4
+        monkeypatch.undo()
+    assert f'the cache backend at {cache.path} is failing' in caplog.text
