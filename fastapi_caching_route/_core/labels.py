@@ -49,6 +49,8 @@ class Labels:
     """Cache-Control and CDN-Cache-Control of the route."""
     cache_control_for_one: RawHeaders
     """The same for responses that are for one client only."""
+    cache_control_to_validate: RawHeaders
+    """The same for responses of which nobody knows yet what selects them: their client asks again before each use."""
     counts_down: bool = False
     """Whether they say what is left of the lifetime."""
     stores: bool = True
@@ -57,16 +59,19 @@ class Labels:
     """Whether the route itself says that caches in front share its responses."""
 
     def our_cache_control(
-        self, headers: RawHeaders, inputs: Inputs, read: Group, age: float, left: float
+        self, headers: RawHeaders, inputs: Inputs, read: Group | None, age: float, left: float
     ) -> RawHeaders:
         """The headers of the route for other caches, without those that the response already has.
 
         The response is of this `age`, and fresh for `left` seconds; `read` is what was read of the raw request to make
-        it.
+        it, None as long as more may be read.
         """
         if not self.cache_control:
             return ()
-        ours = self.cache_control if may_be_for_all(inputs, read) else self.cache_control_for_one
+        if read is None:
+            ours = self.cache_control_to_validate
+        else:
+            ours = self.cache_control if may_be_for_all(inputs, read) else self.cache_control_for_one
         present = {name for name, _ in headers}
         given = [field for field in ours if field[0] not in present]
         return counted_down(given, age, left) if self.counts_down else given

@@ -19,6 +19,8 @@ class ReadLog(Struct, eq=False):
     """The names of what was read until now, each with its value if code may change that later, else None."""
     handed: list[tuple[Any, Any]] = field(default_factory=list)
     """The requests of this run, each with the one that notes what is read of it."""
+    is_open: bool = False
+    """Whether code has the request, or sends the response itself: it may read more after the head of the response."""
     is_quiet: bool = False
     """Whether what is read now does not count."""
     is_personal: bool = True

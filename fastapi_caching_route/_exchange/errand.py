@@ -172,12 +172,12 @@ def note_reads(call: Call, snapshot: Snapshot) -> bool:
     return False
 
 
-def our_cache_control(errand: Errand, headers: RawHeaders, read: Group, age: float, left: float) -> RawHeaders:
+def our_cache_control(errand: Errand, headers: RawHeaders, read: Group | None, age: float, left: float) -> RawHeaders:
     """Our Cache-Control for a response with these headers that is fresh for `left` seconds.
 
-    `read` is what was read of the raw request to make it.
+    `read` is what was read of the raw request to make it, None as long as more may be read.
     """
     plan, inputs = errand.call.plan, errand.call.declared.inputs
-    if plan.labels.says_public and inputs.for_all and not may_be_for_all(inputs, read):
+    if plan.labels.says_public and inputs.for_all and (read is None or not may_be_for_all(inputs, read)):
         tell(reasons.NOT_FOR_ALL, errand.call.scope['path'], plan.told)
     return plan.labels.our_cache_control(headers, inputs, read, age, left)

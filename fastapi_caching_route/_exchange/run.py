@@ -24,7 +24,6 @@ from fastapi_caching_route._core.asgi import (
 )
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._core.labels import Outcome, age_unless_ours
-from fastapi_caching_route._core.read_names import EVERYTHING
 from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.recorder import NOTHING, Recorder, Step, is_last
 from fastapi_caching_route._core.written import Written
@@ -208,8 +207,7 @@ class Run:
         headers = headers if self.errand.call.plan.terms.by_the_book else self._recorder.tagged(headers)
         age = received_age(headers, self._response.head.began_at, self._response.head.delay)
         left = self._way.storable.lifetime - age if isinstance(self._way, Record) else 0.0
-        # What is streamed may be made by reading more.
-        read = (EVERYTHING,) if self.errand.call.declared.inputs.reading.takes_request else self._response.head.read
+        read = None if self._snapshot.reads.is_open else self._response.head.read
         ours = our_cache_control(self.errand, headers, read, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
         outcome = Outcome(self.errand.why, stored=labels.stores, detail=None if labels.stores else reasons.STORE.name)

@@ -34,6 +34,7 @@ def noted(request: Any, reads: ReadLog) -> Any:
         if request is real or request is noting:
             return noting
     found = _noted(request, reads)
+    reads.is_open = True
     reads.handed.append((request, found))
     return found
 
@@ -245,6 +246,7 @@ def noted_response(response: Any, reads: ReadLog) -> Any:
     kind: Any = type(response)
     if _is_sent_by_framework(kind):
         return response
+    reads.is_open = True
     try:
         response.__class__ = _noting_response(kind)
         response._noted_reads = reads  # noqa: SLF001

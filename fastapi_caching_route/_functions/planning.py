@@ -55,7 +55,7 @@ _INPUTS = Inputs(
     left_out_in_words=(),
     fingerprint=(),
 )
-_LABELS = Labels(None, b'x-cache', (b'x-cache', b'HIT'), (b'x-cache', b'MISS'), (), ())
+_LABELS = Labels(None, b'x-cache', (b'x-cache', b'HIT'), (b'x-cache', b'MISS'), (), (), ())
 
 
 class NamesOfCalls:

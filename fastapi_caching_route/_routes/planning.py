@@ -1,5 +1,6 @@
 """Builds the plan of a decorated route from its decorator, its declaration and its cache, before any request."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -96,6 +97,7 @@ def _labels(decoration: Decoration) -> Labels:
         miss=settings.miss,
         cache_control=_emitted(*controls),
         cache_control_for_one=_emitted(*map(_for_one_client, controls)),
+        cache_control_to_validate=_emitted(*map(_to_validate, controls)),
         counts_down=TTL in counted,
         stores=decoration.policy.store,
         says_public=says_public(decoration.policy),
@@ -121,3 +123,11 @@ def _emitted(control: object, for_cdns: object) -> list[tuple[bytes, bytes]]:
 def _for_one_client(control: object) -> object:
     """The directives for a response that other clients must not get."""
     return control.for_one_client() if isinstance(control, CacheControl) else None
+
+
+def _to_validate(control: object) -> object:
+    """The directives for a response that its own client must not use again without asking."""
+    if not isinstance(control, CacheControl):
+        return None
+    own = control.for_one_client()
+    return replace(own, no_cache=True, max_age=None, immutable=False, stale_while_revalidate=None, stale_if_error=None)

@@ -12,7 +12,15 @@ HIT, MISS = (b'x-cache', b'HIT'), (b'x-cache', b'MISS')
 PUBLIC, PRIVATE = (b'cache-control', b'max-age=9'), (b'cache-control', b'private, max-age=9')
 FOR_CDNS = (b'cdn-cache-control', b'max-age=99')
 
-SILENT = Labels(name=b'Ours', cache_header=b'x-cache', hit=HIT, miss=MISS, cache_control=(), cache_control_for_one=())
+SILENT = Labels(
+    name=b'Ours',
+    cache_header=b'x-cache',
+    hit=HIT,
+    miss=MISS,
+    cache_control=(),
+    cache_control_for_one=(),
+    cache_control_to_validate=(),
+)
 """Says nothing to other caches."""
 UNNAMED = dataclasses.replace(SILENT, name=None)
 """Sends no Cache-Status."""

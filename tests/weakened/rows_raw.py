@@ -70,6 +70,20 @@ ROWS = [
     ),
     ('noted: in a response', _NOTING, 'if _is_sent_by_framework(kind):', 'if True:'),
     (
+        'read: after the head of a stream',
+        '_exchange/run.py',
+        'None if self._snapshot.reads.is_open else self._response.head.read',
+        'self._response.head.read',
+    ),
+    ('read: after its head by a response', _NOTING, '    reads.is_open = True\n    try:', '    try:'),
+    (
+        'read: after the head by code with the request',
+        _NOTING,
+        '    reads.is_open = True\n    reads.handed',
+        '    reads.handed',
+    ),
+    ('read: a head that a browser uses again', '_routes/planning.py', 'own, no_cache=True, max_age=None', 'own'),
+    (
         'noted: by handlers',
         '_fastapi/handlers.py',
         'await handler(noted(connection, reads), error)',
