@@ -66,10 +66,10 @@ class StoredSession(Struct, frozen=True, omit_defaults=True):
     """Whether it has another id by now, so that nobody may use it under this one."""
 
     def content(self) -> bytes:
-        """What pages can show of it; equal for sessions that no page tells apart."""
+        """What pages can show of it; equal for sessions that no page tells apart, by their order neither."""
         user = self.user
-        of_user = None if user is None else (user.id, user.name, user.roles, _sorted(user.extra))
-        return msgspec.json.encode((of_user, _sorted(self.data), [(it.message, it.category) for it in self.flashes]))
+        of_user = None if user is None else (user.id, user.name, user.roles, user.extra)
+        return msgspec.json.encode((of_user, self.data, [(it.message, it.category) for it in self.flashes]))
 
 
 class StoredUser(Struct, frozen=True, omit_defaults=True):
@@ -137,10 +137,3 @@ def checked(value: Any, depth: int = 0) -> Any:
     holds = 'a session holds JSON: str, numbers, bool, None, and lists and dicts with str keys of them'
     msg = f'{holds}, got {type(value).__qualname__}'
     raise TypeError(msg)
-
-
-def _sorted(value: Any) -> Any:
-    """A value with all dicts in one order."""
-    if isinstance(value, Mapping):
-        return [[key, _sorted(value[key])] for key in sorted(value)]
-    return [['list'], *map(_sorted, value)] if isinstance(value, list | tuple) else value

@@ -76,13 +76,13 @@ ROWS = [
         'else digest(loaded.kept.record.content())',
         "else 'somebody'",
     ),
-    ('sessions: data in the key', 'sessions/stored.py', '_sorted(self.data), [', '['),
-    ('sessions: user in the key', 'sessions/stored.py', '((of_user, _sorted', '((None, _sorted'),
+    ('sessions: data in the key', 'sessions/stored.py', 'of_user, self.data, [', 'of_user, ['),
+    ('sessions: user in the key', 'sessions/stored.py', '((of_user, self', '((None, self'),
     (
-        'sessions: lists are no dicts',
+        'sessions: the order of data',
         'sessions/stored.py',
-        "return [['list'], *map(_sorted, value)]",
-        'return [*map(_sorted, value)]',
+        'of_user, self.data, [',
+        'of_user, sorted(self.data.items()), [',
     ),
     (
         'sessions: what was named is what is got',
