@@ -37,6 +37,8 @@ class Inputs:
     """The request headers for Vary."""
     known: frozenset[bytes]
     """The request headers that are in the key, if only as they are declared."""
+    cookies: bool
+    """Whether cookies are in the key by their names."""
     whole: frozenset[bytes]
     """The request headers that are in the key as they were sent, with all of their lines."""
     authorization_covered: bool
@@ -93,6 +95,10 @@ class Inputs:
     def covers(self, name: bytes) -> bool:
         """Whether everything that can be read of this header is in the key."""
         return name in self.whole or (self.raw and name not in self.left_out)
+
+    def knows(self, name: bytes) -> bool:
+        """Whether at least what is declared of this header is in the key."""
+        return name in self.known or (name == b'cookie' and self.cookies) or self.covers(name)
 
 
 def body_parts(scope: Scope, body: bytes, inputs: Inputs) -> Parts:

@@ -32,6 +32,7 @@ _INPUTS = Inputs(
     read=lambda scope: (scope['query_string'],),
     selecting=(),
     known=_NONE,
+    cookies=False,
     whole=_NONE,
     authorization_covered=True,
     deciding=_NONE,

@@ -32,7 +32,7 @@ def owner_of(scope: Scope, tags: Collection[str]) -> KeyOwner | None:
         () if named is None else named.names,
         plan.terms,
         About() if named is None else About(plan.counts.route, named.path, named.tags[:MAX_TAGS]),
-        inputs.covers,
+        inputs.knows,
         plan.compression,
         READS if reads else TAGS if named is None else None,
     )

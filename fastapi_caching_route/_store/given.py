@@ -144,8 +144,9 @@ async def keep_given(
     """Store a response under a full key, with these names. Return why it must not be stored, or None.
 
     The rules of storing apply as for any response. Its data may be older than an invalidation that user code did not
-    wait for; nobody here can know that. `covers` says which headers are in a key that no user has built: responses that
-    vary by others are not stored. In the header of `surrogates`, the response gets its tags.
+    wait for; nobody here can know that. `covers` says which headers are in a key that no user has built, if only as
+    they are declared: responses that vary by others are not stored. In the header of `surrogates`, the response gets
+    its tags.
     """
     recording = _recorded(response, names, surrogates)
     verdict = _judged(recording, terms, now)

@@ -37,6 +37,7 @@ NOTHING = Inputs(
     read=lambda scope: (),
     selecting=(),
     known=frozenset(),
+    cookies=False,
     whole=frozenset(),
     authorization_covered=False,
     deciding=frozenset(),
