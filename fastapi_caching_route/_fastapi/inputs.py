@@ -14,7 +14,7 @@ from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
 from fastapi_caching_route._core.read_names import AUTH, SESSION, USER, Reading
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
-from fastapi_caching_route._fastapi.key_parts import KeyParts, cookies_in, header_names_of, readers
+from fastapi_caching_route._fastapi.key_parts import KeyParts, cookies_in, header_names_of, reader
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.nodes import SeenNodes, deciding_nodes, seen_in
 from fastapi_caching_route._fastapi.parameters import Parameters
@@ -192,10 +192,9 @@ class _Declared:
 
 
 def _inputs(declared: _Declared, serial: Parts) -> Inputs:
-    rules, parts, raw, left_out = declared.rules, declared.parts, declared.raw, declared.left_out
-    read, known, reads_body = readers(parts), parts.known_headers, declared.reads_body
+    rules, parts, raw, known = declared.rules, declared.parts, declared.raw, declared.parts.known_headers
     return Inputs(
-        read=lambda scope: tuple([(place, of(scope)) for place, of in read]),
+        read=reader(parts),
         selecting=declared.selecting,
         known=known,
         cookies=parts.cookies_are_in_key,
@@ -204,7 +203,7 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         deciding=declared.deciding,
         reads_query=parts.reads_query,
         reads_texts=parts.query.has_texts,
-        body_in_key=reads_body,
+        body_in_key=declared.reads_body,
         form=not raw and _are_form_fields(declared.seen.nodes),
         json=rules.json,
         host=rules.host,
@@ -217,8 +216,8 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         noted=declared.is_noted,
         accounted=rules.reads != 'all' and not raw,
         bypass_if_personal=not rules.shared,
-        left_out=left_out,
-        left_out_in_words=_left_out_in_words(left_out) if raw else (),
+        left_out=declared.left_out,
+        left_out_in_words=_left_out_in_words(declared.left_out) if raw else (),
         in_words=declared.in_words,
         fingerprint=(*parts.fingerprint, rules.shared, rules.host, rules.json, rules.extended, rules.equal, serial),
     )

@@ -106,8 +106,8 @@ def cookies_in(headers: RawHeaders) -> Mapping[str, str]:
     return HTTPConnection({'type': 'http', 'headers': headers}).cookies if given else {}
 
 
-def readers(parts: KeyParts) -> list[Reader]:
-    """The functions that read the parts of a request, in their order in the key."""
+def reader(parts: KeyParts) -> Callable[[Scope], Parts]:
+    """A function that reads these parts of a request, in their order in the key."""
     query, headers, headers_of_guards, cookies = parts.query, parts.headers, parts.headers_of_guards, parts.cookies
     vary, credentials = parts.vary, parts.credentials
     found: list[Reader] = []
@@ -123,7 +123,7 @@ def readers(parts: KeyParts) -> list[Reader]:
         found.append(('vary', lambda scope: selected(scope['headers'], vary)))
     if credentials:
         found.append(('credentials', lambda scope: _values(scope, credentials)))
-    return found
+    return lambda scope: tuple([(place, of(scope)) for place, of in found])
 
 
 def refused_parameters(effective: Any, scope: Scope) -> list[str]:
