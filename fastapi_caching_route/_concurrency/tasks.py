@@ -26,6 +26,20 @@ def on_asyncio() -> bool:
         return False
 
 
+async def without_exit(work: Awaitable[T]) -> T:
+    """The result of `work`, in which `SystemExit` is an error like any other: it must not end the event loop.
+
+    Raises:
+        RuntimeError: it has raised `SystemExit`.
+
+    """
+    try:
+        return await work
+    except SystemExit as error:
+        msg = f'SystemExit: {error}'
+        raise RuntimeError(msg) from error
+
+
 def keep_running(running: 'asyncio.Task[T]', among: 'set[asyncio.Task[Any]]') -> 'asyncio.Task[T]':
     """Keep a reference to a task until it ends, and retrieve its exception, so that nobody has to wait for it."""
 

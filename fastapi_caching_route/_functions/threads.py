@@ -52,10 +52,20 @@ def _of_nobody() -> Loop:
     with _lock:
         if _own is None or _own[0] != os.getpid() or not _own[1].is_alive():
             loop = asyncio.new_event_loop()
-            thread = Thread(target=loop.run_forever, name='fastapi-caching-route', daemon=True)
+            thread = Thread(target=_run, args=(loop,), name='fastapi-caching-route', daemon=True)
             thread.start()
             _own = os.getpid(), thread, loop
         return _own[2]
+
+
+def _run(loop: Loop) -> None:
+    """Run an event loop for ever. `SystemExit` in a task is for whoever waits for that task, not for all others."""
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            continue
+        return
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

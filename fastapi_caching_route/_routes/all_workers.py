@@ -13,6 +13,7 @@ from functools import partial
 from msgspec import MsgspecError, Struct, json
 
 from fastapi_caching_route._backends.outage import in_words
+from fastapi_caching_route._concurrency.tasks import keep_running, without_exit
 from fastapi_caching_route._routes.counted import minutes_of, stats_of
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.board import INTERVAL_SECONDS, Board
@@ -44,12 +45,24 @@ def begin_publishing(settings: Settings) -> None:
 async def _publish(settings: Settings) -> None:
     await asyncio.sleep(FIRST_SECONDS)
     while True:
-        own, board = stats_of(settings), settings.store.board
-        if board is not None:
-            text = json.encode(_Published(time.time(), own.routes, own.minutes)).decode()
-            with suppress(Exception):  # the breaker has counted it; the next time may be better
-                await board.write(text)
+        # In a task of its own: it may raise anything, also a cancellation, and the next time may be better.
+        writing = keep_running(asyncio.ensure_future(without_exit(_write(settings))), _writing)
+        try:
+            await asyncio.wait((writing,))
+        except asyncio.CancelledError:
+            writing.cancel()
+            await asyncio.wait((writing,))  # else it could take a place that `end_publishing` has freed
+            raise
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+_writing: 'set[asyncio.Task[None]]' = set()
+
+
+async def _write(settings: Settings) -> None:
+    own, board = stats_of(settings), settings.store.board
+    if board is not None:
+        await board.write(json.encode(_Published(time.time(), own.routes, own.minutes)).decode())
 
 
 async def end_publishing(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from fastapi_caching_route._concurrency.flights import Flights
-from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background, without_exit
 from fastapi_caching_route._core.names import EVERYTHING
 from fastapi_caching_route.errors import CacheError
 from fastapi_caching_route.events import Event, Invalidated
@@ -130,7 +130,7 @@ class Purging:
 
     def _begin_thread(self) -> None:
         with self._lock:
-            if self._thread is not None:
+            if self._thread is not None and self._thread.is_alive():  # not in a forked process, nor if it has failed
                 return
             self._thread = threading.Thread(target=self._drain_in_thread)
             try:
@@ -168,7 +168,7 @@ class Purging:
             await asyncio.wait((task,), timeout=END_SECONDS)
         await self._draining.end()
         self._is_ending = False
-        if self._thread is None:
+        if not ((thread := self._thread) and thread.is_alive()):
             left = self._take_all()
             if left:
                 self._give_up(left, 'the app has ended')
@@ -220,7 +220,7 @@ class Purging:
         """Send these names; after a failure they are sent again, and others meanwhile."""
         self._sending = names
         # In a task of its own, so that a cancellation inside of it can be told from our own.
-        attempt = asyncio.ensure_future(self._attempt(self.request([*names], soft=how.soft)))
+        attempt = asyncio.ensure_future(without_exit(self._attempt(self.request([*names], soft=how.soft))))
         try:
             await asyncio.wait((attempt,), timeout=MAX_SECONDS)
         except asyncio.CancelledError:

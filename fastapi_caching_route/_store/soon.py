@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio.from_thread
 
-from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, keep_running
+from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, keep_running, without_exit
 from fastapi_caching_route._store.debts import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Debts, Write
 from fastapi_caching_route.errors import ConfigurationError
 
@@ -96,12 +96,17 @@ class Writer:
     async def _retry(self) -> None:
         IN_BRIEF_LOOP.set(True)
         wait = FIRST_RETRY_SECONDS
-        await self._debts.retry_here(self._write)
+        await self._attempt()
         while not self._is_done():
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_RETRY_SECONDS)
-            await self._debts.retry_here(self._write)
+            await self._attempt()
         await self._close()
+
+    async def _attempt(self) -> None:
+        """Retry once. In a task of its own: it may raise anything, also a cancellation, and this has to go on."""
+        attempt = asyncio.ensure_future(without_exit(self._debts.retry_here(self._write)))
+        await asyncio.wait((keep_running(attempt, self._under_way),))
 
     def _is_done(self) -> bool:
         with self._lock:  # what is owed after this gets another thread

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fastapi_caching_route import CachePolicy, FastAPICache
+from fastapi_caching_route._functions.threads import loop_for_thread
 from tests.servers import ROOT
 from tests.support import FASTAPI, Clock, caching_router, client_of
 
@@ -124,6 +125,19 @@ def test_a_stale_result_is_renewed_in_another_thread():
     assert runs[0] == ('a', threading.current_thread())
     assert runs[1][0] == 'a'
     assert runs[1][1] is not threading.current_thread()
+
+
+def test_a_task_that_exits_does_not_end_the_event_loop_that_others_wait_for():
+    may_end = threading.Event()
+
+    async def leave():
+        sys.exit(3)
+
+    waiting = asyncio.run_coroutine_threadsafe(asyncio.to_thread(may_end.wait, 10), loop_for_thread())
+    with pytest.raises(SystemExit):
+        asyncio.run_coroutine_threadsafe(leave(), loop_for_thread()).result(5)
+    may_end.set()
+    assert waiting.result(5) is True
 
 
 def test_a_def_endpoint_calls_a_plain_function():

@@ -118,6 +118,24 @@ def test_a_thread_that_writes_tries_again_until_the_store_takes_it(caplog, monke
     wait_until(lambda: 'has taken all pending invalidations' in caplog.text)
 
 
+@pytest.mark.parametrize('error', [asyncio.CancelledError(), SystemExit(1)], ids=lambda it: type(it).__name__)
+def test_a_thread_that_writes_goes_on_whatever_a_client_library_raises(monkeypatch, error):
+    monkeypatch.setattr('fastapi_caching_route._store.soon.FIRST_RETRY_SECONDS', 0.01)
+    _, cache, *_ = shared()
+    retry, tries = cache._settings.store.debts.retry_here, []
+
+    async def retry_here(self, write):
+        tries.append(1)
+        if len(tries) < 3:
+            raise error
+        await retry(write)
+
+    monkeypatch.setattr('fastapi_caching_route._store.debts.Debts.retry_here', retry_here)
+    cache.invalidate_soon(tags=['items of ada'])
+    wait_until(lambda: not cache._settings.store.debts)
+    assert len(tries) == 3
+
+
 def test_many_invalidations_of_one_moment_are_written_together():
     backend, cache, app, *_ = shared()
 

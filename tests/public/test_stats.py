@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Annotated
 
 import msgspec
@@ -16,7 +17,7 @@ from fastapi_caching_route import CacheContext, CacheError, FastAPICache, LMDBCa
 from fastapi_caching_route._routes import all_workers
 from fastapi_caching_route.stats import CacheStats, RouteStats, WorkerStats, of_workers, together
 from tests.backends.fakes import Elsewhere
-from tests.support import Clock, asgi_call, asgi_scope, caching_router
+from tests.support import Clock, asgi_call, asgi_scope, caching_router, until
 
 
 def app_over(backend=None, **options):
@@ -253,6 +254,26 @@ async def test_an_entry_that_is_confirmed_has_the_seconds_of_its_first_run():
     await asgi_call(app, asgi_scope())
     assert [it.endpoint_seconds >= 0.05 async for it in cache.entries()] == [True]
     assert cache.stats().total.seconds_saved == 0
+
+
+@pytest.mark.parametrize('part', ['stats_of', 'json'])
+@pytest.mark.parametrize('error', [ValueError, asyncio.CancelledError, SystemExit])
+async def test_a_process_goes_on_publishing_whatever_fails(monkeypatch, part, error):
+    monkeypatch.setattr(all_workers, 'FIRST_SECONDS', 0)
+    monkeypatch.setattr(all_workers, 'INTERVAL_SECONDS', 0.01)
+    cache, _, _ = app_over(Elsewhere())
+    failed = []
+
+    def fail(*_):
+        failed.append(1)
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(all_workers, part, SimpleNamespace(encode=fail) if part == 'json' else fail)
+        async with cache:
+            await until(lambda: len(failed) > 1)
+            broken.undo()
+            await until(lambda: cache._settings.store.board._slot)
 
 
 async def test_a_worker_alone_sees_itself():

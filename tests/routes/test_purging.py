@@ -445,6 +445,35 @@ def test_a_script_purges_in_one_thread_and_ends_when_that_is_done(quick):
     assert len(threads) == 1
 
 
+def test_a_script_purges_in_another_thread_where_one_has_ended_or_was_lost_by_a_fork(quick):
+    got, ended = [], threading.Thread(target=str)
+
+    async def purge(request):
+        got.extend(request.tags)
+
+    _, cache, _ = served(purge)
+    ended.start()
+    ended.join()
+    cache._settings.purging._thread = ended
+    cache.invalidate_now(tags=['a'])
+    cache._settings.purging._thread.join(30)
+    assert got == ['a', 'a']
+
+
+def test_a_purge_that_exits_is_a_failure_like_any_other(quick):
+    got = []
+
+    async def purge(request):
+        got.extend(request.tags)
+        if len(got) == 1:
+            sys.exit(1)
+
+    _, cache, _ = served(purge)
+    cache.invalidate_now(tags=['a'])
+    cache._settings.purging._thread.join(30)
+    assert got == ['a'] * 3
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

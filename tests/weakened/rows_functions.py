@@ -2,6 +2,12 @@
 
 ROWS = [
     (
+        'function: a task that exits',
+        '_functions/threads.py',
+        '        except (SystemExit, KeyboardInterrupt):\n',
+        '        except ArithmeticError:\n',
+    ),
+    (
         'function: the kind of a container',
         '_functions/values.py',
         'return named(kind), tuple(self.plain(it, depth) for it in value)',

@@ -60,6 +60,13 @@ ROWS = [
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
     ('erase: the bytes', '_routes/listed.py', '        await settings.store.erase(keys)\n', ''),
     ('stats: seconds saved', '_exchange/hit.py', '    counts.seconds_saved += hit.found.entry.about.seconds\n', ''),
+    (
+        'stats: whatever fails',
+        '_routes/all_workers.py',
+        'await asyncio.wait((writing,))\n        except',
+        'await writing\n        except',
+    ),
+    ('stats: exits', '_routes/all_workers.py', 'without_exit(_write(settings))', '_write(settings)'),
     ('stats: very old ones', '_routes/all_workers.py', 'time.time() - published.at > FORGOTTEN_AFTER', 'False'),
     (
         'stats: seconds saved behind guards',

@@ -106,6 +106,18 @@ ROWS = [
     ('soon: thread', '_store/soon.py', '            self.in_thread()\n', '            pass\n'),
     ('soon: again', '_store/soon.py', '        while not self._is_done():', '        while False:'),
     ('soon: as it is closed', '_store/remote.py', 'if parts.debts and parts.backend.worth_storing():', 'if False:'),
+    (
+        'soon: whatever is raised',
+        '_store/soon.py',
+        'await asyncio.wait((keep_running(attempt, self._under_way),))',
+        'await attempt',
+    ),
+    (
+        'soon: exits',
+        '_store/soon.py',
+        'without_exit(self._debts.retry_here(self._write))',
+        'self._debts.retry_here(self._write)',
+    ),
     ('soon: home', '_store/remote.py', 'self._writer.home = asyncio.get_running_loop()', 'pass'),
     (
         'soon: at exit',
