@@ -37,9 +37,8 @@ class Head(Struct, frozen=True):
         return self.told if headers is self.headers else told_by(headers)
 
     def with_fields(self, status: int, headers: RawHeaders) -> 'Head':
-        """The same with this status and these headers."""
-        vary = frozenset(field_names(headers, b'vary'))
-        return Head(status, self.began_at, headers, vary, told_by(headers), self.delay, self.read)
+        """The same with this status and these headers. Those from an entry name more in Vary than its endpoint does."""
+        return Head(status, self.began_at, headers, self.vary, told_by(headers), self.delay, self.read)
 
 
 def read_head(

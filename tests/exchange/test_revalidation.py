@@ -38,6 +38,28 @@ def test_an_endpoint_says_cheaply_that_what_is_stored_still_holds(cache, clock):
     assert client.get('/', headers={'if-none-match': '"v1"'}).status_code == 304
 
 
+def test_what_a_304_confirms_is_selected_as_before(cache, clock):
+    router, runs = caching_router(), []
+
+    @router.get('/')
+    @cache(ttl=60, revalidate=True)
+    async def endpoint(request: Request, if_none_match: str | None = Header(None), x_page: int = Header(1)):
+        runs.append(request.headers.get('x-theme'))
+        return Response(str(x_page), 304 if if_none_match else 200, headers={'etag': '"v1"'})
+
+    client = client_of(router)
+    assert marks(*[client.get('/', headers={'x-page': it}) for it in ('1', '01', '2')]) == ['MISS', 'HIT', 'MISS']
+    clock.now += 61
+    assert marks(client.get('/', headers={'x-page': '1'})) == ['HIT']  # confirmed
+    assert len(runs) == 3
+    responses = [client.get('/', headers=it) for it in ({'x-page': '01'}, {}, {'x-theme': 'dark'})]
+    assert [it.headers['cache-status'].partition(';')[2] for it in responses] == [
+        ' hit; ttl=60',
+        ' hit; ttl=60',
+        ' fwd=vary-miss; stored',
+    ]
+
+
 def test_an_endpoint_is_never_asked_about_a_tag_of_ours(cache, clock):
     router, asked = caching_router(), []
 

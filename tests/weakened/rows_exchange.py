@@ -216,6 +216,12 @@ ROWS = [
     ),
     ('variants: remembered', '_core/variants.py', 'if len(self._records) >= MAX_RECORDS:', 'if False:'),
     (
+        'vary: of a confirmed entry',
+        '_exchange/messages.py',
+        'headers, self.vary, told_by(headers)',
+        "headers, frozenset(field_names(headers, b'vary')), told_by(headers)",
+    ),
+    (
         'many tags: context',
         '_exchange/keeping.py',
         'call.plan.bounded(tuple(dict.fromkeys(names)), call.scope)',
