@@ -26,4 +26,5 @@ requested    invalidations that a request asks for through `CacheContext`
 writes       what a write invalidates, and when
 purge_check  the option `purge`, checked
 purging      invalidations go on to caches in front
+in_purges    invalidations that a purge makes itself
 """

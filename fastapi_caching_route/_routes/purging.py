@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from fastapi_caching_route._concurrency.flights import Flights
 from fastapi_caching_route._concurrency.tasks import IN_BRIEF_LOOP, Background, without_exit
 from fastapi_caching_route._core.names import EVERYTHING
+from fastapi_caching_route._routes.in_purges import OwnInvalidations, call
 from fastapi_caching_route.errors import CacheError
 from fastapi_caching_route.events import Event, Invalidated
 from fastapi_caching_route.purge import Purge, PurgeRequest
@@ -68,7 +69,7 @@ class Purging:
     """Sends invalidations on to caches in front."""
 
     __slots__ = (
-        *('_draining', '_failed', '_flights', '_is_ending', '_later', '_lock', '_names'),
+        *('_draining', '_failed', '_flights', '_is_ending', '_later', '_lock', '_names', '_own'),
         *('_purge', '_sending', '_sent', '_task', '_thread', '_waiting'),
     )
 
@@ -89,6 +90,7 @@ class Purging:
         self._sent = self._failed = 0
         self._sending: dict[str, bool] = {}
         """The names of the attempt that is under way."""
+        self._own = OwnInvalidations()
 
     def stats(self) -> PurgeStats:
         """What has been sent."""
@@ -96,8 +98,8 @@ class Purging:
         return PurgeStats(self._sent, self._failed, sum(map(len, waiting)))
 
     def observe(self, event: Event) -> None:
-        """An observer of the cache: an invalidation is to be sent on."""
-        if isinstance(event, Invalidated):
+        """An observer of the cache: an invalidation is to be sent on, unless a purge has made it."""
+        if isinstance(event, Invalidated) and not self._own.include(event.names):
             self._begin(dict.fromkeys(event.names, event.soft))
 
     def repeat(self, names: Sequence[str]) -> None:
@@ -220,7 +222,7 @@ class Purging:
         """Send these names; after a failure they are sent again, and others meanwhile."""
         self._sending = names
         # In a task of its own, so that a cancellation inside of it can be told from our own.
-        attempt = asyncio.ensure_future(without_exit(self._attempt(self.request([*names], soft=how.soft))))
+        attempt = asyncio.ensure_future(without_exit(call(self._purge, self.request([*names], soft=how.soft))))
         try:
             await asyncio.wait((attempt,), timeout=MAX_SECONDS)
         except asyncio.CancelledError:
@@ -239,9 +241,6 @@ class Purging:
             return
         self._sent += 1
         self._begin_second(how, names)
-
-    async def _attempt(self, request: PurgeRequest) -> None:
-        await self._purge(request)
 
     def _fail(self, how: _Later, names: dict[str, bool], said: str) -> None:
         if how.failures < len(PAUSES) and not self._is_ending:
