@@ -510,7 +510,7 @@ class FastAPICache:
         )
 
     async def invalidate_path(self, path: str, prefix: bool = False, *, soft: bool = False) -> None:  # noqa: FBT001, FBT002, it reads well
-        """Invalidate all entries of a path, which is given decoded and without a query.
+        """Invalidate all entries of a path: decoded, but for `%3F` and `%23`, and without a query.
 
         `/users/*` stands for all paths below `/users`, like `/users/7`, but not for `/users` itself or `/users2`. With
         `prefix`, `/users` stands for itself and all paths below it. To know how many there were, use `erase`.

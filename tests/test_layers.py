@@ -107,7 +107,7 @@ INSIDE = {
             'building',
             'settings',
         ),
-        *('apps', 'namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging'),
+        *('apps', 'namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging', 'in_purges'),
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
@@ -220,6 +220,7 @@ INSIDE = {
             'labels',
             'variants',
             'read_log',
+            'given_paths',
             'names',
             'key_names',
             'owner',

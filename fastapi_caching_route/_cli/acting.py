@@ -126,7 +126,8 @@ def _in_words(name: str, value: object) -> str:
 
 def _path_of(url: str) -> str:
     try:
-        return unquote(urlsplit(url).path) or '/'
+        path = unquote(urlsplit(url).path) or '/'
+        return path.replace('?', '%3F').replace('#', '%23')
     except ValueError as error:
         msg = f'this is no URL: {error}'
         raise Refusal(msg, WRONG_ARGUMENTS) from None

@@ -8,6 +8,7 @@ ready     heads of responses, for the second in which they stay the same
 labels    how a response came about, as response headers
 variants  the responses under one key, and what selects one of them
 read_log  what code has read of one raw request
+given_paths  paths to invalidate, as users write them
 names     the names by which entries are invalidated
 key_names  the name of a cache key, which is one of them
 owner     whose a stored value is

@@ -54,11 +54,25 @@ def checked_paths(paths: object) -> tuple[str, ...]:
     """
     checked = checked_templates('paths', paths)
     for path in checked:
-        if not path.startswith('/') or '?' in path or '#' in path:
-            msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
-            raise ConfigurationError(msg)
-        check_pattern(path)
+        checked_path(path)
     return checked
+
+
+def checked_path(path: object) -> str:
+    """A path that is given decoded, but for `?` and `#`.
+
+    Raises:
+        ConfigurationError: it does not begin with a slash, has a query, or has a `*` that is not at its end.
+
+    """
+    if not isinstance(path, str) or not path.startswith('/') or '?' in path or '#' in path:
+        msg = (
+            f"a path must begin with a slash and have no query, like '/users/7', got {path!r}; "
+            'a ? or # of the path itself is written %3F or %23'
+        )
+        raise ConfigurationError(msg)
+    check_pattern(path)
+    return path
 
 
 def check_pattern(path: str) -> None:

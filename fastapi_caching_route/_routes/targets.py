@@ -6,8 +6,15 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from fastapi_caching_route._core.checks import check_pattern
-from fastapi_caching_route._core.names import are_tags, below_path_name, endpoint_name, names_of_tags, path_name
+from fastapi_caching_route._core.checks import checked_path
+from fastapi_caching_route._core.given_paths import meant_by
+from fastapi_caching_route._core.names import (
+    are_tags,
+    below_path_name,
+    endpoint_name,
+    names_of_tags,
+    path_name,
+)
 from fastapi_caching_route._fastapi.endpoints import name_of, routes_of
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._fastapi.serving import routes_in
@@ -95,10 +102,10 @@ def names_of_path(path: object, *, prefix: bool) -> tuple[str, ...]:
         ConfigurationError: it is not a path, or it is a pattern of another form.
 
     """
-    if not isinstance(path, str) or not path.startswith('/') or '?' in path or '#' in path:
-        msg = f"a path must begin with a slash and have no query, like '/users/7', got {path!r}"
-        raise ConfigurationError(msg)
-    check_pattern(path)
+    return tuple(name for it in meant_by(checked_path(path)) for name in _names_of_path(it, prefix=prefix))
+
+
+def _names_of_path(path: str, *, prefix: bool) -> tuple[str, ...]:
     if path.endswith('/*'):
         return (below_path_name(path[:-2]),)
     if not prefix:

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fastapi_caching_route._concurrency.tasks import on_asyncio
 from fastapi_caching_route._core.asgi import Message, Scope, Send
+from fastapi_caching_route._core.given_paths import meant_by
 from fastapi_caching_route._core.names import (
     EVERYTHING,
     PathValues,
@@ -52,14 +53,44 @@ def targets_of_a_write(scope: Scope, headers: RawHeaders) -> list[Scope]:
     `headers` are those of its response. URLs of other origins are ignored.
     """
     scheme, host = scope.get('scheme', 'http'), b''.join(lines(scope['headers'], b'host')).decode('latin-1')
-    here = f'{scheme}://{host}{quote(scope["path"])}'
+    here = urlsplit(f'{scheme}://{host}{quote(scope["path"])}')
     targets = [scope]
     for value in (*lines(headers, b'location'), *lines(headers, b'content-location')):
         with suppress(ValueError):
-            target = urlsplit(urljoin(here, value.decode('latin-1')))
-            if _origin(target) == _origin(urlsplit(here)):
-                targets.append({**scope, 'path': unquote(target.path) or '/'})
+            target = urlsplit(value.decode('latin-1'))
+            if _is_of(here, target):
+                path = _path_from(here.path, target)
+                # A client that does not resolve the dots of an absolute path has stored something under it as it is.
+                paths = dict.fromkeys(
+                    (_without_dots(path), path) if target.path.startswith('/') else (_without_dots(path),)
+                )
+                targets += [{**scope, 'path': unquote(it)} for it in paths]
     return targets
+
+
+def _is_of(here: SplitResult, target: SplitResult) -> bool:
+    """Whether a reference leads to the origin of the URL in which it stands."""
+    if not target.netloc:
+        return target.scheme in ('', here.scheme)
+    return _origin(target._replace(scheme=target.scheme or here.scheme)) == _origin(here)
+
+
+def _path_from(here: str, target: SplitResult) -> str:
+    """The path of a reference in a URL with the path `here`, not without its dots yet (RFC 3986 §5.2.2 and §5.2.3)."""
+    if target.netloc or target.path.startswith('/'):
+        return target.path or '/'
+    return here.rpartition('/')[0] + f'/{target.path}' if target.path else here
+
+
+def _without_dots(path: str) -> str:
+    """A path without the segments `.` and `..` (RFC 3986 §5.2.4). `urljoin` would drop empty segments, too."""
+    kept: list[str] = []
+    for segment in path.split('/')[1:]:
+        if segment == '..':
+            del kept[-1:]
+        elif segment != '.':
+            kept.append(segment)
+    return '/' + '/'.join([*kept, ''] if path.endswith(('/.', '/..')) else kept)
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
@@ -125,9 +156,11 @@ class Invalidates:
 
 def _names_of_path(template: str, values: PathValues) -> tuple[str, ...]:
     """The name of one path, or that of all paths below it if the template, and not a value, ends in `/*`."""
-    stem = template.removesuffix('/*')
-    path = filled(stem, values)
-    return (path_name(path),) if stem == template else (below_path_name(path),)
+    names = []
+    for it in meant_by(template):  # before values are filled in, which are decoded
+        stem = it.removesuffix('/*')
+        names.append(path_name(filled(it, values)) if stem == it else below_path_name(filled(stem, values)))
+    return tuple(names)
 
 
 async def invalidate_for_all(targets: Iterable[tuple[Store, Collection[str]]]) -> None:
