@@ -489,25 +489,3 @@ def test_a_purge_that_exits_is_a_failure_like_any_other(quick):
 def test_a_purge_that_could_reach_nothing_is_refused(options, message):
     with pytest.raises(ConfigurationError, match=message):
         FastAPICache(**options)
-
-
-async def test_what_a_purge_invalidates_itself_is_invalidated_and_not_purged_again(quick, caplog):
-    got = []
-
-    async def purge(request):
-        got.append(request.tags)
-        if len(got) > 10:
-            return
-        await cache.invalidate_tags('user:8')
-        await asyncio.create_task(cache.invalidate_tags('user:9'))
-        cache.invalidate_soon(tags=['user:9'])
-
-    client, cache, _ = served(purge)
-    for number in (7, 8, 9):
-        client.get(f'/u/{number}')
-    for _ in range(2):
-        await cache.invalidate_tags('user:7')
-        await until(lambda: cache.stats().purges.waiting == 0 and len(got) % 2 == 0)
-        assert [client.get(f'/u/{it}').headers['x-cache'] for it in (7, 8, 9)] == ['MISS'] * 3
-    assert got == [('user:7',)] * 4
-    assert [it.message.count('tag:user:8') for it in caplog.records if 'purge= has itself' in it.message] == [1]

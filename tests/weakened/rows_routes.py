@@ -101,7 +101,7 @@ ROWS = [
     ('purge: once more, late', '_routes/building.py', '        observers.tell_taken = purging.repeat\n', ''),
     ('purge: brief loops', '_routes/purging.py', 'if IN_BRIEF_LOOP.get():', 'if False:'),
     ('purge: threads that have ended', '_routes/purging.py', 'not None and self._thread.is_alive():', 'not None:'),
-    ('purge: exits', '_routes/purging.py', 'without_exit(self._attempt(', '(self._attempt('),
+    ('purge: exits', '_routes/purging.py', 'without_exit(call(', '(call('),
     (
         'purge: loops that end',
         '_routes/purging.py',
