@@ -29,9 +29,10 @@ DAMAGED = frozenset(
     {
         *('CorruptedError', 'PageNotFoundError', 'PanicError', 'BadTxnError', 'ProblemError'),
         *('InvalidError', 'VersionMismatchError', 'IncompatibleError', 'PageFullError', 'CursorFullError'),
+        'DamageError',
     }
 )
-"""The exceptions of lmdb that say so."""
+"""The exceptions of lmdb, and of ours, that say so."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -119,6 +120,12 @@ def remove_rests(inner: str) -> None:
     for it in Path(inner).parent.glob(f'{FORMAT}-*'):
         if str(it) != inner:
             shutil.rmtree(it, ignore_errors=True)
+
+
+def free_bytes(inner: str) -> int:
+    """How many bytes the disk has free."""
+    found = os.statvfs(inner)
+    return found.f_bavail * found.f_frsize
 
 
 def is_damaged(error: object) -> bool:

@@ -18,7 +18,15 @@ from fastapi_caching_route._backends.journal import (
     head_of,
     new_token,
 )
-from fastapi_caching_route._backends.lmdb_table import MEMBERS, PLACES, Table, bytes_of_member, short, stored_key
+from fastapi_caching_route._backends.lmdb_table import (
+    MEMBERS,
+    PLACES,
+    DamageError,
+    Table,
+    bytes_of_member,
+    short,
+    stored_key,
+)
 
 JOURNAL_BYTES = 32 * 1024 * 1024
 """How much all journals may take: a part of the headroom of the map."""
@@ -158,7 +166,7 @@ class LMDBJournal:
             place, _ = self._read(cursor.key())
             if len(found) >= MAX_READ and place != found[-1][1]:
                 break
-            found.append((cursor.value().decode(), place))
+            found.append((_text(cursor.value()), place))
             goes_on = cursor.next()
         cursor.close()
         return sorted(found, key=lambda it: (it[1], it[0]))
@@ -167,3 +175,11 @@ class LMDBJournal:
         """The place and the name of a member, from the key of its row."""
         start = len(self._places)
         return int(_PLACE.unpack_from(row, start)[0]), row[start + _PLACE.size :]
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        msg = f'a journal has a text that is none: {error}'
+        raise DamageError(msg) from error

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from fastapi_caching_route._backends.lmdb_environment import Environment
 from fastapi_caching_route._backends.lmdb_files import is_full
 from fastapi_caching_route._backends.lmdb_folder import prepared
-from fastapi_caching_route._backends.lmdb_table import END, VALUE, Table, stored_key
+from fastapi_caching_route._backends.lmdb_table import END, VALUE, DamageError, Table, stored_key
 from fastapi_caching_route._backends.lmdb_writer import LMDBWriter
 
 T = TypeVar('T')
@@ -40,7 +40,7 @@ class LMDBStore:
         """
         self.writer: LMDBWriter = _writer_of(folder, max_bytes)
         self.environment: Environment = self.writer.environment
-        self.damage: tuple[type[Exception], ...] = (self.environment.lmdb.Error, struct.error)
+        self.damage: tuple[type[Exception], ...] = (self.environment.lmdb.Error, struct.error, DamageError)
         """What is raised where the files may be damaged."""
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:

@@ -52,6 +52,10 @@ FREED_AT_ONCE = 32
 """How many expired values a write transaction frees, in addition to what it has to do."""
 
 
+class DamageError(Exception):
+    """Rows do not fit together as each transaction leaves them: the file contains what nobody has written."""
+
+
 class _Meta(NamedTuple):
     ends_at: float
     place: int
@@ -191,6 +195,7 @@ class Table:
             goes_on = cursor.next()
         cursor.close()
         for key in ended:
+            self._known(key)
             self.delete(key)
         return len(ended)
 
@@ -212,9 +217,12 @@ class Table:
         """Evict one value; return whether there was one."""
         while self.small or self.large:
             is_small = self.small * 10 >= self.small + self.large
-            ((_, key),) = self.rows(SMALL if is_small else LARGE, 1)
-            meta = self._meta(key)
-            assert meta is not None  # both are written in one transaction
+            found = self.rows(SMALL if is_small else LARGE, 1)
+            if not found:
+                msg = 'a queue has fewer keys than were counted'
+                raise DamageError(msg)
+            ((_, key),) = found
+            meta = self._known(key)
             if not meta.uses:
                 self.evicted += 1
                 self.evicted_bytes += len(key) + len(self.txn.get(VALUE + key, b''))
@@ -254,6 +262,14 @@ class Table:
     def _meta(self, key: bytes) -> _Meta | None:
         found = self.txn.get(META + key)
         return None if found is None else _Meta._make(_META.unpack(found))
+
+    def _known(self, key: bytes) -> _Meta:
+        """What is known of a key that is in a queue, or expires: all of that is written in one transaction."""
+        found = self._meta(key)
+        if found is None:
+            msg = f'nothing is known of {key!r}'
+            raise DamageError(msg)
+        return found
 
     def _put_meta(self, key: bytes, meta: _Meta) -> None:
         self.txn.put(META + key, _META.pack(*meta))

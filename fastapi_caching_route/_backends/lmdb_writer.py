@@ -18,9 +18,9 @@ from threading import Condition, Thread
 from typing import Any, TypeVar
 
 from fastapi_caching_route._backends.lmdb_environment import Environment, Opened
-from fastapi_caching_route._backends.lmdb_files import is_disk_full, is_full
+from fastapi_caching_route._backends.lmdb_files import free_bytes, is_disk_full, is_full
 from fastapi_caching_route._backends.lmdb_jobs import Done, Job, tell, tell_evicted, tried
-from fastapi_caching_route._backends.lmdb_table import Table
+from fastapi_caching_route._backends.lmdb_table import DamageError, Table
 from fastapi_caching_route._concurrency.observers import AllObservers
 from fastapi_caching_route.events import Evicted
 
@@ -50,6 +50,9 @@ FOLDED_AFTER = 1.0
 START_OVER = 60.0
 """At most once in so many seconds, entries are dropped because the disk is full."""
 
+USE_MORE_AFTER = 60.0
+"""After so many seconds in which no write failed for lack of room, twice as much is used as before, until it is all."""
+
 MAX_USED = 2000
 """How many used keys are remembered until then."""
 
@@ -62,6 +65,8 @@ class LMDBWriter:
         self.environment = environment
         self._most = environment.max_bytes
         self._started_over_at = -math.inf
+        self._no_room_at = -math.inf
+        """When there was no room for a write, or when it was decided to use more."""
         self.observers: AllObservers = AllObservers()
         """Of the caches that use the store: they are told of evictions."""
         environment.in_child.append(self._renew)
@@ -135,6 +140,7 @@ class LMDBWriter:
 
     def _run(self) -> None:
         while (jobs := self._next()) is not None:
+            tried(self._use_more)
             self._write(jobs)
 
     def _next(self) -> 'list[Job[Any]] | None':
@@ -153,6 +159,16 @@ class LMDBWriter:
                 if not job.result.cancelled():
                     jobs.append(job)
             return jobs
+
+    def _use_more(self) -> None:
+        """Some time after the disk was full, use more of it again."""
+        environment, now = self.environment, time.monotonic()
+        if self._most < environment.max_bytes and now - self._no_room_at > USE_MORE_AFTER:
+            self._no_room_at = now
+            possible = min(
+                2 * self._most, environment.max_bytes, environment.size() + free_bytes(environment.inner) // 2
+            )
+            self._most = max(self._most, possible)
 
     def _write(self, jobs: 'Sequence[Job[Any]]') -> None:
         """Run operations in one transaction; if that fails, each in its own."""
@@ -179,7 +195,7 @@ class LMDBWriter:
                     opened = self.environment.current()
                 try:
                     results, table = self._transaction(opened, operations, used)
-                except (self.environment.lmdb.Error, struct.error) as error:
+                except (self.environment.lmdb.Error, struct.error, DamageError) as error:
                     if self.environment.has_replaced(opened, error):
                         continue
                     raise
@@ -204,6 +220,8 @@ class LMDBWriter:
     def _with_room(self, job: Job[Any], error: Exception) -> list[Any] | Exception:
         """The result of an operation that has failed, after room was made for it; or why it has failed."""
         outcome: list[Any] | Exception = error
+        if is_full(error):
+            self._no_room_at = time.monotonic()
         for part in (0.9, 0.5):
             if not is_full(outcome):
                 return outcome

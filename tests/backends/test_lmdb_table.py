@@ -70,7 +70,7 @@ async def test_a_store_whose_limit_was_lowered_shrinks_step_by_step(new_cache, m
     monkeypatch.setattr(lmdb_writer, 'EVICTED_AT_ONCE', 50)
     cache = new_cache(max_bytes=4 * MB)
     await put_many(cache, 2000, lambda _: b'x' * 1000)
-    cache.store.writer._most = MB
+    cache.store.environment.max_bytes = cache.store.writer._most = MB
     before = len(keys(cache))
     await cache.set('one', 'x')
     assert before - len(keys(cache)) in range(40, 51)

@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import math
 import os
 import time
+from functools import partial
 
 import lmdb
 import pytest
@@ -11,13 +13,16 @@ from aiocache.serializers import NullSerializer
 
 from fastapi_caching_route import ConfigurationError, FastAPICache, InvalidationError, LMDBCache
 from fastapi_caching_route._backends import lmdb_environment, lmdb_writer
+from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.lmdb_files import INNER
 from fastapi_caching_route._backends.lmdb_pairs import PairReader
+from fastapi_caching_route._backends.lmdb_table import META, PLACES, SMALL, DamageError
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.events import Evicted
 from tests.support import caching_router, client_of, marks, until
 
+MB = 1024 * 1024
 NO_SPACE = os.strerror(errno.ENOSPC)
 
 
@@ -166,6 +171,51 @@ async def test_what_is_invalidated_while_the_disk_is_full_is_invalidated_when_th
         await until(lambda: not cache.stats().store.pending_invalidations)
 
 
+@pytest.fixture
+async def halved(tmp_path):
+    """A store that uses less, because its disk was full."""
+    cache = LMDBCache(tmp_path / 'store', max_bytes=4 * MB, serializer=NullSerializer())
+    with pytest.raises(OSError, match=NO_SPACE):
+        await cache.store.write(fail_without_space)
+    assert cache.store.writer._most < MB
+    return cache
+
+
+async def test_some_time_after_a_full_disk_twice_as_much_is_used_until_it_is_all(halved, monkeypatch):
+    writer = halved.store.writer
+    limits = [writer._most]
+    await halved.set('a', '1')
+    assert writer._most == limits[0]  # it was full just now
+    monkeypatch.setattr(lmdb_writer, 'USE_MORE_AFTER', 0)
+    while limits[-1] < 4 * MB:
+        await halved.set('a', '1')
+        limits.append(writer._most)
+        assert limits[-1] == min(2 * limits[-2], 4 * MB)
+    await halved.set('a', '1')
+    assert writer._most == 4 * MB
+
+
+async def test_no_more_is_used_than_the_disk_has_free(halved, monkeypatch):
+    writer, environment = halved.store.writer, halved.store.environment
+    before = writer._most
+    monkeypatch.setattr(lmdb_writer, 'USE_MORE_AFTER', 0)
+    monkeypatch.setattr(lmdb_writer, 'free_bytes', lambda _: 0)
+    for _ in range(20):
+        await halved.set('a', '1')
+    assert before <= writer._most <= max(before, environment.size())
+
+
+async def test_while_writes_fail_for_lack_of_room_no_more_is_used(halved):
+    writer = halved.store.writer
+    before, writer._no_room_at = writer._most, -math.inf
+    use_more, writer._use_more = writer._use_more, str  # not as this write begins
+    with pytest.raises(OSError, match=NO_SPACE):
+        await halved.store.write(fail_without_space)
+    writer._use_more = use_more
+    await halved.set('a', '1')
+    assert writer._most == before
+
+
 # Damage
 
 
@@ -201,6 +251,42 @@ async def test_a_write_to_damaged_files_succeeds_in_new_ones(cache):
     damaged(cache)
     assert await cache.set('b', '2') is True
     assert cache.store.read(['a', 'b']) == [None, b'2']
+
+
+def lose(table, prefix):
+    for row, _ in table.rows(prefix, 100):
+        table.txn.delete(row)
+
+
+def spoil_texts(table):
+    for row, _ in table.rows(PLACES, 100):
+        table.txn.put(row, b'\xff')
+
+
+@pytest.mark.parametrize(
+    ('lost', 'span'), [(META, 0.5), (META, 60), (SMALL, 60)], ids=['of what has expired', 'of a queue', 'a queue']
+)
+async def test_rows_that_do_not_fit_together_are_damage(cache, caplog, lost, span):
+    assert await cache.store.put('a', b'1', span) is True
+    await cache.store.write(partial(lose, prefix=lost))
+    await asyncio.sleep(span if span < 1 else 0)
+    cache.store.writer._most = 0
+    assert await asyncio.wait_for(cache.store.put('b', b'1', 60), 5) is True
+    assert 'is damaged, and is replaced by an empty one: DamageError' in caplog.text
+    cache.store.writer._most = MB
+    assert await cache.store.put('c', b'1', 60) is True
+    assert cache.store.read(['a', 'c']) == [None, b'1']
+
+
+async def test_a_journal_whose_text_is_none_is_damage(cache, caplog):
+    driver = LMDBDriver(cache, Wire(()))
+    known = (await driver.journal('journal', None, [], '')).head
+    await driver.journal('journal', known, ['a'], '')
+    await cache.store.write(spoil_texts)
+    with pytest.raises(DamageError, match='a text that is none'):
+        driver.journal_at_once('journal', known)
+    assert 'is damaged, and is replaced by an empty one: DamageError' in caplog.text
+    assert (await driver.journal('journal', known, ['b'], '')).head.epoch != known.epoch
 
 
 async def test_files_that_are_damaged_again_and_again_are_not_replaced_each_time(cache, caplog):

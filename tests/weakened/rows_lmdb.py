@@ -113,6 +113,15 @@ ROWS = [
     ('lmdb: room for invalidations', WRITER, 'if not job.even_if_full and not (', 'if not ('),
     ('lmdb: a disk that others fill', WRITER, 'and now - self._started_over_at > START_OVER', ''),
     ('lmdb: less on a full disk', WRITER, 'min(self._most, self.environment.size() // 2)', 'self._most'),
+    ('lmdb: more after a full disk', WRITER, '            tried(self._use_more)\n', ''),
+    ('lmdb: more while it is full', WRITER, ' and now - self._no_room_at > USE_MORE_AFTER:', ':'),
+    ('lmdb: full just now', WRITER, '            self._no_room_at = time.monotonic()\n', '            pass\n'),
+    (
+        'lmdb: more than is free',
+        WRITER,
+        'environment.size() + free_bytes(environment.inner) // 2',
+        'environment.max_bytes',
+    ),
     (
         'lmdb: space of old files',
         WRITER,
@@ -171,6 +180,25 @@ ROWS = [
         '                pass\n',
     ),
     ('lmdb: damage, writing', WRITER, 'if self.environment.has_replaced(opened, error):', 'if False:'),
+    (
+        'lmdb: damage, of what has expired',
+        TABLE,
+        '            self._known(key)\n            self.delete',
+        '            self.delete',
+    ),
+    (
+        'lmdb: damage, queues',
+        TABLE,
+        '            if not found:\n                msg',
+        '            if False:\n                msg',
+    ),
+    (
+        'lmdb: damage, rows that do not fit together',
+        WRITER,
+        '(self.environment.lmdb.Error, struct.error, DamageError) as',
+        '(self.environment.lmdb.Error, struct.error) as',
+    ),
+    ('lmdb: damage, texts', JOURNAL, 'except UnicodeDecodeError as error:', 'except ArithmeticError as error:'),
     ('lmdb: damage again and again', ENVIRONMENT, ' or now - self._set_aside_at < SET_ASIDE_AGAIN:', ':'),
     (
         'lmdb: files that have replaced others',
