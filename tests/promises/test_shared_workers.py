@@ -43,7 +43,8 @@ def test_workers_share_responses_and_invalidations(command, tmp_path, monkeypatc
 
 async def test_200_requests_to_four_workers_with_a_lock_are_one_run(tmp_path, monkeypatch):
     monkeypatch.setenv('LMDB_FOLDER', str(tmp_path / 'store'))
-    command = [it if it != '2' else '4' for it in SERVERS['uvicorn']]
+    # a connection that is closed as it is used again would be an error
+    command = [*(it if it != '2' else '4' for it in SERVERS['uvicorn']), '--timeout-keep-alive', '600']
     with real_server(command, cwd=ROOT) as port:
         url = f'http://127.0.0.1:{port}'
         async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=None)) as client:
