@@ -22,6 +22,20 @@ class Gate:
         await self.open.wait()
 
 
+class Waits:
+    """A time that passes only as locks wait, whatever the machine takes."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
 class App:
     """One app with one cache, asked without a server; nothing may be left when it ends."""
 
