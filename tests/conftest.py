@@ -1,21 +1,28 @@
 """Fixtures for all tests: real servers, started from PATH on free ports."""
 
+import asyncio
+import inspect
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import anyio
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
 
 from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._backends import breaker
+from fastapi_caching_route._concurrency import flights
+from fastapi_caching_route._concurrency.flights import Flight
 from fastapi_caching_route._routes.unserved import Unserved
 from tests.servers import free_port, listens, wait_until
-from tests.support import Clock
+from tests.support import Clock, SkippingTime
 
 serials = itertools.count()
 
@@ -131,3 +138,28 @@ def cache(backend):
 @pytest.fixture
 def clock():
     return Clock()
+
+
+OUTSIDE = {'two', 'machine', 'new_backend', 'tmp_path'}
+"""Fixtures with which something goes on outside the event loop, beside those of servers."""
+
+
+@pytest.fixture
+def no_machine_is_slow(request):
+    """`skipping_time` for each coroutine test of a module in which nothing goes on outside the event loop."""
+    served = any(it in OUTSIDE or it.endswith(('_port', '_server')) for it in request.fixturenames)
+    if inspect.iscoroutinefunction(request.function) and not served:
+        request.getfixturevalue('skipping_time')
+
+
+@pytest.fixture
+async def skipping_time(monkeypatch):
+    """A time in which no machine is slow, for tests that wait without sockets and threads."""
+    selector = asyncio.get_running_loop()._selector
+    found = SkippingTime(selector.select, anyio.to_thread.current_default_thread_limiter())
+    monkeypatch.setattr(selector, 'select', found.select)
+    for name in ('monotonic', 'sleep'):
+        monkeypatch.setattr(time, name, getattr(found, name))
+    monkeypatch.setattr(breaker, 'monotonic', found.monotonic)
+    monkeypatch.setattr(flights, 'Flight', lambda *given, **known: Flight(*given, began_at=found.now, **known))
+    return found

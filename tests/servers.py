@@ -21,7 +21,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until(ready: Any, seconds: float = 20) -> None:
+def wait_until(ready: Any, seconds: float = 60) -> None:
     """Ask again and again until it is so."""
     deadline = time.monotonic() + seconds
     while not ready():

@@ -9,6 +9,8 @@ from fastapi_caching_route._backends.breaker import FAILURES_TO_OPEN, PROBE_SECO
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_on, mark
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 def test_a_few_failures_open_the_breaker_and_one_success_closes_it():
     breaker = Breaker()

@@ -18,6 +18,8 @@ from tests.conftest import run
 from tests.servers import wait_until
 from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of, marks
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def test_one_request_waits_no_longer_than_the_time_out_for_all_of_its_commands():
     backend = Elsewhere()

@@ -16,6 +16,8 @@ from tests.backends.fakes import Elsewhere
 from tests.servers import free_port
 from tests.support import asgi_call, asgi_scope, caching_router, client_of
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 SECRET = 'open-sesame'
 
 

@@ -16,6 +16,8 @@ from tests.faults import Proxy
 from tests.servers import free_port
 from tests.support import asgi_call, asgi_scope, caching_router
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 def app_on(backend, **options):
     cache, app, router, runs = FastAPICache(backend, **options), FastAPI(), caching_router(), []

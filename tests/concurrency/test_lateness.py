@@ -7,6 +7,8 @@ import pytest
 
 from fastapi_caching_route._concurrency.lateness import Lateness, in_time
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def waited_for(seconds, *, busy, then):
     """What comes of a command that makes the event loop late, and takes some time after that."""

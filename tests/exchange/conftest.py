@@ -1,4 +1,4 @@
-"""Here, a cache is in memory, and its clock is set by the test."""
+"""Here, a cache is in memory, its clock is set by the test, and where no server takes part no test waits for real."""
 
 import pytest
 
@@ -10,6 +10,11 @@ from tests.support import memory_cache
 @pytest.fixture
 def cache(clock):
     return memory_cache(clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def quick(no_machine_is_slow):
+    """No test waits for real, where that can be."""
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def seen(answers):
 async def settled(app, leader_reached, followers):
     """The leader is in its endpoint, and so many wait for it."""
     await leader_reached.wait()
-    for _ in range(200):
+    for _ in range(4000):
         flights = app.cache._settings.runtime.flights._under_way.values()
         if sum(it.followers for it in flights) >= followers:
             return

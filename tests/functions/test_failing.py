@@ -10,6 +10,8 @@ import pytest
 
 from fastapi_caching_route import FastAPICache
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def test_an_exception_is_raised_to_all_calls_that_waited_and_the_next_call_runs_anew(store):
     runs = []

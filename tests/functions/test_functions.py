@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from fastapi_caching_route import CachePolicy, ConfigurationError, FastAPICache
 from tests.support import Clock, caching_router
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def test_a_result_is_stored_and_invalidated_by_its_arguments(store):
     runs = []

@@ -9,6 +9,8 @@ from fastapi import Response
 
 from fastapi_caching_route import ConfigurationError, FastAPICache
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def test_a_value_is_made_once_and_invalidated_by_its_key(store):
     runs = []

@@ -19,6 +19,8 @@ from fastapi_caching_route.stats import PurgeStats
 from tests.backends.fakes import Elsewhere
 from tests.support import all_written, asgi_call, asgi_scope, caching_router, client_of, until
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 TOKEN = 'very-secret-token'
 
 

@@ -14,6 +14,8 @@ from tests.servers import free_port
 from tests.store.entries import ENTRY, keep, look_up
 from tests.support import Clock, caching_router, client_of, closing, marks
 
+pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
+
 
 async def test_an_entry_is_found_under_its_own_key_alone(new_backend, namespace):
     backend = new_backend(namespace=namespace)
