@@ -7,7 +7,7 @@ from hashlib import blake2b
 from fastapi_caching_route._core.asgi import Parts, Scope
 from fastapi_caching_route._core.form import digest_of_form
 from fastapi_caching_route._core.json_value import digest_of_json
-from fastapi_caching_route._core.read_names import Reading
+from fastapi_caching_route._core.read_names import PERSONAL_HEADERS, Reading
 from fastapi_caching_route._http.fields import lines
 
 CACHED_METHODS = frozenset({'GET', 'HEAD', 'POST', 'QUERY'})
@@ -23,8 +23,6 @@ LEFT_OUT_OF_RAW_KEYS: frozenset[str] = frozenset()
 
 NOT_IN_RAW_KEYS = ('the port of the client', 'the HTTP version', 'request.state as middleware sets it')
 """Everything else in a raw request that is not in the key, in words."""
-
-_CREDENTIALS = frozenset((b'authorization', b'cookie'))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ def names_a_person(scope: Scope, known: Collection[bytes]) -> str | None:
     Such a route may read anything. So a request with credentials, cookies, a session or a user must not share, unless
     the headers that carry them are in the key (`known`).
     """
-    carried: set[bytes] = {name for name, _ in scope['headers'] if name in _CREDENTIALS}
+    carried: set[bytes] = {name for name, _ in scope['headers'] if name in PERSONAL_HEADERS}
     for name in sorted(carried):
         if name not in known:
             return name.decode('ascii')

@@ -44,6 +44,7 @@ names of their own here."""
 OURS = 'fastapi_caching_route.'
 """The prefix of our own items in a scope."""
 
+_OF_ONE_PERSON = frozenset((HEADERS, SESSION, USER, AUTH, EVERYTHING))
 _IN_THE_URL = frozenset((QUERY, HOST, SCHEME, 'scope:raw_path'))
 
 Cookies = Callable[[RawHeaders], Mapping[str, str]]
@@ -121,9 +122,19 @@ def header_of(name: str) -> bytes | None:
 
 
 def fields_of(names: Iterable[str]) -> list[bytes]:
-    """The request headers for Vary."""
+    """The request headers that were read by their names."""
     found = dict.fromkeys(it for it in map(header_of, names) if it is not None)
     return [it for it in found if TOKEN.fullmatch(it.decode('latin-1'))]  # code may ask for what no header can be named
+
+
+def vary_of(names: Collection[str]) -> list[bytes]:
+    """The request headers for Vary.
+
+    Where something was read that holds the credentials without naming them, they are added: else the browser of two
+    users would show one of them what it keeps for the other.
+    """
+    credentials = sorted(PERSONAL_HEADERS) if _OF_ONE_PERSON.intersection(names) else ()
+    return list(dict.fromkeys((*fields_of(names), *credentials)))
 
 
 def is_personal(name: str) -> bool:

@@ -18,7 +18,7 @@ from fastapi_caching_route._core.asgi import Message
 from fastapi_caching_route._core.names import NAMELESS, Named
 from fastapi_caching_route._core.raw_request import RawRequest, begin_of
 from fastapi_caching_route._core.read_log import ReadLog
-from fastapi_caching_route._core.read_names import BODY, fields_of
+from fastapi_caching_route._core.read_names import BODY, vary_of
 from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all
 from fastapi_caching_route._core.wishes import Wishes
 from fastapi_caching_route._exchange.call import Call, RequestBody
@@ -147,7 +147,7 @@ def head_of(errand: Errand, snapshot: Snapshot, start: Message) -> Head:
     plan, inputs, read = errand.call.plan, errand.call.declared.inputs, snapshot.read() if snapshot.reads.noted else ()
     head = read_head(
         start,
-        (*inputs.selecting, *fields_of(read)) if read else inputs.selecting,
+        (*inputs.selecting, *vary_of(read)) if read else inputs.selecting,
         ours=plan.labels.cache_header,
         at=plan.runtime.clock(),
         asked_at=snapshot.asked_at,

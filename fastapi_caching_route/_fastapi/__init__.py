@@ -16,7 +16,8 @@ given         dependencies that give the identity or the tags
 read_steps    dependencies around guards whose reads do not count
 write_log     the response headers that each dependency writes
 proceeding    the request continues where its guards have accepted it; what the handler of a route class sees of that
-inputs        the parts of a request that a route reads
+builder_inputs  the parts of a request that a route with a key builder reads
+inputs        those of a route without one
 nodes         the nodes whose inputs count, and the credentials of schemes
 key_rules     the options of a route that affect its key
 key_parts     the parameters and credentials in the key, and how each is read

@@ -11,11 +11,12 @@ from fastapi_caching_route._core.declared import Admission, Declared
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.key import Keys
 from fastapi_caching_route._fastapi.admission import FastAPIAdmission
+from fastapi_caching_route._fastapi.builder_inputs import builder_inputs
 from fastapi_caching_route._fastapi.early_values import EarlyValues
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
 from fastapi_caching_route._fastapi.given import adding_tags
-from fastapi_caching_route._fastapi.inputs import builder_inputs, declared_inputs
+from fastapi_caching_route._fastapi.inputs import declared_inputs
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses

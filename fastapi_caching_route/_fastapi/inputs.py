@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._core.inputs import NOT_IN_RAW_KEYS, Inputs
-from fastapi_caching_route._core.read_names import AUTH, SESSION, USER, Reading
+from fastapi_caching_route._core.read_names import AUTH, PERSONAL_HEADERS, SESSION, USER, Reading
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, tree
 from fastapi_caching_route._fastapi.key_parts import KeyParts, cookies_in, header_names_of, reader
 from fastapi_caching_route._fastapi.key_rules import KeyRules
@@ -23,7 +23,7 @@ from fastapi_caching_route._http.conditional import OF_ONE_CLIENT
 
 _PROCESS = token_hex(8)
 _serials = count()
-_AUTHORIZATION = Credential('header', 'authorization')
+AUTHORIZATION = Credential('header', 'authorization')
 
 
 def declared_inputs(
@@ -50,7 +50,7 @@ def declared_inputs(
     early = seen_in(before, overrides).nodes if rules.early else []
     trees = [[*tree(overridden(it, overrides), overrides)] for it in (*guards, *before)]
     declared = _Declared(rules, seen, [*own, *of_guards], early, parts, trees)
-    return _inputs(declared, _serial(overrides))
+    return _inputs(declared, serial_of(overrides))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class _Declared:
 
     @property
     def _personal_headers(self) -> set[bytes]:
-        return {b'authorization', b'cookie', *header_names_of(self.schemes)}
+        return {*PERSONAL_HEADERS, *header_names_of(self.schemes)}
 
     @property
     def schemes(self) -> list[Credential]:
@@ -131,10 +131,17 @@ class _Declared:
 
     @property
     def selecting(self) -> tuple[bytes, ...]:
-        """The request headers for Vary: those in the key, and those from which guards decide whether to accept."""
+        """The request headers for Vary: those in the key, and those from which guards decide whether to accept.
+
+        Where something unnamed may depend on the client, its credentials are among them: a browser must not show one of
+        two users what it keeps for the other.
+        """
         cookie = (b'cookie',) if self.parts.cookies else ()
         in_key = (*self.parts.header_names, *cookie, *header_names_of(self.parts.credentials))
-        return tuple(dict.fromkeys((*in_key, *self._of_guards(), *self.rules.vary)))
+        sees_all = (self.raw or self.parts.has_any_headers) and not self.rules.shared
+        has_unnamed = sees_all or self.rules.named_by or self.rules.extended
+        credentials = sorted(PERSONAL_HEADERS - self.rules.left_out) if has_unnamed else ()
+        return tuple(dict.fromkeys((*in_key, *self._of_guards(), *self.rules.vary, *credentials)))
 
     def _of_guards(self) -> list[bytes]:
         if not self.rules.shared:
@@ -149,7 +156,7 @@ class _Declared:
     def conditions(self) -> frozenset[bytes]:
         """The preconditions and ranges that the endpoint reads as the client sent them."""
         read = self.parts.known_headers | (OF_ONE_CLIENT - self.left_out if self.raw else frozenset())
-        return frozenset(_declared_conditions(self.nodes, self.rules.answered)) | (OF_ONE_CLIENT & read)
+        return frozenset(declared_conditions(self.nodes, self.rules.answered)) | (OF_ONE_CLIENT & read)
 
     @property
     def unsaid(self) -> tuple[str, ...]:
@@ -199,7 +206,7 @@ def _inputs(declared: _Declared, serial: Parts) -> Inputs:
         known=known,
         cookies=parts.cookies_are_in_key,
         whole=parts.whole_headers,
-        authorization_covered=rules.shared or _AUTHORIZATION in declared.schemes or b'authorization' in known,
+        authorization_covered=rules.shared or AUTHORIZATION in declared.schemes or b'authorization' in known,
         deciding=declared.deciding,
         reads_query=parts.reads_query,
         reads_texts=parts.query.has_texts,
@@ -247,7 +254,7 @@ def _header_params(nodes: Iterable[Dependant]) -> list[Any]:
     return [it for node in nodes for it in node.header_params]
 
 
-def _declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] = ()) -> list[bytes]:
+def declared_conditions(nodes: Iterable[Dependant], answered: Collection[str] = ()) -> list[bytes]:
     """The preconditions and ranges that the nodes declare or can read, without those that the cache handles."""
     headers = Parameters('header', _header_params(nodes))
     read = [name for name in OF_ONE_CLIENT if headers.may_read(name.decode('ascii'))]
@@ -258,42 +265,9 @@ def _left_out_in_words(left_out: Collection[bytes]) -> tuple[str, ...]:
     return (*(f'header {it.decode("ascii")}' for it in sorted(left_out)), *NOT_IN_RAW_KEYS)
 
 
-def _serial(overrides: Overrides) -> Parts:
+def serial_of(overrides: Overrides) -> Parts:
     """The part of a key that is new whenever overrides change, so that no entry outlives them; () without overrides.
 
     The names of the overriding functions cannot identify them: all lambdas have the same name.
     """
     return (_PROCESS, next(_serials)) if overrides else ()
-
-
-def builder_inputs(roots: Sequence[Dependant], overrides: Overrides, vary: tuple[bytes, ...]) -> Inputs:
-    """The inputs of a route whose key builder is responsible for the key: only the headers that select variants."""
-    seen = seen_in(roots, overrides)
-    return Inputs(
-        read=lambda _scope: (),
-        selecting=vary,
-        known=frozenset(),
-        cookies=False,
-        whole=frozenset(),
-        authorization_covered=_AUTHORIZATION in (*seen.handed, *seen.checked) or b'authorization' in vary,
-        deciding=None,
-        reads_query=False,
-        reads_texts=True,
-        body_in_key=False,
-        form=False,
-        json=False,
-        host=False,
-        declared=False,
-        conditions=frozenset((*_declared_conditions(seen.nodes), *OF_ONE_CLIENT.intersection(vary))),
-        shared=not {b'authorization', b'cookie'}.intersection(vary),
-        unsaid=('the key from key_builder',),
-        raw=False,
-        reading=Reading(cookies=cookies_in, query=QueryParams),
-        noted=False,
-        accounted=False,
-        bypass_if_personal=False,
-        left_out=frozenset(),
-        left_out_in_words=(),
-        in_words=('the key from key_builder', *(f'header {it.decode("ascii")}' for it in vary)),
-        fingerprint=_serial(overrides),
-    )

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection, cookie_parser
 
 from fastapi_caching_route._core.asgi import Parts, Scope
+from fastapi_caching_route._core.read_names import PERSONAL_HEADERS
 from fastapi_caching_route._fastapi.effective import tree
 from fastapi_caching_route._fastapi.parameters import Parameters, refused
 from fastapi_caching_route._fastapi.security import Credential
@@ -78,8 +79,7 @@ class KeyParts:
     @property
     def shared(self) -> bool:
         """Whether neither credentials nor cookies are in the key."""
-        personal = {b'authorization', b'cookie'}
-        return not self.credentials and not self.known_headers & personal and not self.cookies
+        return not self.credentials and not self.known_headers & PERSONAL_HEADERS and not self.cookies
 
     @property
     def fingerprint(self) -> tuple[object, ...]:

@@ -143,6 +143,13 @@ UNTOLD = {
     'all headers': lambda request: dict(request.headers)['cookie'],
     'the session': lambda request: request.session['user'],
 }
+VARY_OF = {
+    'a cookie': b'cookie',
+    'the client': None,
+    'all headers': b'authorization, cookie',
+    'the session': b'authorization, cookie',
+}
+"""Where credentials may have been read, a browser that two people use one after the other keeps them apart."""
 
 
 @pytest.mark.parametrize('read', UNTOLD)
@@ -160,9 +167,29 @@ def test_what_was_read_and_cannot_be_told_makes_a_response_private_with_a_warnin
         got = [dict(asyncio.run(ask(it))[0]['headers']) for it in ('ada', 'bob', 'ada')]
     assert {it[b'cache-control'] for it in got} == {b'private, max-age=60'}
     assert [it[b'x-cache'] for it in got] == [b'MISS', b'MISS', b'HIT']
-    assert (b'vary' in got[0]) == (read == 'a cookie')
+    assert {it.get(b'vary') for it in got} == {VARY_OF[read]}
     [warning] = [it.getMessage() for it in caplog.records]
     assert 'private is sent' in warning
+
+
+async def open_headers(given: Annotated[Open, Header()]):
+    return str(given)
+
+
+UNNAMED: list[tuple[Any, dict[str, Any]]] = [
+    (open_headers, {}),
+    (raw, {'reads': 'all'}),
+    (raw, {'identity': lambda request: request.headers['authorization']}),
+    (raw, {'key': lambda request: request.headers['authorization']}),
+]
+
+
+@pytest.mark.parametrize(('endpoint', 'options'), UNNAMED)
+def test_a_browser_keeps_two_users_apart_where_what_is_unnamed_may_depend_on_them(endpoint, options):
+    client = TestClient(origin_of(endpoint, cache_control='private, max-age=60', **options))
+    got = [client.get('/', headers={'authorization': it, 'x-user': 'a'}) for it in ('ada', 'ada')]
+    for response in got:
+        assert {'authorization', 'cookie'} <= set(response.headers['vary'].split(', '))
 
 
 def test_a_cache_in_front_shares_where_url_and_vary_say_all():

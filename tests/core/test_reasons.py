@@ -8,7 +8,7 @@ import pytest
 
 import fastapi_caching_route
 from fastapi_caching_route._core import reasons
-from fastapi_caching_route._core.inputs import _CREDENTIALS
+from fastapi_caching_route._core.read_names import PERSONAL_HEADERS
 from fastapi_caching_route._core.reasons import BY_NAME, BYPASSES, Extent, Reason, named
 from tests.reasons import PAGE, as_written
 
@@ -75,7 +75,7 @@ def referred(tree):
                 yield getattr(reasons, name).name
 
 
-GIVEN = {text for tree in OUTSIDE.values() for text in given(tree) if text} | {it.decode() for it in _CREDENTIALS}
+GIVEN = {text for tree in OUTSIDE.values() for text in given(tree) if text} | {it.decode() for it in PERSONAL_HEADERS}
 REFERRED = {name for tree in OUTSIDE.values() for name in referred(tree)}
 
 

@@ -60,4 +60,4 @@ def test_an_answer_that_goes_by_the_cache_names_the_same_fields_in_vary():
     client = client_of(router)
     responses = [client.get('/', headers=headers) for headers in ({}, {'cookie': 'a=1'})]
     assert marks(*responses) == ['MISS', None]
-    assert [it.headers['vary'] for it in responses] == ['x-plan', 'x-plan']
+    assert [it.headers['vary'] for it in responses] == ['x-plan, authorization, cookie'] * 2

@@ -181,7 +181,7 @@ def test_an_identity_callable_names_who_shares(kind):
     responses = [client.get('/', headers=it) for it in (*people, {'authorization': 'ann', 'x-key': 'user'})]
     assert [it.json() for it in responses] == ['admin', 'admin', 'user']
     assert marks(*responses) == ['MISS', 'HIT', 'MISS']
-    assert responses[0].headers['vary'] == 'x-key'
+    assert responses[0].headers['vary'] == 'x-key, authorization, cookie'
 
 
 def test_an_identity_callable_can_read_what_an_explicit_dependency_leaves():

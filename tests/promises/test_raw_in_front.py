@@ -160,5 +160,5 @@ def test_what_is_not_told_to_a_cache_in_front_is_found(name, monkeypatch):
 
 def test_a_header_that_is_not_in_vary_is_found(monkeypatch):
     for module in (errand, keeping):
-        monkeypatch.setattr(module, 'fields_of', lambda _: [])
+        monkeypatch.setattr(module, 'vary_of', lambda _: [])
     assert compared(Made({'endpoint': Step('header')}), EACH_TWICE, CONTROLS[0], Counter())

@@ -360,6 +360,7 @@ ROWS = [
         "(('all headers',) if self.parts.has_any_headers",
         "(('all headers',) if False",
     ),
+    ('in front: credentials in Vary', '_fastapi/inputs.py', 'if has_unnamed else ()', 'if False else ()'),
     (
         'in front: credentials',
         '_fastapi/inputs.py',
@@ -379,7 +380,7 @@ ROWS = [
         'return False',
     ),
     ('in front: skip', '_fastapi/inputs.py', 'if rules.skips and not rules.public', 'if False'),
-    ('in front: key builder', '_fastapi/inputs.py', "unsaid=('the key from key_builder',)", 'unsaid=()'),
+    ('in front: key builder', '_fastapi/builder_inputs.py', "unsaid=('the key from key_builder',)", 'unsaid=()'),
     (
         'raw: dependencies are guards',
         '_fastapi/security.py',
