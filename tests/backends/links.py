@@ -38,7 +38,7 @@ class Counting(Proxy):
     And how many bytes come back.
     """
 
-    trips = received = 0
+    trips = received = waiting = 0
 
     async def _serve(self, reader, writer):
         far_reader, far_writer = await asyncio.open_connection('127.0.0.1', self.target)
@@ -49,12 +49,14 @@ class Counting(Proxy):
             nonlocal is_replied
             while chunk := await reader.read(65536):
                 self.trips += is_replied
+                self.waiting += is_replied
                 is_replied = False
                 far_writer.write(chunk)
 
         async def reply():
             nonlocal is_replied
             while chunk := await far_reader.read(65536):
+                self.waiting -= not is_replied
                 is_replied = True
                 self.received += len(chunk)
                 writer.write(chunk)
@@ -63,3 +65,11 @@ class Counting(Proxy):
         await reply()
         counting.cancel()
         writer.close()
+
+    async def settled(self):
+        """Wait until nothing is sent any more, and all is replied."""
+        quiet = 0
+        while quiet < 10:
+            before = self.trips
+            await asyncio.sleep(0.005)
+            quiet = quiet + 1 if (self.waiting, self.trips) == (0, before) else 0

@@ -52,7 +52,7 @@ def worker(folder, code, max_bytes=4_000_000):
         process.communicate()
 
 
-def hear(process, seconds=20):
+def hear(process, seconds=60):
     """The next line that a process says."""
     ready, _, _ = select.select([process.stdout], [], [], seconds)
     assert ready, 'it says nothing'

@@ -96,7 +96,7 @@ def test_a_store_that_was_frozen_for_long_is_used_again(kind, request):
     }[kind]
     for server in run(*options):
         new = RedisCache if kind == 'redis' else MemcachedCache
-        cache = FastAPICache(new(endpoint='127.0.0.1', port=server.port))
+        cache = FastAPICache(new(endpoint='127.0.0.1', port=server.port), store_timeout=0.25)
         with client_of(app_of(cache), lifespan=cache.lifespan) as client:
             client.get('/things/1')
             wait_until(lambda client=client: marks(client.get('/things/1')) == ['HIT'])

@@ -67,7 +67,7 @@ async def test_a_user_without_the_permission_for_scripts_is_told_once_and_bypass
             assert f'the cache backend at localhost:{redis_server.port} is failing' in told
             assert "no permissions to run the 'eval' command" in told
             server.acl_setuser('u', enabled=True, commands=['+eval'])
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while (await ask())[1] != 'HIT':
                 assert time.monotonic() < until
                 await asyncio.sleep(0.05)
@@ -175,7 +175,7 @@ async def test_a_redis_that_is_flushed_or_restored_from_a_dump_revives_nothing_t
             await here.invalidate_tags('thing:1')
             assert (await ask_there())[0] == 1
         with server():
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while True:
                 found = await ask_here()
                 assert found[0] == (await ask_there())[0] == 1
@@ -282,20 +282,23 @@ async def test_event_loops_in_many_threads_follow_one_journal(redis_server):
     data, written = {}, [0]
     cache, ask = worker(RedisCache(endpoint='127.0.0.1', port=redis_server.port), data)
     other, _ = worker(RedisCache(endpoint='127.0.0.1', port=redis_server.port), data)
-    ended = time.monotonic() + 3
+    until, hits = time.monotonic() + 60, [0]
+
+    def is_over():
+        return (written[0] > 40 and hits[0] > 50) or time.monotonic() > until
 
     async def reads():
-        older, hits = 0, 0
-        while time.monotonic() < ended:
+        older = 0
+        while not is_over():
             at_least = written[0]
             number, mark = await ask()
-            older, hits = older + (number < at_least), hits + (mark == 'HIT')
+            older, hits[0] = older + (number < at_least), hits[0] + (mark == 'HIT')
         await cache._settings.store.close()
-        return older, hits
+        return older
 
     async def writes():
         with client_at(redis_server.port) as server:
-            while time.monotonic() < ended:
+            while not is_over():
                 number = data[1] = data.get(1, 0) + 1
                 await random.choice((cache, other)).invalidate_tags('thing:1')
                 written[0] = number
@@ -307,6 +310,6 @@ async def test_event_loops_in_many_threads_follow_one_journal(redis_server):
 
     reading = [asyncio.to_thread(asyncio.run, reads()) for _ in range(3)]
     seen, _ = await asyncio.gather(asyncio.gather(*reading), asyncio.to_thread(asyncio.run, writes()))
-    assert sum(older for older, _ in seen) == 0
-    assert sum(hits for _, hits in seen) > 10
+    assert sum(seen) == 0
+    assert hits[0] > 10
     assert written[0] > 10

@@ -9,6 +9,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiocache.serializers import NullSerializer
 from fastapi import FastAPI
+from glide_shared.config import GlideClientConfiguration, NodeAddress
 from key_value.aio.stores.disk import DiskStore
 from key_value.aio.stores.dynamodb import DynamoDBStore
 from key_value.aio.stores.memory import MemoryStore
@@ -52,7 +53,8 @@ async def new_store(request, tmp_path, namespace):
             store = DynamoDBStore(client=client, table_name=namespace)
             yield lambda **options: FastAPICache(KeyValueCache(store, namespace=namespace), store_timeout=10, **options)
     elif request.param == 'valkey':  # by valkey-glide, on a server that speaks the same protocol
-        async with ValkeyStore(host='127.0.0.1', port=request.getfixturevalue('redis_port')) as store:
+        nodes = [NodeAddress('127.0.0.1', request.getfixturevalue('redis_port'))]
+        async with ValkeyStore(config=GlideClientConfiguration(nodes, request_timeout=10_000)) as store:
             yield lambda **options: FastAPICache(KeyValueCache(store, namespace=namespace), store_timeout=10, **options)
     elif request.param == 'disk':
         async with DiskStore(directory=tmp_path) as store:

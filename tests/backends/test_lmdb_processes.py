@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 from zlib import crc32
 
@@ -18,7 +17,8 @@ from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
 from fastapi_caching_route._backends.lmdb_files import INNER, LOCK_BYTES, alone
 from fastapi_caching_route._store.wire import Wire
 from tests.backends.lmdb_workers import consistent, hear, is_stopped, worker
-from tests.support import caching_router, client_of
+from tests.servers import wait_until
+from tests.support import caching_router, client_of, marks, until
 
 STOPS_IN_A_WRITE = """
     def stop(table):
@@ -72,9 +72,7 @@ async def test_after_a_kill_in_the_middle_of_writes_nothing_is_torn_and_the_next
             assert hear(process) == 'begins'
             await asyncio.sleep(0.02 + dice.random() * 0.1)
             process.kill()
-            began = time.monotonic()
-            assert await cache.set(f'turn{turn}', 'x', ttl=60)
-            assert time.monotonic() - began < 2
+            assert await cache.set(f'turn{turn}', 'x', ttl=60, timeout=60)
         found = cache.store.read([f'k{number}' for number in range(500)])
         assert all(it is None or crc32(it[4:]).to_bytes(4, 'big') == it[:4] for it in found)
         assert any(found)
@@ -85,9 +83,7 @@ async def test_after_a_kill_in_the_middle_of_writes_nothing_is_torn_and_the_next
 async def test_while_a_process_is_stopped_inside_a_write_others_read_and_their_writes_time_out(folder, cache):
     with worker(folder, STOPS_IN_A_WRITE) as process:
         assert await asyncio.to_thread(is_stopped, process)
-        began = time.monotonic()
-        assert await cache.multi_get(['before', 'torn']) == ['x', None]
-        assert time.monotonic() - began < 0.1
+        assert await cache.multi_get(['before', 'torn'], timeout=60) == ['x', None]
         for _ in range(2):
             with pytest.raises(asyncio.TimeoutError):
                 await cache.set('key', 'value', timeout=0.05)
@@ -114,10 +110,10 @@ async def test_if_too_many_writes_wait_the_next_one_fails_at_once(folder, cache,
     monkeypatch.setattr(lmdb_writer, 'MAX_WAITING', 5)
     with worker(folder, STOPS_IN_A_WRITE) as process:
         assert await asyncio.to_thread(is_stopped, process)
-        first = asyncio.ensure_future(cache.set('first', 'x'))  # the thread waits with it
-        await asyncio.sleep(0.1)
+        first = asyncio.ensure_future(cache.set('first', 'x'))
+        await until(cache.store.environment.writing.locked)  # the thread waits with it
         waiting = [asyncio.ensure_future(cache.set('key', str(number))) for number in range(20)]
-        await asyncio.sleep(0.05)
+        await until(lambda: sum(it.done() for it in waiting) == 15)
         refused = [it for it in waiting if it.done()]
         assert len(refused) == 15
         assert {str(it.exception()) for it in refused} == {'5 write operations wait for the LMDB store already'}
@@ -129,12 +125,12 @@ async def test_so_many_bytes_wait_at_most(folder, cache, monkeypatch):
     monkeypatch.setattr(lmdb_writer, 'MAX_WAITING_BYTES', 1000)
     with worker(folder, STOPS_IN_A_WRITE) as process:
         assert await asyncio.to_thread(is_stopped, process)
-        first = asyncio.ensure_future(cache.set('first', 'x'))  # the thread waits with it
-        await asyncio.sleep(0.1)
-        waiting = asyncio.gather(*(cache.set('key', 'x' * 400) for _ in range(5)), return_exceptions=True)
-        await asyncio.sleep(0.05)
+        first = asyncio.ensure_future(cache.set('first', 'x'))
+        await until(cache.store.environment.writing.locked)  # the thread waits with it
+        waiting = [asyncio.ensure_future(cache.set('key', 'x' * 400)) for _ in range(5)]
+        await until(lambda: sum(it.done() for it in waiting) == 3)
         process.kill()
-        stored = [it for it in await waiting if it is True]
+        stored = [it for it in await asyncio.gather(*waiting, return_exceptions=True) if it is True]
         assert await first
     assert len(stored) == 2
 
@@ -142,8 +138,8 @@ async def test_so_many_bytes_wait_at_most(folder, cache, monkeypatch):
 async def test_what_nobody_waits_for_any_more_is_not_stored(folder, cache):
     with worker(folder, STOPS_IN_A_WRITE) as process:
         assert await asyncio.to_thread(is_stopped, process)
-        first = asyncio.ensure_future(cache.set('first', 'x'))  # the thread waits with it
-        await asyncio.sleep(0.05)
+        first = asyncio.ensure_future(cache.set('first', 'x'))
+        await until(cache.store.environment.writing.locked)  # the thread waits with it
         with pytest.raises(asyncio.TimeoutError):
             await cache.set('key', 'value', timeout=0.05)
         process.kill()
@@ -152,7 +148,7 @@ async def test_what_nobody_waits_for_any_more_is_not_stored(folder, cache):
 
 
 def test_requests_are_answered_while_a_process_is_stopped_inside_a_write(folder, cache):
-    backend, router, runs = FastAPICache(cache, store_timeout=0.2), caching_router(), []
+    backend, router, runs = FastAPICache(cache, store_timeout=1), caching_router(), []
 
     @router.get('/{number}')
     @backend(ttl=60)
@@ -161,11 +157,12 @@ def test_requests_are_answered_while_a_process_is_stopped_inside_a_write(folder,
         return number
 
     with client_of(router) as client:
-        assert client.get('/1').json() == 1
+        wait_until(lambda: marks(client.get('/1')) == ['HIT'])
+        runs.clear()
         with worker(folder, STOPS_IN_A_WRITE) as process:
             assert is_stopped(process)
             assert [client.get('/1').json(), client.get('/2').json()] == [1, 2]
-            assert runs == [1, 2]
+            assert runs == [2]
         assert client.get('/3').json() == 3
 
 
@@ -229,7 +226,7 @@ def test_a_fork_does_not_wait_for_a_process_that_is_stopped(folder, cache, monke
 
     async def fork():
         waiting = asyncio.ensure_future(cache.set('key', 'value'))
-        await asyncio.sleep(0.05)
+        await until(cache.store.environment.writing.locked)  # the thread waits with it
         assert 'forked while another one held the lock' in in_child(work)
         process.kill()
         assert await waiting
@@ -341,13 +338,12 @@ async def test_a_deletion_is_noticed_even_if_the_clock_of_the_file_system_has_no
 
 async def test_only_one_process_opens_a_folder_at_a_time(folder, cache, monkeypatch):
     monkeypatch.setattr(lmdb_environment, 'WAIT_TO_OPEN', 0.05)
+    monkeypatch.setattr(lmdb_environment, 'PAUSE', 600)
     with alone(folder, 1):
         with pytest.raises(TimeoutError, match='another process has been opening'):
             await cache.get('a')
-        began = time.monotonic()
         with pytest.raises(ConnectionError, match='another process has been opening'):  # it is left alone for a while
             await cache.get('a')
-        assert time.monotonic() - began < 0.05
     monkeypatch.setattr(lmdb_environment, 'PAUSE', 0)
     assert await cache.get('a') is None
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 
 import pytest
 import redis
@@ -127,15 +126,19 @@ def test_a_flushed_backend_loses_its_copies_too(redis_server, trust):
 
 
 @pytest.mark.parametrize('trust', TRUSTS)
-def test_an_entry_that_another_process_has_renewed_is_found_where_the_copy_of_the_old_one_is_stale(redis_port, trust):
+def test_an_entry_that_another_process_has_renewed_is_found_where_the_copy_of_the_old_one_is_stale(
+    redis_port, trust, clock
+):
     runs = []
 
     def process():
         backend = RedisCache(endpoint='127.0.0.1', port=redis_port, namespace=f'renewed{trust}')
-        cache, router = FastAPICache(backend, store_timeout=5, near=NearCopies(trust=trust)), caching_router()
+        near = NearCopies(trust=trust)
+        cache, router = FastAPICache(backend, store_timeout=5, near=near, clock=clock), caching_router()
+        cache._settings.store._parts.copies._table._clock = clock
 
         @router.get('/')
-        @cache(ttl=1)
+        @cache(ttl=60)
         async def endpoint():
             runs.append(1)
             return len(runs)
@@ -144,7 +147,7 @@ def test_an_entry_that_another_process_has_renewed_is_found_where_the_copy_of_th
 
     with process() as here, process() as there:
         assert marks(here.get('/'), here.get('/'), there.get('/')) == ['MISS', 'HIT', 'HIT']
-        time.sleep(1.05)
+        clock.now += 61
         assert there.get('/').json() == 2
         assert (here.get('/').json(), runs) == (2, [1, 1])
 

@@ -1,7 +1,5 @@
 """Tokens under whose keys there is something that does not end, on each kind of store that processes share."""
 
-import asyncio
-
 import pytest
 from aiocache import MemcachedCache, RedisCache
 from aiocache.serializers import StringSerializer
@@ -10,9 +8,10 @@ from fastapi_caching_route import LMDBCache
 from fastapi_caching_route._store import held_tokens
 from fastapi_caching_route._store.opening import store_over
 from fastapi_caching_route._store.wire import encode
+from tests.exchange.herds import Waits
 from tests.store.entries import ENTRY
 
-SPAN = 2.0
+SPAN = 30.0
 
 
 class Bytes(StringSerializer):
@@ -27,8 +26,8 @@ class Bytes(StringSerializer):
 class Machine:
     """Three processes that know nothing of each other, on one backend, and a key."""
 
-    def __init__(self, backend, key):
-        self.backend, self.key = backend, key
+    def __init__(self, backend, key, time):
+        self.backend, self.key, self.time = backend, key, time
         self.stores = [store_over(backend, 5) for _ in range(3)]
 
     async def add(self, number, span=SPAN):
@@ -40,14 +39,15 @@ class Machine:
 
 @pytest.fixture(params=['redis', 'memcached', 'lmdb'])
 async def machine(request, tmp_path, namespace, monkeypatch):
-    monkeypatch.setattr(held_tokens, 'SPARE_SECONDS', 0.1)
+    time = Waits()
+    monkeypatch.setattr(held_tokens, 'time', time)
     if request.param == 'lmdb':
         backend = LMDBCache(tmp_path / 'cache', serializer=Bytes())
     else:
         kind = RedisCache if request.param == 'redis' else MemcachedCache
         port = request.getfixturevalue(f'{request.param}_port')
         backend = kind(endpoint='127.0.0.1', port=port, serializer=Bytes())
-    found = Machine(backend, f'%lock:{namespace}')
+    found = Machine(backend, f'%lock:{namespace}', time)
     yield found
     for store in found.stores:
         await store.close()
@@ -67,9 +67,9 @@ async def test_a_token_that_another_process_holds_is_left_alone(machine):
 async def test_a_lock_on_which_correctness_depends_takes_nothing_over(machine, value):
     await machine.plant(value)
     store = machine.stores[0]
-    assert not await store.add(machine.key, 'mine', 0.1)
-    await asyncio.sleep(0.3)
-    assert not await store.add(machine.key, 'mine', 0.1)
+    assert not await store.add(machine.key, 'mine', 30)
+    machine.time.now += 40
+    assert not await store.add(machine.key, 'mine', 30)
 
 
 @pytest.mark.parametrize('value', [b'of others', b'', encode(ENTRY)], ids=['text', 'empty', 'entry'])
@@ -99,18 +99,19 @@ async def test_what_another_process_has_taken_meanwhile_is_left_to_it(machine, m
 
 async def test_a_token_that_does_not_expire_is_replaced_after_its_time(machine):
     await machine.plant(encode('a token'))
-    assert not await machine.add(0, 0.2)
-    assert not await machine.add(0, 0.2)
-    await asyncio.sleep(0.35)
-    assert await machine.add(0, 0.2)
+    assert not await machine.add(0, 30)
+    machine.time.now += 30
+    assert not await machine.add(0, 30)
+    machine.time.now += 2
+    assert await machine.add(0, 30)
 
 
 async def test_another_token_that_is_there_after_that_time_is_left_alone(machine):
-    assert await machine.add(0, 0.1)
-    assert not await machine.add(1, 0.1)
+    assert await machine.add(0, 30)
+    assert not await machine.add(1, 30)
     await machine.stores[0].release(machine.key, 'token of 0')
     assert await machine.add(2, 60)
-    await asyncio.sleep(0.25)
-    assert not await machine.add(1, 0.1)
-    await asyncio.sleep(0.05)
-    assert not await machine.add(1, 0.1)
+    machine.time.now += 40
+    assert not await machine.add(1, 30)
+    machine.time.now += 10
+    assert not await machine.add(1, 30)

@@ -98,25 +98,25 @@ def shop(new_backend):
     app, router = FastAPI(), caching_router()
 
     @router.get('/things/{number}')
-    @cache(ttl=1, stale_while_revalidate=1, tags=['thing:{number}'])
+    @cache(ttl=60, stale_while_revalidate=1, tags=['thing:{number}'])
     async def thing(number: str):
         return number
 
     @router.get('/varying/{number}')
-    @cache(ttl=1)
+    @cache(ttl=60)
     async def varying(number: str):
         return Response(headers={'vary': 'accept-language'})
 
     @router.get('/secret/{name}', dependencies=[Depends(nobody)])
-    @cache(ttl=1)
+    @cache(ttl=60)
     async def secret(name: str): ...
 
     @router.get('/numbers/{number}')
-    @cache(ttl=1)
+    @cache(ttl=60)
     async def numbers(number: int): ...
 
     @router.get('/files/{path:path}')
-    @cache(ttl=1, stale_while_revalidate=1)
+    @cache(ttl=60, stale_while_revalidate=1)
     async def files(path: str):
         raise HTTPException(404)
 
@@ -136,7 +136,7 @@ async def test_what_is_refused_leaves_nothing_where_there_are_marks(there):
         for path in ('/secret/{}', '/numbers/{}', '/files/{}/b/c/d/e/f/g/h/i/j/k/l/m/n'):
             for _ in range(400):
                 await ask(path.format(os.urandom(8).hex()))
-    assert 0 < len(lives()) <= 40
+    assert 0 < len(lives()) < 200  # of 1,200
 
 
 async def test_the_marks_of_short_lived_entries_are_gone_within_an_hour(there):
@@ -146,7 +146,7 @@ async def test_the_marks_of_short_lived_entries_are_gone_within_an_hour(there):
         await asyncio.gather(*(ask(f'/things/{number}') for number in range(400)))
     found = lives()
     assert len(found) > 400
-    assert sum(left > 3600 for left in found.values()) <= 40
+    assert sum(left > 3600 for left in found.values()) < 200
 
 
 async def test_the_records_of_short_lived_variants_are_gone_within_an_hour(there):
@@ -156,7 +156,7 @@ async def test_the_records_of_short_lived_variants_are_gone_within_an_hour(there
         await asyncio.gather(*(ask(f'/varying/{number}') for number in range(100)))
     found = lives()
     assert len(found) > 100
-    assert sum(left > 3600 for left in found.values()) <= 40
+    assert sum(left > 3600 for left in found.values()) < 50
 
 
 async def test_new_entries_are_stored_and_hit_while_another_process_invalidates_others(there):
