@@ -35,7 +35,7 @@ def main() -> None:
 
 def wait_for(port: int) -> None:
     """Wait until somebody listens."""
-    for _ in range(200):
+    for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(('127.0.0.1', port)) == 0:
                 return

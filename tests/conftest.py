@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import anyio
 import pytest
 from aiocache import MemcachedCache, RedisCache, SimpleMemoryCache
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from fastapi_caching_route import FastAPICache
 from fastapi_caching_route._backends import breaker
@@ -26,6 +27,9 @@ from tests.servers import free_port, listens, wait_until
 from tests.support import Clock, SkippingTime
 
 serials = itertools.count()
+
+for it in ('connect', 'read', 'write', 'pool'):
+    setattr(DEFAULT_TIMEOUT_CONFIG, it, 60)
 
 DEFAULTS['store_timeout'] = 5
 """In place of 0.25: the server of a test is waited for as long as a busy machine takes. What hangs is given less."""

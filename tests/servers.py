@@ -69,7 +69,7 @@ class Wire:
     """One connection kept alive, and the answers read off it by hand."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(('127.0.0.1', port), timeout=10)
+        self.socket = socket.create_connection(('127.0.0.1', port), timeout=60)
         self.file = self.socket.makefile('rb')
 
     def get(self, path, *fields):

@@ -159,13 +159,13 @@ class World:
             self.pass_time(),
         ]
         running = asyncio.ensure_future(self.turns.run(actors))
-        _, late = await asyncio.wait((running,), timeout=20)
+        _, late = await asyncio.wait((running,), timeout=100)
         if late:
             self.violations.append(f'{self.seed}: a request does not end')
             return
         await running
         closing = asyncio.ensure_future(self.turns.run([self.cache._settings.store.close()]))
-        await asyncio.wait((closing,), timeout=20)
+        await asyncio.wait((closing,), timeout=100)
         if len(self.cache._settings.runtime.flights):
             self.violations.append(f'{self.seed}: a flight is left')
         left = asyncio.all_tasks() - before

@@ -210,7 +210,7 @@ app.include_router(router)
     with uvicorn_server('app:app', '--workers', '2', '--lifespan', 'on', cwd=tmp_path) as port:
 
         def ask(path):
-            return httpx.get(f'http://127.0.0.1:{port}{path}', timeout=20)  # each on a connection of its own
+            return httpx.get(f'http://127.0.0.1:{port}{path}', timeout=60)  # each on a connection of its own
 
         pids = set()
         wait_until(lambda: pids.add(ask('/pid').json()) or len(pids) == 2)

@@ -66,7 +66,7 @@ def ask(origin, proxy_port, request):
     origin.asked.clear()
     origin.down = False
     origin.answers()
-    with httpx.Client(base_url=f'http://127.0.0.1:{proxy_port}', timeout=20) as client:
+    with httpx.Client(base_url=f'http://127.0.0.1:{proxy_port}', timeout=60) as client:
 
         def ask(method='GET', path='', content=None, **headers):
             sent = httpx.Request(

@@ -24,7 +24,7 @@ def port(request):
 def curl(port, *options):
     """The headers and the body that curl gives."""
     command = [CURL, '-s', '-D', '/dev/stderr', *options, f'http://127.0.0.1:{port}/text']
-    run = subprocess.run(command, capture_output=True, check=True, timeout=20)  # noqa: S603, our own command
+    run = subprocess.run(command, capture_output=True, check=True, timeout=60)  # noqa: S603, our own command
     lines = [it.partition(': ') for it in run.stderr.decode().splitlines()[1:] if it]
     return {name.lower(): value for name, _, value in lines}, run.stdout
 

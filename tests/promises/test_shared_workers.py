@@ -25,7 +25,7 @@ def test_workers_share_responses_and_invalidations(command, tmp_path, monkeypatc
     with real_server(command, cwd=ROOT) as port:
 
         def ask(method, path):
-            return httpx.request(method, f'http://127.0.0.1:{port}{path}', timeout=10).json()
+            return httpx.request(method, f'http://127.0.0.1:{port}{path}', timeout=60).json()
 
         workers = set()
         while len(workers) < 2:
@@ -47,7 +47,7 @@ async def test_200_requests_to_four_workers_with_a_lock_are_one_run(tmp_path, mo
     command = [*(it if it != '2' else '4' for it in SERVERS['uvicorn']), '--timeout-keep-alive', '600']
     with real_server(command, cwd=ROOT) as port:
         url = f'http://127.0.0.1:{port}'
-        async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=None)) as client:
+        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
             workers = set()
             while len(workers) < 4:
                 asked = await asyncio.gather(

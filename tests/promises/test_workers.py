@@ -67,7 +67,7 @@ def warnings_in(log):
 
 def answers(address, path):
     """Over a connection of its own, so that any worker may take it."""
-    with urllib.request.urlopen(f'{address}{path}', timeout=10) as response:  # noqa: S310, our own server
+    with urllib.request.urlopen(f'{address}{path}', timeout=60) as response:  # noqa: S310, our own server
         return json.load(response)
 
 

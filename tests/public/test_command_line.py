@@ -177,7 +177,7 @@ async def test_the_statistics_of_workers_are_shown(ran, url, monkeypatch):
     for _ in range(4):
         await answer()
     async with cache:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             (found,) = json.loads(await asyncio.to_thread(ran, 'stats', 'shop:app', '--json'))
             if found['workers']:

@@ -18,7 +18,7 @@ def shop():
 
 
 def browser(shop):
-    return httpx.Client(base_url=shop, follow_redirects=True, timeout=20)
+    return httpx.Client(base_url=shop, follow_redirects=True, timeout=60)
 
 
 def step(client, response):

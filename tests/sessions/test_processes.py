@@ -32,7 +32,7 @@ def two_processes(store_url, monkeypatch):
     monkeypatch.setenv('STORE_URL', store_url)
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(uvicorn_server('tests.sessions.session_app:app', cwd=ROOT)) for _ in range(2)]
-        yield [stack.enter_context(httpx.Client(base_url=f'http://127.0.0.1:{port}', timeout=20)) for port in ports]
+        yield [stack.enter_context(httpx.Client(base_url=f'http://127.0.0.1:{port}', timeout=60)) for port in ports]
 
 
 def test_a_session_made_in_one_process_is_read_renewed_changed_and_ended_in_another(two_processes):
