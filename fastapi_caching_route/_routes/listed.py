@@ -167,6 +167,7 @@ async def erase(settings: Settings, names: Collection[str]) -> int:
     erased = 0
     async for page, _ in _pages(settings):
         keys = [it.entry.key for it, _ in page if not set(names).isdisjoint(it.entry.names)]
-        await settings.store.erase(keys)
+        async with _told_apart(settings):
+            await settings.store.erase(keys)
         erased += len(keys)
     return erased

@@ -58,7 +58,7 @@ ROWS = [
     ),
     ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
-    ('erase: the bytes', '_routes/listed.py', '        await settings.store.erase(keys)\n', ''),
+    ('erase: the bytes', '_routes/listed.py', 'await settings.store.erase(keys)', 'pass'),
     ('stats: seconds saved', '_exchange/hit.py', '    counts.seconds_saved += hit.found.entry.about.seconds\n', ''),
     (
         'stats: whatever fails',
@@ -87,8 +87,21 @@ ROWS = [
     (
         'entries: unsigned heads',
         '_store/wire.py',
-        'content = self._signed_content(begin) if self._keys else begin',
-        'content = begin',
+        'content = opened(bytes(begin), self._keys)',
+        'content = bytes(begin)',
+    ),
+    ('entries: what is planted', '_store/wire.py', " or head.owner in {b'', owner}", ' or head.owner == owner'),
+    (
+        'entries: planted or of others',
+        '_store/wire.py',
+        "not isinstance(head, LongHead) or head.owner in {b'', owner}",
+        'True',
+    ),
+    (
+        'erase: what fails',
+        '_routes/listed.py',
+        '        async with _told_apart(settings):\n            await',
+        '        if True:\n            await',
     ),
     (
         'erase: what is dead',
