@@ -58,15 +58,22 @@ class Wire:
 
     def bytes_of_head(self, begin: bytes) -> int:
         """See `Codec`. All of a value that is signed: what nobody has signed tells nothing."""
-        if self._keys or len(begin) < _PREFIX.size:
+        if len(begin) < _PREFIX.size or (self._keys and begin.startswith(SIGNED)):
             return sys.maxsize
         magic, _, length = _PREFIX.unpack_from(begin)
         return _PREFIX.size + int(length) if magic in MAGICS else 0
 
     def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | None:
-        """See `Codec`. None if it is no entry."""
-        content = self._signed_content(begin) if self._keys else begin
-        return None if content is None else _headed(content, len(content) if self._keys else length, self._owner)
+        """See `Codec`. None if it is no entry.
+
+        A list of keys has those of others, too. Their values, and what is gone by now, are no planted entries.
+        """
+        if not self._keys:
+            return _headed(begin, length, self._owner)
+        content = opened(bytes(begin), self._keys)
+        if content is None and _claims_to_be_of(self._owner, bytes(begin), length):
+            logger.warning(NOT_SIGNED)
+        return None if content is None else _headed(content, len(content), self._owner)
 
     def dumps(self, value: Any) -> Any:
         """The bytes of an object."""
@@ -90,8 +97,8 @@ class Wire:
         if isinstance(value, bytes) and value.startswith(MARK):
             return value
         content = opened(value, self._keys)
-        if content is None:
-            logger.warning('an entry in the cache backend has no valid signature and is ignored')
+        if content is None and value != b'':  # empty: what has been taken from memcached in two steps
+            logger.warning(NOT_SIGNED)
         return content
 
     def _remember(self, name: tuple[bytes, int], found: Any) -> Any:
@@ -116,6 +123,12 @@ MARK = Wire.prefix_of_texts
 
 MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 """How many bytes of entries are remembered decoded. A large one is neither checked nor copied again then."""
+
+NOT_SIGNED = 'an entry in the cache backend has no valid signature and is ignored'
+"""The only sign of somebody who plants entries. So it is not logged without such an entry."""
+
+SIGNED_FROM = len(SIGNED) + hashlib.sha256().digest_size
+"""Where the bytes begin that are signed."""
 
 _PREFIX = struct.Struct('>4s8sI')
 _CHECKED = 12
@@ -164,14 +177,30 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
 
 def _headed(begin: bytes | memoryview, length: int, owner: bytes) -> Headed | None:
     """The entry of so many bytes that begins like this, without its body."""
+    head = _head_at(begin, length)
+    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, LongHead) else None
+
+
+def _head_at(begin: bytes | memoryview, length: int) -> LongHead | VariantsHead | None:
     if len(begin) < _PREFIX.size:
         return None
     magic, _, of_head = _PREFIX.unpack_from(begin)
     start = _PREFIX.size + of_head
     if magic not in MAGICS:
         return None
-    head = head_in(memoryview(begin)[_PREFIX.size : start], length - start, is_coded=magic == MAGIC_OF_CODED)
-    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, LongHead) else None
+    return head_in(memoryview(begin)[_PREFIX.size : start], length - start, is_coded=magic == MAGIC_OF_CODED)
+
+
+def _claims_to_be_of(owner: bytes, begin: bytes, length: int) -> bool:
+    """Whether a value without a valid signature looks like one of this cache: it does not say that another stored it.
+
+    Another cache in the same backend may have no key, or another one.
+    """
+    start = SIGNED_FROM if begin.startswith(SIGNED) else 0
+    if not begin.startswith(MAGICS, start):
+        return False
+    head = _head_at(begin[start:], length - start)
+    return not isinstance(head, LongHead) or head.owner in {b'', owner}
 
 
 def signed(raw: bytes, key: bytes) -> bytes:
@@ -181,9 +210,8 @@ def signed(raw: bytes, key: bytes) -> bytes:
 
 def opened(raw: object, keys: Sequence[bytes]) -> bytes | None:
     """The bytes behind a signature that one of the keys has made; None if there is no such signature."""
-    start = len(SIGNED) + hashlib.sha256().digest_size
-    if not isinstance(raw, bytes) or not raw.startswith(SIGNED) or len(raw) < start:
+    if not isinstance(raw, bytes) or not raw.startswith(SIGNED) or len(raw) < SIGNED_FROM:
         return None
-    signature, content = raw[len(SIGNED) : start], raw[start:]
+    signature, content = raw[len(SIGNED) : SIGNED_FROM], raw[SIGNED_FROM:]
     valid = any(hmac.compare_digest(hmac.digest(key, content, 'sha256'), signature) for key in keys)
     return content if valid else None

@@ -205,3 +205,13 @@ def test_a_head_tells_whether_it_is_of_another_namespace_or_does_not_tell(signin
 def test_a_head_that_nobody_has_signed_is_nothing():
     written = Wire(()).dumps(TOLD)
     assert Wire((b'k' * 32,)).loads_head(written, len(written)) is None
+
+
+@pytest.mark.parametrize(('value', 'read'), [(b'', None), (None, None), (MARK + b'a mark', 'a mark')])
+def test_what_was_taken_from_memcached_is_no_entry_without_a_signature(value, read, caplog):
+    """memcached deletes a lock in two steps: it replaces the token by nothing, and then deletes the key."""
+    wire = Wire((b'k' * 32,))
+    assert wire.loads(value) == read
+    assert not caplog.messages
+    assert wire.loads(b'planted') is None
+    assert 'no valid signature' in caplog.text
