@@ -297,7 +297,7 @@ async def watch(kind: str, fault: str, seconds: float = 2.0) -> Row:
         stage.proxy = Proxy(stage.port)
         await stage.proxy.turn('pass')
         backend = (RedisCache if kind == 'redis' else MemcachedCache)(endpoint='127.0.0.1', port=stage.proxy.port)
-        cache = FastAPICache(backend)
+        cache = FastAPICache(backend, store_timeout=0.25)
         async with cache:
             await _watch(row, stage, cache, (REDIS if kind == 'redis' else NETWORK)[fault], seconds)
         await asyncio.sleep(0.1)  # what was cancelled is to end
@@ -340,9 +340,8 @@ async def _watch(row: Row, stage: Stage, cache: FastAPICache, fault, seconds: fl
         return rest[0]['body'].decode(), dict(start['headers']).get(b'x-cache', b'').decode() or None, took
 
     for number in range(PATHS):
-        await ask(f'/things/{number}')
-        _, mark, _ = await ask(f'/things/{number}')
-        assert mark == 'HIT', mark
+        while (await ask(f'/things/{number}'))[1] != 'HIT':
+            pass
     plain = statistics.median([(await ask(f'/plain/{number}'))[2] for number in range(100)])
     added: list[float] = []
     oldest = 0
@@ -375,7 +374,7 @@ async def _watch(row: Row, stage: Stage, cache: FastAPICache, fault, seconds: fl
         row.median, row.worst = statistics.median(added), max(added)
     healed = time.perf_counter()
     while (await ask('/things/0'))[1] != 'HIT':
-        assert time.perf_counter() - healed < 20, 'it has not come back'
+        assert time.perf_counter() - healed < 60, 'it has not come back'
         await asyncio.sleep(0.02)
     row.recovery = time.perf_counter() - healed
     await asyncio.sleep(0.7)  # writing may have to be looked at too

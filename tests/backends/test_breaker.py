@@ -75,7 +75,7 @@ def test_an_outage_soon_after_a_failure_is_told_all_the_same(caplog):
 @pytest.mark.parametrize('fate', ['stopped', 'stopped after a fork'])
 def test_a_probe_that_stayed_behind_does_not_keep_others_from_looking(fate, monkeypatch):
     backend = Elsewhere()
-    with app_on(backend, store_timeout=0.05) as (_, ask):
+    with app_on(backend, store_timeout=0.3) as (_, ask):
         left = asyncio.new_event_loop()
 
         async def outage():

@@ -119,7 +119,7 @@ async def test_a_client_that_gives_texts_is_told_of(redis_port, caplog):
     assert 'decode_responses' in caplog.text
 
 
-async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch):
+async def test_a_client_of_somebody_else_that_hung_is_used_again(monkeypatch, skipping_time):
     monkeypatch.setattr('fastapi_caching_route._backends.link.GIVE_UP_SECONDS', 0.1)
     backend = Elsewhere()
     with app_on(backend, store_timeout=0.05) as (cache, ask):

@@ -73,15 +73,15 @@ async def test_a_lock_is_released_for_the_next_one(new_store):
 async def test_a_holder_that_died_keeps_others_out_until_its_lease_has_ended(new_store):
     one, other = new_store(), new_store()
     async with one, other:
-        lock = one.lock('report', timeout=0, lease=1)
+        lock = one.lock('report', timeout=0, lease=3)
         await lock.__aenter__()  # and it is never left, as if its process was killed
         with pytest.raises(LockTimeoutError):
             async with other.lock('report', timeout=0):
                 pass
-        async with other.lock('report', timeout=10, lease=30) as held:
+        async with other.lock('report', timeout=60, lease=30) as held:
             with pytest.raises(LockLostError):
                 await lock.check()
-            with pytest.raises(LockLostError, match='its lease of 1 seconds has ended'):
+            with pytest.raises(LockLostError, match='its lease of 3 seconds has ended'):
                 await lock.__aexit__(None, None, None)
             await held.check()  # the one that was late has not released it
 

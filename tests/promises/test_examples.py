@@ -11,13 +11,23 @@ def on_redis(redis_port, monkeypatch):
     monkeypatch.setenv('REDIS_PORT', str(redis_port))
 
 
+PATIENT = """
+from fastapi_caching_route.options import DEFAULTS
+
+DEFAULTS['store_timeout'] = 5  # a busy machine takes its time
+
+from redis_tags import app
+"""
+
+
 def asked(port, path, method='GET', **options):
     """One request on a connection of its own, so that any worker may get it."""
     return httpx.request(method, f'http://127.0.0.1:{port}{path}', **options)
 
 
-def test_workers_share_what_is_stored_and_what_is_invalidated(on_redis):
-    with uvicorn_server('redis_tags:app', '--workers', '2') as port:
+def test_workers_share_what_is_stored_and_what_is_invalidated(on_redis, tmp_path):
+    (tmp_path / 'patient.py').write_text(PATIENT)
+    with uvicorn_server('patient:app', '--workers', '2', '--app-dir', str(EXAMPLES), cwd=tmp_path) as port:
         first = asked(port, '/products/1')
         assert first.headers['x-cache'] == 'MISS'
         others = [asked(port, '/products/1') for _ in range(20)]

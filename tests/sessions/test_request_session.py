@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from fastapi_caching_route import CachingRoute, FastAPICache
 from fastapi_caching_route.sessions import OptionalSession, RequestSessionMiddleware, Sessions
-from tests.sessions.conftest import config
+from tests.sessions.conftest import config, impatient
 from tests.support import marks
 
 
@@ -119,7 +119,7 @@ async def test_requests_at_the_same_time_do_not_lose_each_others_keys(shop):
 
 
 def test_a_store_in_trouble_is_a_503(redis_server):
-    sessions = Sessions(store=f'redis://127.0.0.1:{redis_server.port}', config=config(), timeout=0.3)
+    sessions = Sessions(store=f'redis://127.0.0.1:{redis_server.port}', config=config())
     app = FastAPI()
 
     @app.post('/set')
@@ -130,6 +130,7 @@ def test_a_store_in_trouble_is_a_503(redis_server):
     with TestClient(app, base_url='https://shop.example') as client:
         assert client.post('/set').status_code == 200
         redis_server.freeze()
+        impatient(sessions._keeper.place)
         try:
             assert client.post('/set').status_code == 503  # it cannot be read
             client.cookies.clear()

@@ -11,7 +11,7 @@ from fastapi_caching_route import FastAPICache, LMDBCache, MemoryCache, NearCopi
 from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.sessions import Sessions, SessionStoreError, States, places
 from tests.servers import wait_until
-from tests.sessions.conftest import Shop, config
+from tests.sessions.conftest import Shop, config, impatient
 from tests.sessions.test_cached_pages import Pages
 from tests.support import closing, marks
 
@@ -27,10 +27,11 @@ def frozen(server):
 def test_a_store_that_is_down_is_a_503_and_nobody_is_taken_for_anonymous(request, server, caplog):
     running = request.getfixturevalue(server)
     scheme = 'redis' if server == 'redis_server' else 'memcached'
-    pages = Pages(cache=FastAPICache.from_url(f'{scheme}://127.0.0.1:{running.port}', store_timeout=0.3), timeout=0.3)
+    pages = Pages(cache=FastAPICache.from_url(f'{scheme}://127.0.0.1:{running.port}', store_timeout=1))
     with pages.browser('ada') as ada, pages.browser() as nobody:
         assert marks(ada.get('/page'), ada.get('/page')) == ['MISS', 'HIT']
         frozen(running)
+        impatient(pages.sessions._keeper.place)
         try:
             for path in ('/page', '/who', '/me', '/start', '/profile', '/by-user'):
                 refused = ada.get(path)
@@ -48,9 +49,10 @@ def test_a_store_that_is_down_is_a_503_and_nobody_is_taken_for_anonymous(request
 async def test_a_state_is_never_accepted_by_a_store_that_is_down(request, server):
     running = request.getfixturevalue(server)
     scheme = 'redis' if server == 'redis_server' else 'memcached'
-    states = States(store=f'{scheme}://127.0.0.1:{running.port}', bind=False, timeout=0.3)
+    states = States(store=f'{scheme}://127.0.0.1:{running.port}', bind=False)
     state = await states.create('x')
     frozen(running)
+    impatient(states._place)
     try:
         with pytest.raises(SessionStoreError):
             await states.consume(state)

@@ -17,7 +17,7 @@ from tests.support import all_written, caching_router, client_of, closing, found
 def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_written_later(caplog, redis_server):
     caplog.set_level('INFO')
     backend = RedisCache(endpoint='127.0.0.1', port=redis_server.port, namespace='owed')
-    cache = FastAPICache(backend, store_timeout=0.5)
+    cache = FastAPICache(backend, store_timeout=1.5)
     router, writes, *_ = shop(cache)
 
     @writes.put('/things/{thing_id}')
@@ -47,7 +47,7 @@ def test_a_write_is_answered_while_the_store_is_down_and_its_invalidation_is_wri
 def test_what_could_not_be_invalidated_yet_is_not_used_by_this_process(broken, caplog, monkeypatch):
     monkeypatch.setattr('fastapi_caching_route._store.debts.FIRST_RETRY_SECONDS', 0.01)
     backend = Elsewhere(namespace='owed')
-    cache, sibling = FastAPICache(backend, store_timeout=0.02), FastAPICache(backend, store_timeout=0.02)
+    cache, sibling = (FastAPICache(backend, store_timeout=0.2) for _ in range(2))
     router, writes, *_ = shop(cache)
 
     @router.get('/sibling')

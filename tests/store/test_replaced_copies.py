@@ -124,7 +124,7 @@ def test_what_was_invalidated_while_aiocache_was_switched_off_is_not_served_afte
 
 
 @pytest.mark.parametrize('command', ['failing', 'hanging'])
-async def test_copies_are_used_no_longer_than_they_are_trusted_if_the_backend_is_down(command):
+async def test_copies_are_used_no_longer_than_they_are_trusted_if_the_backend_is_down(command, skipping_time):
     backend, app = Elsewhere(), FastAPI()
     cache = FastAPICache(backend, store_timeout=0.05, near=NearCopies(trust=0.2))
     router, runs = caching_router(), []
@@ -148,7 +148,7 @@ async def test_copies_are_used_no_longer_than_they_are_trusted_if_the_backend_is
         assert [await ask() for _ in range(5)] == [b'%d' % number for number in range(2, 7)]
 
 
-async def test_a_read_is_trusted_from_the_moment_at_which_it_began():
+async def test_a_read_is_trusted_from_the_moment_at_which_it_began(skipping_time):
     sent_at, began_at, app = [], [], FastAPI()
 
     class Noting(Elsewhere):
