@@ -91,6 +91,15 @@ async def close(client: Any) -> None:
         await (client.aclose() if hasattr(client, 'aclose') else client.close())
 
 
+def look_for_nodes_after(error: Exception, client: Any) -> None:
+    """Let the client of a cluster ask which node has which keys, if this error says that it does not know.
+
+    redis-py does so by itself after single commands, but after pipelines only if it may send them again.
+    """
+    if type(error) in getattr(client, 'ERRORS_ALLOW_RETRY', ()) and hasattr(client, '_initialize'):
+        client._initialize = True  # before its next command
+
+
 async def doubts_about(client: Any) -> list[str]:
     """What is wrong with the settings of a Redis, in words; nothing if it does not tell, or is none."""
     memory: Any = {}

@@ -17,6 +17,7 @@ from fastapi_caching_route._backends.clients import (
     accepted_ttl,
     close,
     concurrency,
+    look_for_nodes_after,
     may_be_cancelled,
     own_client,
 )
@@ -81,6 +82,10 @@ class Driver(Protocol):
 
     async def release(self, key: str, token: str) -> bool:
         """Delete a key if it holds this token, and return whether it did; in one step, if the server can do that."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Heed that a command has failed, before the next one is sent."""
         ...
 
     async def close(self) -> None:
@@ -238,6 +243,10 @@ class AiocacheDriver:
     def _keys_of(self, journal: str) -> tuple[str, str]:
         head, texts = (self._backend.build_key(it, namespace='') for it in (journal, f'{journal}:texts'))
         return head, texts
+
+    def failed(self, error: Exception) -> None:
+        """See `Driver`."""
+        look_for_nodes_after(error, self.client)
 
     async def close(self) -> None:
         """See `Driver`."""

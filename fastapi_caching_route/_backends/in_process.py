@@ -73,6 +73,9 @@ class InProcessDriver:
             await self.erase(key)
         return bool(was_ours)
 
+    def failed(self, error: Exception) -> None:
+        """See `Driver`."""
+
     async def close(self) -> None:
         """See `Driver`."""
 

@@ -148,6 +148,8 @@ class Link:
         outcomes = await self.driver.set_many([*batch.keys.values()])
         sent = [it for it in outcomes if not isinstance(it, UnencodableError)]
         failures = [it for it in sent if isinstance(it, Exception)]
+        for it in failures:
+            self.driver.failed(it)
         if failures and len(failures) == len(sent):  # for which there is one reason
             raise failures[0]
         return dict(zip(batch.keys, outcomes, strict=True))
@@ -196,6 +198,7 @@ class Link:
             try:
                 given = await command()
             except Exception as error:
+                self.driver.failed(error)
                 if not watch.has_rung:  # else it was counted before
                     self._breaker.failed(kind, error, time.monotonic())
                 raise

@@ -109,6 +109,9 @@ class LMDBDriver:
             lambda table: LMDBJournal(table, key, self._codec).write(known, texts, note), even_if_full=True
         )
 
+    def failed(self, error: Exception) -> None:
+        """See `Driver`."""
+
     async def close(self) -> None:
         """See `Driver`."""
 

@@ -14,7 +14,14 @@ from typing import Any, TypeVar, cast
 from aiocache.backends.memory import SimpleMemoryBackend
 
 from fastapi_caching_route._backends.aiocache import BaseCache
-from fastapi_caching_route._backends.clients import MAX_CONCURRENT, close, concurrency, may_be_cancelled, own_client
+from fastapi_caching_route._backends.clients import (
+    MAX_CONCURRENT,
+    close,
+    concurrency,
+    look_for_nodes_after,
+    may_be_cancelled,
+    own_client,
+)
 from fastapi_caching_route._backends.drivers import Driver, ToSet
 from fastapi_caching_route._backends.linked import LinkedBackend
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
@@ -84,6 +91,10 @@ class RecordDriver:
     async def release(self, key: str, token: str) -> bool:  # noqa: ARG002, see `Driver`
         """See `Driver`. Nobody locks a record."""
         return False
+
+    def failed(self, error: Exception) -> None:
+        """See `Driver`."""
+        look_for_nodes_after(error, self.client)
 
     async def close(self) -> None:
         """See `Driver`."""

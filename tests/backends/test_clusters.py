@@ -1,8 +1,10 @@
 """Redis Cluster and Sentinel, of servers that are started here."""
 
+import asyncio
 import contextlib
 import random
 import time
+from functools import partial
 
 import pytest
 import redis
@@ -13,6 +15,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._backends.records import Records, StoreTroubleError
 from fastapi_caching_route.redis import RedisClientCache
 from tests.conftest import run
 from tests.servers import free_port, wait_until
@@ -37,29 +40,47 @@ def _options():
 @pytest.fixture(scope='module')
 def cluster(tmp_path_factory):
     """Three nodes, which share the slots among them."""
+    with nodes_of_a_cluster(tmp_path_factory, 3) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def replicated(tmp_path_factory):
+    """Three nodes, which share the slots among them, and a replica of the second one."""
+    with nodes_of_a_cluster(tmp_path_factory, 4) as nodes:
+        with redis.Redis(port=nodes[1].port) as primary, redis.Redis(port=nodes[3].port) as replica:
+            replica.execute_command('CLUSTER', 'REPLICATE', primary.cluster('MYID').decode())
+            wait_until(lambda: replica.info('replication').get('master_link_status') == 'up')
+        yield nodes
+
+
+@contextlib.contextmanager
+def nodes_of_a_cluster(tmp_path_factory, count):
+    """Nodes that know each other. The first three share the slots."""
     with contextlib.ExitStack() as stack:
         nodes = []
-        for number in range(3):
+        for number in range(count):
             folder = tmp_path_factory.mktemp(f'node{number}')
             clustered = ('--cluster-enabled', 'yes', '--cluster-port', str(free_port()), '--dir', str(folder))
             nodes.append(stack.enter_context(contextlib.contextmanager(run)('redis-server', *_options(), *clustered)))
         clients = [redis.Redis(port=node.port) for node in nodes]
         bounds = [0, 5461, 10923, 16384]
         for number, client in enumerate(clients):
-            client.execute_command('CLUSTER', 'ADDSLOTSRANGE', bounds[number], bounds[number + 1] - 1)
+            if number < 3:
+                client.execute_command('CLUSTER', 'ADDSLOTSRANGE', bounds[number], bounds[number + 1] - 1)
             client.execute_command('CLUSTER', 'SET-CONFIG-EPOCH', number + 1)
         for node in nodes[1:]:
             bus = clients[nodes.index(node)].config_get('cluster-port')['cluster-port']
             clients[0].execute_command('CLUSTER', 'MEET', '127.0.0.1', node.port, bus)
-        wait_until(lambda: all(knows_all(client) for client in clients))
+        wait_until(lambda: all(knows_all(client, count) for client in clients))
         for client in clients:
             client.close()
         yield nodes
 
 
-def knows_all(client):
+def knows_all(client, count):
     said = client.cluster('INFO')
-    return (said['cluster_state'], said['cluster_known_nodes']) == ('ok', '3')
+    return (said['cluster_state'], said['cluster_known_nodes']) == ('ok', str(count))
 
 
 def shop(cache):
@@ -164,6 +185,58 @@ def test_a_node_that_is_down_costs_what_is_stored_there_and_no_answer(cluster, c
             cluster[1].resume()
         wait_until(lambda: all(marks(client.get(f'/things/{number}')) == ['HIT'] for number in range(10)))
     assert caplog.text.count('is failing') <= 2  # perhaps one for a single failure, and one for the outage
+
+
+KEYS = [f'key{number}' for number in range(40)]
+"""Some for each node."""
+
+
+async def read(linked, _):
+    await linked.send('reading', lambda driver: driver.get_many(KEYS), 5, even_if_open=True)
+
+
+async def write(linked, _):
+    wanted = [(key, 'x', 60.0) for key in KEYS]
+    outcomes = await linked.send('writing', lambda driver: driver.set_many(wanted), 5, even_if_open=True)
+    assert outcomes == [True] * len(KEYS)
+
+
+async def read_records(_, records):
+    await records.get_many(*KEYS)
+
+
+@pytest.mark.parametrize('pipelined', [read, write, read_records])
+async def test_after_a_failover_the_nodes_are_asked_again_although_all_commands_are_pipelines(replicated, pipelined):
+    """redis-py does so itself after single commands, and after pipelines that it may send again."""
+    _, lost, other, replica = replicated
+    url = f'redis+cluster://127.0.0.1:{replicated[0].port},127.0.0.1:{other.port}'
+    cache, records = FastAPICache(RedisClientCache(url)), Records(RedisClientCache(url), 5)
+    linked = cache._settings.store.backend
+    await pipelined(linked, records)
+    lost.process.kill()
+    lost.process.wait()
+    with pytest.raises((redis.ConnectionError, StoreTroubleError, AssertionError)):
+        await pipelined(linked, records)
+    with redis.Redis(port=replica.port) as promoted:
+        promoted.execute_command('CLUSTER', 'FAILOVER', 'TAKEOVER')
+    for node in (replicated[0], other, replica):
+        with redis.Redis(port=node.port) as one:
+            wait_until(partial(has_slots, one, replica.port))
+    until = time.monotonic() + 30
+    while True:
+        try:
+            await pipelined(linked, records)
+            break
+        except (redis.ConnectionError, ConnectionError, StoreTroubleError, AssertionError):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.05)
+    await linked.close()
+    await records.close()
+
+
+def has_slots(client, port):
+    said = client.execute_command('CLUSTER NODES')
+    return any('master' in it['flags'] and it['slots'] for name, it in said.items() if name.endswith(f':{port}'))
 
 
 @pytest.fixture

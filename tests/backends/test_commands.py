@@ -228,6 +228,34 @@ async def test_after_too_many_commands_have_waited_others_are_sent_again(monkeyp
     await quick.close()
 
 
+class Troubled(Quick):
+    """A driver that stores one of two objects, and heeds what has failed."""
+
+    def __init__(self):
+        self.heeded = []
+
+    async def get_many(self, keys):
+        raise ConnectionError('reading')
+
+    async def set_many(self, objects):
+        return [ConnectionError('writing'), *(True for _ in objects[1:])]
+
+    def failed(self, error):
+        self.heeded.append(str(error))
+
+
+async def test_a_driver_is_told_what_has_failed_even_if_other_objects_of_the_command_were_stored():
+    driver = Troubled()
+    troubled = link.Link(driver, 1, Breaker(), len)
+    troubled.set('one', 'text', 60)
+    assert (await troubled.set('two', 'text', 60).found_within(1))['two'] is True
+    assert driver.heeded == ['writing']
+    with pytest.raises(ConnectionError):
+        await troubled.get(['one']).found_within(1)
+    assert driver.heeded == ['writing', 'reading']
+    await troubled.close()
+
+
 async def test_a_client_of_ours_that_hangs_is_closed_and_another_one_is_used(monkeypatch, redis_server):
     monkeypatch.setattr(link, 'GIVE_UP_SECONDS', 0.05)
     with app_on(RedisCache(endpoint='127.0.0.1', port=redis_server.port), store_timeout=0.2) as (cache, ask):

@@ -182,6 +182,20 @@ ROWS = [
         '            await sentinel.connection_pool.disconnect()  # for the same reason\n',
         '',
     ),
+    ('client: nodes after a failover', '_backends/clients.py', 'client._initialize = True', 'pass'),
+    (
+        'client: nodes after a failover, entries',
+        '_backends/drivers.py',
+        'look_for_nodes_after(error, self.client)',
+        'pass',
+    ),
+    (
+        'client: nodes after a failover, records',
+        '_backends/records.py',
+        'look_for_nodes_after(error, self.client)',
+        'pass',
+    ),
+    ('client: nodes after a failover, one of several', '_backends/link.py', 'self.driver.failed(it)', 'pass'),
     ('client: made by a function', '_backends/redis_clients.py', 'if not _has_commands(client):', 'if False:'),
     ('outage: busy', '_backends/link.py', ' if late >= 0.01 else', ' if late >= 100 else'),
     (
