@@ -7,8 +7,7 @@ from aiocache.serializers import JsonSerializer
 from typing_extensions import Doc
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
-from fastapi_caching_route._backends.clients import close
-from fastapi_caching_route._backends.listing import pattern_of
+from fastapi_caching_route._backends.clients import close, look_for_nodes, pattern_of
 from fastapi_caching_route._backends.redis_clients import maker_of
 from fastapi_caching_route._backends.redis_heads import FIRST_BYTES
 from fastapi_caching_route._backends.redis_known import is_of_another_type
@@ -119,6 +118,7 @@ class RedisClientCache(BaseCache):
         return int(await self.client.delete(key))
 
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
+        look_for_nodes(self.client)
         if namespace:
             for begin in {namespace, root_of(namespace)}:
                 page: list[Any] = []

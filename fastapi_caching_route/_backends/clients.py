@@ -5,6 +5,7 @@ client, but build one with the same settings: password, TLS and unix sockets are
 """
 
 import math
+import re
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,6 +23,10 @@ MAX_SPAN_IN_MEMCACHED = 30 * 86400
 
 MAX_CONCURRENT = 64
 """How many commands one event loop has under way: more would only wait in the server, which runs one at a time."""
+
+
+_SPECIAL = re.compile(r'([*?\[\]\\^])')
+"""What is a pattern in Redis."""
 
 
 def concurrency(client: Any) -> int:
@@ -96,8 +101,19 @@ def look_for_nodes_after(error: Exception, client: Any) -> None:
 
     redis-py does so by itself after single commands, but after pipelines only if it may send them again.
     """
-    if type(error) in getattr(client, 'ERRORS_ALLOW_RETRY', ()) and hasattr(client, '_initialize'):
-        client._initialize = True  # before its next command
+    if type(error) in getattr(client, 'ERRORS_ALLOW_RETRY', ()):
+        look_for_nodes(client)
+
+
+def look_for_nodes(client: Any) -> None:
+    """Let the client of a cluster ask, before its next command, which nodes there are; other clients have one."""
+    if hasattr(client, 'nodes_manager'):
+        client._initialize = True
+
+
+def pattern_of(prefix: str) -> str:
+    """What Redis takes for all keys that begin with this, whatever characters are in it."""
+    return _SPECIAL.sub(r'\\\1', prefix) + '*'
 
 
 async def doubts_about(client: Any) -> list[str]:

@@ -1,15 +1,11 @@
 """The keys of a backend, page by page, where it can list them: LMDB and Redis."""
 
-import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from fastapi_caching_route._backends.clients import look_for_nodes, pattern_of
 from fastapi_caching_route._backends.drivers import AiocacheDriver, Driver
 from fastapi_caching_route._backends.lmdb_driver import LMDBDriver
-
-_SPECIAL = re.compile(r'([*?\[\]\\^])')
-"""What is a pattern in Redis."""
-
 
 MAX_SCANS = 10
 """How often Redis is asked for a page: of many keys that are not ours, a page may have few or none."""
@@ -46,11 +42,6 @@ async def pages_of(driver: Driver, prefix: str, size: int, after: int = 0) -> As
         raise NotImplementedError(msg)
 
 
-def pattern_of(prefix: str) -> str:
-    """What Redis takes for all keys that begin with this, whatever characters are in it."""
-    return _SPECIAL.sub(r'\\\1', prefix) + '*'
-
-
 async def _scanned(client: Any, pattern: str, size: int, cursor: int) -> AsyncGenerator[KeyPage, None]:
     """By the cursors of Redis: what is there all the time is in one of the pages."""
     is_over = False
@@ -67,6 +58,7 @@ async def _scanned(client: Any, pattern: str, size: int, cursor: int) -> AsyncGe
 
 async def _in_cluster(client: Any, pattern: str, size: int, after: int) -> AsyncGenerator[KeyPage, None]:
     """By counting: each node has a cursor of its own."""
+    look_for_nodes(client)  # no redirection has told of a node that others have added
     page: list[str] = []
     seen = 0
     async for key in client.scan_iter(match=pattern, count=size):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
+from fastapi_caching_route._backends.clients import look_for_nodes, pattern_of
 from fastapi_caching_route._backends.lmdb_store import LMDBStore
 from fastapi_caching_route._backends.lmdb_table import Table, stored_key
 
@@ -91,9 +92,9 @@ class RedisCommands:
 
     async def keys(self, prefix: str) -> AsyncGenerator[str, None]:
         """See `RecordCommands`."""
-        escaped = ''.join(f'\\{it}' if it in '*?[]\\^' else it for it in self._name(prefix))
+        look_for_nodes(self._client)
         before = len(self._name(prefix)) - len(prefix)
-        async for name in self._client.scan_iter(match=f'{escaped}*', count=LISTED_AT_ONCE):
+        async for name in self._client.scan_iter(match=pattern_of(self._name(prefix)), count=LISTED_AT_ONCE):
             text = name.decode(errors='replace') if isinstance(name, bytes) else str(name)
             yield text[before:]
 

@@ -9,12 +9,16 @@ from functools import partial
 import pytest
 import redis
 import redis.asyncio
+from aiocache.serializers import NullSerializer
 from fastapi import FastAPI
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from fastapi_caching_route import FastAPICache
+from fastapi_caching_route._backends.drivers import AiocacheDriver
+from fastapi_caching_route._backends.listing import pages_of
+from fastapi_caching_route._backends.record_commands import RedisCommands
 from fastapi_caching_route._backends.records import Records, StoreTroubleError
 from fastapi_caching_route.redis import RedisClientCache
 from tests.conftest import run
@@ -237,6 +241,37 @@ async def test_after_a_failover_the_nodes_are_asked_again_although_all_commands_
 def has_slots(client, port):
     said = client.execute_command('CLUSTER NODES')
     return any('master' in it['flags'] and it['slots'] for name, it in said.items() if name.endswith(f':{port}'))
+
+
+async def listed(backend, _):
+    driver = AiocacheDriver(backend, NullSerializer())
+    driver.client = backend.client  # which knows the nodes that there were
+    return [key async for page, _ in pages_of(driver, 'joined:', 100) for key in page]
+
+
+async def cleared(backend, added):
+    await backend.clear('joined')
+    return [] if added.dbsize() else ['joined:1']
+
+
+async def listed_records(backend, _):
+    return [key async for key in RedisCommands(backend, backend.client).keys('joined:')]
+
+
+@pytest.mark.parametrize('found', [listed, cleared, listed_records])
+async def test_what_is_on_a_node_that_was_added_meanwhile_is_found(tmp_path_factory, found):
+    """No redirection has told the client of that node."""
+    with nodes_of_a_cluster(tmp_path_factory, 4) as servers, contextlib.ExitStack() as stack:
+        backend = cluster_backend(servers, namespace='joined')
+        nodes = [stack.enter_context(redis.Redis(port=it.port)) for it in servers]
+        slot, added = nodes[0].cluster('KEYSLOT', 'joined:1'), nodes[3]
+        of_added = added.cluster('MYID').decode()
+        await found(backend, added)
+        for node in (*nodes[3:], *nodes[:3]):
+            node.execute_command('CLUSTER', 'SETSLOT', slot, 'NODE', of_added)
+        added.set('joined:1', 'x')
+        assert await found(backend, added) == ['joined:1']
+        await backend.close()
 
 
 @pytest.fixture

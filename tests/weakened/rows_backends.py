@@ -9,7 +9,7 @@ ROWS = [
         'return owner_of(root) in begin[: head_ends_at(begin)]',
         'return True',
     ),
-    ('clear: a backslash', '_backends/listing.py', r"r'([*?\[\]\\^])'", r"r'([*?\[\]^])'"),
+    ('clear: a backslash', '_backends/clients.py', r"r'([*?\[\]\\^])'", r"r'([*?\[\]^])'"),
     (
         'clear: whose an entry is, not told',
         'redis.py',
@@ -196,6 +196,14 @@ ROWS = [
         'pass',
     ),
     ('client: nodes after a failover, one of several', '_backends/link.py', 'self.driver.failed(it)', 'pass'),
+    ('client: added nodes', '_backends/listing.py', '    look_for_nodes(client)', '    ()'),
+    ('client: added nodes, cleared', 'redis.py', '        look_for_nodes(self.client)', '        ()'),
+    (
+        'client: added nodes, records',
+        '_backends/record_commands.py',
+        '        look_for_nodes(self._client)',
+        '        ()',
+    ),
     ('client: made by a function', '_backends/redis_clients.py', 'if not _has_commands(client):', 'if False:'),
     ('outage: busy', '_backends/link.py', ' if late >= 0.01 else', ' if late >= 100 else'),
     (
