@@ -139,7 +139,8 @@ class _Declared:
         cookie = (b'cookie',) if self.parts.cookies else ()
         in_key = (*self.parts.header_names, *cookie, *header_names_of(self.parts.credentials))
         sees_all = (self.raw or self.parts.has_any_headers) and not self.rules.shared
-        has_unnamed = sees_all or self.rules.named_by or self.rules.extended
+        by_callable = self.rules.shared and self.rules.guards_select
+        has_unnamed = sees_all or by_callable or self.rules.extended
         credentials = sorted(PERSONAL_HEADERS - self.rules.left_out) if has_unnamed else ()
         return tuple(dict.fromkeys((*in_key, *self._of_guards(), *self.rules.vary, *credentials)))
 
