@@ -1,6 +1,7 @@
 """What many tests need: a client, a clock that is set by hand, and names for what is looked at."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,12 +42,16 @@ class SkippingTime:
         self.turns = 0
         """How often the event loop has looked whether anything has come."""
         self._select, self._threads = select, threads
+        self._thread, self._sleep = threading.get_ident(), time.sleep
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        if threading.get_ident() == self._thread:
+            self.now += seconds
+        else:
+            self._sleep(seconds)
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """What an event loop waits in: if nothing has come, the time until its next timer is skipped."""

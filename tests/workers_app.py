@@ -12,7 +12,8 @@ router = APIRouter(route_class=CachingRoute)
 cache = FastAPICache()
 other = FastAPICache()
 in_redis = FastAPICache(
-    RedisCache(endpoint='127.0.0.1', port=int(os.environ.get('REDIS_PORT', '6379')), namespace='workers')
+    RedisCache(endpoint='127.0.0.1', port=int(os.environ.get('REDIS_PORT', '6379')), namespace='workers'),
+    store_timeout=5,
 )
 
 

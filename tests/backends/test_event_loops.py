@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -23,7 +22,7 @@ from fastapi_caching_route._backends import linked
 from tests.backends.fakes import Elsewhere
 from tests.backends.links import app_of, app_on, mark
 from tests.servers import uvicorn_server, wait_until
-from tests.support import asgi_call, asgi_scope, client_of, closing, marks
+from tests.support import asgi_call, asgi_scope, client_of, closing, marks, until
 
 names = itertools.count()
 
@@ -101,8 +100,7 @@ async def test_the_end_of_a_cache_closes_what_it_has_opened_and_no_more(backend)
     async with cache:
         await asyncio.gather(*(asgi_call(app, asgi_scope(path=f'/things/{number}')) for number in range(20)))
         assert connections(port) > users
-    await asyncio.sleep(0.05)
-    assert connections(port) == users
+    await until(lambda: connections(port) == users)
     assert await backend.get('of the user') == 'x'
     start, *_ = await asgi_call(app, asgi_scope(path='/things/1'))  # it opens again what it needs
     assert dict(start['headers'])[b'x-cache'] == b'HIT'
@@ -123,8 +121,7 @@ def test_an_event_loop_that_ends_closes_its_connections_without_being_told(backe
     app.include_router(app_of(cache))
     before = connections(backend.port)
     asyncio.run(asgi_call(app, asgi_scope(path='/things/1')))
-    time.sleep(0.05)
-    assert connections(backend.port) == before
+    wait_until(lambda: connections(backend.port) == before)
 
 
 async def test_the_end_waits_for_an_invalidation_that_is_under_way():

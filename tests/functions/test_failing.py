@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fastapi_caching_route import FastAPICache
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures('no_machine_is_slow')
 
@@ -48,13 +48,14 @@ async def test_an_exception_that_is_shared_shows_where_it_was_raised_and_collect
 
 
 def test_threads_that_wait_get_the_exception():
-    runs, began = [], threading.Event()
+    cache, runs, began = FastAPICache(), [], threading.Event()
+    under_way = cache._settings.runtime.flights._under_way
 
-    @FastAPICache().function(ttl=60)
+    @cache.function(ttl=60)
     def fails() -> int:
         runs.append(1)
         began.set()
-        time.sleep(0.1)
+        wait_until(lambda: [it.followers for it in [*under_way.values()]] == [4])
         raise LookupError
 
     with ThreadPoolExecutor(5) as pool:
