@@ -158,19 +158,27 @@ async def test_a_reply_that_takes_for_ever_is_given_up_alone(redis_port, monkeyp
     stored, ask_near, _ = app_on(on(redis_port, 'given up'), store_timeout=5)
     async with stored:
         assert [await ask_near(path) for path in ('/small', '/large/1')] == ['MISS'] * 2
+    for _ in range(20):  # a machine that is busy with other things may be too slow for the time-out a few times
+        hits, is_usable = await around_one_that_is_given_up(redis_port)
+        if hits >= 18 and is_usable:
+            break
+    assert (hits >= 18, is_usable) == (True, True)
+
+
+async def around_one_that_is_given_up(redis_port):
+    """How many of twenty requests for a small entry are hits meanwhile, and whether the client is used afterwards."""
     async with slow_link(redis_port, 500_000) as port:
-        cache, ask, _ = app_on(on(port, 'given up'), store_timeout=0.5)
+        cache, ask, _ = app_on(on(port, 'given up'), store_timeout=0.1)
         async with cache:
             await ask()
             (link,) = cache._settings.store.backend._links.values()
             asking = asyncio.ensure_future(ask('/large/1'))
             got = []
-            while len(got) < 20 or not asking.done():
+            for _ in range(20):
                 await asyncio.sleep(0.02)
                 got.append(await ask())
             await asking
-            assert 'HIT' in got
-            assert link.usable
+            return got[1:].count('HIT'), link.usable
 
 
 async def test_a_store_that_answers_nothing_is_not_asked_any_more_where_only_large_entries_are_wanted():
