@@ -110,7 +110,8 @@ INSIDE = {
         *('apps', 'namesakes', 'unserved', 'requested', 'writes', 'purge_check', 'purging', 'in_purges'),
     ),
     '_exchange': (
-        *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale', 'passing', 'keeping', 'verdict', 'errand'),
+        *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale'),
+        *('receiving', 'passing', 'keeping', 'verdict', 'errand'),
         *(
             'guarded',
             'guards',

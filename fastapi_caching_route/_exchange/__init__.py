@@ -9,6 +9,7 @@ exchange    the steps of a request, in a loop
 overtaking  a stale entry answers in place of an endpoint that takes too long
 run         one run of the endpoint, watched message by message
 stale       a stale entry after the endpoint was asked
+receiving   what the endpoint receives from its client
 passing     how a response is passed on while it is recorded
 keeping     a complete response is stored, and shared with its followers
 verdict     what becomes of a response, decided from its head

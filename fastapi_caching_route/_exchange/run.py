@@ -40,7 +40,8 @@ from fastapi_caching_route._exchange.errand import (
 from fastapi_caching_route._exchange.guards import behind_guards
 from fastapi_caching_route._exchange.keeping import Kept, keep, with_tags, withdraw_stored
 from fastapi_caching_route._exchange.messages import less_extensions, with_headers, with_lent
-from fastapi_caching_route._exchange.passing import Passing
+from fastapi_caching_route._exchange.passing import STALLED_SECONDS, Passing
+from fastapi_caching_route._exchange.receiving import Receiving
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
 from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
 from fastapi_caching_route._http import conditional, reuse
@@ -117,7 +118,8 @@ class Run:
 
     def _forwarded(self, body: Receive) -> Awaitable[None]:
         """Let the endpoint read the body, and answer."""
-        call, lent, receive = self.errand.call, self._lent(), partial(self._receive, body)
+        call, lent = self.errand.call, self._lent()
+        receive = Receiving(body, self.errand.flight, self._recorder, STALLED_SECONDS)
         if lent:
             return with_lent(call.scope, lent, partial(call.forward, call.scope, receive, self._send))
         return call.forward(call.scope, receive, self._send)
@@ -129,14 +131,6 @@ class Run:
         headers = self._snapshot.question.headers
         asking = {} if headers is scope['headers'] else {'headers': headers}
         return {**asking, **less_extensions(scope, STREAM_EXTENSIONS), **watching}
-
-    async def _receive(self, receive: Receive) -> Message:
-        """The endpoint's `receive`. A disconnect may end it early: it is held back while others wait for the whole."""
-        message = await receive()
-        if message['type'] == 'http.disconnect':
-            await self.errand.flight.no_longer_needed()
-            self._recorder.doubt = reasons.DISCONNECTED.name
-        return message
 
     def _send(self, message: Message) -> Coroutine[Any, Any, None]:
         """The endpoint's `send`."""

@@ -26,8 +26,17 @@ ROWS = [
     ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
     ('personal and not stored', '_exchange/plan.py', ' or not self.labels.stores', ''),
     (
+        'uploads: slow ones',
+        '_exchange/receiving.py',
+        'waiting = loop.call_later(self._patience,',
+        'waiting = loop.call_later(3600,',
+    ),
+    ('uploads: in drops', '_exchange/receiving.py', 'self._patience -= loop.time() - began_at', 'pass'),
+    ('uploads: broken off', '_exchange/receiving.py', '            if self._has_body:', '            if True:'),
+    ('uploads: complete ones', '_exchange/receiving.py', '            if self._has_body:', '            if False:'),
+    (
         'disconnect doubt',
-        '_exchange/run.py',
+        '_exchange/receiving.py',
         '            self._recorder.doubt = reasons.DISCONNECTED.name',
         '            pass',
     ),
