@@ -1,6 +1,7 @@
 """Fixtures for all tests: real servers, started from PATH on free ports."""
 
 import asyncio
+import gc
 import inspect
 import itertools
 import os
@@ -158,6 +159,14 @@ def no_machine_is_slow(request):
     served = any(it in OUTSIDE or it.endswith(('_port', '_server')) for it in request.fixturenames)
     if inspect.iscoroutinefunction(request.function) and not served:
         request.getfixturevalue('skipping_time')
+
+
+@pytest.fixture
+def new_objects():
+    """A collection of garbage looks at what the test has made, and not at all that there is."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

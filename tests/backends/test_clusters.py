@@ -101,7 +101,7 @@ def shop(cache):
 
 def cluster_backend(nodes, **options):
     return RedisClientCache(
-        lambda: redis.asyncio.RedisCluster(host='127.0.0.1', port=nodes[0].port, retry=ONCE), **options
+        lambda: redis.asyncio.RedisCluster(host='127.0.0.1', port=nodes[0].port, retry=ONCE), timeout=60, **options
     )
 
 

@@ -2,7 +2,11 @@
 
 import gc
 
+import pytest
+
 from fastapi_caching_route import FastAPICache
+
+pytestmark = pytest.mark.usefixtures('new_objects')
 
 
 def made(cache, number):

@@ -1,6 +1,7 @@
 """`context.invalidate`: writes say while they run what they make outdated."""
 
 import asyncio
+import weakref
 from typing import Annotated
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.testclient import TestClient
 
 from fastapi_caching_route import CacheContext, ConfigurationError, FastAPICache
+from fastapi_caching_route._routes import caches
 from tests.backends.fakes import Elsewhere
 from tests.public.lists import User, lists_of, read
 from tests.support import (
@@ -319,7 +321,8 @@ async def test_it_is_written_before_the_response_leaves(new_writes):
 
 
 @ROUTERS
-def test_tags_are_those_of_the_caches_that_the_app_uses(new_writes):
+def test_tags_are_those_of_the_caches_that_the_app_uses(new_writes, monkeypatch):
+    monkeypatch.setattr(caches, '_alive', weakref.WeakSet())  # without those of other tests
     cache, foreign = memory_cache(), FastAPICache(Elsewhere())
     (router, *_), writes = lists_of(cache), new_writes()
     router_of_another_app, *_ = lists_of(foreign)

@@ -437,7 +437,7 @@ class Forgetful:
 
 
 @pytest.mark.parametrize('is_shared', [False, True])
-def test_an_app_is_never_identified_as_one_that_is_gone(compared, is_shared):
+def test_an_app_is_never_identified_as_one_that_is_gone(compared, is_shared, new_objects):
     known, seen = apps_module.Apps(), set()
     for _ in range(3):
         app = FastAPI()
