@@ -35,6 +35,12 @@ from fastapi_caching_route.errors import ConfigurationError
 from fastapi_caching_route.policy import CachePolicy
 from fastapi_caching_route.route import CachingRoute
 
+LENIENT = (
+    '{} lets requests without a valid credential through, and what it returns does not count on hits: if it returns '
+    'something else for a credential later, its client still gets what is stored; name what it returns by '
+    'identity=Depends(...), unless it does not change within the ttl'
+)
+
 _PARAMETER = re.compile(r'{(\w+)')
 
 
@@ -243,6 +249,7 @@ def _warnings(effective: Any, decoration: Decoration, plan: Plan, declared: Decl
         yield ONE_OF_SEVERAL
     yield from suspicious(policy, by_the_book=decoration.settings.by_the_book)
     yield from doubts(policy, declared)
+    yield from map(LENIENT.format, declared.lenient)
     if invalidates_of(effective.endpoint):
         yield BOTH
     if plan.naming.unknown:

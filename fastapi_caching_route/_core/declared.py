@@ -66,6 +66,9 @@ class Declared:
     """The other dependencies of the endpoint, which run only with it, in words."""
     refusing: tuple[str, ...] = ()
     """The dependencies in `not_on_hit` that can refuse requests, as their source shows, in words."""
+    lenient: tuple[str, ...] = ()
+    """The dependencies in `guards` that let requests through without a valid credential, as far as their source shows,
+    so that it is their value which says who is signed in; in words. None where `identity` or a key builder says it."""
     pass_handler: object | None = None
     """The request handler for methods that are never cached, for which there is no key."""
     ready: dict[str, Ready] = field(default_factory=dict)

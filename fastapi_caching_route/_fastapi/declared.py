@@ -20,7 +20,7 @@ from fastapi_caching_route._fastapi.inputs import declared_inputs
 from fastapi_caching_route._fastapi.key_rules import KeyRules
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
-from fastapi_caching_route._fastapi.security import declares_a_person, is_guard, is_scheme
+from fastapi_caching_route._fastapi.security import declares_a_person, is_guard, is_optional, is_scheme
 
 
 class Declarations:
@@ -127,6 +127,7 @@ class Declarations:
             guards=tuple(_shown(node.call) for node in (*self._nodes, *guards)),
             not_on_hit=tuple(_shown(node.call) for node in not_on_hit),
             refusing=tuple(self._refusing(not_on_hit, overrides)),
+            lenient=tuple(self._lenient(guards, overrides)),
             run_handler=self._run_handler(
                 route, late, steps, early_values, overrides, is_shared=bool(inputs.reading.by_identity)
             ),
@@ -197,6 +198,17 @@ class Declarations:
             if node.name is not None:
                 below = tree(overridden(node, overrides), overrides)
                 yield from (_shown(it.call) for it in below if not is_own(it.call) and refuses(it.call, handled))
+
+    def _lenient(self, guards: Sequence[Dependant], overrides: Overrides) -> Iterator[str]:
+        """The guards with a name that read an optional credential and refuse nobody, in words."""
+        if self._rules.shared or self._has_key_builder:
+            return
+        handled = getattr(self._provider, 'exception_handlers', {})
+        for node in guards:
+            below = [*tree(overridden(node, overrides), overrides)]
+            refusing = [it for it in below if refuses(it.call, handled) and not is_scheme(it)]
+            if node.name is not None and not is_scheme(node) and any(map(is_optional, below)) and not refusing:
+                yield _shown(node.call)
 
     def _admission(
         self, explicit: Sequence[Any], guards: Sequence[Dependant], overrides: Overrides

@@ -31,6 +31,11 @@ def is_scheme(node: Dependant) -> bool:
     return isinstance(_unwrapped(node.call), SecurityBase)
 
 
+def is_optional(node: Dependant) -> bool:
+    """Whether the dependency is a security scheme that lets requests without a credential through."""
+    return is_scheme(node) and getattr(_unwrapped(node.call), 'auto_error', True) is False
+
+
 def credential(node: Dependant) -> Credential | None:
     """The credential that one of FastAPI's own schemes reads; None for any other dependency.
 
