@@ -57,8 +57,9 @@ from fastapi_caching_route._routes.decorating import (
     warn_of_both,
 )
 from fastapi_caching_route._routes.decoration import invalidates_of
+from fastapi_caching_route._routes.erasing import erase
 from fastapi_caching_route._routes.installing import let_cache, note_lifespan
-from fastapi_caching_route._routes.listed import entries_of, erase
+from fastapi_caching_route._routes.listed import entries_of
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
@@ -601,9 +602,8 @@ class FastAPICache:
     ) -> int:
         """Invalidate entries, and delete their bytes, for data that must be gone; return how many were deleted.
 
-        An invalidation leaves the bytes in the store until they expire or are evicted. Also deletes what was
-        invalidated before. Bytes that were freed may still be in a file or a snapshot of the backend, and near copies
-        of other processes stay until they expire.
+        An invalidation leaves them in the store until they expire. Also deletes what was invalidated before, and what
+        tells of variants. It does not reach near copies of other processes, freed bytes in a file, and snapshots.
 
         Raises:
             ConfigurationError: the backend cannot list what it stores, as memcached, and nothing was invalidated; or as

@@ -89,6 +89,7 @@ INSIDE = {
         *(
             'all_workers',
             'counted',
+            'erasing',
             'listed',
             'warming_up',
             'start_up',

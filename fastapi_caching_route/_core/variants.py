@@ -56,6 +56,14 @@ class Variants:
         return sum(map(len, texts)) + TEXT_BYTES * len(texts) + FIELD_BYTES
 
 
+class StoredRecord(Struct, frozen=True):
+    """A record of variants as somebody finds it who lists what is stored."""
+
+    record: Variants
+    is_own: bool = False
+    """See `Headed`."""
+
+
 class RecentRecords:
     """The records that were found last under their keys. They say what to look up together with a record."""
 
@@ -200,6 +208,11 @@ def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
     known = (*(it for it in variants.known if it != variant), variant)
     dropped = [variant_key(variants, it) for it in known[:-MAX_VARIANTS]]
     return replace(variants, known=known[-MAX_VARIANTS:]), dropped
+
+
+def with_only(variants: Variants, stored: Collection[str]) -> Variants:
+    """The record with those of its variants that are stored under one of these keys."""
+    return replace(variants, known=tuple(it for it in variants.known if variant_key(variants, it) in stored))
 
 
 def lasting(variants: Variants, now: float, span: float) -> tuple[Variants, float]:

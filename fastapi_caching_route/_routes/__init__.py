@@ -2,7 +2,8 @@
 
 all_workers  statistics of all processes that share a store
 counted      counters of routes and state of the store, as public records
-listed       entries for people, and their bytes deleted
+erasing      entries deleted with their bytes, and their records of variants
+listed       entries for people
 warming_up   requests through an app, so that their responses are stored
 start_up     what is wrong as an app starts
 installing   gives an app or router the route class that can cache

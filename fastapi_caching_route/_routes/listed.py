@@ -1,11 +1,11 @@
-"""What a cache has stored, for people: entries by what they can be invalidated by, and their bytes deleted.
+"""What a cache has stored, for people: entries by what they can be invalidated by.
 
 Knows names and entries; does not know how a store lists them.
 """
 
 import math
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from urllib.parse import unquote
 
@@ -35,8 +35,8 @@ async def entries_of(
 ) -> AsyncGenerator[EntryInfo, None]:
     """The entries of a cache of this route that have one name of each of the `wanted` groups."""
     now = settings.runtime.clock()
-    async for page, _ in _pages(settings):
-        for it in _matching(page, wanted, route, now, dead=dead):
+    async for page, _ in pages_of(settings):
+        for it in _matching(page.entries.values(), wanted, route, now, dead=dead):
             yield it
 
 
@@ -48,9 +48,9 @@ async def page_of(
     Work is bounded: a page may be empty although there are more.
     """
     found, pages, now = dict[str, EntryInfo](), 0, settings.runtime.clock()
-    async with aclosing(_pages(settings, after)) as listed:
+    async with aclosing(pages_of(settings, after)) as listed:
         async for page, following in listed:
-            found |= {it.key: it for it in _matching(page, wanted, route, now, dead=dead)}
+            found |= {it.key: it for it in _matching(page.entries.values(), wanted, route, now, dead=dead)}
             pages += 1
             if len(found) >= ENOUGH or pages >= MAX_PAGES:
                 return [*found.values()], following
@@ -58,7 +58,7 @@ async def page_of(
 
 
 def _matching(
-    page: Sequence[Listed], wanted: Sequence[Collection[str]], route: str | None, now: float, *, dead: bool
+    page: Iterable[Listed], wanted: Sequence[Collection[str]], route: str | None, now: float, *, dead: bool
 ) -> Iterator[EntryInfo]:
     for it, stale_at in page:
         has_all = all(not set(names).isdisjoint(it.entry.names) for names in wanted)
@@ -81,15 +81,15 @@ async def found_under(settings: Settings, key: str) -> Found | None:
 
 async def listed_where(settings: Settings, is_it: Callable[[str], bool]) -> Listed | None:
     """The first entry of a cache with such a full key."""
-    async with aclosing(_pages(settings)) as pages:
+    async with aclosing(pages_of(settings)) as pages:
         async for page, _ in pages:
-            for it in page:
+            for it in page.entries.values():
                 if is_it(it[0].entry.key):
                     return it
     return None
 
 
-async def _pages(settings: Settings, after: int = 0) -> AsyncGenerator[ListedPage, None]:
+async def pages_of(settings: Settings, after: int = 0) -> AsyncGenerator[ListedPage, None]:
     """The entries of a cache, page by page.
 
     Raises:
@@ -97,7 +97,7 @@ async def _pages(settings: Settings, after: int = 0) -> AsyncGenerator[ListedPag
         CacheError: it fails.
 
     """
-    async with _told_apart(settings):
+    async with told_apart(settings):
         async for page in settings.store.listed(_prefix(settings), after):
             yield page
 
@@ -109,7 +109,7 @@ def _prefix(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _told_apart(settings: Settings) -> AsyncGenerator[None, None]:
+async def told_apart(settings: Settings) -> AsyncGenerator[None, None]:
     try:
         yield
     except NotImplementedError as error:
@@ -150,24 +150,3 @@ def described_entry(listed: Headed, stale_at: float | None, now: float) -> Entry
 def _first(names: tuple[str, ...], kinds: tuple[str, ...]) -> str:
     """The text of the first name of these kinds: of the full path template, for endpoints."""
     return next((unquote(it.partition(':')[2]) for it in names if it.startswith(kinds)), '')
-
-
-async def erase(settings: Settings, names: Collection[str]) -> int:
-    """Invalidate names, and delete the bytes of all entries that have one of them, alive or not; return how many.
-
-    Raises:
-        ConfigurationError: the backend cannot list its entries. Nothing has been invalidated.
-        InvalidationError: the backend has not taken the invalidation.
-        CacheError: it failed while entries were deleted.
-
-    """
-    async for _ in _pages(settings):  # whether it can list them
-        break
-    await settings.store.invalidate(tuple(names))
-    erased = 0
-    async for page, _ in _pages(settings):
-        keys = [it.entry.key for it, _ in page if not set(names).isdisjoint(it.entry.names)]
-        async with _told_apart(settings):
-            await settings.store.erase(keys)
-        erased += len(keys)
-    return erased

@@ -22,6 +22,7 @@ from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Before,
+    Described,
     Found,
     ListedPage,
     LookUp,
@@ -107,6 +108,10 @@ class DeferredStore:
     def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
         return _nothing_listed() if self._store is None else self._store.listed(prefix, after)
+
+    async def described(self, keys: Sequence[str]) -> Described:
+        """See `Store`."""
+        return NOTHING if self._store is None else await self._store.described(keys)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""
@@ -252,6 +257,9 @@ class NoVisit:
         return await store_it(self)
 
 
+NOTHING = Described({}, {}, set())
+
+
 async def _nothing_listed() -> AsyncGenerator[ListedPage, None]:
     return
-    yield [], 0
+    yield NOTHING, 0

@@ -68,6 +68,8 @@ class VariantsHead(msgspec.Struct, array_like=True, tag='variants'):
     known: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...] = ((),)
     ends_at: float = 0.0
+    owner: bytes = b''
+    """See `EntryHead`."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -80,8 +82,13 @@ def packed_head(head: EntryHead | VariantsHead) -> bytes:
 
 
 def head_of_variants(it: Variants) -> VariantsHead:
-    """The head of a record of variants."""
+    """The head of a record of variants, without its owner."""
     return VariantsHead(it.key, it.selecting, it.token, it.known, it.groups, it.ends_at)
+
+
+def variants_of(head: VariantsHead) -> Variants:
+    """The record of variants with this head."""
+    return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
 
 
 def head_of(entry: Entry) -> EntryHead:

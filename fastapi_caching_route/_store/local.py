@@ -16,7 +16,7 @@ from fastapi_caching_route._backends.aiocache import SHORTEST, BaseCache
 from fastapi_caching_route._backends.outage import in_words
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry, Headed
-from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._core.variants import StoredRecord, Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.listing import pages_in_memory
@@ -27,6 +27,7 @@ from fastapi_caching_route._store.tokens import Tokens
 from fastapi_caching_route._store.visit import (
     Alive,
     Before,
+    Described,
     Found,
     ListedPage,
     LookUp,
@@ -74,9 +75,19 @@ class LocalStore:
     async def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
         async for keys, following in pages_in_memory(self._table.keys(), prefix, after):
-            found = [(key, self._table.peek(key)) for key in keys]
-            entries = [it for key, it in found if isinstance(it, Entry) and it.key == key]
-            yield [(Headed(it, len(it.content)), self._moments.stale_since(it, it.marks)) for it in entries], following
+            yield await self.described(keys), following
+
+    async def described(self, keys: Sequence[str]) -> Described:
+        """See `Store`. All that is there is of this cache."""
+        described = Described({}, {}, set())
+        for key in keys:
+            found = self._table.peek(key)
+            if isinstance(found, Entry) and found.key == key:
+                stale_at = self._moments.stale_since(found, found.marks)
+                described.entries[key] = Headed(found, len(found.content)), stale_at
+            elif isinstance(found, Variants) and found.key == key:
+                described.records[key] = StoredRecord(found, is_own=True)
+        return described
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

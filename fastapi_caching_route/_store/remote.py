@@ -39,12 +39,12 @@ from fastapi_caching_route._store.condition import Condition, Faults
 from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.held_tokens import HeldTokens
 from fastapi_caching_route._store.latest import latest
-from fastapi_caching_route._store.listing import listed_remotely
+from fastapi_caching_route._store.listing import described_remotely, listed_remotely
 from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.tokens import Tokens
-from fastapi_caching_route._store.visit import ListedPage, LookUp, Visit
+from fastapi_caching_route._store.visit import Described, ListedPage, LookUp, Visit
 from fastapi_caching_route.errors import InvalidationError
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -130,6 +130,10 @@ class RemoteStore:
     def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
         """See `Store`."""
         return listed_remotely(self._parts, prefix, after)
+
+    async def described(self, keys: Sequence[str]) -> Described:
+        """See `Store`."""
+        return await described_remotely(self._parts, keys)
 
     async def erase(self, keys: Sequence[str]) -> None:
         """See `Store`."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fastapi_caching_route._concurrency.observers import Observers
 from fastapi_caching_route._core.entry import Entry, Headed, HeldMarks, Position
-from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._core.variants import StoredRecord, Variants
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.board import Board
 from fastapi_caching_route._store.condition import Condition, Faults
@@ -23,8 +23,19 @@ StoredObject = Entry | Variants
 Listed = tuple[Headed, float | None]
 """An entry, and when a soft invalidation made it stale, or infinity; None if it is invalidated."""
 
-ListedPage = tuple[list[Listed], int]
-"""Some entries, and where the next page begins; 0 at the end."""
+
+class Described(Struct, frozen=True):
+    """What is stored under some keys, by its keys: all but the bodies."""
+
+    entries: dict[str, Listed]
+    """Those of this cache. Others may have entries under such keys."""
+    records: dict[str, StoredRecord]
+    others: set[str]
+    """The keys of entries of which nothing proves whose they are."""
+
+
+ListedPage = tuple[Described, int]
+"""Some of what is stored, and where the next page begins; 0 at the end."""
 
 Early = int | Position | Mapping[str, str]
 """What is known before the endpoint runs: a moment of this process, a place in the journal of the store, or the marks
@@ -189,12 +200,16 @@ class Store(Protocol):
         ...
 
     def listed(self, prefix: str, after: int = 0) -> AsyncGenerator[ListedPage, None]:
-        """The entries under keys with a prefix, alive or not, from the page on that begins there.
+        """What is stored under keys with a prefix, alive or not, from the page on that begins there.
 
         Raises:
             NotImplementedError: the backend cannot list its keys.
 
         """
+        ...
+
+    async def described(self, keys: Sequence[str]) -> Described:
+        """What is stored under these full keys at one moment, alive or not; or raise."""
         ...
 
     async def erase(self, keys: Sequence[str]) -> None:

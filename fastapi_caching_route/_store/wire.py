@@ -20,7 +20,7 @@ from xxhash import xxh3_64, xxh3_64_digest
 
 from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._core.owner import SIGNED, WITH_HEAD, owner_of
-from fastapi_caching_route._core.variants import Variants
+from fastapi_caching_route._core.variants import StoredRecord, Variants
 from fastapi_caching_route._store.heads import (
     EntryHead,
     LongHead,
@@ -30,6 +30,7 @@ from fastapi_caching_route._store.heads import (
     head_of,
     head_of_variants,
     packed_head,
+    variants_of,
 )
 
 logger = logging.getLogger('fastapi_caching_route')
@@ -63,8 +64,8 @@ class Wire:
         magic, _, length = _PREFIX.unpack_from(begin)
         return _PREFIX.size + int(length) if magic in MAGICS else 0
 
-    def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | None:
-        """See `Codec`. None if it is no entry.
+    def loads_head(self, begin: bytes | memoryview, length: int) -> Headed | StoredRecord | None:
+        """See `Codec`. None if it is neither an entry nor a record of variants.
 
         A list of keys has those of others, too. Their values, and what is gone by now, are no planted entries.
         """
@@ -144,7 +145,7 @@ def encode(stored: Entry | Variants | str, owner: bytes = b'') -> bytes:
         head, body = head_of_variants(stored), b''
     else:
         head, body = head_of(stored), stored.content
-        head.owner = owner
+    head.owner = owner
     packed = packed_head(head)
     length = len(packed).to_bytes(4, 'big')
     checksum = xxh3_64(length)
@@ -171,14 +172,16 @@ def _decode(raw: bytes | memoryview) -> Entry | Variants | None:
     start = _PREFIX.size + length
     head = head_in(view[_PREFIX.size : start], len(raw) - start, is_coded=magic == MAGIC_OF_CODED)
     if isinstance(head, VariantsHead):
-        return Variants(head.key, head.selecting, head.token, head.known, head.groups, head.ends_at)
+        return variants_of(head)
     return None if head is None else entry_of(head, bytes(raw[start:]))
 
 
-def _headed(begin: bytes | memoryview, length: int, owner: bytes) -> Headed | None:
-    """The entry of so many bytes that begins like this, without its body."""
+def _headed(begin: bytes | memoryview, length: int, owner: bytes) -> Headed | StoredRecord | None:
+    """The entry of so many bytes that begins like this, without its body; or the record of variants."""
     head = _head_at(begin, length)
-    return Headed(entry_of(head, b''), head.size, head.owner == owner) if isinstance(head, LongHead) else None
+    if isinstance(head, VariantsHead):
+        return StoredRecord(variants_of(head), head.owner == owner)
+    return None if head is None else Headed(entry_of(head, b''), head.size, head.owner == owner)
 
 
 def _head_at(begin: bytes | memoryview, length: int) -> LongHead | VariantsHead | None:
@@ -200,7 +203,7 @@ def _claims_to_be_of(owner: bytes, begin: bytes, length: int) -> bool:
     if not begin.startswith(MAGICS, start):
         return False
     head = _head_at(begin[start:], length - start)
-    return not isinstance(head, LongHead) or head.owner in {b'', owner}
+    return head is None or head.owner in {b'', owner}
 
 
 def signed(raw: bytes, key: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """`clear(namespace=...)` of a backend deletes what is in that namespace, and nothing of other users."""
 
 import pytest
+from fastapi import Response
 from redis import RedisError
 from redis.asyncio import Redis
 
@@ -31,11 +32,18 @@ def app_on(backend, **options):
 
     @router.get('/own')
     @cache(ttl=60, namespace='b', tags=[f'{number:0100}' for number in range(60)])
-    async def own() -> str:
+    async def own(response: Response) -> str:
         runs.append('own')
+        response.headers['vary'] = 'accept'
         return 'x' * 3000
 
     return cache, client_of(router, lifespan=cache.lifespan), runs
+
+
+async def own_records(cache):
+    """The records of variants that the cache has stored."""
+    pages = [page async for page, _ in cache._settings.store.listed('a')]
+    return [key for page in pages for key, it in page.records.items() if it.is_own]
 
 
 NAMESPACES = ('a', 'ab', 'a:b', 'a:c')
@@ -56,6 +64,7 @@ def test_only_the_entries_of_a_namespace_are_deleted(new_backend, options):
     cache, client, runs = app_on(new_backend('a'), **options)
     with client:
         assert client.portal.call(cache.backend.clear, 'a') is True
+        assert client.portal.call(own_records, cache) == []
         assert [client.get(path).headers['x-cache'] for path in ('/plain', '/own')] == ['MISS', 'MISS']
         client.portal.call(cache.backend.close)  # the client that has cleared
     for namespace in NAMESPACES[1:]:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import redis
 from aiocache.plugins import BasePlugin
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from fastapi_caching_route import FastAPICache, LMDBCache
 from fastapi_caching_route._store import wire
@@ -35,6 +35,11 @@ def new_app(request, tmp_path, redis_server):
         async def item(item: str):
             return item
 
+        @router.get('/pages/{page}')
+        @cache(ttl=600, namespace=own)
+        async def page(page: str, response: Response):
+            response.headers['vary'] = 'accept'
+
         app = FastAPI()
         app.include_router(router)
         app.include_router(console_router(cache, unguarded=True), prefix='/console')
@@ -51,6 +56,12 @@ async def ask(app, path):
 
 async def listed(app):
     return sorted([it.path async for it in app.state.cache.entries(dead=True)])
+
+
+async def records(app):
+    """The paths of pages of which there are records of variants."""
+    found = [it.records async for it, _ in app.state.cache._settings.store.listed('')]
+    return sorted({key.split(':')[-2] for keys in found for key in keys})
 
 
 async def in_console(app):
@@ -115,3 +126,39 @@ async def test_old_entries_are_served_and_erased_where_they_are_proven_to_be_our
         assert await listed(mine) == ['/items/dead', '/items/mine']
         assert await mine.state.cache.erase(everything=True) == 2
         assert await listed(other) == ['/items/theirs']
+
+
+@pytest.mark.parametrize('signing_key', [None, 'k' * 32], ids=['plain', 'signed'])
+@pytest.mark.parametrize(('ours', 'theirs'), NEIGHBOURS)
+async def test_records_of_variants_of_another_app_are_not_erased(new_app, ours, theirs, signing_key):
+    mine = new_app(ours, 'item', signing_key=signing_key)
+    other = new_app(theirs, signing_key=signing_key)
+    async with mine.state.cache, other.state.cache:
+        await ask(mine, '/pages/mine')
+        await ask(other, '/pages/theirs')
+        assert await mine.state.cache.erase(everything=True) == 1
+        assert await ask(other, '/pages/theirs') == b'HIT'
+        await other.state.cache.invalidate_path('/pages/theirs')
+        assert await mine.state.cache.erase(everything=True) == 0
+        assert '/pages/theirs' in await records(other)
+        assert '/pages/mine' not in await records(mine)
+        assert await other.state.cache.erase(paths=['/pages/theirs']) == 1
+        assert await records(other) == []
+
+
+async def test_old_records_are_erased_where_they_are_proven_to_be_ours(new_app, monkeypatch):
+    mine, other = new_app('shop', 'x'), new_app('shop:x')
+    plain = new_app('shop')
+    async with mine.state.cache, other.state.cache, plain.state.cache:
+        with monkeypatch.context() as old:
+            old.setattr(wire.Wire, 'dumps', lambda _, value: wire.encode(value))
+            await ask(mine, '/pages/mine')
+            await ask(plain, '/pages/plain')
+            await ask(other, '/pages/theirs')
+            await ask(other, '/pages/lost')
+        lost = [it.key async for it in other.state.cache.entries(path='/pages/lost')]
+        for key in [*lost, *[it.key async for it in plain.state.cache.entries(path='/pages/plain')]]:
+            await mine.state.cache._settings.store.erase([key])
+        assert await mine.state.cache.erase(tags=['unknown'], paths=['/pages/mine']) == 1
+        assert await records(mine) == ['/pages/lost', '/pages/theirs']
+        assert await ask(other, '/pages/theirs') == b'HIT'

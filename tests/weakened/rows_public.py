@@ -1,5 +1,7 @@
 """Places to weaken in the public modules: name, file, text that stands there, text that stands there then."""
 
+_ERASING = '_routes/erasing.py'
+
 ROWS = [
     ('purge: secrets in URLs', 'purge.py', "if any('?' in it for it in urls):", 'if not isinstance(urls, Sequence):'),
     (
@@ -58,7 +60,43 @@ ROWS = [
     ),
     ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
     ('workers: at start', '_routes/start_up.py', '    tell_of_workers(is_shared=settings.store.is_shared)\n', ''),
-    ('erase: the bytes', '_routes/listed.py', 'await settings.store.erase(keys)', 'pass'),
+    ('erase: the bytes', _ERASING, 'await settings.store.erase([*keys])', 'pass'),
+    ('erase: records', _ERASING, 'for record in page.records.values():', 'for record in ():'),
+    ('erase: records of others', _ERASING, 'is_ours = now.is_own or', 'is_ours = True or'),
+    ('erase: records without an owner', _ERASING, ' or bool(described.entries) or', ' or'),
+    ('erase: records without variants', _ERASING, ' or belongs_by_key(now.record.key, settings.store.namespace)', ''),
+    (
+        'erase: variants that are left',
+        _ERASING,
+        'left = with_only(now.record, ',
+        'left = with_only(now.record, {} and ',
+    ),
+    (
+        'erase: variants that are gone',
+        _ERASING,
+        '{*described.entries, *described.others} - erased)',
+        '{*described.entries})',
+    ),
+    ('erase: records that change', _ERASING, 'if now is None or now.record == record:', 'if True:'),
+    (
+        'erase: what is no record any more',
+        _ERASING,
+        '        if now is None or now.record == record:\n            return now, described',
+        '        if now is None or now.record == record:\n            return found, described',
+    ),
+    (
+        'erase: records that cannot be replaced',
+        _ERASING,
+        'and await settings.store.visit().put(record, left)):',
+        'and (await settings.store.visit().put(record, left) or True)):',
+    ),
+    ('erase: how long a record is kept', _ERASING, 'visit().put(record, left)', 'visit().put(record, 1e9)'),
+    (
+        'clear: records of routes',
+        '_store/wire.py',
+        '    head.owner = owner\n',
+        "    head.owner = b'' if isinstance(head, VariantsHead) else owner\n",
+    ),
     ('stats: seconds saved', '_exchange/hit.py', '    counts.seconds_saved += hit.found.entry.about.seconds\n', ''),
     (
         'stats: whatever fails',
@@ -94,29 +132,34 @@ ROWS = [
     (
         'entries: planted or of others',
         '_store/wire.py',
-        "not isinstance(head, LongHead) or head.owner in {b'', owner}",
+        "head is None or head.owner in {b'', owner}",
         'True',
     ),
     (
         'erase: what fails',
-        '_routes/listed.py',
-        '        async with _told_apart(settings):\n            await',
-        '        if True:\n            await',
+        _ERASING,
+        '        async with told_apart(settings):',
+        '        if True:',
     ),
     (
         'erase: what is dead',
-        '_routes/listed.py',
-        'keys = [it.entry.key for it, _ in page if',
-        'keys = [it.entry.key for it, at in page if at and',
+        _ERASING,
+        'keys = {key for key, (it, _) in entries.items() if',
+        'keys = {key for key, (it, at) in entries.items() if at and',
     ),
     ('entries: the invalidated', '_routes/listed.py', 'if has_all and (stale_at is not None or dead):', 'if has_all:'),
     (
         'entries: of others',
         '_store/listing.py',
-        'if headed.is_own or stale_at is not None or parts.ledger.has_known(entry, seen):',
+        'if stored.is_own or stale_at is not None or parts.ledger.has_known(entry, seen):',
         'if True:',
     ),
-    ('entries: of those who do not tell', '_store/wire.py', 'head.owner == owner)', "head.owner in {owner, b''})"),
+    (
+        'entries: of those who do not tell',
+        '_store/wire.py',
+        'head.size, head.owner == owner)',
+        "head.size, head.owner in {owner, b''})",
+    ),
     ('entries: of another epoch', '_store/ledger.py', ' and entry.marks.epoch == seen.head.epoch\n', '\n'),
     ('entries: heads with plugins', '_backends/drivers.py', ', loads_fn=self._head_in)', ')'),
     ('entries: keys of the user', '_backends/listing.py', ' and driver.builds_keys():', ' and False:'),
