@@ -241,8 +241,8 @@ async def test_an_entry_that_has_taken_the_place_of_a_record_is_left_alone(in_me
     monkeypatch.setattr(LocalStore, 'described', replaced)
     assert await in_memory.cache.erase(tags=['user:1']) == 1
     monkeypatch.undo()
-    kinds = [type(in_memory.backend.peek(key)) for key in in_memory.backend.keys()]
-    assert kinds == [Entry] * 3
+    keys = in_memory.backend.keys()
+    assert [type(in_memory.backend.peek(key)) for key in keys] == [Entry] * 3
 
 
 async def test_records_of_keys_that_are_too_long_are_erased():
