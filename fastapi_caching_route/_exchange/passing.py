@@ -18,7 +18,8 @@ START_SECONDS = 0.1
 """For so long the start of a response of known length is held for its body: a file is opened in a thread first."""
 
 STALLED_SECONDS, GIVE_UP_SECONDS = 0.5, 5.0
-"""A client that reads nothing for so long has its followers go on without it, and then its recording given up.
+"""Followers wait for the client of a response for so long, all in all. If it reads nothing for the second time, its
+recording is given up.
 
 Four times the first (`MAX_ATTEMPTS`) is the longest that a request waits for slow clients, one after another.
 """
@@ -35,6 +36,8 @@ class Passing(Struct, eq=False):
     _timer: asyncio.TimerHandle | None = None
     _ending: asyncio.TimerHandle | None = None
     _starting: 'asyncio.Task[None] | None' = None
+    _waited: float = 0.0
+    """For how many seconds this client has been waited for."""
 
     def start_soon(self, *, length_is_known: bool) -> None:
         """Pass on the start that is held if its body does not follow soon: then it is a stream.
@@ -58,7 +61,9 @@ class Passing(Struct, eq=False):
         loop = asyncio.get_running_loop()
         for message in messages:
             self.has_begun = True
-            watching = loop.call_later(STALLED_SECONDS, self._stalled) if self._recorder.is_recording else None
+            began_at, watching = loop.time(), None
+            if self._recorder.is_recording:
+                watching = loop.call_later(STALLED_SECONDS - self._waited, self._stalled)
             try:
                 await self._client.send(message)
             except OSError:  # the client has disconnected
@@ -66,12 +71,13 @@ class Passing(Struct, eq=False):
                     raise
                 self._client.send = to_nobody
             finally:
+                self._waited += loop.time() - began_at
                 for timer in (watching, self._ending):
                     if timer is not None:
                         timer.cancel()
 
     def _stalled(self) -> None:
-        """The client reads nothing: followers go on without it, and in the end its recording makes room for others."""
+        """The client is slow: followers go on without it. In the end its recording makes room for others."""
         self._flight.land(Instead.LEAD)
         loop = asyncio.get_running_loop()
         self._ending = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)

@@ -99,6 +99,35 @@ async def test_slow_clients_one_after_another_hold_up_nobody_for_long(soon):
     assert {it.body for it in slow} == {b'x' * 400}
 
 
+async def test_nobody_waits_for_a_client_that_reads_in_drops(monkeypatch):
+    monkeypatch.setattr(_passing, 'STALLED_SECONDS', 0.1)
+    cache, router, runs, has_begun = memory_cache(), caching_router(), [], asyncio.Event()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        runs.append(1)
+
+        async def chunks():
+            number = 0
+            while len(runs) == 1 or number < 4:
+                number += 1
+                yield b'x'
+
+        return StreamingResponse(chunks())
+
+    async def send_slowly(message):
+        has_begun.set()
+        await asyncio.sleep(0.02)
+
+    app = app_of(router)
+    leading = asyncio.ensure_future(app(asgi_scope(), patient(), send_slowly))
+    await has_begun.wait()
+    other = await asyncio.wait_for(asgi_call(app, asgi_scope()), 9)  # without it, the first stream would not end
+    assert (body_of(other), runs) == (b'xxxx', [1, 1])
+    await leading
+
+
 async def test_the_recording_of_a_slow_client_makes_room_for_others(soon):
     cache, runs, slow = FastAPICache(recording_budget=450), [], [Slow() for _ in range(4)]
     app = streaming(cache, runs)

@@ -266,6 +266,7 @@ ROWS = [
         '        self._flight.land(Instead.LEAD)\n',
         '',
     ),
+    ('passing: nobody waits for drops', '_exchange/passing.py', 'self._waited += loop.time() - began_at', 'pass'),
     (
         'passing: the room of a slow client',
         '_exchange/passing.py',
