@@ -19,7 +19,7 @@ from fastapi_caching_route._core.entry import About, Coded, Entry, Recording, en
 from fastapi_caching_route._core.key_names import is_of_key, with_key
 from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, Named, cut, groups_of, tag_name
 from fastapi_caching_route._core.read_names import vary_of
-from fastapi_caching_route._core.variants import Brought, Group, Variants, varying_fields
+from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all, varying_fields
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Response
 from fastapi_caching_route._exchange.plan import Plan
@@ -114,6 +114,8 @@ def _jittered(storable: Storable, jitter: float) -> Storable:
 def _recorded(errand: Errand, recording: Recording, names: tuple[str, ...], read: Group) -> Recording:
     """The same with its tags, and with all that was read in Vary: a stream may have read more since its head."""
     plan, headers = errand.call.plan, with_vary(recording.headers, vary_of(read))
+    if not may_be_for_all(errand.call.declared.inputs, read):
+        plan.doubt_public(headers, errand.call.scope['path'])
     tagged = headers if plan.surrogates is None else plan.tagged(headers, names, errand.call.scope['path'])
     return Recording(recording.status, tagged, recording.body)
 

@@ -9,7 +9,7 @@ import fastapi
 import httpx
 import pytest
 from fastapi import Cookie, Depends, FastAPI, Header, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
@@ -170,6 +170,24 @@ def test_what_was_read_and_cannot_be_told_makes_a_response_private_with_a_warnin
     assert {it.get(b'vary') for it in got} == {VARY_OF[read]}
     [warning] = [it.getMessage() for it in caplog.records]
     assert 'private is sent' in warning
+
+
+@pytest.mark.parametrize('reads_late', [True, False])
+def test_public_of_a_stream_that_reads_a_cookie_behind_its_head_is_warned_of_once(reads_late, caplog):
+    async def endpoint(request: Request):
+        async def chunks():
+            yield 'a page '
+            await asyncio.sleep(0.01)
+            yield request.cookies.get('user', '') if reads_late else 'for all'
+
+        return StreamingResponse(chunks(), headers={'cache-control': 'public, max-age=60'})
+
+    client = TestClient(origin_of(endpoint))
+    with caplog.at_level(logging.WARNING, 'fastapi_caching_route'):
+        for user in ('ada', 'bob', 'ada'):
+            client.get('/', headers={'cookie': f'user={user}'})
+    assert len(caplog.records) == reads_late
+    assert all('public' in it.getMessage() for it in caplog.records)
 
 
 async def open_headers(given: Annotated[Open, Header()]):
