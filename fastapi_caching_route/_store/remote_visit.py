@@ -210,7 +210,7 @@ class RemoteVisit:
         # Noted before the marks are read, so that what is added meanwhile counts as added since.
         parts = self._parts
         owed, withdrawals = parts.debts.owed(), parts.withdrawals.count
-        if not parts.backend.worth_storing():
+        if not parts.backend.worth_storing() or parts.backend.breaker.is_open('reading'):
             return Before(None, owed, withdrawals)
         early = parts.ledger.early_at_once()
         if early is None or parts.backend.breaker.has_failures:

@@ -45,6 +45,12 @@ ROWS = [
     ('legal fields', '_store/heads.py', ' or not _plausible(head)', ''),
     ('what is planted', '_store/heads.py', ' or not _plausible(head)', ''),
     ('herd: softened', '_store/moments.py', 'max(softened, self._last(names))', 'self._last(names)'),
+    (
+        'store down: nothing is known',
+        '_store/remote_visit.py',
+        " or parts.backend.breaker.is_open('reading'):",
+        ':',
+    ),
     ('herd: owed', '_store/remote_visit.py', 'self._parts.debts.has_grown(names, key, before.owed)', 'False'),
     ('tickets of debts', '_store/debts.py', ' if self._names.get(name) is ticket]', ']'),
     ('one budget', '_store/remote_visit.py', '            self._left = commands.left\n', '            pass\n'),
