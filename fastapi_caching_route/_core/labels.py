@@ -9,6 +9,7 @@ from math import floor
 
 from msgspec import Struct
 
+from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.inputs import Inputs
 from fastapi_caching_route._core.variants import Group, may_be_for_all
 from fastapi_caching_route._http import cache_status
@@ -53,8 +54,6 @@ class Labels:
     """The same for responses of which nobody knows yet what selects them: their client asks again before each use."""
     counts_down: bool = False
     """Whether they say what is left of the lifetime."""
-    stores: bool = True
-    """Whether responses are stored here. If not, the headers for other caches go with those that could be."""
     says_public: bool = False
     """Whether the route itself says that caches in front share its responses."""
 
@@ -100,8 +99,11 @@ class Labels:
         return (*age_unless_ours(age, ours), *ours, self.hit, *self.on_pass(outcome))
 
     def on_miss(self, outcome: Outcome, ours: RawHeaders) -> RawHeaders:
-        """For the endpoint's response; headers for other caches are added only if it is stored here, too."""
-        if not self.stores:
+        """For the endpoint's response; headers for other caches are added only if it is stored here, too.
+
+        Or if it is not because the route leaves storing to them, with `store=False`.
+        """
+        if outcome.detail == reasons.STORE.name:
             return (*ours, *self.on_pass(outcome))
         return (*ours, self.miss, *self.on_pass(outcome)) if outcome.stored else self.on_pass(outcome)
 

@@ -115,9 +115,9 @@ async def snapshot(errand: Errand) -> Snapshot:
     if asked.headers is not began.scope['headers']:
         began = RawRequest(begin_of(began.scope, asked.headers), began.reading)
     reads = ReadLog(began)
-    is_named, tell_tags = call.plan.labels.stores or call.plan.surrogates, call.plan.hooks.tags
+    is_named, tell_tags = call.plan.stores or call.plan.surrogates, call.plan.hooks.tags
     tags: object = () if tell_tags is None or not is_named else await call_hook(tell_tags, call.scope)
-    if not call.plan.labels.stores:
+    if not call.plan.stores:
         named = call.plan.names(call.scope, None, tags) if is_named else NAMELESS
         return Snapshot(asked, named, Before(0), session, asked_at, reads)
     named = call.plan.names(call.scope, None if call.declared.inputs.declared else errand.wishes.key, tags)

@@ -92,7 +92,7 @@ class Exchange(Struct, eq=False):
     async def _from_key_on(self, looked: Looked | None) -> None:
         """Respond from the store if RFC 9111 §4 allows it, else from the endpoint."""
         call, account = self._call, self._call.client.account
-        if not call.plan.labels.stores:
+        if not call.plan.stores:
             await run_unstored(call)
             return
         keys = looked.keys if looked else await find_key(call)

@@ -49,7 +49,7 @@ async def forecast(plan: Plan, declared: Declared, scope: Scope, body: bytes) ->
     bypass = plan.bypass_of(scope)
     if bypass is not None:
         return Forecast('bypass', bypass.in_words)
-    if not plan.labels.stores:
+    if not plan.stores:
         return Forecast('bypass', reasons.STORE.name)
     provided = tuple(_unknown(plan, declared))
     for name in ('key_builder', 'identity'):

@@ -63,7 +63,7 @@ async def keep(
     if plan.compression is not None or confirmed is not None:
         entry = structs.replace(entry, coded=_coded(plan, recording, confirmed))
     storing = partial(_store_in_place, response, entry, window=storable.window, is_new=confirmed is None)
-    return Kept(entry, await errand.visit.storing(storing) if plan.labels.stores else reasons.STORE.name)
+    return Kept(entry, await errand.visit.storing(storing) if plan.stores else reasons.STORE.name)
 
 
 def _entry(

@@ -109,6 +109,8 @@ class Plan:
     """The counters of its requests in this process."""
     surrogates: SurrogateKeys | None
     """In which header caches in front get the tags of a response."""
+    stores: bool = True
+    """Whether responses are stored here. If not, the headers for other caches go with those that could be."""
     compression: Compression | None = None
     """How responses are kept compressed, if they are."""
     sends_plain: bool = False
@@ -120,7 +122,7 @@ class Plan:
         What code reads of the header is noted. But it could know the person by what middleware has left.
         Deviation from RFC 9111 §3.5 in the default mode; test_a_client_that_always_sends_authorization_shares.
         """
-        if inputs.authorization_covered or not self.labels.stores:
+        if inputs.authorization_covered or not self.stores:
             return True
         if self.terms.by_the_book or not inputs.accounted or has_user(scope):
             return False

@@ -204,7 +204,8 @@ class Run:
         read = None if self._snapshot.reads.is_open else self._response.head.read
         ours = our_cache_control(self.errand, headers, read, age, left)
         outdated = () if age_unless_ours(0, ours) else (b'age',)
-        outcome = Outcome(self.errand.why, stored=labels.stores, detail=None if labels.stores else reasons.STORE.name)
+        stores = self.errand.call.plan.stores
+        outcome = Outcome(self.errand.why, stored=stores, detail=None if stores else reasons.STORE.name)
         return with_headers(message, without(headers, outdated), labels.on_miss(outcome, ours))
 
     async def _feed(self, message: Message) -> None:

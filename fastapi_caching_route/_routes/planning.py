@@ -54,6 +54,7 @@ def plan_of(
         watch=watching_handlers,
         told=told,
         surrogates=settings.surrogates,
+        stores=policy.store,
         compression=_compression(decoration),
         sends_plain=_sends_plain(decoration.policy),
         set_by_middleware=settings.context_variables.set_by_middleware,
@@ -99,7 +100,6 @@ def _labels(decoration: Decoration) -> Labels:
         cache_control_for_one=_emitted(*map(_for_one_client, controls)),
         cache_control_to_validate=_emitted(*map(_to_validate, controls)),
         counts_down=TTL in counted,
-        stores=decoration.policy.store,
         says_public=says_public(decoration.policy),
     )
 

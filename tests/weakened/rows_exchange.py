@@ -23,8 +23,8 @@ ROWS = [
     ),
     ('events: keys of key builders', '_exchange/account.py', '            key = digest(key)', '            pass'),
     ('events: told once', '_exchange/account.py', '        if self._is_over:\n            return\n', ''),
-    ('stored although it is not to be', '_exchange/keeping.py', ' if plan.labels.stores else reasons.STORE.name', ''),
-    ('personal and not stored', '_exchange/plan.py', ' or not self.labels.stores', ''),
+    ('stored although it is not to be', '_exchange/keeping.py', ' if plan.stores else reasons.STORE.name', ''),
+    ('personal and not stored', '_exchange/plan.py', ' or not self.stores', ''),
     (
         'uploads: slow ones',
         '_exchange/receiving.py',
