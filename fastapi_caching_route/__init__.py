@@ -17,7 +17,7 @@ from fastapi_caching_route._backends.aiocache import Backend
 from fastapi_caching_route._core.inputs import LEFT_OUT_OF_RAW_KEYS
 from fastapi_caching_route._functions.cached import CachedFunction, CachedSyncFunction
 from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
-from fastapi_caching_route._functions.given import ValueOptions
+from fastapi_caching_route._functions.get_or_set import ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route.cache import FastAPICache
 from fastapi_caching_route.callables import Identity, KeyBuilder, Skip, StoreIf, Tags

@@ -39,7 +39,7 @@ from fastapi_caching_route._core.names import (
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
 from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
-from fastapi_caching_route._functions.given import Value, ValueOptions
+from fastapi_caching_route._functions.get_or_set import Value, ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route._functions.threads import run_in_own_loop
 from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all

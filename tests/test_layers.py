@@ -72,7 +72,7 @@ INSIDE = {
     '_functions': (
         *(
             'decorating',
-            'given',
+            'get_or_set',
             'cached',
             'definition',
             'calling',
@@ -168,7 +168,17 @@ INSIDE = {
         ),
     ),
     '_fastapi': (
-        *('declared', 'admission', 'solving', 'compiled', 'reading', 'extended', 'early_values', 'given', 'read_steps'),
+        *(
+            'declared',
+            'admission',
+            'solving',
+            'compiled',
+            'reading',
+            'extended',
+            'early_values',
+            'option_dependencies',
+            'read_steps',
+        ),
         *('write_log', 'proceeding'),
         *(
             'builder_inputs',

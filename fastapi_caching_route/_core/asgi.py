@@ -45,7 +45,8 @@ WISHES = 'fastapi_caching_route.wishes'
 """The `Wishes` of the endpoint and its dependencies for this response.
 
 Written by `_exchange/guards`, `context` or `sessions/carrying`, whichever is first. Read by all of them and by
-`_functions/asking` and `_fastapi/given`. Cleared by `_exchange/arrival` and, for a renewal, by `_exchange/call`.
+`_functions/asking` and `_fastapi/option_dependencies`. Cleared by `_exchange/arrival` and, for a renewal, by
+`_exchange/call`.
 """
 
 WRITTEN = 'fastapi_caching_route.written'
@@ -84,7 +85,7 @@ Written and cleared by `_exchange/keying`. Read by `_exchange/keying`, if a key 
 GIVEN_IDENTITY = 'fastapi_caching_route.identity'
 """The value of the dependency that gives the identity.
 
-Written and read by `_fastapi/given`. It is written anew in each request before it is read.
+Written and read by `_fastapi/option_dependencies`. It is written anew in each request before it is read.
 """
 
 PROCEED = 'fastapi_caching_route.proceed'

@@ -12,7 +12,7 @@ compiled      simple dependencies in steps that are worked out once
 reading       their parameters, read in fewer steps
 extended      the handler of a route with additional dependencies
 early_values  values of dependencies that ran before the key was made
-given         dependencies that give the identity or the tags
+option_dependencies  dependencies that give the identity or the tags
 read_steps    dependencies around guards whose reads do not count
 write_log     the response headers that each dependency writes
 proceeding    the request continues where its guards have accepted it; what the handler of a route class sees of that

@@ -15,9 +15,9 @@ from fastapi_caching_route._fastapi.builder_inputs import builder_inputs
 from fastapi_caching_route._fastapi.early_values import EarlyValues
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, qualified, tree
 from fastapi_caching_route._fastapi.extended import Handler, extended_handler, pass_handler
-from fastapi_caching_route._fastapi.given import adding_tags
 from fastapi_caching_route._fastapi.inputs import declared_inputs
 from fastapi_caching_route._fastapi.key_rules import KeyRules
+from fastapi_caching_route._fastapi.option_dependencies import adding_tags
 from fastapi_caching_route._fastapi.own import is_own
 from fastapi_caching_route._fastapi.refusing import refuses
 from fastapi_caching_route._fastapi.security import declares_a_person, is_guard, is_optional, is_scheme

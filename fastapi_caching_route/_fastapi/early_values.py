@@ -14,7 +14,7 @@ from fastapi.dependencies.utils import get_dependant
 
 from fastapi_caching_route._core.asgi import EARLY_VALUES, Parts, Scope
 from fastapi_caching_route._fastapi.effective import Overrides, overridden, yields
-from fastapi_caching_route._fastapi.given import noting_identity
+from fastapi_caching_route._fastapi.option_dependencies import noting_identity
 
 RAISED = 'raised'
 

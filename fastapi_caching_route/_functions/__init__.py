@@ -1,7 +1,7 @@
 """Cached functions, values and locks: what is used beside routes, in the same store and by the same rules.
 
 decorating  `cache.function`: its options, checked
-given       `cache.get_or_set`: values under keys of the user
+get_or_set  `cache.get_or_set`: values under keys of the user
 cached      cached functions, as users call them
 definition  what is known of one function
 calling     one call, as its task or thread sees it

@@ -15,8 +15,8 @@ from fastapi_caching_route._fastapi.declared import Declarations
 from fastapi_caching_route._fastapi.documenting import document, undocument
 from fastapi_caching_route._fastapi.effective import qualified
 from fastapi_caching_route._fastapi.endpoints import INVALIDATES, SKIPPED, attached_to, name_of, routes_of
-from fastapi_caching_route._fastapi.given import depends_of
 from fastapi_caching_route._fastapi.key_rules import KeyRules
+from fastapi_caching_route._fastapi.option_dependencies import depends_of
 from fastapi_caching_route._fastapi.own import naming_in
 from fastapi_caching_route._fastapi.path_values import PathParameters
 from fastapi_caching_route._http.conditional import PRECONDITIONS

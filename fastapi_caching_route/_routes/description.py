@@ -7,7 +7,7 @@ from typing import Any
 from fastapi_caching_route._core.asgi import Parts
 from fastapi_caching_route._fastapi.effective import declaration, is_named, objects_of, qualified
 from fastapi_caching_route._fastapi.endpoints import name_of
-from fastapi_caching_route._fastapi.given import depends_of
+from fastapi_caching_route._fastapi.option_dependencies import depends_of
 from fastapi_caching_route._fastapi.schemas import outline
 from fastapi_caching_route._fastapi.serving import is_of_api, routes_in
 from fastapi_caching_route._routes.decoration import Decoration, decoration_at

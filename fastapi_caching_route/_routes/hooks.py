@@ -11,7 +11,7 @@ from starlette.types import Scope
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.entry import Recording
 from fastapi_caching_route._exchange.user_code import Hooks, tell, tell_raised
-from fastapi_caching_route._fastapi.given import depends_of, given_identity
+from fastapi_caching_route._fastapi.option_dependencies import depends_of, given_identity
 from fastapi_caching_route._fastapi.own import name_by
 from fastapi_caching_route.callables import Skip, StoreIf
 from fastapi_caching_route.params import CachedResponse

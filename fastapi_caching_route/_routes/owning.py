@@ -6,7 +6,7 @@ from typing import Any
 from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.entry import About
 from fastapi_caching_route._core.names import MAX_TAGS
-from fastapi_caching_route._fastapi.given import depends_of
+from fastapi_caching_route._fastapi.option_dependencies import depends_of
 from fastapi_caching_route._routes.decoration import decoration_at
 from fastapi_caching_route._store.given import KeyOwner
 

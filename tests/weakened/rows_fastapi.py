@@ -29,7 +29,7 @@ ROWS = [
         'seen_in([route, *before, *naming], overrides)',
         'seen_in([route, *before], overrides)',
     ),
-    ('tags given: wrong ones', '_fastapi/given.py', '        wishes.refused = TAGS_CALLABLE.name\n', ''),
+    ('tags given: wrong ones', '_fastapi/option_dependencies.py', '        wishes.refused = TAGS_CALLABLE.name\n', ''),
     (
         'on miss only: persons',
         '_fastapi/declared.py',

@@ -127,7 +127,7 @@ ROWS = [
     ('function: its own name', '_functions/planning.py', ', function_name(in_words)),', ', function_name(title)),'),
     (
         'value: the key of the user',
-        '_functions/given.py',
+        '_functions/get_or_set.py',
         'self._tags, (key_name(self._user_key),))',
         'self._tags)',
     ),
