@@ -94,6 +94,13 @@ def test_the_readme_is_short():
     assert len((ROOT / 'README.md').read_bytes()) <= 8_000
 
 
+def test_ci_runs_the_test_command_of_the_readme():
+    [found] = [it for it in (ROOT / '.ci' / 'run').read_text().splitlines() if it.startswith('command=')]
+    command = ('bash', '-c', f'{found}; echo "$command"')
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, ours
+    assert said.stdout.endswith('&& uv run pytest -n 2\n')
+
+
 def test_the_first_command_installs_little():
     if shutil.which('uv') is None:
         assert os.environ.get('CI') != 'true', 'uv is missing'
