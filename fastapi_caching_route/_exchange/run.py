@@ -43,7 +43,16 @@ from fastapi_caching_route._exchange.messages import less_extensions, with_heade
 from fastapi_caching_route._exchange.passing import STALLED_SECONDS, Passing
 from fastapi_caching_route._exchange.receiving import Receiving
 from fastapi_caching_route._exchange.stale import confirm, forget_if_contradicted, may_stand_in, stand_in
-from fastapi_caching_route._exchange.verdict import Confirmed, Evidence, PassOn, Record, StandIn, Way, verdict
+from fastapi_caching_route._exchange.verdict import (
+    Confirmed,
+    Evidence,
+    PassOn,
+    Record,
+    StandIn,
+    Way,
+    extent_of,
+    verdict,
+)
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.fields import lines, without
 from fastapi_caching_route._http.freshness import received_age
@@ -183,7 +192,7 @@ class Run:
         """Pass the response on as it comes: the client gets a 304 if it has it already."""
         headers = self._response.head.headers
         logger.debug('%s: not stored: %s', self.errand.call.plan.counts.route, way.reason)
-        self._tell_followers(way.reason)
+        self._note_unstored(way.reason)
         if way.is_not_modified:
             message, headers = {**message, 'status': NOT_MODIFIED}, without(headers, conditional.OF_A_BODY)
         labels = self.errand.call.plan.labels.on_pass(Outcome(self.errand.why, detail=way.reason))
@@ -215,7 +224,7 @@ class Run:
         is_cut = isinstance(self._way, PassOn) and self._way.is_not_modified
         step = self._recorder.feed({**message, 'body': b''} if is_cut else message)
         if self._recorder.reason is not None:  # followers need not wait until the client has read it
-            self._tell_followers(self._recorder.reason)
+            self._note_unstored(self._recorder.reason)
         if step.complete is None and is_last(message) and self._way is not None:
             await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)
         await self._take(step)
@@ -226,7 +235,7 @@ class Run:
             # Endpoints may say more about a response while they stream it.
             way = verdict(self._response, self._evidence()) if step.passed else self._way
             if isinstance(way, PassOn):
-                self._tell_followers(way.reason)
+                self._note_unstored(way.reason)
                 await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)
             elif isinstance(way, Record):
                 made = self._written.made()
@@ -239,20 +248,18 @@ class Run:
         if step.complete is not None and self.errand.compressing is not None:
             self.errand.compressing.begin()
 
-    def _tell_followers(self, reason: str) -> None:
-        """The response will not be stored: tell the followers what to do instead."""
-        call, flight = self.errand.call, self.errand.flight
-        call.note(self._response.head.status, reason)
-        if not flight.is_waited_for:
-            return
-        if reason == reasons.SET_COOKIE.name and not lines(
-            self._written.less_guards(self._response.head.headers), b'set-cookie'
-        ):
-            reason = reasons.GUARD.name
-        extent = reasons.named(reason).extent if call.is_admitted else Extent.THIS_REQUEST
+    def _note_unstored(self, reason: str) -> None:
+        """Note that the response will not be stored, and let no request wait for it any more."""
+        self.errand.call.note(self._response.head.status, reason)
+        if self.errand.flight.is_waited_for:
+            self._release_followers(extent_of(reason, self._response, self._written))
+
+    def _release_followers(self, extent: Extent) -> None:
+        """Let one of the followers lead, or each of them ask the endpoint, for a while if it is for this key."""
+        call = self.errand.call
         if extent is Extent.THIS_KEY:
             call.plan.runtime.unshareable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)
-        flight.land(Instead.LEAD if extent is Extent.THIS_REQUEST else Instead.FORWARD)
+        self.errand.flight.land(Instead.LEAD if extent is Extent.THIS_REQUEST else Instead.FORWARD)
 
     async def _reply(self, recording: Recording, kept: Kept) -> None:
         """Send a response that was held like a hit, as a 304 for instance."""

@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from fastapi_caching_route._core import reasons
 from fastapi_caching_route._core.names import are_tags
+from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._core.written import Written
 from fastapi_caching_route._exchange.errand import Errand, Response
 from fastapi_caching_route._exchange.messages import Head
 from fastapi_caching_route._http import conditional, reuse
 from fastapi_caching_route._http.conditional import OF_A_PART, PRECONDITIONS
-from fastapi_caching_route._http.fields import RawHeaders
+from fastapi_caching_route._http.fields import RawHeaders, lines
 from fastapi_caching_route._http.sending import legal
 from fastapi_caching_route._http.storing import Refused, Storable, storable
 
@@ -109,6 +110,18 @@ def hidden_reason(response: Response, evidence: Evidence) -> str | None:
     is_legal = not by_others or legal([it[1:] for operations in by_others for it in operations])
     hidden = evidence.doubt or errand.wishes.refused or (None if is_legal else reasons.HEADER.name)
     return hidden or (None if evidence.is_comparable else reasons.NOT_COMPARABLE.name)
+
+
+def extent_of(reason: str, response: Response, written: Written) -> Extent:
+    """To what a reason against storing applies.
+
+    If a guard refuses the request, or sets a cookie for its client, the response to another one may be stored.
+    """
+    if not response.errand.call.is_admitted:
+        return Extent.THIS_REQUEST
+    if reason == reasons.SET_COOKIE.name and not lines(written.less_guards(response.head.headers), b'set-cookie'):
+        reason = reasons.GUARD.name
+    return reasons.named(reason).extent
 
 
 def outlasts_a_failure(errand: Errand, status: int, now: float) -> bool:

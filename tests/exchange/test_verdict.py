@@ -4,13 +4,15 @@ from itertools import combinations
 from typing import Annotated
 
 import pytest
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 
+from fastapi_caching_route._core.reasons import Extent
 from fastapi_caching_route._exchange.errand import Response
 from fastapi_caching_route._exchange.verdict import (
     PassOn,
     Record,
     _may_be_about_a_part,
+    extent_of,
     hidden_reason,
     outlasts_a_failure,
     storable_by_head,
@@ -249,6 +251,27 @@ def test_whether_what_is_stored_outlasts_a_failure(status, stored, expected):
 def test_nothing_outlasts_a_failure_where_nothing_is_stored():
     response, _ = run_of()
     assert outlasts_a_failure(response.errand, 500, NOW) is False
+
+
+# To what a reason applies -----------------------------------------------------------------------------------
+
+BY_A_GUARD = ('append', *COOKIE)
+
+
+@pytest.mark.parametrize(
+    ('reason', 'by_guards', 'route', 'extent'),
+    [
+        pytest.param('set-cookie', [], {}, Extent.THIS_KEY, id='a cookie of the endpoint'),
+        pytest.param('set-cookie', [[BY_A_GUARD]], {}, Extent.THIS_REQUEST, id='a cookie that a guard alone sets'),
+        pytest.param('no-store', [[BY_A_GUARD]], {}, Extent.THIS_KEY, id='another reason beside it'),
+        pytest.param('made up', [], {}, Extent.THIS_RESPONSE, id='a reason of user code'),
+        pytest.param('no-store', [], {'dependencies': [Depends(raw)]}, Extent.THIS_REQUEST, id='a guard has refused'),
+    ],
+)
+def test_to_what_a_reason_applies(reason, by_guards, route, extent):
+    response, evidence = run_of(200, COOKIE, route=route)
+    evidence.written.by_guards = by_guards
+    assert extent_of(reason, response, evidence.written) is extent
 
 
 # An error, and what may have caused it ----------------------------------------------------------------------
