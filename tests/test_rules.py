@@ -16,9 +16,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 MAX_LINES_OF_CODE = 30
 LONGER = {
-    '_routes/building.py: settings_of': 'one record, made of every option of a cache',
     '_core/entry.py: entry_of': 'one record, made of everything that is known of a response',
-    '_http/storing.py: _by_all': 'a list of rules, one for each reason',
     'cache.py: invalidates': 'a decorator and its documentation',
 }
 """Functions with more lines of code, each with the reason."""

@@ -195,16 +195,7 @@ def _by_all(
     for reason, holds in broken.items():
         if holds:
             return Refused(reason)
-    while_revalidating, on_error = _windows(said, terms) if stale else (0.0, 0.0)
-    return Storable(
-        max(0.0, span),
-        min(while_revalidating, FOREVER),
-        min(on_error, FOREVER),
-        stale_if_accepted=stale and terms.stale_if_accepted,
-        must_validate=said.no_cache,
-        lifetime_was_chosen=terms.chosen_ttl is not None,
-        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_if_accepted) else 0.0,
-    )
+    return _storable_for(span, said, terms, stale=stale, can_be_validated=can_be_validated)
 
 
 def steering(response: RawHeaders, *, by_the_book: bool) -> tuple[Directives, RawHeaders]:
@@ -247,14 +238,24 @@ def _may_be_stale(response: RawHeaders, said: Directives, terms: Terms, now: flo
     return said.s_maxage is None and (chosen or said.public or explicit_lifetime(response, said, now) is not None)
 
 
-def _windows(said: Directives, terms: Terms) -> tuple[float, float]:
-    """The stale windows: with `mode='rfc9111'` those of the response, where it has some (RFC 5861)."""
-    if not terms.by_the_book:
-        return terms.stale_while_revalidate, terms.stale_if_error
-    while_revalidating, on_error = said.stale_while_revalidate, said.stale_if_error
-    return (
-        terms.stale_while_revalidate if while_revalidating is None else float(while_revalidating),
-        terms.stale_if_error if on_error is None else float(on_error),
+def _storable_for(span: float, said: Directives, terms: Terms, *, stale: bool, can_be_validated: bool) -> Storable:
+    """How long the response is fresh, and for what it stays stored after that.
+
+    With `mode='rfc9111'`, the stale windows are those of the response, where it has some (RFC 5861).
+    """
+    while_revalidating, on_error = (terms.stale_while_revalidate, terms.stale_if_error) if stale else (0.0, 0.0)
+    if stale and terms.by_the_book:
+        own = said.stale_while_revalidate, said.stale_if_error
+        while_revalidating = while_revalidating if own[0] is None else float(own[0])
+        on_error = on_error if own[1] is None else float(own[1])
+    return Storable(
+        max(0.0, span),
+        min(while_revalidating, FOREVER),
+        min(on_error, FOREVER),
+        stale_if_accepted=stale and terms.stale_if_accepted,
+        must_validate=said.no_cache,
+        lifetime_was_chosen=terms.chosen_ttl is not None,
+        kept_for_validation=FOR_VALIDATION if can_be_validated or (stale and terms.stale_if_accepted) else 0.0,
     )
 
 

@@ -1,7 +1,7 @@
 """Checks the options of a `FastAPICache`, and builds its settings from them."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
 from difflib import get_close_matches
@@ -30,6 +30,7 @@ from fastapi_caching_route._exchange.runtime import Runtime
 from fastapi_caching_route._exchange.switch import Switch
 from fastapi_caching_route._http.cache_status import item
 from fastapi_caching_route._routes.purge_check import purging_of
+from fastapi_caching_route._routes.purging import Purging
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._store.deferred import DeferredStore
 from fastapi_caching_route._store.opening import checked_backend, store_over
@@ -83,27 +84,28 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
     check_known('FastAPICache', options, DEFAULTS, OF_ROUTES)
     given: CacheOptions = {**DEFAULTS, **options}
     _check_choices(given)
-    checked = None if backend is LATER else checked_backend(backend)
+    settings = _settings(None if backend is LATER else checked_backend(backend), given)
+    settings.check_lock(settings.policy)
+    settings.note_limit(settings.policy)
+    return settings
+
+
+def _settings(backend: BaseCache | None, given: CacheOptions) -> Settings:
+    """The settings, as the options give them."""
     observers, flights = Observers(_checked_observers(given['observer'])), Flights[Brought]()
     surrogates = checked_surrogates(given['surrogate_keys'])
-    purging = purging_of(given['purge'], surrogates, flights)
-    if purging is not None:
-        observers.add(purging.observe)
-        observers.tell_taken = purging.repeat
-    header, status = field_name('cache_header', given['cache_header']), given['cache_status']
-    accepted, never_stored = statuses(given['accepted_status_codes'])
-    if never_stored:
-        logger.warning(_NEVER_STORED, ', '.join(map(str, never_stored)))
-    settings = Settings(
-        runtime=_runtime(checked, given, observers, flights),
-        given=checked,
+    purging = _observing(purging_of(given['purge'], surrogates, flights), observers)
+    header = field_name('cache_header', given['cache_header'])
+    return Settings(
+        runtime=_runtime(backend, given, observers, flights),
+        given=backend,
         policy=checked_policy(given['policy']),
         joins_namespaces=given['namespace_policy'] == 'concat',
         cache_header=header,
         hit=(header, field_text('cache_header_hit', given['cache_header_hit'])),
         miss=(header, field_text('cache_header_miss', given['cache_header_miss'])),
-        status_name=None if status is None else item(field_text('cache_status', status)),
-        accepted_status_codes=accepted,
+        status_name=_status_name(given['cache_status']),
+        accepted_status_codes=_accepted(given['accepted_status_codes']),
         version=given['version'],
         context_variables=ContextVariables(_checked_variables(given['harmless_context'])),
         left_out=frozenset(field_name('left_out_of_raw_keys', name) for name in given['left_out_of_raw_keys']),
@@ -115,9 +117,25 @@ def settings_of(backend: object, options: CacheOptions) -> Settings:
         compression=given['compress'],
         purging=purging,
     )
-    settings.check_lock(settings.policy)
-    settings.note_limit(settings.policy)
-    return settings
+
+
+def _observing(purging: Purging | None, observers: Observers) -> Purging | None:
+    """The same, after it has become one of the observers."""
+    if purging is not None:
+        observers.add(purging.observe)
+        observers.tell_taken = purging.repeat
+    return purging
+
+
+def _status_name(status: str | None) -> bytes | None:
+    return None if status is None else item(field_text('cache_status', status))
+
+
+def _accepted(given: Iterable[int]) -> frozenset[int]:
+    accepted, never_stored = statuses(given)
+    if never_stored:
+        logger.warning(_NEVER_STORED, ', '.join(map(str, never_stored)))
+    return accepted
 
 
 def _runtime(
