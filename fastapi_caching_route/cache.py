@@ -9,35 +9,29 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast, overload
 from fastapi import APIRouter, FastAPI
 from msgspec import structs
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import Doc, Self, Unpack
 
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import ends_of, on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
-from fastapi_caching_route._core.asgi import Scope
 from fastapi_caching_route._core.checks import (
     check_flag,
     check_positive,
     checked_namespace,
-    checked_paths,
-    checked_templates,
 )
 from fastapi_caching_route._core.durations import Seconds, checked_seconds
 from fastapi_caching_route._core.key import EntryKey
 from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._core.names import (
     EVERYTHING,
-    PathValues,
     names_of_key,
     names_of_tags,
     namespace_name,
     path_name,
     path_of,
 )
-from fastapi_caching_route._fastapi.endpoints import INVALIDATES, attach, layers, name_of
-from fastapi_caching_route._fastapi.writing import followed_by
 from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
 from fastapi_caching_route._functions.get_or_set import Value, ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
@@ -47,16 +41,13 @@ from fastapi_caching_route._routes.building import LATER, check_observer, settin
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decorating import (
-    apply_to_routes,
     caching_class,
-    check_endpoint,
     checked_options,
     decorate_with,
     given_options,
     let_skip,
-    warn_of_both,
 )
-from fastapi_caching_route._routes.decoration import invalidates_of
+from fastapi_caching_route._routes.decorating_writes import invalidates_with
 from fastapi_caching_route._routes.erasing import erase
 from fastapi_caching_route._routes.installing import let_cache, note_lifespan
 from fastapi_caching_route._routes.listed import entries_of
@@ -64,14 +55,12 @@ from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_nam
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
 from fastapi_caching_route._routes.targets import (
-    check_endpoints,
     checked_connection,
     names_of,
     names_of_endpoint,
     names_of_path,
 )
 from fastapi_caching_route._routes.warming_up import WarmUp
-from fastapi_caching_route._routes.writes import Invalidates, invalidate_for_all
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
 from fastapi_caching_route._store.given import (
     NOT_NOW,
@@ -675,32 +664,7 @@ class FastAPICache:
         if positional:
             msg = f'@cache.invalidates needs parentheses and takes its options by name, got {positional}'
             raise ConfigurationError(msg)
-        check_endpoints(endpoints, self._settings)
-        said = Invalidates(
-            self._settings.runtime,
-            (lambda scope: tags(Request(scope))) if callable(tags) else checked_templates('tags', tags),
-            lambda: tuple(name for it in endpoints for name in names_of_endpoint(it, {}, self._settings)),
-            checked_paths(paths),
-            own_path=not (tags or endpoints or paths),
-            in_words=tuple('.'.join(name_of(it)) for it in endpoints),
-        )
-
-        async def invalidate(scope: Scope, values: PathValues) -> None:
-            self._settings.unserved.warn(scope.get('router') or scope.get('app'))
-            await invalidate_for_all([(said.store, await said.names(scope, values))])
-
-        def decorate(endpoint: Endpoint) -> Endpoint:
-            check_endpoint(endpoint)
-            for layer in layers(endpoint):
-                attach((*invalidates_of(layer), said), layer, INVALIDATES)
-            apply_to_routes(endpoint)
-            warn_of_both(endpoint)
-            inside = endpoint.__func__ if isinstance(endpoint, staticmethod) else endpoint
-            wrapped: Any = followed_by(inside, invalidate, said.fields)
-            self._settings.unserved.add_write(wrapped)
-            return cast('Endpoint', staticmethod(wrapped) if isinstance(endpoint, staticmethod) else wrapped)
-
-        return decorate
+        return invalidates_with(self._settings, tags, endpoints, paths)
 
     async def __aenter__(self) -> Self:
         """Check what `lifespan` checks, as far as that needs no app, and let this event loop send what is pending."""

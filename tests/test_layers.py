@@ -97,6 +97,7 @@ INSIDE = {
             'replacing',
             'reached',
             'planning',
+            'decorating_writes',
             'decorating',
             'owning',
             'hooks',

@@ -10,6 +10,7 @@ installing   gives an app or router the route class that can cache
 replacing    gives a cache an empty store and another clock, for tests
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route
+decorating_writes  decorates a write with `@cache.invalidates(...)`
 decorating   decorates an endpoint with `@cache(...)`
 owning       the route that owns a key of `CacheContext`
 hooks        the user's callables, in the form that a plan needs

@@ -54,8 +54,8 @@ ROWS = [
     ('unmet: at a context', 'context.py', '        warn_of_unserved(self._app)\n', ''),
     (
         'unmet: at a write',
-        'cache.py',
-        "            self._settings.unserved.warn(scope.get('router') or scope.get('app'))\n",
+        '_routes/decorating_writes.py',
+        "        settings.unserved.warn(scope.get('router') or scope.get('app'))\n",
         '',
     ),
     ('unmet: explained', '_cli/reporting.py', 'for warning in settings.unserved.take():', 'for warning in ():'),
