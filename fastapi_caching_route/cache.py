@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, NoReturn, TypeVar, cast, overload
 
 from fastapi import APIRouter, FastAPI
-from msgspec import structs
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import Doc, Self, Unpack
@@ -21,12 +20,10 @@ from fastapi_caching_route._core.checks import (
     check_positive,
     checked_namespace,
 )
-from fastapi_caching_route._core.durations import Seconds, checked_seconds
-from fastapi_caching_route._core.key import EntryKey
+from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._core.names import (
     EVERYTHING,
-    names_of_key,
     names_of_tags,
     namespace_name,
     path_name,
@@ -38,6 +35,7 @@ from fastapi_caching_route._functions.locks import CacheLock
 from fastapi_caching_route._functions.threads import run_in_own_loop
 from fastapi_caching_route._routes.all_workers import begin_publishing, end_publishing, stats_of_all
 from fastapi_caching_route._routes.building import LATER, check_observer, settings_of
+from fastapi_caching_route._routes.by_hand import find_by_hand, keep_by_hand
 from fastapi_caching_route._routes.caches import note_alive
 from fastapi_caching_route._routes.counted import stats_of
 from fastapi_caching_route._routes.decorating import (
@@ -63,16 +61,9 @@ from fastapi_caching_route._routes.targets import (
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
 from fastapi_caching_route._store.given import (
-    NOT_NOW,
-    KeyOwner,
-    check_text,
-    keep_given,
-    key_to_store,
     keys_to_find,
-    shortest_ttl,
 )
 from fastapi_caching_route._store.soon import refuse_in_loop
-from fastapi_caching_route._store.visit import Found
 from fastapi_caching_route.callables import Tags
 from fastapi_caching_route.entries import EntryInfo
 from fastapi_caching_route.errors import ConfigurationError
@@ -381,13 +372,7 @@ class FastAPICache:
             ConfigurationError: the key or the namespace is not valid.
 
         """
-        found = None
-        for full in keys_to_find(self._settings.full_namespace, key, namespace):
-            found = found or await self._settings.store.visit().look_up(full)
-        if not isinstance(found, Found) or found.age_and_left(self._settings.runtime.clock())[1] <= 0:
-            return None
-        entry, body = found.entry, await self._settings.runtime.plain_bodies.get(found.entry)
-        return None if body is None else CachedResponse(body, entry.status, Headers(raw=list(entry.headers)))
+        return await find_by_hand(self._settings, key, namespace)
 
     async def set_cached(
         self,
@@ -409,49 +394,7 @@ class FastAPICache:
                 `CacheContext.key` under which no request would find it, or the text of one.
 
         """
-        given = given_options(caching_params)
-        check_text(key, self._settings.builders)
-        if isinstance(key, EntryKey) and isinstance(key.owner, KeyOwner) and 'namespace' not in given:
-            return await self._set_owned(key, key.owner, value, given)
-        policy = replace(self._settings.policy, **given)
-        if 'ttl' not in given:
-            policy = replace(policy, ttl=shortest_ttl(self._settings.ttls, self._settings.full_namespace, policy))
-        namespace = None if policy.namespace is None else self._settings.full_namespace(policy.namespace)
-        full = key_to_store(self._settings.full_namespace, key, policy.namespace)
-        names = names_of_key(full, namespace)
-        terms = self._settings.terms(policy)
-        return await self._set(key, full, value, names=names, terms=terms, compression=self._settings.compression)
-
-    async def _set_owned(self, key: EntryKey, owner: KeyOwner, value: Any, given: Mapping[str, Any]) -> bool:
-        """Store a response under the key of a route without a key builder."""
-        if owner.store is not self._settings.store:
-            owner = replace(owner, refusal='it is the key of another cache')
-        if owner.refusal is not None:
-            msg = f'set_cached({key!r}, ...): {owner.refusal}'
-            raise ConfigurationError(msg)
-        terms = owner.terms
-        if 'ttl' in given:
-            terms = structs.replace(terms, ttl=checked_seconds('ttl', given['ttl']))
-        return await self._set(
-            key,
-            key.full,
-            value,
-            names=owner.names,
-            terms=terms,
-            about=owner.about,
-            covers=owner.covers,
-            compression=owner.compression,
-        )
-
-    async def _set(self, key: str, full: str, value: Any, **named: Any) -> bool:
-        settings = self._settings
-        named = {**named, 'left_out': settings.cache_header, 'now': settings.runtime.clock()}
-        named['surrogates'] = settings.surrogates
-        refused = await keep_given(settings.store.visit(), full, value, **named)
-        if refused is not None and refused not in NOT_NOW:
-            msg = f'set_cached({key!r}, ...): the response must not be stored; the reason is {refused}'
-            raise ConfigurationError(msg)
-        return refused is None
+        return await keep_by_hand(self._settings, key, value, given_options(caching_params))
 
     async def invalidate_cached(self, key: str, namespace: str | None = None, *, soft: bool = False) -> int:
         """Invalidate the entry under the key of a `key_builder` or `CacheContext`. Return the number deleted: 0 or 1.

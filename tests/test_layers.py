@@ -94,6 +94,7 @@ INSIDE = {
             'warming_up',
             'start_up',
             'installing',
+            'by_hand',
             'replacing',
             'reached',
             'planning',

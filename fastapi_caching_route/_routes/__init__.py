@@ -7,6 +7,7 @@ listed       entries for people
 warming_up   requests through an app, so that their responses are stored
 start_up     what is wrong as an app starts
 installing   gives an app or router the route class that can cache
+by_hand      responses that user code itself reads and stores
 replacing    gives a cache an empty store and another clock, for tests
 reached      a route as requests reach it: its plan, its methods, and what a write invalidates
 planning     builds the plan of a decorated route

@@ -49,9 +49,9 @@ ROWS = [
     ),
     (
         'compression: set by its key',
-        'cache.py',
+        '_routes/by_hand.py',
         'compression=owner.compression,',
-        'compression=self._settings.compression,',
+        'compression=settings.compression,',
     ),
     (
         'compression: a 304 with what guards say of the content',

@@ -17,7 +17,7 @@ ROWS = [
         '        names = self._all(names, key, begun)\n',
         '',
     ),
-    ('ttl by hand', 'cache.py', "if 'ttl' not in given:", 'if False:'),
+    ('ttl by hand', '_routes/by_hand.py', "if 'ttl' not in given:", 'if False:'),
     (
         'namespace of no letters',
         '_core/checks.py',

@@ -70,7 +70,7 @@ ROWS = [
         'if covers is not None and await _varies(visit, key, recording.headers, covers):',
         'if False:',
     ),
-    ('own key: another cache', 'cache.py', 'if owner.store is not self._settings.store:', 'if False:'),
+    ('own key: another cache', '_routes/by_hand.py', 'if owner.store is not settings.store:', 'if False:'),
     (
         'default key: all of raw requests',
         '_routes/reached.py',
