@@ -16,7 +16,9 @@ from typing import Any
 import fastapi_caching_route
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speed import cases, prepared, to_nobody
+from cases import cases
+from messages import to_nobody
+from speed import prepared
 
 PACKAGE = str(Path(fastapi_caching_route.__file__).parent)
 

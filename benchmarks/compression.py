@@ -22,8 +22,9 @@ from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 
 sys.path.insert(0, str(Path(__file__).parent))
+from messages import answer, scope_of
+from routes import LimitRoute
 from servers import redis_server
-from speed import LimitRoute, answer, scope_of
 
 from fastapi_caching_route import CachingRoute, Compression, FastAPICache, MemoryCache
 

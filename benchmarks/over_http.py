@@ -23,8 +23,9 @@ from aiocache import RedisCache
 from fastapi import APIRouter, FastAPI
 
 sys.path.insert(0, str(Path(__file__).parent))
+from routes import cached, large, limit, small, uncached
 from servers import free_port, redis_server, wait_for
-from speed import cached, large, limit, small, uncached, versions
+from speed import versions
 
 from fastapi_caching_route import LMDBCache, MemoryCache, NearCopies
 

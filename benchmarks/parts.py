@@ -21,7 +21,10 @@ import uvloop
 from fastapi import Depends, FastAPI, Header
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speed import KEY, SMALL, answer, cached, forgetting, receive, scope_of, uncached, versions
+from cases import KEY
+from messages import answer, forgetting, receive, scope_of
+from routes import SMALL, cached, uncached
+from speed import versions
 
 from fastapi_caching_route import MemoryCache
 

@@ -17,8 +17,11 @@ from aiocache import RedisCache
 from fastapi import APIRouter, FastAPI
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cases import lmdb
+from messages import receive, scope_of, to_nobody
+from routes import LimitRoute, by_header, cached, limit, small
 from servers import redis_server
-from speed import LimitRoute, by_header, cached, limit, lmdb, receive, scope_of, small, to_nobody, versions
+from speed import versions
 
 from fastapi_caching_route import MemoryCache, NearCopies
 from fastapi_caching_route._exchange import call as client
