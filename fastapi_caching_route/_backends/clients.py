@@ -24,9 +24,8 @@ MAX_SPAN_IN_MEMCACHED = 30 * 86400
 MAX_CONCURRENT = 64
 """How many commands one event loop has under way: more would only wait in the server, which runs one at a time."""
 
-
 _SPECIAL = re.compile(r'([*?\[\]\\^])')
-"""What is a pattern in Redis."""
+"""The characters with a meaning in the patterns of Redis."""
 
 
 def concurrency(client: Any) -> int:

@@ -68,7 +68,7 @@ class Declared:
     """The dependencies in `not_on_hit` that can refuse requests, as their source shows, in words."""
     lenient: tuple[str, ...] = ()
     """The dependencies in `guards` that let requests through without a valid credential, as far as their source shows,
-    so that it is their value which says who is signed in; in words. None where `identity` or a key builder says it."""
+    and return the client if there is one; in words. Empty where `identity` or a key builder names the client."""
     pass_handler: object | None = None
     """The request handler for methods that are never cached, for which there is no key."""
     ready: dict[str, Ready] = field(default_factory=dict)

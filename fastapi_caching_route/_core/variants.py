@@ -57,7 +57,7 @@ class Variants:
 
 
 class StoredRecord(Struct, frozen=True):
-    """A record of variants as somebody finds it who lists what is stored."""
+    """A record of variants, found in a list of all that is stored."""
 
     record: Variants
     is_own: bool = False
@@ -211,7 +211,7 @@ def adding(variants: Variants, variant: str) -> tuple[Variants, list[str]]:
 
 
 def with_only(variants: Variants, stored: Collection[str]) -> Variants:
-    """The record with those of its variants that are stored under one of these keys."""
+    """The record without the variants that are stored under none of these keys."""
     return replace(variants, known=tuple(it for it in variants.known if variant_key(variants, it) in stored))
 
 

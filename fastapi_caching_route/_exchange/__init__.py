@@ -3,6 +3,15 @@
 Knows neither FastAPI, Starlette, aiocache nor decorators. A plain `def` that returns a coroutine saves the call of
 another coroutine that would only await it: each one more makes all misses dearer.
 
+The terms:
+
+- An *entry* is a stored response; `Found` is one that was not invalidated. *Variants* are entries that share a key.
+- A *visit* is the use that one request makes of the store, with a time limit for all of it.
+- `Looked` is what is under the key of a request, at once if possible. `Seen` is the entry that was chosen from that.
+- A *flight* is one run of the endpoint that other requests wait for, its followers: see `_concurrency/flights`.
+- An *errand* is the purpose of one run, and a *run* is the endpoint at work. A *recording* is its response so far.
+- *Labels* are the headers that we add: X-Cache, Age, Cache-Status, and the Cache-Control of the route.
+
 forecast    what would become of a request that nobody has sent
 arrival     a hit is sent at once, or an exchange begins
 exchange    the steps of a request, in a loop

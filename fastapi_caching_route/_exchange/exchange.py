@@ -73,7 +73,7 @@ class Exchange(Struct, eq=False):
     _call: Call
     _herd: Herd
     _cannot_be_sent: bool = False
-    """Whether nothing has been sent, because an entry that is kept compressed cannot be decoded."""
+    """Whether an entry that is kept compressed could not be decoded when it was to be sent. Nothing has been sent."""
 
     def respond(self, looked: Looked | None) -> Coroutine[Any, Any, None]:
         """Run the dependencies that must come before the key, then answer."""
@@ -124,7 +124,8 @@ class Exchange(Struct, eq=False):
                 before = copy(call.client) if reply.entry.coded else None
                 await admit(call, call.declared.on_hit, partial(self._reply, reply))
                 if before is not None and self._cannot_be_sent:
-                    call.client, self._cannot_be_sent = before, False  # a miss: its guards run with the endpoint
+                    # It becomes a miss: guards run once more with the endpoint, so what they wrote does not count.
+                    call.client, self._cannot_be_sent = before, False
                     await seen.visit.forget(reply.entry.key)
                     return False
                 if reply.renews and call.client.was_served:
@@ -181,7 +182,7 @@ class Exchange(Struct, eq=False):
         labels = call.plan.labels.on_hit(reply.age, reply.left, headers, inputs, entry.read, detail=detail)
         try:
             await call.client.reply(entry, labels, call.plan.runtime.clock())
-        except UndecodableError:  # a guard has just forbidden to transform it, so that the client gets what is plain
+        except UndecodableError:  # a guard has just forbidden to transform the body, so it has to be sent decoded
             self._cannot_be_sent = True
 
     async def _forward(self, forward: Forward, seen: Seen, demand: Demand) -> bool:

@@ -61,10 +61,10 @@ class Herd(Struct, eq=False):
     _call: Call
     _attempts: int = 0
     _until: float = 0.0
-    """How long it waits for them; 0 while it has not asked for any of them."""
+    """The moment until which it waits for them, by the monotonic clock; 0 before it waits for the first."""
 
     async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
-        """The part of this request, for which nothing that it has seen may be sent: to lead, to follow, or neither.
+        """Whether this request leads, follows or runs the endpoint alone: nothing that it has seen may be sent.
 
         Between `under_way`, `has_brought` and `lead` there must be no `await`, or two requests would lead.
         `has_brought` closes the gap between look-up and flight (`test_followers`):
@@ -94,8 +94,8 @@ class Herd(Struct, eq=False):
         return Alone(variants)
 
     async def _follow(self, flight: Flight[Brought], variants: Variants | None) -> Joined | _NextFlight:
-        """The part of this request when a flight has landed."""
-        comes_too_late = flight.is_storing
+        """The same after a flight has landed."""
+        comes_too_late = flight.is_storing  # see `keeping._store_in_place`: it may come after an invalidation
         match await flight.outcome(self._until - time.monotonic()):
             case Brought() if comes_too_late:
                 return LookAgain.LOOK_AGAIN

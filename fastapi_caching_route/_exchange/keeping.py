@@ -173,7 +173,7 @@ def _store_in_place(
 
 
 async def _or_unlocked(putting: Coroutine[Any, Any, str | None], response: Response) -> str | None:
-    """If the store does not take the entry, let other processes not wait for the next ones."""
+    """If the store does not take the entry, use no lock for a while: other processes would wait for nothing."""
     reason, call = await putting, response.errand.call
     if reason == reasons.STORE_ERROR.name:
         call.plan.runtime.unstorable.begin(call.key, call.plan.runtime.clock(), UNSHAREABLE_SECONDS)
@@ -277,7 +277,10 @@ async def _place(response: Response, entry: Entry, visit: Visit, *, span: float)
 
 
 def _outcome(errand: Errand, entry: Entry, variants: Variants | None) -> Brought | Instead:
-    """The followers may have the entry if it would answer them from the store."""
+    """What the followers get: the entry, if the store would give it to them as a hit.
+
+    Also begins or ends the pauses of its key: one more function would make all misses dearer.
+    """
     runtime, key = errand.call.plan.runtime, errand.call.key
     now = runtime.clock()
     _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)

@@ -1,4 +1,4 @@
-"""How a response is passed on while it is recorded: its start soon, and at the pace of its client, who may be slow.
+"""How a response is passed on while it is recorded: its start soon, and at the pace of its client, which may be slow.
 
 Knows moments and clients, and nothing of HTTP.
 """
@@ -17,12 +17,12 @@ from fastapi_caching_route._exchange.call import Client, to_nobody
 START_SECONDS = 0.1
 """For so long the start of a response of known length is held for its body: a file is opened in a thread first."""
 
-STALLED_SECONDS, GIVE_UP_SECONDS = 0.5, 5.0
-"""Followers wait for the client of a response for so long, all in all. If it reads nothing for the second time, its
-recording is given up.
+STALLED_SECONDS = 0.5
+"""Followers wait for the client of a response for so long, all in all. A follower waits for one slow client after
+another, `MAX_ATTEMPTS` at most, so for two seconds."""
 
-Four times the first (`MAX_ATTEMPTS`) is the longest that a request waits for slow clients, one after another.
-"""
+GIVE_UP_SECONDS = 5.0
+"""If a client does not take a message for so long, the recording of its response is given up."""
 
 
 class Passing(Struct, eq=False):
@@ -34,8 +34,11 @@ class Passing(Struct, eq=False):
     has_begun: bool = False
     """Whether the client has got something, or is to get what is stored."""
     _timer: asyncio.TimerHandle | None = None
-    _ending: asyncio.TimerHandle | None = None
+    """Passes on the start after a while."""
     _starting: 'asyncio.Task[None] | None' = None
+    """Passes it on, since the timer has rung."""
+    _giving_up: asyncio.TimerHandle | None = None
+    """Gives up the recording after a while, since followers do not wait for the client any more."""
     _waited: float = 0.0
     """For how many seconds this client has been waited for."""
 
@@ -72,7 +75,7 @@ class Passing(Struct, eq=False):
                 self._client.send = to_nobody
             finally:
                 self._waited += loop.time() - began_at
-                for timer in (watching, self._ending):
+                for timer in (watching, self._giving_up):
                     if timer is not None:
                         timer.cancel()
 
@@ -80,13 +83,13 @@ class Passing(Struct, eq=False):
         """The client is slow: followers go on without it. In the end its recording makes room for others."""
         self._flight.land(Instead.LEAD)
         loop = asyncio.get_running_loop()
-        self._ending = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)
+        self._giving_up = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)
 
     def close(self) -> None:
         """Pass on nothing any more."""
         self.hold()
         if self._starting is not None and not self._starting.cancel() and not self._starting.cancelled():
-            self._starting.exception()  # the client has disconnected, of which nobody needs to be told
+            self._starting.exception()  # the client has disconnected; unless this is read, asyncio logs it
 
     def hold(self) -> bool:
         """Do not pass on the start by itself any more. Return whether that has begun."""

@@ -1,4 +1,4 @@
-"""What the endpoint receives from its client, who may be slow or disconnect, while others wait for the response."""
+"""What the endpoint receives: its client may send slowly or disconnect, while followers wait for the response."""
 
 import asyncio
 
@@ -18,15 +18,15 @@ class Receiving(Struct, eq=False):
     _flight: Flight[Brought]
     _recorder: Recorder
     _patience: float
-    """For how many seconds others still wait for the body."""
+    """For how many seconds followers still wait for the body."""
     _has_body: bool = False
     """Whether the body has come to its end."""
 
     async def __call__(self) -> Message:
         """The next message.
 
-        A disconnect may end the endpoint early: once the body is complete, it is held back while others wait for the
-        whole response. Before that, the endpoint cannot go on, and others do not wait for its client.
+        A disconnect may end the endpoint early. Once the body is complete, it is held back while followers wait for the
+        whole response. Before that, the endpoint cannot go on without it, and followers do not wait for its client.
         """
         message = await (self._receive() if self._has_body else self._next_of_body())
         if message['type'] == 'http.disconnect':

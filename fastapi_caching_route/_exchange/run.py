@@ -79,6 +79,11 @@ class Run:
         self._way: Way | None = None
         self._uses_entry = False
 
+    @property
+    def has_responded(self) -> bool:
+        """Whether something has been sent to the client, or the stored entry is going to be."""
+        return self._passing.has_begun or self._uses_entry
+
     async def run(self) -> None:
         """Let the endpoint answer, from its beginning to its end."""
         call = self.errand.call
@@ -202,7 +207,7 @@ class Run:
     def _labelled(self, message: Message, refused: str | None) -> Message:
         """The start of a response that is passed on while it is recorded, or is not recorded after all."""
         headers, labels = self._response.head.headers, self.errand.call.plan.labels
-        if refused is None and not self._snapshot.before.is_known:  # if it is held, followers may have it
+        if refused is None and not self._snapshot.before.is_known:  # one that is held may still be for followers
             refused = reasons.STORE_ERROR.name
         if refused is not None:
             return with_headers(message, headers, labels.on_pass(Outcome(self.errand.why, detail=refused)))
@@ -225,7 +230,7 @@ class Run:
         step = self._recorder.feed({**message, 'body': b''} if is_cut else message)
         if self._recorder.reason is not None:  # followers need not wait until the client has read it
             self._note_unstored(self._recorder.reason)
-        if step.complete is None and is_last(message) and self._way is not None:
+        if step.complete is None and is_last(message) and self._way is not None:  # it was not recorded to its end
             await withdraw_stored(self._response, self.errand.visit, self._recorder.doubt)
         await self._take(step)
 
@@ -272,11 +277,6 @@ class Run:
         own = fields_for_one_client(recording.headers, head.told_of(recording.headers))
         entry = kept.entry.for_one(own, self._written.made()) if own else kept.entry
         await client.reply(entry, labels, head.began_at, own=own)
-
-    @property
-    def has_responded(self) -> bool:
-        """Whether something has been sent to the client, or the stored entry is going to be."""
-        return self._passing.has_begun or self._uses_entry
 
     async def _send_entry(self) -> None:
         """Send the stale entry, behind the guards if the endpoint was not reached behind them."""

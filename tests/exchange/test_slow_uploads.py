@@ -55,6 +55,15 @@ def app_of(cache, began, broken, *, by_guard=False):
     return app
 
 
+async def slow_upload(method, *, broken=None, by_guard=False):
+    """An app that reads the body of a slow client, that client, and its request, of which the beginning was read."""
+    began, upload = asyncio.Event(), Upload(method)
+    app = app_of(memory_cache(), began, broken or asyncio.Event(), by_guard=by_guard)
+    request = upload.begin(app)
+    await began.wait()
+    return app, upload, request
+
+
 def length(messages):
     return int(b''.join(it.get('body', b'') for it in messages[1:]))
 
@@ -63,10 +72,7 @@ def length(messages):
 @pytest.mark.parametrize('method', ['GET', 'POST'])
 async def test_who_waits_for_a_slow_upload_goes_on_without_it(method, by_guard, monkeypatch):
     monkeypatch.setattr(run, 'STALLED_SECONDS', 0.02)
-    began, upload = asyncio.Event(), Upload(method)
-    app = app_of(memory_cache(), began, asyncio.Event(), by_guard=by_guard)
-    slow = upload.begin(app)
-    await began.wait()
+    app, upload, slow = await slow_upload(method, by_guard=by_guard)
     others = [asgi_call(app, asgi_scope(method=method, path='/'), body) for body in (b'', b'ab')]
     assert [length(it) for it in await asyncio.wait_for(asyncio.gather(*others), 9)] == [0, 2]
     assert not slow.done()
@@ -77,10 +83,7 @@ async def test_who_waits_for_a_slow_upload_goes_on_without_it(method, by_guard, 
 
 async def test_nobody_waits_for_an_upload_that_comes_in_drops(monkeypatch):
     monkeypatch.setattr(run, 'STALLED_SECONDS', 0.1)
-    began, upload = asyncio.Event(), Upload('POST')
-    app = app_of(memory_cache(), began, asyncio.Event())
-    slow = upload.begin(app)
-    await began.wait()
+    app, upload, slow = await slow_upload('POST')
 
     async def drop():
         while True:
@@ -98,10 +101,8 @@ async def test_nobody_waits_for_an_upload_that_comes_in_drops(monkeypatch):
 @pytest.mark.parametrize('method', ['GET', 'POST'])
 async def test_an_upload_that_breaks_off_ends_at_once_while_others_wait(method, monkeypatch):
     monkeypatch.setattr(run, 'STALLED_SECONDS', 3600)
-    began, broken, upload = asyncio.Event(), asyncio.Event(), Upload(method)
-    app = app_of(memory_cache(), began, broken)
-    broken_off = upload.begin(app)
-    await began.wait()
+    broken = asyncio.Event()
+    app, upload, broken_off = await slow_upload(method, broken=broken)
     other = asyncio.ensure_future(asgi_call(app, asgi_scope(method=method, path='/'), b'ab'))
     await asyncio.sleep(0.05)
     assert not other.done()
@@ -113,10 +114,7 @@ async def test_an_upload_that_breaks_off_ends_at_once_while_others_wait(method, 
 
 async def test_an_upload_that_goes_on_is_waited_for(monkeypatch):
     monkeypatch.setattr(run, 'STALLED_SECONDS', 3600)
-    began, upload = asyncio.Event(), Upload('POST')
-    app = app_of(memory_cache(), began, asyncio.Event())
-    slow = upload.begin(app)
-    await began.wait()
+    app, upload, slow = await slow_upload('POST')
     others = [
         asyncio.ensure_future(asgi_call(app, asgi_scope(method='POST', path='/'), b'begin end')) for _ in range(3)
     ]

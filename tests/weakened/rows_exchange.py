@@ -270,13 +270,13 @@ ROWS = [
     (
         'passing: the room of a slow client',
         '_exchange/passing.py',
-        '        self._ending = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)\n',
+        '        self._giving_up = loop.call_later(GIVE_UP_SECONDS - STALLED_SECONDS, self._recorder.give_up)\n',
         '',
     ),
     (
         'passing: a client that takes its time',
         '_exchange/passing.py',
-        'for timer in (watching, self._ending):',
+        'for timer in (watching, self._giving_up):',
         'for timer in ():',
     ),
     (
