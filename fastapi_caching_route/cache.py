@@ -15,20 +15,10 @@ from typing_extensions import Doc, Self, Unpack
 from fastapi_caching_route._backends.aiocache import Backend, BaseCache
 from fastapi_caching_route._concurrency.tasks import ends_of, on_asyncio
 from fastapi_caching_route._concurrency.workers import tell_of_workers
-from fastapi_caching_route._core.checks import (
-    check_flag,
-    check_positive,
-    checked_namespace,
-)
+from fastapi_caching_route._core.checks import check_flag, check_positive, checked_namespace
 from fastapi_caching_route._core.durations import Seconds
 from fastapi_caching_route._core.key_names import key_name
-from fastapi_caching_route._core.names import (
-    EVERYTHING,
-    names_of_tags,
-    namespace_name,
-    path_name,
-    path_of,
-)
+from fastapi_caching_route._core.names import EVERYTHING, names_of_tags, namespace_name, path_name, path_of
 from fastapi_caching_route._functions.decorating import FunctionDecorator, FunctionOptions
 from fastapi_caching_route._functions.get_or_set import Value, ValueOptions
 from fastapi_caching_route._functions.locks import CacheLock
@@ -52,17 +42,10 @@ from fastapi_caching_route._routes.listed import entries_of
 from fastapi_caching_route._routes.mistaken import warn_of_mistaken, warn_of_namespace
 from fastapi_caching_route._routes.settings import Settings
 from fastapi_caching_route._routes.start_up import check_start
-from fastapi_caching_route._routes.targets import (
-    checked_connection,
-    names_of,
-    names_of_endpoint,
-    names_of_path,
-)
+from fastapi_caching_route._routes.targets import checked_connection, names_of, names_of_endpoint, names_of_path
 from fastapi_caching_route._routes.warming_up import WarmUp
 from fastapi_caching_route._store.by_url import backend_at, url_in_environment
-from fastapi_caching_route._store.given import (
-    keys_to_find,
-)
+from fastapi_caching_route._store.given import keys_to_find
 from fastapi_caching_route._store.soon import refuse_in_loop
 from fastapi_caching_route.callables import Tags
 from fastapi_caching_route.entries import EntryInfo

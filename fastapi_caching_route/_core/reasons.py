@@ -1,7 +1,8 @@
 """Every reason for which a request bypasses the cache or a response is not stored, in one table. Pure.
 
 Cache-Status tells a reason as its detail (RFC 9211 §2.8). Its extent decides what requests do that wait for the
-response. `no_store('...')` may give any other text: that is a reason with this name. Does not know who logs a reason.
+response. `no_store('...')` may give any other text: that is a reason with this name. Does not know where it is
+logged.
 The table in `docs/http.md` is made of this one, by `python -m tests.reasons`.
 """
 

@@ -1,7 +1,7 @@
 """A response that is made at once from a stored entry: nothing has to be waited for, and no user code runs.
 
 Most hits are made here, so each call counts (`benchmarks/calls.py`): `at_once` inlines what would be small functions.
-Does not know guards, nor who sends the response.
+Does not know guards, nor what sends the response.
 """
 
 from math import inf

@@ -1,6 +1,6 @@
 """What is stored for a request, and what may be done with it.
 
-Does not know guards, nor who responds in the end.
+Does not know guards, nor what sends the response in the end.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The endpoint runs once, its response is watched message by message, and it is stored if it may be.
 
 The route runs its guards itself; its handler notes in the `Written` of the scope what they and others write on the
-response. Does not know who waits, nor other runs.
+response. Does not know the requests that wait for it, nor other runs.
 """
 
 import logging
