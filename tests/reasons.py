@@ -21,8 +21,11 @@ WHILE_STORING = {
     'slow-client': 'one of them calls the endpoint, for all, half a second after the client stopped reading',
     'no body': FOLLOWERS[Extent.THIS_REQUEST],
     'invalidated': FOLLOWERS[Extent.THIS_REQUEST],
-    'store-error': 'they share it; but if it may have been invalidated, one of them calls the endpoint, for all',
-    'store-slow': 'they share it',
+    'store-error': (
+        'those who asked before the endpoint ran share it, and all if the store just had no room; '
+        'of the others, one calls the endpoint, for all'
+    ),
+    'store-slow': 'they share it if they have time left for the store; if not, as with `store-error`',
 }
 """What does not follow from the extent: by then, the response is complete, or its flight has landed."""
 

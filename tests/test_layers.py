@@ -114,7 +114,7 @@ INSIDE = {
     ),
     '_exchange': (
         *('forecast', 'arrival', 'exchange', 'overtaking', 'run', 'stale'),
-        *('receiving', 'passing', 'keeping', 'verdict', 'errand'),
+        *('receiving', 'passing', 'keeping', 'placing', 'verdict', 'errand'),
         *(
             'guarded',
             'guards',
@@ -150,7 +150,7 @@ INSIDE = {
             'remote_visit',
             'soon',
         ),
-        *('debts', 'withdrawals'),
+        *('parts', 'debts', 'withdrawals'),
         *(
             'ledger',
             'marks',

@@ -10,11 +10,17 @@ Knows keys and times; knows neither HTTP nor stores. The terms:
 A leader always lands its flight: if it is cancelled or raises, a `finally` in the exchange lands it with
 `Instead.LEAD`, so that a follower takes over. A follower that waits longer than its own time-out stops waiting.
 
+A response may be older than an invalidation that returned while it was made, unless the store says that there was none.
+But it is for everyone who asked before its run began, whatever was invalidated since: their own run would have begun no
+earlier. So a flight has something ready for them at the end of its run, if the store cannot tell.
+
 A flight belongs to one event loop, since a future does. Threads with event loops of their own do not share flights.
 """
 
 import asyncio
+import math
 import time
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from types import TracebackType
 from typing import Generic, NoReturn, TypeVar
@@ -25,6 +31,9 @@ from fastapi_caching_route._concurrency.pauses import RecentNumbers
 
 T = TypeVar('T')
 """What a flight brings for all its followers."""
+
+WaitForStore = Callable[['asyncio.Future[None]', float, float], Awaitable[bool]]
+"""See `Visit.wait_for_store`."""
 
 FOLLOWER_POLL_SECONDS = 0.1
 """How often a flight checks whether its followers have left."""
@@ -39,6 +48,8 @@ class Instead(Enum):
     """They look up the store again: a stale entry may answer them."""
     LEAD = 'lead'
     """One of them leads the next flight: this run brought nothing, or a response for its leader only."""
+    TAKE_READY = 'take what is ready'
+    """Those who asked before the run began take what is ready for them. One of the others leads."""
 
 
 class RunFailedError(Exception):
@@ -80,6 +91,10 @@ class Flight(Struct, Generic[T], eq=False):
     _outcome: T | Instead | RunFailedError | None = None
     _landing: 'asyncio.Future[None] | None' = None
     """What followers wait for; created for the first of them, since most flights have none."""
+    _end: 'asyncio.Future[None] | None' = None
+    """The end of the run, in the same way: then it is storing, or has landed."""
+    _run_began_at: float = math.inf
+    _ready: T | None = None
     followers: int = 0
     has_landed: bool = False
     is_storing: bool = False
@@ -88,14 +103,55 @@ class Flight(Struct, Generic[T], eq=False):
     stored: bool = False
     """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
-    async def outcome(self, seconds: float) -> T | Instead | RunFailedError | None:
-        """Follow the flight: wait for its outcome; None if it has not landed after `seconds`."""
+    def begin_run(self) -> None:
+        """From now on, something is read to make the response."""
+        self._run_began_at = time.monotonic()
+
+    def begin_storing(self, ready: T | None) -> None:
+        """The run has ended; `ready` is for those who asked before it began."""
+        self.is_storing, self._ready = True, ready
+        _wake(self._end)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the run has brought something for those who asked before it began."""
+        return self._ready is not None
+
+    async def outcome(
+        self, seconds: float, asked_at: float = math.inf, wait_for_store: WaitForStore | None = None
+    ) -> T | Instead | RunFailedError | None:
+        """Follow the flight: wait for its outcome; None if it has not landed after `seconds`.
+
+        While it is storing, this waits by `wait_for_store`. A follower whose time for the store is over takes what is
+        ready for it, or else lands the flight; the response may still be stored.
+        """
+        joined_at = time.monotonic()
         self.followers += 1
         try:
-            await self._wait(max(seconds, 0))
+            if wait_for_store is None:
+                await self._wait(max(seconds, 0))
+            else:
+                await self._run_end(max(seconds, 0))
+                if self._outcome is None and self.is_storing:
+                    self._landing = self._landing or self.loop.create_future()
+                    # What came before the run was the time of the store, or of a lock in it.
+                    waited = max(self._run_began_at - joined_at, 0.0) if self._run_began_at < math.inf else 0.0
+                    if not await wait_for_store(self._landing, joined_at + seconds - time.monotonic(), waited):
+                        if self.ready_for(asked_at) is not None:
+                            return Instead.TAKE_READY
+                        self.land(Instead.TAKE_READY)
         finally:
             self.followers -= 1
         return self._outcome
+
+    async def _run_end(self, seconds: float) -> None:
+        if self._outcome is None and not self.is_storing:
+            self._end = self._end or self.loop.create_future()
+            await asyncio.wait((self._end,), timeout=seconds)
+
+    def ready_for(self, asked_at: float) -> T | None:
+        """What the run has brought for a request that was there at this time, if that was before it began."""
+        return self._ready if asked_at < self._run_began_at else None
 
     @property
     def is_waited_for(self) -> bool:
@@ -128,8 +184,8 @@ class Flight(Struct, Generic[T], eq=False):
             # If it left the table before it is counted, A would run the endpoint once more in between.
             self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead | RunFailedError))
             self._outcome, self.has_landed = outcome, True
-            if self._landing is not None:
-                self._landing.set_result(None)
+            _wake(self._end)
+            _wake(self._landing)
 
 
 class Flights(Generic[T]):
@@ -188,3 +244,9 @@ class Flights(Generic[T]):
     def has_brought(self, key: str, since: int) -> bool:
         """Whether a flight for this key has brought something to share since `brought_so_far` was `since`."""
         return self.brought_so_far > since and self._brought.of(key) > since
+
+
+def _wake(future: 'asyncio.Future[None] | None') -> None:
+    """Let those go on that wait for it."""
+    if future is not None and not future.done():
+        future.set_result(None)

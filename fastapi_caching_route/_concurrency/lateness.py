@@ -84,8 +84,22 @@ async def in_time(running: 'asyncio.Task[T]', seconds: float, lateness: Lateness
     return running.result()
 
 
-async def wait_for(running: 'asyncio.Task[Any]', seconds: float) -> None:
-    """Wait for a task, at most `seconds`; it goes on after that, and also if the caller is cancelled.
+async def waited_for(done: 'asyncio.Future[None]', seconds: float, late: Callable[[], float]) -> float:
+    """Wait for a future as `in_time` does, at most `seconds`; return how many of them this has taken.
+
+    `late` says how late the event loop was so far, in total.
+    """
+    began, late_before, seconds = time.monotonic(), late(), max(seconds, 0.0)
+    left, taken = seconds, 0.0
+    while not done.done() and left > 0:
+        await wait_for(done, left)
+        taken = time.monotonic() - began - forgiven(late() - late_before, seconds)
+        left = seconds - taken if seconds - taken >= UNAVOIDABLE_SECONDS else 0.0
+    return max(taken, 0.0)
+
+
+async def wait_for(running: 'asyncio.Future[Any]', seconds: float) -> None:
+    """Wait for a task or another future, at most `seconds`; it goes on after that, and also if the caller is cancelled.
 
     Costs half as much as `asyncio.wait`, and each look-up waits once, as each storing does.
     """

@@ -21,6 +21,7 @@ stale       a stale entry after the endpoint was asked
 receiving   what the endpoint receives from its client
 passing     how a response is passed on while it is recorded
 keeping     a complete response is stored, and shared with its followers
+placing     the key of a response among others under the key of its request, and who may have it
 verdict     what becomes of a response, decided from its head
 errand      what a run is for, and what was so before
 guarded     a response that is ready, for a request that its guards still have to accept

@@ -127,6 +127,7 @@ async def snapshot(errand: Errand) -> Snapshot:
         if errand.stale is not None:
             marked = tuple(dict.fromkeys((*marked, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, key=call.key, windowed=call.plan.terms.windowed)
+    errand.flight.begin_run()
     return Snapshot(asked, named, before, session, asked_at, reads)
 
 

@@ -110,7 +110,7 @@ class Exchange(Struct, eq=False):
         seen = await look_up(call, looked)
         account.end_part('look_up')
         while not await self._settle(seen, demand):  # `MAX_ATTEMPTS` of the herd bounds it
-            seen = await look_up(call)
+            seen = await look_up(call, visit=seen.visit)
 
     def _bypass(self, bypass: Bypass, handler: object | None) -> Coroutine[Any, Any, None]:
         self._call.client.account.note('bypass', bypass.in_words)

@@ -3,6 +3,7 @@
 Waits for other requests and decides; `exchange` acts on it.
 """
 
+import math
 import time
 from enum import Enum
 
@@ -15,6 +16,7 @@ from fastapi_caching_route._exchange.call import Call
 from fastapi_caching_route._exchange.lookup import Seen
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._store.lock import Lock
+from fastapi_caching_route._store.visit import Visit
 
 MAX_ATTEMPTS = 4
 """How often a request waits for another one, or leads. After so many flights it goes to the endpoint alone."""
@@ -62,6 +64,8 @@ class Herd(Struct, eq=False):
     _attempts: int = 0
     _until: float = 0.0
     """The moment until which it waits for them, by the monotonic clock; 0 before it waits for the first."""
+    _asked_at: float = math.inf
+    """When it was there at the latest: what is made from then on is for it, see `flights`."""
 
     async def join(self, seen: Seen, demand: reuse.Demand) -> Joined:
         """Whether this request leads, follows or runs the endpoint alone: nothing that it has seen may be sent.
@@ -75,6 +79,7 @@ class Herd(Struct, eq=False):
         """
         flights, timeout = self._call.plan.runtime.flights, self._call.plan.run_options.collapse_timeout
         self._until = self._until or time.monotonic() + timeout
+        self._asked_at = min(self._asked_at, seen.asked_at)
         variants = seen.variants
         while self._attempts < MAX_ATTEMPTS and self._may_share(demand):
             self._attempts += 1
@@ -83,7 +88,7 @@ class Herd(Struct, eq=False):
                 return Alone(variants)
             flight = flights.under_way(key, timeout)
             if flight is not None:
-                outcome = await self._follow(flight, variants)
+                outcome = await self._follow(flight, variants, seen.visit)
                 if not isinstance(outcome, _NextFlight):
                     return outcome
                 variants = outcome.variants
@@ -93,10 +98,16 @@ class Herd(Struct, eq=False):
                 return Lead(flights.lead(key), variants) if self._may_lead() else Alone(variants)
         return Alone(variants)
 
-    async def _follow(self, flight: Flight[Brought], variants: Variants | None) -> Joined | _NextFlight:
+    async def _follow(
+        self, flight: Flight[Brought], variants: Variants | None, visit: Visit | None = None
+    ) -> Joined | _NextFlight:
         """The same after a flight has landed."""
         comes_too_late = flight.is_storing  # see `keeping._store_in_place`: it may come after an invalidation
-        match await flight.outcome(self._until - time.monotonic()):
+        wait_for_store = None if visit is None else visit.wait_for_store
+        outcome = await flight.outcome(self._until - time.monotonic(), self._asked_at, wait_for_store)
+        if outcome is Instead.TAKE_READY:
+            outcome, comes_too_late = flight.ready_for(self._asked_at) or Instead.LEAD, False
+        match outcome:
             case Brought() if comes_too_late:
                 return LookAgain.LOOK_AGAIN
             case Brought() as brought:

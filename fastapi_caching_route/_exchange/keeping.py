@@ -3,7 +3,6 @@
 Sends nothing.
 """
 
-import math
 import random
 from collections.abc import Coroutine
 from functools import partial
@@ -19,17 +18,17 @@ from fastapi_caching_route._core.entry import About, Coded, Entry, Recording, en
 from fastapi_caching_route._core.key_names import is_of_key, with_key
 from fastapi_caching_route._core.names import CACHE_GROUPS, MAX_TAGS, NAMELESS, Named, cut, groups_of, tag_name
 from fastapi_caching_route._core.read_names import vary_of
-from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all, varying_fields
+from fastapi_caching_route._core.variants import Brought, Group, Variants, may_be_for_all
 from fastapi_caching_route._core.written import Made
 from fastapi_caching_route._exchange.errand import Errand, Response
+from fastapi_caching_route._exchange.placing import is_for_others, placed, ready_of, selecting_of
 from fastapi_caching_route._exchange.plan import Plan
 from fastapi_caching_route._http import reuse
 from fastapi_caching_route._http.coding import as_plain
 from fastapi_caching_route._http.fields import LARGEST, RawHeaders, lines, whole_number, with_vary
 from fastapi_caching_route._http.storing import Storable, supersedes_stored
 from fastapi_caching_route._store.compressed import coded_later
-from fastapi_caching_route._store.variants import add_variant
-from fastapi_caching_route._store.visit import Alive, Lost, Visit
+from fastapi_caching_route._store.visit import Lost, Visit
 
 BROKEN_OFF = frozenset({reasons.DISCONNECTED.name, reasons.INCOMPLETE.name})
 """Doubts about whether the response is the whole of what the endpoint had to say."""
@@ -164,7 +163,7 @@ def _store_in_place(
     #     2. Somebody invalidates, and that returns.
     #     3. C asks, and joins the flight.
     #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
-    response.errand.flight.is_storing = True
+    response.errand.flight.begin_storing(ready_of(response, entry))
     putting = _put(response, entry, visit, span=entry.lifetime + window)
     if response.errand.call.plan.run_options.lock:
         putting = _or_unlocked(putting, response)
@@ -196,18 +195,19 @@ async def _put(response: Response, entry: Entry, visit: Visit, *, span: float) -
     try:
         standing = await visit.marks_after(before, entry.names, entry.key, windowed=entry.windowed, span=span)
         if isinstance(standing, Lost):
+            errand.flight.land(_instead(errand, entry, standing.reason))
             return standing.reason
-        is_variant = entry.read or response.head.vary or errand.variants or not errand.call.declared.inputs.declared
-        place = await _place(response, entry, visit, span=span) if is_variant else (entry.key, None)
+        selecting = selecting_of(response, entry)
+        place = (entry.key, None) if selecting is None else await placed(response, selecting, visit, span=span)
         if place is None:
             errand.flight.land(Instead.FORWARD)
             return reasons.NOT_COMPARABLE.name
         key, variants = place
-        if (marks := standing.marks if isinstance(standing, Alive) else ()) != entry.marks or key != entry.key:
-            entry = structs.replace(entry, key=key, marks=marks, names=_names_under(key, entry))
+        if standing.marks != entry.marks or key != entry.key:
+            entry = structs.replace(entry, key=key, marks=standing.marks, names=_names_under(key, entry))
         if _was_withdrawn(response, key, visit):
             return reasons.INVALIDATED.name
-        is_stored = isinstance(standing, Alive) and await visit.put(entry, span)
+        is_stored = await visit.put(entry, span)
         if _was_withdrawn(response, key, visit):  # meanwhile, and it may have been stored after it was deleted
             await visit.forget(key)
             return reasons.INVALIDATED.name
@@ -253,29 +253,6 @@ async def withdraw_stored(response: Response, visit: Visit, doubt: str | None = 
         visit.note_withdrawal(errand.call.key, head.began_at)  # no request waits until a failing store deletes it
 
 
-async def _place(response: Response, entry: Entry, visit: Visit, *, span: float) -> tuple[str, Variants | None] | None:
-    """The key to store it under; and of which variants it is one, if there are several under the key of the request.
-
-    None if other requests cannot be compared with this one in what was read to make it.
-    """
-    call, known = response.errand.call, response.errand.variants
-    varying = varying_fields(call.declared.inputs, response.head.vary, known)
-    if not (varying or entry.read or known):
-        return call.key, None
-    return await add_variant(
-        visit,
-        call.key,
-        varying,
-        entry.read,
-        known=known,
-        headers=call.scope['headers'],
-        values_of=response.snapshot.reads.values,
-        normalised=call.plan.terms.by_the_book,
-        now=call.plan.runtime.clock(),
-        span=span,
-    )
-
-
 def _outcome(errand: Errand, entry: Entry, variants: Variants | None) -> Brought | Instead:
     """What the followers get: the entry, if the store would give it to them as a hit.
 
@@ -283,12 +260,19 @@ def _outcome(errand: Errand, entry: Entry, variants: Variants | None) -> Brought
     """
     runtime, key = errand.call.plan.runtime, errand.call.key
     now = runtime.clock()
-    _, left = reuse.age_and_left(entry.stored_at, entry.lifetime, math.inf, now)
     if not runtime.failing.are_none:
         runtime.failing.end(key)
-    if entry.must_validate or left <= 0:
+    if not is_for_others(entry, now):
         runtime.unshareable.begin(key, now, UNSHAREABLE_SECONDS)
         return Instead.FORWARD
     if not runtime.unshareable.are_none:
         runtime.unshareable.end(key)
     return Brought(entry, variants)
+
+
+def _instead(errand: Errand, entry: Entry, reason: str) -> Instead:
+    """What followers do if the response was invalidated while the endpoint ran, or nobody can tell."""
+    if reason == reasons.INVALIDATED.name:
+        return Instead.LEAD
+    is_for_others = isinstance(_outcome(errand, entry, None), Brought) and errand.flight.is_ready
+    return Instead.TAKE_READY if is_for_others else Instead.FORWARD

@@ -4,6 +4,8 @@ Does not know guards, nor what sends the response in the end.
 """
 
 import asyncio
+import math
+import time
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,6 +39,8 @@ class Looking(Struct, frozen=True):
     """How many flights had brought something by then."""
     visit: Visit
     guessed: Guessed | None
+    asked_at: float
+    """When that began, in seconds of the monotonic clock."""
 
 
 class Looked(Struct, frozen=True, gc=False):
@@ -93,14 +97,14 @@ def window_on_error(plan: Plan, request: RawHeaders, entry: Entry) -> float:
     return entry.stale_if_error if accepted is None else accepted
 
 
-async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest) -> Looked:
+async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest, visit: Visit | None = None) -> Looked:
     """Look up what is stored under a key; together with it the variant that a request probably gets, if it has some.
 
     The count is read before the look-up: after it, a flight that lands meanwhile would be counted although its entry
     was not seen (`test_herds` counts the runs).
     """
-    runtime = plan.runtime
-    so_far, visit = runtime.flights.brought_so_far, runtime.store.visit()
+    runtime, asked_at = plan.runtime, time.monotonic()
+    so_far, visit = runtime.flights.brought_so_far, visit or runtime.store.visit()
     record = runtime.records.get(keys[1])
     variant = None if record is None else _expected(record, request, plan)
     if record is None or variant is None:
@@ -109,7 +113,7 @@ async def look_up_key(plan: Plan, keys: KeyPair, request: RawRequest) -> Looked:
         found, guessed = await _both(visit, keys[1], variant_key(record, variant), variant)
     if isinstance(found, Variants) and runtime.store.is_shared:
         runtime.records.note(found)
-    return Looked(keys, found, Looking(so_far, visit, guessed))
+    return Looked(keys, found, Looking(so_far, visit, guessed, asked_at))
 
 
 def _expected(record: Variants, request: RawRequest, plan: Plan) -> str | None:
@@ -144,19 +148,25 @@ class Seen(Struct, frozen=True):
     """How many flights had brought something by then: a later one may have stored what was not there yet."""
     visit: Visit
     """With what is left of its time."""
+    asked_at: float = math.inf
+    """When the look-up began, in seconds of the monotonic clock: the request was there by then."""
 
     def among(self, variants: Variants | None) -> 'Seen':
         """The same, as one of these variants."""
         return self if variants is self.variants else replace(self, variants=variants)
 
 
-async def look_up(call: Call, looked: Looked | None = None) -> Seen:
-    """Look up the entry for a request; `looked` is what is under its key, if that is known already."""
+async def look_up(call: Call, looked: Looked | None = None, *, visit: Visit | None = None) -> Seen:
+    """Look up the entry for a request; `looked` is what is under its key, if that is known already.
+
+    On this `visit`, with what is left of its time; else on a new one.
+    """
     if looked is None or isinstance(looked.stored, Later):
-        looked = await look_up_key(call.plan, (call.own_key or '', call.key), call.raw)
+        looked = await look_up_key(call.plan, (call.own_key or '', call.key), call.raw, visit)
     found, how, variants = looked.stored, looked.how, None
     if how is None:  # no other flight has landed since `at_once` has looked: it is the same step
-        how = Looking(call.plan.runtime.flights.brought_so_far, call.plan.runtime.store.visit(), None)
+        runtime = call.plan.runtime
+        how = Looking(runtime.flights.brought_so_far, runtime.store.visit(), None, time.monotonic())
     guessed, visit = how.guessed, how.visit
     if isinstance(found, Variants):
         variants = found
@@ -169,7 +179,7 @@ async def look_up(call: Call, looked: Looked | None = None) -> Seen:
             found = None if variant is None else await visit.look_up(variant_key(variants, variant))
     if isinstance(found, Found) and found.entry.coded is not None and not await _can_be_sent(call, found):
         found = None
-    return Seen(found if isinstance(found, Found) else None, variants, how.brought_so_far, visit)
+    return Seen(found if isinstance(found, Found) else None, variants, how.brought_so_far, visit, how.asked_at)
 
 
 async def _can_be_sent(call: Call, found: Found) -> bool:

@@ -12,6 +12,7 @@ Only a renewal, which nobody waits for, is run by the exchange. Knows no argumen
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Protocol
@@ -107,7 +108,8 @@ def answer_at_once(call: FunctionCall) -> tuple[Looked | None, bytes | None]:
         return None, None
     if isinstance(result, Looked):
         # The exchange goes on in another step, and must know of what has landed meanwhile.
-        return Looked(result.keys, result.stored, Looking(so_far, plan.runtime.store.visit(), None)), None
+        how = Looking(so_far, plan.runtime.store.visit(), None, time.monotonic())
+        return Looked(result.keys, result.stored, how), None
     count(plan.counts, result)
     if plan.runtime.observers.tell is not None:
         tell_hit(Account(plan, METHOD, _to_nobody).start_timing(), plan, result)

@@ -13,6 +13,7 @@ at_once       look-ups that wait for nothing, in a store of this machine
 copies        copies in this process, in front of a store that others share
 remote_visit  what one request does there
 soon          who sends pending invalidations: an event loop or a thread
+parts         what all requests there share
 debts         pending invalidations
 withdrawals   keys whose entries the endpoint has withdrawn
 ledger        invalidation for all processes, in stores that have journals

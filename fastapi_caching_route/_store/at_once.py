@@ -11,7 +11,7 @@ from fastapi_caching_route._backends.journal import JournalHead, Tail
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._store.ledger import JournalLedger
-from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.parts import Parts
 from fastapi_caching_route._store.visit import LATER, Found, Later
 
 logger = logging.getLogger('fastapi_caching_route')

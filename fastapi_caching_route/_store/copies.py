@@ -21,7 +21,7 @@ from fastapi_caching_route._concurrency.pauses import RecentNumbers
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.ledgers import Ledger
-from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.parts import Parts
 from fastapi_caching_route._store.visit import LATER, Found, Later, StoredObject
 from fastapi_caching_route.memory import MemoryCache, MemoryStats
 

@@ -26,11 +26,12 @@ from fastapi_caching_route._store.visit import (
     Found,
     ListedPage,
     LookUp,
+    Lost,
     Standing,
     Store,
     StoredObject,
-    Unknown,
     Visit,
+    WithoutBudget,
 )
 from fastapi_caching_route.errors import ConfigurationError, InvalidationError
 
@@ -203,7 +204,7 @@ class DeferredStore:
             self._is_closed = True
 
 
-class NoVisit:
+class NoVisit(WithoutBudget):
     """A visit without a store: nothing is found, and nothing is stored."""
 
     __slots__ = ()
@@ -226,7 +227,7 @@ class NoVisit:
         span: float,  # noqa: ARG002
     ) -> Standing:
         """See `Visit`."""
-        return Unknown()
+        return Lost('store-error')
 
     async def put(self, stored: StoredObject, span: float) -> bool:  # noqa: ARG002
         """See `Visit`."""

@@ -10,7 +10,7 @@ from fastapi_caching_route._backends.commands import Commands
 from fastapi_caching_route._backends.listing import pages_of
 from fastapi_caching_route._core.entry import Entry, Headed
 from fastapi_caching_route._core.variants import StoredRecord, Variants
-from fastapi_caching_route._store.remote_visit import Parts
+from fastapi_caching_route._store.parts import Parts
 from fastapi_caching_route._store.visit import Described, ListedPage
 
 PAGE = 100

@@ -34,8 +34,8 @@ from fastapi_caching_route._store.visit import (
     Lost,
     Standing,
     StoredObject,
-    Unknown,
     Visit,
+    WithoutBudget,
 )
 from fastapi_caching_route._store.withdrawals import Withdrawals
 from fastapi_caching_route.memory import MemoryCache
@@ -141,7 +141,7 @@ class LocalStore:
         """See `Store`. There is nothing to close."""
 
 
-class LocalVisit:
+class LocalVisit(WithoutBudget):
     """What all requests do with a `LocalStore`."""
 
     __slots__ = ('_moments', '_read', '_table', '_withdrawals')
@@ -185,7 +185,7 @@ class LocalVisit:
         """See `Visit`."""
         began = before.early
         if not isinstance(began, int):
-            return Unknown()
+            return Lost('store-error')
         return Alive(began) if self._moments.are_unchanged(names, key, began) else Lost('invalidated')
 
     async def put(self, stored: StoredObject, span: float) -> bool:

@@ -25,8 +25,8 @@ from fastapi_caching_route._store.local import LocalStore
 from fastapi_caching_route._store.marks import Marks
 from fastapi_caching_route._store.moments import MomentsLedger, moments_of
 from fastapi_caching_route._store.own_tokens import tokens_of
+from fastapi_caching_route._store.parts import Parts
 from fastapi_caching_route._store.remote import RemoteStore
-from fastapi_caching_route._store.remote_visit import Parts
 from fastapi_caching_route._store.visit import LookUp, Store
 from fastapi_caching_route._store.wire import Wire
 from fastapi_caching_route.errors import ConfigurationError

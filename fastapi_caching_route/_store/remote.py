@@ -40,7 +40,8 @@ from fastapi_caching_route._store.debts import Debts
 from fastapi_caching_route._store.held_tokens import HeldTokens
 from fastapi_caching_route._store.latest import latest
 from fastapi_caching_route._store.listing import described_remotely, listed_remotely
-from fastapi_caching_route._store.remote_visit import Parts, RemoteVisit
+from fastapi_caching_route._store.parts import Parts
+from fastapi_caching_route._store.remote_visit import RemoteVisit
 from fastapi_caching_route._store.soon import Writer
 from fastapi_caching_route._store.telling import tell_invalidated
 from fastapi_caching_route._store.tokens import Tokens

@@ -8,23 +8,17 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from fastapi_caching_route._backends.commands import Commands, Persistent
-from fastapi_caching_route._backends.linked import LinkedBackend
+from fastapi_caching_route._backends.commands import Commands
 from fastapi_caching_route._backends.outage import in_words
-from fastapi_caching_route._concurrency.lateness import wait_for
-from fastapi_caching_route._concurrency.observers import AllObservers
-from fastapi_caching_route._concurrency.tasks import keep_running
+from fastapi_caching_route._concurrency.lateness import wait_for, waited_for
 from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.variants import Variants
 from fastapi_caching_route._http.freshness import FOREVER
 from fastapi_caching_route._store.compressed import replaced
-from fastapi_caching_route._store.debts import Debts
-from fastapi_caching_route._store.latest import latest
-from fastapi_caching_route._store.ledgers import Ledger
+from fastapi_caching_route._store.parts import KeepsCopies, Parts
 from fastapi_caching_route._store.visit import (
     LATER,
     Alive,
@@ -35,11 +29,8 @@ from fastapi_caching_route._store.visit import (
     Lost,
     Standing,
     StoredObject,
-    Unknown,
     Visit,
 )
-from fastapi_caching_route._store.withdrawals import Withdrawals
-from fastapi_caching_route.memory import MemoryStats
 
 logger = logging.getLogger('fastapi_caching_route')
 
@@ -57,56 +48,6 @@ FAILED = Failed()
 
 FEW_NAMES = 32
 """If a response has more names than this, a time-out while reading its marks is no sign that the store is too slow."""
-
-
-class KeepsCopies(Protocol):
-    """Copies of entries in this process, see `copies`."""
-
-    def get(self, key: str, /) -> Entry | None: ...
-    def keep(self, stored: StoredObject) -> None: ...
-    def keep_read(self, entry: Entry, since: int) -> None: ...
-    def drop(self, key: str) -> None: ...
-    def stats(self) -> MemoryStats: ...
-    def note_read(self, began_at: float, beside: Sequence[object]) -> None: ...
-
-    @property
-    def changes(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a `RemoteStore`, which its visits use."""
-
-    backend: LinkedBackend
-    ledger: Ledger
-    debts: Debts
-    timeout: float
-    """How many seconds a request waits for the store in total, and an invalidation for each command."""
-    copies: 'KeepsCopies | None' = None
-    withdrawals: Withdrawals = field(default_factory=Withdrawals)
-    evicting: 'Sequence[AllObservers]' = ()
-    """Who is told of evictions in this process."""
-    under_way: 'set[asyncio.Task[Any]]' = field(default_factory=set)
-
-    async def retry(self, within: float) -> float:
-        """Retry the pending invalidations, wait at most `within` seconds for that, and return the seconds waited.
-
-        The event loop may end soon, and no later one may have the time: so it is done now.
-        """
-        began = time.monotonic()
-        self.debts.retry_later(self.write)
-        if self.backend.worth_storing():
-            await asyncio.wait([self.debts.retry(self.write)], timeout=max(within, 0))
-        return time.monotonic() - began
-
-    async def write(self, names: Sequence[str]) -> None:
-        """Invalidate names, even if the breaker is open."""
-        await self.ledger.invalidate(Persistent(self.backend, self.timeout, even_if_open=True), names, None)
-        latest.note()
-
-    def go_on(self, work: Coroutine[Any, Any, T]) -> 'asyncio.Task[T]':
-        """Start a background task that runs to its end, even if nobody waits for it."""
-        return keep_running(asyncio.get_running_loop().create_task(work), self.under_way)
 
 
 class RemoteVisit:
@@ -235,7 +176,7 @@ class RemoteVisit:
         if self._parts.debts.has_grown(names, key, before.owed):
             return Lost('invalidated')
         if before.early is None:
-            return Unknown()
+            return Lost('store-error')
         asked = partial(self._parts.ledger.marks_after, early=before.early, names=names, key=key)
         marks = await self._or_nothing(partial(asked, windowed=windowed, span=span), FAILED)
         if isinstance(marks, Failed):
@@ -278,6 +219,12 @@ class RemoteVisit:
         """See `Visit`."""
         if self._parts.withdrawals.count:
             self._parts.withdrawals.forget(key)
+
+    async def wait_for_store(self, done: 'asyncio.Future[None]', seconds: float, waited: float) -> bool:
+        """See `Visit`."""
+        left = self._left = self._left - waited
+        self._left -= await waited_for(done, min(left, seconds), self._parts.backend.late)
+        return done.done() or seconds < left
 
     async def storing(self, store_it: Callable[[Visit], Coroutine[Any, Any, str | None]]) -> str | None:
         """See `Visit`."""

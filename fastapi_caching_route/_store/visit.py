@@ -95,16 +95,17 @@ class Alive(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """The response must be neither stored nor shared: a name was invalidated during the run, or nobody can tell."""
+    """The response must not be stored: a name was invalidated during the run, or nobody can tell.
+
+    It must not be shared with those who asked after the run began either. If the store cannot tell, another process may
+    have invalidated it meanwhile, and so may this one: a store that takes too long, or was down when the run began, may
+    have taken that.
+    """
 
     reason: str
 
 
-class Unknown(Struct, frozen=True):
-    """The store cannot tell, so the response is not stored; this process knows of no invalidation: it may be shared."""
-
-
-Standing = Alive | Lost | Unknown
+Standing = Alive | Lost
 """What became of a response while it was computed."""
 
 
@@ -160,6 +161,13 @@ class Visit(Protocol):
         """Note that what is stored under a key now is newer than the last withdrawal."""
         ...
 
+    def wait_for_store(self, done: 'asyncio.Future[None]', seconds: float, waited: float) -> Coroutine[Any, Any, bool]:
+        """Wait for what another request stores, at most `seconds`; return False if the budget ends before.
+
+        So many seconds have been `waited` for the store already, which this visit does not know of.
+        """
+        ...
+
     def storing(
         self, store_it: 'Callable[[Visit], Coroutine[Any, Any, str | None]]'
     ) -> Coroutine[Any, Any, str | None]:
@@ -168,6 +176,17 @@ class Visit(Protocol):
         Return why the response is not stored, or 'store-slow' if that is not known in time.
         """
         ...
+
+
+class WithoutBudget:
+    """What a visit has in common with others to a store for which nobody has to wait."""
+
+    __slots__ = ()
+
+    async def wait_for_store(self, done: 'asyncio.Future[None]', seconds: float, waited: float) -> bool:  # noqa: ARG002
+        """See `Visit`."""
+        await asyncio.wait((done,), timeout=max(seconds, 0))
+        return True
 
 
 class Store(Protocol):

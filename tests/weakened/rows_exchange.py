@@ -133,7 +133,7 @@ ROWS = [
         'await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, forward.why))',
         'await self._reply_as_follower(follow, forward.why)',
     ),
-    ('herd: closing', '_exchange/keeping.py', 'response.errand.flight.is_storing = True', 'pass'),
+    ('herd: closing', '_concurrency/flights.py', 'self.is_storing, self._ready = True, ready', 'self._ready = ready'),
     ('herd: variants', '_exchange/herd.py', 'suits = self._suits(brought)', 'suits = True'),
     ('herd: who leads', '_exchange/herd.py', ' if self._may_lead() else Alone(variants)', ''),
     (
@@ -320,8 +320,8 @@ ROWS = [
     (
         'bounds: followers wait',
         '_exchange/herd.py',
-        'flight.outcome(self._until - time.monotonic())',
-        'flight.outcome(3600)',
+        'flight.outcome(self._until - time.monotonic(), ',
+        'flight.outcome(3600, ',
     ),
     ('speed: a hit at once', '_exchange/arrival.py', 'at_once(plan, declared, scope)\n', 'None\n'),
     ('ready: no longer', '_exchange/hit.py', 'not ready.since <= now < ready.until or', 'not ready.since <= now or'),

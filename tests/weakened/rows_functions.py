@@ -72,7 +72,7 @@ ROWS = [
     (
         'function: what has landed meanwhile',
         '_functions/asking.py',
-        'return Looked(result.keys, result.stored, Looking(so_far, plan.runtime.store.visit(), None)), None',
+        'return Looked(result.keys, result.stored, how), None',
         'return result, None',
     ),
     ('function: a condition', '_functions/asking.py', 'wishes.refused = made.refused', 'pass'),
