@@ -42,11 +42,17 @@ def anyio_backend():
     return 'asyncio'
 
 
+warn_later = Unserved._warn_later
+Unserved._warn_later = lambda self: None
+"""Tests, and modules as they are imported, decorate many endpoints that never meet a route: a warning a second later
+would come in the middle of another test."""
+
+
 @pytest.fixture(autouse=True)
-def no_timers(request, monkeypatch):
-    """Tests decorate many endpoints that never meet a route; nobody needs to hear of it a second later."""
-    if request.module.__name__.rpartition('.')[2] != 'test_missing_route_class':
-        monkeypatch.setattr(Unserved, '_warn_later', lambda self: None)
+def timers(request, monkeypatch):
+    """The tests of these warnings get them."""
+    if request.module.__name__.rpartition('.')[2] == 'test_missing_route_class':
+        monkeypatch.setattr(Unserved, '_warn_later', warn_later)
 
 
 def serve(program: str, *options: str) -> Iterator[int]:
