@@ -2,7 +2,7 @@
 
 from fastapi_caching_route._http import ranges
 from fastapi_caching_route._http.conditional import CONDITIONAL, OF_A_304, OF_ONE_CLIENT, not_modified
-from fastapi_caching_route._http.fields import Field, RawHeaders, lines, without
+from fastapi_caching_route._http.fields import Field, RawHeaders, lines, members, without
 
 OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
 """Headers that are true only of the whole body."""
@@ -10,6 +10,9 @@ OF_THE_WHOLE = (b'content-digest', b'content-md5', b'content-range', b'digest')
 Selected = tuple[int, RawHeaders, bytes]
 """Status, headers and body."""
 
+
+_NOTHING_ELSE = (b'*;q=0', b'*;q=0.0', b'*;q=0.00', b'*;q=0.000')
+"""All codings that are not named are refused (RFC 9110 §12.5.3)."""
 
 WHOLE, UNCHANGED, IN_PART = 'all of it', 'a 304', 'what `select` returns'
 
@@ -41,7 +44,7 @@ def select(method: str, request: RawHeaders, stored: Selected, now: float, store
     if not_modified(method, request, status, response, now, stored_at=stored_at):
         return 304, unchanged(response), b''
     part = ranges.part(request, response, len(body), now) if method in ranges.WITH_RANGES and status == 200 else None
-    compressible = bool(lines(request, b'accept-encoding')) and not lines(response, b'content-encoding')
+    compressible = _names_a_coding(request) and not lines(response, b'content-encoding')
     if compressible and lines(request, b'if-range'):
         part = None  # the part that the client has may have been compressed on its way, under the same tag
     if part is None:
@@ -60,3 +63,9 @@ def select(method: str, request: RawHeaders, stored: Selected, now: float, store
         fields.append((b'content-encoding', b'identity'))
     fields.append((b'content-length', b'%d' % (part.end - part.start)))
     return 206, fields, body[part.start : part.end]
+
+
+def _names_a_coding(request: RawHeaders) -> bool:
+    """Whether a middleware might compress a response to this request: one that does not parse weights might, too."""
+    named = [it.replace(b' ', b'').lower() for it in members(request, b'accept-encoding')]
+    return any(it.partition(b';')[0] not in {b'', b'identity'} and it not in _NOTHING_ELSE for it in named)

@@ -151,10 +151,11 @@ class RemoteVisit:
         # Noted before the marks are read, so that what is added meanwhile counts as added since.
         parts = self._parts
         owed, withdrawals = parts.debts.owed(), parts.withdrawals.count
-        if not parts.backend.worth_storing() or parts.backend.breaker.is_open('reading'):
+        is_failing = parts.backend.breaker.has_failures
+        if is_failing and (not parts.backend.worth_storing() or parts.backend.breaker.is_open('reading')):
             return Before(None, owed, withdrawals)
         early = parts.ledger.early_at_once()
-        if early is None or parts.backend.breaker.has_failures:
+        if early is None or is_failing:
             early = await self._early(names, key, windowed=windowed)
         return Before(early, owed, withdrawals)
 

@@ -109,6 +109,29 @@ def test_a_part_is_never_compressed(cache):
     assert response.headers['content-encoding'] == 'identity'
 
 
+REFUSE_COMPRESSION = [None, '', 'identity', 'Identity;q=1, *;q=0', 'identity ; q=0.5, * ; q=0.0']
+MAY_BE_COMPRESSED = ['gzip', '*', 'identity, *;q=0.1', 'gzip;q=0', 'br, identity']  # Starlette ignores weights
+
+
+@pytest.mark.parametrize('accepted', [*REFUSE_COMPRESSION, *MAY_BE_COMPRESSED])
+def test_a_client_whose_copy_cannot_have_been_compressed_on_its_way_resumes_it(accepted, cache):
+    router = caching_router()
+
+    @router.get('/')
+    @cache(ttl=60)
+    async def endpoint():
+        return Response(bytes(5000), media_type='text/plain', headers={'etag': '"a"'})
+
+    client = client_of(router)
+    client.headers.pop('accept-encoding')
+    given = {} if accepted is None else {'accept-encoding': accepted}
+    client.get('/', headers=given)
+    response = client.get('/', headers={**given, 'range': 'bytes=0-1999', 'if-range': '"a"'})
+    assert response.headers['x-cache'] == 'HIT'
+    assert response.status_code == (206 if accepted in REFUSE_COMPRESSION else 200)
+    assert 'content-encoding' not in response.headers
+
+
 @pytest.mark.parametrize('asked', [{'if-none-match': '"a"'}, {'range': 'bytes=0-0'}])
 def test_a_renewal_asks_for_the_whole(cache, clock, asked):
     router, runs = caching_router(), []

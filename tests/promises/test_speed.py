@@ -130,7 +130,7 @@ async def test_a_miss_in_memory_takes_so_many_calls():
 LMDB_HIT = 17
 """How many calls a hit in an LMDB store takes, in the same second as the one before."""
 
-LMDB_MISS, LMDB_MISS_IN_COROUTINES = 269, 54
+LMDB_MISS, LMDB_MISS_IN_COROUTINES = 267, 54
 """How many calls a miss takes there, of a path that was not requested before; and how many of them are coroutines."""
 
 AT_TIMES = ('is_current', 'identity', '_beat', '_wait', 'seconds', '_is_default')

@@ -73,6 +73,8 @@ ROWS = [
     ('two lengths', '_http/sending.py', " and len(lines(headers, b'content-length')) <= 1", ''),
     ('body of a 204', '_http/sending.py', ' and not (status == NO_CONTENT and size)', ''),
     ('unsendable statuses', '_http/storing.py', ' or status not in STATUSES', ''),
+    ('parts: weights', '_http/representation.py', ' and it not in _NOTHING_ELSE for it', ' for it'),
+    ('parts: codings', '_http/representation.py', "not in {b'', b'identity'}", 'not in {it}'),
     (
         'parts that are compressed',
         '_http/representation.py',

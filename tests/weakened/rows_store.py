@@ -48,8 +48,8 @@ ROWS = [
     (
         'store down: nothing is known',
         '_store/remote_visit.py',
-        " or parts.backend.breaker.is_open('reading'):",
-        ':',
+        " or parts.backend.breaker.is_open('reading')):",
+        '):',
     ),
     ('herd: owed', '_store/remote_visit.py', 'self._parts.debts.has_grown(names, key, before.owed)', 'False'),
     ('tickets of debts', '_store/debts.py', ' if self._names.get(name) is ticket]', ']'),
