@@ -93,7 +93,9 @@ class Flight(Struct, Generic[T], eq=False):
     """What followers wait for; created for the first of them, since most flights have none."""
     _end: 'asyncio.Future[None] | None' = None
     """The end of the run, in the same way: then it is storing, or has landed."""
-    _run_began_at: float = math.inf
+    run_began_at: float = math.inf
+    """When the run began to read anything to make the response, by the monotonic clock."""
+    _make_ready: Callable[[], T | None] | None = None
     _ready: T | None = None
     followers: int = 0
     has_landed: bool = False
@@ -103,19 +105,11 @@ class Flight(Struct, Generic[T], eq=False):
     stored: bool = False
     """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
-    def begin_run(self) -> None:
-        """From now on, something is read to make the response."""
-        self._run_began_at = time.monotonic()
-
-    def begin_storing(self, ready: T | None) -> None:
-        """The run has ended; `ready` is for those who asked before it began."""
-        self.is_storing, self._ready = True, ready
-        _wake(self._end)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the run has brought something for those who asked before it began."""
-        return self._ready is not None
+    def begin_storing(self, make_ready: Callable[[], T | None]) -> None:
+        """The run has ended; `make_ready` gives what is for those who asked before it began, if they need it."""
+        self.is_storing, self._make_ready = True, make_ready
+        if self._end is not None:
+            _wake(self._end)
 
     async def outcome(
         self, seconds: float, asked_at: float = math.inf, wait_for_store: WaitForStore | None = None
@@ -135,7 +129,7 @@ class Flight(Struct, Generic[T], eq=False):
                 if self._outcome is None and self.is_storing:
                     self._landing = self._landing or self.loop.create_future()
                     # What came before the run was the time of the store, or of a lock in it.
-                    waited = max(self._run_began_at - joined_at, 0.0) if self._run_began_at < math.inf else 0.0
+                    waited = max(self.run_began_at - joined_at, 0.0) if self.run_began_at < math.inf else 0.0
                     if not await wait_for_store(self._landing, joined_at + seconds - time.monotonic(), waited):
                         if self.ready_for(asked_at) is not None:
                             return Instead.TAKE_READY
@@ -151,7 +145,14 @@ class Flight(Struct, Generic[T], eq=False):
 
     def ready_for(self, asked_at: float) -> T | None:
         """What the run has brought for a request that was there at this time, if that was before it began."""
-        return self._ready if asked_at < self._run_began_at else None
+        return self.ready if asked_at < self.run_began_at else None
+
+    @property
+    def ready(self) -> T | None:
+        """What the run has brought for those who asked before it began."""
+        if self._make_ready is not None:
+            self._ready, self._make_ready = self._make_ready(), None
+        return self._ready
 
     @property
     def is_waited_for(self) -> bool:
@@ -184,8 +185,12 @@ class Flight(Struct, Generic[T], eq=False):
             # If it left the table before it is counted, A would run the endpoint once more in between.
             self._flights.end(self._key, self, has_brought=not isinstance(outcome, Instead | RunFailedError))
             self._outcome, self.has_landed = outcome, True
-            _wake(self._end)
-            _wake(self._landing)
+            if outcome is not Instead.TAKE_READY:
+                self._make_ready = None  # it refers to this flight: a reference cycle for each miss
+            if self._end is not None:
+                _wake(self._end)
+            if self._landing is not None:
+                _wake(self._landing)
 
 
 class Flights(Generic[T]):
@@ -246,7 +251,7 @@ class Flights(Generic[T]):
         return self.brought_so_far > since and self._brought.of(key) > since
 
 
-def _wake(future: 'asyncio.Future[None] | None') -> None:
+def _wake(future: 'asyncio.Future[None]') -> None:
     """Let those go on that wait for it."""
-    if future is not None and not future.done():
+    if not future.done():
         future.set_result(None)

@@ -6,6 +6,7 @@ errand ──> snapshot ──> run: send, receive ──┬──> head ──>
                                              └─ StandIn     for a failure: `stale.stand_in`
 """
 
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -127,7 +128,7 @@ async def snapshot(errand: Errand) -> Snapshot:
         if errand.stale is not None:
             marked = tuple(dict.fromkeys((*marked, *errand.stale.entry.names)))  # it may be confirmed
         before = await errand.visit.marks_before(marked, key=call.key, windowed=call.plan.terms.windowed)
-    errand.flight.begin_run()
+    errand.flight.run_began_at = time.monotonic()
     return Snapshot(asked, named, before, session, asked_at, reads)
 
 

@@ -163,7 +163,7 @@ def _store_in_place(
     #     2. Somebody invalidates, and that returns.
     #     3. C asks, and joins the flight.
     #     4. The entry is stored and shared: C would get a response that is older than its invalidation.
-    response.errand.flight.begin_storing(ready_of(response, entry))
+    response.errand.flight.begin_storing(partial(ready_of, response, entry))
     putting = _put(response, entry, visit, span=entry.lifetime + window)
     if response.errand.call.plan.run_options.lock:
         putting = _or_unlocked(putting, response)
@@ -274,5 +274,5 @@ def _instead(errand: Errand, entry: Entry, reason: str) -> Instead:
     """What followers do if the response was invalidated while the endpoint ran, or nobody can tell."""
     if reason == reasons.INVALIDATED.name:
         return Instead.LEAD
-    is_for_others = isinstance(_outcome(errand, entry, None), Brought) and errand.flight.is_ready
+    is_for_others = isinstance(_outcome(errand, entry, None), Brought) and errand.flight.ready is not None
     return Instead.TAKE_READY if is_for_others else Instead.FORWARD

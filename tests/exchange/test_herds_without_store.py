@@ -1,6 +1,7 @@
 """Herds while the store fails: nobody can tell what was invalidated while the endpoint ran, or waits for it twice."""
 
 import asyncio
+import time
 
 import pytest
 from aiocache import RedisCache
@@ -126,8 +127,8 @@ async def test_who_has_no_time_left_for_the_store_does_not_wait_while_another_re
     herd, flights = Herd(call, _until=float('inf')), call.plan.runtime.flights
     flight = flights.lead(call.key)
     herd._asked_at = flight.began_at - 1 if came_before else float('inf')
-    flight.begin_run()
-    flight.begin_storing(brought)  # and never ends
+    flight.run_began_at = time.monotonic()
+    flight.begin_storing(lambda: brought)  # and never ends
     visit._left = 0.0
     outcome = await asyncio.wait_for(herd._follow(flight, None, visit), 60)
     assert outcome == (Follow(brought.entry) if came_before else _NextFlight(None))
@@ -150,8 +151,8 @@ async def test_what_a_request_has_waited_for_the_store_through_another_one_count
     flight = flights.lead(call.key)
     following = asyncio.ensure_future(herd._follow(flight, None, visit))
     await asyncio.sleep(0.06)  # the leader reads marks
-    flight.begin_run()
-    flight.begin_storing(brought)
+    flight.run_began_at = time.monotonic()
+    flight.begin_storing(lambda: brought)
 
     assert await asyncio.wait_for(following, 60) == Follow(brought.entry)
     assert visit._left <= 0

@@ -39,8 +39,8 @@ async def test_waiting_requests_share_the_response(server, backend):
     await settled(app, app.gate.reached, 19)
     app.gate.open.set()
     answers = seen(await asyncio.gather(*asking))
-    assert len(app.runs) == before + 1
-    assert [it.mark for it in answers] == [None] + ['HIT'] * 19
+    assert len(app.runs) == before + 2  # those that came after the first run had begun share the second one
+    assert sorted(it.mark or '' for it in answers) == [''] * 2 + ['HIT'] * 18
     assert answers[0].said.endswith('detail=store-error')
     await app.cache._settings.store.close()
 

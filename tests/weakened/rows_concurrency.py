@@ -11,8 +11,8 @@ ROWS = [
     ('observers: the end of the process', '_concurrency/observers.py', '(KeyboardInterrupt, SystemExit)', '()'),
     ('purge: runs that nobody follows', '_concurrency/flights.py', '        self._alone.add(flight)\n', ''),
     ('observers: one that raises', '_concurrency/observers.py', '            self.drop(observer)\n', ''),
-    ('herd: who asked before', '_concurrency/flights.py', ' if asked_at < self._run_began_at else None', ''),
-    ('herd: when a run begins', '_exchange/errand.py', '    errand.flight.begin_run()\n', ''),
+    ('herd: who asked before', '_concurrency/flights.py', ' if asked_at < self.run_began_at else None', ''),
+    ('herd: when a run begins', '_exchange/errand.py', '    errand.flight.run_began_at = time.monotonic()\n', ''),
     ('herd: nobody can tell', '_exchange/keeping.py', 'return Instead.TAKE_READY if', 'return Instead.LEAD if'),
     ('herd: invalidated for all', '_exchange/keeping.py', 'if reason == reasons.INVALIDATED.name:', 'if False:'),
     (

@@ -133,7 +133,12 @@ ROWS = [
         'await admit(call, call.declared.on_hit, partial(self._reply_as_follower, follow, forward.why))',
         'await self._reply_as_follower(follow, forward.why)',
     ),
-    ('herd: closing', '_concurrency/flights.py', 'self.is_storing, self._ready = True, ready', 'self._ready = ready'),
+    (
+        'herd: closing',
+        '_concurrency/flights.py',
+        'self.is_storing, self._make_ready = True, make_ready',
+        'self._make_ready = make_ready',
+    ),
     ('herd: variants', '_exchange/herd.py', 'suits = self._suits(brought)', 'suits = True'),
     ('herd: who leads', '_exchange/herd.py', ' if self._may_lead() else Alone(variants)', ''),
     (
