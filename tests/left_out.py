@@ -95,6 +95,10 @@ RESTORED = (
 SHARED = 'read the head before a response is shared'
 """Of which only a store that is asked in vain makes use."""
 
+ASKED_BEFORE = 'share a response that the store cannot vouch for only with those who asked before its run'
+"""Of which only a store that fails makes use."""
+LEFT_OUT_WHERE_FULL[ASKED_BEFORE] = ()
+
 # The same for stores that have journals.
 LEFT_OUT_WITH_JOURNALS = {
     'append what is invalidated': (
@@ -138,6 +142,7 @@ LEFT_OUT_WITH_JOURNALS = {
         '                pass\n',
     ),
     'read the marks before the endpoint runs': (),
+    ASKED_BEFORE: (),
     **dict.fromkeys(LEFT_OUT_OF_JOURNALS, ()),
 }
 

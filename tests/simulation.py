@@ -25,6 +25,7 @@ from fastapi_caching_route._core.entry import Entry
 from fastapi_caching_route._core.key_names import key_name
 from fastapi_caching_route._store.moments import Moments, MomentsLedger
 from tests.left_out import (
+    ASKED_BEFORE,
     LEFT_OUT,
     LEFT_OUT_OF_COPIES,
     LEFT_OUT_OF_COPIES_WITH_JOURNALS,
@@ -258,15 +259,16 @@ class World:
 
     async def request(self):
         """A reader: a hit, or a run of the endpoint."""
+        asked_at = self.turns.now
         it, marks = self.rng.randrange(RESOURCES), self.rng.choice(self.processes)
         all_returned, (oldest, oldest_fresh) = self.oldest_fresh[it], self.oldest_to_find(it, marks)
         if self.fills and self.rng.random() < 0.2:  # the store takes too long
-            await self.lead_or_follow(it, marks, all_returned)
+            await self.lead_or_follow(it, marks, all_returned, asked_at)
             return
         entry, stale_at = await self.found(it, marks)
         is_fresh = stale_at == math.inf
         if stale_at is None or not (is_fresh or entry.windowed):
-            await self.lead_or_follow(it, marks, all_returned)
+            await self.lead_or_follow(it, marks, all_returned, asked_at)
             return
         self.served += 1
         if entry.stored_at < (oldest_fresh if is_fresh else oldest):
@@ -295,16 +297,19 @@ class World:
             return entry, await marks.stale_at(self.shelf, entry, seen) if entry is not None else None
         return None, None
 
-    async def lead_or_follow(self, it, marks, oldest):
-        """A miss: it gets the response of a run that is under way in its process, if that may be shared."""
+    async def lead_or_follow(self, it, marks, oldest, asked_at):
+        """A miss: it gets the response of a run that is under way in its process, if that may be shared.
+
+        If nobody can tell whether it was invalidated, it is for those who asked before the run began.
+        """
         if (it, marks) not in self.flights:
             await self.run(it, marks)
             return
-        shared = await self.flights[it, marks]
-        if shared is None:
+        version, is_alive, began_at = await self.flights[it, marks]
+        if not (is_alive or asked_at < began_at or self.step == ASKED_BEFORE):
             return
         self.shared += 1
-        if shared < oldest:
+        if version < oldest:
             self.violations += 1
 
     async def run(self, it, marks):
@@ -314,6 +319,7 @@ class World:
         windowed, early = self.windowed[it], None
         if not self.begins_late:
             early = await self.begin(it, marks, windowed=windowed)
+        began_at = self.turns.now
         await self.shelf.pause()
         version = self.version[it]
         await self.shelf.pause()
@@ -324,7 +330,7 @@ class World:
         with suppress(OSError):
             after = partial(marks.marks_after, key=f'entry:{it}', windowed=windowed, span=self.span[it])
             held = None if begun is None else await after(self.shelf, begun, names)
-        flight.set_result(None if held is None else version)
+        flight.set_result((version, held is not None, began_at))
         if held is not None:
             window = 60.0 if windowed else 0.0
             entry = Entry(
@@ -444,8 +450,8 @@ KINDS = {
 STEPS = {
     'marks': LEFT_OUT,
     'marks, full at times': LEFT_OUT_WHERE_FULL,
-    'journals': dict.fromkeys(it for it in LEFT_OUT_WITH_JOURNALS if it not in (*RESTORED, SHARED)),
-    'journals, full at times': dict.fromkeys([SHARED]),
+    'journals': dict.fromkeys(it for it in LEFT_OUT_WITH_JOURNALS if it not in (*RESTORED, SHARED, ASKED_BEFORE)),
+    'journals, full at times': dict.fromkeys([SHARED, ASKED_BEFORE]),
     'journals, restored from copies': dict.fromkeys(RESTORED),
     'marks, trusted near copies': {**LEFT_OUT_OF_COPIES, **LEFT_OUT_OF_COPIES_WITH_MARKS},
     'journals, trusted near copies': {**LEFT_OUT_OF_COPIES, **LEFT_OUT_OF_COPIES_WITH_JOURNALS},
