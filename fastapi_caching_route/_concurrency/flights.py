@@ -11,8 +11,8 @@ A leader always lands its flight: if it is cancelled or raises, a `finally` in t
 `Instead.LEAD`, so that a follower takes over. A follower that waits longer than its own time-out stops waiting.
 
 A response may be older than an invalidation that returned while it was made, unless the store says that there was none.
-But it is for everyone who asked before its run began, whatever was invalidated since: their own run would have begun no
-earlier. So a flight has something ready for them at the end of its run, if the store cannot tell.
+But requests that came before its run began may have it, whatever was invalidated since: a run of their own would have
+begun no earlier. So at the end of its run, a flight has something ready for them, in case the store cannot tell.
 
 A flight belongs to one event loop, since a future does. Threads with event loops of their own do not share flights.
 """
@@ -49,7 +49,7 @@ class Instead(Enum):
     LEAD = 'lead'
     """One of them leads the next flight: this run brought nothing, or a response for its leader only."""
     TAKE_READY = 'take what is ready'
-    """Those who asked before the run began take what is ready for them. One of the others leads."""
+    """Followers that came before the run began take what is ready for them. One of the others leads."""
 
 
 class RunFailedError(Exception):
@@ -106,7 +106,7 @@ class Flight(Struct, Generic[T], eq=False):
     """Whether the response was stored. Valid once the flight has landed and storing has ended."""
 
     def begin_storing(self, make_ready: Callable[[], T | None]) -> None:
-        """The run has ended; `make_ready` gives what is for those who asked before it began, if they need it."""
+        """The run has ended; `make_ready` makes what followers that came before it began may have, if they need it."""
         self.is_storing, self._make_ready = True, make_ready
         if self._end is not None:
             _wake(self._end)
@@ -149,7 +149,7 @@ class Flight(Struct, Generic[T], eq=False):
 
     @property
     def ready(self) -> T | None:
-        """What the run has brought for those who asked before it began."""
+        """What the run has brought for followers that came before it began."""
         if self._make_ready is not None:
             self._ready, self._make_ready = self._make_ready(), None
         return self._ready
@@ -252,6 +252,6 @@ class Flights(Generic[T]):
 
 
 def _wake(future: 'asyncio.Future[None]') -> None:
-    """Let those go on that wait for it."""
+    """End the waits for a future."""
     if not future.done():
         future.set_result(None)
